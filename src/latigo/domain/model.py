@@ -1,0 +1,73 @@
+"""Models: their names, and what Latigo keeps of their metadata."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+
+
+class ModelRef(NamedTuple):
+    """What Gordo calls a model or machine: its project and its name."""
+
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelRef":
+        """Read ``project/name``.
+
+        Raises:
+            ValueError: there is not exactly one slash with something on both sides.
+        """
+        project, slash, name = text.partition("/")
+        if not (project and slash and name) or "/" in name:
+            raise ValueError(f"a model is written PROJECT/MODEL, not {text!r}")
+        return cls(project, name)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetConfig:
+    """The part of a model's dataset configuration that makes X and y out of raw readings.
+
+    Field names are Gordo's own; defaults are gordo-core's. ``filter_tags`` are the tags that only the row
+    filter reads. The data provider is left out on purpose: it may hold secrets and is of no use here.
+    """
+
+    tag_list: tuple[str, ...]
+    target_tag_list: tuple[str, ...]
+    resolution: timedelta = timedelta(minutes=10)
+    aggregation: str = "mean"
+    interpolation_method: str = "linear_interpolation"
+    interpolation_limit: timedelta | None = timedelta(hours=48)  #: None: no limit
+    row_filter: str = ""  #: lists are already joined, as gordo-core joins them
+    filter_tags: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag to read, once, in the order in which gordo-core reads them."""
+        return tuple(dict.fromkeys((*self.tag_list, *self.target_tag_list, *self.filter_tags)))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What Latigo keeps of a model's metadata, about 2 kB: all that a task needs."""
+
+    ref: ModelRef
+    revision: str
+    dataset: DatasetConfig
+    model_offset: int = 0  #: rows that the answer is shorter than the request
+    anomaly: bool | None = None  #: answers on ``anomaly/prediction``; None: not known yet
+    accepts_nan: bool = False  #: takes values that are not finite (Keras does, scikit-learn does not)
+    assets: dict[str, str] = field(default_factory=dict)  #: asset or facility by tag, where metadata has one
+
+    @property
+    def context(self) -> timedelta:
+        """How far before a window X begins: ``model_offset`` + 5 rows, as Gordo's own client reads."""
+        return (self.model_offset + 5) * self.dataset.resolution
+
+    @property
+    def rows_needed(self) -> int:
+        """The fewest rows of X that the model answers at all."""
+        return self.model_offset + 2 if self.model_offset else 1

@@ -1,0 +1,90 @@
+"""Readings in, frames between, predictions out: numpy arrays with int64 nanoseconds since the epoch as times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from latigo.domain.model import ModelRef
+
+Times = npt.NDArray[np.int64]  #: nanoseconds since the epoch, UTC
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The raw readings of one tag, in time order; times may repeat, values may be NaN.
+
+    ``times`` has shape (n,), int64 ns; ``values`` has shape (n,), float64.
+    """
+
+    times: Times
+    values: Values
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the two arrays."""
+        return self.times.nbytes + self.values.nbytes
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def empty(cls) -> "Series":
+        """No readings."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.float64))
+
+
+class Point(NamedTuple):
+    """One reading."""
+
+    time: int  #: ns since the epoch
+    value: float
+
+
+Readings = Mapping[str, Series]  #: by tag name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A table: ``values`` has shape (rows, columns); ``times`` are the rows' labels, distinct and rising."""
+
+    times: Times
+    columns: tuple[str, ...]
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class Column(NamedTuple):
+    """Where a predicted number belongs: ``group`` such as ``model-output``; ``tag`` empty for whole-model columns."""
+
+    group: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a model said: ``values`` has shape (rows, columns), not-finite where there is nothing to write.
+
+    Without ``start``, ``end`` and ``model-input``. A point is named by (project, model, column, time).
+    """
+
+    model: ModelRef
+    revision: str
+    times: Times
+    columns: tuple[Column, ...]
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def between(self, start: int, end: int) -> "Predictions":
+        """The rows with ``start <= time < end`` (ns)."""
+        low, high = np.searchsorted(self.times, (start, end))
+        if low == 0 and high == len(self.times):
+            return self
+        return Predictions(self.model, self.revision, self.times[low:high], self.columns, self.values[low:high])

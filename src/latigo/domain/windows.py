@@ -1,0 +1,113 @@
+"""Windows and slots of data time: UTC, half-open, aligned."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_ns(time: datetime) -> int:
+    """Nanoseconds since the epoch, exact; the unit of all series."""
+    return (time - EPOCH) // _MICROSECOND * 1000
+
+
+def from_ns(nanoseconds: int) -> datetime:
+    """The UTC time of a count of nanoseconds; what is below a microsecond is cut off."""
+    return EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def span_ns(duration: timedelta) -> int:
+    """A duration in nanoseconds, exact."""
+    return duration // _MICROSECOND * 1000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open stretch of data time, ``start <= t < end``, in UTC.
+
+    Raises:
+        ValueError: a bound has no offset from UTC, or the window is empty.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is not UTC or self.end.tzinfo is not UTC:
+            if self.start.tzinfo is None or self.end.tzinfo is None:
+                raise ValueError(f"a window needs times with an offset from UTC: {self.start}, {self.end}")
+            object.__setattr__(self, "start", self.start.astimezone(UTC))
+            object.__setattr__(self, "end", self.end.astimezone(UTC))
+        if self.start >= self.end:
+            raise ValueError(f"a window ends after it starts: {self.start} .. {self.end}")
+
+    @property
+    def length(self) -> timedelta:
+        """How much data time it holds."""
+        return self.end - self.start
+
+    def __contains__(self, time: datetime) -> bool:
+        return self.start <= time < self.end
+
+    def __str__(self) -> str:
+        return f"[{iso(self.start)}, {iso(self.end)})"
+
+    def intersect(self, other: Self) -> "Window | None":
+        """The part both have, or None."""
+        start, end = max(self.start, other.start), min(self.end, other.end)
+        return Window(start, end) if start < end else None
+
+    def slots(self, length: timedelta) -> Iterator["Window"]:
+        """Cut into pieces of ``length``, oldest first; a last piece that does not fill up is shorter."""
+        start = self.start
+        while start < self.end:
+            yield Window(start, min(start + length, self.end))
+            start += length
+
+
+def iso(time: datetime) -> str:
+    """ISO 8601 in UTC, with ``Z``, as short as it can be without losing anything."""
+    text = time.astimezone(UTC).isoformat(timespec="microseconds" if time.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def slot_length(resolution: timedelta, interval: timedelta) -> timedelta:
+    """The slot of a model.
+
+    The smallest multiple of its resolution that is not shorter than ``interval`` and divides a day; one day
+    where there is none (a resolution of 7 minutes): gordo-core counts such buckets from the midnight of the
+    first day of a period, so only whole days give the same rows however they are asked for.
+
+    Raises:
+        ValueError: resolution or interval is not positive, or the interval is longer than a day.
+    """
+    if resolution <= timedelta(0) or interval <= timedelta(0):
+        raise ValueError("resolution and interval are positive durations")
+    if interval > DAY:
+        raise ValueError("an interval is at most a day")
+    slot = -(-interval // resolution) * resolution
+    while slot < DAY:
+        if DAY % slot == timedelta(0):
+            return slot
+        slot += resolution
+    return DAY
+
+
+def foldable(resolution: timedelta) -> bool:
+    """Whether windows of several slots give the same rows as the slots one by one."""
+    return DAY % resolution == timedelta(0)
+
+
+def floor_to_slot(time: datetime, slot: timedelta) -> datetime:
+    """The start of the slot that holds ``time``: slots are counted from midnight UTC and divide a day."""
+    return time - (time - EPOCH) % slot
+
+
+def newest_due(now: datetime, delay: timedelta, slot: timedelta) -> Window:
+    """The newest slot whose readings have had ``delay`` time to arrive."""
+    end = floor_to_slot(now - delay, slot)
+    return Window(end - slot, end)

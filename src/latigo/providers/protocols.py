@@ -1,0 +1,177 @@
+"""What Latigo asks of foreign systems, on one screen.
+
+Every method may be called by many coroutines at once. Every call has a time limit of its own and raises only
+`latigo.domain.errors`: `Unavailable` and `TimedOut` name the downstream, `Rejected` is final. Nothing here
+promises an order among concurrent calls. A provider is opened by ``latigo.app`` as an async context manager and not
+used after it is closed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.series import Frame, Point, Predictions, Readings
+from latigo.domain.windows import Window
+
+
+class SensorInformationProvider(Protocol):
+    """Which sensors there are."""
+
+    async def get_sensor_list(self) -> Sequence[str]:
+        """Every tag name the source knows, sorted. May be slow; not for use in the pipeline."""
+
+    async def sensor_exists(self, name: str) -> bool:
+        """Whether the source knows this very name, whether or not it has readings now."""
+
+
+class SensorDataProvider(Protocol):
+    """Readings. Not promised: that a second read of the same window gives the same readings, since they arrive late."""
+
+    @property
+    def downstream(self) -> str:
+        """The name of its circuit, such as ``sensors/influx``."""
+
+    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        """What the source itself would be asked for this window: for InfluxDB the query, for files the file names.
+
+        ``parameters`` select, such as ``{"tag": "GRA-TT-001"}``. For people and logs; holds no secrets.
+        """
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        """The raw readings with ``start <= time < end`` of every tag asked for, in time order.
+
+        A tag without readings in the window has an empty series; every tag asked for is in the answer.
+
+        Raises:
+            TooLarge: the readings take more than ``max_bytes`` of memory; as early as it can be known.
+            Rejected: ``UNKNOWN_SENSOR``, naming the tags that the source has never heard of.
+            Unavailable: the source is away, or its answer was cut short or partial, which is never "no data".
+        """
+
+    async def get_last_before(
+        self, tags: Sequence[str], time: datetime, not_older_than: datetime
+    ) -> Mapping[str, Point]:
+        """Each tag's last finite reading with ``not_older_than <= t < time``; tags without one are left out.
+
+        A source that cannot look back answers with nothing.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectModels:
+    """What a model server lists for one project; with ``error`` set, the rest says nothing."""
+
+    project: str
+    revision: str = ""
+    models: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+class ModelInformationProvider(Protocol):
+    """Which models there are, and what they need."""
+
+    async def get_model_list(self) -> Sequence[ProjectModels]:
+        """The models of every project, after include and exclude patterns, in their newest revision.
+
+        One entry a project, always. A project that cannot be reached is an entry with an error, so that it does not
+        stop the others.
+        """
+
+    async def model_exists(self, name: ModelRef) -> bool:
+        """Whether the server has the model in its newest revision."""
+
+    async def get_model_spec(self, name: ModelRef, revision: str) -> ModelSpec:
+        """What a task needs to know of the model, out of its metadata. Not cached.
+
+        Raises:
+            Rejected: ``MODEL_GONE``, or ``BAD_METADATA`` naming the key.
+            RevisionGone: the server does not have this revision.
+        """
+
+
+class ModelRoster(Protocol):
+    """Latigo's own list of models that were registered or unregistered by hand; kept in the ledger."""
+
+    async def add(self, name: ModelRef, data: Mapping[str, Any]) -> None:
+        """Predict this model although the settings do not include it."""
+
+    async def remove(self, name: ModelRef) -> None:
+        """Stop predicting this model although the settings include it; its coverage stays."""
+
+    async def entries(self) -> Mapping[ModelRef, bool]:
+        """Every model that was decided by hand: True registered, False unregistered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """The full status of one model, as the server and the roster tell it."""
+
+    ref: ModelRef
+    revision: str
+    exists: bool
+    registered: bool | None  #: None: never decided by hand
+    spec: ModelSpec | None
+    metadata: Mapping[str, Any]  #: the server's own answer; empty when the model does not exist
+    problem: str = ""  #: why it cannot be predicted, where that can be told
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The answer of a model: predictions not yet cropped, and the path that gave them."""
+
+    predictions: Predictions
+    anomaly: bool  #: came from ``anomaly/prediction``
+
+
+class ModelExecutionProvider(Protocol):
+    """Run models. Gordo has no other way to register a model than to build it, so the roster is Latigo's own."""
+
+    async def register_model(self, model_data: Mapping[str, Any]) -> ModelRef:
+        """Put a model of the server, ``{"project": ..., "name": ...}``, on Latigo's roster.
+
+        Raises:
+            Rejected: the server does not have it, or the keys are not as above.
+        """
+
+    async def unregister_model(self, name: ModelRef) -> None:
+        """Stop predicting the model. Nothing is deleted, here or on the server."""
+
+    async def get_model_status(self, name: ModelRef) -> ModelStatus:
+        """The full status of one model, registered or not, there or not."""
+
+    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:
+        """Send X and y, already checked against the model's metadata, to the revision that ``name`` pins.
+
+        ``window`` is what is asked for; X reaches back before it, and so may the answer, which is returned uncropped
+        without ``start``, ``end`` and ``model-input``.
+
+        Raises:
+            Unavailable, TimedOut, Failed, RevisionGone, TooLarge, Rejected: as the table of status codes in
+                ``providers/gordo`` says.
+        """
+
+
+class PredictionStorageProvider(Protocol):
+    """Where predictions go. Writing a point again replaces it; a point is (project, model, column, time)."""
+
+    @property
+    def downstream(self) -> str:
+        """The name of its circuit, such as ``sink/postgres``; also how tasks remember who has their result."""
+
+    async def put_predictions(self, predictions: Predictions) -> int:
+        """Write every finite point; return the number of rows that hold at least one.
+
+        When it returns, the points survive a crash of the sink. Not promised: that a failed call has written nothing.
+
+        Raises:
+            Rejected: ``WRITE_REFUSED``, naming the series.
+            TooLarge, Unavailable, TimedOut: as everywhere.
+        """
+
+    async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
+        """What is stored for the window, one entry a revision, each in time order; empty if nothing is.
+
+        A sink that cannot be read raises `NotImplementedError`.
+        """
