@@ -1,0 +1,21 @@
+"""The only polling in the suite."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+
+async def eventually(holds: Callable[[], object | Awaitable[object]], *, within: float = 5.0, what: str = "") -> None:
+    """Return as soon as ``holds`` is true; fail if that takes longer than ``within`` seconds."""
+    last: object = None
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                last = holds()
+                if isawaitable(last):
+                    last = await last
+                if last:
+                    return
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {within} s: {what or holds} (last: {last!r})") from None
