@@ -1,8 +1,9 @@
 """Models: their names, and what Latigo keeps of their metadata."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ModelRef(NamedTuple):
@@ -71,3 +72,48 @@ class ModelSpec:
     def rows_needed(self) -> int:
         """The fewest rows of X that the model answers at all."""
         return self.model_offset + 2 if self.model_offset else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which ledger and queue keep it; without project, name and revision, which stand beside it."""
+        dataset = self.dataset
+        limit = dataset.interpolation_limit
+        return {
+            "tag_list": list(dataset.tag_list),
+            "target_tag_list": list(dataset.target_tag_list),
+            "resolution": dataset.resolution.total_seconds(),
+            "aggregation": dataset.aggregation,
+            "interpolation_method": dataset.interpolation_method,
+            "interpolation_limit": None if limit is None else limit.total_seconds(),
+            "row_filter": dataset.row_filter,
+            "filter_tags": list(dataset.filter_tags),
+            "model_offset": self.model_offset,
+            "accepts_nan": self.accepts_nan,
+            "assets": self.assets,
+        }
+
+    @classmethod
+    def from_json(cls, ref: ModelRef, revision: str, anomaly: bool | None, data: Mapping[str, Any]) -> "ModelSpec":
+        """Read what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it did not.
+        """
+        limit = data["interpolation_limit"]
+        return cls(
+            ref=ref,
+            revision=revision,
+            dataset=DatasetConfig(
+                tag_list=tuple(data["tag_list"]),
+                target_tag_list=tuple(data["target_tag_list"]),
+                resolution=timedelta(seconds=data["resolution"]),
+                aggregation=data["aggregation"],
+                interpolation_method=data["interpolation_method"],
+                interpolation_limit=None if limit is None else timedelta(seconds=limit),
+                row_filter=data["row_filter"],
+                filter_tags=tuple(data["filter_tags"]),
+            ),
+            model_offset=data["model_offset"],
+            anomaly=anomaly,
+            accepts_nan=data["accepts_nan"],
+            assets=dict(data["assets"]),
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from latigo.domain.coverage import Coverage
@@ -59,7 +59,7 @@ class Settlement:
     stored_in: Sequence[str] = ()  #: sinks that have the result although the task as a whole has not ended well
     plain: bool = False  #: the model turned out to answer on ``prediction`` only
     stale_metadata: bool = False  #: the model has changed behind our back: read its metadata again
-    newest_silent: bool = False  #: the newest slot of the window had no readings
+    silent_since: datetime | None = None  #: from here to the end of the window there were no readings
 
     @classmethod
     def covers(cls, window: Window, rows: int = 0) -> "Settlement":

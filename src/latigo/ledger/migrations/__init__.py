@@ -1,0 +1,1 @@
+"""The schema of the ledger, as Alembic revisions over ``.sql`` files."""

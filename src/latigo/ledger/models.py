@@ -1,0 +1,154 @@
+"""The ledger's memory of models, projects and the roster."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef
+from latigo.domain.windows import DAY, Window, floor_to_slot
+from latigo.ledger.database import SQL, Database, to_coverage, to_multirange
+from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry
+from latigo.ledger.working import LONGEST_DETAIL, park
+
+
+class PostgresModelLedger:
+    """`ModelLedger` on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def projects(self) -> Sequence[KnownProject]:
+        return [
+            KnownProject(
+                row["name"], row["revision"], row["models"], row["error"], row["doubted_since"], row["accept_loss"]
+            )
+            for row in await self._database.fetch("projects")
+        ]
+
+    async def known_models(self, project: str) -> Sequence[KnownModel]:
+        return [
+            KnownModel(
+                row["id"],
+                row["name"],
+                row["revision"],
+                row["state"],
+                row["stale_metadata"],
+                timedelta(seconds=float(row["resolution"])) if row["resolution"] else None,
+            )
+            for row in await self._database.fetch("known_models", project)
+        ]
+
+    async def project_listed(self, project: str, revision: str, models: int) -> None:
+        await self._database.execute("project_listed", project, revision, models)
+
+    async def project_failed(self, project: str, error: str) -> None:
+        await self._database.execute("project_failed", project, error[:LONGEST_DETAIL])
+
+    async def project_doubted(self, project: str, models: int) -> None:
+        await self._database.execute("project_doubted", project, models)
+
+    async def put_models(self, entries: Sequence[ModelEntry]) -> int:
+        changed = 0
+        async with self._database.transaction() as connection:
+            now = (await connection.fetchrow(SQL["clock"]))["ledger"]
+            # One order for everybody: two schedulers that see the same list must not deadlock.
+            for entry in sorted(entries, key=lambda entry: entry.spec.ref):
+                changed += await _put_model(connection, entry, now)
+        return changed
+
+    async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
+        async with self._database.transaction() as connection:
+            now = (await connection.fetchrow(SQL["clock"]))["ledger"]
+            row = await connection.fetchrow(
+                SQL["upsert_model"],
+                ref.project,
+                ref.name,
+                revision,
+                "unusable",
+                floor_to_slot(now, DAY),
+                DAY,
+                timedelta(0),
+                DAY,
+                None,
+                None,
+            )
+            if row is None:
+                return
+            await connection.execute(SQL["ensure_coverage"], row["id"])
+            await connection.execute(SQL["unpark_older"], row["id"], revision)
+            await park(connection, [(row["id"], revision, reason.value, detail[:LONGEST_DETAIL], None)], version)
+
+    async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
+        return [row["name"] for row in await self._database.fetch("set_state", project, list(names), state)]
+
+    async def accept_loss(self, project: str) -> bool:
+        """Believe a doubted model list after all; whether it was doubted."""
+        return await self._database.row("accept_loss", project) is not None
+
+
+async def _put_model(connection: Any, entry: ModelEntry, now: datetime) -> bool:
+    spec = entry.spec
+    known = await connection.fetchrow(SQL["model_state"], spec.ref.project, spec.ref.name)
+    since = floor_to_slot(now - entry.horizon, entry.slot)
+    row = await connection.fetchrow(
+        SQL["upsert_model"],
+        spec.ref.project,
+        spec.ref.name,
+        spec.revision,
+        "active" if entry.enabled else "disabled",
+        since,
+        entry.slot,
+        entry.delay,
+        entry.fold,
+        spec.to_json(),
+        spec.anomaly,
+    )
+    if row is None:  # an older revision than the one that is known: revisions only move forward
+        return False
+    model_id = row["id"]
+    await connection.execute(SQL["ensure_coverage"], model_id)
+    if known is None:
+        return True
+    if known["slot"] != entry.slot:
+        # Settled time that does not fill slots of the new length could never be planned as whole slots.
+        covered = whole_slots(to_coverage(known["covered"]), entry.slot)
+        await connection.execute(
+            SQL["realign"], model_id, to_multirange(covered), floor_to_slot(known["since"], entry.slot)
+        )
+    if known["epoch"] != row["epoch"]:
+        await connection.execute(SQL["unpark_older"], model_id, spec.revision)
+    return bool(known["epoch"] != row["epoch"])
+
+
+def whole_slots(covered: Coverage, slot: timedelta) -> Coverage:
+    """The part of a coverage that fills whole slots."""
+    whole = []
+    for window in covered:
+        start = -((-1 * (window.start - _MIDNIGHT)) // slot) * slot + _MIDNIGHT
+        end = floor_to_slot(window.end, slot)
+        if start < end:
+            whole.append(Window(start, end))
+    return Coverage(tuple(whole))
+
+
+_MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PostgresRoster:
+    """`ModelRoster` in the ledger."""
+
+    def __init__(self, database: Database, who: str) -> None:
+        self._database = database
+        self._who = who
+
+    async def add(self, name: ModelRef, data: Mapping[str, Any]) -> None:
+        await self._database.execute("roster_put", name.project, name.name, True, dict(data), self._who)
+
+    async def remove(self, name: ModelRef) -> None:
+        await self._database.execute("roster_put", name.project, name.name, False, {}, self._who)
+
+    async def entries(self) -> Mapping[ModelRef, bool]:
+        rows = await self._database.fetch("roster")
+        return {ModelRef(row["project"], row["name"]): row["registered"] for row in rows}

@@ -1,0 +1,436 @@
+-- clock --
+-- The ledger's time beside the database's own.
+SELECT ledger_now() AS ledger, clock_timestamp() AS database;
+
+-- ensure_history --
+-- The days that need a partition of task_history and have none yet: yesterday to the day after tomorrow.
+SELECT day::date AS day
+FROM generate_series(date_trunc('day', ledger_now() AT TIME ZONE 'UTC') - interval '1 day',
+                     date_trunc('day', ledger_now() AT TIME ZONE 'UTC') + interval '2 days',
+                     interval '1 day') AS day
+WHERE to_regclass('task_history_' || to_char(day, 'YYYYMMDD')) IS NULL;
+
+-- old_history --
+-- Partitions of task_history that hold nothing younger than $1.
+SELECT c.relname AS name
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'task_history'::regclass
+  AND c.relname < 'task_history_' || to_char((ledger_now() - $1::interval) AT TIME ZONE 'UTC', 'YYYYMMDD');
+
+-- take_lease --
+-- Become or stay the one scheduler that plans. The term rises when the lease changes hands.
+UPDATE planner
+SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE term + 1 END,
+    holder = $1,
+    lease_until = ledger_now() + $2::interval
+WHERE holder = $1 OR lease_until <= ledger_now()
+RETURNING term;
+
+-- drop_lease --
+UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
+
+-- hold_lease --
+-- Inside every planning transaction: no row, and someone else plans. The lock keeps the lease from changing hands
+-- before the transaction ends.
+SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
+
+-- planner --
+SELECT holder, term, lease_until, lease_until > ledger_now() AS held FROM planner;
+
+-- needs --
+-- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
+-- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
+WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
+busy AS (
+    SELECT model_id, range_agg(span) AS spans,
+           coalesce(bool_or(lane = 'live') FILTER (WHERE state <> 'waiting'), false) AS live_out,
+           coalesce(bool_or(lane <> 'live') FILTER (WHERE state <> 'waiting'), false) AS back_out
+    FROM task GROUP BY model_id
+),
+held AS (
+    SELECT e.model_id, range_agg(stretch) AS slots
+    FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS stretch
+    WHERE e.next_look > (SELECT at FROM clock)
+    GROUP BY e.model_id
+),
+stuck AS (
+    SELECT p.model_id, range_agg(stretch) AS windows
+    FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS stretch
+    GROUP BY p.model_id
+),
+edge AS (
+    SELECT m.id, m.slot, least(m.fold, m.fold_limit) AS fold,
+           date_bin(m.slot, clock.at - m.delay, 'epoch') AS due,
+           greatest(m.since, date_bin(m.slot, clock.at - $1::interval, 'epoch') + m.slot) AS low
+    FROM model m CROSS JOIN clock
+    WHERE m.state = 'active' AND NOT m.paused
+),
+hole AS (
+    SELECT e.*, upper(c.covered) AS covered_end,
+           coalesce(busy.live_out, false) AS live_out, coalesce(busy.back_out, false) AS back_out,
+           tstzmultirange(tstzrange(least(e.low, e.due), e.due)) - c.covered
+               - coalesce(busy.spans, '{}') - coalesce(held.slots, '{}') - coalesce(stuck.windows, '{}')
+               - CASE WHEN c.silent_since < e.due - e.slot
+                      THEN tstzmultirange(tstzrange(c.silent_since, e.due - e.slot)) ELSE '{}' END AS holes
+    FROM edge e
+    JOIN coverage c ON c.model_id = e.id
+    LEFT JOIN busy ON busy.model_id = e.id
+    LEFT JOIN held ON held.model_id = e.id
+    LEFT JOIN stuck ON stuck.model_id = e.id
+    CROSS JOIN clock
+    WHERE c.hold_until IS NULL OR c.hold_until <= clock.at
+),
+topped AS (
+    SELECT h.*,
+           CASE WHEN upper(h.holes) = h.due
+                THEN (SELECT r FROM unnest(h.holes * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
+                      ORDER BY r DESC LIMIT 1)
+           END AS top
+    FROM hole h
+    WHERE NOT isempty(h.holes)
+),
+rest AS (
+    SELECT t.*, CASE WHEN t.back_out THEN '{}' WHEN t.top IS NULL THEN t.holes
+                     ELSE t.holes - tstzmultirange(t.top) END AS below
+    FROM topped t
+),
+found AS (
+    SELECT r.*, (SELECT w FROM unnest(r.below * tstzmultirange(tstzrange(upper(r.below) - r.fold, upper(r.below)))) AS w
+                 ORDER BY w DESC LIMIT 1) AS back
+    FROM rest r
+)
+SELECT f.id AS model_id, m.project, m.name, m.epoch, f.covered_end,
+       CASE WHEN NOT f.live_out THEN f.top END AS live, f.back
+FROM found f JOIN model m ON m.id = f.id
+WHERE (f.top IS NOT NULL AND NOT f.live_out) OR f.back IS NOT NULL;
+
+-- outstanding --
+-- How much is out, and how much was settled in the last two minutes.
+SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
+       count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
+       count(*) FILTER (WHERE state = 'waiting') AS waiting,
+       count(*) FILTER (WHERE state = 'planned') AS unpublished,
+       (SELECT count(*) FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes') AS settled
+FROM task;
+
+-- plan_tasks --
+-- Remember tasks as planned. What was covered, planned or changed since the needs were read falls out silently.
+INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, planned_at)
+SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, ledger_now()
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[])
+     AS n (model_id, epoch, low, high, lane, probe, trace)
+JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
+JOIN coverage c ON c.model_id = n.model_id AND NOT c.covered && tstzrange(n.low, n.high)
+WHERE NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- wake_waiting --
+-- Tasks whose back-off is over go out again, unless their lane is taken or their project ($1) is blocked; $2 at most.
+UPDATE task SET state = 'planned', channel = ''
+WHERE id IN (
+    SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
+    FROM task t JOIN model m ON m.id = t.model_id
+    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
+      AND m.project <> ALL ($1::text[])
+      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
+                                           AND (o.lane = 'live') = (t.lane = 'live'))
+    ORDER BY t.model_id, t.lane = 'live', t.not_before
+    LIMIT $2
+)
+RETURNING id;
+
+-- unpublished --
+-- Planned and not marked as published: new ones, and those whose publishing is not known to have worked.
+SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
+FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+WHERE t.state = 'planned'
+ORDER BY (t.lane = 'live') DESC, t.id
+LIMIT $1;
+
+-- mark_published --
+UPDATE task SET state = 'published', channel = $2 WHERE id = ANY ($1::bigint[]) AND state = 'planned';
+
+-- forget_superseded --
+-- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself; its settle
+-- finds nothing.
+DELETE FROM task t USING model m
+WHERE m.id = t.model_id AND (t.epoch <> m.epoch OR m.state <> 'active')
+RETURNING t.id;
+
+-- lost_tasks --
+-- Claims whose lease has run out, and tasks in the queue of a process that is gone. $1: the channel in use.
+UPDATE task SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
+WHERE (state = 'claimed' AND lease_until <= ledger_now()) OR (state = 'published' AND channel <> $1)
+RETURNING id, model_id, starts, span;
+
+-- killers --
+-- Tasks that were started alone as often as $1 and never settled.
+SELECT t.id, t.model_id, t.span, t.starts, m.revision
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state = 'planned' AND t.starts > $1 FOR UPDATE OF t;
+
+-- expire --
+-- Holes that fall behind max_catch_up ($1) are given up, and recorded.
+WITH edge AS (
+    SELECT m.id, m.since, date_bin(m.slot, ledger_now() - $1::interval, 'epoch') + m.slot AS low FROM model m
+    WHERE m.state = 'active'
+),
+left_behind AS (
+    SELECT c.model_id,
+           tstzmultirange(tstzrange(e.since, e.low)) - c.covered - c.expired
+               - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
+                           WHERE x.model_id = e.id AND x.next_look = 'infinity'), '{}')
+               - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = e.id), '{}')
+               - coalesce((SELECT range_agg(s) FROM parked p, unnest(p.windows) AS s WHERE p.model_id = e.id), '{}')
+               AS slots
+    FROM edge e JOIN coverage c ON c.model_id = e.id
+    WHERE e.since < e.low
+)
+UPDATE coverage c SET expired = c.expired + l.slots
+FROM left_behind l WHERE c.model_id = l.model_id AND NOT isempty(l.slots)
+RETURNING c.model_id, l.slots;
+
+-- claim --
+-- The right to work on a task, taken before any other I/O. No row: someone else has it, or it is stale.
+-- A task that was started before and never settled is not counted as started here: it waits to run alone.
+UPDATE task t
+SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
+    lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
+FROM (SELECT id, starts FROM task WHERE id = $1 FOR UPDATE) was, model m
+WHERE t.id = was.id AND t.epoch = $2 AND m.id = t.model_id AND m.epoch = t.epoch
+  AND m.state = 'active' AND NOT m.paused
+  AND (t.state IN ('planned', 'published') OR (t.state = 'claimed' AND t.lease_until <= ledger_now()))
+RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in;
+
+-- start_alone --
+UPDATE task SET starts = starts + 1, lease_until = ledger_now() + $3::interval
+WHERE id = $1 AND claim = $2 AND state = 'claimed'
+RETURNING starts;
+
+-- renew --
+-- Prolong leases; what does not come back is ours no more.
+UPDATE task t SET lease_until = ledger_now() + $3::interval
+FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+RETURNING t.id;
+
+-- release --
+-- Hand back what was not begun or not finished; it goes out again at once and this start does not count.
+UPDATE task t
+SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = greatest(t.starts - 1, 0)
+FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+RETURNING t.id;
+
+-- settle_lock --
+-- Which of these claims still count. Locks in one order, so that batches of several executors cannot deadlock.
+SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
+       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       ledger_now() AS now
+FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+JOIN coverage c ON c.model_id = t.model_id
+ORDER BY t.model_id, t.id
+FOR UPDATE OF t, c;
+
+-- finish_tasks --
+-- A finished task leaves the table of work that is out and becomes history.
+WITH gone AS (
+    DELETE FROM task t
+    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
+          AS s (id, outcome, reason, detail, rows, covered)
+    WHERE t.id = s.id
+    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
+)
+INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
+                          covered, claimed_by, planned_at, claimed_at, settled_at)
+SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reason, g.said, g.attempts, g.starts, g.rows,
+       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now()
+FROM gone g JOIN model m ON m.id = g.model_id;
+
+-- keep_waiting --
+-- A task that is tried again as it is: it keeps its window, its attempts and the sinks that have its result.
+UPDATE task t
+SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
+    lease_until = NULL, probe = false, detail = s.detail,
+    stored_in = ARRAY(SELECT DISTINCT sink FROM unnest(t.stored_in || string_to_array(nullif(s.sinks, ''), ',')) AS sink)
+FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[])
+     AS s (id, not_before, attempts, detail, sinks)
+WHERE t.id = s.id;
+
+-- update_coverage --
+UPDATE coverage c
+SET covered = c.covered + s.covered::tstzmultirange,
+    silent_since = s.silent_since, hold_until = s.hold_until, deferrals = s.deferrals
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[])
+     AS s (model_id, covered, silent_since, hold_until, deferrals)
+WHERE c.model_id = s.model_id;
+
+-- exceptions_of --
+SELECT model_id, state, reason, looks, next_look, slots FROM slot_exception WHERE model_id = ANY ($1::bigint[]);
+
+-- forget_exceptions --
+DELETE FROM slot_exception WHERE model_id = ANY ($1::bigint[]);
+
+-- add_exceptions --
+INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)
+SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
+     AS n (model_id, state, reason, looks, next_look, slots);
+
+-- park --
+INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
+SELECT s.model_id, s.revision, s.reason, s.detail, range_agg(s.span), ledger_now(), $6
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[]) AS s (model_id, revision, reason, detail, span)
+GROUP BY s.model_id, s.revision, s.reason, s.detail
+ON CONFLICT (model_id, revision, reason)
+DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;
+
+-- learn --
+-- What executors found out about models.
+UPDATE model m
+SET anomaly = CASE WHEN s.plain THEN false ELSE m.anomaly END,
+    stale_metadata = m.stale_metadata OR s.stale,
+    fold_limit = coalesce(s.fold, m.fold_limit)
+FROM unnest($1::bigint[], $2::boolean[], $3::boolean[], $4::interval[]) AS s (model_id, plain, stale, fold)
+WHERE m.id = s.model_id;
+
+-- register_executor --
+INSERT INTO executor (id, version, envelope_low, envelope_high, concurrency, started_at, seen_at)
+VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
+ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
+
+-- beat --
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 WHERE id = $1;
+
+-- unregister_executor --
+DELETE FROM executor WHERE id = $1;
+
+-- forget_executors --
+DELETE FROM executor WHERE seen_at < ledger_now() - interval '1 hour';
+
+-- executors --
+SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_flight, started_at, seen_at
+FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
+
+-- circuits --
+SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
+ORDER BY downstream;
+
+-- open_circuit --
+-- Whoever finds it open already adds nothing but the newest reason.
+INSERT INTO circuit AS c (downstream, reason, alarm, opened_at, pause, probe_at)
+VALUES ($1, $2, $3, ledger_now(), $4::interval, ledger_now() + $4::interval)
+ON CONFLICT (downstream) DO UPDATE SET reason = excluded.reason, alarm = excluded.alarm;
+
+-- probe_failed --
+UPDATE circuit SET pause = least(pause * 2, $3::interval), probe_at = ledger_now() + least(pause * 2, $3::interval),
+                   reason = $2
+WHERE downstream = $1;
+
+-- close_circuit --
+DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
+
+-- probe_sent --
+UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = ANY ($1::text[]);
+
+-- probing --
+-- Projects that have a probe out: one at a time.
+SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe AND t.state <> 'waiting';
+
+-- projects --
+SELECT name, revision, models, listed_at, error, doubted_since, doubted_models, accept_loss FROM project ORDER BY name;
+
+-- project_listed --
+INSERT INTO project AS p (name, revision, models, listed_at) VALUES ($1, $2, $3, ledger_now())
+ON CONFLICT (name) DO UPDATE
+SET revision = excluded.revision, models = excluded.models, listed_at = ledger_now(), error = '',
+    doubted_since = NULL, doubted_models = 0, accept_loss = false;
+
+-- project_failed --
+INSERT INTO project (name, error) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET error = excluded.error;
+
+-- project_doubted --
+UPDATE project SET doubted_since = coalesce(doubted_since, ledger_now()), doubted_models = $2, error = '' WHERE name = $1;
+
+-- accept_loss --
+UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
+
+-- known_models --
+SELECT id, name, revision, epoch, state, stale_metadata, slot, delay, fold, spec IS NOT NULL AS described,
+       spec ->> 'resolution' AS resolution
+FROM model WHERE project = $1;
+
+-- model_state --
+SELECT m.id, m.epoch, m.slot, m.since, c.covered FROM model m JOIN coverage c ON c.model_id = m.id
+WHERE m.project = $1 AND m.name = $2 FOR UPDATE;
+
+-- upsert_model --
+-- A model as its metadata describes it now. The epoch rises when anything that changes predictions has changed.
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ledger_now())
+ON CONFLICT (project, name) DO UPDATE
+SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM excluded.spec OR m.slot <> excluded.slot
+                 THEN m.epoch + 1 ELSE m.epoch END,
+    fold = excluded.fold,
+    fold_limit = CASE WHEN m.revision = excluded.revision AND m.slot = excluded.slot THEN m.fold_limit END,
+    anomaly = CASE WHEN m.revision <> excluded.revision OR m.anomaly IS NULL THEN excluded.anomaly ELSE m.anomaly END,
+    revision = excluded.revision, state = excluded.state, slot = excluded.slot, delay = excluded.delay,
+    spec = excluded.spec, stale_metadata = false
+WHERE excluded.revision = '' OR m.revision = '' OR excluded.revision::numeric >= m.revision::numeric
+RETURNING id, epoch;
+
+-- ensure_coverage --
+INSERT INTO coverage (model_id) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- realign --
+-- The slots of a model have a new length: settled time is kept as far as it fills whole new slots.
+WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1),
+moved AS (UPDATE model SET since = $3 WHERE id = $1)
+UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
+
+-- unpark_older --
+-- A new revision is a new chance.
+DELETE FROM parked WHERE model_id = $1 AND revision <> $2;
+
+-- unpark_crashes --
+-- A new version of Latigo may have mended it.
+DELETE FROM parked WHERE reason = 'crashed' AND version <> $1 RETURNING model_id;
+
+-- set_state --
+UPDATE model SET state = $3 WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING name;
+
+-- reschedule --
+-- Settings of schedule and overrides may change between starts.
+UPDATE model SET delay = $3, fold = $4, state = $5 WHERE project = $1 AND name = $2;
+
+-- roster --
+SELECT project, name, registered, data, who, at FROM roster ORDER BY project, name;
+
+-- roster_put --
+INSERT INTO roster (project, name, registered, data, who, at) VALUES ($1, $2, $3, $4, $5, ledger_now())
+ON CONFLICT (project, name) DO UPDATE SET registered = $3, data = $4, who = $5, at = ledger_now();
+
+-- record_request --
+INSERT INTO request (kind, who, at, selector, result) VALUES ($1, $2, ledger_now(), $3, $4) RETURNING id;
+
+-- unpark --
+-- Give parked windows another chance; null matches all.
+DELETE FROM parked p USING model m
+WHERE m.id = p.model_id AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND ($3::text IS NULL OR p.reason = $3)
+RETURNING m.project, m.name AS model, p.reason;
+
+-- revive_models --
+-- A model that could not be used is described again.
+UPDATE model SET stale_metadata = true
+WHERE state = 'unusable' AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR name = $2);
+
+-- end_waiting --
+-- Back-off is over for these as well.
+UPDATE task t SET not_before = ledger_now() FROM model m
+WHERE m.id = t.model_id AND t.state = 'waiting'
+  AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+RETURNING t.id;

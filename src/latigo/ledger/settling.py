@@ -1,0 +1,191 @@
+"""What follows from the way a task ended. Pure; the ledger writes down what is decided here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.task import Lane
+from latigo.domain.windows import Window
+
+#: An exception is looked at again after these, counted from each look; then it is final.
+NEXT_LOOKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+NEVER = datetime.max.replace(tzinfo=UTC)  #: how the driver reads and writes the database's ``infinity``
+
+#: A deferred model is left alone for the first of these, doubling to the second: the circuit does not open for one
+#: model among many, and without a pause that model would be planned again at once.
+FIRST_HOLD = timedelta(seconds=2)
+LONGEST_HOLD = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How often and how soon a failed task is tried again."""
+
+    max_attempts: int = 5
+    backoff_first: timedelta = timedelta(seconds=30)
+    backoff_longest: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claimed task and its model, as the ledger has them locked."""
+
+    id: int
+    model_id: int
+    window: Window
+    lane: Lane
+    attempts: int
+    revision: str
+    slot: timedelta
+    silent_since: datetime | None
+    deferrals: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The task is tried again as it is."""
+
+    not_before: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """No more attempts for these windows; None: for any window of the model."""
+
+    reason: Reason
+    detail: str
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Everything that changes when a task is settled."""
+
+    outcome: Outcome
+    waiting: Waiting | None = None  #: None: the task is finished
+    parking: Parking | None = None
+    silent_since: datetime | None = None
+    hold_until: datetime | None = None
+    deferrals: int = 0
+    fold: timedelta | None = None
+    data_returned: bool = False  #: the first success after silence
+
+
+def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Random) -> Verdict:
+    """Say what follows from a settlement, by the rules of the task life cycle."""
+    match settlement.outcome:
+        case Outcome.STORED:
+            return _stored(task, settlement)
+        case Outcome.DEFERRED:
+            return _deferred(task, settlement, random)
+        case Outcome.RETRY:
+            return _retry(task, settlement, rules, random)
+        case Outcome.SPLIT:
+            slots = max(task.window.length // task.slot // 2, 1)
+            return Verdict(Outcome.SPLIT, silent_since=task.silent_since, fold=slots * task.slot)
+        case Outcome.REJECTED | Outcome.CRASHED:
+            reason = settlement.reason or Reason.CRASHED
+            window = None if settlement.whole_model else task.window
+            return Verdict(
+                settlement.outcome,
+                parking=Parking(reason, settlement.detail, window),
+                silent_since=task.silent_since,
+            )
+
+
+def _stored(task: Claimed, settlement: Settlement) -> Verdict:
+    if not task.lane.is_live:
+        return Verdict(Outcome.STORED, silent_since=task.silent_since)
+    if settlement.silent_since is not None:
+        since = (
+            settlement.silent_since if task.silent_since is None else min(task.silent_since, settlement.silent_since)
+        )
+        return Verdict(Outcome.STORED, silent_since=since)
+    return Verdict(Outcome.STORED, data_returned=task.silent_since is not None)
+
+
+def _deferred(task: Claimed, settlement: Settlement, random: Random) -> Verdict:
+    pause = backoff(task.deferrals + 1, FIRST_HOLD, LONGEST_HOLD, random)
+    until = task.now + max(pause, settlement.retry_after or timedelta(0))
+    if task.attempts or settlement.stored_in:
+        # It has something to remember, so it keeps its row; all others are planned anew, and fold with what came since.
+        return Verdict(
+            Outcome.DEFERRED,
+            waiting=Waiting(until, task.attempts),
+            silent_since=task.silent_since,
+            deferrals=task.deferrals + 1,
+        )
+    return Verdict(Outcome.DEFERRED, silent_since=task.silent_since, hold_until=until, deferrals=task.deferrals + 1)
+
+
+def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Random) -> Verdict:
+    attempts = task.attempts + 1
+    if attempts >= rules.max_attempts:
+        detail = f"{attempts} attempts, the last one: {settlement.detail}"
+        return Verdict(
+            Outcome.REJECTED,
+            parking=Parking(Reason.ATTEMPTS, detail, task.window),
+            silent_since=task.silent_since,
+        )
+    pause = backoff(attempts, rules.backoff_first, rules.backoff_longest, random)
+    until = task.now + max(pause, settlement.retry_after or timedelta(0))
+    return Verdict(Outcome.RETRY, waiting=Waiting(until, attempts), silent_since=task.silent_since)
+
+
+def backoff(attempt: int, first: timedelta, longest: timedelta, random: Random) -> timedelta:
+    """``first`` doubling with every attempt up to ``longest``, less up to a quarter so that failures spread out."""
+    pause = min(first * (1 << min(attempt - 1, 30)), longest)
+    return pause * (1 - random.random() / 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """Slots of one model that ended alike and are looked at again at the same time."""
+
+    state: SlotState
+    reason: str
+    looks: int
+    next_look: datetime
+    slots: Coverage
+
+
+def revise(
+    known: Sequence[Exceptions], window: Window | None, found: Sequence[SlotException], now: datetime, *, reopen: bool
+) -> list[Exceptions]:
+    """The exceptions of a model after ``window`` has been settled with ``found``.
+
+    What lies in the window is replaced; a slot that is an exception again has been looked at once more. ``reopen``
+    makes all the others due now: the model's data has returned.
+    """
+    settled = Coverage((window,)) if window else Coverage()
+    revised: list[Exceptions] = []
+    for row in known:
+        left = row.slots - settled
+        if left:
+            revised.append(Exceptions(row.state, row.reason, row.looks, now if reopen else row.next_look, left))
+    for new in found:
+        first_time = new.slots
+        for row in known:
+            again = new.slots & row.slots
+            if again:
+                first_time = first_time - again
+                revised.append(_exception(new, row.looks + 1, again, now))
+        if first_time:
+            revised.append(_exception(new, 0, first_time, now))
+    merged: dict[tuple[SlotState, str, int, datetime], Coverage] = {}
+    for row in revised:
+        key = (row.state, row.reason, row.looks, row.next_look)
+        merged[key] = merged.get(key, Coverage()) | row.slots
+    return [Exceptions(*key, slots) for key, slots in merged.items()]
+
+
+def _exception(found: SlotException, looks: int, slots: Coverage, now: datetime) -> Exceptions:
+    looks = min(looks, len(NEXT_LOOKS))
+    next_look = now + NEXT_LOOKS[looks] if looks < len(NEXT_LOOKS) else NEVER
+    return Exceptions(found.state, found.reason, looks, next_look, slots)

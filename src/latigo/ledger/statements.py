@@ -1,0 +1,62 @@
+"""SQL out of ``.sql`` files: statements by name."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+
+_HEADER = re.compile(r"^--[ \t]*([a-z][a-z0-9_]*)[ \t]*--[ \t]*$", re.MULTILINE)
+
+
+class Statements(Mapping[str, str]):
+    """The statements of one file, by name: ``statements["claim_task"]`` or ``statements.claim_task``."""
+
+    def __init__(self, by_name: Mapping[str, str], source: str) -> None:
+        self._by_name = dict(by_name)
+        self._source = source
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"{self._source} has no statement {name!r}") from None
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_"):  # before __init__ has run, as when unpickling
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(str(error)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+def parse_statements(text: str, source: str) -> Statements:
+    """Split SQL text at its headers, lines of the form ``-- name --``.
+
+    What stands before the first header is a comment on the file and is passed over.
+
+    Raises:
+        ValueError: a name stands twice, a statement is empty, or SQL stands before the first header.
+    """
+    preamble, *parts = _HEADER.split(text)
+    if any(line and not line.startswith("--") for line in map(str.strip, preamble.splitlines())):
+        raise ValueError(f"{source} has SQL before its first '-- name --'")
+    found: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if name in found:
+            raise ValueError(f"{source} has two statements {name!r}")
+        if not (sql := body.strip()):
+            raise ValueError(f"{source} has an empty statement {name!r}")
+        found[name] = sql
+    return Statements(found, source)
+
+
+def load_statements(package: str, resource: str = "queries.sql") -> Statements:
+    """Read the statements of a file that is shipped inside a package."""
+    text = resources.files(package).joinpath(resource).read_text(encoding="utf-8")
+    return parse_statements(text, f"{package}/{resource}")

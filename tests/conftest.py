@@ -1,0 +1,6 @@
+"""Fixtures that any test may use."""
+
+from tests.support.ledgers import ledger_template, ledger_url, ledgers
+from tests.support.postgres import database_url, postgres_server
+
+__all__ = ["database_url", "ledger_template", "ledger_url", "ledgers", "postgres_server"]

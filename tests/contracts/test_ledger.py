@@ -1,0 +1,490 @@
+"""What the ledger promises to the roles."""
+
+from datetime import timedelta
+
+import pytest
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef
+from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.task import Lane
+from latigo.domain.windows import Window
+from latigo.ledger.protocol import Claim, ExecutorInfo, Need, NotThePlanner, Planned, Term
+from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
+from tests.support.ledgers import Ledgers
+
+LEASE = timedelta(seconds=30)
+CATCH_UP = timedelta(days=30)
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    await ledgers.set_clock(NOW)
+    return ledgers
+
+
+async def lead(ledger: Ledgers, holder: str = "scheduler-1") -> Term:
+    term = await ledger.scheduler.take_lease(holder, timedelta(seconds=15))
+    assert term is not None
+    return term
+
+
+async def needs(ledger: Ledgers) -> dict[str, Need]:
+    return {need.ref.name: need for need in await ledger.scheduler.needs(CATCH_UP)}
+
+
+async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> int:
+    """Plan the one window that the model needs in this lane; the id of the task."""
+    term = await lead(ledger)
+    need = (await needs(ledger))[name]
+    span = need.live if lane is Lane.LIVE else need.back
+    assert span is not None
+    assert await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, span, lane)]) == 1
+    return max(task.id for task in await ledger.scheduler.unpublished(term, 100) if task.model.ref.name == name)
+
+
+async def claimed(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> Claim:
+    task_id = await plan(ledger, lane, name)
+    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    assert claim is not None
+    return claim
+
+
+async def covered(ledger: Ledgers, name: str = "pump") -> list[tuple[object, object]]:
+    rows = await ledger.fetch("SELECT covered FROM v_coverage WHERE model = $1", name)
+    return [(part.lower, part.upper) for part in rows[0]["covered"]]  # type: ignore[attr-defined]
+
+
+async def test_a_new_model_needs_its_whole_horizon_as_one_live_window(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+
+    found = (await needs(ledger))["pump"]
+
+    assert found.live == window("10:00", "12:00")
+    assert found.back is None
+
+
+async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+
+    found = (await needs(ledger))["pump"]
+
+    assert found.live == window("11:00", "12:00")
+    assert found.back == window("10:00", "11:00")
+
+
+async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(delay=timedelta(minutes=8))])
+
+    found = (await needs(ledger))["pump"]
+
+    assert found.live == window("10:00", "11:30")
+
+
+async def test_what_is_out_is_not_needed_again(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+
+    await plan(ledger)
+
+    assert await needs(ledger) == {}
+
+
+async def test_settling_covers_the_window_and_ends_the_need(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00"), rows=12))])
+
+    assert counted == {claim.task_id}
+    assert await covered(ledger) == [(at("10:00"), at("12:00"))]
+    assert await needs(ledger) == {}
+    history = await ledger.fetch("SELECT state, lane, attempts, starts FROM v_tasks")
+    assert history == [{"state": "stored", "lane": "live", "attempts": 0, "starts": 1}]
+
+
+async def test_a_task_is_claimed_by_one_executor_only(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+
+    first = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    second = await ledger.executor.claim(task_id, 1, "executor-2", LEASE)
+
+    assert first is not None
+    assert second is None
+
+
+async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_adds_nothing(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    first = await claimed(ledger)
+    await ledger.set_clock(NOW + timedelta(seconds=31))
+
+    second = await ledger.executor.claim(first.task_id, 1, "executor-2", LEASE)
+    late = await ledger.executor.settle([(first, Settlement.covers(window("10:00", "12:00")))])
+
+    assert second is not None
+    assert second.alone
+    assert late == frozenset()
+    assert await covered(ledger) == []
+
+
+async def test_a_renewed_lease_does_not_run_out(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.set_clock(NOW + timedelta(seconds=20))
+    assert await ledger.executor.renew([claim], LEASE) == {claim.task_id}
+    await ledger.set_clock(NOW + timedelta(seconds=40))
+
+    assert await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
+
+
+async def test_a_settle_under_an_old_epoch_adds_nothing(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.models.put_models([an_entry(revision="1001")])
+    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+
+    assert counted == frozenset()
+    assert await covered(ledger) == []
+
+
+async def test_a_new_revision_raises_the_epoch_and_an_older_one_is_ignored(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+
+    assert await ledger.models.put_models([an_entry(revision="1001")]) == 1
+    assert await ledger.models.put_models([an_entry(revision="1001")]) == 0
+    assert await ledger.models.put_models([an_entry(revision="999")]) == 0
+
+    assert await ledger.fetch("SELECT revision, epoch FROM v_models") == [{"revision": "1001", "epoch": 2}]
+
+
+async def test_a_changed_dataset_configuration_raises_the_epoch_within_a_revision(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+
+    assert await ledger.models.put_models([an_entry(tags=("a", "c"))]) == 1
+
+    assert await ledger.fetch("SELECT epoch FROM v_models") == [{"epoch": 2}]
+
+
+async def test_an_absent_slot_is_looked_at_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    slot = window("11:30", "12:00")
+    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
+    gaps = []
+    now = NOW
+    claim = await claimed(ledger)
+    for _ in range(3):
+        await ledger.executor.settle([(claim, absent)])
+        (row,) = await ledger.fetch("SELECT next_look FROM v_exceptions WHERE slot @> $1::timestamptz", slot.start)
+        gaps.append(row["next_look"] - now)  # type: ignore[operator]
+        now = row["next_look"]  # type: ignore[assignment]
+        # keep everything newer covered, so that the old slot is the only thing to do
+        await ledger.set_clock(now)
+        await ledger.fetch(
+            "UPDATE coverage SET covered = tstzmultirange(tstzrange($1::timestamptz, $1 + interval '40 hours'))", slot.end
+        )
+        claim = await claimed(ledger, Lane.BACKFILL)
+    await ledger.executor.settle([(claim, absent)])
+
+    assert gaps == [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)]
+    (row,) = await ledger.fetch("SELECT next_look, state, reason FROM v_exceptions")
+    assert row == {"next_look": None, "state": "absent", "reason": "no 'a'"}
+
+
+async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_come_back_with_the_data(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=timedelta(hours=1))])
+    silent = window("11:00", "12:00")
+    exception = SlotException(SlotState.ABSENT, Coverage((silent,)), "no 'a'")
+    claim = await claimed(ledger)
+    await ledger.executor.settle([
+        (claim, Settlement(Outcome.STORED, exceptions=[exception], silent_since=silent.start))
+    ])
+
+    await ledger.set_clock(at("14:07"))
+    while_silent = (await needs(ledger))["pump"]
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement.covers(window("13:30", "14:00")))])
+    returned = (await needs(ledger))["pump"]
+
+    assert (while_silent.live, while_silent.back) == (window("13:30", "14:00"), None)
+    assert (returned.live, returned.back) == (None, window("11:00", "13:30"))
+
+
+async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attempts(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    now = NOW
+    for attempt in range(1, 5):
+        await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
+        assert await needs(ledger) == {}
+        (row,) = await ledger.fetch("SELECT state, attempts FROM v_tasks WHERE state = 'waiting'")
+        assert row == {"state": "waiting", "attempts": attempt}
+        now += timedelta(hours=1)
+        await ledger.set_clock(now)
+        term = await lead(ledger)
+        assert await ledger.scheduler.wake_waiting(term, blocked=["plant"], most=10) == 0
+        assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
+        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        assert again is not None
+        assert (again.attempts, again.alone) == (attempt, False)
+        claim = again
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
+
+    (parked,) = await ledger.fetch("SELECT reason, detail, windows FROM v_parked")
+    assert parked["reason"] == "attempts"
+    assert "server said 500" in str(parked["detail"])
+    assert [(part.lower, part.upper) for part in parked["windows"]] == [(at("10:00"), at("12:00"))]  # type: ignore[attr-defined]
+
+
+async def test_back_off_honours_what_the_server_asks_for(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="x", retry_after=timedelta(hours=3)))])
+
+    assert await ledger.fetch("SELECT not_before FROM task") == [{"not_before": NOW + timedelta(hours=3)}]
+
+
+async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, downstream="gordo/plant"))])
+    at_once = await needs(ledger)
+    await ledger.set_clock(at("13:07"))
+    later = (await needs(ledger))["pump"]
+
+    assert at_once == {}
+    assert later.live == window("10:00", "13:00")
+
+
+async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, stored_in=["sink/influx"]))])
+    await ledger.set_clock(NOW + timedelta(minutes=5))
+    await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
+
+    again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+
+    assert again is not None
+    assert again.stored_in == {"sink/influx"}
+    assert again.attempts == 0
+
+
+async def test_a_rejected_model_is_parked_as_a_whole_until_a_new_revision(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.executor.settle([
+        (claim, Settlement(Outcome.REJECTED, detail="gone", reason=Reason.MODEL_GONE, whole_model=True))
+    ])
+    await ledger.set_clock(at("18:00"))
+    while_parked = await needs(ledger)
+    await ledger.models.put_models([an_entry(revision="1001")])
+    afterwards = await needs(ledger)
+
+    assert while_parked == {}
+    assert afterwards["pump"].live == window("10:00", "17:30")
+
+
+async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.SPLIT, detail="413"))])
+
+    assert (await needs(ledger))["pump"].live == window("11:00", "12:00")
+
+
+async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_revision(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement(Outcome.STORED, Coverage((window("10:00", "12:00"),)), plain=True))])
+
+    same_revision = await ledger.fetch("SELECT anomaly FROM model")
+    await ledger.models.put_models([an_entry(revision="1001")])
+    next_revision = await ledger.fetch("SELECT anomaly FROM model")
+
+    assert (same_revision, next_revision) == ([{"anomaly": False}], [{"anomaly": None}])
+
+
+async def test_one_scheduler_plans_and_another_takes_over_when_its_lease_runs_out(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    first = await lead(ledger, "scheduler-1")
+    need = (await needs(ledger))["pump"]
+    assert need.live is not None
+    planned = [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)]
+
+    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is None
+    await ledger.set_clock(NOW + timedelta(seconds=16))
+    second = await lead(ledger, "scheduler-2")
+
+    assert second.number > first.number
+    with pytest.raises(NotThePlanner):
+        await ledger.scheduler.plan(first, planned)
+    assert await ledger.scheduler.plan(second, planned) == 1
+
+
+async def test_a_lease_that_was_dropped_can_be_taken_at_once(ledger: Ledgers):
+    await ledger.scheduler.drop_lease(await lead(ledger, "scheduler-1"))
+
+    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is not None
+
+
+async def test_a_task_that_is_not_marked_is_published_again_and_a_marked_one_is_not(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+    term = await lead(ledger)
+
+    again = [task.id for task in await ledger.scheduler.unpublished(term, 10)]
+    await ledger.scheduler.mark_published(term, [task_id], "queue-1")
+    marked = await ledger.scheduler.unpublished(term, 10)
+
+    assert (again, marked) == ([task_id], [])
+
+
+async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+    term = await lead(ledger)
+    await ledger.scheduler.mark_published(term, [task_id], "queue-1")
+
+    same = await ledger.scheduler.recover(term, "queue-1", lonely_starts=3, version="test")
+    other = await ledger.scheduler.recover(term, "queue-2", lonely_starts=3, version="test")
+
+    assert (same["lost"], other["lost"]) == (0, 1)
+    assert [task.id for task in await ledger.scheduler.unpublished(term, 10)] == [task_id]
+
+
+async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    now = NOW
+    for _ in range(3):
+        now += timedelta(seconds=31)
+        await ledger.set_clock(now)
+        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        assert again is not None
+        assert again.alone
+        assert await ledger.executor.start_alone(again, LEASE)
+
+    await ledger.set_clock(now + timedelta(seconds=31))
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+
+    assert found["parked"] == 1
+    assert await ledger.fetch("SELECT reason FROM v_parked") == [{"reason": "kills_process"}]
+    assert await needs(ledger) == {}
+
+
+async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    now = NOW
+    for _ in range(5):
+        now += timedelta(seconds=31)
+        await ledger.set_clock(now)
+        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        assert await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE) is not None
+
+    assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
+
+
+async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+
+    await ledger.executor.release([claim])
+
+    again = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    assert again is not None
+    assert not again.alone
+
+
+async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=timedelta(hours=2))])
+    term = await lead(ledger)
+
+    given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
+
+    assert list(given_up.values()) == [timedelta(hours=1, minutes=30)]
+    assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].live == window("11:30", "12:00")
+
+
+async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers):
+    pause = timedelta(seconds=15)
+    await ledger.executor.open_circuit("gordo/plant", "503", alarm=False, pause=pause)
+    (just_opened,) = await ledger.scheduler.circuits()
+    await ledger.set_clock(NOW + pause)
+    (due,) = await ledger.scheduler.circuits()
+    await ledger.executor.probe_failed("gordo/plant", "still 503", longest=timedelta(minutes=2))
+    (doubled,) = await ledger.scheduler.circuits()
+
+    assert (just_opened.probe_due, due.probe_due, doubled.probe_due) == (False, True, False)
+    assert doubled.pause == 2 * pause
+    assert await ledger.executor.close_circuit("gordo/plant")
+    assert await ledger.scheduler.circuits() == []
+
+
+async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole_slots(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    await ledger.set_clock(at("12:37"))
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement.covers(window("12:00", "12:30")))])
+
+    await ledger.models.put_models([an_entry(revision="1001", slot=timedelta(hours=1))])
+
+    assert await covered(ledger) == [(at("10:00"), at("12:00"))]
+
+
+async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+    live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
+
+    counted = await ledger.executor.settle([
+        (live, Settlement.covers(window("11:00", "12:00"))),
+        (back, Settlement.covers(window("10:00", "11:00"))),
+    ])
+
+    assert counted == {live.task_id, back.task_id}
+    assert await covered(ledger) == [(at("10:00"), at("12:00"))]
+
+
+async def test_an_unusable_model_is_parked_with_its_reason_and_never_needed(ledger: Ledgers):
+    ref = ModelRef("plant", "odd")
+
+    await ledger.models.put_unusable(ref, "1000", Reason.BAD_METADATA, "resolution: 'H'", "test")
+
+    assert await needs(ledger) == {}
+    assert await ledger.fetch("SELECT model, reason, detail FROM v_parked") == [
+        {"model": "odd", "reason": "bad_metadata", "detail": "resolution: 'H'"}
+    ]
+
+
+async def test_executors_are_known_while_they_beat(ledger: Ledgers):
+    info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
+
+    await ledger.executor.register(info)
+    await ledger.executor.beat("executor-1", in_flight=3, limit=8)
+    known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
+    await ledger.executor.unregister("executor-1")
+
+    assert known == [{"id": "executor-1", "in_flight": 3, "working_limit": 8}]
+    assert await ledger.fetch("SELECT id FROM executor") == []
+
+
+async def test_a_window_that_was_covered_meanwhile_is_not_planned(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    need = (await needs(ledger))["pump"]
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+
+    overlapping = Planned(need.model_id, need.epoch, Window(at("11:00"), at("12:30")), Lane.LIVE)
+
+    assert await ledger.scheduler.plan(await lead(ledger), [overlapping]) == 0

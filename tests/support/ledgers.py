@@ -1,0 +1,92 @@
+"""A migrated ledger in a database of its own, and a clock that tests turn by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+import pytest
+
+from latigo.domain.windows import iso
+from latigo.ledger.database import Database, open_database
+from latigo.ledger.migrate import migrate
+from latigo.ledger.models import PostgresModelLedger, PostgresRoster
+from latigo.ledger.planning import PostgresSchedulerLedger, make_partitions
+from latigo.ledger.settling import Rules
+from latigo.ledger.working import PostgresExecutorLedger
+from tests.support.postgres import database_on, execute, fresh_database
+
+VERSION = "test"
+_TEMPLATE = "ledger_template"
+
+
+@dataclass
+class Ledgers:
+    """All faces of one ledger."""
+
+    url: str
+    database: Database
+    scheduler: PostgresSchedulerLedger
+    executor: PostgresExecutorLedger
+    models: PostgresModelLedger
+    roster: PostgresRoster
+
+    async def set_clock(self, time: datetime) -> None:
+        """Let the ledger believe that it is this time from now on."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
+                f"AS $$ SELECT timestamptz '{iso(time)}' + interval '0 seconds' $$"
+            )
+        async with self.database.transaction() as connection:
+            await make_partitions(connection)
+
+    async def fetch(self, sql: str, *arguments: object) -> list[dict[str, object]]:
+        """Ask the database directly."""
+        async with self.database.connection() as connection:
+            return [dict(row) for row in await connection.fetch(sql, *arguments)]
+
+
+@asynccontextmanager
+async def open_ledgers(url: str, rules: Rules | None = None) -> AsyncIterator[Ledgers]:
+    """Every face of the ledger at ``url``; jitter is the same in every run."""
+    async with open_database(url) as database:
+        yield Ledgers(
+            url=url,
+            database=database,
+            scheduler=PostgresSchedulerLedger(database),
+            executor=PostgresExecutorLedger(database, rules or Rules(), VERSION, Random(1)),
+            models=PostgresModelLedger(database),
+            roster=PostgresRoster(database, "test"),
+        )
+
+
+@pytest.fixture(scope="session")
+def ledger_template(postgres_server: str) -> str:
+    """A migrated database that others are copied from."""
+    asyncio.run(_make_template(postgres_server))
+    return _TEMPLATE
+
+
+async def _make_template(postgres_server: str) -> None:
+    await execute(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
+    url = database_on(postgres_server, _TEMPLATE)
+    await migrate(url)
+    async with open_database(url) as database:
+        await PostgresSchedulerLedger(database).maintain(history=timedelta(days=30))
+
+
+@pytest.fixture
+async def ledger_url(postgres_server: str, ledger_template: str) -> AsyncIterator[str]:
+    """The URL of a migrated, empty ledger."""
+    async with fresh_database(postgres_server, template=ledger_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def ledgers(ledger_url: str) -> AsyncIterator[Ledgers]:
+    """Every face of a migrated, empty ledger."""
+    async with open_ledgers(ledger_url) as opened:
+        yield opened

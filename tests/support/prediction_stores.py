@@ -1,0 +1,39 @@
+"""Every prediction store, opened empty: what the contract suite runs against. Add a new one to ``PREDICTION_STORES``."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import resources
+
+import asyncpg
+import pytest
+
+from latigo.providers.memory import MemoryPredictions
+from latigo.providers.postgres import PostgresPredictions
+from latigo.providers.protocols import PredictionStorageProvider
+from tests.support.postgres import fresh_database
+
+POSTGRES_SCHEMA = resources.files("latigo.providers.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+@asynccontextmanager
+async def memory_store(_: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
+    yield MemoryPredictions()
+
+
+@asynccontextmanager
+async def postgres_store(request: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
+    async with fresh_database(request.getfixturevalue("postgres_server")) as url, prediction_pool(url) as pool:
+        yield PostgresPredictions(pool)
+
+
+@asynccontextmanager
+async def prediction_pool(url: str, *, size: int = 4) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    """Connections to a database that has just got the sink's tables."""
+    async with asyncpg.create_pool(url, min_size=0, max_size=size) as pool:
+        await pool.execute(POSTGRES_SCHEMA)
+        yield pool
+
+
+PREDICTION_STORES: Mapping[
+    str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[PredictionStorageProvider]]
+] = {"memory": memory_store, "postgres": postgres_store}
