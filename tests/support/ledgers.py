@@ -57,7 +57,7 @@ async def open_ledgers(url: str, rules: Rules | None = None) -> AsyncIterator[Le
             url=url,
             database=database,
             scheduler=PostgresSchedulerLedger(database),
-            executor=PostgresExecutorLedger(database, rules or Rules(), VERSION, Random(1)),
+            executor=PostgresExecutorLedger(database, rules or Rules(), VERSION, Random(1).random),
             models=PostgresModelLedger(database),
             roster=PostgresRoster(database, "test"),
         )

@@ -6,6 +6,7 @@
     x ConfigurationError      refuse to start; names the key
     x Unavailable             a downstream is away or refuses for now: wait for it, not an attempt
       + TimedOut              it took too long: an attempt, unless others time out as well
+      + CircuitOpen           it was away a moment ago, so it was not even asked
     x Failed                  may pass by itself: try again later
     x RevisionGone            look the revision up again
     x TooLarge                ask for less at once
@@ -49,6 +50,10 @@ class Unavailable(LatigoError):
 
 class TimedOut(Unavailable):
     """A downstream did not answer within the time limit."""
+
+
+class CircuitOpen(Unavailable):
+    """A downstream was not called, because it is believed to be away."""
 
 
 class Failed(LatigoError):

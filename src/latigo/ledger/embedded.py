@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -215,15 +215,22 @@ class EmbeddedServer:
         )
 
     def _stop(self) -> None:
-        if self._await_settled() is None:
+        running = self._await_settled()
+        if running is None:
             return
         account = _unprivileged_account(self._data)
         self._run(_find_programs() / "pg_ctl", "stop", "--wait", "--mode=fast", data=self._data, account=account)
+        if running.socket_dir != self._data:
+            with suppress(OSError):
+                running.socket_dir.rmdir()
         _log.info("embedded.stopped", data_dir=str(self._home))
 
     def _choose_socket_dir(self, account: _Account | None) -> Path:
-        """The data directory itself, or a private folder for temporary files where its path is too long."""
-        if len(os.fsencode(self._data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
+        """The data directory itself, or a private one among the temporary files where its path cannot be a host.
+
+        A socket's path is short, and a comma in a host stands between two hosts.
+        """
+        if len(os.fsencode(self._data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH and "," not in str(self._data):
             return self._data
         owner = os.geteuid() if account is None else account.uid
         name = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]

@@ -1,15 +1,15 @@
 """What follows from the way a task ended. Pure; the ledger writes down what is decided here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from random import Random
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
+from latigo.runtime.retry import backoff
 
 #: An exception is looked at again after these, counted from each look; then it is final.
 NEXT_LOOKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
@@ -18,7 +18,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)  #: how the driver reads and writes the
 #: A deferred model is left alone for the first of these, doubling to the second: the circuit does not open for one
 #: model among many, and without a pause that model would be planned again at once.
 FIRST_HOLD = timedelta(seconds=2)
-LONGEST_HOLD = timedelta(minutes=2)
+LONGEST_HOLD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Verdict:
     data_returned: bool = False  #: the first success after silence
 
 
-def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Random) -> Verdict:
+def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
     """Say what follows from a settlement, by the rules of the task life cycle."""
     match settlement.outcome:
         case Outcome.STORED:
@@ -110,7 +110,7 @@ def _stored(task: Claimed, settlement: Settlement) -> Verdict:
     return Verdict(Outcome.STORED, data_returned=task.silent_since is not None)
 
 
-def _deferred(task: Claimed, settlement: Settlement, random: Random) -> Verdict:
+def _deferred(task: Claimed, settlement: Settlement, random: Callable[[], float]) -> Verdict:
     pause = backoff(task.deferrals + 1, FIRST_HOLD, LONGEST_HOLD, random)
     until = task.now + max(pause, settlement.retry_after or timedelta(0))
     if task.attempts or settlement.stored_in:
@@ -124,7 +124,7 @@ def _deferred(task: Claimed, settlement: Settlement, random: Random) -> Verdict:
     return Verdict(Outcome.DEFERRED, silent_since=task.silent_since, hold_until=until, deferrals=task.deferrals + 1)
 
 
-def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Random) -> Verdict:
+def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
     attempts = task.attempts + 1
     if attempts >= rules.max_attempts:
         detail = f"{attempts} attempts, the last one: {settlement.detail}"
@@ -136,12 +136,6 @@ def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Random) 
     pause = backoff(attempts, rules.backoff_first, rules.backoff_longest, random)
     until = task.now + max(pause, settlement.retry_after or timedelta(0))
     return Verdict(Outcome.RETRY, waiting=Waiting(until, attempts), silent_since=task.silent_since)
-
-
-def backoff(attempt: int, first: timedelta, longest: timedelta, random: Random) -> timedelta:
-    """``first`` doubling with every attempt up to ``longest``, less up to a quarter so that failures spread out."""
-    pause = min(first * (1 << min(attempt - 1, 30)), longest)
-    return pause * (1 - random.random() / 4)
 
 
 @dataclass(frozen=True, slots=True)

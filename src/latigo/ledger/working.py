@@ -1,10 +1,10 @@
 """The ledger as executors use it: claims, leases, settling, circuits."""
 
+import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from random import Random
 from typing import Any
 
 from latigo.domain.coverage import Coverage
@@ -22,11 +22,13 @@ LONGEST_DETAIL = 4000
 class PostgresExecutorLedger:
     """`ExecutorLedger` on PostgreSQL."""
 
-    def __init__(self, database: Database, rules: Rules, version: str, random: Random | None = None) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, version: str, random: Callable[[], float] = random.random
+    ) -> None:
         self._database = database
         self._rules = rules
         self._version = version
-        self._random = random or Random()  # noqa: S311 - jitter, not secrecy
+        self._random = random
 
     async def register(self, executor: ExecutorInfo) -> None:
         await self._database.execute(
@@ -121,7 +123,7 @@ class _ModelChange:
 class _Batch:
     """Collects the verdicts of one batch and writes them with a few statements, however many tasks there are."""
 
-    def __init__(self, rules: Rules, random: Random) -> None:
+    def __init__(self, rules: Rules, random: Callable[[], float]) -> None:
         self._rules = rules
         self._random = random
         self._ended: list[tuple[Claimed, Settlement, Verdict]] = []

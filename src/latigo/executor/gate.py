@@ -1,0 +1,115 @@
+"""Who starts next: a bounded waiting room, a bounded number of starts, fair among lanes and projects."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from latigo.domain.share import LaneShare
+from latigo.task_queue.protocol import Delivery
+
+#: Deliveries that wait for a start, per start. More would only take work away from other replicas.
+ROOM = 4
+
+
+class Gate:
+    """Starts deliveries: at most ``concurrency`` at once, live ones first, backfill never starved.
+
+    No project holds more than half of the starts while others wait. A task that has to run alone waits until nothing
+    else runs, and nothing is started beside it.
+    """
+
+    def __init__(self, concurrency: int, share: LaneShare) -> None:
+        self._concurrency = concurrency
+        self._share = share
+        self._live: deque[Delivery] = deque()
+        self._back: deque[Delivery] = deque()
+        self._running: Counter[str] = Counter()
+        self._active = 0
+        self._alone = asyncio.Lock()
+        self._changed = asyncio.Condition()
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that have not been started."""
+        return len(self._live) + len(self._back)
+
+    @property
+    def running(self) -> int:
+        """Deliveries that were started and have not ended."""
+        return self._running.total()
+
+    async def offer(self, delivery: Delivery) -> None:
+        """Put a delivery into the waiting room; waits while it is full."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
+            (self._live if delivery.task.lane.is_live else self._back).append(delivery)
+            self._changed.notify_all()
+
+    async def next(self) -> Delivery:
+        """The next delivery to start, once one may start."""
+        async with self._changed:
+            while True:
+                if found := self._choose():
+                    self._running[found.task.ref.project] += 1
+                    self._active += 1
+                    self._changed.notify_all()
+                    return found
+                await self._changed.wait()
+
+    async def ended(self, delivery: Delivery) -> None:
+        """A started delivery has ended, however it did."""
+        async with self._changed:
+            project = delivery.task.ref.project
+            self._running[project] -= 1
+            if not self._running[project]:
+                del self._running[project]
+            self._active -= 1
+            self._changed.notify_all()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """For a started delivery: wait until it is the only one that is active, and stay so."""
+        await self._step_aside()
+        try:
+            async with self._alone:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: self._active == 0)
+                    self._active += 1
+                try:
+                    yield
+                finally:
+                    async with self._changed:
+                        self._active -= 1
+        finally:
+            async with self._changed:
+                self._active += 1  # `ended` takes it back
+                self._changed.notify_all()
+
+    async def _step_aside(self) -> None:
+        async with self._changed:
+            self._active -= 1
+            self._changed.notify_all()
+
+    def _choose(self) -> Delivery | None:
+        if self.running >= self._concurrency or self._alone.locked():
+            return None
+        live, back = self._first(self._live), self._first(self._back)
+        is_live = self._share.choose(live=live is not None, backfill=back is not None)
+        if is_live is None:
+            return None
+        queue, at = (self._live, live) if is_live else (self._back, back)
+        if at is None:
+            raise RuntimeError("a lane was chosen in which nothing can start")
+        found = queue[at]
+        del queue[at]
+        return found
+
+    def _first(self, queue: deque[Delivery]) -> int | None:
+        projects = {each.task.ref.project for lane in (self._live, self._back) for each in lane}
+        for at, delivery in enumerate(queue):
+            project = delivery.task.ref.project
+            crowded = self._running[project] + 1 > max(self._concurrency // 2, 1)
+            if not (crowded and projects - {project}):
+                return at
+        return None

@@ -1,0 +1,107 @@
+"""How many calls a model server gets at once: as many as it can use, and a few more so that it is never idle."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from latigo.domain.errors import CircuitOpen, Unavailable
+from latigo.runtime.clock import Clock
+
+FIRST_LIMIT = 4.0
+LOWEST_LIMIT = 2.0
+#: Calls that may wait at the server. A server of unknown size is kept busy as long as something waits there.
+FEWEST_QUEUED, MOST_QUEUED = 2.0, 4.0
+#: Part of the limit that is kept when the server refuses or times out.
+BACK_OFF = 0.7
+#: How fast the best latency is forgotten, per window of samples: models differ, and servers grow and shrink.
+FORGET = 1.02
+
+
+class AdaptiveLimit:
+    """The working limit of one model server, by the method of TCP Vegas.
+
+    A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
+    ``limit * (1 - best / mean)`` calls are waiting. The limit grows while fewer than two wait and shrinks when more
+    than four do, once in a window of as many answers as the limit.
+    """
+
+    def __init__(self, ceiling: int, clock: Clock) -> None:
+        self._clock = clock
+        self._ceiling = float(ceiling)
+        self._limit = min(FIRST_LIMIT, self._ceiling)
+        self._in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._samples: list[float] = []
+        self._best: float | None = None
+        self._was_full = False
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be under way now."""
+        return int(self._limit)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are under way."""
+        return self._in_flight
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """One call; waits for its turn first, in order."""
+        await self._enter()
+        started = self._clock.monotonic()
+        try:
+            yield
+        except CircuitOpen:  # says nothing about how much the server can take
+            raise
+        except Unavailable:
+            self._refused()
+            raise
+        else:
+            self._answered(self._clock.monotonic() - started)
+        finally:
+            self._in_flight -= 1
+            self._admit()
+
+    async def _enter(self) -> None:
+        if not self._waiting and self._in_flight < self.limit:
+            self._in_flight += 1
+        else:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # admitted and cancelled at the same moment
+                    self._in_flight -= 1
+                    self._admit()
+                else:
+                    self._waiting.remove(turn)
+                raise
+        self._was_full |= self._in_flight >= self.limit
+
+    def _admit(self) -> None:
+        while self._waiting and self._in_flight < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._in_flight += 1
+                turn.set_result(None)
+
+    def _answered(self, seconds: float) -> None:
+        self._samples.append(seconds)
+        if len(self._samples) < max(self._limit, 4):
+            return
+        mean = sum(self._samples) / len(self._samples)
+        self._samples.clear()
+        self._best = mean if self._best is None else min(self._best * FORGET, mean)
+        queued = self._limit * (1 - self._best / mean)
+        if queued < FEWEST_QUEUED and self._was_full:
+            self._limit = min(self._limit + 1, self._ceiling)
+        elif queued > MOST_QUEUED:
+            self._limit = max(self._limit - 1, min(LOWEST_LIMIT, self._ceiling))
+        self._was_full = False
+
+    def _refused(self) -> None:
+        self._limit = max(self._limit * BACK_OFF, min(LOWEST_LIMIT, self._ceiling))
+        self._samples.clear()

@@ -1,0 +1,289 @@
+"""The long-lived part of the executor: receive, claim, run, settle, acknowledge; and stop without losing anything."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from latigo.domain.errors import Reason, Rejected, Unavailable
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.task import Task
+from latigo.executor.gate import Gate
+from latigo.executor.outcomes import settlement_of
+from latigo.executor.pipeline import Journey, Pipeline
+from latigo.executor.settler import Settler
+from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
+from latigo.runtime.clock import Clock
+from latigo.runtime.lifecycle import pause
+from latigo.task_queue.protocol import Delivery, TaskReceiver
+from latigo.telemetry import Metrics
+
+_log = structlog.get_logger()
+
+#: What others have learned about circuits is not older than this.
+REFRESH = timedelta(seconds=2)
+#: Between attempts while the ledger is away.
+LEDGER_PAUSE = timedelta(seconds=1)
+#: Of the grace: kept for handing back what did not get done in the rest.
+HAND_BACK = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRules:
+    """How one executor works."""
+
+    lease: timedelta
+    renew: timedelta
+    hard_limit: timedelta
+    grace: timedelta
+
+
+class Executor:
+    """One executor process."""
+
+    def __init__(
+        self,
+        *,
+        info: ExecutorInfo,
+        rules: ExecutorRules,
+        ledger: ExecutorLedger,
+        receiver: TaskReceiver,
+        pipeline: Pipeline,
+        describe: Callable[[ModelRef, str], Awaitable[ModelSpec]],
+        gate: Gate,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._info = info
+        self._rules = rules
+        self._ledger = ledger
+        self._receiver = receiver
+        self._pipeline = pipeline
+        self._describe = describe
+        self._gate = gate
+        self._clock = clock
+        self._metrics = metrics
+        self._settler = Settler(ledger, clock)
+        self._claims: dict[int, tuple[Claim, asyncio.Task[None]]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._began: dict[asyncio.Task[None], float] = {}
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a task has been running for longer than it may, which only a stuck process allows."""
+        longest = (self._rules.hard_limit + self._rules.grace).total_seconds()
+        now = self._clock.monotonic()
+        return any(now - began > longest for began in self._began.values())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop``, then finish or hand back what is in hand within the grace."""
+        await self._until_ledger(lambda: self._ledger.register(self._info), stop)
+        try:
+            async with asyncio.TaskGroup() as machinery:
+                upkeep = [machinery.create_task(self._settler.run(), name="settler")]
+                upkeep.append(machinery.create_task(self._renew_leases(), name="leases"))
+                upkeep.append(machinery.create_task(self._follow_circuits(), name="circuits"))
+                intake = [machinery.create_task(self._receive(), name="receiver")]
+                intake.append(machinery.create_task(self._dispatch(), name="dispatcher"))
+                await stop.wait()
+                for task in intake:
+                    task.cancel()
+                await self._drain()
+                for task in upkeep:
+                    task.cancel()
+        finally:
+            await self._leave()
+
+    async def _drain(self) -> None:
+        if self._running:
+            _log.info("executor.draining", tasks=len(self._running))
+            within = max(self._rules.grace - HAND_BACK, timedelta(0)).total_seconds()
+            await asyncio.wait(self._running, timeout=within)
+        late = list(self._running)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("executor.handed_back", tasks=len(late))
+            await asyncio.wait(late)
+
+    async def _leave(self) -> None:
+        try:
+            await self._ledger.unregister(self._info.id)
+        except Unavailable as error:
+            _log.warning("executor.left_without_notice", because=str(error))
+
+    async def _receive(self) -> None:
+        async for delivery in self._receiver.receive():
+            await self._gate.offer(delivery)
+
+    async def _dispatch(self) -> None:
+        while True:
+            delivery = await self._gate.next()
+            task = asyncio.create_task(self._handle(delivery), name=f"task-{delivery.task.id}")
+            self._running.add(task)
+            self._began[task] = self._clock.monotonic()
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._began.pop(task, None)
+        if not task.cancelled() and (error := task.exception()):
+            # Everything that a task can do wrong is settled; what comes here is the machinery itself.
+            _log.error("executor.broken", exc_info=error)
+            asyncio.get_running_loop().call_exception_handler({"message": "executor broken", "exception": error})
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """One delivery: claim, run, settle, acknowledge. In this order nothing is lost."""
+        task = delivery.task
+        with bound_contextvars(task=task.id, model=str(task.ref), window=str(task.window), lane=task.lane.value):
+            try:
+                claim = await self._claim(task)
+                if claim is not None:
+                    await self._work(task, claim)
+                await delivery.done()
+            finally:
+                await self._gate.ended(delivery)
+
+    async def _claim(self, task: Task) -> Claim | None:
+        """Until the ledger answers: a delivery that is neither claimed nor done would be forgotten by its queue."""
+        while True:
+            try:
+                with self._metrics.stage("claim"):
+                    return await self._ledger.claim(task.id, task.epoch, self._info.id, self._rules.lease)
+            except Unavailable as error:
+                _log.warning("claim.delayed", because=str(error))
+                await self._clock.sleep(LEDGER_PAUSE)
+
+    async def _work(self, task: Task, claim: Claim) -> None:
+        this = asyncio.current_task()
+        if this is None:
+            raise RuntimeError("a task is worked on outside of the event loop")
+        self._claims[claim.task_id] = (claim, this)
+        began = self._clock.monotonic()
+        settled = False
+        try:
+            settlement = await self._attempt(task, claim)
+            if settlement is None:
+                settled = True
+                return
+            # From here on the predictions are in the sinks: a drain must not hand them back half settled.
+            with self._metrics.stage("settle"):
+                counted = await asyncio.shield(self._settler.settle(claim, settlement))
+            settled = True
+            self._tell(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - began)
+        finally:
+            del self._claims[claim.task_id]
+            if not settled:
+                await asyncio.shield(self._hand_back(claim))
+
+    async def _attempt(self, task: Task, claim: Claim) -> Settlement | None:
+        """Run the task; None: the claim was lost before it began."""
+        journey = Journey(task, stored_in=set(claim.stored_in))
+        try:
+            if not claim.alone:
+                return await self._bounded(journey)
+            async with self._gate.alone():
+                if not await self._ledger.start_alone(claim, self._rules.lease):
+                    return None
+                _log.warning("task.running_alone")
+                return await self._bounded(journey)
+        except Exception as error:  # noqa: BLE001 - whatever a task raises is the end of that task only
+            return await self._ended_by(error, journey)
+
+    async def _bounded(self, journey: Journey) -> Settlement:
+        async with asyncio.timeout(self._rules.hard_limit.total_seconds()):
+            return await self._pipeline.run(journey)
+
+    async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
+        settlement = settlement_of(error, journey)
+        if settlement.outcome is Outcome.CRASHED:
+            _log.error("task.crashed", exc_info=error)
+        if (
+            isinstance(error, Rejected)
+            and error.reason is Reason.COLUMNS_REFUSED
+            and await self._has_changed(journey.task)
+        ):
+            return Settlement(Outcome.DEFERRED, detail=settlement.detail, stale_metadata=True)
+        return settlement
+
+    async def _has_changed(self, task: Task) -> bool:
+        """Whether the model expects other columns because it was built anew behind our back, within its revision."""
+        try:
+            found = await self._describe(task.ref, task.model.revision)
+        except Exception as error:  # noqa: BLE001 - the task is rejected for its own reason, whatever this one is
+            _log.warning("metadata.unreadable", because=str(error))
+            return False
+        return found.dataset != task.model.dataset or found.model_offset != task.model.model_offset
+
+    async def _hand_back(self, claim: Claim) -> None:
+        try:
+            await self._ledger.release([claim])
+        except Unavailable as error:  # its lease runs out by itself
+            _log.warning("task.not_handed_back", task=claim.task_id, because=str(error))
+
+    def _tell(self, task: Task, claim: Claim, settlement: Settlement, *, counted: bool, seconds: float) -> None:
+        outcome, project, lane = settlement.outcome.value, task.ref.project, task.lane.value
+        self._metrics.tasks.labels(project, lane, outcome).inc()
+        self._metrics.task_seconds.labels(lane, outcome).observe(seconds)
+        if counted and settlement.outcome is Outcome.STORED:
+            self._metrics.rows.labels(project).inc(settlement.rows)
+            slot = timedelta(seconds=task.slot_seconds)
+            slots = {SlotState.COVERED: settlement.covered.total // slot}
+            for exception in settlement.exceptions:
+                slots[exception.state] = slots.get(exception.state, 0) + exception.slots.total // slot
+            for state, count in slots.items():
+                self._metrics.slots.labels(project, lane, state.value).inc(count)
+        told = _log.info if settlement.outcome in {Outcome.STORED, Outcome.DEFERRED} else _log.warning
+        told(
+            "task.finished",
+            outcome=outcome,
+            counted=counted,
+            rows=settlement.rows,
+            attempt=claim.attempts + 1,
+            took_s=round(seconds, 3),
+            **({"because": settlement.detail[:400]} if settlement.detail else {}),
+        )
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await self._clock.sleep(self._rules.renew)
+            held = dict(self._claims)
+            try:
+                await self._ledger.beat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
+                if not held:
+                    continue
+                ours = await self._ledger.renew([claim for claim, _ in held.values()], self._rules.lease)
+            except Unavailable as error:
+                _log.warning("lease.not_renewed", because=str(error))
+                continue
+            for task_id, (claim, running) in held.items():
+                if task_id not in ours and self._claims.get(task_id, (None,))[0] is claim:
+                    # Someone else has the task by now, or it was settled a moment ago: going on would be in vain.
+                    _log.warning("claim.lost", task=task_id)
+                    running.cancel()
+
+    def _working_limit(self) -> int:
+        limits = self._pipeline.limits.values()
+        return sum(limit.limit for limit in limits)
+
+    async def _follow_circuits(self) -> None:
+        while True:
+            try:
+                await self._pipeline.circuits.refresh()
+            except Unavailable as error:
+                _log.warning("circuits.not_read", because=str(error))
+            await self._clock.sleep(REFRESH)
+
+    async def _until_ledger(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await work()
+            except Unavailable as error:
+                _log.warning("ledger.away", because=str(error))
+                await pause(self._clock, LEDGER_PAUSE, stop)
+            else:
+                return

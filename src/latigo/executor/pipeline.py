@@ -1,0 +1,148 @@
+"""The journey of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries, limits and settling stand around it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+import structlog
+
+from latigo.dataset.build import Dataset, build, needs_look_back
+from latigo.domain.errors import LatigoError, NoData
+from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.series import Point, Predictions, Readings
+from latigo.domain.task import Task
+from latigo.domain.windows import Window, to_ns
+from latigo.executor.budget import ByteBudget
+from latigo.executor.circuits import CircuitBoard
+from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.slots import classify
+from latigo.providers.protocols import (
+    Execution,
+    ModelExecutionProvider,
+    PredictionStorageProvider,
+    SensorDataProvider,
+)
+from latigo.telemetry import Metrics
+
+_log = structlog.get_logger()
+_NOTHING = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A place for predictions; a task is stored when all required ones have it."""
+
+    store: PredictionStorageProvider
+    required: bool = True
+
+
+@dataclass(slots=True)
+class Journey:
+    """A task under way: what happened so far, for whoever has to explain why it ended."""
+
+    task: Task
+    stored_in: set[str] = field(default_factory=set)
+    stage: str = "claim"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything that a task passes, in order."""
+
+    sensors: SensorDataProvider
+    models: ModelExecutionProvider
+    sinks: Sequence[Sink]
+    circuits: CircuitBoard
+    budget: ByteBudget
+    limits: Mapping[str, AdaptiveLimit]  #: by project; makes one when asked for a new one
+    metrics: Metrics
+
+    async def run(self, journey: Journey) -> Settlement:
+        """Predict one window and store the result.
+
+        Raises:
+            LatigoError: as the providers do; ``journey`` says how far it came.
+        """
+        task = journey.task
+        slot = timedelta(seconds=task.slot_seconds)
+        dataset = await self._frame(journey)
+        predictions, plain = None, False
+        if _rows_in(dataset, task.window):
+            try:
+                execution = await self._predict(journey, dataset)
+            except NoData as error:
+                _log.debug("task.too_few_rows", because=str(error))
+            else:
+                predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
+                plain = task.model.anomaly is not False and not execution.anomaly
+                await self._write(journey, predictions)
+        slots = classify(task.window, slot, dataset, _NOTHING if predictions is None else predictions.times)
+        return Settlement(
+            Outcome.STORED,
+            covered=slots.covered,
+            exceptions=slots.exceptions,
+            rows=0 if predictions is None else len(predictions),
+            plain=plain,
+            silent_since=slots.silent_since,
+        )
+
+    async def _frame(self, journey: Journey) -> Dataset:
+        task = journey.task
+        period = Window(task.window.start - task.model.context, task.window.end)
+        tags = task.model.dataset.tags
+        async with self.budget.reserve(self.budget.estimate(len(tags), period.length)) as reserved:
+            async with self._stage(journey, "read", self.sensors.downstream):
+                readings = await self.sensors.get_data_for_range(tags, period, max_bytes=self.budget.share)
+                nbytes = sum(series.nbytes for series in readings.values())
+                reserved.used(nbytes)
+                self.budget.learn(nbytes, len(tags), period.length)
+                look_back = await self._look_back(journey, readings, period)
+            journey.stage = "frame"
+            with self.metrics.stage("frame"):
+                return build(task.model.dataset, readings, period, look_back)
+
+    async def _look_back(self, journey: Journey, readings: Readings, period: Window) -> Mapping[str, Point]:
+        dataset = journey.task.model.dataset
+        wanted = needs_look_back(dataset, readings, period)
+        if not wanted or dataset.interpolation_limit is None:
+            return {}
+        return await self.sensors.get_last_before(wanted, period.start, period.start - dataset.interpolation_limit)
+
+    async def _predict(self, journey: Journey, dataset: Dataset) -> Execution:
+        task = journey.task
+        project = task.ref.project
+        async with (
+            self.limits[project].call(),
+            self._stage(journey, "predict", f"gordo/{project}"),
+        ):
+            return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
+
+    async def _write(self, journey: Journey, predictions: Predictions) -> None:
+        for sink in self.sinks:
+            name = sink.store.downstream
+            if name in journey.stored_in or not len(predictions):
+                continue
+            try:
+                async with self._stage(journey, "write", name):
+                    await sink.store.put_predictions(predictions)
+            except LatigoError as error:
+                if sink.required:
+                    raise
+                _log.warning("sink.skipped", sink=name, because=str(error))
+            else:
+                journey.stored_in.add(name)
+
+    @asynccontextmanager
+    async def _stage(self, journey: Journey, stage: str, downstream: str) -> AsyncIterator[None]:
+        """One stage that calls out: under the circuit of what it calls, and timed."""
+        journey.stage = stage
+        async with self.circuits.call(downstream, journey.task.ref, probe=journey.task.probe):
+            with self.metrics.stage(stage):
+                yield
+
+
+def _rows_in(dataset: Dataset, window: Window) -> int:
+    low, high = np.searchsorted(dataset.x.times, (to_ns(window.start), to_ns(window.end)))
+    return int(high - low)

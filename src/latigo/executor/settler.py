@@ -1,0 +1,71 @@
+"""Settles many tasks with one transaction: what ends while a commit is under way goes into the next one."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from latigo.domain.errors import Reason, Unavailable
+from latigo.domain.outcome import Outcome, Settlement
+from latigo.ledger.protocol import Claim, ExecutorLedger
+from latigo.runtime.clock import Clock
+
+_log = structlog.get_logger()
+
+LARGEST_BATCH = 200
+#: Between attempts while the ledger is away. Tasks stay claimed and their permits taken, so nothing piles up.
+PAUSE = timedelta(seconds=1)
+
+_Waiting = tuple[Claim, Settlement, "asyncio.Future[bool]"]
+
+
+class Settler:
+    """One writer for all tasks of an executor."""
+
+    def __init__(self, ledger: ExecutorLedger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> bool:
+        """Record how a task ended; whether it counted. Returns when it is committed, however long that takes."""
+        recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((claim, settlement, recorded))
+        return await recorded
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < LARGEST_BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._write(batch)
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        while True:
+            try:
+                counted = await self._ledger.settle([(claim, settlement) for claim, settlement, _ in batch])
+            except Unavailable as error:
+                _log.warning("settle.delayed", because=str(error), tasks=len(batch))
+                await self._clock.sleep(PAUSE)
+            except Exception as error:  # noqa: BLE001 - one settlement must not stop the others
+                if len(batch) == 1:
+                    await self._write_crash(batch[0], error)
+                    return
+                # One settlement must not keep the others from being recorded.
+                for each in batch:
+                    await self._write([each])
+                return
+            else:
+                for claim, _, recorded in batch:
+                    if not recorded.done():
+                        recorded.set_result(claim.task_id in counted)
+                return
+
+    async def _write_crash(self, entry: _Waiting, error: Exception) -> None:
+        claim, settlement, recorded = entry
+        if settlement.outcome is Outcome.CRASHED:
+            raise error
+        _log.exception("settle.crashed", task=claim.task_id)
+        crash = Settlement(Outcome.CRASHED, detail=f"settling failed: {error!r}", reason=Reason.CRASHED)
+        await self._write([(claim, crash, recorded)])

@@ -1,0 +1,224 @@
+"""The long-lived part of the scheduler: hold the lease, keep the models in step, plan and publish."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from latigo.domain.errors import LatigoError
+from latigo.domain.share import LaneShare
+from latigo.ledger.protocol import NotThePlanner, SchedulerLedger, Term
+from latigo.runtime.clock import Clock
+from latigo.runtime.lifecycle import pause
+from latigo.scheduler.models import ModelSync
+from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
+from latigo.task_queue.protocol import TaskSender
+from latigo.telemetry import Metrics
+
+_log = structlog.get_logger()
+
+TICK = timedelta(seconds=1)
+#: An agenda that still has something in it is read again after this, so that a new due slot does not wait for its end.
+REREAD = timedelta(seconds=10)
+#: Reading the needs may take this part of the time at most.
+READING_SHARE = 0.1
+#: Lost tasks are looked for so often.
+RECOVER = timedelta(seconds=5)
+UPKEEP = timedelta(minutes=1)
+#: Of what may be out, backfill takes this part at most, so that there is always room for live work that becomes due.
+BACKFILL_PART = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerRules:
+    """How the scheduler plans."""
+
+    holder: str
+    version: str
+    lease: timedelta
+    renew: timedelta
+    max_clock_difference: timedelta
+    refresh: timedelta  #: between two looks at the model lists
+    max_catch_up: timedelta
+    max_outstanding: int  #: 0: measured
+    min_share: float
+    history: timedelta
+    lonely_starts: int = 3  #: a task that did not survive so many starts alone is parked
+
+
+class Scheduler:
+    """One scheduler process: plans while it holds the lease, stands by otherwise."""
+
+    def __init__(
+        self,
+        *,
+        rules: SchedulerRules,
+        ledger: SchedulerLedger,
+        sync: Callable[[Callable[[], bool]], ModelSync],
+        sender: TaskSender,
+        downstreams: Callable[[str], Iterable[str]],
+        projects: Callable[[], Awaitable[Iterable[str]]],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._rules = rules
+        self._ledger = ledger
+        self._sync = sync(lambda: self._term is not None)
+        self._sender = sender
+        self._downstreams = downstreams
+        self._projects = projects
+        self._clock = clock
+        self._metrics = metrics
+        self._share = LaneShare(rules.min_share)
+        self._term: Term | None = None
+        self._clocks_agree = True
+        self._agenda = Agenda()
+        self._next_listing = 0.0
+        self._read_at, self._read_cost = -math.inf, 0.0
+        self._next_recover = 0.0
+        self._next_upkeep = 0.0
+
+    @property
+    def plans(self) -> bool:
+        """Whether this scheduler holds the lease and may use it."""
+        return self._term is not None and self._clocks_agree
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Plan or stand by until ``stop``; then let another scheduler take over at once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._hold_lease, self._rules.renew, stop), name="lease")
+            group.create_task(self._repeat(self._plan_if_leading, TICK, stop), name="planner")
+            group.create_task(self._repeat(self._list_if_leading, TICK, stop), name="models")
+        if self._term is not None:
+            try:
+                await self._ledger.drop_lease(self._term)
+            except LatigoError as error:
+                _log.warning("lease.not_dropped", because=str(error))
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], every: timedelta, stop: asyncio.Event) -> None:
+        """Do it again and again. What is away comes back; a bug ends the role and with it the process."""
+        while not stop.is_set():
+            try:
+                await work()
+            except NotThePlanner as error:
+                self._lose(str(error))
+            except LatigoError as error:
+                _log.warning("scheduler.delayed", because=str(error))
+            await pause(self._clock, every, stop)
+
+    async def _hold_lease(self) -> None:
+        try:
+            term = await self._ledger.take_lease(self._rules.holder, self._rules.lease)
+        except LatigoError:
+            # Whether we still hold it cannot be known; every planning transaction asks the ledger anyway.
+            self._lose("the ledger is away")
+            raise
+        if term is None:
+            if self._term is not None:
+                self._lose("someone else plans")
+            return
+        if self._term != term:
+            _log.info("planner.leading", holder=term.holder, term=term.number)
+            self._agenda, self._next_upkeep, self._next_listing = Agenda(), 0.0, 0.0
+            self._term = term
+            await self._ledger.forgive_crashes(self._rules.version)
+
+    def _lose(self, because: str) -> None:
+        if self._term is not None:
+            _log.warning("planner.lost", because=because)
+        self._term = None
+        self._agenda = Agenda()
+
+    async def _list_if_leading(self) -> None:
+        now = self._clock.monotonic()
+        if self._term is None or now < self._next_listing:
+            return
+        self._next_listing = now + self._rules.refresh.total_seconds()
+        await self._sync.run_once()
+
+    async def _plan_if_leading(self) -> None:
+        if self._term is None:
+            return
+        await self._keep_up(self._term)
+        if self._clocks_agree:
+            with self._metrics.planning_seconds.time():
+                await self.plan_once(self._term)
+
+    async def _keep_up(self, term: Term) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next_upkeep:
+            self._next_upkeep = now + UPKEEP.total_seconds()
+            await self._compare_clocks()
+            await self._ledger.maintain(history=self._rules.history)
+            for model_id, length in (await self._ledger.expire(term, self._rules.max_catch_up)).items():
+                _log.warning("slots.expired", model_id=model_id, length=str(length))
+        if now >= self._next_recover:
+            self._next_recover = now + RECOVER.total_seconds()
+            found = await self._ledger.recover(
+                term, self._sender.channel, lonely_starts=self._rules.lonely_starts, version=self._rules.version
+            )
+            if any(found.values()):
+                _log.warning("tasks.recovered", **found)
+
+    async def _compare_clocks(self) -> None:
+        skew = await self._ledger.clock_skew(self._clock.now())
+        agree = abs(skew) <= self._rules.max_clock_difference
+        if agree != self._clocks_agree:
+            told = _log.info if agree else _log.error
+            told("clocks.compared", difference_s=round(skew.total_seconds(), 1), planning=agree)
+        self._clocks_agree = agree
+
+    async def plan_once(self, term: Term) -> int:
+        """One round: fill the room that there is, and publish; how many tasks went out."""
+        out = await self._ledger.outstanding()
+        self._metrics.tasks_outstanding.labels("live").set(out.live)
+        self._metrics.tasks_outstanding.labels("backfill").set(out.total - out.live)
+        most = most_outstanding(self._rules.max_outstanding, out.settled)
+        room = most - out.total
+        blocked = await self._blockade()
+        if room > 0 and out.waiting:
+            room -= await self._ledger.wake_waiting(term, blocked=sorted(blocked.blocked), most=room)
+        if room > 0:
+            await self._read_needs()
+            await self._plan_probes(term, blocked)
+            self._agenda.drop(lambda need: need.ref.project in blocked.blocked)
+            room_for_backfill = int(most * BACKFILL_PART) - (out.total - out.live)
+            if planned := self._agenda.take(room, room_for_backfill, self._share):
+                await self._ledger.plan(term, planned)
+        return await self._publish(term, most)
+
+    async def _blockade(self) -> Blockade:
+        circuits = {circuit.downstream: circuit.probe_due for circuit in await self._ledger.circuits()}
+        self._metrics.circuits_open.set(len(circuits))
+        if not circuits:
+            return Blockade()
+        return blockade(await self._projects(), circuits, self._downstreams, await self._ledger.probing())
+
+    async def _read_needs(self) -> None:
+        """Read the agenda anew when it is used up or old, but never so often that reading is what we do."""
+        now = self._clock.monotonic()
+        too_soon = now < self._read_at + self._read_cost / READING_SHARE
+        if too_soon or (self._agenda and now < self._read_at + REREAD.total_seconds()):
+            return
+        self._agenda = Agenda.of(await self._ledger.needs(self._rules.max_catch_up))
+        self._read_at, self._read_cost = now, self._clock.monotonic() - now
+
+    async def _plan_probes(self, term: Term, blocked: Blockade) -> None:
+        for project, circuits in blocked.probes.items():
+            if probe := self._agenda.take_probe(project):
+                _log.info("probe.planned", project=project, circuits=circuits)
+                await self._ledger.plan(term, [probe], probes=circuits)
+
+    async def _publish(self, term: Term, most: int) -> int:
+        """Committed tasks go out, new ones and those of which it is not known; then they are marked."""
+        tasks = await self._ledger.unpublished(term, most)
+        if not tasks:
+            return 0
+        taken = await self._sender.publish(tasks)
+        await self._ledger.mark_published(term, taken, self._sender.channel)
+        for task in tasks:
+            self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
+        return len(taken)

@@ -1,0 +1,121 @@
+"""Keeps the ledger's models in step with the model server."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import structlog
+
+from latigo.domain.errors import LatigoError, Rejected
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.windows import slot_length
+from latigo.ledger.protocol import KnownProject, ModelEntry, ModelLedger
+from latigo.providers.protocols import ModelInformationProvider, ProjectModels
+from latigo.runtime.clock import Clock
+from latigo.scheduler.listing import changes, is_believable, longest_window
+
+_log = structlog.get_logger()
+
+#: Metadata documents that are asked for at once; they are up to 90 kB each.
+AT_ONCE = 8
+#: Models written together: planning begins with the first of them, not after the last of 9000.
+CHUNK = 50
+
+
+class Schedule(NamedTuple):
+    """When one model is predicted."""
+
+    interval: timedelta
+    delay: timedelta
+    horizon: timedelta
+    enabled: bool
+
+
+class ModelSync:
+    """Lists the models, reads the metadata of those that are new or changed, and tells the ledger."""
+
+    def __init__(
+        self,
+        *,
+        provider: ModelInformationProvider,
+        ledger: ModelLedger,
+        schedule_of: Callable[[ModelRef], Schedule],
+        max_window: timedelta,
+        clock: Clock,
+        version: str,
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._provider = provider
+        self._ledger = ledger
+        self._schedule_of = schedule_of
+        self._max_window = max_window
+        self._clock = clock
+        self._version = version
+        self._still_wanted = still_wanted
+
+    async def run_once(self) -> None:
+        """One round over all projects; trouble with one project or model does not stop the others."""
+        believed = {project.name: project for project in await self._ledger.projects()}
+        for listing in await self._provider.get_model_list():
+            if listing.error is not None:
+                _log.warning("models.not_listed", project=listing.project, because=str(listing.error))
+                await self._ledger.project_failed(listing.project, str(listing.error))
+            else:
+                await self._project(listing, believed.get(listing.project))
+
+    async def _project(self, listing: ProjectModels, before: KnownProject | None) -> None:
+        known = await self._ledger.known_models(listing.project)
+        change = changes(known, listing.models, listing.revision)
+        active = sum(model.state in {"active", "disabled"} for model in known)
+        doubted, accepted = (before.doubted_since, before.accept_loss) if before else (None, False)
+        if not is_believable(active, len(change.gone), doubted, self._clock.now(), accepted=accepted):
+            _log.error(
+                "models.list_doubted", project=listing.project, known=active, lost=len(change.gone), since=doubted
+            )
+            await self._ledger.project_doubted(listing.project, len(listing.models))
+            return
+        if change.gone:
+            _log.warning("models.gone", project=listing.project, models=len(change.gone))
+            await self._ledger.set_state(listing.project, change.gone, "gone")
+        await self._describe_all(listing, change.describe)
+        await self._ledger.project_listed(listing.project, listing.revision, len(listing.models))
+
+    async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
+        if names:
+            _log.info("models.found", project=listing.project, models=len(names), revision=listing.revision)
+        permits = asyncio.Semaphore(AT_ONCE)
+
+        async def describe(name: str) -> ModelEntry | None:
+            async with permits:
+                return await self._describe(ModelRef(listing.project, name), listing.revision)
+
+        for start in range(0, len(names), CHUNK):
+            if not self._still_wanted():
+                return
+            chunk = await asyncio.gather(*(describe(name) for name in names[start : start + CHUNK]))
+            if found := [entry for entry in chunk if entry is not None]:
+                await self._ledger.put_models(found)
+
+    async def _describe(self, ref: ModelRef, revision: str) -> ModelEntry | None:
+        try:
+            spec = await self._provider.get_model_spec(ref, revision)
+            return self._entry(spec)
+        except Rejected as error:
+            _log.warning("model.unusable", model=str(ref), because=str(error))
+            await self._ledger.put_unusable(ref, revision, error.reason, str(error), self._version)
+        except LatigoError as error:  # away, or the revision has just been replaced: the next round asks again
+            _log.warning("model.not_described", model=str(ref), because=str(error))
+        return None
+
+    def _entry(self, spec: ModelSpec) -> ModelEntry:
+        schedule = self._schedule_of(spec.ref)
+        slot = slot_length(spec.dataset.resolution, schedule.interval)
+        return ModelEntry(
+            spec=spec,
+            slot=slot,
+            delay=schedule.delay,
+            fold=longest_window(self._max_window, slot, spec.dataset.resolution),
+            horizon=schedule.horizon,
+            enabled=schedule.enabled,
+        )
