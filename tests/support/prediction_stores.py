@@ -1,4 +1,4 @@
-"""Every prediction store, opened empty: what the contract suite runs against. Add a new one to ``PREDICTION_STORES``."""
+"""Every prediction store, opened empty: the contract suite runs against all in ``PREDICTION_STORES``."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

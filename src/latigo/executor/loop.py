@@ -73,11 +73,11 @@ class Executor:
         self._began: dict[asyncio.Task[None], float] = {}
 
     @property
-    def overdue(self) -> bool:
-        """Whether a task has been running for longer than it may, which only a stuck process allows."""
+    def overdue(self) -> list[str]:
+        """Tasks that have been running for longer than they may, which only a stuck process allows."""
         longest = (self._rules.hard_limit + self._rules.grace).total_seconds()
         now = self._clock.monotonic()
-        return any(now - began > longest for began in self._began.values())
+        return [task.get_name() for task, began in self._began.items() if now - began > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""

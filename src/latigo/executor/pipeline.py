@@ -10,6 +10,7 @@ import structlog
 
 from latigo.dataset.build import Dataset, build, needs_look_back
 from latigo.domain.errors import LatigoError, NoData
+from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.series import Point, Predictions, Readings
 from latigo.domain.task import Task
@@ -27,7 +28,8 @@ from latigo.providers.protocols import (
 from latigo.telemetry import Metrics
 
 _log = structlog.get_logger()
-_NOTHING = np.empty(0, np.int64)
+#: No times at all.
+NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Pipeline:
         slot = timedelta(seconds=task.slot_seconds)
         dataset = await self._frame(journey)
         predictions, plain = None, False
-        if _rows_in(dataset, task.window):
+        if has_rows(dataset, task.window):
             try:
                 execution = await self._predict(journey, dataset)
             except NoData as error:
@@ -78,7 +80,7 @@ class Pipeline:
                 predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
                 plain = task.model.anomaly is not False and not execution.anomaly
                 await self._write(journey, predictions)
-        slots = classify(task.window, slot, dataset, _NOTHING if predictions is None else predictions.times)
+        slots = classify(task.window, slot, dataset, NOTHING if predictions is None else predictions.times)
         return Settlement(
             Outcome.STORED,
             covered=slots.covered,
@@ -89,26 +91,17 @@ class Pipeline:
         )
 
     async def _frame(self, journey: Journey) -> Dataset:
-        task = journey.task
-        period = Window(task.window.start - task.model.context, task.window.end)
-        tags = task.model.dataset.tags
-        async with self.budget.reserve(self.budget.estimate(len(tags), period.length)) as reserved:
+        spec, period = journey.task.model, period_of(journey.task.model, journey.task.window)
+        tags = len(spec.dataset.tags)
+        async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
             async with self._stage(journey, "read", self.sensors.downstream):
-                readings = await self.sensors.get_data_for_range(tags, period, max_bytes=self.budget.share)
-                nbytes = sum(series.nbytes for series in readings.values())
-                reserved.used(nbytes)
-                self.budget.learn(nbytes, len(tags), period.length)
-                look_back = await self._look_back(journey, readings, period)
+                readings, look_back = await read(self.sensors, spec, period, max_bytes=self.budget.share)
+            nbytes = sum(series.nbytes for series in readings.values())
+            reserved.used(nbytes)
+            self.budget.learn(nbytes, tags, period.length)
             journey.stage = "frame"
             with self.metrics.stage("frame"):
-                return build(task.model.dataset, readings, period, look_back)
-
-    async def _look_back(self, journey: Journey, readings: Readings, period: Window) -> Mapping[str, Point]:
-        dataset = journey.task.model.dataset
-        wanted = needs_look_back(dataset, readings, period)
-        if not wanted or dataset.interpolation_limit is None:
-            return {}
-        return await self.sensors.get_last_before(wanted, period.start, period.start - dataset.interpolation_limit)
+                return build(spec.dataset, readings, period, look_back)
 
     async def _predict(self, journey: Journey, dataset: Dataset) -> Execution:
         task = journey.task
@@ -143,6 +136,24 @@ class Pipeline:
                 yield
 
 
-def _rows_in(dataset: Dataset, window: Window) -> int:
+def period_of(spec: ModelSpec, window: Window) -> Window:
+    """What is read for a window: its context before it, as Gordo's own client reads, and the window itself."""
+    return Window(window.start - spec.context, window.end)
+
+
+async def read(
+    sensors: SensorDataProvider, spec: ModelSpec, period: Window, *, max_bytes: int
+) -> tuple[Readings, Mapping[str, Point]]:
+    """The readings of a period, and the last value before it of those tags whose beginning it may fill."""
+    readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
+    wanted = needs_look_back(spec.dataset, readings, period)
+    limit = spec.dataset.interpolation_limit
+    if not wanted or limit is None:
+        return readings, {}
+    return readings, await sensors.get_last_before(wanted, period.start, period.start - limit)
+
+
+def has_rows(dataset: Dataset, window: Window) -> bool:
+    """Whether X has a row in the window, so that there is something to ask the model for."""
     low, high = np.searchsorted(dataset.x.times, (to_ns(window.start), to_ns(window.end)))
-    return int(high - low)
+    return bool(low < high)

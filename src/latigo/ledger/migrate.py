@@ -21,10 +21,10 @@ _UNLOCK = "SELECT pg_advisory_unlock(hashtext('latigo.migrate'))"
 LONGEST = 300.0  #: seconds for all of it, waiting for another process included
 
 
-def run_file(name: str) -> None:
-    """Run every statement of a file in this package, in order. For revisions."""
+def run_file(name: str, package: str = "latigo.ledger.migrations") -> None:
+    """Run every statement of a file, in order. For revisions."""
     connection = op.get_bind()
-    for statement in load_statements("latigo.ledger.migrations", name).values():
+    for statement in load_statements(package, name).values():
         connection.exec_driver_sql(statement)
 
 

@@ -40,45 +40,11 @@ SELECT holder, term, lease_until, lease_until > ledger_now() AS held FROM planne
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
-WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
-busy AS (
-    SELECT model_id, range_agg(span) AS spans,
-           coalesce(bool_or(lane = 'live') FILTER (WHERE state <> 'waiting'), false) AS live_out,
-           coalesce(bool_or(lane <> 'live') FILTER (WHERE state <> 'waiting'), false) AS back_out
-    FROM task GROUP BY model_id
-),
-held AS (
-    SELECT e.model_id, range_agg(stretch) AS slots
-    FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS stretch
-    WHERE e.next_look > (SELECT at FROM clock)
-    GROUP BY e.model_id
-),
-stuck AS (
-    SELECT p.model_id, range_agg(stretch) AS windows
-    FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS stretch
-    GROUP BY p.model_id
-),
-edge AS (
-    SELECT m.id, m.slot, least(m.fold, m.fold_limit) AS fold,
-           date_bin(m.slot, clock.at - m.delay, 'epoch') AS due,
-           greatest(m.since, date_bin(m.slot, clock.at - $1::interval, 'epoch') + m.slot) AS low
-    FROM model m CROSS JOIN clock
-    WHERE m.state = 'active' AND NOT m.paused
-),
-hole AS (
-    SELECT e.*, upper(c.covered) AS covered_end,
-           coalesce(busy.live_out, false) AS live_out, coalesce(busy.back_out, false) AS back_out,
-           tstzmultirange(tstzrange(least(e.low, e.due), e.due)) - c.covered
-               - coalesce(busy.spans, '{}') - coalesce(held.slots, '{}') - coalesce(stuck.windows, '{}')
-               - CASE WHEN c.silent_since < e.due - e.slot
-                      THEN tstzmultirange(tstzrange(c.silent_since, e.due - e.slot)) ELSE '{}' END AS holes
-    FROM edge e
-    JOIN coverage c ON c.model_id = e.id
-    LEFT JOIN busy ON busy.model_id = e.id
-    LEFT JOIN held ON held.model_id = e.id
-    LEFT JOIN stuck ON stuck.model_id = e.id
-    CROSS JOIN clock
-    WHERE c.hold_until IS NULL OR c.hold_until <= clock.at
+WITH hole AS MATERIALIZED (
+    SELECT h.model_id, h.due, h.fold, h.covered_end, h.live_out, h.back_out,
+           h.holes * tstzmultirange(tstzrange(date_bin(h.slot, h.at - $1::interval, 'epoch') + h.slot, NULL)) AS holes
+    FROM model_holes h
+    WHERE NOT h.held
 ),
 topped AS (
     SELECT h.*,
@@ -99,9 +65,8 @@ found AS (
                  ORDER BY w DESC LIMIT 1) AS back
     FROM rest r
 )
-SELECT f.id AS model_id, m.project, m.name, m.epoch, f.covered_end,
-       CASE WHEN NOT f.live_out THEN f.top END AS live, f.back
-FROM found f JOIN model m ON m.id = f.id
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, CASE WHEN NOT f.live_out THEN f.top END AS live, f.back
+FROM found f JOIN model m ON m.id = f.model_id
 WHERE (f.top IS NOT NULL AND NOT f.live_out) OR f.back IS NOT NULL;
 
 -- outstanding --

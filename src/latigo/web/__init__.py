@@ -1,1 +1,1 @@
-"""."""
+"""Probes, metrics and API over HTTP, in every role."""

@@ -200,6 +200,47 @@ CREATE TABLE request (
     result          text NOT NULL DEFAULT ''
 );
 
+-- model_holes --
+-- desired - actual for every active model: due time that is neither covered, out, excepted and not due for another look,
+-- nor parked. A silent model has only its newest slot.
+CREATE VIEW model_holes AS
+WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
+busy AS (
+    SELECT model_id, range_agg(span) AS spans,
+           coalesce(bool_or(lane = 'live') FILTER (WHERE state <> 'waiting'), false) AS live_out,
+           coalesce(bool_or(lane <> 'live') FILTER (WHERE state <> 'waiting'), false) AS back_out
+    FROM task GROUP BY model_id
+),
+waiting AS (
+    SELECT e.model_id, range_agg(stretch) AS slots
+    FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS stretch
+    WHERE e.next_look > (SELECT at FROM clock)
+    GROUP BY e.model_id
+),
+stuck AS (
+    SELECT p.model_id, range_agg(stretch) AS windows
+    FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS stretch
+    GROUP BY p.model_id
+),
+edge AS (
+    SELECT m.id, m.slot, least(m.fold, m.fold_limit) AS fold, m.since, clock.at,
+           greatest(date_bin(m.slot, clock.at - m.delay, 'epoch'), m.since) AS due
+    FROM model m CROSS JOIN clock
+    WHERE m.state = 'active' AND NOT m.paused
+)
+SELECT e.id AS model_id, e.at, e.slot, e.fold, e.due, upper(c.covered) AS covered_end,
+       coalesce(c.hold_until > e.at, false) AS held,
+       coalesce(b.live_out, false) AS live_out, coalesce(b.back_out, false) AS back_out,
+       tstzmultirange(tstzrange(e.since, e.due)) - c.covered - c.expired
+           - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}')
+           - CASE WHEN c.silent_since < e.due - e.slot
+                  THEN tstzmultirange(tstzrange(c.silent_since, e.due - e.slot)) ELSE '{}' END AS holes
+FROM edge e
+JOIN coverage c ON c.model_id = e.id
+LEFT JOIN busy b ON b.model_id = e.id
+LEFT JOIN waiting w ON w.model_id = e.id
+LEFT JOIN stuck s ON s.model_id = e.id;
+
 -- v_models --
 CREATE VIEW v_models AS
 SELECT project, name AS model, revision, epoch, CASE WHEN paused THEN 'paused' ELSE state END AS state, since, slot

@@ -1,0 +1,5 @@
+"""``python -m latigo``."""
+
+from latigo.cli.main import run
+
+run()

@@ -1,0 +1,164 @@
+"""Commands that ask the ledger, or ask something of it: status, failures, retry, plan."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from latigo import __version__, app
+from latigo.cli.context import (
+    ConfigOption,
+    Exit,
+    JsonOption,
+    ModelOption,
+    ProjectOption,
+    age,
+    run_async,
+    settings_of,
+    show_json,
+    show_table,
+)
+from latigo.cli.times import parse_time
+from latigo.domain.errors import Reason
+from latigo.ledger.reports import LedgerReports
+from latigo.runtime.clock import SystemClock
+from latigo.settings import Settings
+
+T = TypeVar("T")
+FromOption = Annotated[str | None, typer.Option("--from", help="Begin: ISO 8601, or relative such as -7d.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End: ISO 8601, relative, or now.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Put the commands of this file under ``cli``."""
+    cli.command()(status)
+    cli.command()(failures)
+    cli.command()(retry)
+    cli.command()(plan)
+
+
+def ask(settings: Settings, question: Callable[[LedgerReports], Awaitable[T]]) -> T:
+    """Open the ledger, ask, close."""
+
+    async def work() -> T:
+        async with app.open_ledger(settings) as database:
+            return await question(LedgerReports(database, __version__))
+
+    return run_async(work)
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show how the service is doing: freshness, backlog, circuits, failures by cause, rates and what limits them.
+
+    Exit code 3 when models are stale or somebody has to do something; 0 when all is well.
+    """
+    found = ask(settings_of(config), lambda reports: reports.status())
+    if as_json:
+        show_json(found)
+    else:
+        _show_status(found)
+    if not found["healthy"]:
+        raise typer.Exit(Exit.NOT_AS_WANTED)
+
+
+def _show_status(found: Mapping[str, Any]) -> None:
+    now, rates, out = found["now"], found["rates"], found["outstanding"]
+    planner = found["planner"]["holder"] if found["planner"] else "nobody"
+    typer.echo(f"Latigo {found['version']}, {'all is well' if found['healthy'] else 'NOT AS WANTED'}")
+    for alarm in found["alarms"]:
+        typer.echo(f"  ! {alarm}")
+    typer.echo(f"planner   {planner}")
+    for each in found["executors"]:
+        typer.echo(
+            f"executor  {each['id']}: {each['in_flight']} of {each['concurrency']} in flight, "
+            f"working limit {each['working_limit']}, seen {age(each['seen_at'], now)} ago"
+        )
+    typer.echo(f"out       {out['outstanding']} tasks ({out['live']} live), {out['waiting']} wait for another attempt")
+    typer.echo(f"backlog   {found['backlog']['slots']} slots in {found['backlog']['calls']} calls")
+    typer.echo(
+        f"rate      {rates['covered_slots_per_second']:.2f} slots/s covered in the last 5 minutes, "
+        f"{rates['needed_slots_per_second']:.2f} needed; {rates['rows_per_second']:.1f} rows/s"
+    )
+    typer.echo(f"limit     {found['limited_by']}")
+    projects = [{**each, "behind": age(each["oldest"], now)} for each in found["projects"]]
+    columns = ("project", "revision", "active", "stale", "silent", "parked", "unusable", "gone", "paused", "behind")
+    show_table(projects, columns, title="projects", empty="none listed yet")
+    if found["stale"]:
+        rows = [{**each, "behind": age(each["looked_until"], now)} for each in found["stale"]]
+        show_table(rows, ("project", "model", "looked_until", "behind"), title="stale models, the oldest ones")
+    if found["failures"]:
+        show_table(found["failures"], ("project", "reason", "models", "since", "example"), title="parked, by cause")
+    if found["exceptions"]:
+        show_table(found["exceptions"], ("project", "state", "models", "slots"), title="slots without all their rows")
+
+
+def failures(
+    config: ConfigOption = None,
+    project: ProjectOption = None,
+    model: ModelOption = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only this cause.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what is parked, and what waits for another attempt, with the cause."""
+    found = ask(settings_of(config), lambda reports: reports.failures(project, model, reason))
+    if as_json:
+        show_json(found)
+        return
+    rows = [{**each, "detail": str(each["detail"]).strip().splitlines()[-1][:160]} for each in found]
+    show_table(
+        rows, ("project", "model", "state", "reason", "first", "last", "since", "detail"), empty="nothing has failed"
+    )
+
+
+def retry(
+    config: ConfigOption = None,
+    project: ProjectOption = None,
+    model: ModelOption = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only what was parked for this.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All projects and models.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give what is parked or waits another chance, now.
+
+    Name a project, a model or a reason, or say --all. The request is recorded with who and when.
+    """
+    if not (project or model or reason or everything):
+        raise typer.BadParameter("name --project, --model or --reason, or say --all")
+    parked = ask(settings_of(config), lambda reports: reports.retry(app.who(), project, model, reason))
+    if as_json:
+        show_json(parked)
+    else:
+        show_table(parked, ("project", "model", "reason"), title="no longer parked", empty="nothing was parked")
+
+
+def plan(
+    config: ConfigOption = None,
+    project: ProjectOption = None,
+    model: ModelOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what would be done now, and what it would cost in calls of the model server. Changes nothing."""
+    now = SystemClock().now()
+    start, end = (_time(text, now) if text else None for text in (since, until))
+
+    async def question(reports: LedgerReports) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        return await reports.holes(project, model, start, end), await reports.backlog(project, model)
+
+    holes, backlog = ask(settings_of(config), question)
+    if as_json:
+        show_json({"windows": holes, "projects": backlog})
+        return
+    columns = ("project", "model", "start", "end", "slots", "calls", "live", "held")
+    show_table(holes, columns, empty="nothing is missing")
+    if backlog:
+        show_table(backlog, ("project", "models", "slots", "calls"), title="in all")
+
+
+def _time(text: str, now: datetime) -> datetime:
+    try:
+        return parse_time(text, now)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,60 @@
+"""``latigo``: all commands under one name."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from latigo import __version__
+from latigo.cli import asking, demo, models, predict, service
+from latigo.cli.context import Exit, fail
+
+cli = typer.Typer(
+    name="latigo",
+    help="Continuous prediction for Gordo: every model has a prediction for every moment that matters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@cli.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Continuous prediction for Gordo."""
+
+
+for group in (service, demo, asking, models, predict):
+    group.add_to(cli)
+
+
+def run() -> None:
+    """The entry of the ``latigo`` program."""
+    try:
+        code = cli(standalone_mode=False)
+    except typer.Exit as stopped:
+        code = stopped.exit_code
+    except typer.Abort:
+        code = Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - what is not ours to explain is raised again
+        code = _explain(error)
+    sys.exit(int(code or 0))
+
+
+def _explain(error: Exception) -> int:
+    import click  # noqa: PLC0415 - under typer, whose own usage errors these are
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        return Exit.USAGE
+    return fail(error)

@@ -1,0 +1,252 @@
+"""Readings to X and y: aggregate, fill, join, filter, split, in gordo-core's order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from latigo.dataset import row_filter
+from latigo.dataset.resample import OF_NOTHING, WHOLE_NUMBERS, Grid, aggregate, fill_forward, fill_from_before
+from latigo.domain.errors import TooLarge, describe_tags
+from latigo.domain.model import DatasetConfig
+from latigo.domain.series import Frame, Point, Readings, Series, Times, Values
+from latigo.domain.windows import Window, span_ns, to_ns
+
+Flags = npt.NDArray[np.bool_]
+
+#: Tags times labels of one frame: 128 MB.
+MOST_CELLS: Final = 1 << 24
+
+_NO_LOOK_BACK: Final[Mapping[str, Point]] = MappingProxyType({})
+_EMPTY: Final = Series.empty()
+_NEVER: Final = np.iinfo(np.int64).min
+
+
+class Emptiness(StrEnum):
+    """Why there are no rows; gordo-core raises an error of its own for each."""
+
+    NO_READINGS = "no_readings"  #: a tag has no reading in the period (InsufficientDataError)
+    NO_COMMON_LABEL = "no_common_label"  #: no label has a value of every tag (EmptyGeneratedDataframeError)
+    FILTERED = "filtered"  #: the row filter leaves none (RowFilterEmptyDataError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Missing:
+    """The labels that some tag has no value for: ``lacks``, shape (labels, tags), says which tags do not."""
+
+    times: Times
+    tags: tuple[str, ...]
+    lacks: Flags
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def tags_in(self, window: Window) -> tuple[str, ...]:
+        """The tags that lack a value somewhere in the window."""
+        low, high = self.times.searchsorted((to_ns(window.start), to_ns(window.end)))
+        lacking: Flags = np.logical_or.reduce(self.lacks[low:high], axis=0)
+        return tuple(self.tags[tag] for tag in lacking.nonzero()[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """X and y, and what became of the labels that are not in them.
+
+    Every label of the period is in exactly one of ``x.times``, ``missing.times`` and ``filtered``.
+    """
+
+    x: Frame
+    y: Frame  #: the same rows
+    provisional: Flags  #: shape (rows,): a tag's value was carried on past its last reading, so that it may yet change
+    missing: Missing
+    filtered: Times  #: labels that the row filter dropped
+    filtered_provisional: Flags  #: the same of these: later readings may bring the row back
+    tags: tuple[str, ...]  #: every tag that was joined
+    last_labels: Times  #: shape (tags,): the last label with a reading of the tag in its bucket; the lowest int64: none
+    emptiness: Emptiness | None = None  #: why there are no rows
+    empty_because: str = ""  #: the same in a sentence, naming tags
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def carried_in(self, window: Window) -> tuple[str, ...]:
+        """The tags whose values were carried on past their last reading in some row of the window, kept or filtered."""
+        start, end = to_ns(window.start), to_ns(window.end)
+        newest = max(
+            (int(times[at - 1]) for times in (self.x.times, self.filtered) if (at := times.searchsorted(end))),
+            default=_NEVER,
+        )
+        if newest < start:
+            return ()
+        return tuple(self.tags[tag] for tag in (self.last_labels < newest).nonzero()[0])
+
+
+def needs_look_back(config: DatasetConfig, readings: Readings, period: Window) -> tuple[str, ...]:
+    """The tags whose last value before ``period.start`` may fill their beginning: those with an empty first bucket.
+
+    None where it would not be used: without an interpolation limit, or when a tag has no reading at all, which leaves
+    no rows anyway. The value must not be older than the limit.
+    """
+    if config.interpolation_limit is None or config.aggregation in OF_NOTHING:
+        return ()
+    grid = Grid.of(period, span_ns(config.resolution))
+    if grid.first % grid.step:
+        return ()
+    first = grid.first_bucket()
+    bounds = np.array([first.start, first.end + 1, grid.end + 1])
+    bucket = np.empty(1)
+    wanted = []
+    for tag in config.tags:
+        series = readings.get(tag, _EMPTY)
+        low, middle, high = series.times.searchsorted(bounds)
+        if low == high:
+            return ()
+        # Most tags: plain numbers in the first bucket, enough of them for any method.
+        if middle - low > 1 and np.isfinite(series.values[low:middle]).all():
+            continue
+        with np.errstate(all="ignore"):
+            held = aggregate(series, first, config.aggregation, bucket)
+        if held is None or np.isnan(bucket[0]):
+            wanted.append(tag)
+    return tuple(wanted)
+
+
+def build(
+    config: DatasetConfig,
+    readings: Readings,
+    period: Window,
+    look_back: Mapping[str, Point] = _NO_LOOK_BACK,
+    *,
+    label_at_end: bool = False,
+) -> Dataset:
+    """Make X and y of raw readings; on all labels before ``period.end`` they equal gordo-core's.
+
+    Args:
+        config: the model's dataset configuration, as `latigo.dataset.config.parse_dataset` makes it.
+        readings: the readings of ``config.tags`` in ``period``; others and those outside of it are passed over, one
+            exactly at the end counts as in gordo-core.
+        period: for a prediction, the window and its context before it.
+        look_back: the last finite value before ``period.start`` of the tags that `needs_look_back` names.
+        label_at_end: keep the row labelled ``period.end``, which gordo-core makes up, to compare with it.
+
+    Raises:
+        TooLarge: the frame would have more than ``MOST_CELLS`` cells.
+        Rejected: the row filter cannot be read; `parse_dataset` has already refused such a filter.
+    """
+    grid = Grid.of(period, span_ns(config.resolution))
+    tags = config.tags
+    if grid.count * len(tags) > MOST_CELLS:
+        raise TooLarge(f"{len(tags)} tags by {grid.count} labels are more than {MOST_CELLS} values")
+    with np.errstate(all="ignore"):
+        buckets, last, silent = _buckets(config, readings, grid, look_back)
+    labels = grid.labels
+    shown = grid.count if label_at_end else int(labels.searchsorted(grid.end))
+    present = ~np.isnan(buckets)
+    complete: Flags = np.logical_and.reduce(present, axis=0)
+    provisional = np.arange(grid.count) > last.min()
+    kept = complete
+    if config.row_filter and complete.any():
+        kept = complete.copy()
+        kept[complete] = _kept(config, buckets, labels, complete)
+    # Only now: methods of the row filter, such as a mean, see the row labelled end.
+    joined, kept = complete[:shown], kept[:shown]
+    filtered = joined & ~kept
+    emptiness, why = None, ""
+    if not kept.any():
+        emptiness, why = _why_empty(config, silent, present[:, :shown], joined)
+    x, y = _split(config, tags, buckets, labels, kept)
+    return Dataset(
+        x=x,
+        y=y,
+        provisional=provisional[:shown][kept],
+        missing=_missing(tags, present[:, :shown], labels, joined),
+        filtered=labels[:shown][filtered],
+        filtered_provisional=provisional[:shown][filtered],
+        tags=tags,
+        last_labels=np.where(last >= 0, grid.first + grid.step * last, _NEVER),
+        emptiness=emptiness,
+        empty_because=why,
+    )
+
+
+def _buckets(
+    config: DatasetConfig, readings: Readings, grid: Grid, look_back: Mapping[str, Point]
+) -> tuple[Values, npt.NDArray[np.int64], tuple[str, ...]]:
+    """Filled buckets, shape (tags, labels); each tag's last bucket with a reading, or -1; the tags without any."""
+    tags = config.tags
+    buckets = np.empty((len(tags), grid.count))
+    firsts, lasts = [grid.count] * len(tags), [-1] * len(tags)
+    silent = []
+    for row, tag in enumerate(tags):
+        held = aggregate(readings.get(tag, _EMPTY), grid, config.aggregation, buckets[row])
+        if held is None:
+            silent.append(tag)
+            buckets[row] = np.nan
+        else:
+            firsts[row], lasts[row] = held
+    linear = config.interpolation_method == "linear_interpolation"
+    if config.interpolation_limit is None:
+        fill_forward(buckets, linear=linear, limit=None)
+    else:
+        reach = span_ns(config.interpolation_limit)
+        limit = reach // grid.step
+        fill_forward(buckets, linear=linear, limit=limit)
+        for row, tag in enumerate(tags):
+            point = look_back.get(tag)
+            if (
+                point
+                and tag not in silent
+                and np.isnan(buckets[row, 0])
+                and grid.start - reach <= point.time < grid.start
+            ):
+                fill_from_before(buckets[row], firsts[row], point, grid, limit)
+    return buckets, np.array(lasts, np.int64), tuple(silent)
+
+
+def _kept(config: DatasetConfig, buckets: Values, labels: Times, complete: Flags) -> Flags:
+    """Which of the complete rows the filter keeps."""
+    condition = row_filter.parse(config.row_filter)
+    tags = config.tags
+    columns: dict[str, npt.NDArray[Any]] = {tag: buckets[tags.index(tag), complete] for tag in condition.tags}
+    if config.aggregation in WHOLE_NUMBERS:
+        columns = {tag: column.astype(np.int64) for tag, column in columns.items()}
+    return condition.mask(row_filter.Table(labels[complete], columns))
+
+
+def _split(
+    config: DatasetConfig, tags: tuple[str, ...], buckets: Values, labels: Times, kept: Flags
+) -> tuple[Frame, Frame]:
+    (rows,) = kept.nonzero()
+    times = labels[rows]
+
+    def frame(columns: tuple[str, ...]) -> Frame:
+        return Frame(times, columns, buckets[np.ix_(np.array([tags.index(tag) for tag in columns]), rows)].T)
+
+    x = frame(config.tag_list)
+    return x, x if config.target_tag_list == config.tag_list else frame(config.target_tag_list)
+
+
+def _missing(tags: tuple[str, ...], present: Flags, labels: Times, joined: Flags) -> Missing:
+    (at,) = (~joined).nonzero()
+    if not len(at):
+        return Missing(labels[:0], (), np.empty((0, 0), np.bool_))
+    lacks = ~present[:, at]
+    (guilty,) = np.logical_or.reduce(lacks, axis=1).nonzero()
+    return Missing(labels[at], tuple(tags[tag] for tag in guilty), lacks[guilty].T)
+
+
+def _why_empty(config: DatasetConfig, silent: tuple[str, ...], present: Flags, joined: Flags) -> tuple[Emptiness, str]:
+    tags = config.tags
+    if silent:
+        return Emptiness.NO_READINGS, f"no reading in the period of {describe_tags(silent)}"
+    if joined.any():
+        text = f"the row filter leaves none of {np.count_nonzero(joined)} rows: {config.row_filter:.200}"
+        return Emptiness.FILTERED, text
+    values = present.sum(axis=1)
+    fewest = [tags[tag] for tag in (values == values.min()).nonzero()[0]]
+    text = f"no label at which all tags have a value; fewest of {describe_tags(fewest)}: {values.min()}"
+    return Emptiness.NO_COMMON_LABEL, text

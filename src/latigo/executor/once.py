@@ -1,0 +1,82 @@
+"""Predict a stretch of time of one model, here and now: the pipeline without queue, ledger and sinks."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from latigo.dataset.build import Dataset, build
+from latigo.domain.errors import NoData, TooLarge
+from latigo.domain.model import ModelSpec
+from latigo.domain.series import Predictions
+from latigo.domain.windows import Window, floor_to_slot, to_ns
+from latigo.executor.pipeline import NOTHING, has_rows, period_of, read
+from latigo.executor.slots import Slots, classify
+from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One window of what was asked for."""
+
+    window: Window
+    dataset: Dataset
+    predictions: Predictions | None  #: cropped to the window; None where there was nothing to predict from
+    slots: Slots
+
+
+def pieces_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[Window]:
+    """Whole slots that hold ``asked``, folded into windows of at most ``longest``."""
+    start = floor_to_slot(asked.start, slot)
+    end = floor_to_slot(asked.end, slot)
+    if end < asked.end:
+        end += slot
+    return list(Window(start, end).slots(longest))
+
+
+async def predict_once(
+    sensors: SensorDataProvider,
+    models: ModelExecutionProvider,
+    spec: ModelSpec,
+    windows: Sequence[Window],
+    slot: timedelta,
+    *,
+    max_bytes: int,
+) -> AsyncIterator[Piece]:
+    """Predict window after window; one that is too much at once is halved.
+
+    Raises:
+        LatigoError: as the providers do.
+    """
+    todo = list(reversed(windows))
+    while todo:
+        window = todo.pop()
+        try:
+            yield await _predict(sensors, models, spec, window, slot, max_bytes)
+        except TooLarge:
+            half = window.length // slot // 2 * slot
+            if not half:
+                raise
+            middle = window.start + half
+            todo += [Window(middle, window.end), Window(window.start, middle)]
+
+
+async def _predict(
+    sensors: SensorDataProvider,
+    models: ModelExecutionProvider,
+    spec: ModelSpec,
+    window: Window,
+    slot: timedelta,
+    max_bytes: int,
+) -> Piece:
+    period = period_of(spec, window)
+    readings, look_back = await read(sensors, spec, period, max_bytes=max_bytes)
+    dataset = build(spec.dataset, readings, period, look_back)
+    predictions = None
+    if has_rows(dataset, window):
+        try:
+            answer = await models.execute_model(spec, window, dataset.x, dataset.y)
+            predictions = answer.predictions.between(to_ns(window.start), to_ns(window.end))
+        except NoData:
+            predictions = None
+    times = predictions.times if predictions is not None else NOTHING
+    return Piece(window, dataset, predictions, classify(window, slot, dataset, times))

@@ -1,0 +1,189 @@
+"""What people want to know of the ledger: status, failures, models. Read-only but for what people ask to be changed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from latigo.ledger.database import SQL, Database
+from latigo.ledger.statements import load_statements
+from latigo.ledger.working import read_circuits
+
+REPORTS = load_statements("latigo.ledger", "reports.sql")
+
+#: A model is stale when its newest looked-at slot is more than so many slots behind the newest due one.
+STALE_SLOTS = 1.0
+#: Stale models and failures that a status names; the rest is counted.
+NAMED = 10
+#: What the rates are taken of, in seconds.
+RATE_SECONDS = 300.0
+
+
+class LedgerReports:
+    """Answers out of the ledger, as plain values ready for JSON."""
+
+    def __init__(self, database: Database, version: str) -> None:
+        self._database = database
+        self._version = version
+
+    async def status(self) -> Mapping[str, Any]:
+        """Everything about the service that the ledger knows, with a verdict."""
+        async with self._database.connection() as connection:
+            now = (await connection.fetchrow(SQL["clock"]))["ledger"]
+            planner = await connection.fetchrow(SQL["planner"])
+            executors = await connection.fetch(SQL["executors"])
+            projects = await connection.fetch(SQL["projects"])
+            freshness = await connection.fetch(REPORTS["freshness"], STALE_SLOTS)
+            exceptions = await connection.fetch(REPORTS["exceptions_by_state"])
+            failures = await connection.fetch(REPORTS["failures_by_cause"])
+            backlog = await connection.fetch(REPORTS["backlog"], None, None)
+            stale = await connection.fetch(REPORTS["stale_models"], STALE_SLOTS, NAMED)
+            rates = await connection.fetchrow(REPORTS["rates"])
+            out = await connection.fetchrow(SQL["outstanding"])
+        circuits = await read_circuits(self._database)
+        found: dict[str, Any] = {
+            "version": self._version,
+            "now": now,
+            "planner": {"holder": planner["holder"], "term": planner["term"]} if planner["held"] else None,
+            "executors": [dict(row) for row in executors],
+            "projects": _by_project(projects, freshness),
+            "backlog": {
+                "slots": round(sum(row["slots"] for row in backlog)),
+                "calls": round(sum(row["calls"] for row in backlog)),
+            },
+            "outstanding": {key: out[key] for key in ("outstanding", "live", "waiting", "unpublished")},
+            "rates": {
+                "needed_slots_per_second": sum(row["slots_per_second"] for row in freshness),
+                "covered_slots_per_second": rates["covered_slots"] / RATE_SECONDS,
+                "rows_per_second": rates["rows"] / RATE_SECONDS,
+                "tasks_per_second": rates["settled"] / RATE_SECONDS,
+            },
+            "circuits": [
+                {
+                    "downstream": each.downstream,
+                    "reason": each.reason,
+                    "alarm": each.alarm,
+                    "opened_at": each.opened_at,
+                    "pause_s": each.pause.total_seconds(),
+                }
+                for each in circuits
+            ],
+            "exceptions": [dict(row) for row in exceptions],
+            "failures": [dict(row) for row in failures],
+            "stale": [dict(row) for row in stale],
+        }
+        found["limited_by"] = limited_by(found)
+        found["alarms"] = alarms(found)
+        found["stale_models"] = sum(project["stale"] for project in found["projects"])
+        found["healthy"] = not found["stale_models"] and not found["alarms"]
+        return found
+
+    async def failures(
+        self, project: str | None = None, model: str | None = None, reason: str | None = None, *, most: int = 1000
+    ) -> Sequence[Mapping[str, Any]]:
+        """What is parked or waits for another attempt."""
+        rows = await self._fetch("failures", project, model, reason, most)
+        return [dict(row) for row in rows]
+
+    async def models(
+        self, project: str | None = None, model: str | None = None, *, most: int = 100_000
+    ) -> Sequence[Mapping[str, Any]]:
+        """The models that the ledger knows."""
+        return [dict(row) for row in await self._fetch("models", project, model, most)]
+
+    async def backlog(self, project: str | None = None, model: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """What could be planned now, by project: models, slots and the calls that they cost when folded."""
+        return [dict(row) for row in await self._fetch("backlog", project, model)]
+
+    async def holes(
+        self,
+        project: str | None = None,
+        model: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        most: int = 1000,
+    ) -> Sequence[Mapping[str, Any]]:
+        """The stretches of time that could be planned now, newest first."""
+        return [dict(row) for row in await self._fetch("holes", project, model, start, end, most)]
+
+    async def totals(self) -> Mapping[str, Any]:
+        """Models, covered slots, exceptions, parked, rows: everything there is."""
+        (row,) = await self._fetch("totals")
+        return dict(row)
+
+    async def live_slots_since(self, time: datetime) -> Mapping[str, int]:
+        """How many slots that began at or after ``time`` are covered, by model."""
+        rows = await self._fetch("live_progress", time)
+        return {f"{row['project']}/{row['model']}": int(row["slots"]) for row in rows}
+
+    async def retry(
+        self, who: str, project: str | None = None, model: str | None = None, reason: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Give what is parked or waits another chance at once; what was parked. The request is recorded."""
+        async with self._database.transaction() as connection:
+            parked = [dict(row) for row in await connection.fetch(SQL["unpark"], project, model, reason)]
+            await connection.execute(SQL["revive_models"], project, model)
+            woken = len(await connection.fetch(SQL["end_waiting"], project, model)) if reason in {None, "retry"} else 0
+            selector = {"project": project, "model": model, "reason": reason}
+            await connection.execute(
+                SQL["record_request"], "retry", who, selector, f"{len(parked)} unparked, {woken} woken"
+            )
+        return parked
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        async with self._database.connection() as connection:
+            return list(await connection.fetch(REPORTS[name], *arguments))
+
+
+def _by_project(projects: Sequence[Any], freshness: Sequence[Any]) -> list[dict[str, Any]]:
+    fresh = {row["project"]: row for row in freshness}
+    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    found = []
+    for name in sorted({row["name"] for row in projects} | set(fresh)):
+        listed = next((row for row in projects if row["name"] == name), None)
+        row = fresh.get(name)
+        found.append(
+            {
+                "project": name,
+                "revision": listed["revision"] if listed else "",
+                "listed_at": listed["listed_at"] if listed else None,
+                "error": listed["error"] if listed else "",
+                "doubted_since": listed["doubted_since"] if listed else None,
+                **{key: row[key] if row else 0 for key in counts},
+                "oldest": row["oldest"] if row else None,
+            }
+        )
+    return found
+
+
+def limited_by(status: Mapping[str, Any]) -> str:
+    """What keeps the service from being faster, as far as a status tells. Pure."""
+    if status["planner"] is None:
+        return "no scheduler holds the lease to plan"
+    if not status["executors"]:
+        return "no executor is there"
+    if status["circuits"]:
+        away = ", ".join(each["downstream"] for each in status["circuits"])
+        return f"waiting for {away}"
+    if not status["outstanding"]["outstanding"]:
+        return "nothing: there is nothing to do now"
+    if any(each["in_flight"] >= each["concurrency"] for each in status["executors"]):
+        limits = sum(each["working_limit"] for each in status["executors"])
+        return f"executor.concurrency, and the model server, which takes {limits} calls at once"
+    return "nothing: work is under way"
+
+
+def alarms(status: Mapping[str, Any]) -> list[str]:
+    """What somebody has to do something about. Pure."""
+    found = []
+    if status["planner"] is None:
+        found.append("no scheduler holds the lease to plan")
+    if not status["executors"]:
+        found.append("no executor is there")
+    found += [f"{each['downstream']} is away: {each['reason']}" for each in status["circuits"]]
+    for project in status["projects"]:
+        if project["error"]:
+            found.append(f"{project['project']}: its models cannot be listed: {project['error']}")
+        if project["doubted_since"]:
+            found.append(f"{project['project']}: its model list has lost too many models at once and is not believed")
+    return found

@@ -1,0 +1,128 @@
+-- freshness --
+-- Per project: how many models, how many lack their newest due slot for longer than $1 slots, and the oldest end.
+-- A slot that ended as an exception or is parked is not late: it was looked at.
+WITH due AS (
+    SELECT m.id, m.project, m.name, m.slot, m.state, m.paused,
+           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due, m.since
+    FROM model m
+),
+seen AS (
+    SELECT d.*, c.covered, c.silent_since, c.expired,
+           greatest(upper(c.covered),
+                    (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = d.id)) AS looked_until,
+           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id) AS parked,
+           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id AND p.windows @> d.due - d.slot) AS parked_now
+    FROM due d JOIN coverage c ON c.model_id = d.id
+)
+SELECT project,
+       count(*) FILTER (WHERE state = 'active' AND NOT paused) AS active,
+       count(*) FILTER (WHERE paused) AS paused,
+       count(*) FILTER (WHERE state = 'unusable') AS unusable,
+       count(*) FILTER (WHERE state = 'gone') AS gone,
+       count(*) FILTER (WHERE state = 'active' AND NOT paused AND silent_since IS NOT NULL) AS silent,
+       count(*) FILTER (WHERE parked) AS parked,
+       count(*) FILTER (WHERE state = 'active' AND NOT paused AND NOT parked_now AND due > since
+                          AND coalesce(looked_until, since) < due - slot * $1::float8) AS stale,
+       min(coalesce(looked_until, since)) FILTER (WHERE state = 'active' AND NOT paused AND NOT parked_now) AS oldest,
+       sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot) ELSE 0 END)::float8 AS slots_per_second
+FROM seen GROUP BY project ORDER BY project;
+
+-- backlog --
+-- What could be planned now, by project: slots, and the calls that they cost when folded.
+SELECT m.project, count(*) AS models,
+       sum((SELECT sum(extract(epoch FROM upper(r) - lower(r))) FROM unnest(h.holes) AS r)
+           / extract(epoch FROM h.slot))::float8 AS slots,
+       sum((SELECT sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM h.fold)))
+            FROM unnest(h.holes) AS r))::float8 AS calls
+FROM model_holes h JOIN model m ON m.id = h.model_id
+WHERE NOT isempty(h.holes) AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+GROUP BY m.project ORDER BY m.project;
+
+-- holes --
+-- The stretches that could be planned now, cut to $3..$4; newest first.
+SELECT m.project, m.name AS model, lower(r) AS start, upper(r) AS end,
+       extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM h.slot)::float8 AS slots,
+       ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM h.fold))::int AS calls,
+       upper(r) = h.due AS live, h.held
+FROM model_holes h JOIN model m ON m.id = h.model_id
+CROSS JOIN LATERAL unnest(h.holes * tstzmultirange(tstzrange($3::timestamptz, $4::timestamptz))) AS r
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+ORDER BY upper(r) DESC, m.project, m.name LIMIT $5;
+
+-- exceptions_by_state --
+SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
+       sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)
+           / extract(epoch FROM m.slot))::float8 AS slots
+FROM slot_exception e JOIN model m ON m.id = e.model_id
+GROUP BY m.project, e.state ORDER BY m.project, e.state;
+
+-- stale_models --
+WITH looked AS (
+    SELECT m.project, m.name, m.slot, m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due,
+           greatest(upper(c.covered), (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = m.id)) AS until
+    FROM model m JOIN coverage c ON c.model_id = m.id
+    WHERE m.state = 'active' AND NOT m.paused
+      AND NOT EXISTS (SELECT FROM parked p WHERE p.model_id = m.id
+                      AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot)
+)
+SELECT project, name AS model, coalesce(until, since) AS looked_until, due FROM looked
+WHERE due > since AND coalesce(until, since) < due - slot * $1::float8
+ORDER BY coalesce(until, since) LIMIT $2;
+
+-- rates --
+-- What was settled in the last five minutes.
+SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled,
+       coalesce(sum(rows), 0) AS rows, coalesce(sum(extract(epoch FROM covered)), 0)::float8 AS covered_seconds,
+       coalesce(sum(extract(epoch FROM h.covered) / nullif(extract(epoch FROM m.slot), 0)), 0)::float8 AS covered_slots
+FROM task_history h JOIN model m ON m.id = h.model_id
+WHERE settled_at > ledger_now() - interval '5 minutes';
+
+-- failures --
+-- What is parked or waits for another attempt, by cause; null matches all.
+SELECT m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
+       lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts
+FROM parked p JOIN model m ON m.id = p.model_id
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2) AND ($3::text IS NULL OR p.reason = $3)
+UNION ALL
+SELECT m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision, lower(t.span), upper(t.span),
+       t.not_before, t.attempts
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state = 'waiting' AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND ($3::text IS NULL OR $3 = 'retry')
+ORDER BY 1, 2, 6 LIMIT $4;
+
+-- failures_by_cause --
+SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models, min(p.since) AS since, min(p.detail) AS example
+FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;
+
+-- models --
+SELECT m.project, m.name AS model, m.revision, m.epoch, CASE WHEN m.paused THEN 'paused' ELSE m.state END AS state,
+       m.since, m.slot, m.delay, m.fold, m.anomaly, m.spec ->> 'resolution' AS resolution,
+       upper(c.covered) AS covered_until, c.silent_since,
+       EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked
+FROM model m JOIN coverage c ON c.model_id = m.id
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+ORDER BY m.project, m.name LIMIT $3;
+
+-- live_progress --
+-- How many slots of each model that ended after $1 are settled, covered or found to have nothing to predict from.
+WITH settled AS (
+    SELECT c.model_id, c.covered + coalesce((SELECT range_agg(s) FROM slot_exception e, unnest(e.slots) AS s
+                                             WHERE e.model_id = c.model_id), '{}') AS slots
+    FROM coverage c
+)
+SELECT m.project, m.name AS model,
+       coalesce((SELECT sum(extract(epoch FROM upper(r) - lower(r)))
+                 FROM unnest(s.slots * tstzmultirange(tstzrange(date_bin(m.slot, $1::timestamptz, 'epoch'), NULL))) AS r), 0)
+           / extract(epoch FROM m.slot) AS slots
+FROM model m JOIN settled s ON s.model_id = m.id WHERE m.state = 'active';
+
+-- totals --
+SELECT (SELECT count(*) FROM model WHERE state = 'active') AS models,
+       (SELECT coalesce(sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM m.slot)), 0)::float8
+        FROM model m JOIN coverage c ON c.model_id = m.id CROSS JOIN LATERAL unnest(c.covered) AS r) AS slots_covered,
+       (SELECT coalesce(sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM m.slot)), 0)::float8
+        FROM model m JOIN slot_exception e ON e.model_id = m.id CROSS JOIN LATERAL unnest(e.slots) AS r) AS exceptions,
+       (SELECT count(*) FROM parked) AS parked,
+       (SELECT coalesce(sum(rows), 0) FROM task_history) AS rows_settled,
+       (SELECT count(*) FROM task_history) AS tasks_settled;

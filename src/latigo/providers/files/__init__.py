@@ -1,0 +1,5 @@
+"""Readings in CSV and Parquet files, as loggers and historians leave them."""
+
+from latigo.providers.files.sensors import FileSensors, open_files
+
+__all__ = ["FileSensors", "open_files"]

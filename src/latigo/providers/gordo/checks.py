@@ -1,0 +1,86 @@
+"""What is checked before a request and after its answer; Gordo checks little, and often says only 500."""
+
+import numpy as np
+
+from latigo.domain.errors import Failed, NoData, Reason, Rejected, describe_tags
+from latigo.domain.model import ModelSpec
+from latigo.domain.series import Column, Frame, Predictions
+
+_OUTPUT = "model-output"
+_TOTAL = Column("total-anomaly-scaled", "")
+
+
+def check_request(spec: ModelSpec, x: Frame, y: Frame) -> None:
+    """Whether Gordo can answer X and y at all.
+
+    Gordo takes columns by position as soon as their number is right, joins y to X by position, and answers 500
+    without a reason to values that a model does not take, to repeated times and to too few rows.
+
+    Raises:
+        NoData: fewer rows than the model needs.
+        Rejected: ``COLUMNS_REFUSED`` or ``VALUES_REFUSED``, naming the columns.
+    """
+    _check_columns("X", x.columns, spec.dataset.tag_list)
+    _check_columns("y", y.columns, spec.dataset.target_tag_list)
+    if len(x) < spec.rows_needed:
+        raise NoData(f"{spec.ref} needs {spec.rows_needed} rows, there are {len(x)}")
+    if not np.array_equal(x.times, y.times):
+        raise Rejected("X and y have different times", reason=Reason.VALUES_REFUSED)
+    if (np.diff(x.times) <= 0).any():
+        raise Rejected("times are not distinct and sorted", reason=Reason.VALUES_REFUSED)
+    if not spec.accepts_nan:
+        _refuse("X", x, ~np.isfinite(x.values), "not finite")
+        check_targets(y)
+
+
+def check_targets(y: Frame) -> None:
+    """Whether the anomaly scores can be worked out: their scaler takes NaN, and no infinity, whatever the model takes.
+
+    Raises:
+        Rejected: ``VALUES_REFUSED``, naming the columns.
+    """
+    _refuse("y", y, np.isinf(y.values), "infinite")
+
+
+def _check_columns(name: str, columns: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if columns != expected:
+        odd = [column for column in (*expected, *columns) if (column in columns) != (column in expected)]
+        why = f"the odd ones are {describe_tags(odd)}" if odd else "they are in another order"
+        raise Rejected(
+            f"{name} has other columns than the model: {why}", reason=Reason.COLUMNS_REFUSED, whole_model=True
+        )
+
+
+def _refuse(name: str, frame: Frame, bad: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], what: str) -> None:
+    if bad.any():
+        tags = [frame.columns[i] for i in np.flatnonzero(bad.any(axis=0))]
+        raise Rejected(f"values of {name} are {what}: {describe_tags(tags)}", reason=Reason.VALUES_REFUSED)
+
+
+def check_predictions(spec: ModelSpec, x: Frame, predictions: Predictions, *, anomaly: bool) -> None:
+    """Whether the answer is what the metadata promises for X: its rows, and a column for every target.
+
+    Raises:
+        Failed: it is not. The model differs from its metadata, which passes when it was replaced a moment ago.
+    """
+    expected = x.times[spec.model_offset :]
+    if not np.array_equal(predictions.times, expected):
+        raise Failed(f"{spec.ref} answered {len(predictions)} rows with other times than the {len(expected)} expected")
+    if odd := _odd_columns(spec, predictions.columns, anomaly=anomaly):
+        raise Failed(f"{spec.ref} answered other columns than its metadata says: {odd}")
+
+
+def _odd_columns(spec: ModelSpec, columns: tuple[Column, ...], *, anomaly: bool) -> str:
+    targets = spec.dataset.target_tag_list
+    outputs = [column.tag for column in columns if column.group == _OUTPUT]
+    numbered = [str(i) for i in range(len(outputs))]  # how Gordo names outputs that are not as many as the targets
+    known = {"", *targets, *(numbered if not anomaly else ())}
+    if len(set(columns)) != len(columns):
+        return "some twice"
+    if set(outputs) != set(targets) and (anomaly or outputs != numbered or len(outputs) in {0, len(targets)}):
+        return f"{_OUTPUT} of {describe_tags(outputs)}"
+    if anomaly and _TOTAL not in columns:
+        return f"no {_TOTAL.group}"
+    if strange := [f"{column.group}|{column.tag}" for column in columns if column.tag not in known]:
+        return describe_tags(strange)
+    return ""

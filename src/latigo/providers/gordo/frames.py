@@ -1,0 +1,219 @@
+"""Frames to request bodies, parquet answers to predictions. Pure: bytes in, bytes out."""
+
+import re
+import secrets
+from ast import literal_eval
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Frame, Predictions, Times, Values
+
+#: Below this many rows JSON costs client and server less than parquet does, above it more.
+JSON_ROWS = 150
+
+NOT_WRITTEN = frozenset({"start", "end", "model-input"})  #: groups of an answer that nobody stores
+
+_SECOND = 1_000_000_000
+_TIME = pa.timestamp("ns", "UTC")
+#: A tuple of two texts as Python writes it, where neither needs escapes; all names but the oddest.
+_PLAIN_NAME = re.compile(r"\('([^'\\]*)', '([^'\\]*)'\)")
+_LONGEST_NAME = 4096
+_MOST_COLUMNS = 20_000
+_THRIFT_LIMIT = 64 << 20
+
+
+class UnreadableAnswer(ValueError):
+    """These bytes are no parquet answer of Gordo."""
+
+
+class RequestBody(NamedTuple):
+    """What is posted."""
+
+    content_type: str
+    data: bytes
+
+
+def request_body(x: Frame, y: Frame | None = None) -> RequestBody:
+    """X, and y where the path wants it, as Gordo reads them: JSON while they are small, parquet above.
+
+    The answer's format does not depend on it. JSON has no word for infinity, and Gordo reads six digits of a second
+    at most, so frames with infinities or fractions of a second are parquet whatever their size.
+    """
+    if len(x) < JSON_ROWS and _fits_json(x) and (y is None or _fits_json(y)):
+        return _json_body(x, y)
+    return _multipart_body(x, y)
+
+
+def _fits_json(frame: Frame) -> bool:
+    return not (np.isinf(frame.values).any() or (frame.times % _SECOND).any())
+
+
+def _json_body(x: Frame, y: Frame | None) -> RequestBody:
+    parts = {"X": _json_frame(x)}
+    if y is not None:
+        parts["y"] = parts["X"] if _alike(x, y) else _json_frame(y)
+    return RequestBody("application/json", orjson.dumps(parts))
+
+
+def _json_frame(frame: Frame) -> orjson.Fragment:
+    labels = np.datetime_as_string(frame.times.view("M8[ns]").astype("M8[s]"), timezone="UTC").tolist()
+    columns = zip(frame.columns, frame.values.T.tolist(), strict=True)
+    return orjson.Fragment(orjson.dumps({name: dict(zip(labels, values, strict=True)) for name, values in columns}))
+
+
+def _multipart_body(x: Frame, y: Frame | None) -> RequestBody:
+    boundary = secrets.token_hex(16)
+    files = {"X": _parquet_file(x)}
+    if y is not None:
+        files["y"] = files["X"] if _alike(x, y) else _parquet_file(y)
+    lines: list[bytes | memoryview] = []
+    for name, file in files.items():
+        # The file name is what makes it a file: a part without one is a form field, and "X" is missing.
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        lines += [head.encode(), memoryview(file), b"\r\n"]
+    lines.append(f"--{boundary}--\r\n".encode())
+    return RequestBody(f"multipart/form-data; boundary={boundary}", b"".join(lines))
+
+
+def _parquet_file(frame: Frame) -> pa.Buffer:
+    index = _index_name(frame.columns)
+    fields = [*(pa.field(name, pa.float64()) for name in frame.columns), pa.field(index, _TIME)]
+    columns = np.asfortranarray(frame.values)
+    arrays = [*(pa.array(columns[:, i]) for i in range(len(frame.columns))), pa.array(frame.times).view(_TIME)]
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, {"pandas": _pandas_metadata(index)}))
+    sink = pa.BufferOutputStream()
+    # Readings hardly compress, and nobody searches this file.
+    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False)
+    return sink.getvalue()
+
+
+def _index_name(columns: Sequence[str]) -> str:
+    name = "time"
+    while name in columns:
+        name += "_"
+    return name
+
+
+def _pandas_metadata(index: str) -> bytes:
+    """What marks the times as index: without it Gordo numbers the rows, silently; with less of it, it answers 500."""
+    column = {
+        "name": index,
+        "field_name": index,
+        "pandas_type": "datetimetz",
+        "numpy_type": "datetime64[ns]",
+        "metadata": {"timezone": "UTC"},
+    }
+    return orjson.dumps({"index_columns": [index], "column_indexes": [], "columns": [column]})
+
+
+def _alike(x: Frame, y: Frame) -> bool:
+    """Most models predict their own inputs: then X and y are written once."""
+    return x is y or (
+        x.columns == y.columns and np.array_equal(x.times, y.times) and np.array_equal(x.values, y.values, True)
+    )
+
+
+def read_predictions(
+    body: bytes | bytearray, *, model: ModelRef, revision: str, max_rows: int, max_bytes: int
+) -> Predictions:
+    """A parquet answer, without ``start``, ``end`` and ``model-input``.
+
+    Null becomes NaN, every number float64, times int64 ns UTC in the order of the answer.
+
+    Args:
+        body: the answer, whole.
+        model: whose answer it is.
+        revision: the revision that gave it.
+        max_rows: an answer has no more rows than its request; more are refused before they are decoded.
+        max_bytes: the most that the decoded answer may take; refused before it is decoded.
+
+    Raises:
+        UnreadableAnswer: it is no parquet, has no times, or its columns are not named as Gordo names them.
+    """
+    try:
+        table, columns = _wanted_table(body, max_rows, max_bytes)
+        return Predictions(model, revision, _times(table), columns, _matrix(table))
+    except UnreadableAnswer:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnreadableAnswer(f"no parquet that can be read: {error}") from error
+
+
+def _wanted_table(body: bytes | bytearray, max_rows: int, max_bytes: int) -> tuple[pa.Table, tuple[Column, ...]]:
+    """The columns that are kept, and the times after them."""
+    file = pq.ParquetFile(
+        pa.BufferReader(body), thrift_string_size_limit=_THRIFT_LIMIT, thrift_container_size_limit=1 << 20
+    )
+    names: list[str] = file.schema.names
+    _check_size(file.metadata, max_rows, max_bytes)
+    columns, wanted = wanted_columns(names[:-1])
+    # By number and in this thread: looking names up and starting threads takes longer than the reading.
+    table = file.reader.read_all(column_indices=[*wanted, len(names) - 1], use_threads=False)
+    if table.num_columns != len(wanted) + 1:
+        raise UnreadableAnswer("columns within columns")
+    return table, columns
+
+
+def _check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
+    if not 1 < metadata.num_columns <= _MOST_COLUMNS:
+        raise UnreadableAnswer(f"{metadata.num_columns} columns")
+    if not 0 < metadata.num_rows <= max_rows:
+        raise UnreadableAnswer(f"{metadata.num_rows} rows to a request of {max_rows}")
+    groups = metadata.num_row_groups
+    size = sum(metadata.row_group(i).total_byte_size for i in range(groups)) if groups <= max_rows else max_bytes + 1
+    if max(size, metadata.num_rows * metadata.num_columns * 8) > max_bytes:
+        raise UnreadableAnswer(f"more than {max_bytes} bytes when decoded")
+
+
+def wanted_columns(names: Sequence[str]) -> tuple[tuple[Column, ...], list[int]]:
+    """The columns of an answer that are kept, and where they stand.
+
+    Raises:
+        UnreadableAnswer: a name is not a tuple of two texts.
+    """
+    columns = [_column(name) for name in names]
+    wanted = [i for i, column in enumerate(columns) if column.group not in NOT_WRITTEN]
+    return tuple(columns[i] for i in wanted), wanted
+
+
+def _column(name: str) -> Column:
+    """The two parts of a column name, which is a Python tuple as text."""
+    if plain := _PLAIN_NAME.fullmatch(name):
+        return Column(*plain.groups())
+    try:
+        parts = literal_eval(name) if len(name) <= _LONGEST_NAME else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        parts = None
+    match parts:
+        case (str(group), str(tag)):
+            return Column(group, tag)
+    raise UnreadableAnswer(f"a column is named {name[:100]!r}")
+
+
+def _times(table: pa.Table) -> Times:
+    """The row labels: the last column, whatever the index of X was called."""
+    index = table.column(table.num_columns - 1)
+    if not pa.types.is_timestamp(index.type) or index.null_count:
+        raise UnreadableAnswer("the last column holds no times")
+    times: Times = index.cast(_TIME).to_numpy().view(np.int64)
+    return times
+
+
+def _matrix(table: pa.Table) -> Values:
+    numbers = table.remove_column(table.num_columns - 1)
+    if not numbers.num_columns:
+        return np.empty((len(table), 0))
+    batches = numbers.to_batches()
+    (batch,) = batches if len(batches) == 1 else numbers.combine_chunks().to_batches()
+    # Gordo writes NaN as null. The outputs of Keras models are float32; beside float64 they are made wider.
+    values: Values = batch.to_tensor(null_to_nan=True).to_numpy().astype(np.float64, copy=False)
+    return values

@@ -1,0 +1,99 @@
+"""The server's ``/metadata`` document to what Latigo keeps of it. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from latigo.dataset.config import assets, parse_dataset
+from latigo.domain.errors import Reason, Rejected
+from latigo.domain.model import ModelRef, ModelSpec
+
+_MOST_OFFSET = 1_000_000
+_BUILD = "metadata.metadata.build_metadata"
+_ANOMALY = re.compile(r"gordo(_components)?\.(machine\.)?model\.anomaly\.")
+#: Where classes live that are certainly no anomaly detectors; of others only the server knows.
+_PLAIN = re.compile(r"(sklearn|keras|tensorflow|gordo(_components)?\.(machine\.)?model\.models)\.")
+_KERAS = re.compile(r"(^|\.)keras\.|(^|\.)Keras\w+$")
+
+
+def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> ModelSpec:
+    """What a task needs to know of a model.
+
+    Args:
+        found: the answer of ``/metadata``.
+        ref: the model.
+        revision: the revision that was asked for.
+
+    Raises:
+        Rejected: ``BAD_METADATA`` for the whole model, naming the key.
+    """
+    metadata = _mapping(found, "metadata")
+    dataset = {key: value for key, value in _mapping(metadata, "metadata.dataset").items() if key != "data_provider"}
+    build = _mapping(_mapping(metadata, "metadata.metadata"), "metadata.metadata.build_metadata", optional=True)
+    built_model = _mapping(build, f"{_BUILD}.model", optional=True)
+    built_dataset = _mapping(build, f"{_BUILD}.dataset", optional=True)
+    dataset_meta = _mapping(built_dataset, f"{_BUILD}.dataset.dataset_meta", optional=True)
+    config = parse_dataset(dataset, dataset_meta)
+    _refuse_twins("tag_list", config.tag_list)
+    _refuse_twins("target_tag_list", config.target_tag_list)
+    return ModelSpec(
+        ref=ref,
+        revision=revision,
+        dataset=config,
+        model_offset=_offset(built_model),
+        anomaly=_anomaly(metadata.get("model"), _mapping(built_model, f"{_BUILD}.model.model_meta", optional=True)),
+        accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model"))),
+        assets=assets(dataset, dataset_meta),
+    )
+
+
+def _bad(message: str) -> Rejected:
+    return Rejected(message, reason=Reason.BAD_METADATA, whole_model=True)
+
+
+def _mapping(parent: Mapping[str, Any], path: str, *, optional: bool = False) -> Mapping[str, Any]:
+    found = parent.get(path.rpartition(".")[2])
+    if found is None and optional:
+        return {}
+    if not isinstance(found, Mapping):
+        raise _bad(f"{path} is {'missing' if found is None else 'no object'}")
+    return found
+
+
+def _offset(model: Mapping[str, Any]) -> int:
+    offset = model.get("model_offset", 0)
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= _MOST_OFFSET:
+        raise _bad(f"{_BUILD}.model.model_offset is {offset!r}, not a number of rows")
+    return offset
+
+
+def _anomaly(model: Any, model_meta: Mapping[str, Any]) -> bool | None:
+    """Whether ``anomaly/prediction`` will answer, as far as metadata can tell; no path of the server says it."""
+    kind = next(iter(model), "") if isinstance(model, Mapping) else model
+    if not isinstance(kind, str):
+        return None
+    if _ANOMALY.match(kind):
+        return True if model_meta.get("feature-thresholds") else None
+    return False if _PLAIN.match(kind) else None
+
+
+def _words(definition: Any) -> Iterator[str]:
+    """Every key and text of a model's definition, at any depth."""
+    waiting = [definition]
+    while waiting:
+        match waiting.pop():
+            case str(word):
+                yield word
+            case Mapping() as parts:
+                waiting += [*parts.keys(), *parts.values()]
+            case list(parts):
+                waiting += parts
+
+
+def _refuse_twins(key: str, tags: tuple[str, ...]) -> None:
+    """Two columns of one name would be one series in every sink."""
+    twins = [tag for tag, times in Counter(tags).items() if times > 1]
+    if twins:
+        places = [str(i + 1) for i, tag in enumerate(tags) if tag == twins[0]]
+        raise _bad(f"metadata.dataset.{key}: entries {' and '.join(places)} are both {twins[0]!r}")

@@ -1,0 +1,55 @@
+"""Predictions in a dict."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions
+from latigo.domain.windows import Window, to_ns
+
+
+class StoredPoint(NamedTuple):
+    """What was written last for a point."""
+
+    revision: str
+    value: float
+
+
+class MemoryPredictions:
+    """Points in a dict: writing the same point twice leaves one."""
+
+    def __init__(self) -> None:
+        self.points: dict[ModelRef, dict[tuple[int, Column], StoredPoint]] = {}
+
+    @property
+    def downstream(self) -> str:
+        return "sink/memory"
+
+    async def put_predictions(self, predictions: Predictions) -> int:
+        finite = np.isfinite(predictions.values)
+        points = self.points.setdefault(predictions.model, {})
+        for row, column in np.argwhere(finite).tolist():
+            name = int(predictions.times[row]), predictions.columns[column]
+            points[name] = StoredPoint(predictions.revision, float(predictions.values[row, column]))
+        return int(finite.any(axis=1).sum())
+
+    async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
+        start, end = to_ns(window.start), to_ns(window.end)
+        by_revision: dict[str, dict[tuple[int, Column], float]] = {}
+        for (time, column), point in self.points.get(model, {}).items():
+            if start <= time < end:
+                by_revision.setdefault(point.revision, {})[time, column] = point.value
+        return [_table(model, revision, points) for revision, points in sorted(by_revision.items())]
+
+
+def _table(model: ModelRef, revision: str, points: dict[tuple[int, Column], float]) -> Predictions:
+    times = sorted({time for time, _ in points})
+    columns = tuple(dict.fromkeys(column for _, column in points))
+    rows = {time: number for number, time in enumerate(times)}
+    places = {column: number for number, column in enumerate(columns)}
+    values = np.full((len(times), len(columns)), np.nan)
+    for (time, column), value in points.items():
+        values[rows[time], places[column]] = value
+    return Predictions(model, revision, np.array(times, np.int64), columns, values)

@@ -1,0 +1,56 @@
+"""Readings in a dict."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
+from latigo.domain.series import Point, Readings, Series
+from latigo.domain.windows import Window, to_ns
+
+
+class MemorySensors:
+    """Sensors whose readings stand in ``readings``, by tag, each in time order; replace a series to add to it."""
+
+    def __init__(self, readings: MutableMapping[str, Series] | None = None) -> None:
+        self.readings: MutableMapping[str, Series] = {} if readings is None else readings
+
+    @property
+    def downstream(self) -> str:
+        return "sensors/memory"
+
+    async def get_sensor_list(self) -> Sequence[str]:
+        return sorted(self.readings)
+
+    async def sensor_exists(self, name: str) -> bool:
+        """Whether there is a series of this name, empty or not."""
+        return name in self.readings
+
+    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        """The key and the slice."""
+        return f"readings[{parameters.get('tag', '*')!r}]{window}"
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        """Slices of the series, not copies."""
+        if unknown := [tag for tag in tags if tag not in self.readings]:
+            raise Rejected(f"no sensor is named {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
+        found = {tag: _between(self.readings[tag], to_ns(window.start), to_ns(window.end)) for tag in tags}
+        if (size := sum(series.nbytes for series in found.values())) > max_bytes:
+            raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")
+        return found
+
+    async def get_last_before(
+        self, tags: Sequence[str], time: datetime, not_older_than: datetime
+    ) -> Mapping[str, Point]:
+        found: dict[str, Point] = {}
+        for tag in tags:
+            series = _between(self.readings.get(tag, Series.empty()), to_ns(not_older_than), to_ns(time))
+            if (finite := np.flatnonzero(np.isfinite(series.values))).size:
+                found[tag] = Point(int(series.times[finite[-1]]), float(series.values[finite[-1]]))
+        return found
+
+
+def _between(series: Series, start: int, end: int) -> Series:
+    low, high = np.searchsorted(series.times, (start, end))
+    return Series(series.times[low:high], series.values[low:high])

@@ -1,0 +1,220 @@
+"""The PostgreSQL sink; its tables are described in ``schema.sql``."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, NamedTuple
+
+import asyncpg
+import numpy as np
+import structlog
+
+from latigo.domain.errors import Failed, Reason, Rejected
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions, Times, Values
+from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
+from latigo.ledger.statements import load_statements
+from latigo.providers.postgres.errors import postgres_errors
+
+_log = structlog.get_logger()
+_SQL = load_statements("latigo.providers.postgres")
+_DAY_NS = span_ns(DAY)
+_MOST_KNOWN = 50_000  #: models and revisions whose ids are remembered, about 300 bytes each
+_LOCK_WAIT = "5s"  #: dropping old days waits for readers this long, no longer
+
+
+class _Known(NamedTuple):
+    """What a process remembers of a model's columns."""
+
+    columns_id: int
+    used_until: int  #: as stored, ns
+
+
+class PostgresPredictions:
+    """Predictions in the tables of ``schema.sql``; safe for many coroutines and processes at once.
+
+    A row is named by (model, time). Writing it again replaces all of it, whatever the revision: the point that is not
+    finite the second time is gone. A row without a finite value is not written and replaces nothing.
+
+    Args:
+        pool: connections to the database that holds the tables.
+        time_limit: for each call, waiting for a connection included.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, time_limit: timedelta = timedelta(seconds=60)) -> None:
+        self._pool = pool
+        self._time_limit = time_limit.total_seconds()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._days: set[int] = set()  #: days since the epoch that have a partition, as far as we know
+
+    @property
+    def downstream(self) -> str:
+        return "sink/postgres"
+
+    async def put_predictions(self, predictions: Predictions) -> int:
+        times, values = _rows_to_write(predictions)
+        if not len(times):
+            return 0
+        async with self._connection(f"writing {predictions.model}") as connection:
+            for _ in range(3):
+                if await self._write(connection, predictions, times, values):
+                    return len(times)
+        raise Failed(f"writing {predictions.model}: its columns or days vanish as fast as they are made")
+
+    async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
+        start, end = to_ns(window.start) // 1000, to_ns(window.end) // 1000
+        async with (
+            self._connection(f"reading {model}") as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            rows = await connection.fetch(_SQL.read_rows, model.project, model.name, start, end)
+            names = await connection.fetch(_SQL.read_columns, list({row["columns_id"] for row in rows}))
+        return _by_revision(model, rows, names)
+
+    async def drop_older_than(self, time: datetime) -> int:
+        """Drop the days that end at or before ``time``; returns how many. What others drop meanwhile is left to them.
+
+        Readers and writers of other days are never held up; a day that is still being read for longer than a few
+        seconds is left for the next call.
+
+        Raises:
+            TimedOut: somebody holds on to what is to be dropped. What was dropped before stays dropped.
+        """
+        oldest_kept = to_ns(time) // _DAY_NS
+        dropped = 0
+        async with self._connection("dropping old predictions") as connection:
+            await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
+            try:
+                await connection.execute(_SQL.lock_days)
+                for day in await connection.fetch(_SQL.old_days, oldest_kept):
+                    await _drop_day(connection, day)
+                    dropped += 1
+                await connection.execute(_SQL.unlock_days)
+                await connection.execute(_SQL.drop_unused_columns, oldest_kept * _DAY_NS // 1000)
+            finally:
+                self._forget_before(oldest_kept)
+        if dropped:
+            _log.info("predictions.dropped", days=dropped, older_than=iso(time))
+        return dropped
+
+    @asynccontextmanager
+    async def _connection(self, doing: str) -> AsyncIterator[Any]:
+        with postgres_errors(f"PostgreSQL, {doing}", downstream=self.downstream):
+            async with asyncio.timeout(self._time_limit), self._pool.acquire() as connection:
+                yield connection
+
+    async def _write(self, connection: Any, predictions: Predictions, times: Times, values: Values) -> bool:
+        """Write the rows; False when what we remember of the database is no longer so."""
+        days = {int(day) for day in np.unique(times // _DAY_NS)}
+        if missing := days - self._days:
+            await connection.execute(_SQL.ensure_days, sorted(missing))
+            self._days |= missing
+        digest = _digest(predictions)
+        known = await self._intern(connection, predictions, digest, used_until=(max(days) + 1) * _DAY_NS)
+        try:
+            written = await connection.fetchval(
+                _SQL.write_rows,
+                known.columns_id,
+                digest,
+                (times // 1000).tolist(),
+                _flat_with_nulls(values),
+                values.shape[1],
+            )
+        except asyncpg.CheckViolationError:  # no partition for one of the rows: a day was dropped meanwhile
+            self._days -= days
+            return False
+        if not written:
+            self._known.clear()
+        return bool(written)
+
+    async def _intern(self, connection: Any, predictions: Predictions, digest: bytes, used_until: int) -> _Known:
+        known = self._known.get(digest)
+        if known is not None and known.used_until >= used_until:
+            self._known.move_to_end(digest)
+            return known
+        columns_id = await connection.fetchval(
+            _SQL.intern_columns,
+            *predictions.model,
+            predictions.revision,
+            [column.group for column in predictions.columns],
+            [column.tag for column in predictions.columns],
+            digest,
+            used_until // 1000,
+        )
+        known = self._known[digest] = _Known(columns_id, used_until)
+        while len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return known
+
+    def _forget_before(self, day: int) -> None:
+        self._days = {each for each in self._days if each >= day}
+
+
+async def _drop_day(connection: Any, day: Any) -> None:
+    """Detach first: dropping an attached partition would lock all days against everyone."""
+    name = day["name"]  # of our own making: old_days matches it against digits
+    if day["leaving"]:
+        await connection.execute(f"ALTER TABLE prediction DETACH PARTITION {name} FINALIZE")
+    elif day["attached"]:
+        await connection.execute(f"ALTER TABLE prediction DETACH PARTITION {name} CONCURRENTLY")
+    await connection.execute(f"DROP TABLE {name}")
+
+
+def _rows_to_write(predictions: Predictions) -> tuple[Times, Values]:
+    """The rows that hold a finite value, the last one of each time."""
+    times, values = predictions.times, predictions.values
+    if (times % 1000).any():
+        raise Rejected(
+            f"{predictions.model} has a prediction at a fraction of a microsecond, which PostgreSQL cannot name",
+            reason=Reason.WRITE_REFUSED,
+        )
+    keep = np.isfinite(values).any(axis=1)
+    if len(times) > 1 and (np.diff(times) <= 0).any():
+        _, last = np.unique(times[keep][::-1], return_index=True)
+        chosen = np.flatnonzero(keep)[::-1][last]
+        return times[chosen], values[chosen]
+    return (times, values) if keep.all() else (times[keep], values[keep])
+
+
+def _flat_with_nulls(values: Values) -> Sequence[float | None]:
+    finite = np.isfinite(values)
+    if finite.all():
+        return values.ravel().tolist()
+    holed = values.astype(object)
+    holed[~finite] = None
+    return holed.ravel().tolist()
+
+
+def _digest(predictions: Predictions) -> bytes:
+    """Names a list of columns of one model in one revision. PostgreSQL's text cannot hold the separator."""
+    names = (*predictions.model, predictions.revision, *chain.from_iterable(predictions.columns))
+    return blake2b("\0".join(names).encode(), digest_size=16).digest()
+
+
+def _by_revision(model: ModelRef, rows: Sequence[Any], names: Sequence[Any]) -> list[Predictions]:
+    columns_of = {each["id"]: tuple(map(Column, each["column_groups"], each["tags"])) for each in names}
+    ids_of: dict[str, list[int]] = {}
+    for each in names:
+        ids_of.setdefault(each["revision"], []).append(each["id"])
+    return [
+        _gather(model, revision, [row for row in rows if row["columns_id"] in ids], columns_of)
+        for revision, ids in sorted(ids_of.items())
+    ]
+
+
+def _gather(
+    model: ModelRef, revision: str, rows: Sequence[Any], columns_of: dict[int, tuple[Column, ...]]
+) -> Predictions:
+    """Rows of one revision in one frame; its column list may have changed on the way, so the columns are united."""
+    used = dict.fromkeys(row["columns_id"] for row in rows)
+    columns = tuple(dict.fromkeys(chain.from_iterable(columns_of[each] for each in used)))
+    place = {column: number for number, column in enumerate(columns)}
+    places = {each: [place[column] for column in columns_of[each]] for each in used}
+    values = np.full((len(rows), len(columns)), np.nan)
+    for number, row in enumerate(rows):
+        values[number, places[row["columns_id"]]] = row["values"]  # None becomes NaN
+    return Predictions(model, revision, np.array([row["time"] for row in rows], np.int64) * 1000, columns, values)

@@ -1,0 +1,104 @@
+"""Run roles together and stop them together, within a deadline."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import structlog
+
+from latigo.runtime.clock import Clock
+
+Role = Callable[[asyncio.Event], Awaitable[None]]
+"""Works until the event is set, then finishes or hands back what is in hand; cancelled, it lets go at once."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_log = structlog.get_logger()
+
+
+class RoleEnded(RuntimeError):
+    """A role returned although nobody asked it to: half a service is worse than none."""
+
+
+class GraceExceeded(TimeoutError):
+    """Roles had not ended within the grace and were cancelled."""
+
+    def __init__(self, roles: Sequence[str], grace: timedelta) -> None:
+        super().__init__(f"not ended within {grace.total_seconds():g} s: {', '.join(roles)}")
+        self.roles = tuple(roles)
+
+
+@contextmanager
+def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first SIGINT or SIGTERM sets ``stop``; a second one kills, as by default.
+
+    For the main thread, inside a running loop. Handlers that were there before are put back.
+    """
+    loop = asyncio.get_running_loop()
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
+
+    def first(received: signal.Signals) -> None:
+        _log.info("stop.requested", signal=received.name)
+        stop.set()
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)  # Python's own for SIGINT would wait for whatever hangs
+
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, first, each)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            loop.remove_signal_handler(each)
+            signal.signal(each, handler)
+
+
+async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grace: timedelta) -> None:
+    """Run every role until ``stop``, then allow ``grace`` for what they have in hand; cancel what is left.
+
+    Args:
+        roles: by name, which their tasks get.
+        stop: set by whoever wants the end; handed to every role.
+        grace: from the moment ``stop`` is set.
+
+    Raises:
+        ExceptionGroup: roles raised; the others were cancelled at once.
+        GraceExceeded: roles were still at it when the grace was over.
+    """
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        async with asyncio.timeout(None) as deadline, asyncio.TaskGroup() as group:
+            tasks += [group.create_task(_run(name, role, stop), name=name) for name, role in roles.items()]
+            await stop.wait()
+            deadline.reschedule(loop.time() + grace.total_seconds())
+    except TimeoutError:
+        late = [task.get_name() for task in tasks if task.cancelled()]
+        _log.warning("stop.grace_exceeded", roles=late)
+        raise GraceExceeded(late, grace) from None
+
+
+async def _run(name: str, role: Role, stop: asyncio.Event) -> None:
+    await role(stop)
+    if not stop.is_set():
+        raise RoleEnded(f"{name} ended before it was told to")
+    _log.info("role.stopped", role=name)
+
+
+async def pause(clock: Clock, duration: timedelta, stop: asyncio.Event) -> bool:
+    """Wait for ``duration``, or until ``stop`` is set if that is sooner; return whether it is set.
+
+    What a loop does between two rounds: ``while not await pause(clock, tick, stop): ...``
+    """
+    if stop.is_set():
+        return True
+    waits = [asyncio.ensure_future(clock.sleep(duration)), asyncio.ensure_future(stop.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return stop.is_set()

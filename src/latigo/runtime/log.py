@@ -1,0 +1,117 @@
+"""Logs: for people on a terminal, as JSON elsewhere; never a secret."""
+
+import logging
+import sys
+from collections.abc import Collection, Mapping, MutableMapping
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.types import Processor
+
+from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.masking import MASK, is_secret_name, mask_text
+
+Format = Literal["auto", "console", "json"]
+
+_SHORTEST_SECRET = 6  # replacing a shorter one everywhere would make logs unreadable
+_DEEPEST = 4
+
+
+def configure_logging(
+    format: Format = "auto",  # noqa: A002 - the word of the settings
+    level: str = "info",
+    *,
+    secrets: Collection[str] = (),
+    clock: Clock | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send structlog and the standard library's logging the same way: one line an event, to standard error.
+
+    Args:
+        format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
+        level: the least that is told.
+        secrets: texts that are replaced wherever they occur.
+        clock: whose time events carry.
+        stream: instead of standard error.
+    """
+    stream = stream or sys.stderr
+    console = format == "console" or (format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        _stamp(clock or SystemClock()),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    rendering: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        masked(secrets),
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
+        if console
+        else structlog.processors.JSONRenderer(serializer=_to_json),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=rendering)
+    )
+    logging.captureWarnings(capture=True)
+    logging.root.handlers = [handler]
+    logging.root.setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # module-level loggers exist before this is called
+    )
+
+
+def masked(secrets: Collection[str] = ()) -> Processor:
+    """A processor that hides secrets: known texts, what stands under a telling name, passwords in URLs and such."""
+    known = sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def hide(value: object, depth: int = 0) -> object:
+        match value:
+            case str():
+                for secret in known:
+                    value = value.replace(secret, MASK)
+                return mask_text(value)
+            case Mapping() if depth < _DEEPEST:
+                return {hide(name): of(name, each, depth + 1) for name, each in value.items()}
+            case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
+                return [hide(each, depth + 1) for each in value]
+            case bool() | int() | float() | None:
+                return value
+            case _:  # what a renderer would make of it
+                return hide(str(value), depth)
+
+    def of(name: object, value: object, depth: int) -> object:
+        return MASK if isinstance(value, str) and is_secret_name(str(name)) else hide(value, depth)
+
+    def processor(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        return {name: of(name, value, 0) for name, value in event.items()}
+
+    return processor
+
+
+def _stamp(clock: Clock) -> Processor:
+    def processor(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["time"] = clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return event
+
+    return processor
+
+
+def _name_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say which library a line is from: their messages alone do not."""
+    event["logger"] = event["_record"].name
+    return event
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,80 @@
+"""One policy for short outages, and one rule for how long to wait."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+_MOST_DOUBLINGS = 64  # beyond any sensible limit; 2**attempt would overflow a float
+_log = structlog.get_logger()
+
+
+def backoff(attempt: int, first: timedelta, longest: timedelta, random: Callable[[], float]) -> timedelta:
+    """How long to wait after a failed attempt: doubling from ``first`` up to ``longest``, then jitter.
+
+    Args:
+        attempt: how many have failed, from 1.
+        first: the wait after the first failed attempt, before jitter.
+        longest: no wait is longer.
+        random: a number in [0, 1).
+
+    Returns:
+        Between half and all of the doubled wait, so that what failed together does not come back together.
+    """
+    if attempt < 1:
+        raise ValueError(f"attempts are counted from 1, not {attempt}")
+    seconds = min(first.total_seconds() * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS), longest.total_seconds())
+    return timedelta(seconds=seconds * (0.5 + random() / 2))
+
+
+def short_outage(
+    on: Callable[[BaseException], bool],
+    *,
+    attempts: int = 3,
+    first: timedelta = timedelta(milliseconds=200),
+    longest: timedelta = timedelta(seconds=2),
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    random: Callable[[], float] = random.random,
+) -> AsyncRetrying:
+    """Try again for a moment; what takes longer is not for an adapter to sit out.
+
+    ``await short_outage(is_connection_error)(session.fetch, url)``. The last error is raised as it is. An error that
+    carries a ``retry_after`` longer than ``longest`` is raised at once, a shorter one is waited for.
+
+    Args:
+        on: which errors are worth another attempt.
+        attempts: how many there are altogether.
+        first: see `backoff`.
+        longest: see `backoff`.
+        sleep: takes seconds.
+        random: a number in [0, 1).
+    """
+
+    def worth_it(error: BaseException) -> bool:
+        return on(error) and _retry_after(error) <= longest
+
+    def wait(state: RetryCallState) -> float:
+        asked_for = _retry_after(state.outcome.exception() if state.outcome else None)
+        return max(backoff(state.attempt_number, first, longest, random), asked_for).total_seconds()
+
+    return AsyncRetrying(
+        retry=retry_if_exception(worth_it),
+        stop=stop_after_attempt(attempts),
+        wait=wait,
+        sleep=sleep,
+        before_sleep=_tell,
+        reraise=True,
+    )
+
+
+def _retry_after(error: BaseException | None) -> timedelta:
+    asked_for = getattr(error, "retry_after", None)
+    return asked_for if isinstance(asked_for, timedelta) else timedelta(0)
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.debug("call.failed", attempt=state.attempt_number, error=type(error).__name__, wait_s=state.upcoming_sleep)

@@ -1,0 +1,714 @@
+"""Everything that can be configured, and the only reader of the configuration file and the environment.
+
+Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may stand
+in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and a system that is away are
+different failures.
+"""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from latigo.domain.errors import ConfigurationError
+from latigo.domain.model import ModelRef
+from latigo.runtime.masking import MASK, is_secret_name, mask_text
+from latigo.runtime.units import format_duration, format_size, parse_duration
+from latigo.settings_keys import PLUGIN, describe, secret_names
+
+PREFIX = "LATIGO_"
+CONFIG_VARIABLE = "LATIGO_CONFIG"
+CONFIG_FILE = Path("latigo.toml")
+
+_LARGEST_SECRET = 64 * 1024
+
+
+# --- kinds of values -------------------------------------------------------------------------------------------------
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('should be text with a unit, such as "30m"')  # noqa: TRY004 - pydantic collects ValueError only
+    return parse_duration(value)
+
+
+def _names(value: object) -> object:
+    """Text with commas is a list: environment variables are written by hand."""
+    if isinstance(value, str):
+        return tuple(name for part in value.split(",") if (name := part.strip()))
+    return value
+
+
+def _glob(pattern: str) -> str:
+    if "/" not in pattern and "*" not in pattern:
+        raise ValueError(f'matches no model: a model is project/name, so write "{pattern}/*" for a project')
+    return pattern
+
+
+def _http_url(url: str) -> str:
+    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
+    try:
+        parts = urlsplit(url)
+        host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
+    if credentials:
+        raise ValueError("holds credentials, which belong into a secret key (token or headers)")
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ValueError('should be a URL such as "http://host:port", without query and fragment')
+    return url.rstrip("/")
+
+
+def _home(path: object) -> object:
+    try:
+        return Path(path).expanduser() if isinstance(path, str | Path) else path
+    except RuntimeError:
+        raise ValueError("starts with ~, but there is no home directory") from None
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError('is not a time zone such as "UTC" or "Europe/Oslo"') from None
+    return name
+
+
+class _SecretFile(NamedTuple):
+    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
+
+    path: object
+    also_given: bool
+
+    def read(self) -> str:
+        if self.also_given:
+            raise ValueError("is set, and so is its _file: keep one of them")
+        if not isinstance(self.path, str):
+            raise ValueError("its _file should be the path of a file")  # noqa: TRY004 - pydantic collects ValueError only
+        try:
+            with Path(self.path).expanduser().open("rb") as file:
+                content = file.read(_LARGEST_SECRET + 1)
+            if len(content) > _LARGEST_SECRET:
+                raise ValueError(f"{self.path} is larger than {_LARGEST_SECRET} bytes")
+            return content.decode().strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"{self.path} is not text in UTF-8") from None
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _secret(value: object) -> object:
+    text = value.read() if isinstance(value, _SecretFile) else value
+    if isinstance(text, str) and not text.strip():
+        raise ValueError("is empty")  # an empty token would let everybody in
+    return text
+
+
+def _point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
+    """Move each ``X_file`` to ``X``, as something still to be read."""
+    values = dict(given)
+    for name in names:
+        if (path := values.pop(f"{name}_file", None)) is not None:
+            values[name] = _SecretFile(path, also_given=name in values)
+    return values
+
+
+def _secret_table(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    names = [key.removesuffix("_file") for key in value if isinstance(key, str) and key.endswith("_file")]
+    return _point_to_files(value, names)
+
+
+def _postgres_url(secret: SecretStr) -> SecretStr:
+    if not re.match(r"postgres(ql)?://", secret.get_secret_value()):
+        raise ValueError("should begin with postgresql://")
+    return secret
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Glob = Annotated[Text, AfterValidator(_glob)]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PathName = Annotated[Path, BeforeValidator(_home)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
+PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+
+
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """One table of the configuration file: frozen, knows all its keys, never shows its secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, given: Any) -> Any:
+        return _point_to_files(given, secret_names(cls)) if isinstance(given, Mapping) else given
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``."""
+
+    interval: Interval = Field(
+        default=timedelta(minutes=30),
+        description="Length of a slot; rounded up to a multiple of the model's resolution that divides a day.",
+    )
+    delay: Duration = Field(
+        default=timedelta(minutes=5), description="How long readings get to arrive before a slot is due."
+    )
+    max_window: Positive = Field(
+        default=timedelta(days=1), description="Longest window folded into one task; at least one slot."
+    )
+
+
+class BackfillSettings(Section):
+    """``[backfill]``."""
+
+    horizon: Duration = Field(
+        default=timedelta(days=7), description='How far back a newly seen model is covered; "0" for none.'
+    )
+    max_catch_up: Positive = Field(
+        default=timedelta(days=30), description="Older holes are given up, recorded and counted as expired."
+    )
+    min_share: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."
+    )
+
+
+class PlannerSettings(Section):
+    """``[planner]``."""
+
+    lease: Positive = Field(
+        default=timedelta(seconds=15), description="How long a scheduler may plan before it has to renew its term."
+    )
+    renew: Positive = Field(default=timedelta(seconds=5), description="How often it renews its term.")
+    max_clock_difference: Positive = Field(
+        default=timedelta(seconds=30),
+        description="Planning stops while the clocks of process and database are further apart.",
+    )
+
+
+class _Ledger(Section):
+    kind: str
+    pool_size: int = Field(default=10, ge=2, le=200, description="Most connections one process opens.")
+    connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+    statement_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one statement.")
+    history: Positive = Field(
+        default=timedelta(days=30), description="How long settled tasks and attempts are kept, in daily partitions."
+    )
+
+
+class EmbeddedLedger(_Ledger):
+    """PostgreSQL started by Latigo itself; one machine, nothing to install."""
+
+    kind: Literal["embedded"] = Field(default="embedded", description="Where the ledger is kept.")
+    data_dir: PathName = Field(
+        default=Path("~/.local/share/latigo/ledger"),
+        description="Where its files are; below $XDG_DATA_HOME where that is set.",
+    )
+
+
+class PostgresLedger(_Ledger):
+    """A PostgreSQL server, version 14 or newer."""
+
+    kind: Literal["postgres"] = Field(default="postgres", description="Where the ledger is kept.")
+    url: Annotated[Secret, AfterValidator(_postgres_url)] = Field(
+        description="How to connect to it.", examples=["postgresql://latigo:password@localhost:5432/latigo"]
+    )
+
+
+class InternalQueue(Section):
+    """Between the roles of one process; what was in flight is planned again."""
+
+    kind: Literal["internal"] = Field(default="internal", description="How tasks get from scheduler to executor.")
+    max_outstanding: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Most tasks published and not yet settled, over all lanes; 0 for two minutes of throughput.",
+    )
+
+
+class GordoModels(Section):
+    """A Gordo server."""
+
+    kind: Literal["gordo"] = Field(default="gordo", description="What serves the models.")
+    url: HttpUrl = Field(default="http://localhost:5555", description="Where it is.")
+    projects: Names = Field(
+        default=(), description="Projects whose models are predicted; with none, only models registered by hand."
+    )
+    include: Globs = Field(
+        default=("*",), description="Patterns on project/model; what none of them matches is left out."
+    )
+    exclude: Globs = Field(
+        default=(), description="Patterns on project/model that are left out; stronger than include."
+    )
+    refresh: Positive = Field(
+        default=timedelta(minutes=5), description="How often the lists of models and revisions are read."
+    )
+    token: Secret | None = Field(
+        default=None, description="Bearer token sent with every request.", examples=["a-bearer-token"]
+    )
+    headers: Secrets = Field(
+        default_factory=dict,
+        description="Further headers sent with every request.",
+        examples=[{"X-Api-Key": "an-api-key"}],
+    )
+    connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+    list_timeout: Positive = Field(
+        default=timedelta(seconds=60), description="Time limit to read a list of models or the metadata of one."
+    )
+    predict_timeout: Positive = Field(default=timedelta(seconds=300), description="Time limit of one prediction.")
+
+
+class _Sensors(Section):
+    kind: str
+    read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
+    read_budget: ByteSize = Field(
+        default=ByteSize(128_000_000),
+        ge=1_000_000,
+        description="Memory that all readings of one process share; a window that would exceed its share is split.",
+    )
+
+
+class FileSensors(_Sensors):
+    """CSV or Parquet files."""
+
+    kind: Literal["files"] = Field(default="files", description="Where readings come from.")
+    path: PathName = Field(default=Path("sensors"), description="A file, or a folder of files.")
+    format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="auto goes by the file's ending.")
+    layout: Literal["wide", "long"] = Field(
+        default="wide", description="wide has one column a tag, long has one row a reading."
+    )
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        default=",", description="What separates the columns of a CSV file."
+    )
+    time_column: Text = Field(default="time", description="Column of the times.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        default="UTC", description="What times without an offset from UTC mean."
+    )
+    tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
+    value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
+
+
+class SimulatedSensors(_Sensors):
+    """Made-up readings of any tag, the same for the same seed: for demonstrations, never for a plant."""
+
+    kind: Literal["simulated"] = Field(default="simulated", description="Where readings come from.")
+    seed: int = Field(default=0, ge=0, description="Another seed, another plant.")
+    step: Positive = Field(default=timedelta(seconds=10), description="Time between two readings of a tag.")
+
+
+class PluginSensors(_Sensors):
+    """A source of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+
+    kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
+    options: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="Handed to the factory.", examples=[{"region": "north"}]
+    )
+    secrets: Secrets = Field(
+        default_factory=dict, description="Handed to the factory, shown nowhere.", examples=[{"password": "a-password"}]
+    )
+
+
+class _Sink(Section):
+    kind: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.:-]*$")] | None = Field(
+        default=None, description="What logs and circuits call it; its kind where it has none.", examples=["history"]
+    )
+    required: bool = Field(default=True, description="Whether a task counts as stored only once this sink has it.")
+    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
+
+    @property
+    def sink_name(self) -> str:
+        """What logs, circuits and the ledger call it; no two sinks have the same."""
+        return self.name or self.kind.removeprefix("python:").lower()
+
+
+class PostgresSink(_Sink):
+    """The ledger's own database."""
+
+    kind: Literal["postgres"] = Field(default="postgres", description="Where predictions go.")
+    retention: Positive = Field(
+        default=timedelta(days=90), description="How long predictions are kept, by their data time."
+    )
+
+
+class PluginSink(_Sink):
+    """A sink of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+
+    kind: PluginKind = Field(description="Where predictions go.", examples=[PLUGIN])
+    options: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="Handed to the factory.", examples=[{"region": "north"}]
+    )
+    secrets: Secrets = Field(
+        default_factory=dict, description="Handed to the factory, shown nowhere.", examples=[{"password": "a-password"}]
+    )
+
+
+class ExecutorSettings(Section):
+    """``[executor]``."""
+
+    concurrency: int = Field(
+        default=32, ge=1, le=1024, description="Most tasks at once; the working limit adapts to the model server."
+    )
+    grace: Duration = Field(
+        default=timedelta(seconds=25), description="Time to finish or hand back what is in hand when told to stop."
+    )
+    lease: Positive = Field(default=timedelta(seconds=30), description="How long a claim on a task lasts.")
+    renew: Positive = Field(default=timedelta(seconds=10), description="How often a claim is renewed.")
+    hard_limit: Positive = Field(
+        default=timedelta(minutes=15), description="Longest a task may take; beyond it, the process counts as stuck."
+    )
+    max_attempts: int = Field(default=5, ge=1, le=100, description="Failed attempts before a task is parked.")
+    backoff_first: Positive = Field(default=timedelta(seconds=30), description="Wait after the first failed attempt.")
+    backoff_longest: Positive = Field(
+        default=timedelta(hours=1), description="The wait doubles with every attempt, up to this."
+    )
+
+
+class CircuitSettings(Section):
+    """``[circuit]``."""
+
+    failures: int = Field(default=5, ge=1, description="Failures in a row that open a circuit.")
+    share: float = Field(default=0.5, gt=0, le=1, description="Share of failures among the last calls that opens it.")
+    last: int = Field(default=20, ge=1, le=1000, description="How many calls that share is taken of.")
+    probe_first: Positive = Field(default=timedelta(seconds=15), description="Wait before the first probe.")
+    probe_longest: Positive = Field(
+        default=timedelta(minutes=2), description="The wait doubles with every failed probe, up to this."
+    )
+
+
+class HttpSettings(Section):
+    """``[http]``."""
+
+    enabled: bool = Field(default=True, description="Whether to listen at all.")
+    host: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    token: Secret | None = Field(
+        default=None,
+        description="Bearer token that requests which change something have to show; refused while there is none.",
+        examples=["a-bearer-token"],
+    )
+
+
+class LogSettings(Section):
+    """``[log]``."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto is console on a terminal, json elsewhere."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is told.")
+
+
+class Override(Section):
+    """One ``[[override]]``."""
+
+    match: Glob = Field(description="Pattern on project/model.", examples=["plant-a/slow-*"])
+    interval: Interval | None = Field(default=None, description="Instead of schedule.interval.", examples=["1h"])
+    delay: Duration | None = Field(default=None, description="Instead of schedule.delay.", examples=["3h"])
+    horizon: Duration | None = Field(default=None, description="Instead of backfill.horizon.", examples=["1d"])
+    enabled: bool | None = Field(default=None, description="false stops predicting them.", examples=[False])
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if self.model_fields_set <= {"match"}:
+            raise ValueError("sets nothing: give interval, delay, horizon or enabled")
+        return self
+
+
+def _kind(default: str) -> Discriminator:
+    def kind(value: Any) -> str:
+        given = value.get("kind", default) if isinstance(value, Mapping) else getattr(value, "kind", default)
+        return "python" if str(given).startswith("python:") else str(given)
+
+    return Discriminator(kind)
+
+
+Ledger = Annotated[
+    Annotated[EmbeddedLedger, Tag("embedded")] | Annotated[PostgresLedger, Tag("postgres")], _kind("embedded")
+]
+Sensors = Annotated[
+    Annotated[FileSensors, Tag("files")]
+    | Annotated[SimulatedSensors, Tag("simulated")]
+    | Annotated[PluginSensors, Tag("python")],
+    _kind("files"),
+]
+Sink = Annotated[Annotated[PostgresSink, Tag("postgres")] | Annotated[PluginSink, Tag("python")], _kind("postgres")]
+
+
+class Settings(BaseSettings):
+    """All of it. Made by `load_settings`; the constructor alone reads neither file nor environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
+    backfill: BackfillSettings = Field(
+        default=BackfillSettings(), description="How far back, and at what cost to live work."
+    )
+    planner: PlannerSettings = Field(
+        default=PlannerSettings(), description="The one scheduler that plans, out of several."
+    )
+    ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
+    task_queue: InternalQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
+    models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
+    sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
+    predictions: tuple[Sink, ...] = Field(
+        default=(PostgresSink(),), description="One or more sinks; a task is stored once all that are required have it."
+    )
+    executor: ExecutorSettings = Field(default=ExecutorSettings(), description="How one process works on tasks.")
+    circuit: CircuitSettings = Field(
+        default=CircuitSettings(), description="When a downstream is left alone, and when it is tried again."
+    )
+    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
+    log: LogSettings = Field(default=LogSettings(), description="What is told, and how.")
+    override: tuple[Override, ...] = Field(
+        default=(), description="Other values for some models; where several match, the last one that sets a key wins."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: `load_settings` merges the sources, so that it can tell where a value came from."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _no_contradictions(self) -> Self:
+        if found := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
+            raise ValueError(found)
+        return self
+
+    def masked(self) -> dict[str, Any]:
+        """The effective settings: secrets hidden, durations and sizes as text, keys without a value left out.
+
+        But for the secrets, it is a configuration again.
+        """
+        return {name: shown(value) for name, value in self}
+
+    def secret_values(self) -> frozenset[str]:
+        """The text of every secret, for those who have to hide it."""
+        return frozenset(_secret_texts(tuple(value for _, value in self)))
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What no single key can know."""
+    planner, executor, circuit, backfill = settings.planner, settings.executor, settings.circuit, settings.backfill
+    shorter = (
+        ("planner.renew", planner.renew, "planner.lease", planner.lease),
+        ("executor.renew", executor.renew, "executor.lease", executor.lease),
+    )
+    for key, value, limit_key, limit in shorter:
+        if value >= limit:
+            yield key, f"should be shorter than {limit_key} ({format_duration(limit)})"
+
+    horizons = [("backfill.horizon", backfill.horizon)]
+    horizons += [(f"override[{n}].horizon", each.horizon) for n, each in enumerate(settings.override) if each.horizon]
+    not_longer = [(key, horizon, "backfill.max_catch_up", backfill.max_catch_up) for key, horizon in horizons]
+    not_longer += [
+        (key, horizon, f"predictions[{n}].retention", sink.retention)
+        for n, sink in enumerate(settings.predictions)
+        if isinstance(sink, PostgresSink)
+        for key, horizon in horizons
+    ]
+    not_longer += [
+        ("executor.backoff_first", executor.backoff_first, "executor.backoff_longest", executor.backoff_longest),
+        ("circuit.probe_first", circuit.probe_first, "circuit.probe_longest", circuit.probe_longest),
+    ]
+    for key, value, limit_key, limit in not_longer:
+        if value > limit:
+            yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
+
+    names = [sink.sink_name for sink in settings.predictions]
+    for n, name in enumerate(names):
+        if name in names[:n]:
+            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
+    if not any(sink.required for sink in settings.predictions):
+        yield "predictions", "needs at least one sink that is required"
+
+
+def shown(value: object) -> Any:  # noqa: PLR0911 - one return for each kind of value
+    """A value as the configuration file has it, secrets masked."""
+    match value:
+        case SecretStr():
+            return MASK
+        case BaseModel():
+            return {name: shown(each) for name, each in value if each is not None}
+        case Mapping():
+            return {
+                name: MASK if isinstance(each, str) and is_secret_name(str(name)) else shown(each)
+                for name, each in value.items()
+            }
+        case tuple() | list():
+            return [shown(each) for each in value]
+        case timedelta():
+            return format_duration(value)
+        case ByteSize():
+            return format_size(value)
+        case str() | Path():
+            return mask_text(str(value))
+        case _:
+            return value
+
+
+def _secret_texts(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case BaseModel():
+            yield from _secret_texts(tuple(each for _, each in value))
+        case Mapping():
+            yield from _secret_texts(tuple(value.values()))
+        case tuple() | list():
+            for each in value:
+                yield from _secret_texts(each)
+
+
+# --- what holds for one model ----------------------------------------------------------------------------------------
+
+
+class ModelSchedule(NamedTuple):
+    """What holds for one model."""
+
+    interval: timedelta
+    delay: timedelta
+    horizon: timedelta
+    enabled: bool
+
+
+def overrides_for(settings: Settings, ref: ModelRef) -> ModelSchedule:
+    """The settings of one model: every override that matches, in their order, on top of the general ones."""
+    found = ModelSchedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
+    for override in settings.override:
+        if fnmatchcase(str(ref), override.match):
+            changes = {key: value for key in ModelSchedule._fields if (value := getattr(override, key)) is not None}
+            found = found._replace(**changes)
+    return found
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings; ``path`` is the ``--config`` of the command line.
+
+    Without it the file is ``$LATIGO_CONFIG``, else ``latigo.toml`` where that exists, else none.
+
+    Raises:
+        ConfigurationError: with every problem that could be found, one a line, each naming its key; never a secret.
+    """
+    file = _config_file(path, environ)
+    try:
+        variables = _Variables(environ)
+        given = _merge(_read_toml(file) if file else {}, variables())
+        return Settings.model_validate(_with_data_home(given, environ))
+    except ValidationError as error:
+        problems = list(
+            describe(error.errors(include_url=False, include_input=False), Settings, variables.names, PREFIX)
+        )
+    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+    where = f"{file} and the environment" if file else "the environment, no file was given"
+    # Raised outside the handler: the validation error holds what was given, secrets included.
+    raise ConfigurationError("\n  ".join([f"the configuration has {count} ({where}):", *problems]))
+
+
+def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if path is not None:
+        return path
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.exists() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Without its cause, which may hold the document.
+        raise ConfigurationError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class _Variables(EnvSettingsSource):
+    """``LATIGO_SECTION__KEY``, out of a mapping.
+
+    Two things are not as the library has them: unknown sections are kept, to be refused by name, and a value that
+    is not JSON where a list or table is expected is left as it is, for its field to understand or refuse.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
+        found = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+        found.pop(CONFIG_VARIABLE, None)
+        self.names = {name.upper(): name for name in found}
+        self.env_vars = {name.lower(): value for name, value in found.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        known = super().__call__()
+        given = {name.removeprefix(PREFIX.lower()).partition("__")[0] for name in self.env_vars}
+        return known | {section: {} for section in sorted(given - set(Settings.model_fields))}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _with_data_home(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The default place of the embedded ledger, where the environment asks for another one."""
+    ledger, home = given.get("ledger", {}), environ.get("XDG_DATA_HOME")
+    if not home or not isinstance(ledger, Mapping) or ledger.get("kind", "embedded") != "embedded":
+        return given
+    return given | {"ledger": {"data_dir": f"{home}/latigo/ledger", **ledger}}

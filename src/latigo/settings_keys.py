@@ -1,0 +1,175 @@
+"""Which keys there are, and what is wrong with the ones that were given; pure.
+
+Works on any tree of pydantic models whose alternatives are told apart by ``kind``.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+PLUGIN = "python:package.module:factory"
+
+
+def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
+    """The section classes that a field can hold: several where there are kinds of it, none for a plain value."""
+    return list(_within(field.annotation, BaseModel))
+
+
+def secret_names(section: type[BaseModel]) -> list[str]:
+    """The keys of a section that are secret, and may be given as ``X_file``."""
+    return [
+        name
+        for name, field in section.model_fields.items()
+        if not sections_of(field) and not _is_table(field) and any(_within(field.annotation, SecretStr))
+    ]
+
+
+def key_names(section: type[BaseModel]) -> list[str]:
+    """Every key that a section takes."""
+    return [*section.model_fields, *(f"{name}_file" for name in secret_names(section))]
+
+
+def kind_name(section: type[BaseModel]) -> str:
+    """What ``kind`` says for this class; empty where there are no kinds."""
+    field = section.model_fields.get("kind")
+    return "" if field is None else PLUGIN if field.is_required() else str(field.default)
+
+
+def _tag(section: type[BaseModel]) -> str:
+    return kind_name(section).partition(":")[0]
+
+
+def _is_table(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is dict
+
+
+def _within(annotation: Any, wanted: type) -> Iterator[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, wanted):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _within(part, wanted)
+
+
+def describe(
+    errors: Sequence[ErrorDetails], root: type[BaseModel], variables: Mapping[str, str], prefix: str
+) -> Iterator[str]:
+    """Say what is wrong, one problem a line, each beginning with the full key; never quotes a secret.
+
+    Args:
+        errors: what pydantic found.
+        root: the model that was to be made.
+        variables: the environment variables that were read: as they were written, by name in upper case.
+        prefix: what their names begin with.
+    """
+    places = [_place(error["loc"], root) for error in errors]
+    of_unknown_kind = {
+        place.key.removesuffix(".kind")
+        for place, error in zip(places, errors, strict=True)
+        if error["type"] == "union_tag_invalid" or place.last == "kind"
+    }
+    for place, error in zip(places, errors, strict=True):
+        if not error["loc"]:  # what no single key can know: each line names its own
+            yield from str(error["ctx"]["error"]).splitlines()
+        elif error["type"] == "extra_forbidden":
+            if place.parent not in of_unknown_kind:  # the right kind may well know the key
+                yield _unknown_key(place, root) + _origin(prefix + place.variable, variables)
+        else:
+            yield _wrong_value(place, error) + _origin(prefix + place.variable, variables)
+
+
+class _Place(NamedTuple):
+    """Where in the settings an error is."""
+
+    key: str = ""  #: as people write it: ``predictions[0].retention``
+    variable: str = ""  #: as the environment writes it, without the prefix
+    last: str = ""
+    around: Sequence[type[BaseModel]] = ()  #: the classes that may stand around the last part of the key
+    kinds: Sequence[type[BaseModel]] = ()  #: all kinds of the section around it
+
+    @property
+    def parent(self) -> str:
+        return self.key.removesuffix(self.last).removesuffix(".")
+
+    @property
+    def list_of_tables(self) -> bool:
+        return any(sections_of(each.model_fields[self.last]) for each in self.around)
+
+    def below(self, part: str) -> "_Place":
+        variable = f"{self.variable}__{part}" if self.variable else part
+        return _Place(f"{self.key}.{part}" if self.key else part, variable.upper(), part)
+
+
+def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
+    place, here, kinds = _Place(), [root], [root]
+    for part in loc:
+        if isinstance(part, int):
+            place = place._replace(key=f"{place.key}[{part}]")
+        elif len(here) > 1 and (chosen := [each for each in here if _tag(each) == part]):
+            here = chosen
+        else:
+            place = place.below(part or '""')._replace(around=here, kinds=kinds)
+            fields = [each.model_fields[part] for each in here if part in each.model_fields]
+            here = kinds = [found for field in fields for found in sections_of(field)]
+    return place
+
+
+def _origin(variable: str, given: Mapping[str, str]) -> str:
+    names = sorted(given[name] for name in given if name == variable or name.startswith(f"{variable}__"))
+    return f" (from {', '.join(names[:3])})" if names else ""
+
+
+def _unknown_key(place: _Place, root: type[BaseModel]) -> str:
+    belongs = [kind_name(each) for each in place.kinds if place.last in key_names(each)]
+    if belongs:
+        return f'{place.key}: unknown key; it belongs to kind = "{belongs[0]}"'
+    known = [name for section in place.around for name in key_names(section)]
+    nearest = difflib.get_close_matches(place.last, known, n=1)
+    elsewhere = [key for key, name in _all_keys(root) if name == place.last]
+    if elsewhere and not nearest:
+        return f"{place.key}: unknown key; the nearest known one is {elsewhere[0]}"
+    nearest = nearest or difflib.get_close_matches(place.last, known, n=1, cutoff=0.0)
+    return f"{place.key}: unknown key; the nearest known one is {'.'.join(filter(None, (place.parent, *nearest)))}"
+
+
+def _all_keys(root: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    for section, field in root.model_fields.items():
+        for kind in sections_of(field):
+            yield from ((f"{section}.{name}", name) for name in key_names(kind))
+
+
+def _wrong_value(place: _Place, error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "union_tag_invalid":
+            known = [found for each in place.around for found in sections_of(each.model_fields[place.last])]
+            says = _unknown_kind([kind_name(each) for each in known], context["tag"])
+            return f"{place.key}.kind: {says}"
+        case "literal_error" if place.last == "kind":
+            says = _unknown_kind([kind_name(each) for each in place.around])
+        case "string_pattern_mismatch" if place.last == "kind":
+            says = f'should be written "{PLUGIN}"'
+        case "literal_error":
+            says = f"should be {context['expected']}"
+        case "missing":
+            says = "is missing"
+        case "value_error":
+            says = str(context["error"])
+        case "model_type" | "dict_type":
+            says = "should be a table"
+        case "tuple_type" if place.list_of_tables:
+            says = f"should be a list of tables, each under [[{place.key}]]"
+        case "tuple_type":
+            says = "should be a list"
+        case _:
+            says = error["msg"].replace("Input should", "should")
+    return f"{place.key}: {says}"
+
+
+def _unknown_kind(known: Sequence[str], given: str = "") -> str:
+    nearest = difflib.get_close_matches(given, known, n=1)
+    hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
+    return f"unknown kind; {hint}known: {', '.join(known)}"

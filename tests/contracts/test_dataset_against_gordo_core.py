@@ -1,0 +1,79 @@
+"""X and y against gordo-core itself, on cases that nobody has seen before."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.gordo_dataset import GORDO_ERRORS, assert_same, made_of
+from tests.support.real_gordo import require_gordo
+
+from latigo.domain.errors import Rejected
+
+pytestmark = pytest.mark.real_gordo
+
+SCRIPT = Path(__file__).parents[1] / "real_gordo" / "dataset_cases.py"
+#: Each of two processes makes these, and takes about 25 s for them.
+PLAIN, WIDE = 150, 600
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    """Another one each time; ``DATASET_SEED`` repeats a run."""
+    return int(os.environ.get("DATASET_SEED") or random.SystemRandom().randrange(1 << 30))
+
+
+@pytest.fixture(scope="module")
+def cases(seed: int, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    python, folder = require_gordo(), tmp_path_factory.mktemp("cases")
+    outputs = [folder / f"{part}.jsonl" for part in range(2)]
+    numbers = ["--random", str(PLAIN), "--wide", str(WIDE)]
+    makers = [
+        subprocess.Popen(
+            [python, "-B", "-W", "ignore", SCRIPT, output, *numbers, "--seed", str(seed + part)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for part, output in enumerate(outputs)
+    ]
+    for maker in makers:
+        try:
+            _, errors = maker.communicate(timeout=240)
+        finally:
+            maker.kill()
+        assert maker.returncode == 0, errors.decode()
+    return [json.loads(line) for output in outputs for line in output.read_text("utf-8").splitlines()]
+
+
+def test_random_cases_give_what_gordo_core_makes(cases: list[dict[str, Any]], seed: int) -> None:
+    sys.stdout.write(f"DATASET_SEED={seed}\n")
+    assert len(cases) == 2 * (PLAIN + WIDE)
+    broken = []
+
+    for case in cases:
+        if case["expected"].get("error") not in {None, *GORDO_ERRORS}:
+            broken.append(case["expected"]["error"])
+            continue
+        try:
+            assert_same(case)
+        except (AssertionError, Rejected) as error:
+            pytest.fail(f"DATASET_SEED={seed}: {error}\n{json.dumps(case)}")
+
+    # gordo-core gives up on a few: more than 31 inputs to numexpr, a look-back off the grid.
+    assert len(broken) < len(cases) / 50, broken
+    answered = [case for case in cases if "error" not in case["expected"]]
+    assert len(answered) > len(cases) / 3
+
+
+def test_what_breaks_gordo_core_does_not_break_us(cases: list[dict[str, Any]]) -> None:
+    broken = [case for case in cases if case["expected"].get("error") not in {None, *GORDO_ERRORS}]
+
+    for case in broken:
+        with suppress(Rejected):
+            dataset = made_of(case, label_at_end=True)
+            assert (len(dataset) == 0) == (dataset.emptiness is not None)

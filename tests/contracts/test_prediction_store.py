@@ -1,0 +1,168 @@
+"""What every prediction store promises; the docstrings of `PredictionStorageProvider`, able to run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions
+from latigo.domain.windows import Window, to_ns
+from latigo.providers.protocols import PredictionStorageProvider
+from tests.support.prediction_stores import PREDICTION_STORES
+
+PUMP = ModelRef("plant-a", "pump-1")
+OUTPUT, SCORE = Column("model-output", "GRA-TT-001"), Column("total-anomaly-scaled", "")
+MORNING = datetime(2026, 3, 1, 23, 40, tzinfo=UTC)
+STEP = timedelta(minutes=10)
+AROUND = Window(MORNING - timedelta(days=2), MORNING + timedelta(days=2))
+
+
+@pytest.fixture(params=PREDICTION_STORES)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
+    async with PREDICTION_STORES[request.param](request) as store:
+        yield store
+
+
+def predictions(
+    rows: npt.ArrayLike,
+    *,
+    columns: Sequence[Column] = (OUTPUT, SCORE),
+    model: ModelRef = PUMP,
+    revision: str = "1600000000000",
+    start: datetime = MORNING,
+) -> Predictions:
+    """One row every ten minutes from ``start``."""
+    values = np.asarray(rows, np.float64)
+    times = np.array([to_ns(start + number * STEP) for number in range(len(values))], np.int64)
+    return Predictions(model, revision, times, tuple(columns), values)
+
+
+def points(stored: Sequence[Predictions]) -> dict[tuple[int, Column], float]:
+    """Finite points by name, whatever the revisions."""
+    return {
+        (int(time), column): float(value)
+        for each in stored
+        for time, row in zip(each.times, each.values, strict=True)
+        for column, value in zip(each.columns, row, strict=True)
+        if np.isfinite(value)
+    }
+
+
+async def test_what_was_written_is_read_back_to_the_last_bit(store: PredictionStorageProvider):
+    written = predictions([[0.1 + 0.2, 5e-324], [-0.0, 1.7976931348623157e308], [1 / 3, 2.0]])
+
+    assert await store.put_predictions(written) == 3
+
+    read = points(await store.get_predictions(PUMP, AROUND))
+    assert {name: value.hex() for name, value in read.items()} == {
+        name: value.hex() for name, value in points([written]).items()
+    }
+
+
+async def test_nothing_is_stored_of_a_model_that_was_never_written(store: PredictionStorageProvider):
+    assert list(await store.get_predictions(PUMP, AROUND)) == []
+
+
+async def test_writing_again_changes_nothing(store: PredictionStorageProvider):
+    written = predictions([[1, 2], [3, 4]])
+
+    assert await store.put_predictions(written) == 2
+    assert await store.put_predictions(written) == 2
+
+    stored = await store.get_predictions(PUMP, AROUND)
+    assert points(stored) == points([written])
+    assert sum(len(each) for each in stored) == 2
+
+
+async def test_a_later_write_replaces_the_points_it_names_and_no_others(store: PredictionStorageProvider):
+    await store.put_predictions(predictions([[1, 2], [3, 4], [5, 6]]))
+
+    await store.put_predictions(predictions([[30, 40], [50, 60]], start=MORNING + STEP))
+
+    assert points(await store.get_predictions(PUMP, AROUND)) == points([predictions([[1, 2], [30, 40], [50, 60]])])
+
+
+async def test_a_newer_revision_replaces_what_an_older_one_said(store: PredictionStorageProvider):
+    await store.put_predictions(predictions([[1, 2], [3, 4]], revision="1600000000000"))
+
+    await store.put_predictions(predictions([[10, 20]], revision="1700000000000"))
+
+    assert points(await store.get_predictions(PUMP, AROUND)) == points([predictions([[10, 20], [3, 4]])])
+
+
+async def test_a_point_that_is_not_finite_never_drops_its_row(store: PredictionStorageProvider):
+    rows = await store.put_predictions(predictions([[np.nan, 2], [3, np.inf], [-np.inf, 6]]))
+
+    assert rows == 3
+    stored = await store.get_predictions(PUMP, AROUND)
+    assert points(stored) == points([predictions([[np.nan, 2], [3, np.nan], [np.nan, 6]])])
+
+
+async def test_a_row_without_a_finite_point_is_not_counted_and_replaces_nothing(store: PredictionStorageProvider):
+    await store.put_predictions(predictions([[1, 2], [3, 4]]))
+
+    rows = await store.put_predictions(predictions([[np.nan, np.inf], [7, 8]]))
+
+    assert rows == 1
+    assert points(await store.get_predictions(PUMP, AROUND)) == points([predictions([[1, 2], [7, 8]])])
+
+
+async def test_nothing_at_all_may_be_written(store: PredictionStorageProvider):
+    assert await store.put_predictions(predictions(np.empty((0, 2)))) == 0
+    assert await store.put_predictions(predictions([[np.nan, np.nan]])) == 0
+    assert points(await store.get_predictions(PUMP, AROUND)) == {}
+
+
+async def test_a_window_holds_its_start_and_not_its_end(store: PredictionStorageProvider):
+    await store.put_predictions(predictions([[1, 2], [3, 4], [5, 6]]))
+
+    stored = await store.get_predictions(PUMP, Window(MORNING + STEP, MORNING + 2 * STEP))
+
+    assert points(stored) == points([predictions([[3, 4]], start=MORNING + STEP)])
+
+
+async def test_rows_come_back_in_time_order_whatever_the_order_of_writing(store: PredictionStorageProvider):
+    await store.put_predictions(predictions([[5, 6]], start=MORNING + 5 * STEP))
+    await store.put_predictions(predictions([[1, 2]]))
+
+    (stored,) = await store.get_predictions(PUMP, AROUND)
+
+    assert stored.times.tolist() == [to_ns(MORNING), to_ns(MORNING + 5 * STEP)]
+
+
+async def test_models_of_like_names_are_kept_apart(store: PredictionStorageProvider):
+    twins = [ModelRef("plant-a", "pump"), ModelRef("plant", "a-pump"), ModelRef("plant-A", "pump")]
+    for number, model in enumerate(twins):
+        await store.put_predictions(predictions([[float(number)] * 2], model=model))
+
+    for number, model in enumerate(twins):
+        stored = points(await store.get_predictions(model, AROUND))
+        assert set(stored.values()) == {float(number)}
+
+
+@pytest.mark.parametrize(
+    "name", ["Volume Flow RateRMS", "a/b,c=d", 'quote " and \\ slash', "Temperatur °C", "温度", "it's", "{1,2}", "NULL"]
+)
+async def test_any_tag_name_survives(store: PredictionStorageProvider, name: str):
+    columns = (Column("model-output", name), Column("tag-anomaly-scaled", name))
+
+    await store.put_predictions(predictions([[1, 2]], columns=columns))
+
+    stored = points(await store.get_predictions(PUMP, AROUND))
+    assert {column for _, column in stored} == set(columns)
+
+
+async def test_many_writers_at_once_do_not_disturb_each_other(store: PredictionStorageProvider):
+    models = [ModelRef("plant-a", f"pump-{number}") for number in range(20)]
+
+    await asyncio.gather(
+        *(store.put_predictions(predictions([[float(n)] * 2] * 6, model=model)) for n, model in enumerate(models) for _ in "ab")
+    )
+
+    for number, model in enumerate(models):
+        stored = points(await store.get_predictions(model, AROUND))
+        assert list(stored.values()) == [float(number)] * 12

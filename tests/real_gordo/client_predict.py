@@ -1,0 +1,39 @@
+"""Let the unmodified gordo-client predict one model, and print what it got as JSON.
+
+Read from stdin: ``{"port", "project", "model", "start", "end", "parquet", "revision", "period_s"}``.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+warnings.filterwarnings("ignore")
+
+import pandas as pd
+from gordo_client.client import Client
+from synth_provider import SyntheticProvider
+
+asked = json.load(sys.stdin)
+client = Client(
+    project=asked["project"],
+    host="127.0.0.1",
+    port=asked["port"],
+    scheme="http",
+    data_provider=SyntheticProvider(period_s=asked["period_s"]),
+    use_parquet=asked["parquet"],
+    n_retries=0,
+)
+start, end = pd.Timestamp(asked["start"]), pd.Timestamp(asked["end"])
+[(name, frame, errors)] = client.predict(start, end, targets=[asked["model"]], revision=asked["revision"])
+json.dump(
+    {
+        "name": name,
+        "errors": errors,
+        "columns": [list(column) for column in frame.columns],
+        "times": [time.isoformat() for time in frame.index],
+        "rows": frame.drop(columns=["start", "end"], level=0).to_numpy().tolist(),
+    },
+    sys.stdout,
+)

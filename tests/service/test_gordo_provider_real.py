@@ -1,0 +1,264 @@
+"""The provider against a real Gordo server with every kind of model."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.gordo_process import gordo_server, running_gordo
+from tests.support.gordo_replay import LATEST, OLD, PROJECT, DictRoster, pairs, recorded
+from tests.support.real_gordo import gordo_home
+
+from latigo.domain.errors import Reason, Rejected, RevisionGone, Unavailable
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.series import Frame
+from latigo.domain.windows import Window, from_ns
+from latigo.providers.gordo import GordoModels, open_gordo
+from latigo.providers.gordo import frames as frames_module
+from latigo.providers.protocols import Execution
+
+__all__ = ["gordo_server"]
+
+pytestmark = pytest.mark.real_gordo
+
+MODELS = sorted(json.loads(recorded("models").body)["models"])
+PLAIN = {"plain-linear", "plain-transform", "no-thresholds"}
+KERAS = {"ff-hourglass", "lstm-ae", "lstm-forecast", "wide-keras"}
+ANOMALY_GROUPS = {
+    "model-output", "tag-anomaly-scaled", "tag-anomaly-unscaled", "total-anomaly-scaled", "total-anomaly-unscaled",
+    "anomaly-confidence", "total-anomaly-confidence",
+}  # fmt: skip
+RECORDED = [
+    name
+    for name in MODELS
+    if f"anomaly-{name}-json" in pairs() or (name in PLAIN and f"prediction-{name}-json" in pairs())
+]
+
+
+@pytest.fixture
+async def models(gordo_server: str) -> AsyncIterator[GordoModels]:
+    async with open_gordo(url=gordo_server, projects=[PROJECT], roster=DictRoster()) as found:
+        yield found
+
+
+async def spec_of(models: GordoModels, name: str, revision: str = LATEST) -> ModelSpec:
+    return await models.get_model_spec(ModelRef(PROJECT, name), revision)
+
+
+def frames_for(spec: ModelSpec, rows: int | None = None) -> tuple[Frame, Frame]:
+    """Recorded X and y of these very columns, or as many rows of something like it as asked for."""
+    sent = [pair.frames() for pair in pairs().values() if pair.id.startswith(("anomaly-", "prediction-", "err-no-thr"))
+            if pair.method == "POST" and pair.id.endswith(("-json", "thresholds"))]  # fmt: skip
+    x = next(f["X"] for f in sent if f["X"].columns == spec.dataset.tag_list)
+    y = next(f.get("y", f["X"]) for f in sent if f.get("y", f["X"]).columns == spec.dataset.target_tag_list)
+    return (x, y) if rows is None else (stretched(x, rows), stretched(y, rows))
+
+
+def stretched(frame: Frame, rows: int) -> Frame:
+    step = frame.times[1] - frame.times[0]
+    noise = np.random.default_rng(rows).normal(size=(rows, len(frame.columns)))
+    return Frame(frame.times[0] + step * np.arange(rows), frame.columns, frame.values.mean(axis=0) + noise)
+
+
+async def execute(models: GordoModels, spec: ModelSpec, x: Frame, y: Frame) -> Execution:
+    window = Window(from_ns(int(x.times[0])), from_ns(int(x.times[-1]) + 10**9))
+    return await models.execute_model(spec, window, x, y)
+
+
+async def test_the_server_lists_its_models(models: GordoModels) -> None:
+    (project,) = await models.get_model_list()
+    (reached,) = await models.ping()
+
+    assert (project.project, project.revision, project.error) == (PROJECT, LATEST, None)
+    assert list(project.models) == MODELS
+    assert (reached.revision, reached.models, reached.selected) == (LATEST, len(MODELS), len(MODELS))
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(name: str, models: GordoModels) -> None:
+    spec = await spec_of(models, name)
+    x, y = frames_for(spec)
+
+    execution = await execute(models, spec, x, y)
+
+    found = execution.predictions
+    assert execution.anomaly is (name not in PLAIN)
+    assert found.times.tolist() == x.times[spec.model_offset :].tolist()
+    assert {column.group for column in found.columns} == (ANOMALY_GROUPS if execution.anomaly else {"model-output"})
+    outputs = [i for i, column in enumerate(found.columns) if column.group == "model-output"]
+    assert np.isfinite(found.values[:, outputs]).all()
+
+
+@pytest.mark.parametrize("name", RECORDED)
+async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, models: GordoModels) -> None:
+    path = "prediction" if name in PLAIN else "anomaly"
+    data = json.loads(recorded(f"{path}-{name}-json").body)["data"]
+    spec = await spec_of(models, name)
+    sent = pairs()[f"{path}-{name}-json"].frames()
+
+    found = (await execute(models, spec, sent["X"], sent.get("y", sent["X"]))).predictions
+
+    for i, column in enumerate(found.columns):
+        expected = list(data[column.group][column.tag or column.group].values())
+        np.testing.assert_allclose(found.values[:, i], expected, rtol=1e-4 if name in KERAS else 1e-12)
+
+
+@pytest.mark.parametrize("name", ["pca-linear", "targets", "lstm-ae", "odd-names", "plain-transform"])
+async def test_json_and_parquet_requests_get_the_same_numbers(
+    name: str, models: GordoModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = await spec_of(models, name)
+    x, y = frames_for(spec)
+    by_json = await execute(models, spec, x, y)
+
+    monkeypatch.setattr(frames_module, "JSON_ROWS", 0)
+    by_parquet = await execute(models, spec, x, y)
+
+    assert by_parquet.predictions.columns == by_json.predictions.columns
+    np.testing.assert_allclose(by_parquet.predictions.values, by_json.predictions.values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["targets", "lstm-forecast"])
+async def test_a_large_frame_is_answered_row_by_row(name: str, models: GordoModels) -> None:
+    spec = await spec_of(models, name)
+    x, y = frames_for(spec, rows=1000)
+
+    found = (await execute(models, spec, x, y)).predictions
+
+    assert len(found) == 1000 - spec.model_offset
+
+
+@pytest.mark.parametrize("name", ["lstm-ae", "lstm-forecast"])
+async def test_the_fewest_rows_that_are_said_to_do_do(name: str, models: GordoModels) -> None:
+    spec = await spec_of(models, name)
+    x, y = frames_for(spec, rows=spec.rows_needed)
+
+    assert len((await execute(models, spec, x, y)).predictions) == spec.rows_needed - spec.model_offset
+
+
+async def test_an_anomaly_model_without_thresholds_is_asked_twice_once(models: GordoModels) -> None:
+    spec = await spec_of(models, "no-thresholds")
+    x, y = frames_for(spec)
+
+    first, second = await execute(models, spec, x, y), await execute(models, spec, x, y)
+
+    assert spec.anomaly is None
+    assert not first.anomaly
+    np.testing.assert_array_equal(first.predictions.values, second.predictions.values)
+
+
+async def test_what_metadata_calls_plain_is_asked_for_plain_predictions(models: GordoModels) -> None:
+    asked = await spec_of(models, "plain-linear")
+    x, y = frames_for(asked)
+
+    refused_first = await execute(models, replace(asked, anomaly=None), x, y)
+
+    assert asked.anomaly is False
+    assert not refused_first.anomaly
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "value", "says"),
+    [
+        ("pca-linear", "X", np.nan, "Input X contains NaN"),
+        ("plain-linear", "X", np.inf, "Input X contains infinity"),
+        ("ff-hourglass", "X", np.inf, "Input X contains infinity"),
+        ("ff-hourglass", "y", np.inf, "values of y are infinite: '1902.A.TT-002.PV'"),
+    ],
+)
+async def test_values_that_a_model_refuses_are_named(
+    name: str, frame: str, value: float, says: str, models: GordoModels
+) -> None:
+    spec = replace(await spec_of(models, name), accepts_nan=True)  # so that they are sent
+    x, y = frames_for(spec)
+    bad = Frame(x.times, x.columns, x.values.copy())
+    bad.values[1, 1] = value
+
+    with pytest.raises(Rejected, match=r"^values|ValueError") as refused:
+        await execute(models, spec, bad if frame == "X" else x, bad if frame == "y" else y)
+
+    assert says in str(refused.value)
+    assert refused.value.reason is Reason.VALUES_REFUSED
+
+
+async def test_a_keras_model_takes_missing_values(models: GordoModels) -> None:
+    spec = await spec_of(models, "ff-hourglass")
+    x, y = frames_for(spec)
+    gap = Frame(x.times, x.columns, x.values.copy())
+    gap.values[1, 0] = np.nan
+
+    found = (await execute(models, spec, gap, y)).predictions
+
+    outputs = [i for i, column in enumerate(found.columns) if column.group == "model-output"]
+    assert np.isnan(found.values[1, outputs]).all()
+    assert np.isfinite(found.values[0, outputs]).all()
+
+
+async def test_columns_that_a_model_does_not_have_are_refused(models: GordoModels) -> None:
+    spec = await spec_of(models, "pca-linear")
+    fewer = replace(spec, dataset=replace(spec.dataset, tag_list=spec.dataset.tag_list[:2]))
+    x, y = frames_for(spec)
+
+    with pytest.raises(Rejected, match="Unexpected features") as refused:
+        await execute(models, fewer, Frame(x.times, x.columns[:2], x.values[:, :2]), y)
+
+    assert refused.value.reason is Reason.COLUMNS_REFUSED
+    assert refused.value.whole_model
+
+
+async def test_an_old_revision_is_answered_by_its_own_model(models: GordoModels) -> None:
+    spec = await spec_of(models, "pca-linear", OLD)
+    x, y = frames_for(spec)
+
+    found = (await execute(models, spec, x, y)).predictions
+
+    data = json.loads(recorded("revision-old-query").body)["data"]
+    score = next(i for i, column in enumerate(found.columns) if column.group == "total-anomaly-scaled")
+    expected = list(data["total-anomaly-scaled"]["total-anomaly-scaled"].values())
+    np.testing.assert_allclose(found.values[:, score], expected, rtol=1e-12)
+    assert found.revision == OLD
+
+
+async def test_a_model_that_is_not_in_a_revision_is_gone(models: GordoModels) -> None:
+    spec = replace(await spec_of(models, "lstm-ae"), revision=OLD)
+    x, y = frames_for(spec)
+
+    with pytest.raises(Rejected) as from_prediction:
+        await execute(models, spec, x, y)
+    with pytest.raises(Rejected) as from_metadata:
+        await spec_of(models, "retired")
+
+    assert from_prediction.value.reason is from_metadata.value.reason is Reason.MODEL_GONE
+
+
+async def test_a_revision_that_the_server_does_not_have_is_gone(models: GordoModels) -> None:
+    spec = replace(await spec_of(models, "pca-linear"), revision="1234567890123")
+    x, y = frames_for(spec)
+
+    with pytest.raises(RevisionGone):
+        await execute(models, spec, x, y)
+    with pytest.raises(RevisionGone):
+        await spec_of(models, "pca-linear", "1234567890123")
+
+
+async def test_half_built_models_may_come_and_a_newest_revision_without_its_directory_is_an_outage(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(gordo_home() / "data", tmp_path / "data", symlinks=True)
+    revision = tmp_path / "data" / PROJECT / "models" / LATEST
+    (revision / "pca-linear" / "metadata.json").unlink()
+    async with (
+        running_gordo(tmp_path / "data") as url,
+        open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models,
+    ):
+        status = await models.get_model_status(ModelRef(PROJECT, "pca-linear"))
+        shutil.rmtree(revision)
+        (project,) = await models.get_model_list()
+
+    assert status.exists
+    assert "in the making" in status.problem
+    assert isinstance(project.error, Unavailable)
+    assert project.error.alarm

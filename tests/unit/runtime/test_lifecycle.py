@@ -1,0 +1,231 @@
+"""Starting together, stopping together, in time."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from datetime import timedelta
+
+import pytest
+from tests.support.clock import ManualClock
+from tests.support.waiting import eventually
+
+from latigo.runtime.lifecycle import GraceExceeded, Role, RoleEnded, pause, run_until_stopped, stop_on_signals
+
+LONG = timedelta(seconds=30)
+SHORT = timedelta(milliseconds=20)
+
+
+def recording(name: str, log: list[str]) -> Role:
+    async def role(stop: asyncio.Event) -> None:
+        log.append(f"{name} started")
+        try:
+            await stop.wait()
+            log.append(f"{name} finished")
+        except asyncio.CancelledError:
+            log.append(f"{name} cancelled")
+            raise
+
+    return role
+
+
+async def stuck(_stop: asyncio.Event) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_every_role_runs_until_stop_and_finishes() -> None:
+    stop, log = asyncio.Event(), list[str]()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run_until_stopped({"a": recording("a", log), "b": recording("b", log)}, stop, LONG))
+        await eventually(lambda: len(log) == 2)
+        stop.set()
+
+    assert log == ["a started", "b started", "a finished", "b finished"]
+
+
+async def test_roles_run_in_tasks_of_their_names() -> None:
+    stop, names = asyncio.Event(), list[str]()
+
+    async def role(_stop: asyncio.Event) -> None:
+        task = asyncio.current_task()
+        names.append(task.get_name() if task else "")
+        stop.set()
+
+    await run_until_stopped({"scheduler": role}, stop, LONG)
+
+    assert names == ["scheduler"]
+
+
+async def test_a_role_that_raises_ends_the_others_at_once() -> None:
+    log = list[str]()
+
+    async def broken(_stop: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError("a bug")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError, match="a bug")):
+        await run_until_stopped({"a": recording("a", log), "broken": broken}, asyncio.Event(), LONG)
+
+    assert log == ["a started", "a cancelled"]
+
+
+async def test_a_role_that_ends_by_itself_ends_the_process() -> None:
+    async def short(_stop: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RoleEnded, match="short ended before it was told to")):
+        await run_until_stopped({"short": short, "stuck": stuck}, asyncio.Event(), LONG)
+
+
+async def test_work_within_the_grace_is_finished() -> None:
+    stop, released, log = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def slow(stop: asyncio.Event) -> None:
+        await stop.wait()
+        log.append("told")
+        await released.wait()
+        log.append("finished")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run_until_stopped({"slow": slow}, stop, LONG))
+        stop.set()
+        await eventually(lambda: log)
+        released.set()
+
+    assert log == ["told", "finished"]
+
+
+async def test_beyond_the_grace_what_is_left_is_cancelled_and_named() -> None:
+    stop, log = asyncio.Event(), list[str]()
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(_raised({"good": recording("good", log), "stuck": stuck}, stop))
+        await eventually(lambda: log)
+        stop.set()
+
+    assert log == ["good started", "good finished"]
+    exceeded = running.result()
+    assert isinstance(exceeded, GraceExceeded)
+    assert exceeded.roles == ("stuck",)
+
+
+async def _raised(roles: dict[str, Role], stop: asyncio.Event) -> BaseException | None:
+    try:
+        await run_until_stopped(roles, stop, SHORT)
+    except GraceExceeded as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_signal_asks_to_stop(which: signal.Signals) -> None:
+    stop, before = asyncio.Event(), signal.getsignal(which)
+
+    with stop_on_signals(stop):
+        os.kill(os.getpid(), which)
+        await asyncio.wait_for(stop.wait(), 5)
+
+    assert signal.getsignal(which) is before
+
+
+async def test_handlers_that_were_there_before_are_put_back() -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    with stop_on_signals(asyncio.Event()):
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] != before
+
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+PROCESS = """
+    import asyncio, sys
+    from contextlib import suppress
+    from datetime import timedelta
+    from latigo.runtime.lifecycle import run_until_stopped, stop_on_signals
+
+    async def role(stop):
+        print("working", flush=True)
+        await stop.wait()
+        print("told", flush=True)
+        while "finish" not in sys.argv:  # cannot even be cancelled
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        print("finished", flush=True)
+
+    async def main():
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            await run_until_stopped({"role": role}, stop, timedelta(seconds=60))
+
+    asyncio.run(main())
+"""
+
+
+def _start(*arguments: str) -> "subprocess.Popen[str]":
+    code = textwrap.dedent(PROCESS)
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def _await_line(process: "subprocess.Popen[str]", wanted: str) -> None:
+    assert process.stdout
+    assert any(line.strip() == wanted for line in process.stdout), f"ended without saying {wanted!r}"
+
+
+def test_a_process_that_is_told_to_end_in_the_middle_finishes_and_leaves_with_zero() -> None:
+    with _start("finish") as process:
+        _await_line(process, "working")
+
+        process.send_signal(signal.SIGTERM)
+
+        _await_line(process, "finished")
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_means_it(second: signal.Signals) -> None:
+    with _start() as process:
+        _await_line(process, "working")
+        process.send_signal(signal.SIGTERM)
+        _await_line(process, "told")
+
+        process.send_signal(second)
+
+        assert process.wait(10) == -second
+
+
+async def test_a_pause_ends_after_its_time() -> None:
+    clock, stop = ManualClock(), asyncio.Event()
+
+    paused = asyncio.ensure_future(pause(clock, timedelta(seconds=5), stop))
+    await clock.advance(timedelta(seconds=4))
+    assert not paused.done()
+    await clock.advance(timedelta(seconds=1))
+
+    assert await paused is False
+
+
+async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
+    clock, stop = ManualClock(), asyncio.Event()
+
+    paused = asyncio.ensure_future(pause(clock, LONG, stop))
+    await clock.advance(timedelta(0))
+    stop.set()
+
+    assert await paused is True
+    assert clock.sleepers == 0
+    assert await pause(clock, LONG, stop) is True
+
+
+async def test_a_pause_that_is_cancelled_leaves_nobody_asleep() -> None:
+    clock = ManualClock()
+
+    paused = asyncio.ensure_future(pause(clock, LONG, asyncio.Event()))
+    await clock.advance(timedelta(0))
+    paused.cancel()
+    await asyncio.gather(paused, return_exceptions=True)
+
+    assert paused.cancelled()
+    assert clock.sleepers == 0

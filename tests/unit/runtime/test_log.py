@@ -1,0 +1,142 @@
+"""What a log line holds, and what it never does."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+from tests.support.clock import ManualClock
+
+from latigo.runtime.log import configure_logging
+from latigo.runtime.masking import MASK
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    handlers, level = logging.root.handlers, logging.root.level
+    yield io.StringIO()
+    logging.captureWarnings(capture=False)
+    logging.root.handlers = handlers
+    logging.root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def fail(text: str) -> None:
+    raise RuntimeError(text)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_elsewhere_than_on_a_terminal_a_line_is_json_with_the_time_of_the_clock(stream: io.StringIO) -> None:
+    clock = ManualClock(datetime(2024, 5, 1, 12, 0, 0, 5000, tzinfo=UTC))
+    configure_logging(clock=clock, stream=stream)
+
+    with structlog.contextvars.bound_contextvars(task=7):
+        structlog.get_logger().info("task.finished", outcome="stored", points=3, took_s=0.25)
+
+    assert lines(stream) == [
+        {
+            "event": "task.finished",
+            "level": "info",
+            "outcome": "stored",
+            "points": 3,
+            "task": 7,
+            "time": "2024-05-01T12:00:00.005Z",
+            "took_s": 0.25,
+        }
+    ]
+
+
+def test_on_a_terminal_a_line_is_for_people(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    configure_logging(stream=stream)
+
+    structlog.get_logger().info("task.finished", outcome="stored")
+
+    assert "task.finished" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+def test_the_standard_library_goes_the_same_way(stream: io.StringIO) -> None:
+    configure_logging("json", stream=stream)
+
+    logging.getLogger("some.library").warning("took %d s", 3)
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["logger"]) == ("took 3 s", "warning", "some.library")
+
+
+def test_warnings_go_the_same_way(stream: io.StringIO) -> None:
+    configure_logging("json", stream=stream)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+    (line,) = lines(stream)
+    assert (line["logger"], line["level"]) == ("py.warnings", "warning")
+
+
+def test_what_is_below_the_level_is_not_told(stream: io.StringIO) -> None:
+    configure_logging("json", "warning", stream=stream)
+
+    structlog.get_logger().info("task.finished")
+    logging.getLogger("some.library").info("hello")
+    structlog.get_logger().warning("circuit.opened")
+
+    assert [line["event"] for line in lines(stream)] == ["circuit.opened"]
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_secrets_are_hidden_wherever_they_stand(stream: io.StringIO, format_: Any) -> None:
+    configure_logging(format_, secrets=["s3cr3t-value"], stream=stream)
+    log = structlog.get_logger()
+
+    class Client:
+        def __repr__(self) -> str:
+            return "Client(s3cr3t-value)"
+
+    log.info("s3cr3t-value", a="x s3cr3t-value y", b={"c": ["s3cr3t-value"], "s3cr3t-value": 1}, d=Client())
+    log.info("http.sent", token="other-token", url="http://user:hunter22@host/")
+    logging.getLogger("some.library").warning("Authorization: Bearer %s", "abcdef123456")
+    try:
+        fail("postgresql://user:hunter22@host and s3cr3t-value")
+    except RuntimeError:
+        log.exception("task.crashed")
+        logging.getLogger("some.library").exception("failed")
+
+    written = stream.getvalue()
+    assert len(written.splitlines()) >= 5
+    assert MASK in written
+    for secret in ("s3cr3t-value", "other-token", "hunter22", "abcdef123456"):
+        assert secret not in written
+
+
+def test_a_traceback_is_one_key_of_one_line(stream: io.StringIO) -> None:
+    configure_logging("json", stream=stream)
+
+    for log in (structlog.get_logger(), logging.getLogger("some.library")):
+        try:
+            fail("broken")
+        except RuntimeError:
+            log.exception("task.crashed")
+
+    assert len(lines(stream)) == 2
+    assert all("RuntimeError: broken" in line["exception"] for line in lines(stream))
+
+
+def test_words_that_are_too_short_to_be_a_secret_stay(stream: io.StringIO) -> None:
+    configure_logging("json", secrets=["a"], stream=stream)
+
+    structlog.get_logger().info("task.finished", project="plant-a")
+
+    assert lines(stream)[0]["project"] == "plant-a"

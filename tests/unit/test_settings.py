@@ -1,0 +1,508 @@
+"""What the configuration takes, what it refuses, and how it says so."""
+
+import json
+import traceback
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from latigo.domain.errors import ConfigurationError
+from latigo.domain.model import ModelRef
+from latigo.runtime.masking import MASK
+from latigo.settings import (
+    EmbeddedLedger,
+    FileSensors,
+    PluginSensors,
+    PostgresLedger,
+    Settings,
+    SimulatedSensors,
+    load_settings,
+    overrides_for,
+)
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ``latigo.toml`` of somebody's own."""
+    monkeypatch.chdir(tmp_path)
+
+
+def load(toml: str = "", **environ: str) -> Settings:
+    file = Path("given.toml")
+    file.write_text(toml)
+    return load_settings(file, environ)
+
+
+def refusal(toml: str = "", **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        load(toml, **environ)
+    return [line.strip() for line in str(refused.value).splitlines()[1:]]
+
+
+# --- where values come from ------------------------------------------------------------------------------------------
+
+
+def test_without_file_and_environment_the_defaults_of_the_design_hold() -> None:
+    settings = load_settings(None, {})
+
+    assert settings == Settings()
+    assert (settings.schedule.interval, settings.schedule.delay) == (30 * MINUTE, 5 * MINUTE)
+    assert settings.schedule.max_window == timedelta(days=1)
+    assert (settings.backfill.horizon, settings.backfill.max_catch_up) == (timedelta(days=7), timedelta(days=30))
+    assert settings.backfill.min_share == 0.05
+    assert (settings.executor.lease, settings.executor.renew) == (timedelta(seconds=30), timedelta(seconds=10))
+    assert (settings.executor.hard_limit, settings.executor.max_attempts) == (15 * MINUTE, 5)
+    assert (settings.executor.backoff_first, settings.executor.backoff_longest) == (MINUTE / 2, 60 * MINUTE)
+    assert (settings.circuit.failures, settings.circuit.share, settings.circuit.last) == (5, 0.5, 20)
+    assert (settings.circuit.probe_first, settings.circuit.probe_longest) == (MINUTE / 4, 2 * MINUTE)
+    assert (settings.planner.lease, settings.planner.renew) == (timedelta(seconds=15), timedelta(seconds=5))
+    assert (settings.models.connect_timeout, settings.models.predict_timeout) == (timedelta(seconds=5), 5 * MINUTE)
+    assert (settings.sensors.read_timeout, settings.sensors.read_budget) == (MINUTE, 128_000_000)
+    assert [(sink.kind, sink.required, sink.write_timeout) for sink in settings.predictions] == [
+        ("postgres", True, MINUTE)
+    ]
+    assert (settings.http.host, settings.http.port, settings.http.token) == ("127.0.0.1", 8080, None)
+
+
+def test_the_environment_is_stronger_than_the_file_key_by_key() -> None:
+    settings = load('[schedule]\ninterval = "1h"\ndelay = "10m"', LATIGO_SCHEDULE__DELAY="20m")
+
+    assert (settings.schedule.interval, settings.schedule.delay) == (60 * MINUTE, 20 * MINUTE)
+
+
+def test_the_file_is_the_one_on_the_command_line_else_the_one_in_the_environment_else_the_one_here() -> None:
+    for name, port in (("latigo.toml", 1), ("named.toml", 2), ("told.toml", 3)):
+        Path(name).write_text(f"[http]\nport = {port}")
+
+    assert load_settings(None, {}).http.port == 1
+    assert load_settings(None, {"LATIGO_CONFIG": "named.toml"}).http.port == 2
+    assert load_settings(Path("told.toml"), {"LATIGO_CONFIG": "named.toml"}).http.port == 3
+
+
+def test_a_file_that_was_asked_for_has_to_be_there() -> None:
+    with pytest.raises(ConfigurationError, match=r"missing\.toml cannot be read"):
+        load_settings(None, {"LATIGO_CONFIG": "missing.toml"})
+
+
+def test_a_file_that_is_not_toml_is_refused_with_the_line() -> None:
+    Path("broken.toml").write_text("[http]\nport = = 80")
+
+    with pytest.raises(ConfigurationError, match=r"broken\.toml is not TOML: .*line 2"):
+        load_settings(Path("broken.toml"), {})
+
+
+def test_lists_and_tables_can_come_from_the_environment() -> None:
+    settings = load(
+        LATIGO_MODELS__PROJECTS="plant-a, plant-b",
+        LATIGO_MODELS__EXCLUDE='["plant-a/x*"]',
+        LATIGO_MODELS__HEADERS__AUTHORIZATION="Basic abc",
+        LATIGO_OVERRIDE='[{"match": "plant-a/*", "enabled": false}]',
+        LATIGO_CIRCUIT='{"failures": 7}',
+        LATIGO_CIRCUIT__LAST="30",
+    )
+
+    assert settings.models.projects == ("plant-a", "plant-b")
+    assert settings.models.exclude == ("plant-a/x*",)
+    assert settings.models.headers["authorization"].get_secret_value() == "Basic abc"
+    assert settings.override[0].enabled is False
+    assert (settings.circuit.failures, settings.circuit.last) == (7, 30)
+
+
+def test_the_constructor_alone_does_not_look_at_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATIGO_HTTP__PORT", "1")
+
+    assert Settings().http.port == 8080
+
+
+def test_the_embedded_ledger_lives_in_the_users_data_folder() -> None:
+    usual, moved, told = load(), load(XDG_DATA_HOME="/data"), load('[ledger]\ndata_dir = "/x"', XDG_DATA_HOME="/data")
+
+    folders = [
+        settings.ledger.data_dir for settings in (usual, moved, told) if isinstance(settings.ledger, EmbeddedLedger)
+    ]
+    assert folders == [Path.home() / ".local/share/latigo/ledger", Path("/data/latigo/ledger"), Path("/x")]
+
+
+def test_the_data_folder_of_the_user_is_nothing_to_another_kind_of_ledger() -> None:
+    settings = load(XDG_DATA_HOME="/data", LATIGO_LEDGER__KIND="postgres", LATIGO_LEDGER__URL="postgresql://h/d")
+
+    assert isinstance(settings.ledger, PostgresLedger)
+
+
+def test_kinds_choose_the_keys() -> None:
+    assert isinstance(load().sensors, FileSensors)
+    assert load('[sensors]\nkind = "simulated"\nseed = 3').sensors == SimulatedSensors(seed=3)
+
+    plugin = load('[sensors]\nkind = "python:plant.source:open"\noptions = { region = "north" }').sensors
+    assert isinstance(plugin, PluginSensors)
+    assert plugin.options == {"region": "north"}
+
+
+def test_sizes_are_written_with_units() -> None:
+    assert load('[sensors]\nread_budget = "64MiB"').sensors.read_budget == 64 * 2**20
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[executr]\nconcurrency = 1", "executr: unknown key; the nearest known one is executor"),
+        ("concurrency = 1", "concurrency: unknown key; the nearest known one is executor.concurrency"),
+        (
+            "[executor]\nconcurency = 1",
+            "executor.concurency: unknown key; the nearest known one is executor.concurrency",
+        ),
+        ("[models]\ntokn = 'x'", "models.tokn: unknown key; the nearest known one is models.token"),
+        ("[models]\ntoken_fil = 'x'", "models.token_fil: unknown key; the nearest known one is models.token_file"),
+        ("[schedule]\nhorizon = '1d'", "schedule.horizon: unknown key; the nearest known one is backfill.horizon"),
+        ("[ledger]\ndatadir = 'x'", "ledger.datadir: unknown key; the nearest known one is ledger.data_dir"),
+        ("[ledger]\nurl = 'x'", 'ledger.url: unknown key; it belongs to kind = "postgres"'),
+        (
+            "[[predictions]]\n[[predictions]]\nname = 'two'\nretension = '1d'",
+            "predictions[1].retension: unknown key; the nearest known one is predictions[1].retention",
+        ),
+        (
+            "[[override]]\nmatch = 'a/*'\nintervall = '1h'\nenabled = true",
+            "override[0].intervall: unknown key; the nearest known one is override[0].interval",
+        ),
+    ],
+)
+def test_an_unknown_key_is_refused_by_its_full_name_with_the_nearest_known_one(toml: str, says: str) -> None:
+    assert refusal(toml) == [says]
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("LATIGO_EXECUTR__CONCURRENCY", "executr: unknown key; the nearest known one is executor"),
+        (
+            "LATIGO_EXECUTOR__CONCURENCY",
+            "executor.concurency: unknown key; the nearest known one is executor.concurrency",
+        ),
+        ("LATIGO_LOGS", "logs: unknown key; the nearest known one is log"),
+        ("LATIGO_SENSORS__PAHT", "sensors.paht: unknown key; the nearest known one is sensors.path"),
+    ],
+)
+def test_an_unknown_variable_is_refused_and_named_as_it_was_written(variable: str, says: str) -> None:
+    assert refusal(**{variable: "1"}) == [f"{says} (from {variable})"]
+
+
+def test_variables_of_other_programs_do_not_matter() -> None:
+    assert load(PATH="/bin", LATIGOS__PORT="1", MY_LATIGO_PORT="1") == load()
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[task_queue]\nkind = 'kafka'\ntopic = 't'", "task_queue.kind: unknown kind; known: internal"),
+        (
+            "[sensors]\nkind = 'simulate'\nseeds = 1",
+            (
+                'sensors.kind: unknown kind; did you mean "simulated"? '
+                "known: files, simulated, python:package.module:factory"
+            ),
+        ),
+        ("[sensors]\nkind = 'python:plant'", 'sensors.kind: should be written "python:package.module:factory"'),
+        ("[ledger]\nkind = 3", "ledger.kind: unknown kind; known: embedded, postgres"),
+        (
+            "[[predictions]]\nkind = 'null'",
+            "predictions[0].kind: unknown kind; known: postgres, python:package.module:factory",
+        ),
+    ],
+)
+def test_an_unknown_kind_is_refused_with_the_known_ones_and_nothing_else_is_said_of_its_keys(
+    toml: str, says: str
+) -> None:
+    assert refusal(toml) == [says]
+
+
+@pytest.mark.parametrize(
+    ("toml", "key"),
+    [
+        ('[schedule]\ninterval = "30 minutes"', "schedule.interval"),
+        ("[schedule]\ninterval = 30", "schedule.interval"),
+        ('[schedule]\ninterval = "0"', "schedule.interval"),
+        ('[schedule]\ninterval = "2d"', "schedule.interval"),
+        ('[schedule]\nmax_window = "99999999999999d"', "schedule.max_window"),
+        ("[backfill]\nmin_share = 1.5", "backfill.min_share"),
+        ('[ledger]\nkind = "postgres"', "ledger.url"),
+        ('[ledger]\nkind = "postgres"\nurl = "mysql://h/d"', "ledger.url"),
+        ('[models]\nurl = "localhost:5555"', "models.url"),
+        ('[models]\nurl = "http://h:port"', "models.url"),
+        ('[models]\nurl = "http://user:pass@h"', "models.url"),
+        ('[models]\ninclude = ["plant-a"]', "models.include[0]"),
+        ("[models]\nprojects = 3", "models.projects"),
+        ('[sensors]\ntimezone = "Norway/Oslo"', "sensors.timezone"),
+        ('[sensors]\nseparator = "::"', "sensors.separator"),
+        ('[sensors]\nread_budget = "lots"', "sensors.read_budget"),
+        ("predictions = []", "predictions"),
+        ("predictions = 3", "predictions"),
+        ("[predictions]\nkind = 'postgres'", "predictions"),
+        ("[[predictions]]\nrequired = false", "predictions"),
+        ("[[predictions]]\n[[predictions]]", "predictions[1].name"),
+        ("[executor]\nconcurrency = 0", "executor.concurrency"),
+        ("http = 8080", "http"),
+        ("[http]\nport = 70000", "http.port"),
+        ('[log]\nlevel = "loud"', "log.level"),
+        ('[[override]]\nmatch = "plant-a/*"', "override[0]"),
+        ("[[override]]\nenabled = false", "override[0].match"),
+        ('[[override]]\nmatch = "plant-a"\nenabled = false', "override[0].match"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_key(toml: str, key: str) -> None:
+    problems = refusal(toml)
+
+    assert [problem.partition(": ")[0] for problem in problems] == [key]
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[backfill]\nhorizon = '31d'", "backfill.horizon: should not be longer than backfill.max_catch_up (30d)"),
+        (
+            "[[override]]\nmatch = 'a/*'\nhorizon = '31d'",
+            "override[0].horizon: should not be longer than backfill.max_catch_up (30d)",
+        ),
+        (
+            "[[predictions]]\nretention = '6d'",
+            "backfill.horizon: should not be longer than predictions[0].retention (6d)",
+        ),
+        ("[executor]\nrenew = '30s'", "executor.renew: should be shorter than executor.lease (30s)"),
+        ("[planner]\nlease = '5s'", "planner.renew: should be shorter than planner.lease (5s)"),
+        (
+            "[executor]\nbackoff_longest = '1s'",
+            "executor.backoff_first: should not be longer than executor.backoff_longest (1s)",
+        ),
+        ("[circuit]\nprobe_first = '1h'", "circuit.probe_first: should not be longer than circuit.probe_longest (2m)"),
+    ],
+)
+def test_a_contradiction_between_keys_names_both(toml: str, says: str) -> None:
+    assert refusal(toml) == [says]
+
+
+def test_a_longest_window_below_the_interval_is_no_contradiction() -> None:
+    assert load('[schedule]\nmax_window = "10m"').schedule.max_window == 10 * MINUTE
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = refusal(
+        "[executor]\nconcurency = 1\n[log]\nformat = 'xml'\n[http]\nport = 'x'", LATIGO_SCHEDULE__DELAY="soon"
+    )
+
+    assert sorted(problem.partition(": ")[0] for problem in problems) == [
+        "executor.concurency",
+        "http.port",
+        "log.format",
+        "schedule.delay",
+    ]
+
+
+@given(st.dictionaries(st.from_regex(r"LATIGO_[A-Z_]{0,30}", fullmatch=True), st.text(max_size=20), max_size=4))
+@example({"LATIGO_LEDGER__URL": "a", "LATIGO_LEDGER__URL__X": "b"})
+@example({"LATIGO_LEDGER": "[]", "LATIGO_LEDGER__KIND": "postgres"})
+@example({"LATIGO_PREDICTIONS__0__KIND": "postgres"})
+@example({"LATIGO_": "", "LATIGO___": "x", "LATIGO_MODELS____": "{"})
+@example({"LATIGO_MODELS__HEADERS": '{"a": 1, "a_file": 2}'})
+def test_whatever_the_environment_holds_there_are_settings_or_a_refusal(environ: dict[str, str]) -> None:
+    environ.pop("LATIGO_CONFIG", None)
+    try:
+        settings = load_settings(None, environ)
+    except ConfigurationError as refused:
+        assert len(str(refused).splitlines()) > 1  # noqa: PT017 - either way is right
+    else:
+        assert isinstance(settings, Settings)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own() -> None:
+    Path("token").write_text("  from-a-file \n")
+
+    settings = load('[http]\ntoken_file = "token"\n[models.headers]\nX-Key_file = "token"')
+
+    assert settings.http.token is not None
+    assert settings.http.token.get_secret_value() == "from-a-file"
+    assert settings.models.headers["X-Key"].get_secret_value() == "from-a-file"
+
+
+def test_the_path_of_a_secret_may_come_from_the_environment() -> None:
+    Path("url").write_text("postgresql://h/d\n")
+
+    settings = load(LATIGO_LEDGER__KIND="postgres", LATIGO_LEDGER__URL_FILE="url")
+
+    assert isinstance(settings.ledger, PostgresLedger)
+    assert settings.ledger.url.get_secret_value() == "postgresql://h/d"
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('[http]\ntoken = "a"\ntoken_file = "secret"', "is set, and so is its _file"),
+        ('[http]\ntoken_file = "missing"', "missing cannot be read: No such file"),
+        ('[http]\ntoken_file = "empty"', "is empty"),
+        ('[http]\ntoken_file = "binary"', "binary is not text in UTF-8"),
+        ('[http]\ntoken_file = "large"', "large is larger than"),
+        ("[http]\ntoken_file = 3", "its _file should be the path of a file"),
+        ('[http]\ntoken = " "', "is empty"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_refused_by_the_name_of_its_key(toml: str, says: str) -> None:
+    Path("secret").write_text("x")
+    Path("empty").write_text("\n")
+    Path("binary").write_bytes(b"\xff\xfe")
+    Path("large").write_text("x" * 70_000)
+
+    (problem,) = refusal(toml)
+
+    assert problem.startswith(f"http.token: {says}")
+
+
+def test_masked_settings_hide_secrets_and_passwords_in_urls() -> None:
+    masked = load(
+        """
+        [http]
+        token = "s3cret"
+        [sensors]
+        kind = "python:a.b:c"
+        [sensors.options]
+        url = "https://reader:pass@word@host/db"
+        password = "plain"
+        region = "north"
+        [sensors.secrets]
+        key = "k"
+        """
+    ).masked()
+
+    assert masked["http"]["token"] == MASK
+    assert masked["sensors"]["options"] == {
+        "url": f"https://reader:{MASK}@host/db",
+        "password": MASK,
+        "region": "north",
+    }
+    assert masked["sensors"]["secrets"] == {"key": MASK}
+
+
+def test_masked_settings_write_durations_and_sizes_as_they_were_given() -> None:
+    masked = load('[executor]\nrenew = "500ms"\n[backfill]\nhorizon = "0"\n[sensors]\nread_budget = "1GiB"').masked()
+
+    assert (masked["executor"]["renew"], masked["backfill"]["horizon"]) == ("500ms", "0")
+    assert masked["sensors"]["read_budget"] == "1GiB"
+    assert masked["schedule"] == {"interval": "30m", "delay": "5m", "max_window": "1d"}
+
+
+def test_secret_values_are_known_to_those_who_have_to_hide_them() -> None:
+    settings = load("[http]\ntoken = 'a'\n[models]\ntoken = 'b'\nheaders = { X = 'c' }")
+
+    assert settings.secret_values() == {"a", "b", "c"}
+
+
+def _with_secret(secret: str) -> dict[str, Any]:
+    return {
+        "http": {"token": secret},
+        "models": {"token": secret, "headers": {"X-Key": secret}},
+        "ledger": {"kind": "postgres", "url": f"postgresql://user:{secret}@host/db"},
+        "sensors": {
+            "kind": "python:a.b:c",
+            "options": {"password": secret},
+            "secrets": {"anything": secret},
+        },
+        "predictions": [{"kind": "python:a.b:c", "secrets": {"anything": secret}}],
+    }
+
+
+SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=12, max_size=30)
+
+
+@given(SECRETS)
+def test_no_secret_ever_appears_in_what_settings_show(secret: str) -> None:
+    settings = Settings.model_validate(_with_secret(secret))
+
+    for shown in (
+        repr(settings),
+        str(settings),
+        json.dumps(settings.masked()),
+        repr(settings.models),
+        str(settings.sensors),
+    ):
+        assert secret not in shown
+
+
+BREAK = st.sampled_from(
+    [
+        {"http": {"tokn": "x"}},
+        {"http": {"port": "x"}},
+        {"http": {"token_file": "x"}},
+        {"models": {"headers": {"X-Key_file": "x"}}},
+        {"models": {"headers": 3}},
+        {"models": {"token": 3}},
+        {"ledger": {"kind": "embedded"}},
+        {"ledger": {"url": {"a": "b"}}},
+        {"sensors": {"kind": "other"}},
+        {"sensors": {"secrets": {"anything_file": "x"}}},
+        {"planner": {"lease": "1s"}},
+        {"schedule": "x"},
+    ]
+)
+
+
+@given(SECRETS, BREAK)
+def test_no_secret_ever_appears_in_a_refusal_or_its_traceback(secret: str, broken: dict[str, Any]) -> None:
+    environ = {f"LATIGO_{name.upper()}": json.dumps(value) for name, value in _with_secret(secret).items()}
+    for section, values in broken.items():
+        if isinstance(values, dict):
+            wrong = {f"LATIGO_{section.upper()}__{key.upper()}": json.dumps(value) for key, value in values.items()}
+            environ |= {name: value.strip('"') for name, value in wrong.items()}
+        else:
+            environ[f"LATIGO_{section.upper()}"] = values
+
+    try:
+        load_settings(None, environ)
+    except ConfigurationError as refused:
+        assert secret not in "".join(traceback.format_exception(refused))  # noqa: PT017 - some breaks are repaired
+        assert refused.__cause__ is None  # noqa: PT017 - a cause would hold what was given
+        assert refused.__context__ is None  # noqa: PT017 - so would a context
+
+
+# --- one model -------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_override_that_sets_a_key_wins() -> None:
+    settings = load(
+        """
+        [[override]]
+        match = "plant-a/*"
+        delay = "1h"
+        interval = "1h"
+        [[override]]
+        match = "plant-a/slow-*"
+        delay = "3h"
+        horizon = "0"
+        [[override]]
+        match = "*/slow-off"
+        enabled = false
+        """
+    )
+
+    usual = overrides_for(settings, ModelRef("plant-b", "pump"))
+    project = overrides_for(settings, ModelRef("plant-a", "pump"))
+    slow = overrides_for(settings, ModelRef("plant-a", "slow-off"))
+
+    assert usual == (30 * MINUTE, 5 * MINUTE, timedelta(days=7), True)
+    assert project == (60 * MINUTE, 60 * MINUTE, timedelta(days=7), True)
+    assert slow == (60 * MINUTE, 180 * MINUTE, timedelta(0), False)
+
+
+def test_patterns_know_upper_and_lower_case() -> None:
+    settings = load('[[override]]\nmatch = "Plant/*"\nenabled = false')
+
+    assert overrides_for(settings, ModelRef("plant", "a")).enabled
+    assert not overrides_for(settings, ModelRef("Plant", "a")).enabled

@@ -1,0 +1,211 @@
+"""What is answered over HTTP, asked by a real client."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from prometheus_client import Counter
+from structlog.testing import capture_logs
+
+from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.runtime.metrics import new_registry
+from latigo.web.app import MOST_BODY, make_app
+from latigo.web.site import run_site
+
+
+class Latigo:
+    """Stands for the rest of Latigo; says what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.sick: Sequence[str] = ()
+        self.unready: Sequence[str] = ()
+        self.asked: list[str] = []
+        self.answer: Mapping[str, Any] | BaseException = {"models": 3}
+        self.slow = asyncio.Event()
+        self.slow.set()
+
+    def not_live(self) -> Sequence[str]:
+        return self.sick
+
+    async def not_ready(self) -> Sequence[str]:
+        self.asked.append("ready")
+        return self.unready
+
+    async def status(self) -> Mapping[str, Any]:
+        self.asked.append("status")
+        await self.slow.wait()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+async def latigo() -> Latigo:
+    return Latigo()
+
+
+@pytest.fixture
+def app(latigo: Latigo) -> web.Application:
+    registry = new_registry()
+    Counter("latigo_tasks_total", "Tasks.", registry=registry).inc(4)
+    return make_app(latigo, latigo, registry, status_limit=timedelta(milliseconds=100))
+
+
+@pytest.fixture
+async def client(app: web.Application) -> AsyncIterator[ClientSession]:
+    async with run_site(app) as site, ClientSession(site.url, timeout=ClientTimeout(10)) as session:
+        yield session
+
+
+async def test_a_live_process_says_so_without_asking_anybody(latigo: Latigo, client: ClientSession) -> None:
+    async with client.get("/livez") as answer:
+        assert (answer.status, await answer.json()) == (200, {"live": True})
+    assert latigo.asked == []
+
+
+async def test_a_process_that_should_be_restarted_says_why(latigo: Latigo, client: ClientSession) -> None:
+    latigo.sick = ["task beyond its hard limit: 7"]
+
+    async with client.get("/livez") as answer:
+        assert answer.status == 503
+        assert await answer.json() == {"live": False, "reasons": ["task beyond its hard limit: 7"]}
+
+
+async def test_readiness_is_told_with_its_reasons(latigo: Latigo, client: ClientSession) -> None:
+    async with client.get("/readyz") as answer:
+        assert (answer.status, await answer.json()) == (200, {"ready": True})
+
+    latigo.unready = ["ledger: away", "queue: away"]
+    async with client.get("/readyz") as answer:
+        assert answer.status == 503
+        assert await answer.json() == {"ready": False, "reasons": ["ledger: away", "queue: away"]}
+
+
+async def test_metrics_are_told_as_prometheus_text(client: ClientSession) -> None:
+    async with client.get("/metrics") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        assert "\nlatigo_tasks_total 4.0\n" in await answer.text()
+
+
+async def test_the_status_is_passed_on_with_times_in_utc(latigo: Latigo, client: ClientSession) -> None:
+    latigo.answer = {
+        "at": datetime(2024, 5, 1, tzinfo=UTC),
+        "lag": timedelta(seconds=90),
+        "share": float("nan"),
+        "by_lane": {"live": 1},
+    }
+
+    async with client.get("/api/v1/status") as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/json"
+        assert await answer.json() == {
+            "at": "2024-05-01T00:00:00Z",
+            "lag": 90.0,
+            "share": None,
+            "by_lane": {"live": 1},
+        }
+
+
+async def test_a_status_that_does_not_come_in_time_is_given_up(latigo: Latigo, client: ClientSession) -> None:
+    latigo.slow.clear()
+
+    async with client.get("/api/v1/status") as answer:
+        assert (answer.status, await answer.json()) == (503, {"error": "no status within 0.1 s"})
+
+
+async def test_a_status_that_cannot_be_told_now_says_why(latigo: Latigo, client: ClientSession) -> None:
+    latigo.answer = Unavailable("the ledger does not answer", downstream="ledger")
+
+    async with client.get("/api/v1/status") as answer:
+        assert (answer.status, await answer.json()) == (503, {"error": "the ledger does not answer"})
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("inside information"), {"what": object()}])
+async def test_a_bug_is_logged_and_told_nobody(latigo: Latigo, client: ClientSession, bug: Any) -> None:
+    latigo.answer = bug
+
+    with capture_logs() as log:
+        async with client.get("/api/v1/status") as answer:
+            assert (answer.status, await answer.json()) == (500, {"error": "a bug of ours; the log has it"})
+
+    assert [(line["event"], line["path"]) for line in log] == [("request.crashed", "/api/v1/status")]
+
+
+async def test_the_front_page_leads_to_everything_else(client: ClientSession) -> None:
+    async with client.get("/") as answer:
+        assert answer.content_type == "text/html"
+        links = re.findall(r'href="([^"]+)"', await answer.text())
+
+    assert "/api/v1/status" in links
+    for link in links:
+        async with client.get(link) as answer:
+            assert answer.status == 200
+
+
+async def test_every_path_is_described_and_no_other(app: web.Application, client: ClientSession) -> None:
+    async with client.get("/api/v1/openapi.json") as answer:
+        described = await answer.json()
+
+    served = {(route.method.lower(), route.resource.canonical) for route in app.router.routes() if route.resource}
+    assert described["openapi"] == "3.1.0"
+    assert {(method, path) for path, methods in described["paths"].items() for method in methods} == {
+        (method, path) for method, path in served if method != "head"
+    }
+
+
+async def test_what_is_not_there_is_answered_in_json(client: ClientSession) -> None:
+    async with client.get("/nothing") as answer:
+        assert (answer.status, await answer.json()) == (404, {"error": "Not Found"})
+
+
+async def test_a_method_that_is_not_for_a_path_is_answered_with_those_that_are(client: ClientSession) -> None:
+    async with client.post("/livez") as answer:
+        assert (answer.status, await answer.json()) == (405, {"error": "not for POST"})
+        assert answer.headers["Allow"] == "GET, HEAD"
+
+
+async def test_a_request_that_is_too_large_is_refused_unread(client: ClientSession) -> None:
+    async with client.post("/livez", data=b"x" * (MOST_BODY + 1)) as answer:
+        assert answer.status == 413
+        assert (await answer.json())["error"] == f"a request has at most {MOST_BODY} bytes"
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/metrics", "/api/v1/status", "/nothing"])
+async def test_every_answer_has_the_headers_of_a_careful_server(client: ClientSession, path: str) -> None:
+    async with client.get(path) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Server" not in answer.headers
+
+
+async def test_a_site_listens_on_loopback_and_says_on_which_port(app: web.Application) -> None:
+    async with run_site(app) as site, ClientSession() as session:
+        assert site.host == "127.0.0.1"
+        assert site.port > 0
+        async with session.get(f"http://127.0.0.1:{site.port}/livez") as answer:
+            assert answer.status == 200
+
+
+async def test_a_port_that_is_taken_is_a_matter_of_configuration(app: web.Application, latigo: Latigo) -> None:
+    other = make_app(latigo, latigo, new_registry())
+
+    async with run_site(app) as site:
+        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{site.port}"):
+            async with run_site(other, port=site.port):
+                pass
+
+
+async def test_nobody_listens_any_more_once_the_site_is_left(app: web.Application) -> None:
+    async with run_site(app) as site:
+        pass
+
+    with pytest.raises(ConnectionError):
+        await asyncio.open_connection(site.host, site.port)
