@@ -568,7 +568,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "predictions", "needs at least one sink that is required"
 
 
-def shown(value: object) -> Any:  # noqa: PLR0911 - one return for each kind of value
+def shown(value: object) -> Any:
     """A value as the configuration file has it, secrets masked."""
     match value:
         case SecretStr():

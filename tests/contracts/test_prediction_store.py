@@ -18,6 +18,7 @@ PUMP = ModelRef("plant-a", "pump-1")
 OUTPUT, SCORE = Column("model-output", "GRA-TT-001"), Column("total-anomaly-scaled", "")
 MORNING = datetime(2026, 3, 1, 23, 40, tzinfo=UTC)
 STEP = timedelta(minutes=10)
+NAN = float("nan")
 AROUND = Window(MORNING - timedelta(days=2), MORNING + timedelta(days=2))
 
 
@@ -28,7 +29,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[PredictionStora
 
 
 def predictions(
-    rows: npt.ArrayLike,
+    rows: npt.ArrayLike | Sequence[Sequence[float]],
     *,
     columns: Sequence[Column] = (OUTPUT, SCORE),
     model: ModelRef = PUMP,
@@ -95,17 +96,17 @@ async def test_a_newer_revision_replaces_what_an_older_one_said(store: Predictio
 
 
 async def test_a_point_that_is_not_finite_never_drops_its_row(store: PredictionStorageProvider):
-    rows = await store.put_predictions(predictions([[np.nan, 2], [3, np.inf], [-np.inf, 6]]))
+    rows = await store.put_predictions(predictions([[NAN, 2.0], [3.0, np.inf], [-np.inf, 6.0]]))
 
     assert rows == 3
     stored = await store.get_predictions(PUMP, AROUND)
-    assert points(stored) == points([predictions([[np.nan, 2], [3, np.nan], [np.nan, 6]])])
+    assert points(stored) == points([predictions([[NAN, 2.0], [3.0, NAN], [NAN, 6.0]])])
 
 
 async def test_a_row_without_a_finite_point_is_not_counted_and_replaces_nothing(store: PredictionStorageProvider):
     await store.put_predictions(predictions([[1, 2], [3, 4]]))
 
-    rows = await store.put_predictions(predictions([[np.nan, np.inf], [7, 8]]))
+    rows = await store.put_predictions(predictions([[NAN, np.inf], [7.0, 8.0]]))
 
     assert rows == 1
     assert points(await store.get_predictions(PUMP, AROUND)) == points([predictions([[1, 2], [7, 8]])])
@@ -113,7 +114,7 @@ async def test_a_row_without_a_finite_point_is_not_counted_and_replaces_nothing(
 
 async def test_nothing_at_all_may_be_written(store: PredictionStorageProvider):
     assert await store.put_predictions(predictions(np.empty((0, 2)))) == 0
-    assert await store.put_predictions(predictions([[np.nan, np.nan]])) == 0
+    assert await store.put_predictions(predictions([[NAN, NAN]])) == 0
     assert points(await store.get_predictions(PUMP, AROUND)) == {}
 
 
@@ -160,7 +161,11 @@ async def test_many_writers_at_once_do_not_disturb_each_other(store: PredictionS
     models = [ModelRef("plant-a", f"pump-{number}") for number in range(20)]
 
     await asyncio.gather(
-        *(store.put_predictions(predictions([[float(n)] * 2] * 6, model=model)) for n, model in enumerate(models) for _ in "ab")
+        *(
+            store.put_predictions(predictions([[float(n)] * 2] * 6, model=model))
+            for n, model in enumerate(models)
+            for _ in "ab"
+        )
     )
 
     for number, model in enumerate(models):

@@ -30,13 +30,18 @@ PARQUET = "application/octet-stream"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. ``cut`` closes the connection after so many bytes of the body; ``hang`` never answers."""
+    """One answer.
+
+    ``cut`` closes the connection after so many bytes of the body, ``hang`` never answers, ``chunked`` does not tell
+    the length of the body beforehand.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None
     hang: bool = False
+    chunked: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,10 @@ class Replay:
         if reply.hang:
             await asyncio.Event().wait()
         if reply.cut is None:
-            return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+            response = web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+            if reply.chunked:
+                response.enable_chunked_encoding()
+            return response
         return await self._cut_short(request, reply)
 
     async def _cut_short(self, request: web.Request, reply: Reply) -> web.StreamResponse:

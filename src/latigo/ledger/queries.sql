@@ -40,34 +40,28 @@ SELECT holder, term, lease_until, lease_until > ledger_now() AS held FROM planne
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
-WITH hole AS MATERIALIZED (
-    SELECT h.model_id, h.due, h.fold, h.covered_end, h.live_out, h.back_out,
-           h.holes * tstzmultirange(tstzrange(date_bin(h.slot, h.at - $1::interval, 'epoch') + h.slot, NULL)) AS holes
-    FROM model_holes h
-    WHERE NOT h.held
+-- Each step is materialised, because the planner would else work out every expression again wherever it is used.
+WITH topped AS MATERIALIZED (
+    SELECT h.model_id, h.due, h.fold, h.slot, h.at, h.covered_end, h.live_out, h.back_out, h.recent,
+           (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
+            WHERE upper(r) = h.due) AS top
+    FROM (SELECT * FROM model_holes WHERE NOT held OFFSET 0) h
 ),
-topped AS (
-    SELECT h.*,
-           CASE WHEN upper(h.holes) = h.due
-                THEN (SELECT r FROM unnest(h.holes * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
-                      ORDER BY r DESC LIMIT 1)
-           END AS top
-    FROM hole h
-    WHERE NOT isempty(h.holes)
-),
-rest AS (
-    SELECT t.*, CASE WHEN t.back_out THEN '{}' WHEN t.top IS NULL THEN t.holes
-                     ELSE t.holes - tstzmultirange(t.top) END AS below
+below AS MATERIALIZED (
+    SELECT t.*, CASE WHEN t.back_out THEN '{}'
+                     WHEN t.top IS NULL THEN t.recent ELSE t.recent - tstzmultirange(t.top) END AS near
     FROM topped t
 ),
-found AS (
-    SELECT r.*, (SELECT w FROM unnest(r.below * tstzmultirange(tstzrange(upper(r.below) - r.fold, upper(r.below)))) AS w
-                 ORDER BY w DESC LIMIT 1) AS back
-    FROM rest r
+found AS MATERIALIZED (
+    SELECT b.*, CASE WHEN b.back_out OR NOT isempty(b.near) THEN b.near
+                     ELSE (SELECT h.holes * tstzmultirange(tstzrange(
+                               date_bin(h.slot, h.at - $1::interval, 'epoch') + h.slot,
+                               coalesce(lower(b.top), b.due)))
+                           FROM model_holes h WHERE h.model_id = b.model_id) END AS rest
+    FROM below b
+),
 )
-SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, CASE WHEN NOT f.live_out THEN f.top END AS live, f.back
-FROM found f JOIN model m ON m.id = f.model_id
-WHERE (f.top IS NOT NULL AND NOT f.live_out) OR f.back IS NOT NULL;
+SELECT 1;
 
 -- outstanding --
 -- How much is out, and how much was settled in the last two minutes.

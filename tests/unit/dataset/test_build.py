@@ -96,6 +96,94 @@ def test_a_frame_beyond_all_bounds_is_too_large() -> None:
         build(fine, {"a": STEPS}, Window(DAY, DAY + timedelta(hours=hours)))
 
 
+# --- buckets ----------------------------------------------------------------------------------------------------------
+
+#: gordo-core's answers for 1, 4, NaN, 4 in the first bucket, nothing in the second, and 3 in the third.
+BUCKETS = {
+    "mean": [3, 3, 3],
+    "median": [4, 3.5, 3],
+    "min": [1, 2, 3],
+    "max": [4, 3.5, 3],
+    "first": [1, 2, 3],
+    "last": [4, 3.5, 3],
+    "std": [3**0.5, 3**0.5, 3**0.5],
+    "var": [3, 3, 3],
+    "sem": [1, 1, 1],
+    "sum": [9, 0, 3],
+    "prod": [16, 1, 3],
+    "count": [3, 0, 1],
+    "nunique": [2, 0, 1],
+}
+
+
+@pytest.mark.parametrize("method", sorted(AGGREGATIONS))
+def test_a_bucket_is_aggregated_without_nan(method: str) -> None:
+    readings = {"a": series({"10:01": 1, "10:02": 4, "10:03": math.nan, "10:04": 4, "10:21": 3})}
+
+    dataset = build(config("a", aggregation=method), readings, period(end="10:30"))
+
+    assert dataset.x.values.ravel().tolist() == pytest.approx(BUCKETS[method])
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "made"),
+    [
+        ("mean", (1, math.inf), [math.inf]),
+        ("mean", (math.inf, 1), []),
+        ("sum", (1, -math.inf), [-math.inf]),
+        ("sum", (math.inf, math.inf), []),
+        ("max", (math.inf, 1), [math.inf]),
+        ("median", (math.inf, 1), [math.inf]),
+        ("median", (math.inf, -math.inf), []),
+        ("std", (math.inf, 1), []),
+        ("count", (math.inf, 1), [2]),
+    ],
+)
+def test_infinity_stays_where_pandas_leaves_it(method: str, values: tuple[float, float], made: list[float]) -> None:
+    readings = {"a": series(dict(zip(("10:01", "10:02"), values, strict=True)))}
+
+    dataset = build(config("a", aggregation=method), readings, period(end="10:10"))
+
+    assert dataset.x.values.ravel().tolist() == made
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "between"),
+    [(math.inf, 1, math.inf), (1, math.inf, math.inf), (math.inf, math.inf, math.inf), (1, -math.inf, -math.inf)],
+)
+def test_a_line_to_infinity_is_infinite(left: float, right: float, between: float) -> None:
+    readings = {"a": series({"10:01": left, "10:31": right})}
+
+    dataset = build(config("a"), readings, period(end="10:40"))
+
+    assert dataset.x.values.ravel().tolist() == [left, between, between, right]
+
+
+def test_a_flat_sensor_deviates_by_nothing() -> None:
+    flat = series(dict.fromkeys(["10:01", "10:02", "10:03"], 0.1))
+
+    dataset = build(config("a", aggregation="std"), {"a": flat}, period(end="10:10"))
+
+    assert dataset.x.values.tolist() == [[0.0]]
+
+
+def test_a_value_is_new_in_each_bucket() -> None:
+    readings = {"a": series({"10:01": 1, "10:02": 4, "10:11": 4, "10:12": 4})}
+
+    dataset = build(config("a", aggregation="nunique"), readings, period(end="10:20"))
+
+    assert rows(dataset) == {"10:00": [2], "10:10": [1]}
+
+
+def test_the_row_filter_divides_counts_as_whole_numbers() -> None:
+    readings = {"a": series({"10:01": 1, "10:21": 1}), "b": series({"10:11": 1, "10:12": 1})}
+    wanted = config("a", "b", aggregation="count", row_filter="a // b == 0")
+
+    dataset = build(wanted, readings, period(end="10:30"))
+
+    assert rows(dataset) == {"10:00": [1, 0], "10:10": [0, 2], "10:20": [1, 0]}
+
+
 # --- what is missing, and what is not final ---------------------------------------------------------------------------
 
 
@@ -113,6 +201,7 @@ def test_rows_past_the_last_reading_of_a_tag_are_provisional() -> None:
         "10:50": True,
     }
     assert dataset.carried_in(period("10:30", "11:00")) == ("b",)
+    assert dataset.carried_in(period("10:20", "10:40")) == ("b",)
     assert dataset.carried_in(period("10:00", "10:30")) == ()
 
 
@@ -359,11 +448,3 @@ def test_readings_are_not_changed(wanted: DatasetConfig, raw: dict[str, Series],
     build(wanted, raw, window)
 
     assert {tag: (values.times.tobytes(), values.values.tobytes()) for tag, values in raw.items()} == before
-
-
-def test_a_flat_sensor_deviates_by_nothing() -> None:
-    flat = series({f"10:{minute:02d}": 0.1 for minute in range(10)})
-
-    dataset = build(config("a", aggregation="std"), {"a": flat}, period(end="10:10"))
-
-    assert dataset.x.values.tolist() == [[0.0]]

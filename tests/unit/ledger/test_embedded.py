@@ -13,7 +13,6 @@ import asyncpg
 import pytest
 
 from latigo.domain.errors import ConfigurationError, Unavailable
-from latigo.ledger import embedded
 from latigo.ledger.embedded import EmbeddedServer, open_embedded
 from tests.support.postgres import FAST
 from tests.support.waiting import eventually
@@ -166,7 +165,7 @@ async def test_a_first_use_that_was_cut_short_leaves_nothing_in_the_way(home: Pa
     assert not unfinished.exists()
 
 
-@pytest.mark.parametrize("name", ["with space", "it's \"æ\" in $HOME", "a,b", "d" * 120])
+@pytest.mark.parametrize("name", ["with space", 'it\'s "æ" in $HOME', "a,b", "d" * 120])
 async def test_any_path_will_do(home: Path, name: str):
     async with open_embedded(home / name, settings=FAST) as url:
         assert await ask(url, "SELECT 1") == 1
@@ -230,7 +229,7 @@ async def test_a_server_that_does_not_start_says_why(home: Path):
 
 
 async def test_without_the_extra_it_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     with pytest.raises(ConfigurationError, match=r"latigo\[embedded\]"):
         async with open_embedded(home):

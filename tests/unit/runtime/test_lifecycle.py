@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -149,7 +151,7 @@ PROCESS = """
     async def role(stop):
         print("working", flush=True)
         await stop.wait()
-        print("told", flush=True)
+        asyncio.get_running_loop().call_soon(lambda: print("told", flush=True))  # once this role waits below
         while "finish" not in sys.argv:  # cannot even be cancelled
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
@@ -164,18 +166,23 @@ PROCESS = """
 """
 
 
-def _start(*arguments: str) -> "subprocess.Popen[str]":
+@contextmanager
+def _started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     code = textwrap.dedent(PROCESS)
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def _await_line(process: "subprocess.Popen[str]", wanted: str) -> None:
+def _await_line(process: subprocess.Popen[str], wanted: str) -> None:
     assert process.stdout
     assert any(line.strip() == wanted for line in process.stdout), f"ended without saying {wanted!r}"
 
 
 def test_a_process_that_is_told_to_end_in_the_middle_finishes_and_leaves_with_zero() -> None:
-    with _start("finish") as process:
+    with _started("finish") as process:
         _await_line(process, "working")
 
         process.send_signal(signal.SIGTERM)
@@ -186,7 +193,7 @@ def test_a_process_that_is_told_to_end_in_the_middle_finishes_and_leaves_with_ze
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_means_it(second: signal.Signals) -> None:
-    with _start() as process:
+    with _started() as process:
         _await_line(process, "working")
         process.send_signal(signal.SIGTERM)
         _await_line(process, "told")

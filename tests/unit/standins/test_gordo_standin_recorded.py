@@ -149,6 +149,28 @@ async def test_json_and_parquet_carry_the_same_numbers(
             assert table.column(name).to_pylist() == list(cells.values())
 
 
+@pytest.mark.parametrize("model", ["pca-linear", "lstm-ae"])
+async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_them(
+    http: aiohttp.ClientSession, standin: GordoStandin, model: str
+) -> None:
+    """A model that looks back on rows would else see them in the order of the request."""
+    body, headers = recorded_request(PAIRS[f"anomaly-{model}-json"])
+    assert body
+    frames = json.loads(body)
+    turned = {
+        name: {tag: dict(reversed(cells.items())) for tag, cells in frame.items()} for name, frame in frames.items()
+    }
+
+    answers = []
+    for asked in (frames, turned):
+        url = f"{standin.url}{PAIRS[f'anomaly-{model}-json']['path']}?format=parquet"
+        async with http.post(url, data=json.dumps(asked), headers=headers) as response:
+            answers.append(pq.read_table(io.BytesIO(await response.read())))
+
+    assert answers[0].num_rows > 0
+    assert answers[0].equals(answers[1])
+
+
 async def test_metadata_has_every_key_that_a_client_reads(http: aiohttp.ClientSession, standin: GordoStandin) -> None:
     def keys(document: Any, deep: int) -> Any:
         return {k: keys(v, deep - 1) for k, v in document.items()} if isinstance(document, dict) and deep else ...

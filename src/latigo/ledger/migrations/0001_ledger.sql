@@ -79,6 +79,10 @@ CREATE TABLE parked (
     PRIMARY KEY (model_id, revision, reason)
 );
 
+-- coverage_storage --
+-- A fragmented coverage is read far more often than written: not compressed, it is read faster.
+ALTER TABLE coverage ALTER COLUMN covered SET STORAGE EXTERNAL;
+
 -- task --
 -- Work that is out: a row goes when it is settled. Kept small, so that every look at it is cheap.
 CREATE TABLE task (
@@ -231,11 +235,16 @@ edge AS (
 SELECT e.id AS model_id, e.at, e.slot, e.fold, e.due, upper(c.covered) AS covered_end,
        coalesce(c.hold_until > e.at, false) AS held,
        coalesce(b.live_out, false) AS live_out, coalesce(b.back_out, false) AS back_out,
+       -- Only the last days: with a much fragmented coverage, all of it costs many times as much to work out.
+       tstzmultirange(tstzrange(greatest(e.since, e.due - e.fold * 4), e.due)) - c.covered - c.expired
+           - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}') - e.silent AS recent,
        tstzmultirange(tstzrange(e.since, e.due)) - c.covered - c.expired
-           - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}')
-           - CASE WHEN c.silent_since < e.due - e.slot
-                  THEN tstzmultirange(tstzrange(c.silent_since, e.due - e.slot)) ELSE '{}' END AS holes
-FROM edge e
+           - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}') - e.silent AS holes
+FROM (
+    SELECT edge.*, CASE WHEN c.silent_since < due - slot
+                        THEN tstzmultirange(tstzrange(c.silent_since, due - slot)) ELSE '{}' END AS silent
+    FROM edge JOIN coverage c ON c.model_id = edge.id
+) e
 JOIN coverage c ON c.model_id = e.id
 LEFT JOIN busy b ON b.model_id = e.id
 LEFT JOIN waiting w ON w.model_id = e.id

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +40,7 @@ from latigo.providers.files.times import ClockState, ParsedTimes
 _SMALLEST_BLOCK = 64 * 1024
 _MOST_BLOCKS = 16 * 1024  #: of one file, more or less: larger files have larger blocks
 _LARGEST_READ = 1024 * 1024  #: neighbouring blocks are read together up to this
-_LONGEST_HEADER = 4 * 1024 * 1024
+_LONGEST_LINE = 4 * 1024 * 1024
 _FINGERPRINT = 64  #: bytes before the end of what is indexed, to tell a file that grew from one written anew
 _SETTLED_SECONDS = 10.0  #: a last line without a line end counts once nobody has touched the file for this long
 _MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
@@ -113,19 +115,19 @@ class DelimitedFile:
             BadFile: a column is missing, stands twice, or this is no text.
         """
         with self.path.open("rb", buffering=0) as file:
-            self._read_header(file.fileno())
+            handle = file.fileno()
+            self._columns(self._read_header(handle, settled=self._is_settled(os.fstat(handle))))
 
     def refresh(self, stop: threading.Event) -> None:
         with self.path.open("rb", buffering=0) as file:
             handle = file.fileno()
             found = os.fstat(handle)
-            identity = _Identity.of(found)
-            settled = self._wall_clock() - found.st_mtime > _SETTLED_SECONDS
+            identity, settled = _Identity.of(found), self._is_settled(found)
             index = self._index
             if index and index.identity == identity and index.finished and not (index.tail and settled):
                 return
             if not (index and self._has_grown(handle, index, identity)):
-                header = self._read_header(handle)
+                header = self._read_header(handle, settled=settled)
                 columns = self._columns(header)
                 tags = frozenset() if self._layout.is_long else frozenset(columns) - {self._layout.time_column, ""}
                 index = _Index(identity, header, columns, tags=tags)
@@ -175,18 +177,21 @@ class DelimitedFile:
             raise FileChanged
         return data
 
-    def _read_header(self, handle: int) -> bytes:
-        """The first line with its end; empty while the file is."""
+    def _is_settled(self, found: os.stat_result) -> bool:
+        return self._wall_clock() - found.st_mtime > _SETTLED_SECONDS
+
+    def _read_header(self, handle: int, *, settled: bool) -> bytes:
+        """The first line with its end; empty while it is not written to its end."""
         data = b""
-        while len(data) < _LONGEST_HEADER:
+        while len(data) < _LONGEST_LINE:
             more = os.pread(handle, _SMALLEST_BLOCK, len(data))
             data += more
-            if end := _first_line_end(data):
+            if end := _first_line_end(data, self._layout.separator):
                 return data[:end]
             if not more:
-                if data:
-                    self._columns(data)
-                return b""  # not written to its end yet
+                if data and settled:
+                    break
+                return b""
         raise BadFile(f"{self.path}: the first line has no end: no CSV file, or another kind of line end")
 
     def _columns(self, header: bytes) -> tuple[str, ...]:
@@ -196,7 +201,10 @@ class DelimitedFile:
             text = header.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadFile(f"{self.path}: the first line is not UTF-8: {error}") from error
-        columns = tuple(next(csv.reader([text.rstrip("\r\n")], delimiter=self._layout.separator), ()))
+        try:
+            columns = tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=self._layout.separator), ()))
+        except csv.Error as error:
+            raise BadFile(f"{self.path}: the first line cannot be read: {error}") from error
         for key, name in self._layout.needed:
             if name not in columns:
                 raise BadFile(f"{self.path} has no column {name!r}; it has {_few(columns)}", key)
@@ -232,9 +240,12 @@ class DelimitedFile:
             if len(data) != wanted:
                 raise FileChanged
             at_end = offset + wanted == index.identity.size
-            end = wanted if at_end and settled else _last_line_end(data)
-            if not end:
+            end = wanted if at_end and settled else _last_line_end(data, self._layout.separator)
+            if not end and wanted < _LONGEST_LINE:
                 continue  # a line longer than a block: read more of it
+            end = end or data.rfind(b"\n") + 1  # a quote that is never closed: lines are what they look like
+            if not end:
+                raise BadFile(f"{self.path}: line {line} has no end within {wanted} bytes")
             block = Block(offset, end, line, data.count(b"\n", 0, end), MIN_TIME, MAX_TIME, clock)
             seen = _Rows(self.path, self._layout, index.columns, block).look(data[:end])
             blocks.append(block._replace(first=seen.first, last=seen.last))
@@ -416,7 +427,7 @@ class _Rows:
                     found.append((line, cells))
                 line = self.block.line + reader.line_num
         except csv.Error as error:
-            raise Failed(f"{self.path}, line {line}: {error}") from error
+            found.append((line, [str(error)]))
         cells_of_time = [cells[place] if place < len(cells) else None for _, cells in found]
         parsed = self.layout.times.parse(pa.array(cells_of_time, pa.string()), self.block.clock)
         return [
@@ -450,20 +461,29 @@ def _without_last_block(index: _Index) -> _Index:
     return replace(index, blocks=index.blocks[:-1], clock=index.blocks[-1].clock)
 
 
-def _first_line_end(data: bytes) -> int:
-    """Just behind the first line; 0 when its end is not there. A line may go on inside quotes."""
-    at = data.find(b"\n")
-    while at >= 0 and data.count(b'"', 0, at) % 2:
-        at = data.find(b"\n", at + 1)
-    return at + 1
+def _first_line_end(data: bytes, separator: str) -> int:
+    """Just behind the first line; 0 when its end is not there."""
+    return next(_line_ends(data, separator), 0)
 
 
-def _last_line_end(data: bytes) -> int:
+def _last_line_end(data: bytes, separator: str) -> int:
     """Just behind the last whole line; 0 when there is none."""
-    at = data.rfind(b"\n")
-    while at >= 0 and data.count(b'"', 0, at) % 2:
-        at = data.rfind(b"\n", 0, at)
-    return (at if at >= 0 else data.rfind(b"\n")) + 1  # a quote that stands alone, as in 5" pipe
+    end = data.rfind(b"\n") + 1
+    if data.count(b'"', 0, end) % 2 == 0:
+        return end
+    # Either a cell goes on behind its line's end, or a quote stands alone, as in 5" pipe: only a reader can tell.
+    return max(_line_ends(data[:end], separator), default=0)
+
+
+def _line_ends(data: bytes, separator: str) -> Iterator[int]:
+    """Just behind each line, where a quoted cell may hold line ends. In Latin-1 every byte is one character."""
+    parts = data.decode("latin-1").split("\n")
+    ends = list(accumulate(len(part) + 1 for part in parts[:-1]))
+    reader = csv.reader((part + "\n" for part in parts[:-1]), delimiter=separator)
+    with suppress(csv.Error):  # a cell beyond all measure, because a quote is never closed
+        for cells in reader:
+            if not (cells and cells[-1].endswith("\n")):  # or it was open at the end of the data
+                yield ends[reader.line_num - 1]
 
 
 def _few(names: Sequence[str]) -> str:

@@ -200,13 +200,14 @@ class Folder:
 
     def check(self) -> None:
         """See `FileSensors.check`."""
-        if not (paths := self._paths()):
-            raise ConfigurationError(f"sensors.path: no file is at {self._path}{self._endings_expected()}")
-        for path in paths:
-            try:
+        try:
+            paths = self._paths()
+            for path in paths:
                 self._make(path).check_header()
-            except BadFile as error:
-                raise ConfigurationError(f"sensors.{error.key}: {error}") from error
+        except BadFile as error:
+            raise ConfigurationError(f"sensors.{error.key}: {error}") from error
+        if not paths:
+            raise ConfigurationError(f"sensors.path: no file is at {self._path}{self._endings_expected()}")
 
     def tags(self, stop: threading.Event) -> AbstractSet[str]:
         return frozenset().union(*(file.tags for file in self._fresh(stop)))

@@ -209,7 +209,7 @@ def demo_faults(
             start=start + every * number / len(troubled) // _MICROSECOND * _MICROSECOND,
             length=length,
             every=every,
-            size=1.5,
+            size=0.4,
         )
         for number, model in enumerate(troubled)
     )

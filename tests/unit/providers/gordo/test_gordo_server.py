@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -375,6 +376,15 @@ async def test_whatever_is_not_gordos_answer_is_an_outage_on_every_path(
     assert len(replay.received) == 1
 
 
+async def test_a_list_that_gordo_did_not_sign_is_not_gordos(replay: Replay, models: GordoModels) -> None:
+    replay.lists("pump-1")
+    latest = json.dumps({"latest": LATEST}).encode()
+    replay.on("GET", "revisions", Reply(200, {"content-type": "application/json"}, latest))
+
+    with pytest.raises(Unavailable, match="not Gordo's answer"):
+        await models.model_exists(ModelRef(PROJECT, "pump-1"))
+
+
 async def test_413_asks_for_less(replay: Replay, models: GordoModels) -> None:
     replay.on("POST", ANOMALY, html(413))
 
@@ -421,6 +431,26 @@ async def test_a_server_that_is_not_there_is_away() -> None:
     assert away.value.downstream == DOWNSTREAM
 
 
+async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_out() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        callers = [socket.socket() for _ in range(4)]  # nobody accepts them, so that the next one has to wait
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(address)
+        url = f"http://127.0.0.1:{address[1]}"
+        limits = Limits(connect=timedelta(seconds=0.2))
+        async with open_gordo(url=url, projects=[PROJECT], roster=DictRoster(), limits=limits) as models:
+            with pytest.raises(Unavailable, match="no connection in time") as away:
+                await execute_pca(models)
+        for caller in callers:
+            caller.close()
+
+    assert not isinstance(away.value, TimedOut)
+
+
 @pytest.mark.parametrize("cut", [0, 1000])
 async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay, models: GordoModels) -> None:
     replay.on("POST", ANOMALY, replace(recorded("anomaly-pca-linear-parquet"), cut=cut))
@@ -431,8 +461,9 @@ async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay
     assert len(replay.received) == 1
 
 
-async def test_a_prediction_larger_than_the_limit_asks_for_less(replay: Replay) -> None:
-    replay.on("POST", ANOMALY, recorded("anomaly-pca-linear-parquet"))
+@pytest.mark.parametrize("chunked", [False, True], ids=["length-told", "length-not-told"])
+async def test_a_prediction_larger_than_the_limit_asks_for_less(chunked: bool, replay: Replay) -> None:
+    replay.on("POST", ANOMALY, replace(recorded("anomaly-pca-linear-parquet"), chunked=chunked))
     async with opened(replay, limits=Limits(answer_bytes=10_000)) as models:
         with pytest.raises(TooLarge, match="10000 bytes"):
             await execute_pca(models)
@@ -448,11 +479,11 @@ async def test_a_list_larger_than_the_limit_is_an_outage_and_metadata_is_refused
             await models.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST)
 
 
-async def test_a_huge_page_that_nobody_asked_for_is_not_read_whole(replay: Replay, models: GordoModels) -> None:
-    replay.on("POST", ANOMALY, html(200, "<p>" + "x" * 50_000_000))
-
-    with pytest.raises(Unavailable, match="not Gordo's answer"):
-        await execute_pca(models)
+async def test_a_huge_page_that_nobody_asked_for_is_not_read_whole(replay: Replay) -> None:
+    replay.on("POST", ANOMALY, html(200, "<p>" + "x" * 20_000_000))
+    async with opened(replay, limits=Limits(answer_bytes=1_000_000)) as models:
+        with pytest.raises(Unavailable, match="not Gordo's answer"):
+            await execute_pca(models)
 
 
 async def test_connections_are_used_again_and_one_that_went_stale_is_replaced_once() -> None:

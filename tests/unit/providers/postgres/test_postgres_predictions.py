@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import asyncpg
 import numpy as np
@@ -24,7 +25,7 @@ A, B, SCORE = Column("model-output", "A"), Column("model-output", "B"), Column("
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 ALWAYS = Window(MIDNIGHT - 400 * DAY, MIDNIGHT + 400 * DAY)
 
-Pool = asyncpg.Pool
+Pool: TypeAlias = asyncpg.Pool
 
 
 @pytest.fixture
@@ -314,7 +315,7 @@ async def test_a_server_that_is_not_there_is_away():
 
 
 def bits(values: npt.NDArray[np.float64]) -> list[str]:
-    return [value.hex() for value in values.ravel().tolist()]
+    return [float(value).hex() for value in values.ravel()]
 
 
 async def test_values_keep_every_bit(pool: Pool):

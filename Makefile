@@ -1,0 +1,64 @@
+# The commands of the project. `make` lists them; everything runs in .venv, which is made and kept up to date by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := src tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench gordo format lock clean
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; dashboard on http://localhost:8080
+	$(BIN)/latigo demo
+
+test: $(VENV)/.ready lint gordo-if-possible ## Lint, types, import rules and every test, real Gordo included where a Python 3.10 is found
+	$(BIN)/pytest -q
+
+check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
+	$(BIN)/pytest -q -n 2 tests/unit tests/docs
+
+bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
+	$(BIN)/python -m benchmarks
+
+gordo: ## Install real Gordo 6.0.4 in a Python 3.10 of its own and train small models; cached outside of the repository
+	@tests/real_gordo/setup.sh
+
+format: $(VENV)/.ready ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lock: ## Resolve the pinned versions anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra embedded --extra plots pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra embedded --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove the environment and all caches of this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: lint gordo-if-possible
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# A stranger may have no Python 3.10: the tests that need it are then skipped by name. CI needs it.
+gordo-if-possible:
+	@tests/real_gordo/setup.sh || { test -z "$$CI" && echo "real Gordo is not there: its tests are skipped"; }
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
+	@if command -v uv >/dev/null; then \
+	    uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	    uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt && \
+	    uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
+	else \
+	    $(PYTHON) -m venv $(VENV) && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . ; \
+	fi
+	@touch $@

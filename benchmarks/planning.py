@@ -1,0 +1,100 @@
+"""How long planning takes: real PostgreSQL, thousands of models, a month of slots."""
+
+import statistics
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Row
+from latigo.domain.share import LaneShare
+from latigo.ledger.database import Database, open_database
+from latigo.ledger.embedded import open_embedded
+from latigo.ledger.migrate import migrate
+from latigo.ledger.planning import PostgresSchedulerLedger
+from latigo.scheduler.plan import LARGEST_OUTSTANDING, Agenda
+
+DAYS = 30
+CATCH_UP = timedelta(days=DAYS)
+ROUNDS = 5
+
+_MODELS = """
+INSERT INTO model (project, name, revision, since, slot, delay, fold, spec, first_seen)
+SELECT 'plant-' || n % 10, 'model-' || n, '1764547200000', date_bin('30 minutes', now() - interval '29 days', 'epoch'),
+       '30 minutes', '5 minutes', '1 day', $2, now()
+FROM generate_series(1, $1::int) AS n
+"""
+_COVERED = {
+    "nothing to do": "tstzmultirange(tstzrange(since, date_bin(slot, now() - delay, 'epoch') + interval '1 day'))",
+    "one gap each": """tstzmultirange(tstzrange(since, date_bin(slot, now() - delay, 'epoch') + interval '1 day'))
+        - tstzmultirange(tstzrange(date_bin(slot, now(), 'epoch') - slot * (2 + id % 1000)::int,
+                                   date_bin(slot, now(), 'epoch') - slot * (1 + id % 1000)::int))""",
+    "every other slot missing": """(SELECT range_agg(tstzrange(at, at + slot))
+        FROM generate_series(since, now(), slot * 2) AS at)""",
+}
+
+
+async def measure() -> list[Row]:
+    """Needs read, put in order, and as many tasks as may be out planned and published; medians of several rounds."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_embedded(Path(folder)) as url:
+            await migrate(url)
+            async with open_database(url) as database:
+                ledger = PostgresSchedulerLedger(database)
+                await ledger.maintain(history=CATCH_UP)
+                for models, case, limit in (
+                    (9000, "nothing to do", 0.1),
+                    (9000, "one gap each", 0.5),
+                    (9000, "every other slot missing", 4.0),
+                    (100_000, "one gap each", 3.0),
+                ):
+                    await _fill(database, models, _COVERED[case])
+                    took = await _plan(ledger, database)
+                    name = f"planning, {models} models x {DAYS} d, {case}"
+                    rows.append(Row(name, f"{took:.3f} s", f"< {limit:g} s", took / limit, at_most=1.0))
+    return rows
+
+
+async def _fill(database: Database, models: int, covered: str) -> None:
+    async with database.connection() as connection:
+        await connection.execute("TRUNCATE model RESTART IDENTITY CASCADE")
+        await connection.execute(_MODELS, models, _SPEC)
+        await connection.execute(f"INSERT INTO coverage (model_id, covered) SELECT id, {covered} FROM model")
+        await connection.execute("VACUUM ANALYZE")
+
+
+async def _plan(ledger: PostgresSchedulerLedger, database: Database) -> float:
+    term = await ledger.take_lease("bench", timedelta(minutes=10))
+    if term is None:
+        raise RuntimeError("someone else plans")
+    took = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        out = await ledger.outstanding()
+        agenda = Agenda.of(await ledger.needs(CATCH_UP))
+        planned = agenda.take(LARGEST_OUTSTANDING - out.total, LARGEST_OUTSTANDING, LaneShare())
+        if planned:
+            await ledger.plan(term, planned)
+            tasks = await ledger.unpublished(term, LARGEST_OUTSTANDING)
+            await ledger.mark_published(term, [task.id for task in tasks], "bench")
+        took.append(time.perf_counter() - began)
+        async with database.connection() as connection:
+            await connection.execute("TRUNCATE task")
+    return statistics.median(took)
+
+
+_SPEC: dict[str, Any] = {
+    "tag_list": [f"1902.TT-{n:04d}.PV" for n in range(20)],
+    "target_tag_list": [f"1902.TT-{n:04d}.PV" for n in range(20)],
+    "resolution": 600.0,
+    "aggregation": "mean",
+    "interpolation_method": "linear_interpolation",
+    "interpolation_limit": 172800.0,
+    "row_filter": "",
+    "filter_tags": [],
+    "model_offset": 0,
+    "accepts_nan": False,
+    "assets": {},
+}

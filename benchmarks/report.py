@@ -1,0 +1,53 @@
+"""What a benchmark found, and how it is shown."""
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what was measured, what it is held against, and the ratio of the two."""
+
+    what: str
+    measured: str
+    against: str
+    ratio: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
+        return (self.at_least is None or self.ratio >= self.at_least) and (
+            self.at_most is None or self.ratio <= self.at_most
+        )
+
+    @property
+    def goal(self) -> str:
+        """The goal for the ratio."""
+        if self.at_least is not None:
+            return f">= {self.at_least:g}"
+        return f"<= {self.at_most:g}" if self.at_most is not None else ""
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| what | measured | against | ratio | goal | |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {row.what} | {row.measured} | {row.against} | {row.ratio:.2f} | {row.goal} | "
+        f"{'reached' if row.reached else '**not reached**'} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What it was measured on, in a line."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = f"{len(names)} x {names[0]}" if names else cpu
+    return f"{cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
