@@ -191,7 +191,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
             ) as source:
                 yield source
         case SimulatedSensors() as simulated:
-            yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now)
+            yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
         case PluginSensors() as plugin:
             async with _plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
                 yield source

@@ -76,7 +76,7 @@ class AdaptiveLimit:
                 if turn.done() and not turn.cancelled():  # admitted and cancelled at the same moment
                     self._in_flight -= 1
                     self._admit()
-                else:
+                elif turn in self._waiting:  # `_admit` may have passed over it since it was cancelled
                     self._waiting.remove(turn)
                 raise
         self._was_full |= self._in_flight >= self.limit

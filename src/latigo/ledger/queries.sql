@@ -40,28 +40,41 @@ SELECT holder, term, lease_until, lease_until > ledger_now() AS held FROM planne
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
--- Each step is materialised, because the planner would else work out every expression again wherever it is used.
+-- Steps are materialised, or every expression would be worked out anew wherever a later step uses it.
 WITH topped AS MATERIALIZED (
-    SELECT h.model_id, h.due, h.fold, h.slot, h.at, h.covered_end, h.live_out, h.back_out, h.recent,
-           (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
-            WHERE upper(r) = h.due) AS top
-    FROM (SELECT * FROM model_holes WHERE NOT held OFFSET 0) h
+    SELECT h.*, (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
+                 WHERE upper(r) = h.due) AS top
+    FROM (SELECT model_id, slot, fold, due, covered_end, live_out, back_out, cut,
+                 date_bin(slot, at - $1::interval, 'epoch') + slot AS edge,
+                 recent * tstzmultirange(tstzrange(date_bin(slot, at - $1::interval, 'epoch') + slot, NULL)) AS recent
+          FROM model_holes WHERE NOT held OFFSET 0) h
 ),
 below AS MATERIALIZED (
     SELECT t.*, CASE WHEN t.back_out THEN '{}'
-                     WHEN t.top IS NULL THEN t.recent ELSE t.recent - tstzmultirange(t.top) END AS near
+                     WHEN t.top IS NULL THEN t.recent
+                     ELSE t.recent - tstzmultirange(t.top) END AS near
     FROM topped t
 ),
-found AS MATERIALIZED (
-    SELECT b.*, CASE WHEN b.back_out OR NOT isempty(b.near) THEN b.near
-                     ELSE (SELECT h.holes * tstzmultirange(tstzrange(
-                               date_bin(h.slot, h.at - $1::interval, 'epoch') + h.slot,
-                               coalesce(lower(b.top), b.due)))
-                           FROM model_holes h WHERE h.model_id = b.model_id) END AS rest
-    FROM below b
+-- Only models without a hole in their last days are looked at as a whole.
+far AS MATERIALIZED (
+    SELECT h.model_id, h.holes FROM model_holes h
+    WHERE h.model_id IN (SELECT b.model_id FROM below b WHERE b.cut AND NOT b.back_out AND isempty(b.near))
 ),
+rest AS MATERIALIZED (
+    SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.top,
+           CASE WHEN f.model_id IS NULL THEN b.near
+                ELSE f.holes * tstzmultirange(tstzrange(least(b.edge, b.due), coalesce(lower(b.top), b.due))) END AS holes
+    FROM below b LEFT JOIN far f ON f.model_id = b.model_id
+),
+found AS MATERIALIZED (
+    SELECT r.model_id, r.covered_end, CASE WHEN NOT r.live_out THEN r.top END AS live,
+           (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
+            ORDER BY w DESC LIMIT 1) AS back
+    FROM rest r
 )
-SELECT 1;
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.back
+FROM found f JOIN model m ON m.id = f.model_id
+WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
 
 -- outstanding --
 -- How much is out, and how much was settled in the last two minutes.

@@ -229,13 +229,15 @@ class PlantSensors:
     Args:
         plant: whose sensors.
         now: what time it is; a reading exists from its own time on.
+        any_tag: also serve sensors that are not installed, as if every name had one.
     """
 
     kind = "simulated"
 
-    def __init__(self, plant: Plant, now: Callable[[], datetime]) -> None:
+    def __init__(self, plant: Plant, now: Callable[[], datetime], *, any_tag: bool = False) -> None:
         self._plant = plant
         self._now = now
+        self._any_tag = any_tag
 
     @property
     def downstream(self) -> str:
@@ -243,12 +245,12 @@ class PlantSensors:
         return "sensors/simulated"
 
     async def get_sensor_list(self) -> Sequence[str]:
-        """Every tag of the plant, sorted."""
+        """Every tag that is installed, sorted."""
         return sorted(self._plant.tags())
 
     async def sensor_exists(self, name: str) -> bool:
-        """Whether the plant has this sensor."""
-        return name in self._plant
+        """Whether the plant serves this sensor."""
+        return self._any_tag or name in self._plant
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
         """Plant, tag and times: there is no query language to speak."""
@@ -299,5 +301,5 @@ class PlantSensors:
         return None
 
     def _refuse_unknown(self, tags: Sequence[str]) -> None:
-        if unknown := [tag for tag in tags if tag not in self._plant]:
+        if not self._any_tag and (unknown := [tag for tag in tags if tag not in self._plant]):
             raise Rejected(f"the plant has no sensor {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)

@@ -1,6 +1,7 @@
 """The embedded server's life: made, shared, adopted, stopped, and what is said when it cannot be."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -191,6 +192,8 @@ async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Pat
     with pytest.raises(asyncio.CancelledError):
         await using
 
+    with (home / "guard").open() as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or somebody were still starting it
     assert server_pid(home) is None
 
 

@@ -235,8 +235,10 @@ edge AS (
 SELECT e.id AS model_id, e.at, e.slot, e.fold, e.due, upper(c.covered) AS covered_end,
        coalesce(c.hold_until > e.at, false) AS held,
        coalesce(b.live_out, false) AS live_out, coalesce(b.back_out, false) AS back_out,
-       -- Only the last days: with a much fragmented coverage, all of it costs many times as much to work out.
-       tstzmultirange(tstzrange(greatest(e.since, e.due - e.fold * 4), e.due)) - c.covered - c.expired
+       -- With a much fragmented coverage, all of it costs many times as much to work out as its last days.
+       pg_column_size(c.covered) > 2000 AND e.since < e.due - e.fold * 4 AS cut,
+       tstzmultirange(tstzrange(CASE WHEN pg_column_size(c.covered) > 2000 THEN greatest(e.since, e.due - e.fold * 4)
+                                     ELSE e.since END, e.due)) - c.covered - c.expired
            - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}') - e.silent AS recent,
        tstzmultirange(tstzrange(e.since, e.due)) - c.covered - c.expired
            - coalesce(b.spans, '{}') - coalesce(w.slots, '{}') - coalesce(s.windows, '{}') - e.silent AS holes

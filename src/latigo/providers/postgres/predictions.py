@@ -125,7 +125,7 @@ class PostgresPredictions:
                 values.shape[1],
             )
         except asyncpg.CheckViolationError:  # no partition for one of the rows: a day was dropped meanwhile
-            pass
+            self._days -= days
             return False
         if not written:
             self._known.clear()

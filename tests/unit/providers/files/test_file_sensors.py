@@ -337,6 +337,21 @@ async def test_a_file_that_is_written_anew_is_indexed_anew(tmp_path: Path, text:
         assert (await values(sensors))[0] == 7
 
 
+@pytest.mark.usefixtures("small_blocks")
+async def test_a_file_of_the_same_size_with_other_rows_is_indexed_anew(tmp_path: Path):
+    lines = [f"{clock(n)},{n:04}\n" for n in range(200)]
+    path = write(tmp_path / "a.csv", "time,A\n" + "".join(lines))
+    async with opened(tmp_path) as sensors:
+        assert await values(sensors, window=minutes(100, 101)) == [100]
+
+        lines[3], lines[100] = lines[100], lines[3]
+        write(path, "time,A\n" + "".join(lines))
+        settle(path)
+
+        assert await values(sensors, window=minutes(100, 101)) == [100]
+        assert await values(sensors, window=minutes(3, 4)) == [3]
+
+
 async def test_a_file_that_is_replaced_under_a_reader_is_never_read_by_an_old_index(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,2\n")
     async with open_files(path=tmp_path, refresh=timedelta(hours=1)) as sensors:
@@ -553,10 +568,14 @@ async def test_parquet_times_of_any_kind(tmp_path: Path, times: Any):
 
 
 @pytest.mark.parametrize("statistics", [True, False])
-async def test_local_parquet_times_over_the_hour_that_happens_twice(tmp_path: Path, statistics: bool):
+@pytest.mark.parametrize("group", [2, 6])
+async def test_local_parquet_times_over_the_hour_that_happens_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, statistics: bool
+):
+    monkeypatch.setattr("latigo.providers.files.columnar._ROWS_AT_ONCE", 2)
     local = [datetime(2026, 10, 25, 2, minute) for minute in (0, 20, 40)] * 2  # noqa: DTZ001 - that is the point
     table = pa.table({"time": pa.array(local, pa.timestamp("us")), "A": [0.0, 1, 2, 3, 4, 5]})
-    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2, write_statistics=statistics)
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=group, write_statistics=statistics)
 
     async with opened(tmp_path, timezone="Europe/Oslo") as sensors:
         hour = datetime(2026, 10, 25, 0, tzinfo=UTC)

@@ -199,6 +199,23 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
     assert await days(pool) == []
 
 
+async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: Pool):
+    store = PostgresPredictions(pool, time_limit=timedelta(seconds=2))
+    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
+
+    async with pool.acquire() as reader:
+        await reader.execute("BEGIN; SELECT FROM prediction")
+        dropping = asyncio.ensure_future(PostgresPredictions(pool).drop_older_than(MIDNIGHT + DAY))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await eventually(lambda: reader.fetchval(waiting), what="the drop waits")
+
+        written = await store.put_predictions(predictions([5, 6], start=MIDNIGHT + DAY + timedelta(hours=1)))
+        await reader.execute("ROLLBACK")
+
+    assert written == 1
+    assert await dropping == 1
+
+
 async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
     store = PostgresPredictions(pool)
     await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))

@@ -1,0 +1,265 @@
+"""What is needed is what is desired and not there: the ledger's statements against slow and simple ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.task import Lane
+from latigo.domain.windows import DAY, Window, floor_to_slot
+from latigo.ledger.database import to_multirange
+from latigo.ledger.protocol import Planned
+from tests.support.build import at
+from tests.support.ledgers import Ledgers
+
+HOUR = timedelta(hours=1)
+NEVER = datetime.max.replace(tzinfo=UTC)  # infinity
+REACH = 30  # slots before the newest due one in which a model may have something
+BEYOND = 2  # slots after it: what is not due yet may be covered or parked as well
+
+
+@dataclass(frozen=True)
+class Out:
+    """A task that has not been settled."""
+
+    span: Window
+    lane: Lane
+    state: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that the ledger keeps of one model."""
+
+    slot: timedelta
+    delay: timedelta
+    since: datetime
+    fold: timedelta
+    fold_limit: timedelta | None = None
+    state: str = "active"
+    paused: bool = False
+    covered: Coverage = Coverage()
+    expired: Coverage = Coverage()
+    silent_since: datetime | None = None
+    hold_until: datetime | None = None
+    out: tuple[Out, ...] = ()
+    exceptions: tuple[tuple[Coverage, datetime], ...] = ()
+    parked: tuple[tuple[datetime | None, datetime | None], ...] = ()
+
+    def is_settled(self, start: datetime, looked_at_after: datetime) -> bool:
+        """Whether nothing has to be done about the slot, as its next look comes after that time, if ever."""
+        return (
+            start in self.covered
+            or start in self.expired
+            or any(start in task.span for task in self.out)
+            or any(start in slots and next_look > looked_at_after for slots, next_look in self.exceptions)
+            or any((low is None or low <= start) and (high is None or start < high) for low, high in self.parked)
+        )
+
+    def slots(self, end: datetime) -> list[datetime]:
+        """The starts of its slots from the first one on, oldest first."""
+        return [slot.start for slot in Window(self.since, end).slots(self.slot)] if self.since < end else []
+
+
+def oldest_wanted(model: Kept, now: datetime, catch_up: timedelta) -> datetime:
+    return floor_to_slot(now - catch_up, model.slot) + model.slot
+
+
+def needed(model: Kept, now: datetime, catch_up: timedelta) -> tuple[Window | None, Window | None]:
+    """A live window and one of backfill, by asking slot after slot."""
+    if model.state != "active" or model.paused or (model.hold_until and model.hold_until > now):
+        return None, None
+    due = max(floor_to_slot(now - model.delay, model.slot), model.since)
+    newest = due - model.slot
+    oldest = oldest_wanted(model, now, catch_up)
+    starts = [
+        start
+        for start in model.slots(due)
+        if start >= oldest
+        and not model.is_settled(start, now)
+        and not (model.silent_since is not None and model.silent_since <= start < newest)
+    ]
+    live = newest_run(starts, model) if starts and starts[-1] == newest else None
+    back = newest_run(starts, model)
+    out = {task.lane.is_live for task in model.out if task.state != "waiting"}
+    return None if True in out else live, None if False in out else back
+
+
+def newest_run(starts: list[datetime], model: Kept) -> Window | None:
+    """The newest slots with no gap between them, as many as fit into one task; they are taken out of ``starts``."""
+    if not starts:
+        return None
+    longest = min(model.fold, model.fold_limit or model.fold)
+    end = starts[-1] + model.slot
+    first = starts.pop()
+    while starts and starts[-1] == first - model.slot and end - starts[-1] <= longest:
+        first = starts.pop()
+    return Window(first, end)
+
+
+def given_up(model: Kept, now: datetime, catch_up: timedelta) -> timedelta:
+    """How much has fallen behind the catch-up without having been settled for good."""
+    oldest = oldest_wanted(model, now, catch_up)
+    final = NEVER - timedelta(microseconds=1)
+    lost = [start for start in model.slots(oldest) if not model.is_settled(start, final)]
+    return len(lost) * model.slot if model.state == "active" else timedelta(0)
+
+
+@st.composite
+def kept(draw: st.DrawFn, now: datetime) -> Kept:
+    """Any state that a model can be in, and many that it should not."""
+    slot = draw(st.sampled_from([HOUR / 2, HOUR, DAY]))
+    delay = draw(st.sampled_from([timedelta(0), timedelta(minutes=5), timedelta(minutes=45), 3 * HOUR]))
+    due = floor_to_slot(now - delay, slot)
+
+    def time(places: st.SearchStrategy[int]) -> st.SearchStrategy[datetime]:
+        return places.map(lambda place: due + place * slot)
+
+    @st.composite
+    def span(draw: st.DrawFn) -> Window:
+        start = draw(time(st.integers(-REACH, BEYOND - 1)))
+        return Window(start, start + draw(st.integers(1, 8)) * slot)
+
+    coverage = st.lists(span(), max_size=4).map(Coverage.of)
+    moments = st.sampled_from([now - 3 * HOUR, now, now + timedelta(microseconds=1), now + HOUR])
+    bound = st.none() | time(st.integers(-REACH, BEYOND))
+    parking = st.tuples(bound, bound).filter(lambda ends: None in ends or ends[0] < ends[1])
+    rarely = st.integers(0, 9).map(lambda drawn: drawn == 0)
+    out = [Out(draw(span()), Lane.LIVE, draw(st.sampled_from(["planned", "published", "claimed"])))] * draw(rarely)
+    if draw(rarely):
+        lane = draw(st.sampled_from([Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]))
+        out.append(Out(draw(span()), lane, draw(st.sampled_from(["planned", "published", "claimed"]))))
+    waiting = st.builds(Out, span(), st.sampled_from(Lane), st.just("waiting"))
+    return Kept(
+        slot=slot,
+        delay=delay,
+        since=draw(time(st.integers(-REACH, BEYOND))),
+        fold=draw(st.integers(1, 12)) * slot,
+        fold_limit=draw(st.none() | st.integers(1, 6).map(lambda slots: slots * slot)),
+        state="disabled" if draw(rarely) else "active",
+        paused=draw(rarely),
+        covered=draw(coverage),
+        expired=draw(coverage) if draw(rarely) else Coverage(),
+        silent_since=draw(st.none() | time(st.integers(-REACH, BEYOND))),
+        hold_until=draw(st.none() | moments) if draw(rarely) else None,
+        out=(*out, *draw(st.lists(waiting, max_size=2))),
+        exceptions=tuple(draw(st.lists(st.tuples(coverage, moments | st.just(NEVER)), max_size=3))),
+        parked=tuple(draw(st.lists(parking, max_size=2))) if draw(rarely) else (),
+    )
+
+
+async def keep(ledgers: Ledgers, models: Sequence[Kept]) -> None:
+    """Make the ledger hold these models and nothing else; they are called by their numbers."""
+    async with ledgers.database.transaction() as connection:
+        await connection.execute("DELETE FROM task")
+        await connection.execute("DELETE FROM model")
+        ids = await connection.fetch(
+            "INSERT INTO model (project, name, revision, state, paused, since, slot, delay, fold, fold_limit, spec, first_seen) "
+            "SELECT 'plant', n::text, '1', state, paused, since, slot, delay, fold, fold_limit, '{}', since "
+            "FROM unnest($1::text[], $2::boolean[], $3::timestamptz[], $4::interval[], $5::interval[], $6::interval[], "
+            "$7::interval[]) WITH ORDINALITY AS m (state, paused, since, slot, delay, fold, fold_limit, n) RETURNING id",
+            *zip(*((m.state, m.paused, m.since, m.slot, m.delay, m.fold, m.fold_limit) for m in models), strict=True),
+        )
+        by_id = [(row["id"], model) for row, model in zip(ids, models, strict=True)]
+        await connection.executemany(
+            "INSERT INTO coverage (model_id, covered, expired, silent_since, hold_until) "
+            "VALUES ($1, $2::text::tstzmultirange, $3::text::tstzmultirange, $4, $5)",
+            [
+                (id_, to_multirange(m.covered), to_multirange(m.expired), m.silent_since, m.hold_until)
+                for id_, m in by_id
+            ],
+        )
+        await connection.executemany(
+            "INSERT INTO task (model_id, epoch, span, lane, state, planned_at) "
+            "VALUES ($1, 1, tstzrange($2, $3), $4, $5, $2)",
+            [(id_, t.span.start, t.span.end, t.lane.value, t.state) for id_, m in by_id for t in m.out],
+        )
+        await connection.executemany(
+            "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots) "
+            "VALUES ($1, 'absent', $2::integer::text, 0, $3, $4::text::tstzmultirange)",
+            [
+                (id_, number, next_look, to_multirange(slots))
+                for id_, m in by_id
+                for number, (slots, next_look) in enumerate(m.exceptions)
+            ],
+        )
+        await connection.executemany(
+            "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version) "
+            "VALUES ($1, '1', $2::integer::text, '', tstzmultirange(tstzrange($3, $4)), now(), '')",
+            [(id_, number, *ends) for id_, m in by_id for number, ends in enumerate(m.parked)],
+        )
+
+
+@st.composite
+def plants(draw: st.DrawFn) -> tuple[datetime, timedelta, list[Kept]]:
+    """A time, a catch-up and models."""
+    now = at("00:00") + draw(st.integers(0, 24 * 60 - 1)) * timedelta(minutes=1)
+    catch_up = draw(st.sampled_from([8 * HOUR, 3 * DAY, 30 * DAY]))
+    return now, catch_up, draw(st.lists(kept(now), min_size=1, max_size=12))
+
+
+ONE_DATABASE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@ONE_DATABASE
+@given(plants())
+async def test_the_needs_are_what_asking_slot_after_slot_finds(
+    ledgers: Ledgers, plant: tuple[datetime, timedelta, list[Kept]]
+):
+    now, catch_up, models = plant
+    await keep(ledgers, models)
+    await ledgers.set_clock(now)
+
+    needs = {need.ref: need for need in await ledgers.scheduler.needs(catch_up)}
+
+    found = {int(ref.name): (need.live, need.back) for ref, need in needs.items()}
+    expected = {number: needed(model, now, catch_up) for number, model in enumerate(models, 1)}
+    assert found == {number: windows for number, windows in expected.items() if windows != (None, None)}
+    for ref, need in needs.items():
+        covered = models[int(ref.name) - 1].covered
+        assert need.covered_end == (covered.windows[-1].end if covered else None)
+
+
+@ONE_DATABASE
+@given(plants())
+async def test_whatever_is_needed_can_be_planned_and_is_then_not_needed_again(
+    ledgers: Ledgers, plant: tuple[datetime, timedelta, list[Kept]]
+):
+    now, catch_up, models = plant
+    await keep(ledgers, models)
+    await ledgers.set_clock(now)
+    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    assert term is not None
+
+    needs = await ledgers.scheduler.needs(catch_up)
+    planned = [Planned(n.model_id, n.epoch, n.live, Lane.LIVE) for n in needs if n.live]
+    planned += [Planned(n.model_id, n.epoch, n.back, Lane.BACKFILL) for n in needs if n.back]
+
+    assert await ledgers.scheduler.plan(term, planned) == len(planned)
+    assert await ledgers.scheduler.needs(catch_up) == []
+
+
+@ONE_DATABASE
+@given(plants())
+async def test_what_falls_behind_the_catch_up_is_recorded_once_and_changes_no_need(
+    ledgers: Ledgers, plant: tuple[datetime, timedelta, list[Kept]]
+):
+    now, catch_up, models = plant
+    await keep(ledgers, models)
+    await ledgers.set_clock(now)
+    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    assert term is not None
+    before = await ledgers.scheduler.needs(catch_up)
+
+    expired = await ledgers.scheduler.expire(term, catch_up)
+
+    names = {row["id"]: int(str(row["name"])) for row in await ledgers.fetch("SELECT id, name FROM model")}
+    expected = {number: given_up(model, now, catch_up) for number, model in enumerate(models, 1)}
+    assert {names[model_id]: length for model_id, length in expired.items()} == {
+        number: length for number, length in expected.items() if length
+    }
+    assert await ledgers.scheduler.expire(term, catch_up) == {}
+    assert await ledgers.scheduler.needs(catch_up) == before

@@ -1,0 +1,15 @@
+"""A small plant for tests that run all of Latigo: a Gordo stand-in in the test's loop, and a ledger of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.site import Site, open_site
+
+
+@pytest.fixture
+async def site(ledger_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Three models."""
+    async with open_site(ledger_url, tmp_path, models=3) as opened:
+        yield opened

@@ -1,0 +1,196 @@
+"""``kill -9`` at every place where it could hurt: nothing is lost, nothing is there twice."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from latigo.ledger.embedded import open_embedded
+from latigo.standins.gordo.controls import PREDICTING, Hang
+from tests.support.outside import looking_at
+from tests.support.process import RESOLUTION, Service, serving
+from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
+
+TASKS_A_MODEL = 3  # 6 minutes of history in windows of 2
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
+_CONNECTIONS_OF_THE_DEAD = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = 'latigo' AND datname = current_database()
+"""
+_HOLD_MARKS = """
+CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(42);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER wait_for_the_test BEFORE UPDATE ON task
+FOR EACH ROW WHEN (NEW.state IN ('published', 'claimed')) EXECUTE FUNCTION wait_for_the_test();
+"""
+
+
+@asynccontextmanager
+async def holding(site: Site, statement: str) -> AsyncIterator[None]:
+    """A transaction of the test's own that holds the locks of this statement."""
+    connection = await asyncpg.connect(site.ledger.url)
+    try:
+        async with connection.transaction():
+            await connection.execute(statement)
+            yield
+    finally:
+        await connection.close()
+
+
+async def waits_in(site: Site, service: Service, statement: str) -> None:
+    """Until the process is kept waiting in a statement that looks like this."""
+    await service.until(lambda: site.ledger.value(_WAITING, statement), what=f"it waits in {statement}")
+
+
+async def start_again(site: Site, config: Path) -> Service:
+    """Start, cover everything, stop; nothing is missing then, and nothing there twice."""
+    async with serving(config) as service:
+        until = await site.whole(service)
+        assert await service.stop() == 0
+    await site.ledger.assert_adds_up(site.models, until)
+    await assert_each_slot_was_settled_once(site)
+    return service
+
+
+async def assert_each_slot_was_settled_once(site: Site) -> None:
+    stored = [task["window"] for task in await site.ledger.tasks("stored")]
+    covered = await site.ledger.covered()
+    assert sum((window.upper - window.lower for window in stored), timedelta(0)) == sum(
+        (coverage.total for coverage in covered.values()), timedelta(0)
+    )
+
+
+def last_row(task: Mapping[str, Any]) -> tuple[str, Any]:
+    """How the stand-in names the run of a task."""
+    return task["model"], task["window"].upper - RESOLUTION
+
+
+async def test_killed_in_the_middle_of_a_backfill_it_covers_every_slot_and_predicts_none_of_the_settled_ones_again(
+    site: Site,
+):
+    config = site.config()
+    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+    async with serving(config) as service:
+        await service.until(lambda: _stored(site, 4), what="4 tasks are settled, the others hang")
+        before = await site.ledger.tasks("stored")
+        await service.kill()
+    hanging.lift()
+
+    await start_again(site, config)
+
+    runs = site.executed()
+    assert [runs.count(last_row(task)) for task in before] == [1] * 4
+    assert len(await site.ledger.tasks("stored")) >= site.models * TASKS_A_MODEL
+
+
+async def test_killed_between_claim_and_write_it_starts_the_task_once_more_alone(site: Site):
+    config = site.config()
+    held = site.gordo.controls.hang()
+    async with serving(config) as service:
+        await service.until(lambda: site.ledger.tasks("claimed"), what="a task is claimed")
+        await held.reached()
+        await service.kill()
+    in_hand = {task["id"]: task["starts"] for task in await site.ledger.tasks("claimed")}
+    rows_before = await site.ledger.value("SELECT count(*) FROM prediction")
+    held.lift()
+
+    again = await start_again(site, config)
+
+    stored = {task["id"]: (task["starts"], task["attempts"]) for task in await site.ledger.tasks("stored")}
+    alone = {event["task"] for event in again.events("task.running_alone")}
+    assert rows_before == 0
+    assert set(in_hand.values()) == {1}
+    assert {task: stored[task] for task in in_hand} == dict.fromkeys(in_hand, (2, 0))
+    assert alone == set(in_hand)
+
+
+async def test_killed_between_write_and_settle_it_writes_the_same_rows_again_and_settles_them_once(site: Site):
+    config = site.config()
+    held = site.gordo.controls.hang()
+    async with serving(config) as service:
+        await held.reached()
+        async with holding(site, "SELECT FROM coverage FOR UPDATE"):
+            held.lift()
+            await waits_in(site, service, "%FOR UPDATE OF t, c%")
+            written = await site.ledger.fetch("SELECT DISTINCT model, time FROM v_predictions")
+            await service.kill()
+            nothing_covered = not any((await site.ledger.covered()).values())
+
+    await start_again(site, config)
+
+    assert written
+    assert nothing_covered
+    runs = site.executed()
+    written_last = {(row["model"], row["time"]) for row in written}
+    assert any(runs.count(run) == 2 for run in written_last)
+
+
+async def test_killed_right_after_a_settle_it_does_not_start_that_task_again(site: Site):
+    config = site.config()
+    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=1)
+    async with serving(config) as service:
+        await service.until(lambda: _stored(site, 1), what="one task is settled, the others hang")
+        await service.kill()
+    (settled,) = await site.ledger.tasks("stored")
+    hanging.lift()
+
+    await start_again(site, config)
+
+    assert site.executed().count(last_row(settled)) == 1
+    assert [task["starts"] for task in await site.ledger.tasks("stored") if task["id"] == settled["id"]] == [1]
+
+
+async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_again(site: Site):
+    """The queue has died with its process, so this is the same as a death between planning and publishing."""
+    config = site.config()
+    connection = await asyncpg.connect(site.ledger.url)
+    await connection.execute(_HOLD_MARKS)
+    await connection.execute("SELECT pg_advisory_lock(42)")
+    async with serving(config) as service:
+        await waits_in(site, service, "UPDATE task SET state = 'published'%")
+        await service.kill()
+    await connection.execute(_CONNECTIONS_OF_THE_DEAD)
+    planned = await site.ledger.tasks("planned")
+    out = await site.ledger.value("SELECT count(*) FROM task")
+    await connection.close()  # and with it the lock
+
+    await start_again(site, config)
+
+    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    assert len(planned) == out > 0
+    assert {task["id"]: stored[task["id"]] for task in planned} == dict.fromkeys((task["id"] for task in planned), 1)
+
+
+async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started_it(
+    database_url: str, tmp_path: Path
+):
+    data_dir = tmp_path / "ledger"
+    async with open_site(database_url, tmp_path, models=2) as outer:
+        config = outer.config(ledger={"kind": "embedded", "data_dir": str(data_dir)})
+        hanging = outer.gordo.controls.trouble(Hang(), PREDICTING, skip=2)
+        async with serving(config) as service:
+            await outer.gordo.controls.called(4)
+            await eventually(lambda: len(service.events("task.finished")) == 2, what="2 tasks are settled")
+            await service.kill()
+        hanging.lift()
+
+        async with open_embedded(data_dir) as url, looking_at(url) as ledger:
+            inner = Site(outer.gordo, ledger, tmp_path, models=2)
+            before = await ledger.tasks("stored")
+            again = await start_again(inner, config)
+
+    assert len(before) == 2
+    assert [outer.executed().count(last_row(task)) for task in before] == [1, 1]
+    assert again.events("embedded.adopted")
+    assert not (data_dir / "data" / "postmaster.pid").exists()
+
+
+async def _stored(site: Site, count: int) -> bool:
+    return len(await site.ledger.tasks("stored")) == count
