@@ -28,11 +28,11 @@ from latigo.executor.loop import Executor, ExecutorRules
 from latigo.executor.pipeline import Pipeline, Sink
 from latigo.ledger.database import Database, open_database
 from latigo.ledger.embedded import open_embedded
-from latigo.ledger.migrate import migrate
 from latigo.ledger.models import PostgresModelLedger, PostgresRoster
 from latigo.ledger.planning import PostgresSchedulerLedger
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.reports import LedgerReports
+from latigo.ledger.schema import bring_up_to_date
 from latigo.ledger.settling import Rules
 from latigo.ledger.working import PostgresExecutorLedger
 from latigo.providers.files import open_files
@@ -68,6 +68,7 @@ _log = structlog.get_logger()
 #: Between two looks at the ledger while it is away at start.
 PATIENCE = timedelta(seconds=2)
 UPKEEP = timedelta(hours=1)
+GAUGES = timedelta(seconds=30)
 #: After the roles' own grace, for closing what they used.
 CLOSING = timedelta(seconds=5)
 
@@ -131,7 +132,7 @@ async def open_ledger(settings: Settings, *, up_to_date: bool = True) -> AsyncIt
     """Reach the ledger's database, starting it if it is our own, and bring its schema up to date."""
     async with ledger_url(settings) as url:
         if up_to_date:
-            before, after = await migrate(url)
+            before, after = await bring_up_to_date(url)
             if before != after:
                 _log.info("ledger.migrated", before=before, after=after)
         async with open_database(url, size=settings.ledger.pool_size) as database:
@@ -183,6 +184,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
                 layout=files.layout,
                 format=files.format,
                 separator=files.separator,
+                decimal_point=files.decimal_point,
                 time_column=files.time_column,
                 timezone=files.timezone,
                 tag_column=files.tag_column,
@@ -253,13 +255,18 @@ def make_executor(world: World, queue: InternalQueue) -> Executor:
         ledger,
         CircuitRules(circuit.failures, circuit.share, circuit.last, circuit.probe_first, circuit.probe_longest),
     )
+    budget, limits = ByteBudget(settings.sensors.read_budget), WorkingLimits(executor.concurrency, world.clock)
+    gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
+    world.metrics.tasks_in_flight.set_function(lambda: gate.running)
+    world.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))
+    world.metrics.buffered.set_function(lambda: budget.held)
     pipeline = Pipeline(
         sensors=world.sensors,
         models=world.models,
         sinks=world.sinks,
         circuits=board,
-        budget=ByteBudget(settings.sensors.read_budget),
-        limits=WorkingLimits(executor.concurrency, world.clock),
+        budget=budget,
+        limits=limits,
         metrics=world.metrics,
     )
     return Executor(
@@ -275,7 +282,7 @@ def make_executor(world: World, queue: InternalQueue) -> Executor:
         receiver=queue,
         pipeline=pipeline,
         describe=world.models.get_model_spec,
-        gate=Gate(executor.concurrency, LaneShare(settings.backfill.min_share)),
+        gate=gate,
         clock=world.clock,
         metrics=world.metrics,
     )
@@ -354,6 +361,8 @@ async def serve(
         raise ConfigurationError(
             'task_queue.kind = "internal" works within one process only: use --role all, or a queue that is shared'
         )
+    if not settings.models.projects:
+        _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         world = await _once_there(opened, lambda: open_world(settings, sensors=sensors, clock=clock), stop)
@@ -374,6 +383,7 @@ async def serve(
             "scheduler": scheduler.run,
             "heartbeat": heartbeat.run,
             "retention": lambda stop: _keep_retention(world, stop),
+            "gauges": lambda stop: _publish_gauges(world, stop),
         }
         if beside is not None:
             roles["beside"] = lambda stop: beside(world, site, stop)
@@ -392,6 +402,27 @@ async def _once_there(
             _log.warning("ledger.away", because=str(error))
             await pause(clock, PATIENCE, stop)
     return None
+
+
+async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
+    """Tell metrics what only the ledger knows."""
+    metrics = world.metrics
+    while not stop.is_set():
+        try:
+            found = await world.reports.status()
+            backlog = {each["project"]: each["slots"] for each in await world.reports.backlog()}
+        except LatigoError as error:
+            _log.warning("gauges.not_read", because=str(error))
+        else:
+            for project in found["projects"]:
+                name = project["project"]
+                metrics.models.labels(name).set(project["active"])
+                metrics.stale_models.labels(name).set(project["stale"])
+                metrics.parked.labels(name).set(project["parked"])
+                metrics.backlog.labels(name).set(backlog.get(name, 0))
+                if project["oldest"] is not None:
+                    metrics.freshness.labels(name).set((found["now"] - project["oldest"]).total_seconds())
+        await pause(world.clock, GAUGES, stop)
 
 
 async def _keep_retention(world: World, stop: asyncio.Event) -> None:

@@ -299,7 +299,6 @@ class GordoModels(Section):
 
 class _Sensors(Section):
     kind: str
-    read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
     read_budget: ByteSize = Field(
         default=ByteSize(128_000_000),
         ge=1_000_000,
@@ -311,13 +310,19 @@ class FileSensors(_Sensors):
     """CSV or Parquet files."""
 
     kind: Literal["files"] = Field(default="files", description="Where readings come from.")
-    path: PathName = Field(default=Path("sensors"), description="A file, or a folder of files.")
+    path: PathName = Field(
+        default=Path("sensors"), description="A file, a folder of files, or a pattern such as *.csv."
+    )
+    read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
     format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="auto goes by the file's ending.")
     layout: Literal["wide", "long"] = Field(
         default="wide", description="wide has one column a tag, long has one row a reading."
     )
     separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(
         default=",", description="What separates the columns of a CSV file."
+    )
+    decimal_point: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        default=".", description="What separates the decimals of a number in a CSV file."
     )
     time_column: Text = Field(default="time", description="Column of the times.")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
@@ -353,7 +358,6 @@ class _Sink(Section):
         default=None, description="What logs and circuits call it; its kind where it has none.", examples=["history"]
     )
     required: bool = Field(default=True, description="Whether a task counts as stored only once this sink has it.")
-    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
 
     @property
     def sink_name(self) -> str:
@@ -368,6 +372,7 @@ class PostgresSink(_Sink):
     retention: Positive = Field(
         default=timedelta(days=90), description="How long predictions are kept, by their data time."
     )
+    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
 
 
 class PluginSink(_Sink):

@@ -33,9 +33,7 @@ class Metrics:
         self.stage_seconds = Histogram(
             "latigo_stage_seconds", "One stage of a task.", ("stage",), buckets=_QUICK, registry=registry
         )
-        self.tasks_in_flight = Gauge(
-            "latigo_in_flight_tasks", "Tasks this process works on.", ("lane",), registry=registry
-        )
+        self.tasks_in_flight = Gauge("latigo_in_flight_tasks", "Tasks this process works on.", registry=registry)
         self.tasks_outstanding = Gauge(
             "latigo_outstanding_tasks", "Tasks published and not yet settled.", ("lane",), registry=registry
         )
@@ -70,7 +68,9 @@ class Metrics:
         self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
         self.circuits_open = Gauge("latigo_open_circuits", "Downstreams that are left alone.", registry=registry)
         self.concurrency = Gauge(
-            "latigo_concurrency_tasks", "Working limit of tasks at once; adapts to the model server.", registry=registry
+            "latigo_concurrency_calls",
+            "Calls that this process lets all model servers work on at once; adapts to them.",
+            registry=registry,
         )
         self.buffered = Gauge("latigo_readings_bytes", "Memory that readings in hand take.", registry=registry)
         self.planning_seconds = Histogram(
@@ -102,6 +102,7 @@ EVENTS = {
     "executor.draining": "The executor takes no more work and finishes what it has: tasks.",
     "executor.handed_back": "Tasks could not be finished within the grace and were handed back: tasks.",
     "executor.left_without_notice": "The executor could not sign off in the ledger: because.",
+    "gauges.not_read": "The gauges that only the ledger can tell could not be brought up to date: because.",
     "http.started": "Probes, metrics and API are served: url.",
     "lease.not_dropped": "The planner could not give up its lease, which will run out: because.",
     "lease.not_renewed": "The leases of tasks in hand could not be renewed: because.",
@@ -114,6 +115,7 @@ EVENTS = {
     "models.found": "New models, or a new revision: project, models, revision.",
     "models.gone": "Models are not listed any more: project, models.",
     "models.list_doubted": "A list lost so many models that it is not believed yet: project, known, lost, since.",
+    "models.none_configured": "models.projects is empty: only models registered by hand are predicted.",
     "models.not_listed": "The models of a project could not be listed: project, because.",
     "planner.leading": "This scheduler is the one that plans: holder, term.",
     "planner.lost": "This scheduler does not plan any more: because.",

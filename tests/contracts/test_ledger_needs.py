@@ -19,6 +19,7 @@ HOUR = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)  # infinity
 REACH = 30  # slots before the newest due one in which a model may have something
 BEYOND = 2  # slots after it: what is not due yet may be covered or parked as well
+LONG_AGO = 300  # slots before it in which a model may be covered in many pieces
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,17 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
         start = draw(time(st.integers(-REACH, BEYOND - 1)))
         return Window(start, start + draw(st.integers(1, 8)) * slot)
 
+    rarely = st.integers(0, 9).map(lambda drawn: drawn == 0)
     coverage = st.lists(span(), max_size=4).map(Coverage.of)
+    since, covered = draw(time(st.integers(-REACH, BEYOND))), draw(coverage)
+    if draw(st.integers(0, 3)) == 0:  # in so many pieces that the ledger does not look at all of them at once
+        since = due - LONG_AGO * slot
+        places = range(-LONG_AGO, draw(st.integers(-REACH, 0)), 2)
+        pieces = Coverage.of(Window(due + place * slot, due + (place + 1) * slot) for place in places)
+        covered = (covered | pieces) - draw(coverage)
     moments = st.sampled_from([now - 3 * HOUR, now, now + timedelta(microseconds=1), now + HOUR])
     bound = st.none() | time(st.integers(-REACH, BEYOND))
     parking = st.tuples(bound, bound).filter(lambda ends: None in ends or ends[0] < ends[1])
-    rarely = st.integers(0, 9).map(lambda drawn: drawn == 0)
     out = [Out(draw(span()), Lane.LIVE, draw(st.sampled_from(["planned", "published", "claimed"])))] * draw(rarely)
     if draw(rarely):
         lane = draw(st.sampled_from([Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]))
@@ -136,12 +143,12 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
     return Kept(
         slot=slot,
         delay=delay,
-        since=draw(time(st.integers(-REACH, BEYOND))),
+        since=since,
         fold=draw(st.integers(1, 12)) * slot,
         fold_limit=draw(st.none() | st.integers(1, 6).map(lambda slots: slots * slot)),
         state="disabled" if draw(rarely) else "active",
         paused=draw(rarely),
-        covered=draw(coverage),
+        covered=covered,
         expired=draw(coverage) if draw(rarely) else Coverage(),
         silent_since=draw(st.none() | time(st.integers(-REACH, BEYOND))),
         hold_until=draw(st.none() | moments) if draw(rarely) else None,

@@ -128,9 +128,7 @@ def named():
         row_filter="'2025-01-01 10:10:00+00:00' < index < '2025-01-01 10:40:00+00:00'",
     )
     yield case("row-filter-single-equals-filters-nothing", TWO, row_filter="a = 2")
-    yield case(
-        "row-filter-backticks", {"1903.R-29/LT 1018.MA_Y": GAP}, row_filter="`1903.R-29/LT 1018.MA_Y` >= 2"
-    )
+    yield case("row-filter-backticks", {"1903.R-29/LT 1018.MA_Y": GAP}, row_filter="`1903.R-29/LT 1018.MA_Y` >= 2")
     yield case("row-filter-nothing-left", TWO, row_filter="a > 100")
     switch = {"a": STEPS, "switch": [("10:01", 1.0), ("10:31", 0.0)]}
     yield case("row-filter-on-another-tag", switch, tag_list=["a"], row_filter="switch > 0.5")

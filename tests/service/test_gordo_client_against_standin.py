@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from tests.support.gordo_python import run_in_gordo
-from tests.support.real_gordo import require_gordo
 
 from latigo.domain.windows import from_ns, span_ns, to_ns
 from latigo.standins.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
 from latigo.standins.plant import Plant, synth_series
+from tests.support.gordo_python import run_in_gordo
+from tests.support.real_gordo import require_gordo
 
 pytestmark = pytest.mark.real_gordo
 

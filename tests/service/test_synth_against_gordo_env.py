@@ -3,11 +3,11 @@
 from datetime import datetime
 
 import pytest
-from tests.support.gordo_python import run_in_gordo
-from tests.support.real_gordo import require_gordo
 
 from latigo.domain.windows import to_ns
 from latigo.standins.plant import Plant, synth_series
+from tests.support.gordo_python import run_in_gordo
+from tests.support.real_gordo import require_gordo
 
 pytestmark = pytest.mark.real_gordo
 

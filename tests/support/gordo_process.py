@@ -20,20 +20,23 @@ STOPS_WITHIN_S = 30.0
 
 
 @asynccontextmanager
-async def running_gordo(data: Path | None = None, workers: int = 1) -> AsyncIterator[str]:
+async def running_gordo(
+    data: Path | None = None, workers: int = 1, *, revision: str | None = None, port: int | None = None
+) -> AsyncIterator[str]:
     """Serve the models of ``data``, by default those that were built for the tests; yield the server's URL.
 
-    A folder of one's own is for tests that change what is on the disk.
+    A folder of one's own is for tests that change what is on the disk. ``revision`` counts as the newest, by default
+    the one that ``data`` says; ``port`` is for a server that comes in the place of another.
     """
     require_gordo()
     data = data or gordo_home() / "data"
-    port = _free_port()
+    port = port or _free_port()
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
             str(gordo_home() / "venv" / "bin" / "gunicorn"),
             *("--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--worker-class", "gthread", "--threads", "8"),
             *("--log-level", "warning", "--chdir", str(data), "gordo.server.server:build_app()"),
-            env={**os.environ, **_environment(data)},
+            env={**os.environ, **_environment(data, revision)},
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the tests, which then end the server
@@ -60,11 +63,11 @@ def _free_port() -> int:
         return port
 
 
-def _environment(data: Path) -> dict[str, str]:
+def _environment(data: Path, revision: str | None) -> dict[str, str]:
     layout = json.loads((data / "layout.json").read_text())
     return {
         "PROJECT": layout["project"],
-        "MODEL_COLLECTION_DIR": str(data / layout["project"] / "models" / layout["latest"]),
+        "MODEL_COLLECTION_DIR": str(data / layout["project"] / "models" / (revision or layout["latest"])),
         "EXPECTED_MODELS": json.dumps(layout["expected_models"]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",  # its sums depend on the processor

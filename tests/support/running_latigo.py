@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from latigo.app import World, make_executor, make_scheduler, open_world
 from latigo.domain.coverage import Coverage
 from latigo.domain.series import Column
-from latigo.domain.windows import Window, iso, to_ns
+from latigo.domain.windows import Window, to_ns
 from latigo.ledger.database import Database
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import run_until_stopped
@@ -74,7 +72,7 @@ async def all_done(world: World, *, within: float) -> None:
         async with world.database.connection() as connection:
             return not await connection.fetchval(_BUSY)
 
-    await eventually(is_idle, within=within, what="nothing left to do")
+    await eventually(is_idle, within=within, every=0.1, what="nothing left to do")
 
 
 @dataclass(frozen=True)

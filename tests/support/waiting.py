@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
 
-async def eventually(holds: Callable[[], object | Awaitable[object]], *, within: float = 5.0, what: str = "") -> None:
-    """Return as soon as ``holds`` is true; fail if that takes longer than ``within`` seconds."""
+async def eventually(
+    holds: Callable[[], object | Awaitable[object]], *, within: float = 5.0, every: float = 0.01, what: str = ""
+) -> None:
+    """Return as soon as ``holds`` is true, asked ``every`` so many seconds; fail after ``within`` seconds."""
     last: object = None
     try:
         async with asyncio.timeout(within):
@@ -16,6 +18,6 @@ async def eventually(holds: Callable[[], object | Awaitable[object]], *, within:
                     last = await last
                 if last:
                     return
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(every)
     except TimeoutError:
         raise AssertionError(f"not within {within} s: {what or holds} (last: {last!r})") from None

@@ -74,8 +74,10 @@ def demo(
 async def _demo(cycles: int, models: int, port: int, *, quiet: bool) -> Mapping[str, Any]:
     clock = SystemClock()
     began = clock.now()
-    plant = Plant(7, period=timedelta(seconds=1), tempo=24.0, switch_cycle=timedelta(minutes=10))
-    project = demo_project(plant, PROJECT, models, RESOLUTION, TAGS)
+    plant = Plant(7, period=timedelta(seconds=1), tempo=24.0, switch_cycle=timedelta(minutes=2))
+    # Models learn from the time just before their revision, which Gordo names by its milliseconds.
+    revision = str(int((began - HISTORY).timestamp() * 1000))
+    project = demo_project(plant, PROJECT, models, RESOLUTION, TAGS, revision=revision)
     plant.schedule(
         *demo_faults(project, start=began - HISTORY, every=timedelta(minutes=20), length=timedelta(minutes=2))
     )

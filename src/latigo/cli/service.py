@@ -16,7 +16,7 @@ from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY, EPOCH, Window
 from latigo.executor.pipeline import Sink
-from latigo.ledger.migrate import migrate
+from latigo.ledger.schema import bring_up_to_date
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
 from latigo.settings import Settings
@@ -69,7 +69,7 @@ def migrate_(config: ConfigOption = None) -> None:
 
     async def work() -> tuple[str | None, str]:
         async with app.ledger_url(settings) as url:
-            return await migrate(url)
+            return await bring_up_to_date(url)
 
     before, after = run_async(work)
     typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")

@@ -20,10 +20,15 @@ class ByteBudget:
 
     def __init__(self, limit: int) -> None:
         self.share = limit // SHARES
-        self._free = limit
+        self._limit = self._free = limit
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._density = DENSEST
+
+    @property
+    def held(self) -> int:
+        """Bytes that tasks hold now."""
+        return self._limit - self._free
 
     def estimate(self, tags: int, length: timedelta) -> int:
         """Bytes that a read will probably take; at most a share."""

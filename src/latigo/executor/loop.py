@@ -96,6 +96,7 @@ class Executor:
                 for task in upkeep:
                     task.cancel()
         finally:
+            await self._hand_back_rest()
             await self._leave()
 
     async def _drain(self) -> None:
@@ -103,12 +104,16 @@ class Executor:
             _log.info("executor.draining", tasks=len(self._running))
             within = max(self._rules.grace - HAND_BACK, timedelta(0)).total_seconds()
             await asyncio.wait(self._running, timeout=within)
+        await self._hand_back_rest()
+
+    async def _hand_back_rest(self) -> None:
+        """What is still running is cancelled and handed back, while there is a ledger to hand it back to."""
         late = list(self._running)
         for task in late:
             task.cancel()
         if late:
             _log.warning("executor.handed_back", tasks=len(late))
-            await asyncio.wait(late)
+            await asyncio.wait(late, timeout=HAND_BACK.total_seconds())
 
     async def _leave(self) -> None:
         try:

@@ -10,7 +10,7 @@ import orjson
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Unavailable
 from latigo.domain.windows import Window, iso
-from latigo.ledger.statements import load_statements
+from latigo.runtime.statements import load_statements
 
 STATEMENT_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
@@ -95,19 +95,17 @@ def ledger_errors() -> Iterator[None]:
     except (
         OSError,
         TimeoutError,
-        asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.TooManyConnectionsError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
-        asyncpg.IdleInTransactionSessionTimeoutError,
-        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by its administrator
+        asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections
+        asyncpg.PostgresSystemError,  # I/O errors
+        asyncpg.InsufficientResourcesError,  # disk full, too many connections
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.DeadlockDetectedError,
-        asyncpg.SerializationError,
+        asyncpg.ReadOnlySQLTransactionError,  # a standby that has not been promoted
+        asyncpg.TransactionRollbackError,  # deadlock
+        asyncpg.IdleInTransactionSessionTimeoutError,
     ) as error:
         raise Unavailable(f"ledger: {type(error).__name__}: {error}", downstream=DOWNSTREAM) from error
 

@@ -7,13 +7,13 @@ from typing import Any
 from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from latigo.ledger.database import ledger_errors
-from latigo.ledger.statements import load_statements
+from latigo.ledger.schema import newest_revision
+from latigo.runtime.statements import load_statements
 
 #: Only one process migrates; the others wait for it and find nothing left to do.
 _LOCK = "SELECT pg_advisory_lock(hashtext('latigo.migrate'))"
@@ -36,11 +36,6 @@ async def migrate(url: str) -> tuple[str | None, str]:
     """
     async with asyncio.timeout(LONGEST):
         return await _on_connection(url, _upgrade)
-
-
-async def pending(url: str) -> tuple[str | None, str]:
-    """The revision the schema has and the newest one that this version knows; changes nothing."""
-    return await _on_connection(url, lambda connection: (_current(connection), _newest()))
 
 
 async def _on_connection(url: str, work: Callable[[Connection], tuple[str | None, str]]) -> tuple[str | None, str]:
@@ -70,18 +65,10 @@ def _upgrade(connection: Connection) -> tuple[str | None, str]:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
-        return before, _newest()
+        return before, newest_revision()
     finally:
         connection.execute(text(_UNLOCK))
 
 
 def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-def _newest() -> str:
-    config = Config()
-    config.set_main_option("script_location", "latigo.ledger:migrations")
-    head = ScriptDirectory.from_config(config).get_current_head()
-    assert head is not None  # noqa: S101 - this package ships at least one revision
-    return head

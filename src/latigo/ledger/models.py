@@ -40,8 +40,10 @@ class PostgresModelLedger:
             for row in await self._database.fetch("known_models", project)
         ]
 
-    async def project_listed(self, project: str, revision: str, models: int) -> None:
-        await self._database.execute("project_listed", project, revision, models)
+    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["project_listed"], project, revision, len(models))
+            await connection.execute(SQL["unpark_listed"], project, list(models))
 
     async def project_failed(self, project: str, error: str) -> None:
         await self._database.execute("project_failed", project, error[:LONGEST_DETAIL])

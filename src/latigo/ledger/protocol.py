@@ -238,8 +238,8 @@ class ModelLedger(Protocol):
     async def known_models(self, project: str) -> Sequence[KnownModel]:
         """Every model of the project that was ever seen."""
 
-    async def project_listed(self, project: str, revision: str, models: int) -> None:
-        """Its model list is believed."""
+    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
+        """Its model list is believed; what was parked because the server had lost it gets another chance."""
 
     async def project_failed(self, project: str, error: str) -> None:
         """Its models could not be listed."""

@@ -55,10 +55,12 @@ below AS MATERIALIZED (
                      ELSE t.recent - tstzmultirange(t.top) END AS near
     FROM topped t
 ),
--- Only models without a hole in their last days are looked at as a whole.
+-- Only models whose newest hole may begin before their last days are looked at as a whole.
 far AS MATERIALIZED (
     SELECT h.model_id, h.holes FROM model_holes h
-    WHERE h.model_id IN (SELECT b.model_id FROM below b WHERE b.cut AND NOT b.back_out AND isempty(b.near))
+    WHERE h.model_id IN (SELECT b.model_id FROM below b
+                         WHERE b.cut AND NOT b.back_out
+                           AND coalesce(upper(b.near) - b.fold < b.due - b.fold * 4, true))
 ),
 rest AS MATERIALIZED (
     SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.top,
@@ -366,6 +368,11 @@ UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_s
 -- unpark_older --
 -- A new revision is a new chance.
 DELETE FROM parked WHERE model_id = $1 AND revision <> $2;
+
+-- unpark_listed --
+-- The model server lists these again.
+DELETE FROM parked p USING model m
+WHERE m.id = p.model_id AND p.reason = 'model_gone' AND m.project = $1 AND m.name = ANY ($2::text[]);
 
 -- unpark_crashes --
 -- A new version of Latigo may have mended it.

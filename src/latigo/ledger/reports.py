@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from latigo.ledger.database import SQL, Database
-from latigo.ledger.statements import load_statements
 from latigo.ledger.working import read_circuits
+from latigo.runtime.statements import load_statements
 
 REPORTS = load_statements("latigo.ledger", "reports.sql")
 

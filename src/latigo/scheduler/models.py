@@ -79,7 +79,7 @@ class ModelSync:
             _log.warning("models.gone", project=listing.project, models=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
         await self._describe_all(listing, change.describe)
-        await self._ledger.project_listed(listing.project, listing.revision, len(listing.models))
+        await self._ledger.project_listed(listing.project, listing.revision, listing.models)
 
     async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
         if names:

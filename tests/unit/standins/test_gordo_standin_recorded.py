@@ -9,9 +9,9 @@ import aiohttp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.support.recorded_gordo import PAIRS, recorded_answer, recorded_project, recorded_request
 
 from latigo.standins.gordo import GordoStandin, running_standin
+from tests.support.recorded_gordo import PAIRS, recorded_answer, recorded_project, recorded_request
 
 #: Deleting changes what later calls see; these are asked in order, in a test of their own.
 DELETES = [case for case in PAIRS if case.startswith("delete-")]
@@ -194,6 +194,28 @@ async def test_metadata_has_every_key_that_a_client_reads(http: aiohttp.ClientSe
         )
         if case != "metadata-random-data":  # its class in Gordo keeps no loading metadata
             assert set(tags) == set(recorded_tags)
+
+
+#: What a prediction depends on; tags are left out, because some of the recorded ones are objects.
+DATASET_KEYS = (
+    *("resolution", "row_filter", "aggregation_methods", "interpolation_method", "interpolation_limit"),
+    "target_tag_list",
+)
+
+
+@pytest.mark.parametrize("model", ["pca-linear", "targets", "minute-filter", "filter-list", "lstm-ae"])
+async def test_the_dataset_configuration_is_written_as_gordo_writes_it(
+    http: aiohttp.ClientSession, standin: GordoStandin, model: str
+) -> None:
+    recorded = json.loads(recorded_answer(PAIRS[f"metadata-{model}"]))["metadata"]["dataset"]
+
+    dataset = json.loads((await ask(http, standin, f"metadata-{model}")).body)["metadata"]["dataset"]
+
+    assert {key: dataset[key] for key in DATASET_KEYS} == {key: recorded[key] for key in DATASET_KEYS}
+    assert {key: len(dataset[key]) for key in ("train_start_date", "train_end_date")} == {
+        key: len(recorded[key]) for key in ("train_start_date", "train_end_date")
+    }
+    assert dataset["train_end_date"] == "2025-12-01T00:00:00+00:00"  # the time of the revision
 
 
 @pytest.mark.parametrize("case", ["metadata-pca-linear", "metadata-wide-linear"])

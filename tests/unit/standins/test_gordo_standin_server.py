@@ -8,10 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.support.waiting import eventually
 
 from latigo.standins.gordo import CallKind, GordoStandin, Scope, demo_project, running_standin
 from latigo.standins.plant import Plant
+from tests.support.waiting import eventually
 
 START = datetime(2025, 10, 20, tzinfo=UTC)
 TEN = timedelta(minutes=10)

@@ -321,7 +321,11 @@ class GordoModels:
 
     async def _missing(self, ref: ModelRef, revision: str, doing: str) -> LatigoError:
         """What a 404 for a model means: the list of the same revision decides."""
-        if ref.name in await self._names(ref.project, revision):
+        names = await self._names(ref.project, revision)
+        if not names:  # a project without any model is a directory that is gone, not a model that was removed
+            downstream = downstream_of(ref.project)
+            return Unavailable(f"{doing}: 404, and no model is listed at all", downstream=downstream, alarm=True)
+        if ref.name in names:
             return Failed(f"{doing}: 404, although revision {revision} lists it; it may be in the making")
         message = f"{ref} is not in revision {revision} any more"
         return Rejected(message, reason=Reason.MODEL_GONE, whole_model=True)

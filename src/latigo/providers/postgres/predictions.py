@@ -17,8 +17,8 @@ from latigo.domain.errors import Failed, Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
-from latigo.ledger.statements import load_statements
 from latigo.providers.postgres.errors import postgres_errors
+from latigo.runtime.statements import load_statements
 
 _log = structlog.get_logger()
 _SQL = load_statements("latigo.providers.postgres")

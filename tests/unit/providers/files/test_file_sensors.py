@@ -294,6 +294,20 @@ async def test_what_a_logger_appends_is_read_and_only_that_is_indexed(tmp_path: 
     assert sum(looked_at) < 512
 
 
+async def test_a_file_that_grows_line_by_line_does_not_get_a_block_for_each(tmp_path: Path):
+    path = write(tmp_path / "a.csv", "time,A\n")
+    async with opened(tmp_path) as sensors:
+        for n in range(20):
+            with path.open("a") as file:
+                file.write(f"{clock(n)},{n}\n")
+            assert await values(sensors) == list(range(n + 1))
+
+        (file_of_sensors,) = sensors._folder._files
+    assert isinstance(file_of_sensors, DelimitedFile)
+    assert file_of_sensors._index is not None
+    assert len(file_of_sensors._index.blocks) == 1
+
+
 async def test_a_line_that_is_still_being_written_waits_until_it_is_whole(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n{clock(1)},2")
     async with opened(tmp_path) as sensors:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latigo.ledger.statements import load_statements, parse_statements
+from latigo.runtime.statements import load_statements, parse_statements
 
 
 def test_statements_are_found_by_key_and_by_attribute():

@@ -1,0 +1,123 @@
+"""An executor in a process of its own, on readings in memory.
+
+Started with a configuration as JSON; then asked, line by line, ``{"tasks": [envelope, ...]}``. It answers with the CPU
+and wall seconds from the first envelope to the last settle, and with the memory that it holds and has ever held.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from pydantic import SecretStr
+
+from latigo.app import make_executor, open_world
+from latigo.cli.context import run_async
+from latigo.domain.series import Readings, Series
+from latigo.domain.windows import Window
+from latigo.providers.memory import MemorySensors
+from latigo.runtime.log import configure_logging
+from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
+from latigo.task_queue.envelope import decode
+from latigo.task_queue.internal import InternalDelivery, InternalQueue
+
+_LONGEST_LINE = 64 << 20
+
+
+class CopiedSensors(MemorySensors):
+    """Hands out copies, which take the room that readings from a network would take."""
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        found = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
+        return {tag: Series(series.times.copy(), series.values.copy()) for tag, series in found.items()}
+
+
+class CountedQueue(InternalQueue):
+    """Says when everything that was put in is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = 0
+        self.all_done = asyncio.Event()
+
+    async def put(self, envelopes: Sequence[str]) -> None:
+        self.all_done.clear()
+        self._left = len(envelopes)
+        for envelope in envelopes:
+            await self.publish([decode(envelope.encode())])
+
+    def count(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self.all_done.set()
+
+    async def receive(self) -> AsyncIterator[InternalDelivery]:
+        async for delivery in super().receive():
+            yield _Counted(delivery.task, self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted(InternalDelivery):
+    queue: CountedQueue
+
+    async def done(self) -> None:
+        self.queue.count()
+
+
+def read_readings(path: Path) -> MutableMapping[str, Series]:
+    """What `stage.write_readings` wrote."""
+    with np.load(path) as found:
+        times, values = found["times"], found["values"]
+        series = [Series(times, each) for each in values]
+        return {tag: series[number % len(series)] for number, tag in enumerate(found["tags"].tolist())}
+
+
+def memory() -> tuple[float, float]:
+    """Resident now, and the most there ever was; MB."""
+    found = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, most = (int(found[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
+    return now, most
+
+
+async def work(asked: dict[str, str]) -> None:
+    settings = Settings(
+        ledger=PostgresLedger(url=SecretStr(asked["ledger"])),
+        models=GordoModels(url=asked["gordo"], projects=(asked["project"],)),
+        http=HttpSettings(enabled=False),
+    )
+    readings = read_readings(Path(asked["readings"]))
+    sensors = CopiedSensors(readings) if asked.get("copies") else MemorySensors(readings)
+    queue, stop = CountedQueue(), asyncio.Event()
+    orders = asyncio.StreamReader(_LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    async with open_world(settings, sensors=sensors) as world, asyncio.TaskGroup() as group:
+        gc.freeze()  # as `latigo serve` does
+        group.create_task(make_executor(world, queue).run(stop))
+        while line := await orders.readline():
+            envelopes = json.loads(line)["tasks"]
+            cpu, wall = time.process_time(), time.perf_counter()
+            await queue.put(envelopes)
+            await queue.all_done.wait()
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            rss, peak = memory()
+            print(json.dumps({"cpu": cpu, "wall": wall, "rss": rss, "peak": peak}), flush=True)
+        stop.set()
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    if asked.get("pinned") and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(asked["pinned"])})
+    configure_logging("json")
+    run_async(lambda: work(asked))
+
+
+if __name__ == "__main__":
+    main()

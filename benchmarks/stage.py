@@ -1,0 +1,191 @@
+"""What is measured on: real PostgreSQL, a stub of Gordo, and the programs that are measured, each in its own process."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.task import Lane
+from latigo.domain.windows import DAY, Window, span_ns, to_ns
+from latigo.ledger.database import Database, open_database
+from latigo.ledger.embedded import open_embedded
+from latigo.ledger.migrate import migrate
+from latigo.ledger.models import PostgresModelLedger, PostgresRoster
+from latigo.ledger.planning import PostgresSchedulerLedger
+from latigo.ledger.protocol import ModelEntry, Planned, Term
+from latigo.providers.gordo import open_gordo
+from latigo.task_queue.envelope import encode
+
+HERE = Path(__file__).parent
+PROJECT = "plant-a"
+SLOT = timedelta(minutes=30)
+#: When windows begin; any day will do.
+BEGIN = datetime(2025, 10, 20, tzinfo=UTC)
+#: The core of what is measured, where the rest of the stage stays away from it.
+MEASURED_CORE = 0
+
+_LONGEST_LINE = 64 << 20
+_ANSWERS_WITHIN_S = 600.0
+_ENDS_WITHIN_S = 30.0
+
+
+class Program:
+    """A process that is asked and answers, a line of JSON each."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self._process = process
+        self._name = name
+
+    async def read(self) -> dict[str, Any]:
+        """Its next answer."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._name} has ended; BENCH_DEBUG=1 shows what it said")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    async def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it do something, and wait for what it says."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await self.read()
+
+
+@asynccontextmanager
+async def running(*command: str, name: str) -> AsyncIterator[Program]:
+    """Run a program while the context lasts."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=HERE.parent,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=None if os.environ.get("BENCH_DEBUG") else asyncio.subprocess.DEVNULL,
+        limit=_LONGEST_LINE,
+        start_new_session=True,  # Ctrl-C is for us, who then end it
+    )
+    try:
+        yield Program(process, name)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(_ENDS_WITHIN_S):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@contextmanager
+def one_core_kept_free() -> Iterator[None]:
+    """Everything that is started meanwhile stays off the core of what is measured, unless it pins itself to it."""
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {MEASURED_CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@asynccontextmanager
+async def running_stub(models: int, tags: int) -> AsyncIterator[str]:
+    """A stub of Gordo, which answers for next to nothing; yields its URL."""
+    options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags))
+    async with running(sys.executable, "-m", "latigo.standins.gordo", *options, name="the stub of Gordo") as stub:
+        url: str = (await stub.read())["url"]
+        yield url
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks that go out at once: one window of each of these models in a lane."""
+
+    models: Sequence[str]
+    window: Window
+    lane: Lane = Lane.LIVE
+
+
+class Ledger:
+    """A migrated ledger that holds some models, and tasks for them at a benchmark's choosing."""
+
+    def __init__(self, url: str, database: Database) -> None:
+        self.url = url
+        self.database = database
+        self.models = PostgresModelLedger(database)
+        self.scheduler = PostgresSchedulerLedger(database)
+        self._term: Term | None = None
+        self._ids: dict[str, int] = {}
+
+    async def describe(self, specs: Iterable[ModelSpec]) -> None:
+        """Put models in, as the scheduler does."""
+        entries = [ModelEntry(spec, SLOT, delay=timedelta(0), fold=DAY, horizon=DAY) for spec in specs]
+        await self.models.put_models(entries)
+        for project in {entry.spec.ref.project for entry in entries}:
+            self._ids |= {known.name: known.id for known in await self.models.known_models(project)}
+
+    async def envelopes(self, plans: Iterable[Plan]) -> list[str]:
+        """Plan and publish; the tasks as an executor receives them."""
+        if self._term is None:
+            self._term = await self.scheduler.take_lease("benchmark", timedelta(hours=1))
+        assert self._term is not None
+        planned = [Planned(self._ids[name], 1, plan.window, plan.lane) for plan in plans for name in plan.models]
+        if await self.scheduler.plan(self._term, planned) != len(planned):
+            raise RuntimeError("not everything could be planned")
+        tasks = await self.scheduler.unpublished(self._term, len(planned))
+        await self.scheduler.mark_published(self._term, [task.id for task in tasks], "benchmark")
+        return [encode(task).decode() for task in tasks]
+
+    async def check_stored(self, tasks: int) -> None:
+        """Refuse to go on where a task did not end with predictions in the sink: then nothing was measured."""
+        async with self.database.connection() as connection:
+            ended = await connection.fetch("SELECT outcome, count(*) AS tasks, min(rows) AS rows FROM task_history GROUP BY 1")
+        found = {row["outcome"]: row["tasks"] for row in ended}
+        if found != {"stored": tasks} or not all(row["rows"] for row in ended):
+            raise RuntimeError(f"{tasks} tasks should have been stored, and it is {found}")
+
+
+@asynccontextmanager
+async def open_ledger(settings: Mapping[str, str] | None = None) -> AsyncIterator[Ledger]:
+    """A ledger on PostgreSQL of its own."""
+    with tempfile.TemporaryDirectory(prefix="latigo-bench-") as folder:
+        async with open_embedded(Path(folder), settings=settings) as url:
+            await migrate(url)
+            async with open_database(url) as database:
+                await PostgresSchedulerLedger(database).maintain(history=timedelta(days=30))
+                yield Ledger(url, database)
+
+
+async def specs_of(url: str, project: str, database: Database, *, names: Sequence[str] | None = None) -> list[ModelSpec]:
+    """What a model server says of its models."""
+    async with open_gordo(url=url, projects=[project], roster=PostgresRoster(database, "benchmark")) as gordo:
+        (listing,) = await gordo.get_model_list()
+        wanted = [name for name in listing.models if names is None or name in names]
+        return [await gordo.get_model_spec(ModelRef(project, name), listing.revision) for name in wanted]
+
+
+def write_readings(path: Path, specs: Iterable[ModelSpec], period: Window, step: timedelta) -> None:
+    """Readings of every tag, for whoever is measured: a few series that all tags share, so that they need no room."""
+    tags = sorted({tag for spec in specs for tag in spec.dataset.tags})
+    times = np.arange(to_ns(period.start), to_ns(period.end), span_ns(step), dtype=np.int64)
+    hours = (times - times[0]) / 3.6e12
+    noise = np.random.default_rng(7).normal(size=(20, len(times)))
+    values = 50.0 + np.arange(20)[:, None] + 5.0 * np.sin(hours + np.arange(20)[:, None]) + noise
+    np.savez(path, tags=np.array(tags), times=times, values=values)

@@ -1,0 +1,226 @@
+"""What Latigo needs goes away for a while: nothing is given up, nothing runs hot, and all goes on without a restart."""
+
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from latigo.ledger.embedded import EmbeddedServer
+from latigo.standins.gordo import CallKind, Controls, Scope, Trouble, running_standin
+from latigo.standins.gordo.controls import PREDICTING, PREDICTIONS, Hang
+from tests.support.outside import Outside, looking_at
+from tests.support.postgres import FAST as FAST_POSTGRES
+from tests.support.postgres import database_on, execute
+from tests.support.process import PROJECT, Service, a_project, latigo, serving, write_config
+from tests.support.site import Site, open_site
+
+GORDO = f"gordo/{PROJECT}"
+LONG = {"horizon": "20m"}  #: ten windows a model: an outage comes in the middle of work
+MOST_CALLS = 30  #: a few until the circuit opens, then a probe a second at most
+
+
+async def circuit_opens(ledger: Outside, service: Service) -> dict[str, Any]:
+    """Wait until the circuit of Gordo is open and a probe has found nobody; what the status tells then."""
+    probed = "SELECT 1 FROM circuit WHERE downstream = $1 AND pause >= interval '2 seconds'"
+    await service.until(lambda: ledger.value(probed, GORDO), what="the circuit is open, a probe has failed")
+    return await ledger.status()
+
+
+async def goes_on(site: Site, service: Service) -> None:
+    """All is covered without a restart, nobody has to do anything, nothing is parked, and the process ends well."""
+    until = await site.whole(service)
+    await service.until(lambda: _is_quiet(site.ledger), what="no alarms")
+    assert await service.stop() == 0
+    assert await site.ledger.parked() == []
+    await site.ledger.assert_adds_up(site.models, until)
+
+
+async def _is_quiet(ledger: Outside) -> bool:
+    return not (await ledger.status())["alarms"]
+
+
+def deferred(service: Service) -> int:
+    return sum(event["outcome"] == "deferred" for event in service.events("task.finished"))
+
+
+async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_url: str, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    config = write_config(tmp_path, ledger={"kind": "postgres", "url": ledger_url}, models={"url": url}, backfill=LONG)
+    async with looking_at(ledger_url) as ledger, serving(config) as service:
+        await service.logged("models.not_listed")
+        at_start = await ledger.status()
+        async with running_standin(a_project(3), stub=True, port=port) as gordo:
+            await gordo.controls.trouble(Hang(), PREDICTING, skip=4).reached()
+        during = await circuit_opens(ledger, service)
+        parked, attempts = await ledger.parked(), await ledger.value("SELECT max(attempts) FROM v_tasks")
+        in_vain = deferred(service)
+        async with running_standin(a_project(3), stub=True, port=port) as gordo:
+            await goes_on(Site(gordo, ledger, tmp_path, models=3), service)
+
+    assert any("its models cannot be listed" in alarm for alarm in at_start["alarms"])
+    assert [circuit["downstream"] for circuit in during["circuits"]] == [GORDO]
+    assert any(alarm.startswith(f"{GORDO} is away") for alarm in during["alarms"])
+    assert not during["healthy"]
+    assert (parked, attempts) == ([], 0)
+    assert 3 <= in_vain <= MOST_CALLS
+
+
+@pytest.mark.parametrize(
+    ("begin", "says"),
+    [
+        (lambda controls: controls.unavailable(PREDICTING, retry_after=timedelta(seconds=2)), "503"),
+        (lambda controls: controls.hang(), "no answer within 1 s"),
+        (lambda controls: controls.garbage(PREDICTING), "not Gordo's answer"),
+        (lambda controls: controls.close(PREDICTING), "ServerDisconnectedError"),
+    ],
+    ids=["answers 503", "hangs", "answers garbage", "closes connections"],
+)
+async def test_gordo_does_not_predict_for_a_while(site: Site, begin: Callable[[Controls], Trouble], says: str):
+    config = site.config(backfill=LONG, models={"predict_timeout": "1s"})
+    controls = site.gordo.controls
+    held = controls.trouble(Hang(), PREDICTING, skip=4)
+    async with serving(config) as service:
+        await held.reached()
+        before = controls.count(PREDICTING)
+        with begin(controls) as trouble:
+            held.lift()
+            status = await circuit_opens(site.ledger, service)
+            parked = await site.ledger.parked()
+            calls, in_vain = controls.count(PREDICTING) - before, deferred(service)
+        await goes_on(site, service)
+
+    (circuit,) = status["circuits"]
+    assert circuit["downstream"] == GORDO
+    assert says in circuit["reason"]
+    assert status["limited_by"] == f"waiting for {GORDO}"
+    assert parked == []
+    assert 0 < trouble.met <= calls <= MOST_CALLS
+    assert in_vain <= MOST_CALLS
+
+
+async def test_a_model_list_that_is_suddenly_empty_is_doubted_and_every_model_goes_on(ledger_url: str, tmp_path: Path):
+    async with open_site(ledger_url, tmp_path, models=5) as site:
+        controls = site.gordo.controls
+        held = controls.trouble(Hang(), PREDICTING, skip=4)
+        async with serving(site.config(models={"refresh": "1s"})) as service:
+            await held.reached()
+            with controls.empty_model_list():
+                await service.logged("models.list_doubted")
+                code, told, _ = await latigo("status", "--config", str(service.config), folder=tmp_path)
+                held.lift()
+                until = await site.whole(service)
+                states = {row["state"] for row in await site.ledger.fetch("SELECT state FROM v_models")}
+                asked = controls.count(Scope(kinds={CallKind.MODELS}))
+            await goes_on(site, service)
+
+    assert code == 3
+    assert "lost too many models at once" in told
+    assert states == {"active"}
+    assert until
+    assert asked < MOST_CALLS
+
+
+async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_others_do_not_notice(site: Site):
+    sick = Scope(model="pump-001", kinds=PREDICTIONS)
+    config = site.config(
+        schedule={"max_window": "6m"},
+        executor={"max_attempts": 3, "backoff_first": "300ms", "backoff_longest": "600ms"},
+    )
+    async with serving(config) as service:
+        with site.gordo.controls.server_error(sick):
+            await service.until(site.ledger.parked, what="it is parked")
+            until = await site.whole(service)
+            (parked,) = await site.ledger.parked()
+            calls = site.gordo.controls.count(sick)
+            circuits = (await site.ledger.status())["circuits"]
+            failures = await site.ledger.status()
+        code, _, said = await latigo(
+            *("retry", "--config", str(config), "--project", PROJECT, "--model", "pump-001"), folder=site.folder
+        )
+        await goes_on(site, service)
+
+    tries = [event for event in service.events("task.finished") if event["outcome"] == "retry"]
+    assert {event["model"] for event in tries} == {f"{PROJECT}/pump-001"}
+    assert [event["attempt"] for event in tries][:3] == [1, 2, 3]
+    assert (parked["model"], parked["reason"]) == ("pump-001", "attempts")
+    assert parked["detail"].startswith("3 attempts")
+    assert circuits == []
+    assert [each["reason"] for each in failures["failures"]] == ["attempts"]
+    assert calls <= MOST_CALLS
+    assert (code, said) == (0, "")
+    assert until
+
+
+async def probe(url: str) -> tuple[int, dict[str, Any]]:
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as response:
+        return response.status, await response.json()
+
+
+async def is_unready(url: str) -> bool:
+    return (await probe(f"{url}/readyz"))[0] == 503
+
+
+async def test_postgresql_refuses_everybody_for_a_while(site: Site, postgres_server: str):
+    admin = database_on(postgres_server, "postgres")
+    name = site.ledger.url.partition("?")[0].rpartition("/")[2]
+    held = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+    async with serving(site.config(backfill=LONG)) as service:
+        url = await service.url()
+        await held.reached()
+
+        await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        ending = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        await execute(admin, ending)
+        try:
+            held.lift()
+            await service.logged("settle.delayed")
+            await service.until(lambda: is_unready(url), what="it is not ready")
+            ready, live = await probe(f"{url}/readyz"), await probe(f"{url}/livez")
+        finally:
+            await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+        await service.until(lambda: _is_ready(url), what="it is ready again")
+        await goes_on(site, service)
+
+    assert ready[0] == 503
+    assert ready[1]["reasons"][0].startswith("ledger: ")
+    assert live == (200, {"live": True})
+    assert len(service.events()) < 500
+
+
+async def _is_ready(url: str) -> bool:
+    return (await probe(f"{url}/readyz"))[0] == 200
+
+
+async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path: Path):
+    server = EmbeddedServer(tmp_path / "server", FAST_POSTGRES)
+    server.open()
+    ledger_url = server.url
+    server.close()
+    try:
+        async with open_site(ledger_url, tmp_path, models=3) as site, serving(site.config(backfill=LONG)) as service:
+            held = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+            await service.logged("ledger.away")
+            server.open()
+            await held.reached()
+            url = await service.url()
+
+            server.close()
+            await service.until(lambda: is_unready(url), what="it is not ready")
+            held.lift()
+            await service.logged("settle.delayed")
+            live = await probe(f"{url}/livez")
+            server.open()
+
+            await goes_on(site, service)
+    finally:
+        server.close()
+
+    assert live == (200, {"live": True})
