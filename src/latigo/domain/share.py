@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class LaneShare:
     """Live goes first, yet backfill gets at least ``backfill`` (a fraction) of the starts whenever some waits.
 
-    The claim of backfill does not pile up while it has nothing to do: at most one start is owed.
+    The claim of backfill does not pile up while it has nothing to do: less than one start is owed.
     """
 
     backfill: float = 0.05
@@ -19,8 +19,8 @@ class LaneShare:
             return None
         if not backfill:
             return True
-        self._owed = min(self._owed + self.backfill, 1.0)
+        self._owed += self.backfill
         if not live or self._owed >= 1.0 - 1e-9:
-            self._owed = 0.0
+            self._owed = max(self._owed - 1.0, 0.0)
             return False
         return True

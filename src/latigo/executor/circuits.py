@@ -83,6 +83,14 @@ class CircuitBoard:
         """Whether it is believed to be away."""
         return downstream in self._open or downstream in self._opened_here
 
+    async def may_probe(self, downstream: str) -> bool:
+        """Whether it is our turn to see if the downstream is back; for those that nothing waits for.
+
+        What tasks wait for is probed by the scheduler instead.
+        """
+        circuit = self._open.get(downstream)
+        return circuit is not None and circuit.probe_due and await self._ledger.take_probe(downstream)
+
     @asynccontextmanager
     async def call(self, downstream: str, model: ModelRef, *, probe: bool) -> AsyncIterator[None]:
         """Around every call: refuses at once while the circuit is open, unless this is the probe; counts how it ends.

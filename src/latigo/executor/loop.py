@@ -70,14 +70,19 @@ class Executor:
         self._settler = Settler(ledger, clock)
         self._claims: dict[int, tuple[Claim, asyncio.Task[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._began: dict[asyncio.Task[None], float] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._began: dict[int, float] = {}
+        self._faults: asyncio.Queue[BaseException] = asyncio.Queue()
 
     @property
     def overdue(self) -> list[str]:
-        """Tasks that have been running for longer than they may, which only a stuck process allows."""
+        """Tasks that have been worked on for longer than they may, which only a stuck process allows.
+
+        Waiting for the ledger, or for a turn to run alone, is no work: restarting the process would not help.
+        """
         longest = (self._rules.hard_limit + self._rules.grace).total_seconds()
         now = self._clock.monotonic()
-        return [task.get_name() for task, began in self._began.items() if now - began > longest]
+        return [f"task-{task_id}" for task_id, began in self._began.items() if now - began > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""
@@ -87,6 +92,7 @@ class Executor:
                 upkeep = [machinery.create_task(self._settler.run(), name="settler")]
                 upkeep.append(machinery.create_task(self._renew_leases(), name="leases"))
                 upkeep.append(machinery.create_task(self._follow_circuits(), name="circuits"))
+                upkeep.append(machinery.create_task(self._raise_fault(), name="faults"))
                 intake = [machinery.create_task(self._receive(), name="receiver")]
                 intake.append(machinery.create_task(self._dispatch(), name="dispatcher"))
                 await stop.wait()
@@ -107,13 +113,17 @@ class Executor:
         await self._hand_back_rest()
 
     async def _hand_back_rest(self) -> None:
-        """What is still running is cancelled and handed back, while there is a ledger to hand it back to."""
-        late = list(self._running)
+        """What is still running is cancelled and handed back, while there is a ledger to hand it back to.
+
+        What is being settled may finish that: its predictions are in the sinks, and would be made again for nothing.
+        """
+        late = self._running - self._settling
         for task in late:
             task.cancel()
         if late:
             _log.warning("executor.handed_back", tasks=len(late))
-            await asyncio.wait(late, timeout=HAND_BACK.total_seconds())
+        if self._running:
+            await asyncio.wait(self._running, timeout=HAND_BACK.total_seconds())
 
     async def _leave(self) -> None:
         try:
@@ -130,16 +140,18 @@ class Executor:
             delivery = await self._gate.next()
             task = asyncio.create_task(self._handle(delivery), name=f"task-{delivery.task.id}")
             self._running.add(task)
-            self._began[task] = self._clock.monotonic()
             task.add_done_callback(self._forget)
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
-        self._began.pop(task, None)
         if not task.cancelled() and (error := task.exception()):
-            # Everything that a task can do wrong is settled; what comes here is the machinery itself.
+            # Everything that a task can do wrong is settled; what comes here is the machinery, and half a service is
+            # worse than none.
             _log.error("executor.broken", exc_info=error)
-            asyncio.get_running_loop().call_exception_handler({"message": "executor broken", "exception": error})
+            self._faults.put_nowait(error)
+
+    async def _raise_fault(self) -> None:
+        raise await self._faults.get()
 
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery: claim, run, settle, acknowledge. In this order nothing is lost."""
@@ -175,13 +187,14 @@ class Executor:
             if settlement is None:
                 settled = True
                 return
-            # From here on the predictions are in the sinks: a drain must not hand them back half settled.
+            self._settling.add(this)
             with self._metrics.stage("settle"):
                 counted = await asyncio.shield(self._settler.settle(claim, settlement))
             settled = True
             self._tell(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - began)
         finally:
             del self._claims[claim.task_id]
+            self._settling.discard(this)
             if not settled:
                 await asyncio.shield(self._hand_back(claim))
 
@@ -200,8 +213,12 @@ class Executor:
             return await self._ended_by(error, journey)
 
     async def _bounded(self, journey: Journey) -> Settlement:
-        async with asyncio.timeout(self._rules.hard_limit.total_seconds()):
-            return await self._pipeline.run(journey)
+        self._began[journey.task.id] = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._rules.hard_limit.total_seconds()):
+                return await self._pipeline.run(journey)
+        finally:
+            del self._began[journey.task.id]
 
     async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
         settlement = settlement_of(error, journey)
@@ -266,8 +283,9 @@ class Executor:
                 _log.warning("lease.not_renewed", because=str(error))
                 continue
             for task_id, (claim, running) in held.items():
-                if task_id not in ours and self._claims.get(task_id, (None,))[0] is claim:
-                    # Someone else has the task by now, or it was settled a moment ago: going on would be in vain.
+                held_still = self._claims.get(task_id, (None,))[0] is claim and running not in self._settling
+                if task_id not in ours and held_still:
+                    # Someone else has the task by now: going on would be in vain.
                     _log.warning("claim.lost", task=task_id)
                     running.cancel()
 

@@ -9,7 +9,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY, Window, floor_to_slot
 from latigo.ledger.database import SQL, Database, to_coverage, to_multirange
-from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry
+from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
 from latigo.ledger.working import LONGEST_DETAIL, park
 
 
@@ -36,6 +36,9 @@ class PostgresModelLedger:
                 row["state"],
                 row["stale_metadata"],
                 timedelta(seconds=float(row["resolution"])) if row["resolution"] else None,
+                row["slot"],
+                row["delay"],
+                row["fold"],
             )
             for row in await self._database.fetch("known_models", project)
         ]
@@ -84,6 +87,15 @@ class PostgresModelLedger:
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
         return [row["name"] for row in await self._database.fetch("set_state", project, list(names), state)]
+
+    async def reschedule(self, models: Sequence[Rescheduled]) -> None:
+        await self._database.execute(
+            "reschedule",
+            [model.model_id for model in models],
+            [model.delay for model in models],
+            [model.fold for model in models],
+            ["active" if model.enabled else "disabled" for model in models],
+        )
 
     async def accept_loss(self, project: str) -> bool:
         """Believe a doubted model list after all; whether it was doubted."""

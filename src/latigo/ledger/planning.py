@@ -56,7 +56,9 @@ class PostgresSchedulerLedger:
     async def outstanding(self) -> Outstanding:
         row = await self._database.row("outstanding")
         assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-        return Outstanding(row["outstanding"], row["live"], row["waiting"], row["unpublished"], row["settled"])
+        return Outstanding(
+            row["outstanding"], row["live"], row["waiting"], row["unpublished"], row["settled"], row["stale_metadata"]
+        )
 
     async def circuits(self) -> Sequence[Circuit]:
         return await read_circuits(self._database)
@@ -76,13 +78,20 @@ class PostgresSchedulerLedger:
                 [each.probe for each in planned],
                 [each.trace for each in planned],
             )
-            if probes:
+            if probes and rows:
                 await connection.execute(SQL["probe_sent"], list(probes))
             return len(rows)
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         async with self._planning(term) as connection:
             return len(await connection.fetch(SQL["wake_waiting"], list(blocked), most))
+
+    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
+        async with self._planning(term) as connection:
+            woken = await connection.fetch(SQL["wake_probe"], project)
+            if woken:
+                await connection.execute(SQL["probe_sent"], list(probes))
+            return bool(woken)
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with self._planning(term) as connection:

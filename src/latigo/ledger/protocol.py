@@ -61,6 +61,7 @@ class Outstanding:
     waiting: int
     unpublished: int
     settled: int  #: in the last two minutes
+    stale_metadata: bool = False  #: an executor found that a model has changed, or its revision is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class KnownModel:
     state: str
     stale_metadata: bool
     resolution: timedelta | None  #: None while its metadata could not be understood
+    slot: timedelta
+    delay: timedelta
+    fold: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,16 @@ class ModelEntry:
     fold: timedelta  #: longest window of one task
     horizon: timedelta  #: how far back it is covered, if it is new
     enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rescheduled:
+    """What settings may change of a model without its slots becoming others."""
+
+    model_id: int
+    delay: timedelta
+    fold: timedelta
+    enabled: bool
 
 
 class ExecutorLedger(Protocol):
@@ -172,6 +186,9 @@ class ExecutorLedger(Protocol):
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
         """It is still away: the pause doubles."""
 
+    async def take_probe(self, downstream: str) -> bool:
+        """Whether the caller may probe the downstream now, and nobody else before its pause is over again."""
+
     async def close_circuit(self, downstream: str) -> bool:
         """It works again; whether its circuit was open."""
 
@@ -209,6 +226,9 @@ class SchedulerLedger(Protocol):
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         """Plan again what has waited long enough, except for blocked projects."""
+
+    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
+        """Plan one task of a blocked project again that has waited long enough, to probe these circuits; if any."""
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         """Committed tasks that are not known to be in the queue, live ones first."""
@@ -252,6 +272,9 @@ class ModelLedger(Protocol):
 
     async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
         """A model that cannot be predicted in this revision: parked as a whole."""
+
+    async def reschedule(self, models: Sequence[Rescheduled]) -> None:
+        """Settings have changed for these models: delay, longest window, enabled."""
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
         """Change the state of models; the names that changed."""

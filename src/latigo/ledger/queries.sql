@@ -84,6 +84,7 @@ SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state = 'waiting') AS waiting,
        count(*) FILTER (WHERE state = 'planned') AS unpublished,
+       EXISTS (SELECT FROM model WHERE stale_metadata) AS stale_metadata,
        (SELECT count(*) FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes') AS settled
 FROM task;
 
@@ -111,6 +112,21 @@ WHERE id IN (
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.model_id, t.lane = 'live', t.not_before
     LIMIT $2
+)
+RETURNING id;
+
+-- wake_probe --
+-- One task of a blocked project ($1) whose back-off is over goes out as a probe.
+UPDATE task SET state = 'planned', channel = '', probe = true
+WHERE id = (
+    SELECT t.id
+    FROM task t JOIN model m ON m.id = t.model_id
+    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
+      AND m.project = $1
+      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
+                                           AND (o.lane = 'live') = (t.lane = 'live'))
+    ORDER BY t.not_before
+    LIMIT 1
 )
 RETURNING id;
 
@@ -310,6 +326,10 @@ DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 -- probe_sent --
 UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = ANY ($1::text[]);
 
+-- take_probe --
+UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = $1 AND probe_at <= ledger_now()
+RETURNING downstream;
+
 -- probing --
 -- Projects that have a probe out: one at a time.
 SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe AND t.state <> 'waiting';
@@ -383,7 +403,9 @@ UPDATE model SET state = $3 WHERE project = $1 AND name = ANY ($2::text[]) AND s
 
 -- reschedule --
 -- Settings of schedule and overrides may change between starts.
-UPDATE model SET delay = $3, fold = $4, state = $5 WHERE project = $1 AND name = $2;
+UPDATE model m SET delay = s.delay, fold = s.fold, state = s.state
+FROM unnest($1::bigint[], $2::interval[], $3::interval[], $4::text[]) AS s (id, delay, fold, state)
+WHERE m.id = s.id;
 
 -- roster --
 SELECT project, name, registered, data, who, at FROM roster ORDER BY project, name;

@@ -89,6 +89,9 @@ class PostgresExecutorLedger:
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
         await self._database.execute("probe_failed", downstream, reason[:LONGEST_DETAIL], longest)
 
+    async def take_probe(self, downstream: str) -> bool:
+        return await self._database.row("take_probe", downstream) is not None
+
     async def close_circuit(self, downstream: str) -> bool:
         return await self._database.row("close_circuit", downstream) is not None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,6 +28,8 @@ READING_SHARE = 0.1
 #: Lost tasks are looked for so often.
 RECOVER = timedelta(seconds=5)
 UPKEEP = timedelta(minutes=1)
+#: A model that has changed behind our back is looked up after this at the latest.
+RELIST = timedelta(seconds=10)
 #: Of what may be out, backfill takes this part at most, so that there is always room for live work that becomes due.
 BACKFILL_PART = 0.5
 
@@ -122,9 +124,9 @@ class Scheduler:
             return
         if self._term != term:
             _log.info("planner.leading", holder=term.holder, term=term.number)
+            await self._ledger.forgive_crashes(self._rules.version)
             self._agenda, self._next_upkeep, self._next_listing = Agenda(), 0.0, 0.0
             self._term = term
-            await self._ledger.forgive_crashes(self._rules.version)
 
     def _lose(self, because: str) -> None:
         if self._term is not None:
@@ -174,6 +176,8 @@ class Scheduler:
     async def plan_once(self, term: Term) -> int:
         """One round: fill the room that there is, and publish; how many tasks went out."""
         out = await self._ledger.outstanding()
+        if out.stale_metadata:  # what runs under it is only deferred until it has been read again
+            self._next_listing = min(self._next_listing, self._clock.monotonic() + RELIST.total_seconds())
         self._metrics.tasks_outstanding.labels("live").set(out.live)
         self._metrics.tasks_outstanding.labels("backfill").set(out.total - out.live)
         most = most_outstanding(self._rules.max_outstanding, out.settled)
@@ -207,10 +211,19 @@ class Scheduler:
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
 
     async def _plan_probes(self, term: Term, blocked: Blockade) -> None:
+        asked: set[str] = set()
         for project, circuits in blocked.probes.items():
-            if probe := self._agenda.take_probe(project):
+            if asked.isdisjoint(circuits) and await self._probe(term, project, circuits):
                 _log.info("probe.planned", project=project, circuits=circuits)
-                await self._ledger.plan(term, [probe], probes=circuits)
+                asked.update(circuits)
+
+    async def _probe(self, term: Term, project: str, circuits: Sequence[str]) -> bool:
+        """Let one task of the project through; whether there was any."""
+        probe = self._agenda.take_probe(project)
+        if probe and await self._ledger.plan(term, [probe], probes=circuits):
+            return True
+        # A small project may have nothing left but tasks that wait for this very circuit.
+        return await self._ledger.wake_probe(term, project, circuits)
 
     async def _publish(self, term: Term, most: int) -> int:
         """Committed tasks go out, new ones and those of which it is not known; then they are marked."""
@@ -219,6 +232,9 @@ class Scheduler:
             return 0
         taken = await self._sender.publish(tasks)
         await self._ledger.mark_published(term, taken, self._sender.channel)
+        counted = set(taken)
         for task in tasks:
+            if task.id not in counted:
+                continue
             self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
         return len(taken)

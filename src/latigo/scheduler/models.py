@@ -10,7 +10,7 @@ import structlog
 from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import slot_length
-from latigo.ledger.protocol import KnownProject, ModelEntry, ModelLedger
+from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.listing import changes, is_believable, longest_window
@@ -75,11 +75,32 @@ class ModelSync:
             )
             await self._ledger.project_doubted(listing.project, len(listing.models))
             return
+        describe = {*change.describe, *await self._reschedule(listing, known)}
         if change.gone:
             _log.warning("models.gone", project=listing.project, models=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
-        await self._describe_all(listing, change.describe)
+        await self._describe_all(listing, [name for name in listing.models if name in describe])
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
+
+    async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
+        """Apply settings that have changed since a model was described; those whose slots change are described anew."""
+        listed = set(listing.models)
+        changed: list[Rescheduled] = []
+        realigned: list[str] = []
+        for model in known:
+            if model.name not in listed or model.state not in {"active", "disabled"} or model.resolution is None:
+                continue
+            schedule = self._schedule_of(ModelRef(listing.project, model.name))
+            slot = slot_length(model.resolution, schedule.interval)
+            fold = longest_window(self._max_window, slot, model.resolution)
+            if slot != model.slot:
+                realigned.append(model.name)
+            elif (schedule.delay, fold, schedule.enabled) != (model.delay, model.fold, model.state == "active"):
+                changed.append(Rescheduled(model.id, schedule.delay, fold, schedule.enabled))
+        if changed:
+            _log.info("models.rescheduled", project=listing.project, models=len(changed))
+            await self._ledger.reschedule(changed)
+        return realigned
 
     async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
         if names:

@@ -102,7 +102,10 @@ def in_turns(needs: Sequence[Need]) -> list[Need]:
 
 @dataclass(frozen=True, slots=True)
 class Blockade:
-    """Which projects must wait for an open circuit, and which of these may send a probe now."""
+    """Which projects must wait for an open circuit, and which of these may send a probe now.
+
+    Projects that share a downstream may all probe it; one that does ends the turn of the others.
+    """
 
     blocked: frozenset[str] = frozenset()
     probes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: circuits to probe, by project
@@ -116,20 +119,17 @@ def blockade(
 ) -> Blockade:
     """Say who must wait.
 
-    ``open_circuits`` has every open circuit and whether a probe is due. A downstream that all projects share is probed
-    by one of them only.
+    ``open_circuits`` has every open circuit and whether a probe is due; ``probing`` the projects that have a probe out.
     """
-    blocked: set[str] = set()
-    probes: dict[str, tuple[str, ...]] = {}
-    asked: set[str] = set()
-    for project in sorted(projects):
-        needed = [name for name in downstreams(project) if name in open_circuits]
-        if not needed:
-            continue
-        blocked.add(project)
-        if project in probing:
-            asked.update(needed)
-        elif all(open_circuits[name] for name in needed) and not asked.intersection(needed):
-            probes[project] = tuple(needed)
-            asked.update(needed)
-    return Blockade(frozenset(blocked), probes)
+    waits_for = {
+        project: needed
+        for project in sorted(projects)
+        if (needed := tuple(name for name in downstreams(project) if name in open_circuits))
+    }
+    asked = {name for project in probing for name in waits_for.get(project, ())}
+    probes = {
+        project: needed
+        for project, needed in waits_for.items()
+        if all(open_circuits[name] for name in needed) and asked.isdisjoint(needed)
+    }
+    return Blockade(frozenset(waits_for), probes)

@@ -72,7 +72,7 @@ def decode(data: bytes) -> Task:
     try:
         found: Any = orjson.loads(data)
         version = found["v"]
-        if not isinstance(version, int) or version < LOWEST:
+        if not isinstance(version, int) or isinstance(version, bool) or version < LOWEST:
             raise Unreadable(f"version {str(version)[:40]} is not read")
         if version > HIGHEST:
             raise TooNew(f"version {version} is newer than {HIGHEST}")
@@ -83,8 +83,8 @@ def decode(data: bytes) -> Task:
 
 def _task(found: dict[str, Any]) -> Task:
     anomaly, probe = found["anomaly"], found["probe"]
-    if anomaly not in (True, False, None) or probe not in (True, False):
-        raise ValueError("anomaly and probe are true or false")
+    if not isinstance(anomaly, bool | None) or not isinstance(probe, bool):
+        raise TypeError("anomaly and probe are true or false")
     return Task(
         id=_whole(found["id"]),
         epoch=_whole(found["epoch"]),

@@ -42,6 +42,9 @@ CREATE TABLE model (
     UNIQUE (project, name)
 );
 
+-- model_stale_metadata --
+CREATE INDEX model_stale_metadata ON model (id) WHERE stale_metadata;
+
 -- coverage --
 -- Changes at every settle, so it stands apart from what hardly ever changes.
 CREATE TABLE coverage (

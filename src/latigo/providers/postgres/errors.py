@@ -14,6 +14,7 @@ _AWAY = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,  # a standby that has not been promoted
 )

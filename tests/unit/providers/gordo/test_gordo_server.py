@@ -784,7 +784,8 @@ async def test_the_spec_is_read_from_the_revision_that_was_asked_for(replay: Rep
 @pytest.mark.parametrize(
     ("name", "listed", "error", "reason"),
     [
-        ("metadata-unknown-model", [], Rejected, Reason.MODEL_GONE),
+        ("metadata-unknown-model", ["other"], Rejected, Reason.MODEL_GONE),
+        ("metadata-unknown-model", [], Unavailable, None),  # the whole directory is gone, not this model
         ("metadata-unknown-model", ["pump"], Failed, None),
         ("metadata-bad-name", ["pump"], Rejected, Reason.BAD_METADATA),
         ("models-unknown-revision", ["pump"], RevisionGone, None),

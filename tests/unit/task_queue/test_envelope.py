@@ -1,0 +1,172 @@
+"""Task <-> bytes."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from latigo.domain.task import Task
+from latigo.task_queue.envelope import HIGHEST, LARGEST, LOWEST, TooNew, Unreadable, decode, encode
+from tests.support.build import a_spec, a_task
+from tests.support.specs import tasks
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def read(data: bytes) -> Task | Unreadable:
+    """A task, or why not; whatever else is raised fails the test."""
+    try:
+        return decode(data)
+    except Unreadable as error:
+        return error
+
+
+def fields(task: Task | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(encode(task or a_task()))
+    return found
+
+
+@given(tasks())
+def test_a_task_survives_the_envelope(task: Task):
+    assert decode(encode(task)) == task
+
+
+@given(tasks(), st.text(max_size=9).map(lambda key: f"new {key}"), json)
+def test_keys_that_a_newer_writer_adds_are_passed_over(task: Task, key: str, value: Any):
+    written = fields(task)
+    written |= {key: value, "spec": {**written["spec"], key: value}}
+
+    assert decode(orjson.dumps(written)) == task
+
+
+@given(st.binary(max_size=400))
+@example(b"")
+@example(b"\xff\xfe")
+@example(b"null")
+@example(b"[]")
+@example(b"7")
+@example(b'"v"')
+@example(b"{}")
+@example(b'{"v": 1}')
+@example(b'{"v": NaN}')
+@example(b'{"v": "\\ud800"}')
+def test_bytes_that_are_no_task_are_unreadable(data: bytes):
+    assert isinstance(read(data), Unreadable)
+
+
+@given(json)
+def test_json_that_is_no_task_is_unreadable(value: Any):
+    assert isinstance(read(orjson.dumps(value)), Unreadable)
+
+
+@given(st.data(), json)
+def test_a_task_with_anything_replaced_is_unreadable_or_another_task(data: st.DataObject, value: Any):
+    written = fields()
+    part = data.draw(st.sampled_from([written, written["spec"]]))
+    part[data.draw(st.sampled_from(sorted(part)))] = value
+
+    found = read(orjson.dumps(written))
+
+    if isinstance(found, Task):
+        assert decode(encode(found)) == found
+
+
+@given(st.data())
+def test_a_task_that_lacks_anything_is_unreadable(data: st.DataObject):
+    written = fields()
+    part = data.draw(st.sampled_from([written, written["spec"]]))
+    del part[data.draw(st.sampled_from(sorted(part)))]
+
+    found = read(orjson.dumps(written))
+
+    assert isinstance(found, Unreadable)
+    assert not isinstance(found, TooNew)
+
+
+@given(st.data())
+def test_a_task_that_was_cut_short_is_unreadable(data: st.DataObject):
+    whole = encode(a_task())
+
+    assert isinstance(read(whole[: data.draw(st.integers(0, len(whole) - 1))]), Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id", 0),
+        ("id", True),
+        ("id", 1.0),
+        ("epoch", -1),
+        ("slot", 0),
+        ("project", None),
+        ("trace", 7),
+        ("anomaly", 1),
+        ("probe", None),
+        ("probe", 0),
+        ("lane", "express"),
+        ("lane", []),
+        ("start", 1.5),
+        ("start", "2026-03-01T10:00:00"),  # no offset
+        ("end", "2026-03-01T09:00:00Z"),  # before the start
+        ("end", "9999-12-31T23:59:59-12:00"),  # beyond the calendar
+        ("spec", None),
+    ],
+)
+def test_fields_that_cannot_be_are_refused(key: str, value: object):
+    assert isinstance(read(orjson.dumps({**fields(), key: value})), Unreadable)
+
+
+@pytest.mark.parametrize("hostile", [b"[" * 100_000, b'{"v":' * 40_000, b'{"v":1,"spec":' + b"[" * 1000 + b"]" * 1000 + b"}"])
+def test_deep_nesting_is_unreadable(hostile: bytes):
+    assert isinstance(read(hostile), Unreadable)
+
+
+@pytest.mark.parametrize("depth", [1, 200, 990, 1020, 1024, 5000])
+@pytest.mark.parametrize("key", ["v", "id", "start", "lane", "anomaly", "spec", "trace"])
+def test_nesting_in_the_place_of_a_value_is_unreadable(key: str, depth: int):
+    hostile = orjson.dumps({**fields(), key: "HERE"}).replace(b'"HERE"', b"[" * depth + b"]" * depth)
+
+    assert isinstance(read(hostile), Unreadable)
+
+
+def test_what_is_too_large_is_not_even_parsed():
+    assert "bytes" in str(read(b" " * (LARGEST + 1)))
+
+
+def test_a_model_with_a_thousand_tags_is_not_too_large():
+    spec = a_spec(tags=tuple(f"1234-GRA-{number:06}.PV-A-LONG-NAME" for number in range(1000)))
+
+    assert decode(encode(a_task(spec))).model == spec
+
+
+@given(st.integers(HIGHEST + 1, 2**53), json)
+def test_a_newer_version_is_told_apart_from_rubbish_whatever_else_it_holds(version: int, rest: Any):
+    assert isinstance(read(orjson.dumps({"v": version, "spec": rest})), TooNew)
+    assert isinstance(read(orjson.dumps({**fields(), "v": version})), TooNew)
+
+
+@pytest.mark.parametrize("version", [LOWEST - 1, -1, "1", 1.0, True, None, [1]])
+def test_a_version_that_never_was_is_unreadable_and_not_new(version: object):
+    found = read(orjson.dumps({**fields(), "v": version}))
+
+    assert isinstance(found, Unreadable)
+    assert not isinstance(found, TooNew)
+
+
+@pytest.mark.parametrize("version", [LOWEST - 1, HIGHEST + 1])
+def test_only_known_versions_can_be_written(version: int):
+    with pytest.raises(ValueError, match="version"):
+        encode(a_task(), version)
+
+
+@given(json)
+def test_why_something_is_unreadable_is_said_shortly(value: Any):
+    found = read(orjson.dumps({**fields(), "id": value, "lane": value}))
+
+    assert len(str(found)) <= 400
