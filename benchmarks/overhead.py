@@ -33,7 +33,7 @@ from benchmarks.stage import (
 from latigo.domain.windows import Window, iso
 from tests.support.real_gordo import gordo_home
 
-MODELS = 100
+MODELS = 50
 TAGS = 20
 ROUNDS = 5
 

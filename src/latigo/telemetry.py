@@ -115,6 +115,7 @@ EVENTS = {
     "models.found": "New models, or a new revision: project, models, revision.",
     "models.gone": "Models are not listed any more: project, models.",
     "models.list_doubted": "A list lost so many models that it is not believed yet: project, known, lost, since.",
+    "models.rescheduled": "Settings of delay, window or enabled were applied to models that are known: models.",
     "models.none_configured": "models.projects is empty: only models registered by hand are predicted.",
     "models.not_listed": "The models of a project could not be listed: project, because.",
     "planner.leading": "This scheduler is the one that plans: holder, term.",

@@ -4,25 +4,28 @@
 config), and ``client_windows.py`` gives it to Gordo's own client.
 """
 
+from pathlib import Path
+
 import pandas as pd
 from dataset_oracle import FrameProvider, read_raw
 from gordo_core.data_providers.base import GordoBaseDataProvider
 from gordo_core.utils import capture_args
 
 
-def read_wide(path):
-    """``;``-separated, a column a tag, times in ``datetime`` without offset, which are UTC."""
-    frame = pd.read_csv(path, sep=";", float_precision="round_trip")
+def read_plant(folder):
+    """CSV files in time order: ``;``-separated, a column a tag, times in ``datetime`` without offset, which are UTC."""
+    parts = [pd.read_csv(path, sep=";", float_precision="round_trip") for path in sorted(Path(folder).glob("*.csv"))]
+    frame = pd.concat(parts)
     frame.index = pd.to_datetime(frame.pop("datetime"), utc=True)
-    return {tag: frame[tag].astype(float) for tag in frame.columns}
+    return frame.astype(float)
 
 
 class FileProvider(FrameProvider):
-    """One file, in the ``long`` layout of ``dataset_oracle.py`` or ``wide`` as above."""
+    """A file in the ``long`` layout of ``dataset_oracle.py``, or a folder in the ``wide`` one above."""
 
     @capture_args
     def __init__(self, path: str, layout: str = "long"):
-        super().__init__(read_raw(path) if layout == "long" else read_wide(path))
+        super().__init__(read_raw(path) if layout == "long" else dict(read_plant(path).items()))
 
     def to_dict(self):
         return GordoBaseDataProvider.to_dict(self)

@@ -1,7 +1,6 @@
 """``kill -9`` at every place where it could hurt: nothing is lost, nothing is there twice."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from tests.support.site import Site, open_site
 from tests.support.waiting import eventually
 
 TASKS_A_MODEL = 3  # 6 minutes of history in windows of 2
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
 _CONNECTIONS_OF_THE_DEAD = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'latigo' AND datname = current_database()
@@ -30,23 +28,6 @@ END $$;
 CREATE TRIGGER wait_for_the_test BEFORE UPDATE ON task
 FOR EACH ROW WHEN (NEW.state IN ('published', 'claimed')) EXECUTE FUNCTION wait_for_the_test();
 """
-
-
-@asynccontextmanager
-async def holding(site: Site, statement: str) -> AsyncIterator[None]:
-    """A transaction of the test's own that holds the locks of this statement."""
-    connection = await asyncpg.connect(site.ledger.url)
-    try:
-        async with connection.transaction():
-            await connection.execute(statement)
-            yield
-    finally:
-        await connection.close()
-
-
-async def waits_in(site: Site, service: Service, statement: str) -> None:
-    """Until the process is kept waiting in a statement that looks like this."""
-    await service.until(lambda: site.ledger.value(_WAITING, statement), what=f"it waits in {statement}")
 
 
 async def start_again(site: Site, config: Path) -> Service:
@@ -116,9 +97,9 @@ async def test_killed_between_write_and_settle_it_writes_the_same_rows_again_and
     held = site.gordo.controls.hang()
     async with serving(config) as service:
         await held.reached()
-        async with holding(site, "SELECT FROM coverage FOR UPDATE"):
+        async with site.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
-            await waits_in(site, service, "%FOR UPDATE OF t, c%")
+            await site.waits_in(service, "%FOR UPDATE OF t, c%")
             written = await site.ledger.fetch("SELECT DISTINCT model, time FROM v_predictions")
             await service.kill()
             nothing_covered = not any((await site.ledger.covered()).values())
@@ -154,7 +135,7 @@ async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_aga
     await connection.execute(_HOLD_MARKS)
     await connection.execute("SELECT pg_advisory_lock(42)")
     async with serving(config) as service:
-        await waits_in(site, service, "UPDATE task SET state = 'published'%")
+        await site.waits_in(service, "UPDATE task SET state = 'published'%")
         await service.kill()
     await connection.execute(_CONNECTIONS_OF_THE_DEAD)
     planned = await site.ledger.tasks("planned")

@@ -3,30 +3,29 @@
 The truth is what Gordo's own client, unmodified, gets for the same windows from the same server and readings.
 """
 
+import asyncio
 import json
+import os
+import re
 import shutil
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from tests.support.gordo_process import running_gordo
-from tests.support.gordo_python import run_in_gordo
-from tests.support.plant_files import write_plant
-from tests.support.postgres import fresh_database
-from tests.support.real_gordo import gordo_home, require_gordo
-from tests.support.running_latigo import ShiftedClock, Stored, Told, all_done, running_latigo, stored_in, told_of
 
 from latigo.domain.coverage import Coverage
+from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
-from latigo.domain.windows import Window, to_ns
+from latigo.domain.windows import Window, iso, to_ns
 from latigo.settings import (
     BackfillSettings,
     ExecutorSettings,
@@ -39,6 +38,12 @@ from latigo.settings import (
     Settings,
 )
 from latigo.standins.plant import synth_series
+from tests.support.gordo_client import Points, assert_same_points, client_points
+from tests.support.gordo_process import running_gordo
+from tests.support.plant_files import write_plant
+from tests.support.postgres import fresh_database
+from tests.support.real_gordo import gordo_home, require_gordo
+from tests.support.running_latigo import ShiftedClock, Told, all_done, running_latigo, stored_in, told_of
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
@@ -46,14 +51,16 @@ PROJECT, REVISION = "demo-project", "1764547200000"
 NOW = datetime(2026, 3, 1, 12, 7, tzinfo=UTC)
 HALF_HOUR, FOLD = timedelta(minutes=30), timedelta(hours=6)
 DUE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NEWEST = Window(DUE - FOLD, DUE)
 HORIZON = Window(DUE - timedelta(days=1), DUE)
 DAYS = Window(datetime(2026, 2, 27, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
 
 PLAIN = {"plain-linear", "plain-transform", "no-thresholds"}
 KERAS = {"ff-hourglass", "lstm-ae", "lstm-forecast", "wide-keras", "hourly"}
+TAGS_OF_B = tuple(f"1902.B.TT-00{n}.PV" for n in range(1, 5))
 #: Columns, by model, whose target is an input that a linear model gives back as it is: what is left for their scores is
 #: rounding, and so are the thresholds by which scores become confidences.
-GIVEN_BACK = {"identity": {"", *(f"1902.B.TT-00{n}.PV" for n in range(1, 5))}, "targets": {"1902.E.TT-002.PV"}}
+GIVEN_BACK = {"identity": {"", *TAGS_OF_B}, "targets": {"1902.E.TT-002.PV"}}
 CONFIDENCES = {"anomaly-confidence", "total-anomaly-confidence"}
 ANOMALY_GROUPS = CONFIDENCES | {
     *("model-output", "tag-anomaly-scaled", "tag-anomaly-unscaled", "total-anomaly-scaled", "total-anomaly-unscaled"),
@@ -112,20 +119,22 @@ def expected_exceptions() -> Mapping[str, Mapping[Window, tuple[str, str]]]:
             slot(february(start)): ("provisional", "carried on past the last reading: 'odd.name.4'")
             for start in ("17:00", "17:30")
         }
-        | {
-            each: ("absent", "no reading in the period of 'odd.name.4'")
-            for each in Window(february("18:00"), march("00:00")).slots(HALF_HOUR)
-        },
+        | dict.fromkeys(
+            Window(february("18:00"), march("00:00")).slots(HALF_HOUR),
+            ("absent", "no reading in the period of 'odd.name.4'"),
+        ),
     }
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """Everything that came of one run of Latigo."""
+    """Everything that came of one run of Latigo, and the server, which is still there."""
 
+    url: str
+    readings: Path
     told: Mapping[str, Told]
-    stored: Mapping[str, Stored]
-    by_client: Mapping[str, list[dict[str, Any]]]  #: what gordo-client got, window by window
+    stored: Mapping[str, Points]
+    by_client: Mapping[ModelRef, Points]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -149,19 +158,8 @@ async def run(
             await all_done(world, within=120.0)
             told = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in told}
-        asked = {
-            "port": urlsplit(url).port,
-            "project": PROJECT,
-            "revision": REVISION,
-            "path": str(readings),
-            "layout": "long",
-            "windows": {
-                name: [[each.start.isoformat(), each.end.isoformat()] for each in model.stored]
-                for name, model in told.items()
-                if model.stored
-            },
-        }
-        yield Run(told, stored, await run_in_gordo("client_windows.py", asked))
+        windows = {ModelRef(PROJECT, name): model.stored for name, model in told.items() if model.stored}
+        yield Run(url, readings, told, stored, await client_points(url, windows, REVISION, readings))
 
 
 def settings(url: str, ledger: str, readings: Path) -> Settings:
@@ -184,13 +182,14 @@ def lay_out(data: Path) -> None:
     shutil.copytree(built / PROJECT / "models" / REVISION, models)
     shutil.copytree(built / "odd-steps" / "models" / REVISION, models, dirs_exist_ok=True)
     shutil.copy(built / "layout.json", data)
-    for name, dataset in {
+    broken: Mapping[str, Mapping[str, Any]] = {
         "no-number": {"resolution": "H"},
         "twins": {"target_tag_list": ["1902.B.TT-001.PV", "1902.B.TT-001.PV"]},
         "code": {"row_filter": "`1902.B.TT-001.PV`.map(print)"},
-    }.items():
+    }
+    for name, dataset in broken.items():
         shutil.copytree(models / "pca-linear", models / name)
-        change_metadata(models / name / "metadata.json", lambda found, new=dataset: found["dataset"].update(new))
+        change_dataset(models / name / "metadata.json", dataset)
     shutil.copytree(models / "pca-linear", models / "cut-short")
     shutil.copytree(models / "pca-linear", models / "mixed-up")
     pickle = (models / "pca-linear" / "model.pkl").read_bytes()
@@ -202,9 +201,9 @@ def lay_out(data: Path) -> None:
     (models / "notes.txt").write_text("left by somebody")
 
 
-def change_metadata(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def change_dataset(path: Path, changes: Mapping[str, Any]) -> None:
     found = json.loads(path.read_text())
-    change(found)
+    found["dataset"] |= changes
     path.write_text(json.dumps(found))
 
 
@@ -292,44 +291,104 @@ async def test_slots_follow_the_resolution_and_gaps_are_folded(run: Run) -> None
 
 @pytest.mark.parametrize("name", sorted(USABLE))
 async def test_the_sink_holds_what_gordos_own_client_gets_for_the_same_windows(run: Run, name: str) -> None:
-    stored = run.stored[name]
-    wanted: dict[Column, dict[int, float]] = defaultdict(dict)
-    for window, answer in zip(run.told[name].stored, run.by_client[name], strict=True):
-        for column, points in columns_within(window, answer).items():
-            wanted[column] |= points
+    theirs = run.by_client[ModelRef(PROJECT, name)]
 
-    assert {column.group for column in wanted} == ({"model-output"} if name in PLAIN else ANOMALY_GROUPS)
-    assert set(stored) == {column for column, points in wanted.items() if points}
-    for column, points in wanted.items():
-        mine = stored.get(column, {})
-        assert sorted(mine) == sorted(points), column
-        np.testing.assert_allclose(
-            [mine[time] for time in points],
-            list(points.values()),
-            rtol=1e-4 if name in KERAS else 1e-6,
-            atol=rounding(name, column),
-            err_msg=str(column),
-        )
+    assert {column.group for column in theirs} == ({"model-output"} if name in PLAIN else ANOMALY_GROUPS)
+    assert_same_points(
+        run.stored[name],
+        theirs,
+        relative=1e-4 if name in KERAS else 1e-6,
+        absolute={column: rounding(name, column) for column in theirs},
+    )
 
 
 def rounding(name: str, column: Column) -> float:
     """How far two numbers may differ that are nothing but rounding."""
     if column.group == "model-output" or column.tag not in GIVEN_BACK.get(name, ()):
         return 0.0
-    return np.inf if column.group in CONFIDENCES else 1e-12
+    return sys.float_info.max if column.group in CONFIDENCES else 1e-12
 
 
-def columns_within(window: Window, answer: Mapping[str, Any]) -> Mapping[Column, Mapping[int, float]]:
-    """The finite points of what the client got, without the rows around the window and without what it sent."""
-    if "error" in answer:
-        assert answer["error"] in {"InsufficientDataError", "RowFilterEmptyDataError"}
-        return {}
-    times, rows = np.array(answer["times"]), np.array(answer["rows"], np.float64)
-    inside = (times >= to_ns(window.start)) & (times < to_ns(window.end))
-    found = {}
-    for place, (group, tag) in enumerate(answer["columns"]):
-        if group != "model-input":
-            values = rows[inside, place]
-            finite = np.isfinite(values)
-            found[Column(group, tag)] = dict(zip(times[inside][finite].tolist(), values[finite].tolist(), strict=True))
-    return found
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    output: str
+    table: pa.Table
+    page: Path
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def said(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    """``latigo predict`` for the newest window, as its users run it."""
+    folder = tmp_path_factory.mktemp("predict")
+    (folder / "latigo.toml").write_text(
+        f"""
+        [models]
+        url = "{run.url}"
+        projects = ["{PROJECT}"]
+        [sensors]
+        kind = "files"
+        path = "{run.readings}"
+        layout = "long"
+        """
+    )
+    window = ("--from", iso(NEWEST.start), "--to", iso(NEWEST.end))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "latigo", "predict", f"{PROJECT}/pca-linear", *window, "--config", "latigo.toml"),
+        *("--out", "predicted.parquet", "--plot", "predicted.html"),
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("LATIGO_")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return Said(output.decode(), pq.read_table(folder / "predicted.parquet"), folder / "predicted.html")
+
+
+async def test_predict_writes_what_gordos_own_client_gets(run: Run, said: Said) -> None:
+    theirs = run.by_client[ModelRef(PROJECT, "pca-linear")]
+    within = {
+        column: {time: value for time, value in points.items() if to_ns(NEWEST.start) <= time < to_ns(NEWEST.end)}
+        for column, points in theirs.items()
+    }
+    names = {f"{column.group}|{column.tag}" if column.tag else column.group: column for column in theirs}
+    times = said.table["time"].cast(pa.int64()).to_pylist()
+    mine = {
+        names[name]: dict(zip(times, said.table[name].to_pylist(), strict=True))
+        for name in said.table.column_names
+        if name != "time"
+    }
+
+    assert_same_points(mine, within, relative=1e-6)
+    assert re.search(r"rows +36\n", said.output)
+    assert re.search(r"exceptions +none\n", said.output)
+
+
+async def test_predict_draws_a_page_that_needs_no_network_and_shows_every_tag(said: Said) -> None:
+    page = said.page.read_text()
+
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", page)
+    dom = await rendered(said.page)
+    assert f"{PROJECT}/pca-linear, revision {REVISION}" in dom
+    assert {name for name in ("anomaly score", *TAGS_OF_B, "input", "output") if f">{name}</text>" not in dom} == set()
+    assert dom.count('<g class="trace scatter') == 1 + 2 * len(TAGS_OF_B)
+
+
+async def rendered(page: Path) -> str:
+    """What a browser makes of a page."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    with tempfile.TemporaryDirectory() as profile:
+        process = await asyncio.create_subprocess_exec(
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"),
+            *("--virtual-time-budget=20000", "--dump-dom", page.as_uri()),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(60):
+            dom, _ = await process.communicate()
+    return dom.decode()

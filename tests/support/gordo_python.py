@@ -11,12 +11,12 @@ _SCRIPTS = Path(__file__).parents[1] / "real_gordo"
 _WITHIN_S = 180.0
 
 
-async def run_in_gordo(script: str, question: Any) -> Any:
+async def run_in_gordo(script: str, question: Any, *arguments: str) -> Any:
     """Run a script of ``tests/real_gordo``; JSON goes in and comes out."""
     python = gordo_home() / "venv" / "bin" / "python"
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        str(python), str(_SCRIPTS / script), stdin=pipe, stdout=pipe, stderr=pipe
+        str(python), str(_SCRIPTS / script), *arguments, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         async with asyncio.timeout(_WITHIN_S):

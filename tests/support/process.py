@@ -36,8 +36,15 @@ FAST: Mapping[str, Mapping[str, Any]] = {
     "planner": {"lease": "3s", "renew": "500ms"},
     "models": {"projects": [PROJECT], "refresh": "2s", "predict_timeout": "30s"},
     "sensors": {"kind": "simulated", "step": "1s"},
-    "executor": {"concurrency": 8, "lease": "2s", "renew": "500ms", "grace": "10s"},
-    "circuit": {"failures": 3, "probe_first": "1s", "probe_longest": "2s"},
+    "executor": {
+        "concurrency": 8,
+        "lease": "2s",
+        "renew": "500ms",
+        "grace": "10s",
+        "backoff_first": "1s",
+        "backoff_longest": "2s",
+    },
+    "circuit": {"failures": 3, "probe_first": "500ms", "probe_longest": "1s"},
     "http": {"port": 0},
     "log": {"format": "json"},
 }

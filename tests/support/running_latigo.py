@@ -17,6 +17,7 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import run_until_stopped
 from latigo.settings import Settings
 from latigo.task_queue.internal import InternalQueue
+from tests.support.gordo_client import Points
 from tests.support.postgres import execute
 from tests.support.waiting import eventually
 
@@ -142,10 +143,7 @@ def _coverage(found: Any) -> Coverage:
     return Coverage.of([_window(each) for each in found])
 
 
-Stored = Mapping[Column, Mapping[int, float]]  #: value by time (ns), by column
-
-
-async def stored_in(database: Database, model: str, window: Window | None = None) -> Stored:
+async def stored_in(database: Database, model: str, window: Window | None = None) -> Points:
     """What the view of the sink holds of a model."""
     bounds = (window.start, window.end) if window else _ALWAYS
     found: dict[Column, dict[int, float]] = defaultdict(dict)

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
 
 from latigo.standins.gordo import GordoStandin, running_standin
 from tests.support.outside import Outside, looking_at
+from tests.support.postgres import database_on, execute
 from tests.support.process import Service, a_project, newest_due, write_config
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
 
 
 @dataclass
@@ -32,6 +38,32 @@ class Site:
         until = newest_due()
         await service.until(lambda: self.ledger.is_whole(self.models, until), within=within, what="all is covered")
         return until
+
+    @asynccontextmanager
+    async def holding(self, statement: str) -> AsyncIterator[None]:
+        """A transaction of the test's own that holds the locks of this statement."""
+        connection = await asyncpg.connect(self.ledger.url)
+        try:
+            async with connection.transaction():
+                await connection.execute(statement)
+                yield
+        finally:
+            await connection.close()
+
+    async def waits_in(self, service: Service, statement: str) -> None:
+        """Wait until the process is kept waiting for a lock, in a statement that looks like this."""
+        await service.until(lambda: self.ledger.value(_WAITING, statement), what=f"it waits in {statement}")
+
+    @asynccontextmanager
+    async def without_ledger(self) -> AsyncIterator[None]:
+        """The database lets nobody in, and whoever is in is thrown out."""
+        admin, name = database_on(self.ledger.url, "postgres"), urlsplit(self.ledger.url).path.removeprefix("/")
+        await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            await execute(admin, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            yield
+        finally:
+            await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def executed(self) -> list[tuple[str, datetime]]:
         """Every run of a model: which one, and the last row that was asked for."""

@@ -68,7 +68,11 @@ def draw(predictions: Predictions, inputs: Sequence[Frame], path: Path) -> None:
         vertical_spacing=0.3 / (len(tags) + 2),
     )
     for column in totals:
-        figure.add_trace(go.Scatter(x=times, y=predictions.values[:, at[column]], name=column.group), row=1, col=1)
+        # Their scales differ by orders of magnitude: only the last one is drawn, which is 1 at its threshold, until one
+        # of the others is clicked on.
+        visible = True if column == totals[-1] else "legendonly"
+        y = predictions.values[:, at[column]]
+        figure.add_trace(go.Scatter(x=times, y=y, name=column.group, visible=visible), row=1, col=1)
     first = 1 + bool(totals)
     for row, tag in enumerate(tags, start=first):
         output = next(c for c in predictions.columns if c.group == "model-output" and c.tag == tag)

@@ -97,14 +97,15 @@ class CircuitBoard:
 
         Raises:
             CircuitOpen: nothing was called.
-            LatigoError: what the call itself raised; a time-out that other models share becomes `Unavailable`.
+            LatigoError: what the call itself raised; a time-out that other models share, or that comes while the
+                circuit is open, becomes `Unavailable`.
         """
         if self.is_open(downstream) and not probe:
             raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
         try:
             yield
         except TimedOut as error:
-            if self._breaker(downstream).times_out(model) or probe:
+            if self._breaker(downstream).times_out(model) or probe or self.is_open(downstream):
                 await self._failed(error, probe=probe)
                 raise Unavailable(str(error), downstream=error.downstream) from error
             raise

@@ -118,7 +118,9 @@ class Pipeline:
             if name in journey.stored_in or not len(predictions):
                 continue
             try:
-                async with self._stage(journey, "write", name):
+                # The scheduler sends no probes to a sink that no task has to wait for.
+                probe = not sink.required and await self.circuits.may_probe(name)
+                async with self._stage(journey, "write", name, probe=probe):
                     await sink.store.put_predictions(predictions)
             except LatigoError as error:
                 if sink.required:
@@ -128,10 +130,12 @@ class Pipeline:
                 journey.stored_in.add(name)
 
     @asynccontextmanager
-    async def _stage(self, journey: Journey, stage: str, downstream: str) -> AsyncIterator[None]:
+    async def _stage(
+        self, journey: Journey, stage: str, downstream: str, *, probe: bool = False
+    ) -> AsyncIterator[None]:
         """One stage that calls out: under the circuit of what it calls, and timed."""
         journey.stage = stage
-        async with self.circuits.call(downstream, journey.task.ref, probe=journey.task.probe):
+        async with self.circuits.call(downstream, journey.task.ref, probe=probe or journey.task.probe):
             with self.metrics.stage(stage):
                 yield
 

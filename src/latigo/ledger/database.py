@@ -96,6 +96,7 @@ def ledger_errors() -> Iterator[None]:
         OSError,
         TimeoutError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # the server has ended the connection, which the driver is about to notice
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by its administrator
         asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
@@ -55,35 +55,18 @@ class PostgresModelLedger:
         await self._database.execute("project_doubted", project, models)
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
-        changed = 0
         async with self._database.transaction() as connection:
             now = (await connection.fetchrow(SQL["clock"]))["ledger"]
             # One order for everybody: two schedulers that see the same list must not deadlock.
-            for entry in sorted(entries, key=lambda entry: entry.spec.ref):
-                changed += await _put_model(connection, entry, now)
-        return changed
+            return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)])
 
     async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
         async with self._database.transaction() as connection:
             now = (await connection.fetchrow(SQL["clock"]))["ledger"]
-            row = await connection.fetchrow(
-                SQL["upsert_model"],
-                ref.project,
-                ref.name,
-                revision,
-                "unusable",
-                floor_to_slot(now, DAY),
-                DAY,
-                timedelta(0),
-                DAY,
-                None,
-                None,
-            )
-            if row is None:
-                return
-            await connection.execute(SQL["ensure_coverage"], row["id"])
-            await connection.execute(SQL["unpark_older"], row["id"], revision)
-            await park(connection, [(row["id"], revision, reason.value, detail[:LONGEST_DETAIL], None)], version)
+            row = _Row(ref, revision, "unusable", floor_to_slot(now, DAY), DAY, timedelta(0), DAY, None, None)
+            await _put(connection, [row])
+            for known in await connection.fetch(SQL["model_id"], ref.project, ref.name, revision):
+                await park(connection, [(known["id"], revision, reason.value, detail[:LONGEST_DETAIL], None)], version)
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
         return [row["name"] for row in await self._database.fetch("set_state", project, list(names), state)]
@@ -102,38 +85,59 @@ class PostgresModelLedger:
         return await self._database.row("accept_loss", project) is not None
 
 
-async def _put_model(connection: Any, entry: ModelEntry, now: datetime) -> bool:
-    spec = entry.spec
-    known = await connection.fetchrow(SQL["model_state"], spec.ref.project, spec.ref.name)
-    since = floor_to_slot(now - entry.horizon, entry.slot)
-    row = await connection.fetchrow(
-        SQL["upsert_model"],
-        spec.ref.project,
-        spec.ref.name,
-        spec.revision,
-        "active" if entry.enabled else "disabled",
-        since,
-        entry.slot,
-        entry.delay,
-        entry.fold,
-        spec.to_json(),
-        spec.anomaly,
-    )
-    if row is None:  # an older revision than the one that is known: revisions only move forward
-        return False
-    model_id = row["id"]
-    await connection.execute(SQL["ensure_coverage"], model_id)
-    if known is None:
-        return True
-    if known["slot"] != entry.slot:
-        # Settled time that does not fill slots of the new length could never be planned as whole slots.
-        covered = whole_slots(to_coverage(known["covered"]), entry.slot)
-        await connection.execute(
-            SQL["realign"], model_id, to_multirange(covered), floor_to_slot(known["since"], entry.slot)
+class _Row(NamedTuple):
+    """A model as the table has it."""
+
+    ref: ModelRef
+    revision: str
+    state: str
+    since: datetime
+    slot: timedelta
+    delay: timedelta
+    fold: timedelta
+    spec: dict[str, Any] | None
+    anomaly: bool | None
+
+    @classmethod
+    def of(cls, entry: ModelEntry, now: datetime) -> "_Row":
+        spec = entry.spec
+        state = "active" if entry.enabled else "disabled"
+        since = floor_to_slot(now - entry.horizon, entry.slot)
+        return cls(
+            spec.ref, spec.revision, state, since, entry.slot, entry.delay, entry.fold, spec.to_json(), spec.anomaly
         )
-    if known["epoch"] != row["epoch"]:
-        await connection.execute(SQL["unpark_older"], model_id, spec.revision)
-    return bool(known["epoch"] != row["epoch"])
+
+
+def _ref(entry: ModelEntry) -> ModelRef:
+    return entry.spec.ref
+
+
+async def _put(connection: Any, rows: Sequence[_Row]) -> int:
+    """Write models with a few statements, however many there are; how many are new or have a new epoch."""
+    projects, names = [row.ref.project for row in rows], [row.ref.name for row in rows]
+    slots = {row.ref: row.slot for row in rows}
+    states = await connection.fetch(SQL["model_states"], projects, names, [row.slot for row in rows])
+    known = {ModelRef(state["project"], state["name"]): state for state in states}
+    written = await connection.fetch(
+        SQL["upsert_models"],
+        projects,
+        names,
+        *([row[column] for row in rows] for column in range(1, len(_Row._fields))),
+    )
+    await connection.execute(SQL["ensure_coverage"], [row["id"] for row in written])
+    changed = []
+    for row in written:
+        ref = ModelRef(row["project"], row["name"])
+        before = known.get(ref)
+        if before is None or before["epoch"] != row["epoch"]:
+            changed.append(row["id"])
+        if before is not None and before["slot"] != slots[ref]:
+            # Settled time that does not fill slots of the new length could never be planned as whole slots.
+            covered = whole_slots(to_coverage(before["covered"]), slots[ref])
+            since = floor_to_slot(before["since"], slots[ref])
+            await connection.execute(SQL["realign"], row["id"], to_multirange(covered), since)
+    await connection.execute(SQL["unpark_older"], changed)
+    return len(changed)
 
 
 def whole_slots(covered: Coverage, slot: timedelta) -> Coverage:

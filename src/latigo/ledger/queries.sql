@@ -357,14 +357,23 @@ SELECT id, name, revision, epoch, state, stale_metadata, slot, delay, fold, spec
        spec ->> 'resolution' AS resolution
 FROM model WHERE project = $1;
 
--- model_state --
-SELECT m.id, m.epoch, m.slot, m.since, c.covered FROM model m JOIN coverage c ON c.model_id = m.id
-WHERE m.project = $1 AND m.name = $2 FOR UPDATE;
+-- model_states --
+-- What is known of these models, locked; what is covered is told only where the slots become others.
+SELECT m.project, m.name, m.epoch, m.slot, m.since, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
+FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
+JOIN model m ON m.project = n.project AND m.name = n.name
+JOIN coverage c ON c.model_id = m.id
+ORDER BY m.project, m.name
+FOR UPDATE;
 
--- upsert_model --
--- A model as its metadata describes it now. The epoch rises when anything that changes predictions has changed.
+-- upsert_models --
+-- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
+-- Revisions only move forward: an older one than is known changes nothing.
 INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ledger_now())
+SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::interval[], $7::interval[],
+            $8::interval[], $9::jsonb[], $10::boolean[])
+     AS n (project, name, revision, state, since, slot, delay, fold, spec, anomaly)
 ON CONFLICT (project, name) DO UPDATE
 SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM excluded.spec OR m.slot <> excluded.slot
                  THEN m.epoch + 1 ELSE m.epoch END,
@@ -373,11 +382,14 @@ SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM
     anomaly = CASE WHEN m.revision <> excluded.revision OR m.anomaly IS NULL THEN excluded.anomaly ELSE m.anomaly END,
     revision = excluded.revision, state = excluded.state, slot = excluded.slot, delay = excluded.delay,
     spec = excluded.spec, stale_metadata = false
-WHERE excluded.revision = '' OR m.revision = '' OR excluded.revision::numeric >= m.revision::numeric
-RETURNING id, epoch;
+WHERE excluded.revision::numeric >= m.revision::numeric
+RETURNING id, project, name, revision, epoch;
+
+-- model_id --
+SELECT id FROM model WHERE project = $1 AND name = $2 AND revision = $3;
 
 -- ensure_coverage --
-INSERT INTO coverage (model_id) VALUES ($1) ON CONFLICT DO NOTHING;
+INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
 
 -- realign --
 -- The slots of a model have a new length: settled time is kept as far as it fills whole new slots.
@@ -387,7 +399,7 @@ UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_s
 
 -- unpark_older --
 -- A new revision is a new chance.
-DELETE FROM parked WHERE model_id = $1 AND revision <> $2;
+DELETE FROM parked p USING model m WHERE m.id = ANY ($1::bigint[]) AND p.model_id = m.id AND p.revision <> m.revision;
 
 -- unpark_listed --
 -- The model server lists these again.

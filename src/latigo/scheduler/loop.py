@@ -234,7 +234,6 @@ class Scheduler:
         await self._ledger.mark_published(term, taken, self._sender.channel)
         counted = set(taken)
         for task in tasks:
-            if task.id not in counted:
-                continue
-            self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
+            if task.id in counted:
+                self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
         return len(taken)

@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 #: Metadata documents that are asked for at once; they are up to 90 kB each.
 AT_ONCE = 8
 #: Models written together: planning begins with the first of them, not after the last of 9000.
-CHUNK = 50
+CHUNK = 100
 
 
 class Schedule(NamedTuple):
@@ -111,12 +111,21 @@ class ModelSync:
             async with permits:
                 return await self._describe(ModelRef(listing.project, name), listing.revision)
 
+        async def read(chunk: Sequence[str]) -> list[ModelEntry]:
+            found = await asyncio.gather(*(describe(name) for name in chunk))
+            return [entry for entry in found if entry is not None]
+
+        entries: list[ModelEntry] = []
         for start in range(0, len(names), CHUNK):
             if not self._still_wanted():
                 return
-            chunk = await asyncio.gather(*(describe(name) for name in names[start : start + CHUNK]))
-            if found := [entry for entry in chunk if entry is not None]:
-                await self._ledger.put_models(found)
+            # While what was read is written, the next ones are read.
+            entries, _ = await asyncio.gather(read(names[start : start + CHUNK]), self._put(entries))
+        await self._put(entries)
+
+    async def _put(self, entries: Sequence[ModelEntry]) -> None:
+        if entries:
+            await self._ledger.put_models(entries)
 
     async def _describe(self, ref: ModelRef, revision: str) -> ModelEntry | None:
         try:
@@ -127,6 +136,8 @@ class ModelSync:
             await self._ledger.put_unusable(ref, revision, error.reason, str(error), self._version)
         except LatigoError as error:  # away, or the revision has just been replaced: the next round asks again
             _log.warning("model.not_described", model=str(ref), because=str(error))
+        except Exception as error:  # noqa: BLE001 - a bug that one model's metadata wakes must not stop the others
+            _log.exception("model.not_described", model=str(ref), because=repr(error))
         return None
 
     def _entry(self, spec: ModelSpec) -> ModelEntry:

@@ -1,0 +1,126 @@
+"""Told to stop, Latigo leaves within its grace, with nothing half done, and somebody else can go on at once."""
+
+import signal
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from latigo.standins.gordo.controls import PREDICTING, Hang
+from tests.support.process import RESOLUTION, serving, write_config
+from tests.support.site import Site
+
+GRACE = {"grace": "4s"}  #: one second to finish, three are kept for handing back
+
+
+async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(site: Site):
+    held = site.gordo.controls.hang()
+    async with serving(site.config()) as service:
+        await held.reached()
+        in_hand = await site.ledger.tasks("claimed")
+
+        service.process.send_signal(signal.SIGTERM)
+        await service.logged("executor.draining")
+        held.lift()
+        code = await service.ended()
+
+    assert code == 0
+    assert in_hand
+    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    assert {task["id"] for task in in_hand} <= set(stored)
+    assert set(stored.values()) == {1}
+    assert await site.ledger.tasks("claimed") == []
+    assert service.events("executor.handed_back") == []
+
+
+async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_started(site: Site):
+    held = site.gordo.controls.hang()
+    config = site.config(executor=GRACE)
+    async with serving(config) as service:
+        await held.reached()
+        in_hand = {task["id"] for task in await site.ledger.tasks("claimed")}
+
+        asked = datetime.now(UTC)
+        code = await service.stop()
+        took = datetime.now(UTC) - asked
+        handed_back = await site.ledger.fetch("SELECT id, state, starts FROM v_tasks")
+        held.lift()
+    async with serving(config) as again:
+        until = await site.whole(again)
+        await again.stop()
+
+    assert code == 0
+    assert took < timedelta(seconds=9)  # the grace, and five seconds for closing
+    assert in_hand
+    assert {(task["state"], task["starts"]) for task in handed_back if task["id"] in in_hand} == {("planned", 0)}
+    assert again.events("task.running_alone") == []
+    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    assert {stored[task] for task in in_hand} == {1}
+    assert await site.ledger.parked() == []
+    await site.ledger.assert_adds_up(site.models, until)
+
+
+async def test_what_is_written_is_settled_rather_than_handed_back(site: Site):
+    held = site.gordo.controls.hang()
+    async with serving(site.config(executor={"grace": "3s"})) as service:  # all of it is for handing back
+        await held.reached()
+        async with site.holding("SELECT FROM coverage FOR UPDATE"):
+            held.lift()
+            await site.waits_in(service, "%FOR UPDATE OF t, c%")
+            service.process.send_signal(signal.SIGTERM)
+            await service.logged("executor.draining")
+        code = await service.ended()
+
+    assert code == 0
+    runs = Counter(site.executed())
+    stored = {(task["model"], task["window"].upper - RESOLUTION) for task in await site.ledger.tasks("stored")}
+    assert stored
+    assert {run for run in runs if run not in stored} == set()
+
+
+async def test_the_lease_to_plan_is_given_up_at_once(site: Site):
+    config = site.config(planner={"lease": "1h"})
+    async with serving(config) as first:
+        await first.logged("planner.leading")
+        async with serving(config) as second:
+            await second.logged("http.started")
+            term = await site.ledger.value("SELECT term FROM planner")
+
+            assert await first.stop() == 0
+            leading = await second.logged("planner.leading", within=10)
+            until = await site.whole(second)
+            assert await second.stop() == 0
+
+    assert leading["term"] == term + 1
+    await site.ledger.assert_adds_up(site.models, until)
+
+
+async def test_a_second_signal_ends_it_at_once(site: Site):
+    held = site.gordo.controls.hang()
+    async with serving(site.config(executor={"grace": "1h"})) as service:
+        await held.reached()
+        service.process.send_signal(signal.SIGTERM)
+        await service.logged("executor.draining")
+
+        assert await service.stop() == -signal.SIGTERM
+
+
+async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(site: Site):
+    nowhere = {"kind": "postgres", "url": f"postgresql://postgres@/none?host={site.folder}"}
+    async with serving(write_config(site.folder, ledger=nowhere)) as service:
+        await service.logged("ledger.away")
+
+        assert await service.stop() == 0
+
+
+
+
+async def test_it_leaves_within_its_time_while_the_ledger_is_away(site: Site):
+    held = site.gordo.controls.hang()
+    async with serving(site.config(executor=GRACE)) as service:
+        await held.reached()
+        async with site.without_ledger():
+            asked = datetime.now(UTC)
+            code = await service.stop()
+            took = datetime.now(UTC) - asked
+
+    assert took < timedelta(seconds=9)
+    assert code == 0

@@ -1,0 +1,95 @@
+"""What follows from a model list."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latigo.domain.windows import DAY, slot_length
+from latigo.ledger.protocol import KnownModel
+from latigo.scheduler.listing import Changes, changes, is_believable, longest_window
+from tests.support.build import HALF_HOUR, NOW
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def known(name: str, *, revision: str = "1000", state: str = "active", stale: bool = False) -> KnownModel:
+    return KnownModel(
+        1, name, revision, state, stale, resolution=10 * MINUTE, slot=HALF_HOUR, delay=5 * MINUTE, fold=DAY
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "lost", "believable"),
+    [
+        (9000, 0, True),
+        (9000, 1800, True),  # 20 %
+        (9000, 1801, False),
+        (9000, 9000, False),  # Gordo's directory is gone
+        (5, 1, True),
+        (5, 2, False),
+        (4, 4, True),  # too few to doubt
+        (0, 0, True),
+    ],
+)
+def test_a_list_that_loses_more_than_a_fifth_of_its_models_is_doubted(models: int, lost: int, believable: bool):
+    assert is_believable(models, lost, None, NOW, accepted=False) is believable
+
+
+@pytest.mark.parametrize(("stood", "believable"), [(timedelta(0), False), (59 * MINUTE, False), (HOUR, True), (DAY, True)])
+def test_a_doubted_list_is_believed_once_it_has_stood_for_an_hour(stood: timedelta, believable: bool):
+    assert is_believable(10, 10, NOW - stood, NOW, accepted=False) is believable
+
+
+def test_a_doubted_list_is_believed_once_it_is_accepted():
+    assert is_believable(10, 10, NOW, NOW, accepted=True)
+
+
+def test_only_what_is_new_or_may_have_changed_is_described():
+    models = [
+        known("same"),
+        known("older", revision="999"),
+        known("stale", stale=True),
+        known("back", state="gone"),
+        known("again", state="unregistered"),
+        known("odd", state="unusable"),
+        known("off", state="disabled"),
+    ]
+
+    found = changes(models, ["again", "back", "new", "odd", "off", "older", "same", "stale"], "1000")
+
+    assert found == Changes(describe=("again", "back", "new", "older", "stale"), gone=())
+
+
+def test_what_is_not_listed_any_more_is_gone_if_it_was_predicted():
+    models = [
+        known("pump"),
+        known("off", state="disabled"),
+        known("long ago", state="gone"),
+        known("odd", state="unusable"),
+    ]
+
+    assert changes(models, [], "1000") == Changes(describe=(), gone=("pump", "off"))
+
+
+def test_an_unusable_model_is_described_again_in_a_new_revision():
+    assert changes([known("odd", state="unusable")], ["odd"], "1001").describe == ("odd",)
+
+
+resolutions = st.sampled_from([MINUTE, 5 * MINUTE, 7 * MINUTE, 10 * MINUTE, 25 * MINUTE, HOUR, 36 * HOUR])
+
+
+@given(resolutions, st.integers(1, 3000).map(lambda minutes: minutes * MINUTE))
+def test_windows_are_whole_slots_within_the_longest_window_and_at_least_one(resolution, max_window):
+    slot = slot_length(resolution, HALF_HOUR)
+
+    longest = longest_window(max_window, slot, resolution)
+
+    assert longest % slot == timedelta(0)
+    assert longest == slot or longest <= max_window < longest + slot
+
+
+@pytest.mark.parametrize("resolution", [7 * MINUTE, 25 * MINUTE, 36 * HOUR])
+def test_where_folding_would_change_the_rows_a_window_is_one_slot(resolution: timedelta):
+    assert longest_window(30 * DAY, DAY, resolution) == DAY

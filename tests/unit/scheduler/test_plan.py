@@ -1,0 +1,250 @@
+"""What goes out next."""
+
+from collections.abc import Iterable
+
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latigo.domain.model import ModelRef
+from latigo.domain.share import LaneShare
+from latigo.domain.task import Lane
+from latigo.domain.windows import Window
+from latigo.ledger.protocol import Need, Planned
+from latigo.scheduler.plan import Agenda, Blockade, blockade, in_turns, most_outstanding
+from tests.support.build import HALF_HOUR, at, window
+
+LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
+
+
+def a_need(
+    model_id: int,
+    project: str = "plant",
+    *,
+    live: Window | None = LIVE,
+    back: Window | None = None,
+    covered_end: str | None = "11:30",
+) -> Need:
+    ref = ModelRef(project, f"model-{model_id:03}")
+    return Need(model_id, ref, model_id + 100, live, back, at(covered_end) if covered_end else None)
+
+
+def taken(agenda: Agenda, room: int, room_for_backfill: int | None = None, share: float = 0.05) -> list[Planned]:
+    return agenda.take(room, room if room_for_backfill is None else room_for_backfill, LaneShare(share))
+
+
+def ids(planned: Iterable[Planned]) -> list[int]:
+    return [each.model_id for each in planned]
+
+
+@st.composite
+def needs(draw: st.DrawFn) -> list[Need]:
+    """Needs of some models in some projects."""
+    drawn = st.tuples(
+        st.sampled_from(["a", "b", "c"]), st.sampled_from(["live", "back", "both"]), st.none() | st.integers(0, 20)
+    )
+    return [
+        Need(
+            number,
+            ModelRef(project, f"model-{number}"),
+            1,
+            None if lanes == "back" else LIVE,
+            None if lanes == "live" else Window(BACK.start + number * HALF_HOUR, BACK.end + number * HALF_HOUR),
+            None if behind is None else at("12:00") - behind * HALF_HOUR,
+        )
+        for number, (project, lanes, behind) in enumerate(draw(st.lists(drawn, max_size=40)), 1)
+    ]
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_model_that_is_furthest_behind_goes_first_and_one_that_was_never_covered_before_it():
+    agenda = Agenda.of(
+        [a_need(1, covered_end="11:30"), a_need(2, covered_end="09:00"), a_need(3, covered_end=None)]
+    )
+
+    assert ids(taken(agenda, 3)) == [3, 2, 1]
+
+
+def test_the_newest_holes_of_history_are_filled_first():
+    older, newer = window("01:00", "02:00"), window("03:00", "04:00")
+
+    agenda = Agenda.of([a_need(1, live=None, back=older), a_need(2, live=None, back=newer)])
+
+    assert ids(taken(agenda, 2)) == [2, 1]
+
+
+def test_projects_take_turns_however_many_models_one_has():
+    crowd = [a_need(number, "big", covered_end="08:00") for number in range(1, 6)]
+    few = [a_need(number, "small", covered_end="11:00") for number in (8, 9)]
+
+    agenda = Agenda.of([*crowd, *few])
+
+    assert ids(taken(agenda, 7)) == [1, 8, 2, 9, 3, 4, 5]
+
+
+@given(needs())
+def test_taking_turns_loses_nothing_and_keeps_the_order_within_a_project(found):
+    ordered = in_turns(found)
+
+    assert sorted(each.model_id for each in ordered) == sorted(each.model_id for each in found)
+    for project in "abc":
+        assert [n for n in ordered if n.ref.project == project] == [n for n in found if n.ref.project == project]
+
+
+@given(needs())
+def test_no_project_waits_for_more_than_one_turn_of_each_other(found):
+    ordered = [each.ref.project for each in in_turns(found)]
+
+    for project in set(ordered):
+        turns = [place for place, each in enumerate(ordered) if each == project]
+        assert all(later - earlier <= 3 for earlier, later in zip(turns, turns[1:], strict=False))
+
+
+# --- taking -----------------------------------------------------------------------------------------------------------
+
+
+@given(needs(), st.integers(0, 100), st.integers(0, 50), st.floats(0, 0.9))
+def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(found, room, room_for_backfill, share):
+    agenda = Agenda.of(found)
+
+    planned = [*taken(agenda, room, room_for_backfill, share), *taken(agenda, room, room_for_backfill, share)]
+
+    assert len(planned) <= 2 * room
+    assert sum(not each.lane.is_live for each in planned) <= 2 * max(room_for_backfill, 0)
+    assert len({(each.model_id, each.lane) for each in planned}) == len(planned)
+
+
+@given(needs())
+def test_with_room_enough_every_need_becomes_a_task_of_its_model_and_epoch(found):
+    agenda = Agenda.of(found)
+
+    planned = {(p.model_id, p.epoch, p.window, p.lane) for p in taken(agenda, 1000)}
+
+    assert planned == {(n.model_id, n.epoch, n.live, Lane.LIVE) for n in found if n.live} | {
+        (n.model_id, n.epoch, n.back, Lane.BACKFILL) for n in found if n.back
+    }
+    assert not agenda
+    assert not any(p.probe for p in taken(Agenda.of(found), 1000))
+
+
+def test_live_goes_first_yet_backfill_has_its_share():
+    agenda = Agenda.of([a_need(number, back=BACK) for number in range(1, 101)])
+
+    lanes = [each.lane for each in taken(agenda, 60)]
+
+    assert [place for place, lane in enumerate(lanes, 1) if lane is Lane.BACKFILL] == [20, 40, 60]
+
+
+def test_the_share_goes_on_from_one_round_to_the_next():
+    agenda, share = Agenda.of([a_need(number, back=BACK) for number in range(1, 101)]), LaneShare(0.05)
+
+    lanes = [each.lane for _ in range(40) for each in agenda.take(1, 1, share)]
+
+    assert [place for place, lane in enumerate(lanes, 1) if lane is Lane.BACKFILL] == [20, 40]
+
+
+def test_without_room_for_backfill_only_live_work_goes_out():
+    agenda = Agenda.of([a_need(1, back=BACK), a_need(2, live=None, back=BACK)])
+
+    assert [(each.model_id, each.lane) for each in taken(agenda, 10, 0)] == [(1, Lane.LIVE)]
+    assert agenda
+
+
+@pytest.mark.parametrize("room", [0, -3])
+def test_without_room_nothing_goes_out(room: int):
+    assert taken(Agenda.of([a_need(1)]), room) == []
+
+
+@given(needs())
+def test_what_is_dropped_does_not_go_out(found):
+    agenda = Agenda.of(found)
+
+    agenda.drop(lambda need: need.ref.project == "a")
+
+    assert set(ids(taken(agenda, 1000))) == {each.model_id for each in found if each.ref.project != "a"}
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_probe_is_the_first_live_task_of_its_project_and_goes_out_once():
+    agenda = Agenda.of([a_need(1, "a"), a_need(2, "b", covered_end="10:00"), a_need(3, "b", covered_end="09:00")])
+
+    probe = agenda.take_probe("b")
+
+    assert probe is not None
+    assert (probe.model_id, probe.lane, probe.probe, probe.epoch) == (3, Lane.LIVE, True, 103)
+    assert sorted(ids(taken(agenda, 10))) == [1, 2]
+
+
+def test_where_nothing_is_live_backfill_is_the_probe():
+    probe = Agenda.of([a_need(1, live=None, back=BACK)]).take_probe("plant")
+
+    assert probe is not None
+    assert (probe.lane, probe.window, probe.probe) == (Lane.BACKFILL, BACK, True)
+
+
+def test_the_other_lane_of_a_model_that_probes_stays_on_the_agenda():
+    agenda = Agenda.of([a_need(1, back=BACK)])
+
+    agenda.take_probe("plant")
+
+    assert [each.lane for each in taken(agenda, 10)] == [Lane.BACKFILL]
+
+
+def test_a_project_without_work_has_no_probe():
+    assert Agenda.of([a_need(1, "a")]).take_probe("b") is None
+
+
+def downstreams(project: str) -> list[str]:
+    return [f"gordo/{project}", "sensors/influx", "sink/postgres"]
+
+
+def test_nobody_waits_while_everything_works():
+    assert blockade(["a", "b"], {}, downstreams, frozenset()) == Blockade()
+
+
+def test_a_project_waits_for_its_own_downstream_and_the_others_do_not():
+    found = blockade(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
+
+    assert found == Blockade(frozenset({"a"}), {"a": ("gordo/a",)})
+
+
+def test_all_wait_for_a_downstream_that_they_share_and_any_may_probe_it():
+    found = blockade(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
+
+    assert found.blocked == {"a", "b"}
+    assert found.probes == {"a": ("sink/postgres",), "b": ("sink/postgres",)}
+
+
+@pytest.mark.parametrize("prober", ["a", "b", "c"])
+def test_while_one_probes_what_they_share_no_other_does(prober: str):
+    found = blockade(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
+
+    assert found == Blockade(frozenset("abc"), {})
+
+
+def test_a_probe_elsewhere_keeps_nobody_from_probing():
+    found = blockade(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
+
+    assert found.probes == {"a": ("gordo/a",)}
+
+
+def test_a_project_probes_once_all_that_it_needs_is_due():
+    found = blockade(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
+
+    assert found.blocked == {"a", "b"}
+    assert found.probes == {"b": ("sink/postgres",)}
+
+
+# --- how many ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("configured", "settled", "most"), [(0, 0, 64), (0, 64, 64), (0, 700, 700), (0, 9000, 2000), (5, 9000, 5), (3000, 0, 3000)]
+)
+def test_two_minutes_of_throughput_may_be_out_within_bounds_unless_configured(configured: int, settled: int, most: int):
+    assert most_outstanding(configured, settled) == most

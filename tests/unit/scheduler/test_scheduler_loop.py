@@ -1,0 +1,456 @@
+"""The long-lived part of the scheduler, on a ledger in memory and a clock that is turned by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from latigo.domain.errors import Unavailable
+from latigo.domain.model import ModelRef
+from latigo.domain.task import Lane, Task
+from latigo.domain.windows import DAY
+from latigo.ledger.protocol import Need, NotThePlanner, Term
+from latigo.scheduler.loop import Scheduler, SchedulerRules
+from latigo.scheduler.models import ModelSync, Schedule
+from latigo.telemetry import Metrics
+from tests.support.build import HALF_HOUR, a_spec, window
+from tests.support.clock import ManualClock
+from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_circuit
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
+
+
+class Queue:
+    """A `TaskSender` that takes as much as it is told to."""
+
+    def __init__(self) -> None:
+        self.channel = "queue-1"
+        self.sent: list[Task] = []
+        self.room = 10_000
+        self.away = False
+
+    async def publish(self, tasks: Sequence[Task]) -> Sequence[int]:
+        if self.away:
+            raise Unavailable("the queue is away", downstream="queue")
+        taken = list(tasks[: self.room])
+        self.sent += taken
+        return [task.id for task in taken]
+
+
+class NoModels:
+    """A `ModelInformationProvider` that lists nothing; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.lists = 0
+
+    async def get_model_list(self) -> Sequence[object]:
+        self.lists += 1
+        return []
+
+
+class World:
+    """A plant of models that need something, and any number of schedulers."""
+
+    def __init__(self, *, models: int = 3, projects: Iterable[str] = ("plant",), back: bool = False) -> None:
+        self.clock = ManualClock()
+        self.projects = sorted(projects)
+        self.ledger = MemoryPlanning(
+            self.clock,
+            [
+                Need(number, ModelRef(project, f"model-{number}"), 1, LIVE, BACK if back else None, None)
+                for number, project in enumerate((p for p in self.projects for _ in range(models)), 1)
+            ],
+        )
+        self.queue = Queue()
+        self.models = NoModels()
+        self.metrics = Metrics(CollectorRegistry())
+
+    def scheduler(self, holder: str = "scheduler-1", *, max_outstanding: int = 0) -> Scheduler:
+        return Scheduler(
+            rules=SchedulerRules(
+                holder=holder,
+                version="test",
+                lease=15 * SECOND,
+                renew=5 * SECOND,
+                max_clock_difference=30 * SECOND,
+                refresh=5 * MINUTE,
+                max_catch_up=30 * DAY,
+                max_outstanding=max_outstanding,
+                min_share=0.05,
+                history=30 * DAY,
+            ),
+            ledger=self.ledger,
+            sync=self._sync,
+            sender=self.queue,
+            downstreams=lambda project: [f"gordo/{project}", "sink/postgres"],
+            projects=self._projects,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+
+    async def _projects(self) -> Iterable[str]:
+        return self.projects
+
+    def _sync(self, still_wanted: Callable[[], bool]) -> ModelSync:
+        return ModelSync(
+            provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
+            ledger=MemoryModels(self.clock),
+            schedule_of=lambda _: Schedule(HALF_HOUR, 5 * MINUTE, DAY, enabled=True),
+            max_window=DAY,
+            clock=self.clock,
+            version="test",
+            still_wanted=still_wanted,
+        )
+
+    def wait(self, *tasks: int) -> None:
+        """Tasks that had been tried wait for another attempt."""
+        for task_id in tasks:
+            self.ledger.rows[task_id].state = "waiting"
+
+    def settle(self, *tasks: int) -> None:
+        for task_id in tasks:
+            row = self.ledger.rows.pop(task_id)
+            self.ledger.desired = [need for need in self.ledger.desired if need.ref != row.task.ref]
+
+
+@asynccontextmanager
+async def running(world: World, *schedulers: Scheduler) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for scheduler in schedulers:
+            group.create_task(scheduler.run(stop))
+        await world.clock.advance(SECOND)
+        yield
+        stop.set()
+
+
+# --- planning and publishing ------------------------------------------------------------------------------------------
+
+
+async def test_what_is_needed_is_committed_then_published_then_marked():
+    world = World(models=2)
+
+    async with running(world, world.scheduler()):
+        log = [each for each in world.ledger.log if each in {"plan", "unpublished", "mark_published"}]
+
+    assert log[:3] == ["plan", "unpublished", "mark_published"]
+    assert [task.window for task in world.queue.sent] == [LIVE, LIVE]
+    assert {row.channel for row in world.ledger.rows.values()} == {"queue-1"}
+    assert world.ledger.in_state("published") == [1, 2]
+
+
+async def test_what_is_out_is_not_published_again():
+    world = World(models=2)
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(MINUTE)
+
+    assert [task.id for task in world.queue.sent] == [1, 2]
+
+
+async def test_what_was_committed_and_not_marked_is_published_again():
+    world = World(models=0)
+    world.ledger.rows[7] = Row(Task(7, 1, a_spec(), LIVE, 1800, Lane.LIVE))
+
+    async with running(world, world.scheduler()):
+        pass
+
+    assert [task.id for task in world.queue.sent] == [7]
+    assert world.ledger.in_state("published") == [7]
+
+
+async def test_what_the_queue_did_not_take_goes_out_once_it_has_room():
+    world = World(models=4)
+    world.queue.room = 0
+
+    async with running(world, world.scheduler()):
+        marked = world.ledger.in_state("published")
+        world.queue.room = 3
+        await world.clock.advance(SECOND)
+        most = [task.id for task in world.queue.sent]
+        await world.clock.advance(SECOND)
+
+    assert (marked, most) == ([], [1, 2, 3])
+    assert [task.id for task in world.queue.sent] == [1, 2, 3, 4]
+
+
+async def test_only_what_the_queue_took_is_counted_as_planned():
+    world = World(models=3)
+    world.queue.room = 0
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(5 * SECOND)
+        world.queue.room = 10
+        await world.clock.advance(SECOND)
+
+    (family,) = world.metrics.tasks_planned.collect()
+    assert sum(sample.value for sample in family.samples if sample.name.endswith("_total")) == 3
+
+
+async def test_no_more_is_out_than_may_be_and_settling_makes_room():
+    world = World(models=10)
+
+    async with running(world, world.scheduler(max_outstanding=4)):
+        await world.clock.advance(10 * SECOND)
+        first = len(world.queue.sent)
+        world.settle(1, 2)
+        await world.clock.advance(SECOND)
+
+    assert (first, len(world.queue.sent)) == (4, 6)
+
+
+async def test_backfill_takes_at_most_half_of_the_room():
+    world = World(models=10, back=True)
+    world.ledger.desired = [Need(n.model_id, n.ref, 1, None, n.back, None) for n in world.ledger.desired]
+
+    async with running(world, world.scheduler(max_outstanding=8)):
+        await world.clock.advance(5 * SECOND)
+
+    assert [task.lane for task in world.queue.sent] == [Lane.BACKFILL] * 4
+
+
+async def test_tasks_that_waited_long_enough_go_out_before_new_ones():
+    world = World(models=3)
+
+    async with running(world, world.scheduler(max_outstanding=1)):
+        world.wait(1)
+        await world.clock.advance(SECOND)
+
+    assert [task.id for task in world.queue.sent] == [1, 1]
+
+
+async def test_what_was_lost_with_its_queue_is_published_again():
+    world = World(models=1)
+    async with running(world, world.scheduler()):
+        pass
+
+    world.queue.channel = "queue-2"
+    async with running(world, world.scheduler()):
+        await world.clock.advance(5 * SECOND)
+
+    assert [task.id for task in world.queue.sent] == [1, 1]
+
+
+async def test_a_queue_that_is_away_is_tried_again_and_nothing_is_marked():
+    world = World(models=1)
+    world.queue.away = True
+
+    async with running(world, world.scheduler()):
+        marked = world.ledger.in_state("published")
+        world.queue.away = False
+        await world.clock.advance(SECOND)
+
+    assert marked == []
+    assert [task.id for task in world.queue.sent] == [1]
+
+
+# --- the lease --------------------------------------------------------------------------------------------------------
+
+
+async def test_only_the_one_with_the_lease_plans_and_lists():
+    world = World()
+    first, second = world.scheduler("one"), world.scheduler("two")
+
+    async with running(world, first, second):
+        await world.clock.advance(MINUTE)
+        assert (first.plans, second.plans) == (True, False)
+
+    assert len(world.queue.sent) == 3
+    assert world.models.lists == 1
+
+
+async def test_another_takes_over_at_once_when_the_planner_is_told_to_stop():
+    world = World(models=0)
+    standby = world.scheduler("two")
+
+    async with running(world, standby):
+        pass
+    async with running(world, world.scheduler("one")):
+        assert world.ledger.holder == "one"
+    async with running(world, standby):
+        assert standby.plans
+
+
+async def test_another_takes_over_when_the_lease_runs_out():
+    world = World(models=1)
+    world.ledger.holder, world.ledger.term = "dead", 3
+    world.ledger.lease_until = world.clock.now() + 12 * SECOND
+    scheduler = world.scheduler("heir")
+
+    async with running(world, scheduler):
+        await world.clock.advance(9 * SECOND)
+        early = list(world.queue.sent)
+        await world.clock.advance(7 * SECOND)
+
+    assert early == []
+    assert world.ledger.term == 4
+    assert [task.id for task in world.queue.sent] == [1]
+
+
+async def test_whoever_finds_that_someone_else_plans_stops_at_once():
+    world = World(models=2)
+    scheduler = world.scheduler("one", max_outstanding=1)
+
+    async with running(world, scheduler):
+        assert scheduler.plans
+        world.ledger.holder, world.ledger.term = "other", 99
+        world.settle(1)
+        await world.clock.advance(SECOND)
+        assert not scheduler.plans
+        world.ledger.log.clear()
+        await world.clock.advance(3 * SECOND)
+
+    assert [task.id for task in world.queue.sent] == [1]
+    assert not {"plan", "unpublished", "recover"} & set(world.ledger.log)
+
+
+async def test_whoever_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
+    world = World(models=1)
+    scheduler = world.scheduler()
+
+    async with running(world, scheduler):
+        world.ledger.away = True
+        await world.clock.advance(6 * SECOND)
+        assert not scheduler.plans
+        world.ledger.away = False
+        await world.clock.advance(6 * SECOND)
+        assert scheduler.plans
+
+
+async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_away_at_first():
+    world = World(models=0)
+    scheduler = world.scheduler()
+    attempts = 0
+    forgive = world.ledger.forgive_crashes
+
+    async def forgive_later(version: str) -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise Unavailable("the ledger is away", downstream="ledger")
+        return await forgive(version)
+
+    world.ledger.forgive_crashes = forgive_later  # type: ignore[method-assign]  # away for this one call
+
+    async with running(world, scheduler):
+        await world.clock.advance(30 * SECOND)
+
+    assert attempts == 2
+    assert world.ledger.log.count("forgive_crashes") == 1
+
+
+async def test_a_bug_of_ours_ends_the_role():
+    world = World()
+
+    async def broken(_: timedelta) -> Sequence[Need]:
+        raise KeyError("bug")
+
+    world.ledger.needs = broken  # type: ignore[method-assign]  # a bug
+
+    with pytest.RaisesGroup(pytest.RaisesGroup(KeyError)):
+        async with running(world, world.scheduler()):
+            await world.clock.advance(SECOND)
+
+
+async def test_planning_with_a_term_that_is_over_is_refused():
+    """The double does what the real ledger does; else the tests above would say nothing."""
+    world = World()
+    term = await world.ledger.take_lease("one", 15 * SECOND)
+    assert term is not None
+    await world.clock.advance(15 * SECOND)
+
+    with pytest.raises(NotThePlanner):
+        await world.ledger.plan(term, [])
+    with pytest.raises(NotThePlanner):
+        await world.ledger.unpublished(Term("one", 0), 10)
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("skew", "plans"), [(30, True), (31, False), (-30, True), (-31, False)])
+async def test_planning_stops_while_the_clocks_are_further_apart_than_allowed(skew: int, plans: bool):
+    world = World(models=1)
+    world.ledger.skew = skew * SECOND
+    scheduler = world.scheduler()
+
+    async with running(world, scheduler):
+        assert scheduler.plans is plans
+
+    assert bool(world.queue.sent) is plans
+
+
+async def test_planning_goes_on_when_the_clocks_agree_again():
+    world = World(models=1)
+    world.ledger.skew = timedelta(hours=1)
+    scheduler = world.scheduler()
+
+    async with running(world, scheduler):
+        world.ledger.skew = timedelta(0)
+        await world.clock.advance(MINUTE)
+        assert scheduler.plans
+
+    assert len(world.queue.sent) == 1
+
+
+# --- open circuits ----------------------------------------------------------------------------------------------------
+
+
+async def test_while_a_circuit_is_open_its_project_sends_one_probe_once_it_is_due_and_others_go_on():
+    world = World(models=3, projects=["a", "b"])
+    world.ledger.board.set(a_circuit("gordo/a"))
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(10 * SECOND)
+        before = [task.ref.project for task in world.queue.sent]
+        await world.clock.advance(MINUTE)
+
+    probes = [task for task in world.queue.sent if task.ref.project == "a"]
+    assert before == ["b"] * 3
+    assert [task.probe for task in probes] == [True]
+
+
+async def test_when_the_circuit_closes_all_its_work_goes_out():
+    world = World(models=3, projects=["a"])
+    world.ledger.board.set(a_circuit("gordo/a"))
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(20 * SECOND)
+        world.settle(1)
+        world.ledger.board.open.clear()
+        await world.clock.advance(11 * SECOND)
+
+    assert [(task.ref.name, task.probe) for task in world.queue.sent] == [
+        ("model-1", True),
+        ("model-2", False),
+        ("model-3", False),
+    ]
+
+
+async def test_one_project_probes_what_all_share_and_another_one_if_that_has_nothing_to_do():
+    world = World(models=1, projects=["a", "b", "c"])
+    world.ledger.desired = world.ledger.desired[1:]
+    world.ledger.board.set(a_circuit("sink/postgres"))
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(20 * SECOND)
+
+    assert [(task.ref.project, task.probe) for task in world.queue.sent] == [("b", True)]
+
+
+async def test_a_task_that_waits_is_the_probe_of_a_project_that_has_nothing_else():
+    world = World(models=2, projects=["a"])
+
+    async with running(world, world.scheduler()):
+        world.wait(1, 2)
+        world.ledger.board.set(a_circuit("sink/postgres"))
+        await world.clock.advance(10 * SECOND)
+        early = len(world.queue.sent)
+        await world.clock.advance(10 * SECOND)
+
+    assert early == 2
+    assert [(task.id, task.probe) for task in world.queue.sent[2:]] == [(1, True)]
