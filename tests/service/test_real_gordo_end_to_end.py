@@ -43,7 +43,7 @@ from tests.support.gordo_process import running_gordo
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import gordo_home, require_gordo
-from tests.support.running_latigo import ShiftedClock, Told, all_done, running_latigo, stored_in, told_of
+from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
@@ -55,6 +55,20 @@ NEWEST = Window(DUE - FOLD, DUE)
 HORIZON = Window(DUE - timedelta(days=1), DUE)
 DAYS = Window(datetime(2026, 2, 27, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
 
+USABLE = {
+    *("ff-hourglass", "pca-linear", "identity", "lstm-ae", "lstm-forecast", "plain-linear", "plain-transform"),
+    *("targets", "minute-filter", "filter-list", "smooth", "kfcv", "odd-names", "no-thresholds", "wide-linear"),
+    *("wide-keras", "hourly", "odd-step"),
+}
+#: Why they are parked.
+BROKEN = {
+    "no-number": "bad_metadata",
+    "twins": "bad_metadata",
+    "code": "bad_metadata",
+    "cut-short": "attempts",
+    "mixed-up": "values_refused",
+    "random-data": "unknown_sensor",
+}
 PLAIN = {"plain-linear", "plain-transform", "no-thresholds"}
 KERAS = {"ff-hourglass", "lstm-ae", "lstm-forecast", "wide-keras", "hourly"}
 TAGS_OF_B = tuple(f"1902.B.TT-00{n}.PV" for n in range(1, 5))
@@ -155,6 +169,7 @@ async def run(
     ):
         await clock.share(ledger)
         async with running_latigo(settings(url, ledger, readings), clock) as world:
+            await all_known(world, USABLE | BROKEN.keys(), REVISION, within=60.0)
             await all_done(world, within=120.0)
             told = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in told}
@@ -216,24 +231,10 @@ def tags_of(data: Path) -> dict[str, float]:
     return {tag: DENSE if tag.startswith("1902.F.") else 120.0 for tag in sorted(tags) if not tag.startswith("tag-")}
 
 
-USABLE = {
-    *("ff-hourglass", "pca-linear", "identity", "lstm-ae", "lstm-forecast", "plain-linear", "plain-transform"),
-    *("targets", "minute-filter", "filter-list", "smooth", "kfcv", "odd-names", "no-thresholds", "wide-linear"),
-    *("wide-keras", "hourly", "odd-step"),
-}
-
-
 async def test_what_cannot_work_is_parked_for_its_own_reason_and_nothing_else_is(run: Run) -> None:
     parked = {name: set(model.parked) for name, model in run.told.items() if model.parked}
 
-    assert parked == {
-        "no-number": {"bad_metadata"},
-        "twins": {"bad_metadata"},
-        "code": {"bad_metadata"},
-        "cut-short": {"attempts"},
-        "mixed-up": {"values_refused"},
-        "random-data": {"unknown_sensor"},
-    }
+    assert parked == {name: {reason} for name, reason in BROKEN.items()}
     assert {name for name, model in run.told.items() if model.state == "active"} == USABLE | {
         *("cut-short", "mixed-up", "random-data"),
     }
@@ -287,6 +288,28 @@ async def test_slots_follow_the_resolution_and_gaps_are_folded(run: Run) -> None
     for name in USABLE - {"odd-step"}:
         assert run.told[name].stored == tuple(HORIZON.slots(FOLD)), name
     assert run.told["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
+
+
+async def test_days_of_a_resolution_that_does_not_divide_them_are_never_folded(
+    run: Run, postgres_server: str, ledger_template: str
+) -> None:
+    clock = ShiftedClock(NOW)
+    async with fresh_database(postgres_server, template=ledger_template) as ledger:
+        await clock.share(ledger)
+        wide = settings(run.url, ledger, run.readings).model_copy(
+            update={
+                "schedule": ScheduleSettings(max_window=timedelta(days=7)),
+                "models": GordoModels(url=run.url, projects=(PROJECT,), include=("*/odd-step",)),
+            }
+        )
+        async with running_latigo(wide, clock) as world:
+            await all_known(world, ("odd-step",), REVISION, within=30.0)
+            await all_done(world, within=30.0)
+            told = await told_of(world.database)
+            stored = await stored_in(world.database, "odd-step")
+
+    assert told["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
+    assert stored == run.stored["odd-step"]
 
 
 @pytest.mark.parametrize("name", sorted(USABLE))

@@ -31,8 +31,7 @@ from tests.support.gordo_process import running_gordo
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import gordo_home, require_gordo
-from tests.support.running_latigo import ShiftedClock, Told, all_done, running_latigo, stored_in, told_of
-from tests.support.waiting import eventually
+from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
@@ -79,11 +78,12 @@ async def story(
         await clock.share(ledger)
         url = await server.enter_async_context(running_gordo(data, revision=OLD))
         async with running_latigo(settings(url, ledger, readings), clock) as world:
+            await all_known(world, (STEADY, MENDED, RETIRED), OLD, within=60.0)
             await all_done(world, within=60.0)
             first = await told_of(world.database)
             await server.aclose()
             await server.enter_async_context(running_gordo(data, revision=NEW, port=urlsplit(url).port))
-            await eventually(lambda: knows(world, NEW), within=60.0, every=0.1, what="the new revision is known")
+            await all_known(world, (STEADY, MENDED, ADDED), NEW, within=60.0)
             await clock.set(LATER, ledger)
             await all_done(world, within=60.0)
             then = await told_of(world.database)
@@ -114,11 +114,6 @@ def settings(url: str, ledger: str, readings: Path) -> Settings:
 
 def refs(*names: str) -> list[ModelRef]:
     return [ModelRef(PROJECT, name) for name in names]
-
-
-async def knows(world: World, revision: str) -> bool:
-    async with world.database.connection() as connection:
-        return bool(await connection.fetchval("SELECT revision = $1 FROM project WHERE name = $2", revision, PROJECT))
 
 
 async def revisions_of(world: World, name: str) -> Mapping[str, tuple[datetime, datetime]]:

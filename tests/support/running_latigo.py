@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,11 +22,8 @@ from tests.support.postgres import execute
 from tests.support.waiting import eventually
 
 _STOPS_WITHIN = timedelta(seconds=30)
-#: Nothing is out, and there is nothing left to do.
-_BUSY = """
-SELECT (SELECT count(*) FROM task) + (SELECT count(*) FROM model_holes WHERE NOT isempty(holes))
-     + (SELECT count(*) FROM project WHERE listed_at IS NULL) + (SELECT 1 - least(count(*), 1) FROM project)
-"""
+_MISSING = "SELECT $1 - count(*) FROM model WHERE name = ANY ($2) AND revision = $3"
+_LEFT = "SELECT (SELECT count(*) FROM task) + (SELECT count(*) FROM model_holes WHERE NOT isempty(holes))"
 
 
 class ShiftedClock(SystemClock):
@@ -66,12 +63,22 @@ async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterat
             stop.set()
 
 
+async def all_known(world: World, models: Collection[str], revision: str, *, within: float) -> None:
+    """Wait until the ledger knows these models in this revision."""
+
+    async def are_known() -> bool:
+        async with world.database.connection() as connection:
+            return not await connection.fetchval(_MISSING, len(models), list(models), revision)
+
+    await eventually(are_known, within=within, every=0.1, what=f"{len(models)} models in revision {revision}")
+
+
 async def all_done(world: World, *, within: float) -> None:
-    """Wait until every due slot of every model is accounted for."""
+    """Wait until every due slot of every model that is known is accounted for, and nothing is out."""
 
     async def is_idle() -> bool:
         async with world.database.connection() as connection:
-            return not await connection.fetchval(_BUSY)
+            return not await connection.fetchval(_LEFT)
 
     await eventually(is_idle, within=within, every=0.1, what="nothing left to do")
 

@@ -16,6 +16,9 @@ FEWEST_QUEUED, MOST_QUEUED = 2.0, 4.0
 BACK_OFF = 0.7
 #: How fast the best latency is forgotten, per window of samples: models differ, and servers grow and shrink.
 FORGET = 1.02
+#: Once in so many windows the limit is halved for one of them: a server that is always full never shows its best time,
+#: and with nothing but forgetting the limit of such a server would grow for ever.
+LOOK_EVERY = 20
 
 
 class AdaptiveLimit:
@@ -23,7 +26,8 @@ class AdaptiveLimit:
 
     A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
     ``limit * (1 - best / mean)`` calls are waiting. The limit grows while fewer than two wait and shrinks when more
-    than four do, once in a window of as many answers as the limit.
+    than four do, once in a window of as many answers as the limit. What an answer took to a call that began under
+    another limit is not counted where the limit was halved in between.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -35,11 +39,18 @@ class AdaptiveLimit:
         self._samples: list[float] = []
         self._best: float | None = None
         self._was_full = False
+        self._windows = 0
+        self._looks = False  # the limit is halved for now
+        self._turn = 0  # rises whenever it is halved or restored
 
     @property
     def limit(self) -> int:
         """Calls that may be under way now."""
-        return int(self._limit)
+        return int(max(self._limit / 2, self._lowest)) if self._looks else int(self._limit)
+
+    @property
+    def _lowest(self) -> float:
+        return min(LOWEST_LIMIT, self._ceiling)
 
     @property
     def in_flight(self) -> int:
@@ -50,7 +61,7 @@ class AdaptiveLimit:
     async def call(self) -> AsyncIterator[None]:
         """One call; waits for its turn first, in order."""
         await self._enter()
-        started = self._clock.monotonic()
+        started, turn = self._clock.monotonic(), self._turn
         try:
             yield
         except CircuitOpen:  # says nothing about how much the server can take
@@ -59,7 +70,8 @@ class AdaptiveLimit:
             self._refused()
             raise
         else:
-            self._answered(self._clock.monotonic() - started)
+            if turn == self._turn:
+                self._answered(self._clock.monotonic() - started)
         finally:
             self._in_flight -= 1
             self._admit()
@@ -90,18 +102,22 @@ class AdaptiveLimit:
 
     def _answered(self, seconds: float) -> None:
         self._samples.append(seconds)
-        if len(self._samples) < max(self._limit, 4):
+        if len(self._samples) < max(self.limit, 4):
             return
         mean = sum(self._samples) / len(self._samples)
         self._samples.clear()
         self._best = mean if self._best is None else min(self._best * FORGET, mean)
-        queued = self._limit * (1 - self._best / mean)
+        self._windows += 1
+        if self._looks or self._windows % LOOK_EVERY == 0:
+            self._looks, self._turn = not self._looks, self._turn + 1
+            return
+        queued = self._limit * (1 - self._best / mean) if mean else 0.0
         if queued < FEWEST_QUEUED and self._was_full:
             self._limit = min(self._limit + 1, self._ceiling)
         elif queued > MOST_QUEUED:
-            self._limit = max(self._limit - 1, min(LOWEST_LIMIT, self._ceiling))
+            self._limit = max(self._limit - 1, self._lowest)
         self._was_full = False
 
     def _refused(self) -> None:
-        self._limit = max(self._limit * BACK_OFF, min(LOWEST_LIMIT, self._ceiling))
+        self._limit = max(self._limit * BACK_OFF, self._lowest)
         self._samples.clear()

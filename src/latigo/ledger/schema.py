@@ -40,5 +40,5 @@ async def bring_up_to_date(url: str) -> tuple[str | None, str]:
     if before != newest:
         from latigo.ledger.migrate import migrate  # noqa: PLC0415 - half a second and 40 MB, once in a schema's life
 
-        return await migrate(url)
+        await migrate(url)
     return before, newest

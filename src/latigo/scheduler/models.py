@@ -79,8 +79,8 @@ class ModelSync:
         if change.gone:
             _log.warning("models.gone", project=listing.project, models=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
-        await self._describe_all(listing, [name for name in listing.models if name in describe])
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
+        await self._describe_all(listing, [name for name in listing.models if name in describe])
 
     async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
         """Apply settings that have changed since a model was described; those whose slots change are described anew."""

@@ -1,0 +1,213 @@
+"""How many calls a model server gets at once."""
+
+import asyncio
+from datetime import timedelta
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latigo.domain.errors import CircuitOpen, Failed, TimedOut, Unavailable
+from latigo.executor.limiter import FIRST_LIMIT, LOWEST_LIMIT, AdaptiveLimit
+from tests.support.clock import ManualClock
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Server:
+    """A server with so many workers: what comes beyond them waits."""
+
+    def __init__(self, workers: int, clock: ManualClock) -> None:
+        self.workers = workers
+        self.clock = clock
+        self.seconds = 1.0
+
+    async def load(self, limit: AdaptiveLimit, rounds: int) -> list[int]:
+        """Keep it as busy as the limit allows; the limits on the way."""
+        seen = []
+        for _ in range(rounds):
+            at_once = limit.limit
+            # n calls on w workers take n/w times as long on average
+            await answered(limit, self.clock, at_once, self.seconds * max(1.0, at_once / self.workers))
+            seen.append(limit.limit)
+        return seen
+
+
+async def answered(limit: AdaptiveLimit, clock: ManualClock, calls: int, seconds: float) -> None:
+    """So many calls at once, each taking so long."""
+    leave = asyncio.Event()
+
+    async def call() -> None:
+        async with limit.call():
+            await leave.wait()
+
+    tasks = [asyncio.create_task(call()) for _ in range(calls)]
+    await turns()
+    clock.jump(timedelta(seconds=seconds))
+    leave.set()
+    await asyncio.gather(*tasks)
+
+
+async def failed(limit: AdaptiveLimit, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        async with limit.call():
+            raise error
+
+
+@pytest.mark.parametrize("workers", [2, 4, 8, 16, 32])
+async def test_the_limit_grows_until_the_server_is_full_and_stays_there_however_long_it_is(workers: int):
+    clock = ManualClock()
+    limit = AdaptiveLimit(256, clock)
+
+    seen = sorted((await Server(workers, clock).load(limit, 500))[100:])
+
+    assert workers < seen[len(seen) // 2] <= workers * 1.5 + 6
+    assert seen[-1] <= workers * 1.5 + 6
+
+
+async def test_now_and_then_the_limit_is_halved_to_see_how_fast_the_server_can_be():
+    clock = ManualClock()
+    limit, server = AdaptiveLimit(256, clock), Server(16, clock)
+    settled = (await server.load(limit, 200))[-60:]
+
+    halved = [seen for seen in settled if seen < max(settled) * 0.6]
+
+    assert 2 <= len(halved) <= 3  # once in 21
+    assert min(halved) >= LOWEST_LIMIT
+
+
+async def test_the_limit_stays_below_its_ceiling():
+    clock = ManualClock()
+    limit = AdaptiveLimit(10, clock)
+
+    assert max(await Server(100, clock).load(limit, 60)) == 10
+
+
+async def test_the_limit_shrinks_when_the_server_does():
+    clock = ManualClock()
+    limit, server = AdaptiveLimit(256, clock), Server(32, clock)
+    await server.load(limit, 120)
+    before = limit.limit
+
+    server.workers = 8
+    after = await server.load(limit, 60)
+
+    assert after[-1] < before - 8
+    assert min(after) >= LOWEST_LIMIT
+
+
+async def test_a_server_that_is_not_kept_busy_teaches_nothing():
+    clock = ManualClock()
+    limit = AdaptiveLimit(64, clock)
+
+    for _ in range(50):
+        await answered(limit, clock, 1, 1.0)
+
+    assert limit.limit == FIRST_LIMIT
+
+
+@pytest.mark.parametrize("error", [Unavailable("503", downstream="gordo/a"), TimedOut("300 s", downstream="gordo/a")])
+async def test_a_refusal_or_a_time_out_backs_off_but_not_below_two(error: Exception):
+    clock = ManualClock()
+    limit = AdaptiveLimit(64, clock)
+    await Server(32, clock).load(limit, 40)
+    before = limit.limit
+
+    await failed(limit, error)
+    once = limit.limit
+    for _ in range(30):
+        await failed(limit, error)
+
+    assert before * 0.6 < once < before
+    assert limit.limit == LOWEST_LIMIT
+
+
+@pytest.mark.parametrize("error", [CircuitOpen("open", downstream="gordo/a"), Failed("500"), KeyError("bug")])
+async def test_what_says_nothing_about_the_servers_size_changes_nothing(error: Exception):
+    limit = AdaptiveLimit(64, ManualClock())
+
+    for _ in range(20):
+        await failed(limit, error)
+
+    assert limit.limit == FIRST_LIMIT
+    assert limit.in_flight == 0
+
+
+@pytest.mark.parametrize("ceiling", [1, 2, 3])
+async def test_a_small_ceiling_is_kept_whatever_happens(ceiling: int):
+    clock = ManualClock()
+    limit = AdaptiveLimit(ceiling, clock)
+
+    await Server(50, clock).load(limit, 10)
+    grown = limit.limit
+    for _ in range(10):
+        await failed(limit, Unavailable("503", downstream="gordo/a"))
+
+    assert grown == ceiling
+    assert limit.limit == min(ceiling, LOWEST_LIMIT)
+
+
+async def test_calls_beyond_the_limit_wait_for_their_turn_in_order():
+    limit = AdaptiveLimit(2, ManualClock())
+    leave = [asyncio.Event() for _ in range(5)]
+    began: list[int] = []
+
+    async def call(number: int) -> None:
+        async with limit.call():
+            began.append(number)
+            await leave[number].wait()
+
+    tasks = [asyncio.create_task(call(number)) for number in range(5)]
+    await turns()
+    first = list(began)
+    leave[1].set()
+    await turns()
+
+    assert (first, began, limit.in_flight) == ([0, 1], [0, 1, 2], 2)
+    for event in leave:
+        event.set()
+    await asyncio.gather(*tasks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["well", "away", "bug"]), st.booleans()), max_size=40),
+    st.randoms(use_true_random=False),
+)
+async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceiling, calls, random: Random):
+    limit = AdaptiveLimit(ceiling, ManualClock())
+    under_way = 0
+
+    async def call(pauses: int, ending: str) -> None:
+        nonlocal under_way
+        async with limit.call():
+            under_way += 1
+            try:
+                assert under_way <= ceiling
+                await turns(pauses)
+                if ending == "away":
+                    raise Unavailable("503", downstream="gordo/a")
+                if ending == "bug":
+                    raise KeyError
+            finally:
+                under_way -= 1
+
+    tasks = []
+    for pauses, ending, _ in calls:
+        tasks.append(asyncio.create_task(call(pauses, ending)))
+        await turns(random.randrange(2))
+    for task, (*_, cancelled) in zip(tasks, calls, strict=True):
+        if cancelled:
+            task.cancel()
+            await turns(random.randrange(2))
+    ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+
+    assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError, Unavailable, KeyError}
+    assert (limit.in_flight, under_way) == (0, 0)
+    async with asyncio.timeout(10), limit.call():
+        assert limit.in_flight == 1

@@ -1,0 +1,114 @@
+"""From an error to the way a task ends: the table of the task life cycle."""
+
+from datetime import timedelta
+
+import pytest
+
+from latigo.domain.errors import (
+    CircuitOpen,
+    ConfigurationError,
+    Failed,
+    NoData,
+    Reason,
+    Rejected,
+    RevisionGone,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+)
+from latigo.domain.outcome import Outcome, Settlement
+from latigo.executor.outcomes import HARD_LIMIT, settlement_of
+from latigo.executor.pipeline import Journey
+from tests.support.build import a_task, window
+
+LATER = timedelta(minutes=7)
+
+
+def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), slot_seconds: int = 1800) -> Settlement:
+    task = a_task(span=window(*span), slot_seconds=slot_seconds)
+    return settlement_of(error, Journey(task, stored_in={"sink/b", "sink/a"}, stage="predict"))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            Unavailable("503", downstream="gordo/plant", retry_after=LATER),
+            Settlement(Outcome.DEFERRED, retry_after=LATER, downstream="gordo/plant", stored_in=["sink/a", "sink/b"]),
+            id="a downstream is away",
+        ),
+        pytest.param(
+            Unavailable("401", downstream="gordo/plant", alarm=True),
+            Settlement(Outcome.DEFERRED, downstream="gordo/plant", stored_in=["sink/a", "sink/b"]),
+            id="a downstream refuses our credentials",
+        ),
+        pytest.param(
+            CircuitOpen("open", downstream="sink/c"),
+            Settlement(Outcome.DEFERRED, downstream="sink/c", stored_in=["sink/a", "sink/b"]),
+            id="a circuit is open",
+        ),
+        pytest.param(
+            TimedOut("60 s", downstream="sensors/influx", retry_after=LATER),
+            Settlement(Outcome.RETRY, retry_after=LATER, stored_in=["sink/a", "sink/b"]),
+            id="it took too long, which is an attempt",
+        ),
+        pytest.param(
+            Failed("500", retry_after=LATER),
+            Settlement(Outcome.RETRY, retry_after=LATER, stored_in=["sink/a", "sink/b"]),
+            id="it failed for a reason of its own",
+        ),
+        pytest.param(
+            RevisionGone("410"),
+            Settlement(Outcome.DEFERRED, stale_metadata=True, stored_in=["sink/a", "sink/b"]),
+            id="the revision is gone",
+        ),
+        pytest.param(
+            Rejected("no 'x'", reason=Reason.UNKNOWN_SENSOR),
+            Settlement(Outcome.REJECTED, reason=Reason.UNKNOWN_SENSOR),
+            id="the window cannot work",
+        ),
+        pytest.param(
+            Rejected("gone", reason=Reason.MODEL_GONE, whole_model=True),
+            Settlement(Outcome.REJECTED, reason=Reason.MODEL_GONE, whole_model=True),
+            id="the model cannot work",
+        ),
+        pytest.param(
+            TooLarge("413"), Settlement(Outcome.REJECTED, reason=Reason.TOO_LARGE), id="a single slot is too much"
+        ),
+    ],
+)
+def test_an_error_says_how_its_task_ends(error: Exception, expected: Settlement):
+    settlement = ended(error)
+
+    assert settlement.detail == f"predict: {error}"
+    assert [getattr(settlement, name) for name in FIELDS] == [getattr(expected, name) for name in FIELDS]
+
+
+FIELDS = [name for name in Settlement.__slots__ if name != "detail"]
+
+
+@pytest.mark.parametrize(("end", "slot", "outcome"), [("11:00", 1800, Outcome.SPLIT), ("11:00", 3600, Outcome.REJECTED)])
+def test_a_window_that_is_too_large_is_split_as_long_as_it_has_more_than_one_slot(end: str, slot: int, outcome: Outcome):
+    assert ended(TooLarge("128 MB"), span=("10:00", end), slot_seconds=slot).outcome is outcome
+
+
+def test_a_task_beyond_the_hard_limit_is_tried_again():
+    settlement = ended(TimeoutError())
+
+    assert (settlement.outcome, settlement.detail) == (Outcome.RETRY, f"predict: {HARD_LIMIT}")
+    assert settlement.stored_in == ["sink/a", "sink/b"]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), AssertionError(), ConfigurationError("key"), NoData("nobody caught it")])
+def test_anything_else_is_a_bug_of_ours_and_parked_with_its_traceback(error: Exception):
+    def here() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        here()
+
+    settlement = ended(raised.value)
+
+    assert (settlement.outcome, settlement.reason, settlement.whole_model) == (Outcome.CRASHED, Reason.CRASHED, False)
+    assert "Traceback" in settlement.detail
+    assert "in here" in settlement.detail
