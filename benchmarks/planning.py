@@ -60,7 +60,7 @@ async def measure() -> list[Row]:
 async def _fill(database: Database, models: int, covered: str) -> None:
     async with database.connection() as connection:
         await connection.execute("TRUNCATE model RESTART IDENTITY CASCADE")
-        await connection.execute(_MODELS, models, _SPEC)
+        await connection.execute(_MODELS, models, SPEC)
         await connection.execute(f"INSERT INTO coverage (model_id, covered) SELECT id, {covered} FROM model")
         await connection.execute("VACUUM ANALYZE")
 
@@ -85,7 +85,7 @@ async def _plan(ledger: PostgresSchedulerLedger, database: Database) -> float:
     return statistics.median(took)
 
 
-_SPEC: dict[str, Any] = {
+SPEC: dict[str, Any] = {
     "tag_list": [f"1902.TT-{n:04d}.PV" for n in range(20)],
     "target_tag_list": [f"1902.TT-{n:04d}.PV" for n in range(20)],
     "resolution": 600.0,

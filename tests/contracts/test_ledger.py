@@ -408,6 +408,24 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
     assert not again.alone
 
 
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back(ledger: Ledgers, begun: bool):
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    await ledger.set_clock(NOW + timedelta(seconds=31))
+    lonely = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    assert lonely is not None
+    if begun:
+        await ledger.executor.start_alone(lonely, LEASE)
+
+    await ledger.executor.release([lonely])
+
+    assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
+    again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
+    assert again is not None
+    assert again.alone
+
+
 async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=timedelta(hours=2))])
     term = await lead(ledger)

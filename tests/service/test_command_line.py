@@ -1,0 +1,402 @@
+"""Every command as people and scripts call it: what it answers, and its exit code."""
+
+import asyncio
+import json
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import pytest_asyncio
+import typer.main
+from typer.testing import CliRunner
+
+from latigo.cli.main import cli
+from latigo.domain.coverage import Coverage
+from latigo.standins.gordo import Scope
+from latigo.standins.gordo.controls import PREDICTIONS
+from tests.support.postgres import fresh_database
+from tests.support.process import PROJECT, SLOT, latigo, newest_due, serving, write_config
+from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DONE, FAILED, USAGE, NOT_AS_WANTED, CONFIGURATION = 0, 1, 2, 3, 78
+PASSWORD = "correct-horse-battery"
+PUMP, COMPRESSOR, SEPARATOR = "pump-001", "compressor-002", "separator-003"
+
+
+@dataclass
+class Plant:
+    """A site and the configuration of what works, or has worked, for it."""
+
+    site: Site
+    config: Path
+
+    async def ask(self, *arguments: str) -> tuple[int, Any]:
+        """Run a command with ``--json``: exit code, answer."""
+        code, output, errors = await self.run(*arguments, "--json")
+        assert output, errors
+        return code, json.loads(output)
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        return await latigo(*arguments, "--config", str(self.config), folder=self.site.folder)
+
+
+@asynccontextmanager
+async def a_plant(server: str, template: str, folder: Path, **sections: Any) -> AsyncIterator[Plant]:
+    async with fresh_database(server, template=template) as url, open_site(url, folder, models=3) as site:
+        yield Plant(site, site.config(**sections))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Plant]:
+    """A service that has covered two of three models; the third is excluded by its settings."""
+    folder = tmp_path_factory.mktemp("running")
+    models = {"exclude": [f"{PROJECT}/separator-*"], "refresh": "1s"}
+    async with (
+        a_plant(postgres_server, ledger_template, folder, models=models) as plant,
+        serving(plant.config) as service,
+    ):
+        plant.site.models = 2
+        await plant.site.whole(service)
+        yield plant
+        assert await service.stop() == 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def halted(
+    postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Plant]:
+    """What a service has left behind that was killed: one model parked, two in hand, with work to do."""
+    folder = tmp_path_factory.mktemp("halted")
+    async with a_plant(postgres_server, ledger_template, folder, executor={"max_attempts": 1}) as plant:
+        controls = plant.site.gordo.controls
+        controls.server_error(Scope(model=PUMP, kinds=PREDICTIONS))
+        for name in (COMPRESSOR, SEPARATOR):
+            controls.hang(Scope(model=name, kinds=PREDICTIONS))
+        async with serving(plant.config) as service:
+            await service.until(lambda: _is_halted(plant.site), what="one is parked, two are in hand")
+            await service.kill()
+        yield plant
+
+
+async def _is_halted(site: Site) -> bool:
+    missing = (await site.ledger.missing(newest_due())).get(PUMP)
+    return missing == Coverage() and len(await site.ledger.tasks("claimed")) >= 4
+
+
+# --- how it is doing -------------------------------------------------------------------------------------------------
+
+
+async def test_status_is_0_while_every_model_is_fresh(running: Plant):
+    (code, found), (told_code, told, _) = await asyncio.gather(running.ask("status"), running.run("status"))
+
+    assert (code, told_code) == (DONE, DONE)
+    assert found["healthy"]
+    assert (found["stale_models"], found["alarms"], found["backlog"]["slots"]) == (0, [], 0)
+    assert [project["active"] for project in found["projects"]] == [2]
+    assert "all is well" in told
+
+
+async def test_status_is_3_and_says_so_when_nothing_is_running(
+    postgres_server: str, ledger_template: str, tmp_path: Path
+):
+    async with a_plant(postgres_server, ledger_template, tmp_path) as plant:
+        code, found = await plant.ask("status")
+
+    assert code == NOT_AS_WANTED
+    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is there"]
+
+
+async def test_plan_shows_what_is_missing_and_what_it_costs_and_changes_nothing(halted: Plant):
+    before = await halted.site.ledger.fetch("SELECT * FROM v_tasks ORDER BY id")
+    (code, found), (_, one), (_, told, _) = await asyncio.gather(
+        halted.ask("plan"),
+        halted.ask("plan", "--model", SEPARATOR, "--project", PROJECT, "--from", "-1h", "--to", "-200s"),
+        halted.run("plan"),
+    )
+
+    assert code == DONE
+    oldest = [window for window in found["windows"] if not window["live"]]
+    assert [(each["model"], each["slots"], each["calls"]) for each in oldest] == [(COMPRESSOR, 4, 1), (SEPARATOR, 4, 1)]
+    (total,) = found["projects"]
+    assert total["slots"] == sum(window["slots"] for window in found["windows"])
+    assert total["calls"] == sum(window["calls"] for window in found["windows"])
+    assert {window["model"] for window in one["windows"]} == {SEPARATOR}
+    assert COMPRESSOR in told
+    assert await halted.site.ledger.fetch("SELECT * FROM v_tasks ORDER BY id") == before
+
+
+async def test_failures_lists_what_is_parked_and_retry_gives_it_another_chance(halted: Plant):
+    (code, parked), (_, of_another_cause), (usage, _, said) = await asyncio.gather(
+        halted.ask("failures"), halted.ask("failures", "--reason", "crashed"), halted.run("retry")
+    )
+    retried, no_longer = await halted.ask("retry", "--project", PROJECT, "--model", PUMP)
+    _, afterwards = await halted.ask("failures")
+    (request,) = await halted.site.ledger.fetch("SELECT kind, who, result FROM request")
+
+    assert code == DONE
+    assert {(each["model"], each["state"], each["reason"]) for each in parked} == {(PUMP, "parked", "attempts")}
+    assert of_another_cause == []
+    assert usage == USAGE
+    assert "--all" in said
+    assert retried == DONE
+    assert {(each["model"], each["reason"]) for each in no_longer} == {(PUMP, "attempts")}
+    assert afterwards == []
+    assert request["kind"] == "retry"
+    assert request["who"]
+
+
+# --- models and sensors ----------------------------------------------------------------------------------------------
+
+
+async def test_models_list_and_show_tell_what_server_and_ledger_know(running: Plant):
+    (_, listed), (code, shown), (unknown, nothing), (_, told, _) = await asyncio.gather(
+        running.ask("models", "list", "--project", PROJECT),
+        running.ask("models", "show", f"{PROJECT}/{PUMP}"),
+        running.ask("models", "show", f"{PROJECT}/no-such-model"),
+        running.run("models", "show", f"{PROJECT}/{PUMP}"),
+    )
+
+    assert {(each["model"], each["state"]) for each in listed} >= {(PUMP, "active"), (COMPRESSOR, "active")}
+    assert code == DONE
+    assert shown["exists"]
+    assert shown["ledger"]["model"] == PUMP
+    assert len(shown["tags"]) == 2
+    assert all(tag in told for tag in shown["tags"])
+    assert unknown == NOT_AS_WANTED
+    assert not nothing["exists"]
+
+
+async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistered(running: Plant):
+    ledger, name = running.site.ledger, f"{PROJECT}/{SEPARATOR}"
+
+    code, told, _ = await running.run("models", "register", name)
+    stored = "SELECT count(*) FROM v_tasks WHERE model = $1 AND state = 'stored'"
+    await eventually(lambda: ledger.value(stored, SEPARATOR), within=20, what="it is predicted")
+    await running.run("models", "unregister", name)
+    (state,) = await ledger.fetch("SELECT state FROM v_models WHERE model = $1", SEPARATOR)
+    coverage = (await ledger.covered())[SEPARATOR]
+    refused, _, why = await running.run("models", "register", f"{PROJECT}/no-such-model")
+
+    assert (code, "is registered" in told) == (DONE, True)
+    assert state == {"state": "unregistered"}
+    assert coverage
+    assert refused == FAILED
+    assert "no-such-model" in why
+
+
+async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
+    (tmp_path / "plant.csv").write_text("time,A,B\n2026-01-01T00:00:00Z,1,2\n")
+    config = write_config(tmp_path, sensors={"kind": "files", "path": str(tmp_path / "plant.csv")})
+    (_, listed, _), (known, told, _), (unknown, answer, _) = await asyncio.gather(
+        latigo("sensors", "list", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "exists", "C", "--json", "--config", str(config), folder=tmp_path),
+    )
+
+    assert listed.splitlines() == ["A", "B"]
+    assert (known, told) == (DONE, "A: known\n")
+    assert (unknown, json.loads(answer)) == (NOT_AS_WANTED, {"name": "C", "exists": False})
+
+
+async def test_accept_loss_of_a_project_that_is_not_doubted_is_3(running: Plant):
+    code, told, _ = await running.run("models", "accept-loss", PROJECT)
+
+    assert code == NOT_AS_WANTED
+    assert told == f"the model list of {PROJECT} is not doubted\n"
+
+
+# --- one window ------------------------------------------------------------------------------------------------------
+
+
+async def test_predict_writes_parquet_csv_and_a_page_that_agree_and_touches_no_ledger(running: Plant):
+    folder, ledger = running.site.folder, running.site.ledger
+    end = newest_due()
+    times = ("--from", (end - 4 * SLOT).isoformat(), "--to", end.isoformat())
+    before = await ledger.value("SELECT count(*) FROM task_history WHERE lane <> 'live'")
+    asked = ("predict", f"{PROJECT}/{PUMP}", *times)
+    (code, told), (_, csv_told, _) = await asyncio.gather(
+        running.ask(*asked, "--out", "x.parquet", "--plot", "x.html"), running.run(*asked, "--out", "x.csv")
+    )
+
+    table = pyarrow.parquet.read_table(folder / "x.parquet")
+    text = pyarrow.csv.read_csv(folder / "x.csv")
+    stored = await ledger.value(
+        "SELECT count(DISTINCT time) FROM v_predictions WHERE model = $1 AND time >= $2 AND time < $3",
+        *(PUMP, end - 4 * SLOT, end),
+    )
+    assert code == DONE
+    assert (told["rows"], told["exceptions"]) == (24, [])
+    assert table.num_rows == text.num_rows == stored == 24
+    assert table.column_names == text.column_names
+    assert table.column("model-output|" + told_tags(table)[0]).to_pylist() == pytest.approx(
+        text.column("model-output|" + told_tags(table)[0]).to_pylist()
+    )
+    page = (folder / "x.html").read_text()
+    assert "Plotly.newPlot" in page
+    assert PUMP in page
+    assert "24" in csv_told
+    assert await ledger.value("SELECT count(*) FROM task_history WHERE lane <> 'live'") == before
+
+
+def told_tags(table: Any) -> list[str]:
+    return [name.removeprefix("model-output|") for name in table.column_names if name.startswith("model-output|")]
+
+
+async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothing(running: Plant):
+    model = f"{PROJECT}/{PUMP}"
+    future = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = (datetime.now(UTC) + timedelta(days=1, minutes=1)).isoformat()
+    codes = await asyncio.gather(
+        running.run("predict", model, "--from", "yesterday"),
+        running.run("predict", model, "--from", "-1m", "--out", "x.xlsx"),
+        running.run("predict", PUMP, "--from", "-1m"),
+        running.run("predict", model, "--from", "now", "--to", "-1h"),
+        running.run("predict", model, "--from", future, "--to", later),
+        running.run("predict", f"{PROJECT}/no-such-model", "--from", "-1m"),
+    )
+
+    assert [code for code, _, _ in codes] == [USAGE] * 4 + [NOT_AS_WANTED, FAILED]
+    assert all("Traceback" not in errors for _, _, errors in codes)
+
+
+# --- configuration and systems ---------------------------------------------------------------------------------------
+
+
+async def test_config_shows_what_is_in_effect_and_no_secret(tmp_path: Path):
+    url = f"postgresql://latigo:{PASSWORD}@db.example/latigo"
+    config = write_config(tmp_path, ledger={"kind": "postgres", "url": url}, models={"token": PASSWORD})
+    (code, text, _), (_, as_json, _) = await asyncio.gather(
+        latigo("config", "--config", str(config), folder=tmp_path),
+        latigo("config", "--json", "--config", str(config), folder=tmp_path),
+    )
+
+    assert code == DONE
+    assert PASSWORD not in text + as_json
+    assert tomllib.loads(text) == {name: value for name, value in json.loads(as_json).items() if value != []}
+    assert tomllib.loads(text)["schedule"]["interval"] == "30s"
+    assert tomllib.loads(text)["models"]["token"] == tomllib.loads(text)["ledger"]["url"] == "********"
+
+
+async def test_an_unknown_key_is_refused_and_named_together_with_the_nearest_one(tmp_path: Path):
+    config = write_config(tmp_path, schedule={"intervall": "30m"})
+
+    code, _, errors = await latigo("serve", "--config", str(config), folder=tmp_path)
+
+    assert code == CONFIGURATION
+    assert "schedule.intervall" in errors
+    assert "interval" in errors.replace("intervall", "")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("role", ["scheduler", "executor"])
+async def test_one_role_alone_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
+    config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "ledger")})
+
+    code, _, errors = await latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
+
+    assert code == CONFIGURATION
+    assert "task_queue.kind" in errors
+    assert "--role all" in errors
+    assert not (tmp_path / "ledger").exists()
+
+
+async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not(running: Plant, tmp_path: Path):
+    elsewhere = write_config(
+        tmp_path,
+        ledger={"kind": "postgres", "url": running.site.ledger.url},
+        models={"url": "http://127.0.0.1:9", "connect_timeout": "2s"},
+    )
+    nowhere = write_config(tmp_path, ledger={"kind": "postgres", "url": f"postgresql://x@/x?host={tmp_path}"})
+    (code, well), (bad, found, _), (worse, told, _) = await asyncio.gather(
+        running.ask("check"),
+        latigo("check", "--json", "--config", str(elsewhere), folder=tmp_path),
+        latigo("check", "--config", str(nowhere), folder=tmp_path),
+    )
+
+    assert code == DONE
+    assert [each["system"] for each in well] == ["ledger", "sensors", f"gordo/{PROJECT}", "sink/postgres"]
+    assert bad == FAILED
+    assert [each["system"] for each in json.loads(found) if not each["ok"]] == [f"gordo/{PROJECT}"]
+    assert worse == FAILED
+    assert told.startswith("FAIL ledger: ")
+
+
+async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Path):
+    async with fresh_database(postgres_server) as url:
+        config = write_config(tmp_path, ledger={"kind": "postgres", "url": url})
+        first = await latigo("migrate", "--config", str(config), folder=tmp_path)
+        second = await latigo("migrate", "--config", str(config), folder=tmp_path)
+
+    assert (first[0], second[0]) == (DONE, DONE)
+    assert first[1].startswith("schema none -> ")
+    assert second[1] == f"schema {first[1].split()[-1]} already\n"
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_demo_ends_by_itself_and_its_summary_adds_up(tmp_path: Path):
+    code, output, errors = await latigo(
+        *("demo", "--cycles", "1", "--models", "6", "--port", "0", "--json"), folder=tmp_path, within=110
+    )
+
+    assert code == DONE, errors
+    told = json.loads(output)
+    assert (told["models"], told["parked"]) == (6, 0)
+    assert told["live_slots_of_every_model"] >= 1
+    assert told["slots_covered"] + told["slots_excepted"] == told["slots_due"]
+    assert told["slots_excepted"] == sum(told["exceptions"].values())
+    # An hour of history and the live slots; one may end between the start of the demo and its first look at the models.
+    live = told["slots_due"] - 6 * 120
+    assert live in {6 * told["live_slots_of_every_model"], 6 * (told["live_slots_of_every_model"] - 1)}
+    assert told["rows_written"] == told["rows_settled"] > 0
+    assert told["rows_written"] <= 6 * told["slots_covered"]
+    assert told["gordo_calls"] >= told["tasks_settled"]
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        yield (*path, name), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(cli)))  # type: ignore[arg-type]  # ours has commands, so it is a group
+
+
+@pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
+async def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]):
+    told = CliRunner().invoke(cli, [*path, "--help"])
+
+    assert told.exit_code == DONE
+    explained = " ".join(told.output.split())
+    assert " ".join((COMMANDS[path].help or "?").split())[:60] in explained
+    for parameter in COMMANDS[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.opts[0] in explained
+            assert parameter.help or parameter.name == "help"
+
+
+async def test_help_and_version_are_answered_without_a_configuration(tmp_path: Path):
+    (code, helped, _), (_, version, _), (usage, _, said) = await asyncio.gather(
+        latigo("--help", folder=tmp_path), latigo("--version", folder=tmp_path), latigo("sreve", folder=tmp_path)
+    )
+
+    assert code == DONE
+    assert all(path[0] in helped for path in COMMANDS)
+    assert version.strip()[0].isdigit()
+    assert usage == USAGE
+    assert "sreve" in said

@@ -4,7 +4,6 @@ import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from latigo.standins.gordo.controls import PREDICTING, Hang
 from tests.support.process import RESOLUTION, serving, write_config
 from tests.support.site import Site
 
@@ -109,8 +108,6 @@ async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(site: Site
         await service.logged("ledger.away")
 
         assert await service.stop() == 0
-
-
 
 
 async def test_it_leaves_within_its_time_while_the_ledger_is_away(site: Site):

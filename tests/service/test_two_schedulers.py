@@ -11,7 +11,7 @@ from tests.support.process import RESOLUTION, Service, serving
 from tests.support.site import Site
 
 
-async def leader_of(site: Site, services: list[Service]) -> tuple[Service, Service]:
+async def leader_of(*services: Service) -> tuple[Service, Service]:
     """The process that plans and the one that stands by."""
     await services[0].until(lambda: any(each.events("planner.leading") for each in services), what="one plans")
     leaders = [each for each in services if each.events("planner.leading")]
@@ -29,14 +29,14 @@ async def assert_nothing_ran_twice(site: Site) -> None:
 async def test_of_two_processes_exactly_one_plans_and_no_window_is_executed_twice(site: Site):
     config = site.config()
     async with serving(config) as one, serving(config) as other:
-        leader, standby = await leader_of(site, [one, other])
+        leader, standby = await leader_of(one, other)
         until = await site.whole(leader)
         await standby.logged("http.started")
         term = await site.ledger.value("SELECT term FROM planner")
         status = await site.ledger.status()
         codes = await asyncio.gather(leader.stop(), standby.stop())
 
-    assert codes == [0, 0]
+    assert set(codes) == {0}
     assert term == 1
     assert len(status["executors"]) == 2
     await site.ledger.assert_adds_up(site.models, until)
@@ -47,7 +47,7 @@ async def test_when_the_leader_is_killed_the_other_one_takes_over_within_the_lea
     config = site.config()
     hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as one, serving(config) as other:
-        leader, standby = await leader_of(site, [one, other])
+        leader, standby = await leader_of(one, other)
         await standby.logged("http.started")
         await hanging.reached()
         await leader.kill()
@@ -72,7 +72,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
     config = site.config(executor={"concurrency": 2, "lease": "1m"})
     hanging = site.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
-        first, second = await leader_of(site, [one, other])
+        first, second = await leader_of(one, other)
         await second.logged("http.started")
         await first.until(lambda: _are_out(site, claimed=2, published=4), what="two in hand, the others in its queue")
 
@@ -86,7 +86,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
         until = await site.whole(second)
         codes = await asyncio.gather(first.stop(), second.stop())
 
-    assert codes == [0, 0]
+    assert set(codes) == {0}
     assert [row["count"] for row in in_hand] == [2, 2]
     await site.ledger.assert_adds_up(site.models, until)
     await assert_nothing_ran_twice(site)
@@ -96,7 +96,7 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
     config = site.config(schedule={"max_window": "6m"})
     hanging = site.gordo.controls.trouble(Hang(), PREDICTING, times=3)
     async with serving(config) as one, serving(config) as other:
-        first, second = await leader_of(site, [one, other])
+        first, second = await leader_of(one, other)
         await second.logged("http.started")
         await first.until(lambda: _are_out(site, claimed=3), what="all tasks are in hand")
         await first.until(lambda: hanging.met == 3, what="all of them wait for the model server")
@@ -107,7 +107,7 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
         await first.until(lambda: _in_vain(first) == 3, what="it has noticed")
         codes = await asyncio.gather(first.stop(), second.stop())
 
-    assert codes == [0, 0]
+    assert set(codes) == {0}
     assert len(second.events("task.running_alone")) == 3
     await site.ledger.assert_adds_up(site.models, until)
 

@@ -43,7 +43,7 @@ class Outside:
             return await connection.fetchval(sql, *arguments)
 
     async def tasks(self, state: str) -> list[dict[str, Any]]:
-        """Tasks that are out in this state, or have ended with this outcome, in the order in which they were planned."""
+        """Tasks that are out in this state, or have ended with this outcome, in the order of their planning."""
         return await self.fetch("SELECT * FROM v_tasks WHERE state = $1 ORDER BY id", state)
 
     async def parked(self) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ class Outside:
             return dict(await LedgerReports(database, "test").status())
 
     async def assert_adds_up(self, models: int, until: datetime) -> None:
-        """Nothing is missing up to ``until``, and the sink holds the rows of all covered slots, each once, and no others.
+        """Nothing is missing up to ``until``, and the sink holds the rows of all covered slots, once, and no others.
 
         For a service that has ended, on readings without gaps: every slot has all its rows.
         """

@@ -28,8 +28,8 @@ STARTS_WITHIN = 30.0  # 2 s on an idle machine
 _LOG_SHOWN = 6_000  # bytes of its end, when a test fails
 _numbers = count(1)
 
-#: A plant that runs fast: slots of half a minute, leases and pauses that do not keep a test waiting. Claims run out before
-#: the lease to plan does, so that whoever plans next finds them at its first look.
+#: A plant that runs fast: slots of half a minute, leases and pauses that do not keep a test waiting. Claims run out
+#: before the lease to plan does, so that whoever plans next finds them at its first look.
 FAST: Mapping[str, Mapping[str, Any]] = {
     "schedule": {"interval": "30s", "delay": "1s", "max_window": "2m"},
     "backfill": {"horizon": "6m"},

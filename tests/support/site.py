@@ -1,4 +1,4 @@
-"""A small plant that a process of Latigo works for: a Gordo stand-in in the test's loop, a ledger, a place for files."""
+"""A small plant that processes of Latigo work for: a Gordo stand-in in the test's loop, and a ledger."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -78,16 +78,13 @@ def model_ref(text: str) -> ModelRef:
         raise typer.BadParameter(str(error)) from error
 
 
-def fail(error: BaseException) -> int:
+def fail(error: LatigoError) -> int:
     """Tell what went wrong, without a traceback; the exit code for it."""
-    console = Console(stderr=True, highlight=False)
     if isinstance(error, ConfigurationError):
-        console.print(f"latigo: the configuration cannot be used:\n{error}", markup=False)
+        typer.echo(f"latigo: the configuration cannot be used:\n{error}", err=True)
         return Exit.CONFIGURATION
-    if isinstance(error, LatigoError):
-        console.print(f"latigo: {error}", markup=False)
-        return Exit.FAILED
-    raise error
+    typer.echo(f"latigo: {error}", err=True)
+    return Exit.FAILED
 
 
 def show_json(answer: object) -> None:

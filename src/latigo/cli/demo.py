@@ -49,7 +49,10 @@ def add_to(cli: typer.Typer) -> None:
 
 def demo(
     cycles: Annotated[
-        int, typer.Option(min=0, help="End by itself once so many live slots of every model are done; 0: run on.")
+        int,
+        typer.Option(
+            min=0, help="End by itself once history and so many live slots of every model are done; 0: run on."
+        ),
     ] = 0,
     models: Annotated[int, typer.Option(min=1, max=2000, help="How many models the plant has.")] = 20,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the web pages; 0 lets the system choose.")] = 8080,
@@ -90,8 +93,8 @@ async def _demo(cycles: int, models: int, port: int, *, quiet: bool) -> Mapping[
             async def beside(world: World, site: Site | None, _stopping: asyncio.Event) -> None:
                 if site is not None and not quiet:
                     typer.echo(f"{models} models, {HISTORY} of history, live slots of {SLOT}; see {site.url}")
-                await _follow(world, gordo, began, models, cycles, stop, quiet=quiet)
-                told.update(await _summary(world, gordo, began))
+                totals = await _follow(world, gordo, began, models, cycles, stop, quiet=quiet)
+                told.update(await _summary(world, gordo, began, totals))
 
             await app.serve(settings, RoleName.ALL, stop, sensors=PlantSensors(plant, clock.now), beside=beside)
     return told
@@ -112,25 +115,29 @@ def demo_settings(gordo: str, folder: Path, port: int) -> Settings:
 
 async def _follow(
     world: World, gordo: GordoStandin, began: datetime, models: int, cycles: int, stop: asyncio.Event, *, quiet: bool
-) -> None:
-    """Say how far it is until told to stop, or until every model has its live slots."""
-    while not await pause(world.clock, TELL, stop):
-        totals = await world.reports.totals()
+) -> Mapping[str, Any]:
+    """Say how far it is until told to stop, or until every model has its history and its live slots; how far it was."""
+    while True:
+        stopped = await pause(world.clock, TELL, stop)
         done = await world.reports.live_slots_since(floor_to_slot(began, SLOT))
+        totals = await world.reports.totals()
+        missing = totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]
         slowest = min(done.values(), default=0)
         if not quiet:
-            backlog = sum(each["slots"] for each in await world.reports.backlog())
             typer.echo(
                 f"{totals['models']:>4} models   {totals['slots_covered']:>7.0f} slots covered   "
-                f"{backlog:>6.0f} to do   {totals['rows_settled']:>8} rows   {predictions_asked(gordo):>6} calls   "
+                f"{missing:>6.0f} to do   {totals['rows_settled']:>8} rows   {predictions_asked(gordo):>6} calls   "
                 f"{slowest:>3} live slots of every model"
             )
-        if cycles and len(done) == models and slowest >= cycles:
+        complete = missing <= 0 or totals["parked"]  # what is parked does not come by itself
+        if cycles and len(done) == models and slowest >= cycles and complete:
             stop.set()
+            stopped = True
+        if stopped:
+            return totals
 
 
-async def _summary(world: World, gordo: GordoStandin, began: datetime) -> Mapping[str, Any]:
-    totals = await world.reports.totals()
+async def _summary(world: World, gordo: GordoStandin, began: datetime, totals: Mapping[str, Any]) -> Mapping[str, Any]:
     status = await world.reports.status()
     async with world.database.connection() as connection:
         rows = await connection.fetchval("SELECT count(*) FROM prediction")
@@ -138,9 +145,11 @@ async def _summary(world: World, gordo: GordoStandin, began: datetime) -> Mappin
     return {
         "models": totals["models"],
         "live_slots_of_every_model": min(done.values(), default=0),
+        "slots_due": round(totals["slots_due"]),
         "slots_covered": round(totals["slots_covered"]),
         "slots_excepted": round(totals["exceptions"]),
         "exceptions": {each["state"]: round(each["slots"]) for each in status["exceptions"]},
+        "rows_settled": totals["rows_settled"],
         "rows_written": rows,
         "gordo_calls": predictions_asked(gordo),
         "tasks_settled": totals["tasks_settled"],

@@ -7,7 +7,8 @@ import typer
 
 from latigo import __version__
 from latigo.cli import asking, demo, models, predict, service
-from latigo.cli.context import Exit, fail
+from latigo.cli.context import fail
+from latigo.domain.errors import LatigoError
 
 cli = typer.Typer(
     name="latigo",
@@ -41,20 +42,6 @@ for group in (service, demo, asking, models, predict):
 def run() -> None:
     """The entry of the ``latigo`` program."""
     try:
-        code = cli(standalone_mode=False)
-    except typer.Exit as stopped:
-        code = stopped.exit_code
-    except typer.Abort:
-        code = Exit.FAILED
-    except Exception as error:  # noqa: BLE001 - what is not ours to explain is raised again
-        code = _explain(error)
-    sys.exit(int(code or 0))
-
-
-def _explain(error: Exception) -> int:
-    import click  # noqa: PLC0415 - under typer, whose own usage errors these are
-
-    if isinstance(error, click.ClickException):
-        error.show()
-        return Exit.USAGE
-    return fail(error)
+        cli()
+    except LatigoError as error:
+        sys.exit(fail(error))

@@ -71,6 +71,7 @@ class Executor:
         self._claims: dict[int, tuple[Claim, asyncio.Task[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self._lost: set[asyncio.Task[None]] = set()
         self._began: dict[int, float] = {}
         self._faults: asyncio.Queue[BaseException] = asyncio.Queue()
 
@@ -192,9 +193,15 @@ class Executor:
                 counted = await asyncio.shield(self._settler.settle(claim, settlement))
             settled = True
             self._tell(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - began)
+        except asyncio.CancelledError:
+            if this not in self._lost or this.uncancel():
+                raise
+            # Someone else has the task: for us it is done, or the queue would hold it against us for ever.
+            settled = True
         finally:
             del self._claims[claim.task_id]
             self._settling.discard(this)
+            self._lost.discard(this)
             if not settled:
                 await asyncio.shield(self._hand_back(claim))
 
@@ -287,6 +294,7 @@ class Executor:
                 if task_id not in ours and held_still:
                     # Someone else has the task by now: going on would be in vain.
                     _log.warning("claim.lost", task=task_id)
+                    self._lost.add(running)
                     running.cancel()
 
     def _working_limit(self) -> int:

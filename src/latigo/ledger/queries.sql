@@ -206,10 +206,12 @@ WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
 RETURNING t.id;
 
 -- release --
--- Hand back what was not begun or not finished; it goes out again at once and this start does not count.
+-- Hand back what was not begun or not finished; it goes out again at once and this start does not count. What had to
+-- run alone has to do so again.
 UPDATE task t
-SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = greatest(t.starts - 1, 0)
-FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '',
+    starts = greatest(t.starts - 1, mine.alone::integer)
+FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS mine (id, claim, alone)
 WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
 RETURNING t.id;
 

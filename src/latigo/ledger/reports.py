@@ -107,7 +107,7 @@ class LedgerReports:
         return [dict(row) for row in await self._fetch("holes", project, model, start, end, most)]
 
     async def totals(self) -> Mapping[str, Any]:
-        """Models, covered slots, exceptions, parked, rows: everything there is."""
+        """Models, slots that are due, covered or excepted, parked, rows: everything there is, as of one moment."""
         (row,) = await self._fetch("totals")
         return dict(row)
 

@@ -119,6 +119,9 @@ FROM model m JOIN settled s ON s.model_id = m.id WHERE m.state = 'active';
 
 -- totals --
 SELECT (SELECT count(*) FROM model WHERE state = 'active') AS models,
+       (SELECT coalesce(sum(greatest(extract(epoch FROM date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.since), 0)
+                            / extract(epoch FROM m.slot)), 0)::float8
+        FROM model m WHERE m.state = 'active') AS slots_due,
        (SELECT coalesce(sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM m.slot)), 0)::float8
         FROM model m JOIN coverage c ON c.model_id = m.id CROSS JOIN LATERAL unnest(c.covered) AS r) AS slots_covered,
        (SELECT coalesce(sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM m.slot)), 0)::float8

@@ -107,7 +107,9 @@ def _stored(task: Claimed, settlement: Settlement) -> Verdict:
             settlement.silent_since if task.silent_since is None else min(task.silent_since, settlement.silent_since)
         )
         return Verdict(Outcome.STORED, silent_since=since)
-    return Verdict(Outcome.STORED, data_returned=task.silent_since is not None)
+    if task.silent_since is None or task.window.end <= task.silent_since:  # from before the silence: says nothing of it
+        return Verdict(Outcome.STORED, silent_since=task.silent_since)
+    return Verdict(Outcome.STORED, data_returned=True)
 
 
 def _deferred(task: Claimed, settlement: Settlement, random: Callable[[], float]) -> Verdict:

@@ -66,7 +66,7 @@ class PostgresExecutorLedger:
         return frozenset(row["id"] for row in rows)
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        await self._database.execute("release", *_keys(claims))
+        await self._database.execute("release", *_keys(claims), [claim.alone for claim in claims])
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         by_task = {claim.task_id: settlement for claim, settlement in settlements}

@@ -24,9 +24,7 @@ coverages = many.map(Coverage.of)
 
 def minutes(windows) -> set[int]:
     """The naive model: every minute that some window holds."""
-    return {
-        minute for minute in range(LENGTH) for each in windows if each.start <= START + minute * MINUTE < each.end
-    }
+    return {minute for minute in range(LENGTH) for each in windows if each.start <= START + minute * MINUTE < each.end}
 
 
 def is_canonical(coverage: Coverage) -> bool:

@@ -41,7 +41,9 @@ slots = st.sampled_from([n * MINUTE for n in (1, 5, 10, 30, 60, 90, 480, 1440)])
 
 
 @given(resolutions, intervals)
-def test_a_slot_is_the_smallest_multiple_of_the_resolution_that_holds_an_interval_and_divides_a_day(resolution, interval):
+def test_a_slot_is_the_smallest_multiple_of_the_resolution_that_holds_an_interval_and_divides_a_day(
+    resolution, interval
+):
     fitting = [slot for slot in DIVISORS if slot >= interval and slot % resolution == ZERO]
 
     assert slot_length(resolution, interval) == min(fitting, default=DAY)

@@ -27,7 +27,7 @@ async def holding(budget: ByteBudget, nbytes: int, log: list[str], name: str, le
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.floats(0, 1), st.integers(0, 4), st.booleans()), max_size=30),
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32).map(Random),
 )
 async def test_never_more_than_the_limit_is_reserved_and_all_of_it_comes_back(reads, random: Random):
     budget = ByteBudget(100)
@@ -36,26 +36,26 @@ async def test_never_more_than_the_limit_is_reserved_and_all_of_it_comes_back(re
     async def read(nbytes: int, part: float, pauses: int) -> None:
         nonlocal held, most
         async with budget.reserve(nbytes) as reserved:
-            held += nbytes
-            most = max(most, held)
-            await turns(pauses)
-            used = int(nbytes * part)
-            reserved.used(used)
-            held -= nbytes - used
-            await turns(pauses)
-            held -= used
+            mine = nbytes
+            held += mine
+            try:
+                most = max(most, held)
+                await turns(pauses)
+                reserved.used(int(nbytes * part))
+                held, mine = held - mine + int(nbytes * part), int(nbytes * part)
+                await turns(pauses)
+            finally:
+                held -= mine
 
     tasks = [asyncio.create_task(read(nbytes, part, pauses)) for nbytes, part, pauses, _ in reads]
     for task, (*_, cancelled) in zip(tasks, reads, strict=True):
-        if cancelled and random.random() < 0.5:
-            await turns(random.randrange(4))
-            held_before = budget.held
+        await turns(random.randrange(4))
+        if cancelled:
             task.cancel()
-            assert budget.held == held_before
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
 
-    assert most <= 100 or any(task.cancelled() for task in tasks)
-    assert budget.held == 0
+    assert most <= 100
+    assert (held, budget.held) == (0, 0)
 
 
 async def test_waiting_is_first_come_first_served_also_where_a_later_one_would_fit():
@@ -133,7 +133,9 @@ async def test_bytes_come_back_when_a_read_fails():
     assert budget.held == 0
 
 
-@given(st.integers(0, 10**10), st.integers(0, 1000), st.integers(1, 10**6).map(lambda seconds: timedelta(seconds=seconds)))
+@given(
+    st.integers(0, 10**10), st.integers(0, 1000), st.integers(1, 10**6).map(lambda seconds: timedelta(seconds=seconds))
+)
 def test_no_estimate_is_more_than_a_share(limit, tags, length):
     budget = ByteBudget(limit)
 

@@ -177,7 +177,7 @@ async def test_calls_beyond_the_limit_wait_for_their_turn_in_order():
 @given(
     st.integers(1, 6),
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["well", "away", "bug"]), st.booleans()), max_size=40),
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32).map(Random),
 )
 async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceiling, calls, random: Random):
     limit = AdaptiveLimit(ceiling, ManualClock())

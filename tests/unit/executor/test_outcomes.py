@@ -87,8 +87,12 @@ def test_an_error_says_how_its_task_ends(error: Exception, expected: Settlement)
 FIELDS = [name for name in Settlement.__slots__ if name != "detail"]
 
 
-@pytest.mark.parametrize(("end", "slot", "outcome"), [("11:00", 1800, Outcome.SPLIT), ("11:00", 3600, Outcome.REJECTED)])
-def test_a_window_that_is_too_large_is_split_as_long_as_it_has_more_than_one_slot(end: str, slot: int, outcome: Outcome):
+@pytest.mark.parametrize(
+    ("end", "slot", "outcome"), [("11:00", 1800, Outcome.SPLIT), ("11:00", 3600, Outcome.REJECTED)]
+)
+def test_a_window_that_is_too_large_is_split_as_long_as_it_has_more_than_one_slot(
+    end: str, slot: int, outcome: Outcome
+):
     assert ended(TooLarge("128 MB"), span=("10:00", end), slot_seconds=slot).outcome is outcome
 
 
@@ -99,7 +103,9 @@ def test_a_task_beyond_the_hard_limit_is_tried_again():
     assert settlement.stored_in == ["sink/a", "sink/b"]
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), AssertionError(), ConfigurationError("key"), NoData("nobody caught it")])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), AssertionError(), ConfigurationError("key"), NoData("nobody caught it")]
+)
 def test_anything_else_is_a_bug_of_ours_and_parked_with_its_traceback(error: Exception):
     def here() -> None:
         raise error

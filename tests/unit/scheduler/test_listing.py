@@ -37,7 +37,9 @@ def test_a_list_that_loses_more_than_a_fifth_of_its_models_is_doubted(models: in
     assert is_believable(models, lost, None, NOW, accepted=False) is believable
 
 
-@pytest.mark.parametrize(("stood", "believable"), [(timedelta(0), False), (59 * MINUTE, False), (HOUR, True), (DAY, True)])
+@pytest.mark.parametrize(
+    ("stood", "believable"), [(timedelta(0), False), (59 * MINUTE, False), (HOUR, True), (DAY, True)]
+)
 def test_a_doubted_list_is_believed_once_it_has_stood_for_an_hour(stood: timedelta, believable: bool):
     assert is_believable(10, 10, NOW - stood, NOW, accepted=False) is believable
 

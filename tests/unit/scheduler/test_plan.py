@@ -61,9 +61,7 @@ def needs(draw: st.DrawFn) -> list[Need]:
 
 
 def test_the_model_that_is_furthest_behind_goes_first_and_one_that_was_never_covered_before_it():
-    agenda = Agenda.of(
-        [a_need(1, covered_end="11:30"), a_need(2, covered_end="09:00"), a_need(3, covered_end=None)]
-    )
+    agenda = Agenda.of([a_need(1, covered_end="11:30"), a_need(2, covered_end="09:00"), a_need(3, covered_end=None)])
 
     assert ids(taken(agenda, 3)) == [3, 2, 1]
 
@@ -244,7 +242,8 @@ def test_a_project_probes_once_all_that_it_needs_is_due():
 
 
 @pytest.mark.parametrize(
-    ("configured", "settled", "most"), [(0, 0, 64), (0, 64, 64), (0, 700, 700), (0, 9000, 2000), (5, 9000, 5), (3000, 0, 3000)]
+    ("configured", "settled", "most"),
+    [(0, 0, 64), (0, 64, 64), (0, 700, 700), (0, 9000, 2000), (5, 9000, 5), (3000, 0, 3000)],
 )
 def test_two_minutes_of_throughput_may_be_out_within_bounds_unless_configured(configured: int, settled: int, most: int):
     assert most_outstanding(configured, settled) == most

@@ -122,7 +122,9 @@ def test_fields_that_cannot_be_are_refused(key: str, value: object):
     assert isinstance(read(orjson.dumps({**fields(), key: value})), Unreadable)
 
 
-@pytest.mark.parametrize("hostile", [b"[" * 100_000, b'{"v":' * 40_000, b'{"v":1,"spec":' + b"[" * 1000 + b"]" * 1000 + b"}"])
+@pytest.mark.parametrize(
+    "hostile", [b"[" * 100_000, b'{"v":' * 40_000, b'{"v":1,"spec":' + b"[" * 1000 + b"]" * 1000 + b"}"]
+)
 def test_deep_nesting_is_unreadable(hostile: bytes):
     assert isinstance(read(hostile), Unreadable)
 

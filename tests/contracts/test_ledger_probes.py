@@ -1,0 +1,158 @@
+"""Probing what is away: what the ledger promises."""
+
+from datetime import timedelta
+
+import pytest
+
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.task import Lane
+from latigo.ledger.protocol import NotThePlanner, Planned, Term
+from tests.support.build import NOW, an_entry, window
+from tests.support.ledgers import Ledgers
+
+PAUSE, LEASE = timedelta(seconds=15), timedelta(seconds=30)
+CATCH_UP = timedelta(days=30)
+GORDO = "gordo/plant"
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    """Three models, and an open circuit of which a probe is due."""
+    await ledgers.set_clock(NOW - PAUSE)
+    await ledgers.models.put_models([an_entry("fan"), an_entry("pump"), an_entry("valve", project="elsewhere")])
+    await ledgers.executor.open_circuit(GORDO, "503", alarm=False, pause=PAUSE)
+    await ledgers.set_clock(NOW)
+    return ledgers
+
+
+async def lead(ledger: Ledgers) -> Term:
+    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    assert term is not None
+    return term
+
+
+async def plan(ledger: Ledgers, name: str, *, probe: bool = False) -> int:
+    """Plan what a model needs; how many tasks that made."""
+    needs = {need.ref.name: need for need in await ledger.scheduler.needs(CATCH_UP)}
+    need = needs[name]
+    assert need.live is not None
+    planned = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=probe)
+    return await ledger.scheduler.plan(await lead(ledger), [planned], probes=[GORDO] if probe else [])
+
+
+async def make_wait(ledger: Ledgers, name: str, pause: timedelta) -> int:
+    """A task of the model that waits for another attempt; its id."""
+    await plan(ledger, name)
+    tasks = await ledger.scheduler.unpublished(await lead(ledger), 100)
+    (task_id,) = [task.id for task in tasks if task.ref.name == name]
+    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    assert claim is not None
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500", retry_after=pause))])
+    return task_id
+
+
+async def is_due(ledger: Ledgers) -> bool:
+    (circuit,) = await ledger.scheduler.circuits()
+    return circuit.probe_due
+
+
+async def test_a_planned_probe_ends_the_turn_until_the_pause_is_over_again(ledger: Ledgers):
+    before = await is_due(ledger)
+    await plan(ledger, "pump", probe=True)
+
+    assert (before, await is_due(ledger)) == (True, False)
+    assert await ledger.scheduler.probing() == {"plant"}
+    await ledger.set_clock(NOW + PAUSE)
+    assert await is_due(ledger)
+
+
+async def test_a_probe_that_was_overtaken_by_events_does_not_cost_the_turn(ledger: Ledgers):
+    (need,) = [need for need in await ledger.scheduler.needs(CATCH_UP) if need.ref.name == "pump"]
+    await plan(ledger, "pump")
+    assert need.live is not None
+
+    again = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=True)
+
+    assert await ledger.scheduler.plan(await lead(ledger), [again], probes=[GORDO]) == 0
+    assert await is_due(ledger)
+
+
+async def test_a_task_that_waited_long_enough_can_be_the_probe(ledger: Ledgers):
+    task_id = await make_wait(ledger, "pump", timedelta(hours=2))
+    term = await lead(ledger)
+
+    early = await ledger.scheduler.wake_probe(term, "plant", [GORDO])
+    due_early = await is_due(ledger)
+    await ledger.set_clock(NOW + timedelta(hours=2))
+    elsewhere = await ledger.scheduler.wake_probe(term, "elsewhere", [GORDO])
+    woken = await ledger.scheduler.wake_probe(term, "plant", [GORDO])
+
+    assert (early, due_early, elsewhere, woken) == (False, True, False, True)
+    assert not await is_due(ledger)
+    assert [(task.id, task.probe) for task in await ledger.scheduler.unpublished(term, 10)] == [(task_id, True)]
+
+
+async def test_only_one_of_the_waiting_tasks_is_woken(ledger: Ledgers):
+    first = await make_wait(ledger, "pump", timedelta(hours=1))
+    second = await make_wait(ledger, "fan", timedelta(hours=2))
+    term = await lead(ledger)
+    await ledger.set_clock(NOW + timedelta(hours=3))
+
+    await ledger.scheduler.wake_probe(term, "plant", [GORDO])
+
+    rows = await ledger.fetch("SELECT id, state, probe FROM task ORDER BY id")
+    assert rows == [
+        {"id": first, "state": "planned", "probe": True},
+        {"id": second, "state": "waiting", "probe": False},
+    ]
+
+
+async def test_a_probe_that_waits_again_is_no_probe_any_more(ledger: Ledgers):
+    task_id = await make_wait(ledger, "pump", timedelta(hours=2))
+    await ledger.set_clock(NOW + timedelta(hours=2))
+    await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
+    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    assert claim is not None
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500"))])
+
+    assert await ledger.scheduler.probing() == frozenset()
+    assert await ledger.fetch("SELECT state, probe FROM task") == [{"state": "waiting", "probe": False}]
+
+
+async def test_a_task_whose_lane_is_taken_is_not_woken(ledger: Ledgers):
+    await make_wait(ledger, "pump", timedelta(minutes=40))
+    await ledger.set_clock(NOW + timedelta(hours=1))
+    await plan(ledger, "pump")
+
+    assert not await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
+
+
+async def test_whoever_does_not_plan_wakes_nothing(ledger: Ledgers):
+    term = await lead(ledger)
+
+    with pytest.raises(NotThePlanner):
+        await ledger.scheduler.wake_probe(Term("someone else", term.number), "plant", [GORDO])
+
+
+async def test_an_executor_may_probe_once_a_pause(ledger: Ledgers):
+    turns = [await ledger.executor.take_probe(GORDO) for _ in range(2)]
+    unknown = await ledger.executor.take_probe("sink/elsewhere")
+    await ledger.set_clock(NOW + PAUSE)
+    later = await ledger.executor.take_probe(GORDO)
+
+    assert (turns, unknown, later) == ([True, False], False, True)
+
+
+async def test_a_rejected_probe_leaves_the_circuit_as_it_is(ledger: Ledgers):
+    """Only the calls themselves open and close circuits."""
+    await plan(ledger, "pump", probe=True)
+    (task,) = await ledger.scheduler.unpublished(await lead(ledger), 10)
+    claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    assert claim is not None
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.REJECTED, reason=Reason.VALUES_REFUSED, detail="no"))])
+
+    assert [circuit.downstream for circuit in await ledger.scheduler.circuits()] == [GORDO]
+    assert task.window == window("10:00", "12:00")

@@ -1,0 +1,76 @@
+"""A plant in memory with a pipeline through it."""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Predictions, Series
+from latigo.domain.windows import from_ns, to_ns
+from latigo.executor.budget import ByteBudget
+from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.pipeline import Pipeline, Sink
+from latigo.providers.memory import MemoryPredictions, MemorySensors
+from latigo.telemetry import Metrics
+from tests.support.build import at
+from tests.support.clock import ManualClock
+from tests.support.memory_ledgers import MemoryWork
+from tests.support.models import Doubler
+
+
+class Store(MemoryPredictions):
+    """A sink with a name of its own that may refuse; counts what it is given."""
+
+    def __init__(self, name: str = "sink/memory") -> None:
+        super().__init__()
+        self.name = name
+        self.errors: list[Exception] = []
+        self.writes: list[Predictions] = []
+
+    @property
+    def downstream(self) -> str:
+        return self.name
+
+    async def put_predictions(self, predictions: Predictions) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.writes.append(predictions)
+        return await super().put_predictions(predictions)
+
+    def times(self, model: ModelRef) -> list[datetime]:
+        return sorted({from_ns(time) for time, _ in self.points.get(model, {})})
+
+
+def every_minute(start: datetime, end: datetime, value: float = 1.0) -> Series:
+    """Readings half a minute past every full one."""
+    count = (end - start) // timedelta(minutes=1)
+    times = to_ns(start + timedelta(seconds=30)) + np.arange(count, dtype=np.int64) * 60 * 10**9
+    return Series(times, np.full(count, value))
+
+
+class Plant:
+    """Two tags with readings all day, a model server, sinks, a ledger, and the pipeline between them."""
+
+    def __init__(self, *optional: str, budget: int = 2**27) -> None:
+        day = every_minute(at("00:00"), at("23:59"))
+        self.clock = ManualClock(at("12:07"))
+        self.ledger = MemoryWork(self.clock)
+        self.sensors = MemorySensors({"a": day, "b": day})
+        self.models = Doubler()
+        self.stores = [Store("sink/first"), Store("sink/second")]
+        self.board = CircuitBoard(self.ledger, CircuitRules())
+        self.budget = ByteBudget(budget)
+        self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(32, self.clock))
+        self.metrics = Metrics(CollectorRegistry())
+        self.pipeline = Pipeline(
+            sensors=self.sensors,
+            models=self.models,
+            sinks=[Sink(store, required=store.name not in optional) for store in self.stores],
+            circuits=self.board,
+            budget=self.budget,
+            limits=self.limits,
+            metrics=self.metrics,
+        )

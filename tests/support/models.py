@@ -1,0 +1,45 @@
+"""A model server in memory that says the double of what it is given."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from latigo.domain.errors import NoData
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.series import Column, Frame, Predictions
+from latigo.domain.windows import Window
+from latigo.providers.protocols import Execution, ModelStatus
+
+
+class Doubler:
+    """A `ModelExecutionProvider`: every row of X but the first ``model_offset`` becomes a row of predictions."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[ModelSpec, Window, Frame]] = []
+        self.errors: list[Exception] = []  #: raised one after the other before anything is answered
+        self.anomaly = True
+        self.hold: Callable[[ModelRef], asyncio.Event | None] = lambda _: None
+
+    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:
+        self.calls.append((name, window, x))
+        if held := self.hold(name.ref):
+            await held.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        if len(x) < name.rows_needed:
+            raise NoData(f"{len(x)} rows, fewer than {name.rows_needed}")
+        columns = tuple(Column("model-output", tag) for tag in x.columns)
+        rows = slice(name.model_offset, None)
+        values = np.asarray(x.values[rows] * 2)
+        return Execution(Predictions(name.ref, name.revision, x.times[rows], columns, values), self.anomaly)
+
+    async def register_model(self, model_data: Mapping[str, Any]) -> ModelRef:
+        raise NotImplementedError
+
+    async def unregister_model(self, name: ModelRef) -> None:
+        raise NotImplementedError
+
+    async def get_model_status(self, name: ModelRef) -> ModelStatus:
+        raise NotImplementedError

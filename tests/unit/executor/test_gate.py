@@ -1,0 +1,262 @@
+"""Who starts next."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latigo.domain.share import LaneShare
+from latigo.domain.task import Lane, Task
+from latigo.executor.gate import ROOM, Gate
+from tests.support.build import a_spec, a_task
+
+
+@dataclass(eq=False)
+class Held:
+    """A delivery that remembers whether it is done."""
+
+    task: Task
+    is_done: bool = field(default=False)
+
+    async def done(self) -> None:
+        self.is_done = True
+
+
+def a_delivery(number: int = 1, project: str = "plant", lane: Lane = Lane.LIVE) -> Held:
+    return Held(a_task(a_spec(f"model-{number}", project=project), id=number, lane=lane))
+
+
+async def turns(count: int = 10) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def is_stuck(task: "asyncio.Task[object]") -> bool:
+    await turns()
+    return not task.done()
+
+
+async def started(gate: Gate, count: int) -> list[Task]:
+    async with asyncio.timeout(10):
+        return [(await gate.next()).task for _ in range(count)]
+
+
+async def fill(gate: Gate, *deliveries: Held) -> None:
+    async with asyncio.timeout(10):
+        for delivery in deliveries:
+            await gate.offer(delivery)
+
+
+async def test_no_more_run_than_the_concurrency_and_an_end_lets_the_next_one_start():
+    gate = Gate(2, LaneShare())
+    deliveries = [a_delivery(number) for number in (1, 2, 3)]
+    await fill(gate, *deliveries)
+
+    first = [task.id for task in await started(gate, 2)]
+    third = asyncio.create_task(gate.next())
+    assert await is_stuck(third)
+    await gate.ended(deliveries[0])
+
+    assert (first, (await third).task.id) == ([1, 2], 3)
+    assert (gate.running, gate.waiting) == (2, 0)
+
+
+async def test_the_waiting_room_is_bounded():
+    gate = Gate(2, LaneShare())
+    await fill(gate, *(a_delivery(number) for number in range(ROOM * 2)))
+
+    offered = asyncio.create_task(gate.offer(a_delivery(99)))
+    assert await is_stuck(offered)
+    await gate.next()
+
+    assert not await is_stuck(offered)
+    assert gate.waiting == ROOM * 2
+
+
+async def test_live_goes_first_yet_backfill_has_its_share():
+    gate = Gate(100, LaneShare(0.1))
+    back = [a_delivery(number, lane=Lane.BACKFILL) for number in range(100, 110)]
+    await fill(gate, *back, *(a_delivery(number) for number in range(60)))
+
+    lanes = [task.lane for task in await started(gate, 40)]
+
+    assert [place for place, lane in enumerate(lanes, 1) if lane is Lane.BACKFILL] == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("lane", [Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL])
+async def test_all_other_lanes_count_as_backfill(lane: Lane):
+    gate = Gate(4, LaneShare(0.05))
+    await fill(gate, a_delivery(1, lane=lane), a_delivery(2))
+
+    assert [task.id for task in await started(gate, 2)] == [2, 1]
+
+
+async def test_no_project_holds_more_than_half_while_others_wait():
+    gate = Gate(8, LaneShare())
+    await fill(gate, *(a_delivery(n, "big") for n in range(10)), *(a_delivery(n, "small") for n in range(10, 16)))
+
+    projects = Counter(task.ref.project for task in await started(gate, 8))
+
+    assert projects == {"big": 4, "small": 4}
+
+
+async def test_a_project_has_all_starts_while_nobody_else_wants_them():
+    gate = Gate(8, LaneShare())
+    await fill(gate, *(a_delivery(n, "big") for n in range(10)))
+
+    assert len(await started(gate, 8)) == 8
+
+
+async def test_a_start_is_rather_left_free_than_given_to_the_project_that_has_half():
+    gate = Gate(4, LaneShare())
+    big = [a_delivery(n, "big") for n in range(6)]
+    await fill(gate, *big)
+    await started(gate, 4)
+    await fill(gate, a_delivery(10, "small"), a_delivery(11, "small"))
+
+    await gate.ended(big[0])
+    await gate.ended(big[1])
+
+    assert [task.ref.project for task in await started(gate, 2)] == ["small", "small"]
+
+
+async def test_backfill_of_another_project_counts_as_waiting():
+    gate = Gate(4, LaneShare(0.0))
+    await fill(gate, *(a_delivery(n, "big") for n in range(6)), a_delivery(10, "small", Lane.BACKFILL))
+
+    assert Counter(task.ref.project for task in await started(gate, 4)) == {"big": 3, "small": 1}
+
+
+# --- alone ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_beside_it():
+    gate = Gate(4, LaneShare())
+    killer, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
+    await fill(gate, killer, other, later)
+    await started(gate, 2)
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def run_alone() -> None:
+        async with gate.alone():
+            inside.set()
+            await leave.wait()
+        await gate.ended(killer)
+
+    running = asyncio.create_task(run_alone())
+    await turns()
+    next_one = asyncio.create_task(gate.next())
+    assert await is_stuck(next_one)
+    assert not inside.is_set()
+    await gate.ended(other)
+    await turns()
+    assert inside.is_set()
+    assert await is_stuck(next_one)
+    leave.set()
+    await running
+
+    assert (await next_one).task.id == 3
+
+
+async def test_whoever_gives_up_waiting_to_run_alone_is_in_nobodys_way():
+    gate = Gate(4, LaneShare())
+    killer, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
+    await fill(gate, killer, other, later)
+    await started(gate, 2)
+
+    async def run_alone() -> None:
+        try:
+            async with gate.alone():
+                raise AssertionError("it was not alone")
+        finally:
+            await gate.ended(killer)
+
+    running = asyncio.create_task(run_alone())
+    await turns()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert [task.id for task in await started(gate, 1)] == [3]
+    await gate.ended(other)
+    await gate.ended(later)
+    assert gate.running == 0
+
+
+class Watched:
+    """Runs deliveries through a gate and notes what it should never see."""
+
+    def __init__(self, concurrency: int, least: float, random: Random) -> None:
+        self.gate = Gate(concurrency, LaneShare(least))
+        self.concurrency = concurrency
+        self.random = random
+        self.active = 0
+        self.is_one_alone = False
+        self.ran: list[int] = []
+        self.wrong: list[str] = []
+
+    async def run(self, delivery: Held, *, alone: bool) -> None:
+        try:
+            if alone:
+                async with self.gate.alone():
+                    await self.body(alone=True)
+            else:
+                await self.body(alone=False)
+            self.ran.append(delivery.task.id)
+        finally:
+            await self.gate.ended(delivery)
+
+    async def body(self, *, alone: bool) -> None:
+        if self.is_one_alone or (alone and self.active):
+            self.wrong.append("something ran beside a task that was to run alone")
+        if self.gate.running > self.concurrency:
+            self.wrong.append("more ran than the concurrency")
+        self.active, self.is_one_alone = self.active + 1, alone
+        try:
+            await turns(self.random.randrange(4))
+        finally:
+            self.active, self.is_one_alone = self.active - 1, False
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 5),
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 3), st.integers(0, 5)), max_size=40
+    ),
+    st.floats(0, 0.9),
+    st.integers(0, 2**32).map(Random),
+)
+async def test_whatever_comes_everything_is_started_once_and_alone_is_alone(concurrency, drawn, least, random: Random):
+    watched = Watched(concurrency, least, random)
+    gate, running = watched.gate, list[asyncio.Task[None]]()
+    plan = {
+        number: (Held(a_task(a_spec(f"m-{number}", project=project), id=number, lane=lane)), alone == 0, cancelled == 0)
+        for number, (project, lane, alone, cancelled) in enumerate(drawn)
+    }
+
+    async def offer() -> None:
+        for delivery, *_ in plan.values():
+            await gate.offer(delivery)
+            await turns(random.randrange(2))
+
+    async with asyncio.timeout(20):
+        offering = asyncio.create_task(offer())
+        for _ in plan:
+            delivery = await gate.next()
+            _, alone, cancelled = plan[delivery.task.id]
+            running.append(asyncio.create_task(watched.run(delivery, alone=alone)))  # type: ignore[arg-type]  # our own
+            if cancelled:
+                await turns(1 + random.randrange(6))
+                running[-1].cancel()
+        await offering
+        ends = await asyncio.gather(*running, return_exceptions=True)
+
+    assert watched.wrong == []
+    assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
+    assert len(watched.ran) == len(set(watched.ran)) >= len(plan) - sum(cancelled for *_, cancelled in plan.values())
+    assert (gate.running, gate.waiting) == (0, 0)

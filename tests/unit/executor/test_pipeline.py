@@ -1,0 +1,267 @@
+"""The journey of one task, on a plant in memory."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
+from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.series import Series
+from latigo.domain.task import Task
+from latigo.domain.windows import Window, from_ns
+from latigo.executor.pipeline import Journey, period_of
+from latigo.executor.slots import TOO_FEW_ROWS
+from tests.support.build import a_spec, a_task, at, window
+from tests.support.journeys import Plant, every_minute
+from tests.support.memory_ledgers import a_circuit
+
+TEN_MINUTES = timedelta(minutes=10)
+ASKED = window("10:00", "11:00")
+REFUSED = Rejected("a number too large", reason=Reason.WRITE_REFUSED)
+AWAY = Unavailable("no answer", downstream="sink/second")
+
+
+def labels(span: Window) -> list[object]:
+    return [slot.start for slot in span.slots(TEN_MINUTES)]
+
+
+async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Settlement, Journey]:
+    journey = Journey(task or a_task(span=ASKED), stored_in=set(stored_in))
+    return await plant.pipeline.run(journey), journey
+
+
+async def test_what_the_model_says_is_stored_in_every_sink_and_the_window_is_covered():
+    plant = Plant()
+
+    settlement, journey = await run(plant)
+
+    assert (settlement.outcome, settlement.covered, settlement.exceptions) == (Outcome.STORED, Coverage((ASKED,)), ())
+    assert settlement.rows == 6
+    for store in plant.stores:
+        assert store.times(journey.task.ref) == labels(ASKED)
+        assert {point.value for point in store.points[journey.task.ref].values()} == {2.0}
+    assert journey.stored_in == {"sink/first", "sink/second"}
+
+
+async def test_context_is_read_and_sent_and_neither_it_nor_the_end_is_written():
+    plant = Plant()
+    spec = a_spec(model_offset=3)
+
+    settlement, _ = await run(plant, a_task(spec, ASKED))
+
+    ((_, asked, x),) = plant.models.calls
+    period = Window(ASKED.start - (3 + 5) * TEN_MINUTES, ASKED.end)
+    assert period_of(spec, ASKED) == period
+    assert asked == ASKED
+    assert [from_ns(time) for time in x.times.tolist()] == labels(period)
+    assert plant.stores[0].times(spec.ref) == labels(ASKED)
+    assert settlement.covered == Coverage((ASKED,))
+
+
+async def test_a_beginning_without_readings_is_filled_from_before():
+    plant = Plant()
+    plant.sensors.readings["b"] = Series(
+        np.concatenate([every_minute(at("05:00"), at("05:01"), 7).times, every_minute(at("10:20"), at("23:59")).times]),
+        np.concatenate([[7.0], np.ones((23 - 10) * 60 + 39)]),
+    )
+
+    settlement, _ = await run(plant)
+
+    ((_, _, x),) = plant.models.calls
+    assert from_ns(int(x.times[0])) == at("09:10")
+    assert settlement.covered == Coverage((ASKED,))
+
+
+async def test_without_rows_no_model_is_called_and_nothing_written():
+    plant = Plant()
+    plant.sensors.readings["b"] = Series.empty()
+
+    settlement, _ = await run(plant)
+
+    assert plant.models.calls == []
+    assert [store.writes for store in plant.stores] == [[], []]
+    assert (settlement.outcome, settlement.rows, settlement.silent_since) == (Outcome.STORED, 0, at("10:00"))
+    assert [(e.state, e.slots) for e in settlement.exceptions] == [(SlotState.ABSENT, Coverage((ASKED,)))]
+
+
+async def test_rows_before_the_window_alone_are_nothing_to_predict():
+    plant = Plant()
+    dataset = {"interpolation_limit": timedelta(0)}
+    plant.sensors.readings["a"] = every_minute(at("09:00"), at("10:00"))
+
+    settlement, _ = await run(plant, a_task(a_spec(dataset=dataset), ASKED))
+
+    assert plant.models.calls == []
+    assert [(e.state, e.reason) for e in settlement.exceptions] == [(SlotState.ABSENT, "no data: 'a'")]
+
+
+async def test_fewer_rows_than_the_model_needs_are_an_answer():
+    plant = Plant()
+    spec = a_spec(model_offset=2, dataset={"row_filter": "a > 0.5"})
+    low = plant.sensors.readings["a"] = every_minute(at("00:00"), at("23:59"), 0.0)
+    low.values[10 * 60 + 50 : 10 * 60 + 60] = 1.0  # 10:50 is the only row
+
+    settlement, _ = await run(plant, a_task(spec, ASKED))
+
+    assert [len(x) for _, _, x in plant.models.calls] == [1]
+    assert (settlement.outcome, settlement.rows) == (Outcome.STORED, 0)
+    assert (SlotState.ABSENT, TOO_FEW_ROWS) in [(e.state, e.reason) for e in settlement.exceptions]
+
+
+@pytest.mark.parametrize(
+    ("known", "answered", "flagged"),
+    [(None, True, False), (None, False, True), (True, False, True), (False, False, False)],
+)
+async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_once(
+    known: bool | None, answered: bool, flagged: bool
+):
+    plant = Plant()
+    plant.models.anomaly = answered
+
+    settlement, _ = await run(plant, a_task(a_spec(anomaly=known), ASKED))
+
+    assert settlement.plain is flagged
+
+
+# --- sinks ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_required_sink_that_fails_ends_the_task_and_who_has_the_result_is_remembered():
+    plant = Plant()
+    plant.stores[1].errors = [AWAY]
+    journey = Journey(a_task(span=ASKED))
+
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(journey)
+
+    assert (journey.stage, journey.stored_in) == ("write", {"sink/first"})
+
+
+async def test_a_sink_that_has_the_result_is_not_written_again():
+    plant = Plant()
+
+    _, journey = await run(plant, None, "sink/first")
+
+    assert [len(store.writes) for store in plant.stores] == [0, 1]
+    assert journey.stored_in == {"sink/first", "sink/second"}
+
+
+@pytest.mark.parametrize("error", [AWAY, REFUSED, TooLarge("413"), Failed("500")])
+async def test_a_sink_that_is_not_required_stops_nothing(error: Exception):
+    plant = Plant("sink/first")
+    plant.stores[0].errors = [error]
+
+    settlement, journey = await run(plant)
+
+    assert settlement.covered == Coverage((ASKED,))
+    assert journey.stored_in == {"sink/second"}
+
+
+async def test_a_sink_that_is_not_required_is_written_again_once_it_is_back():
+    plant = Plant("sink/first")
+    plant.stores[0].errors = [Unavailable("no answer", downstream="sink/first")] * 6
+    for _ in range(7):
+        await run(plant)
+    assert plant.board.is_open("sink/first")
+    assert len(plant.stores[0].errors) == 1
+
+    for _ in range(2):  # the first probe finds it away, the second one does not
+        await plant.clock.advance(timedelta(seconds=30))
+        await plant.board.refresh()
+        await run(plant)
+
+    assert not plant.board.is_open("sink/first")
+    assert len(plant.stores[0].writes) == 1
+
+
+async def test_the_sinks_get_whole_windows_once():
+    plant = Plant()
+
+    await run(plant, a_task(span=window("08:00", "12:00")))
+
+    assert [[len(written) for written in store.writes] for store in plant.stores] == [[24], [24]]
+
+
+# --- circuits, limits, budget -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("downstream", "stage"), [("sensors/memory", "read"), ("gordo/plant", "predict"), ("sink/first", "write")]
+)
+async def test_an_open_circuit_stops_the_journey_where_it_is_needed(downstream: str, stage: str):
+    plant = Plant()
+    plant.ledger.board.set(a_circuit(downstream))
+    await plant.board.refresh()
+    journey = Journey(a_task(span=ASKED))
+
+    with pytest.raises(CircuitOpen):
+        await plant.pipeline.run(journey)
+
+    assert journey.stage == stage
+
+
+async def test_a_probe_passes_open_circuits_and_closes_them():
+    plant = Plant()
+    for downstream in ("sensors/memory", "gordo/plant", "sink/first"):
+        plant.ledger.board.set(a_circuit(downstream))
+    await plant.board.refresh()
+
+    settlement, _ = await run(plant, a_task(span=ASKED, probe=True))
+
+    assert settlement.outcome is Outcome.STORED
+    assert plant.ledger.board.open == {}
+
+
+async def test_readings_beyond_a_share_of_the_budget_are_too_large():
+    needed = 2 * 110 * 16  # two tags, from 09:10 to 11:00
+    enough, too_little = Plant(budget=needed * 4), Plant(budget=needed * 4 - 4)
+
+    await run(enough)
+    with pytest.raises(TooLarge):
+        await run(too_little)
+
+    assert (enough.budget.held, too_little.budget.held) == (0, 0)
+
+
+async def test_the_next_estimate_follows_what_was_read():
+    plant = Plant()
+    before = plant.budget.estimate(2, timedelta(hours=1))
+
+    for _ in range(100):
+        await run(plant)
+
+    assert plant.budget.estimate(2, timedelta(hours=1)) == pytest.approx(2 * 60 * 16, rel=0.05)
+    assert before == 2 * 3600 * 16 + 1
+
+
+async def test_projects_have_limits_of_their_own():
+    plant = Plant()
+
+    await run(plant, a_task(a_spec(project="one"), ASKED))
+    await run(plant, a_task(a_spec(project="two"), ASKED))
+
+    assert set(plant.limits) == {"one", "two"}
+    assert {limit.in_flight for limit in plant.limits.values()} == {0}
+
+
+async def test_an_unknown_tag_ends_the_journey_at_reading():
+    plant = Plant()
+    journey = Journey(a_task(a_spec(tags=("a", "nobody knows")), ASKED))
+
+    with pytest.raises(Rejected, match="nobody knows") as refused:
+        await plant.pipeline.run(journey)
+
+    assert (refused.value.reason, journey.stage) == (Reason.UNKNOWN_SENSOR, "read")
+
+
+async def test_doing_it_twice_changes_nothing():
+    plant = Plant()
+
+    first, journey = await run(plant)
+    points = dict(plant.stores[0].points[journey.task.ref])
+    second, _ = await run(plant)
+
+    assert first == second
+    assert plant.stores[0].points[journey.task.ref] == points

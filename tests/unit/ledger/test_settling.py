@@ -1,0 +1,341 @@
+"""What follows from the way a task ended."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.task import Lane
+from latigo.domain.windows import Window
+from latigo.ledger.settling import (
+    FIRST_HOLD,
+    LONGEST_HOLD,
+    NEVER,
+    NEXT_LOOKS,
+    Claimed,
+    Exceptions,
+    Parking,
+    Rules,
+    Verdict,
+    Waiting,
+    decide,
+    revise,
+)
+from tests.support.build import HALF_HOUR, NOW, at, window
+
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+ASKED = window("10:00", "12:00")
+OTHERS = [lane for lane in Lane if not lane.is_live]
+RULES = Rules()
+
+
+def a_claimed(**changes: object) -> Claimed:
+    usual = Claimed(
+        id=1,
+        model_id=1,
+        window=ASKED,
+        lane=Lane.LIVE,
+        attempts=0,
+        revision="1000",
+        slot=HALF_HOUR,
+        silent_since=None,
+        deferrals=0,
+        now=NOW,
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]  # fields by name, of any type
+
+
+def decided(task: Claimed, settlement: Settlement, random: float = 0.0) -> Verdict:
+    return decide(task, settlement, RULES, lambda: random)
+
+
+def ended(outcome: Outcome, **more: object) -> Settlement:
+    return Settlement(outcome, **more)  # type: ignore[arg-type]  # fields by name, of any type
+
+
+# --- stored -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_was_stored_is_finished():
+    assert decided(a_claimed(deferrals=3), Settlement.covers(ASKED)) == Verdict(Outcome.STORED)
+
+
+@pytest.mark.parametrize("before", [None, at("09:00"), at("11:00")])
+def test_a_model_is_silent_from_the_earliest_moment_on_that_was_noticed(before: datetime | None):
+    verdict = decided(a_claimed(silent_since=before), ended(Outcome.STORED, silent_since=at("10:30")))
+
+    assert verdict.silent_since == min(before or at("10:30"), at("10:30"))
+    assert not verdict.data_returned
+
+
+def test_the_first_live_success_after_silence_says_that_the_data_has_returned():
+    verdict = decided(a_claimed(silent_since=at("08:00")), Settlement.covers(ASKED))
+
+    assert (verdict.silent_since, verdict.data_returned) == (None, True)
+
+
+def test_a_success_without_silence_before_is_no_return():
+    assert not decided(a_claimed(), Settlement.covers(ASKED)).data_returned
+
+
+def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it():
+    """Its task waited for another attempt while newer slots were found silent."""
+    verdict = decided(a_claimed(silent_since=at("12:00")), Settlement.covers(ASKED))
+
+    assert (verdict.silent_since, verdict.data_returned) == (at("12:00"), False)
+
+
+@pytest.mark.parametrize("lane", OTHERS)
+@pytest.mark.parametrize("silent_since", [None, at("10:00")])
+def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: datetime | None):
+    task = a_claimed(lane=lane, silent_since=at("11:00"))
+
+    verdict = decided(task, ended(Outcome.STORED, silent_since=silent_since))
+
+    assert (verdict.silent_since, verdict.data_returned) == (at("11:00"), False)
+
+
+# --- deferred ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deferred_task_goes_and_its_model_is_left_alone_for_a_moment():
+    verdict = decided(a_claimed(), ended(Outcome.DEFERRED), random=1.0)
+
+    assert verdict == Verdict(Outcome.DEFERRED, hold_until=NOW + FIRST_HOLD, deferrals=1)
+
+
+@pytest.mark.parametrize(("deferrals", "pause"), [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (5, 60), (50, 60)])
+def test_the_moment_doubles_up_to_a_minute(deferrals: int, pause: int):
+    verdict = decided(a_claimed(deferrals=deferrals), ended(Outcome.DEFERRED), random=1.0)
+
+    assert verdict.hold_until == NOW + pause * SECOND
+    assert pause * SECOND <= LONGEST_HOLD
+    assert verdict.deferrals == deferrals + 1
+
+
+def test_a_downstream_may_ask_for_longer():
+    verdict = decided(a_claimed(), ended(Outcome.DEFERRED, retry_after=5 * HOUR))
+
+    assert verdict.hold_until == NOW + 5 * HOUR
+
+
+@pytest.mark.parametrize(("attempts", "stored_in"), [(2, ()), (0, ("sink/a",))])
+def test_a_deferred_task_that_has_something_to_remember_waits_and_it_is_not_an_attempt(
+    attempts: int, stored_in: tuple[str, ...]
+):
+    verdict = decided(a_claimed(attempts=attempts), ended(Outcome.DEFERRED, stored_in=stored_in), random=1.0)
+
+    assert verdict.waiting == Waiting(NOW + FIRST_HOLD, attempts)
+    assert (verdict.hold_until, verdict.deferrals) == (None, 1)
+
+
+# --- retry ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 30), (1, 60), (2, 120), (3, 240)])
+@pytest.mark.parametrize(("random", "part"), [(0.0, 0.5), (1.0, 1.0)])
+def test_a_failed_task_waits_longer_each_time(attempts: int, pause: int, random: float, part: float):
+    verdict = decided(a_claimed(attempts=attempts), ended(Outcome.RETRY), random)
+
+    assert verdict == Verdict(Outcome.RETRY, waiting=Waiting(NOW + pause * part * SECOND, attempts + 1))
+
+
+def test_a_failed_task_waits_as_long_as_it_was_asked_to():
+    verdict = decided(a_claimed(), ended(Outcome.RETRY, retry_after=2 * HOUR))
+
+    assert verdict.waiting == Waiting(NOW + 2 * HOUR, 1)
+
+
+@given(st.integers(0, 40), st.floats(0, 0.999))
+def test_no_back_off_is_longer_than_the_longest(attempts, random):
+    rules = replace(RULES, max_attempts=1000)
+
+    verdict = decide(a_claimed(attempts=attempts), ended(Outcome.RETRY), rules, lambda: random)
+
+    assert verdict.waiting is not None
+    assert rules.backoff_first / 2 <= verdict.waiting.not_before - NOW <= rules.backoff_longest
+
+
+def test_after_its_last_attempt_the_window_is_parked_with_the_last_reason():
+    verdict = decided(a_claimed(attempts=4), ended(Outcome.RETRY, detail="predict: 500"))
+
+    assert verdict.waiting is None
+    assert verdict.outcome is Outcome.REJECTED
+    assert verdict.parking == Parking(Reason.ATTEMPTS, "5 attempts, the last one: predict: 500", ASKED)
+
+
+# --- parked and split -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.CRASHED])
+@pytest.mark.parametrize(("whole_model", "parked"), [(False, ASKED), (True, None)])
+def test_what_cannot_work_is_parked_at_once(outcome: Outcome, whole_model: bool, parked: Window | None):
+    settlement = ended(outcome, reason=Reason.VALUES_REFUSED, detail="why", whole_model=whole_model)
+
+    verdict = decided(a_claimed(attempts=1), settlement)
+
+    assert verdict == Verdict(outcome, parking=Parking(Reason.VALUES_REFUSED, "why", parked))
+
+
+def test_a_crash_without_a_reason_is_a_crash():
+    verdict = decided(a_claimed(), ended(Outcome.CRASHED))
+
+    assert verdict.parking is not None
+    assert verdict.parking.reason is Reason.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("span", "fold"),
+    [
+        (ASKED, HOUR),
+        (window("10:00", "11:30"), HALF_HOUR),
+        (window("10:00", "11:00"), HALF_HOUR),
+        (window("10:00", "10:30"), HALF_HOUR),
+    ],
+)
+def test_too_large_a_window_teaches_half_of_its_slots_and_at_least_one(span: Window, fold: timedelta):
+    assert decided(a_claimed(window=span), ended(Outcome.SPLIT)) == Verdict(Outcome.SPLIT, fold=fold)
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.STORED])
+def test_only_what_was_stored_says_anything_about_silence(outcome: Outcome):
+    verdict = decided(a_claimed(silent_since=at("09:00")), ended(outcome))
+
+    assert (verdict.silent_since, verdict.data_returned) == (at("09:00"), False)
+
+
+# --- exceptions -------------------------------------------------------------------------------------------------------
+
+SLOTS = [Window(at("00:00") + n * HALF_HOUR, at("00:00") + (n + 1) * HALF_HOUR) for n in range(12)]
+reasons = st.sampled_from(["no 'a'", "no 'b'"])
+states = st.sampled_from([SlotState.SHORT, SlotState.ABSENT, SlotState.PROVISIONAL])
+looks = st.integers(0, 3)
+
+
+@st.composite
+def known_rows(draw: st.DrawFn) -> list[Exceptions]:
+    """Disjoint exceptions, as the ledger has them."""
+    kinds = st.tuples(states, reasons, looks, st.sampled_from([NOW - HOUR, NOW + HOUR]))
+    drawn = draw(st.lists(st.none() | kinds, min_size=len(SLOTS), max_size=len(SLOTS)))
+    grouped: dict[tuple[SlotState, str, int, datetime], list[Window]] = {}
+    for slot, kind in zip(SLOTS, drawn, strict=True):
+        if kind:
+            state, reason, count, when = kind
+            grouped.setdefault((state, reason, count, NEVER if count == 3 else when), []).append(slot)
+    return [Exceptions(*kind, Coverage.of(slots)) for kind, slots in grouped.items()]
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> tuple[Window, list[SlotException]]:
+    """A settled window and how some of its slots ended."""
+    first, last = sorted(draw(st.lists(st.integers(0, len(SLOTS)), min_size=2, max_size=2, unique=True)))
+    found: dict[tuple[SlotState, str], list[Window]] = {}
+    for slot in SLOTS[first:last]:
+        if ending := draw(st.none() | st.tuples(states, reasons)):
+            found.setdefault(ending, []).append(slot)
+    settled = Window(SLOTS[first].start, SLOTS[last - 1].end)
+    return settled, [SlotException(state, Coverage.of(slots), why) for (state, why), slots in found.items()]
+
+
+def by_slot(rows: Sequence[Exceptions]) -> dict[datetime, Exceptions]:
+    """Each slot's own row; fails where a slot has two."""
+    found: dict[datetime, Exceptions] = {}
+    for row in rows:
+        for slot in SLOTS:
+            if slot.start in row.slots:
+                assert slot.start not in found, f"{slot} twice"
+                found[slot.start] = row
+    return found
+
+
+@given(known_rows(), findings(), st.booleans())
+def test_revised_rows_are_disjoint_and_no_two_could_be_one(known, settled, reopen):
+    window_, found = settled
+
+    revised = revise(known, window_, found, NOW, reopen=reopen)
+
+    assert sum((row.slots.total for row in revised), timedelta(0)) == len(by_slot(revised)) * HALF_HOUR
+    kinds = [(row.state, row.reason, row.looks, row.next_look) for row in revised]
+    assert len(set(kinds)) == len(kinds)
+    assert all(row.slots for row in revised)
+
+
+@given(known_rows(), findings())
+def test_exactly_the_window_is_replaced(known, settled):
+    window_, found = settled
+
+    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=False))
+
+    for slot in SLOTS:
+        now = after.get(slot.start)
+        if slot.start in window_:
+            endings = [(each.state, each.reason) for each in found if slot.start in each.slots]
+            assert ([(now.state, now.reason)] if now else []) == endings
+        else:
+            then = before.get(slot.start)
+            assert (then is None) == (now is None)
+            if then and now:
+                assert replace(now, slots=then.slots) == then
+
+
+@given(known_rows(), findings())
+def test_every_slot_counts_its_own_looks_and_is_final_after_the_last(known, settled):
+    window_, found = settled
+
+    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=False))
+
+    for start, row in after.items():
+        if start not in window_:
+            continue
+        then = before.get(start)
+        assert row.looks == (min(then.looks + 1, 3) if then else 0)
+        assert row.next_look == (NOW + NEXT_LOOKS[row.looks] if row.looks < 3 else NEVER)
+
+
+@given(known_rows(), findings())
+def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_looks(known, settled):
+    window_, found = settled
+
+    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=True))
+
+    for start, then in before.items():
+        if start not in window_:
+            assert replace(after[start], slots=then.slots) == replace(then, next_look=NOW)
+    assert all(row.next_look > NOW for start, row in after.items() if start in window_)
+
+
+@given(known_rows())
+def test_without_a_window_nothing_is_replaced(known):
+    assert by_slot(revise(known, None, (), NOW, reopen=False)).keys() == by_slot(known).keys()
+
+
+@given(known_rows(), findings())
+def test_settling_the_same_again_only_counts_a_look(known, settled):
+    window_, found = settled
+
+    once = revise(known, window_, found, NOW, reopen=False)
+    twice = revise(once, window_, found, NOW + HOUR, reopen=False)
+
+    assert {start: (row.state, row.reason) for start, row in by_slot(once).items()} == {
+        start: (row.state, row.reason) for start, row in by_slot(twice).items()
+    }
+
+
+def test_an_exception_is_looked_at_after_1_6_and_24_hours_and_then_never():
+    found = [SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")]
+    rows: list[Exceptions] = []
+    now, looked = NOW, []
+
+    for _ in range(4):
+        rows = revise(rows, ASKED, found, now, reopen=False)
+        (row,) = rows
+        looked.append(row.next_look)
+        now = min(row.next_look, now + 100 * HOUR)
+
+    assert looked == [NOW + HOUR, NOW + 7 * HOUR, NOW + 31 * HOUR, NEVER]
