@@ -18,6 +18,7 @@ from tests.support.ledgers import Ledgers
 HOUR = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)  # infinity
 REACH = 30  # slots before the newest due one in which a model may have something
+NOTHING = Coverage()
 BEYOND = 2  # slots after it: what is not due yet may be covered or parked as well
 LONG_AGO = 300  # slots before it in which a model may be covered in many pieces
 
@@ -42,8 +43,8 @@ class Kept:
     fold_limit: timedelta | None = None
     state: str = "active"
     paused: bool = False
-    covered: Coverage = Coverage()
-    expired: Coverage = Coverage()
+    covered: Coverage = NOTHING
+    expired: Coverage = NOTHING
     silent_since: datetime | None = None
     hold_until: datetime | None = None
     out: tuple[Out, ...] = ()
@@ -134,7 +135,7 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
         covered = (covered | pieces) - draw(coverage)
     moments = st.sampled_from([now - 3 * HOUR, now, now + timedelta(microseconds=1), now + HOUR])
     bound = st.none() | time(st.integers(-REACH, BEYOND))
-    parking = st.tuples(bound, bound).filter(lambda ends: None in ends or ends[0] < ends[1])
+    parking = st.tuples(bound, bound).filter(lambda ends: not (ends[0] and ends[1]) or ends[0] < ends[1])
     out = [Out(draw(span()), Lane.LIVE, draw(st.sampled_from(["planned", "published", "claimed"])))] * draw(rarely)
     if draw(rarely):
         lane = draw(st.sampled_from([Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]))
@@ -149,7 +150,7 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
         state="disabled" if draw(rarely) else "active",
         paused=draw(rarely),
         covered=covered,
-        expired=draw(coverage) if draw(rarely) else Coverage(),
+        expired=draw(coverage) if draw(rarely) else NOTHING,
         silent_since=draw(st.none() | time(st.integers(-REACH, BEYOND))),
         hold_until=draw(st.none() | moments) if draw(rarely) else None,
         out=(*out, *draw(st.lists(waiting, max_size=2))),
@@ -164,10 +165,12 @@ async def keep(ledgers: Ledgers, models: Sequence[Kept]) -> None:
         await connection.execute("DELETE FROM task")
         await connection.execute("DELETE FROM model")
         ids = await connection.fetch(
-            "INSERT INTO model (project, name, revision, state, paused, since, slot, delay, fold, fold_limit, spec, first_seen) "
+            "INSERT INTO model (project, name, revision, state, paused, since, slot, delay, fold, fold_limit, spec, "
+            "first_seen) "
             "SELECT 'plant', n::text, '1', state, paused, since, slot, delay, fold, fold_limit, '{}', since "
             "FROM unnest($1::text[], $2::boolean[], $3::timestamptz[], $4::interval[], $5::interval[], $6::interval[], "
-            "$7::interval[]) WITH ORDINALITY AS m (state, paused, since, slot, delay, fold, fold_limit, n) RETURNING id",
+            "$7::interval[]) WITH ORDINALITY AS m (state, paused, since, slot, delay, fold, fold_limit, n) "
+            "RETURNING id",
             *zip(*((m.state, m.paused, m.since, m.slot, m.delay, m.fold, m.fold_limit) for m in models), strict=True),
         )
         by_id = [(row["id"], model) for row, model in zip(ids, models, strict=True)]

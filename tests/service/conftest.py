@@ -1,11 +1,19 @@
 """A small plant for tests that run all of Latigo: a Gordo stand-in in the test's loop, and a ledger of its own."""
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.site import Site, open_site
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """For a database server of the test's own; a folder under ``tmp_path`` may be closed to the server's account."""
+    with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

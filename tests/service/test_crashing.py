@@ -149,8 +149,10 @@ async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_aga
     assert {task["id"]: stored[task["id"]] for task in planned} == dict.fromkeys((task["id"] for task in planned), 1)
 
 
-async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started_it(database_url: str, tmp_path: Path):
-    data_dir = tmp_path / "ledger"
+async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started_it(
+    database_url: str, tmp_path: Path, server_folder: Path
+):
+    data_dir = server_folder / "ledger"
     async with open_site(database_url, tmp_path, models=2) as outer:
         config = outer.config(ledger={"kind": "embedded", "data_dir": str(data_dir)})
         hanging = outer.gordo.controls.trouble(Hang(), PREDICTING, skip=2)

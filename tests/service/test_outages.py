@@ -195,8 +195,8 @@ async def test_postgresql_refuses_everybody_for_a_while(site: Site):
     assert len(service.events()) < 300
 
 
-async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path: Path):
-    server = EmbeddedServer(tmp_path / "server", FAST_POSTGRES)
+async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path: Path, server_folder: Path):
+    server = EmbeddedServer(server_folder, FAST_POSTGRES)
     server.open()
     ledger_url = server.url
     server.close()

@@ -1,7 +1,7 @@
 """Real readings of a real plant, a model that Gordo trained on them, and ``latigo predict``'s way through both.
 
 SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water, while a valve before it is closed for some minutes
-in each of eight runs. Its licence keeps it out of this repository: ``LATIGO_SKAB`` says where it is.
+in each of eight runs. Its licence keeps it out of this repository: ``SKAB_DATA`` says where it is.
 """
 
 import csv
@@ -30,7 +30,7 @@ from tests.support.real_gordo import require_gordo
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
-SKAB = Path(os.environ.get("LATIGO_SKAB", Path(__file__).parents[2].parent / "shared" / "data" / "skab"))
+SKAB = Path(os.environ.get("SKAB_DATA", Path(__file__).parents[2].parent / "shared" / "data" / "skab"))
 LEARNED_UNTIL = datetime(2020, 3, 9, 11, 30, tzinfo=UTC)  # four runs; the other four are new to the model
 RUNS = Window(datetime(2020, 3, 9, 11, 34, tzinfo=UTC), datetime(2020, 3, 9, 12, 55, tzinfo=UTC))
 ENDS = datetime(2020, 3, 9, 12, 54, 37, tzinfo=UTC)
@@ -85,7 +85,7 @@ async def predicted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[P
 
 def require_skab() -> None:
     if not SKAB.is_dir():
-        pytest.skip(f"the plant data SKAB is not at {SKAB} (LATIGO_SKAB)")
+        pytest.skip(f"the plant data SKAB is not at {SKAB} (SKAB_DATA)")
 
 
 def labels() -> Mapping[datetime, Sequence[bool]]:

@@ -1,5 +1,7 @@
 """Ledgers in memory: as little of the real one as the roles can notice, for tests that turn the clock by hand."""
 
+# ruff: noqa: ARG002 - a double is handed more than it looks at
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,6 +10,7 @@ from latigo.domain.errors import Reason, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.task import Task
+from latigo.domain.windows import EPOCH
 from latigo.ledger.protocol import (
     Circuit,
     Claim,
@@ -46,7 +49,7 @@ class Circuits:
 
 
 def a_circuit(downstream: str, pause: timedelta = timedelta(seconds=15)) -> Circuit:
-    return Circuit(downstream, "503", alarm=False, opened_at=datetime.min, pause=pause, probe_due=False)
+    return Circuit(downstream, "503", alarm=False, opened_at=EPOCH, pause=pause, probe_due=False)
 
 
 @dataclass
@@ -127,7 +130,7 @@ class MemoryPlanning:
             waiting=len(self.in_state("waiting")),
             unpublished=len(self.in_state("planned")),
             settled=self.settled,
-            stale_metadata=0,
+            stale_metadata=False,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -260,7 +263,8 @@ class MemoryWork:
     async def release(self, claims: Sequence[Claim]) -> None:
         self._ask()
         for claim in claims:
-            if claim.task_id not in self.lost and self.held.pop(claim.task_id, None):
+            if claim.task_id not in self.lost and self.held.get(claim.task_id) == claim:
+                del self.held[claim.task_id]
                 self.log.append(("release", claim.task_id))
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:

@@ -20,12 +20,13 @@ class Doubler:
         self.calls: list[tuple[ModelSpec, Window, Frame]] = []
         self.errors: list[Exception] = []  #: raised one after the other before anything is answered
         self.anomaly = True
-        self.hold: Callable[[ModelRef], asyncio.Event | None] = lambda _: None
+        at_once = asyncio.Event()
+        at_once.set()
+        self.hold: Callable[[ModelRef], asyncio.Event] = lambda _: at_once  #: answers wait for these
 
-    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:
+    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:  # noqa: ARG002 - it is of no use here
         self.calls.append((name, window, x))
-        if held := self.hold(name.ref):
-            await held.wait()
+        await self.hold(name.ref).wait()
         if self.errors:
             raise self.errors.pop(0)
         if len(x) < name.rows_needed:

@@ -76,7 +76,8 @@ def environment() -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("LATIGO_")}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start would compile all of it again, for seconds
     cache = str(ROOT / ".pytest_cache" / "pycache")
-    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": cache, "COLUMNS": "200"}
+    path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))  # this tree, also where another one is installed
+    return {**inherited, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": cache, "COLUMNS": "200"}
 
 
 class Service:

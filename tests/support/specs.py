@@ -8,6 +8,9 @@ from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
+#: Bounds of a strategy that adds the zone itself.
+EARLIEST, LATEST = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - as it wants them
+
 names = st.text(min_size=1, max_size=20)
 _durations = st.timedeltas(timedelta(microseconds=1), timedelta(days=400))
 
@@ -18,7 +21,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
     tags = st.lists(names, max_size=4).map(tuple)
     return ModelSpec(
         ref=ModelRef(draw(names), draw(names)),
-        revision=draw(st.integers(0, 10**15)).__str__(),
+        revision=str(draw(st.integers(0, 10**15))),
         dataset=DatasetConfig(
             tag_list=draw(tags),
             target_tag_list=draw(tags),
@@ -42,7 +45,7 @@ def tasks(draw: st.DrawFn) -> Task:
     start, end = sorted(
         draw(
             st.lists(
-                st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),
+                st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)),
                 min_size=2,
                 max_size=2,
                 unique=True,

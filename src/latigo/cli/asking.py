@@ -82,7 +82,19 @@ def _show_status(found: Mapping[str, Any]) -> None:
     )
     typer.echo(f"limit     {found['limited_by']}")
     projects = [{**each, "behind": age(each["oldest"], now)} for each in found["projects"]]
-    columns = ("project", "revision", "active", "stale", "silent", "parked", "unusable", "gone", "paused", "behind")
+    columns = (
+        "project",
+        "revision",
+        "active",
+        "stale",
+        "silent",
+        "parked",
+        "undescribed",
+        "unusable",
+        "gone",
+        "paused",
+        "behind",
+    )
     show_table(projects, columns, title="projects", empty="none listed yet")
     if found["stale"]:
         rows = [{**each, "behind": age(each["looked_until"], now)} for each in found["stale"]]

@@ -149,6 +149,8 @@ def _by_project(projects: Sequence[Any], freshness: Sequence[Any]) -> list[dict[
                 "listed_at": listed["listed_at"] if listed else None,
                 "error": listed["error"] if listed else "",
                 "doubted_since": listed["doubted_since"] if listed else None,
+                # Listed, but their metadata could not be read yet: just found, half-built or broken on the server.
+                "undescribed": max((listed["models"] if listed else 0) - (row["known"] if row else 0), 0),
                 **{key: row[key] if row else 0 for key in counts},
                 "oldest": row["oldest"] if row else None,
             }

@@ -16,6 +16,7 @@ seen AS (
 )
 SELECT project,
        count(*) FILTER (WHERE state = 'active' AND NOT paused) AS active,
+       count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable')) AS known,
        count(*) FILTER (WHERE paused) AS paused,
        count(*) FILTER (WHERE state = 'unusable') AS unusable,
        count(*) FILTER (WHERE state = 'gone') AS gone,

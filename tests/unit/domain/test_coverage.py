@@ -1,6 +1,7 @@
 """Sets of data time against sets of minutes."""
 
 from datetime import timedelta
+from itertools import pairwise
 from operator import and_, or_, sub
 
 import pytest
@@ -28,7 +29,7 @@ def minutes(windows) -> set[int]:
 
 
 def is_canonical(coverage: Coverage) -> bool:
-    return all(one.end < next_.start for one, next_ in zip(coverage.windows, coverage.windows[1:], strict=False))
+    return all(one.end < next_.start for one, next_ in pairwise(coverage.windows))
 
 
 @given(many)

@@ -1,5 +1,6 @@
 """Who is believed to be away."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -224,17 +225,24 @@ async def test_a_probe_that_finds_nobody_doubles_the_pause_up_to_two_minutes(end
     assert world.is_open
 
 
-async def test_calls_that_were_under_way_when_it_opened_neither_close_nor_prolong_it():
-    world = World()
-    async with world.board.call(GORDO, PUMP, probe=False):
-        await world.call(*[AWAY] * 5)
-    with pytest.raises(Unavailable):
-        async with world.board.call(GORDO, PUMP, probe=True):
-            await world.board.refresh()
-            raise AWAY
+@pytest.mark.parametrize("end", [None, AWAY])
+async def test_calls_that_were_under_way_when_it_opened_neither_close_nor_prolong_it(end: LatigoError | None):
+    world, opened = World(), asyncio.Event()
+
+    async def under_way() -> None:
+        async with world.board.call(GORDO, FAN, probe=False):
+            await opened.wait()
+            if end:
+                raise end
+
+    calls = [asyncio.create_task(under_way()) for _ in range(6)]
+    await asyncio.sleep(0)
+    await world.call(*[AWAY] * 5)
+    opened.set()
+    await asyncio.gather(*calls, return_exceptions=True)
 
     assert world.is_open
-    assert world.ledger.board.open[GORDO].pause == 30 * SECOND
+    assert world.ledger.board.open[GORDO].pause == 15 * SECOND
 
 
 async def test_what_others_have_found_out_is_learned():

@@ -66,7 +66,7 @@ class World(Plant):
         while True:
             yield await self.queue.get()
 
-    async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:
+    async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:  # noqa: ARG002 - as it is called
         self.described.append(ref)
         if isinstance(self.spec_now, Exception):
             raise self.spec_now
@@ -108,7 +108,7 @@ async def test_a_task_is_claimed_then_written_then_settled_then_done():
     for number, store in enumerate(world.stores):
         put = store.put_predictions
 
-        async def noted(predictions, put=put, number=number) -> int:
+        async def noted(predictions, put=put, number=number):
             world.log.append(("write", number))
             return await put(predictions)
 

@@ -1,7 +1,7 @@
 """What goes out next."""
 
 from collections.abc import Iterable
-
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -98,7 +98,7 @@ def test_no_project_waits_for_more_than_one_turn_of_each_other(found):
 
     for project in set(ordered):
         turns = [place for place, each in enumerate(ordered) if each == project]
-        assert all(later - earlier <= 3 for earlier, later in zip(turns, turns[1:], strict=False))
+        assert all(later - earlier <= 3 for earlier, later in pairwise(turns))
 
 
 # --- taking -----------------------------------------------------------------------------------------------------------

@@ -346,7 +346,7 @@ async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_away_at_f
 async def test_a_bug_of_ours_ends_the_role():
     world = World()
 
-    async def broken(_: timedelta) -> Sequence[Need]:
+    async def broken(max_catch_up: timedelta) -> Sequence[Need]:  # noqa: ARG001 - as the protocol has it
         raise KeyError("bug")
 
     world.ledger.needs = broken  # type: ignore[method-assign]  # a bug

@@ -23,11 +23,14 @@ async def test_no_two_queues_have_the_same_name_so_that_what_one_lost_is_found()
 
 async def test_a_receiver_that_is_cancelled_while_it_waits_takes_nothing_with_it():
     queue = InternalQueue()
-    waiting = [asyncio.create_task(anext(queue.receive())) for _ in range(3)]  # type: ignore[arg-type]  # a coroutine
+
+    async def one() -> int:
+        return (await anext(queue.receive())).task.id
+
+    waiting = [asyncio.create_task(one()) for _ in range(3)]
     await asyncio.sleep(0)
 
     await queue.publish([a_task(id=1), a_task(id=2)])
     waiting[0].cancel()
-    got = [each.task.id for each in await asyncio.gather(*waiting[1:])]
 
-    assert sorted(got) == [1, 2]
+    assert sorted(await asyncio.gather(*waiting[1:])) == [1, 2]

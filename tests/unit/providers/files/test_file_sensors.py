@@ -766,10 +766,10 @@ async def test_an_unknown_sensor_is_named_and_known_ones_are_not(tmp_path: Path)
 
 
 def skab() -> Path:
-    return Path(os.environ.get("LATIGO_SKAB") or Path(__file__).parents[5] / "shared" / "data" / "skab")
+    return Path(os.environ.get("SKAB_DATA") or Path(__file__).parents[5] / "shared" / "data" / "skab")
 
 
-@pytest.mark.skipif(not skab().is_dir(), reason="the SKAB data are not here (LATIGO_SKAB)")
+@pytest.mark.skipif(not skab().is_dir(), reason="the SKAB data are not here (SKAB_DATA)")
 async def test_a_real_experiment_is_read_as_a_plain_csv_reader_would():
     # The table of files in SKAB's own description: 1147 rows from 10:14:33 to 10:34:32, 9012 in all of valve1.
     start = datetime(2020, 3, 9, 10, 14, 33, tzinfo=UTC)

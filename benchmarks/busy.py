@@ -1,0 +1,134 @@
+"""Whether the executor keeps a real Gordo server busy: its rate, against a bare replay of the same request bodies.
+
+One Gordo worker, and more models than it keeps in memory, so that it loads most of them from disk, as in a plant. The
+replay does nothing but post, from bodies made beforehand, and may choose the concurrency that suits it best.
+"""
+
+import asyncio
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+
+from benchmarks.executor_program import read_readings
+from benchmarks.report import Row
+from benchmarks.stage import BEGIN, SLOT, Plan, open_ledger, running, specs_of, write_readings
+from latigo.dataset.build import build
+from latigo.domain.model import ModelSpec
+from latigo.domain.task import Lane
+from latigo.domain.windows import DAY, Window
+from latigo.executor.pipeline import period_of
+from latigo.providers.gordo.frames import RequestBody, request_body
+from latigo.providers.memory import MemorySensors
+from tests.support.gordo_process import running_gordo
+from tests.support.real_gordo import gordo_home
+
+#: Copies of the models that were trained for the tests.
+COPIES = {"wide-linear": 10, "pca-linear": 6, "identity": 5, "smooth": 5, "ff-hourglass": 4}
+CONCURRENCIES = (1, 2, 4, 8)
+ROUNDS = 5
+
+
+class Request(NamedTuple):
+    """One prediction, ready to be posted."""
+
+    url: str
+    body: RequestBody
+
+
+async def measure() -> list[Row]:
+    """Interleaved rounds of the executor and the replays; medians."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, replays = await _rounds(Path(folder))
+    best = max(replays, key=lambda calls_at_once: statistics.median(replays[calls_at_once]))
+    print(ours, replays)
+    return [
+        Row(
+            "real Gordo kept busy: predictions/s, against a bare replay at its best concurrency",
+            f"{statistics.median(ours):.1f}/s",
+            f"{statistics.median(replays[best]):.1f}/s ({best} at once)",
+            statistics.median(our / their for our, their in zip(ours, replays[best], strict=True)),
+            at_least=0.9,
+        )
+    ]
+
+
+async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
+    async with AsyncExitStack() as opened:
+        project, data = _copy_models(folder / "data")
+        url = await opened.enter_async_context(running_gordo(data))
+        ledger = await opened.enter_async_context(open_ledger())
+        specs = await specs_of(url, project, ledger.database)
+        await ledger.describe(specs)
+        readings = folder / "readings.npz"
+        write_readings(readings, specs, Window(BEGIN - 2 * DAY, BEGIN + DAY), timedelta(minutes=1))
+        asked = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": url}
+        command = (sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked))
+        executor = await opened.enter_async_context(running(*command, name="the executor"))
+        session = await opened.enter_async_context(aiohttp.ClientSession())
+        sensors = MemorySensors(read_readings(readings))
+
+        names = [spec.ref.name for spec in specs]
+        ours: list[float] = []
+        replays: dict[int, list[float]] = {calls_at_once: [] for calls_at_once in CONCURRENCIES}
+        for number in range(ROUNDS + 1):
+            windows = [Window(day + number * SLOT, day + (number + 1) * SLOT) for day in (BEGIN, BEGIN - DAY)]
+            live, back = (Plan(names, window, lane) for window, lane in zip(windows, Lane, strict=False))
+            answer = await executor.ask({"tasks": await ledger.envelopes([live, back])})
+            ours.append(2 * len(names) / answer["wall"])
+            requests = [await _request(url, spec, window, sensors) for window in windows for spec in specs]
+            for calls_at_once, rates in replays.items():
+                rates.append(await _replay(session, requests, calls_at_once))
+        await ledger.check_stored(2 * len(names) * (ROUNDS + 1))
+        # The first round warms all of them up.
+        return ours[1:], {calls_at_once: rates[1:] for calls_at_once, rates in replays.items()}
+
+
+def _copy_models(data: Path) -> tuple[str, Path]:
+    """A folder for Gordo in which each model stands under several names."""
+    trained = gordo_home() / "data"
+    layout = json.loads((trained / "layout.json").read_text())
+    collection = Path(layout["model_collection_dir"])
+    (data / collection).mkdir(parents=True)
+    shutil.copy(trained / "layout.json", data)
+    for name, copies in COPIES.items():
+        for number in range(copies):
+            (data / collection / f"{name}-{number:02d}").symlink_to(trained / collection / name)
+    project: str = layout["project"]
+    return project, data
+
+
+async def _request(url: str, spec: ModelSpec, window: Window, sensors: MemorySensors) -> Request:
+    period = period_of(spec, window)
+    readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=1 << 30)
+    dataset = build(spec.dataset, readings, period)
+    path = f"{url}/gordo/v0/{spec.ref.project}/{spec.ref.name}/anomaly/prediction"
+    return Request(f"{path}?format=parquet&revision={spec.revision}", request_body(dataset.x, dataset.y))
+
+
+async def _replay(session: aiohttp.ClientSession, requests: Sequence[Request], calls_at_once: int) -> float:
+    """Post all of them, in order, so many at a time; predictions a second."""
+    left = iter(requests)
+
+    async def post() -> None:
+        for request in left:
+            async with session.post(
+                request.url, data=request.body.data, headers={"Content-Type": request.body.content_type}
+            ) as response:
+                await response.read()
+                response.raise_for_status()
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(calls_at_once):
+            group.create_task(post())
+    return len(requests) / (time.perf_counter() - began)
