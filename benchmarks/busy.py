@@ -24,7 +24,6 @@ from benchmarks.report import Row
 from benchmarks.stage import BEGIN, SLOT, Plan, open_ledger, running, specs_of, write_readings
 from latigo.dataset.build import build
 from latigo.domain.model import ModelSpec
-from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
 from latigo.executor.pipeline import period_of
 from latigo.providers.gordo.frames import RequestBody, request_body
@@ -34,8 +33,10 @@ from tests.support.real_gordo import gordo_home
 
 #: Copies of the models that were trained for the tests.
 COPIES = {"wide-linear": 10, "pca-linear": 6, "identity": 5, "smooth": 5, "ff-hourglass": 4}
-CONCURRENCIES = (1, 2, 4, 8)
-ROUNDS = 5
+CONCURRENCIES = (4, 1, 2, 8)
+#: The machine is not the same for long: the executor's turn stands between the two that are best, as a rule.
+NEXT_TO_EXECUTOR = 2
+ROUNDS = 8
 
 
 class Request(NamedTuple):
@@ -50,7 +51,6 @@ async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         ours, replays = await _rounds(Path(folder))
     best = max(replays, key=lambda calls_at_once: statistics.median(replays[calls_at_once]))
-    print(ours, replays)
     return [
         Row(
             "real Gordo kept busy: predictions/s, against a bare replay at its best concurrency",
@@ -81,14 +81,15 @@ async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
         ours: list[float] = []
         replays: dict[int, list[float]] = {calls_at_once: [] for calls_at_once in CONCURRENCIES}
         for number in range(ROUNDS + 1):
-            windows = [Window(day + number * SLOT, day + (number + 1) * SLOT) for day in (BEGIN, BEGIN - DAY)]
-            live, back = (Plan(names, window, lane) for window, lane in zip(windows, Lane, strict=False))
-            answer = await executor.ask({"tasks": await ledger.envelopes([live, back])})
-            ours.append(2 * len(names) / answer["wall"])
-            requests = [await _request(url, spec, window, sensors) for window in windows for spec in specs]
-            for calls_at_once, rates in replays.items():
-                rates.append(await _replay(session, requests, calls_at_once))
-        await ledger.check_stored(2 * len(names) * (ROUNDS + 1))
+            window = Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)
+            requests = [await _request(url, spec, window, sensors) for spec in specs]
+            tasks = await ledger.envelopes([Plan(names, window)])
+            for calls_at_once in CONCURRENCIES:
+                if calls_at_once == NEXT_TO_EXECUTOR:
+                    answer = await executor.ask({"tasks": tasks})
+                    ours.append(len(names) / answer["wall"])
+                replays[calls_at_once].append(await _replay(session, requests, calls_at_once))
+        await ledger.check_stored(len(names) * (ROUNDS + 1))
         # The first round warms all of them up.
         return ours[1:], {calls_at_once: rates[1:] for calls_at_once, rates in replays.items()}
 

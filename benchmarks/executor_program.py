@@ -12,8 +12,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import SecretStr
@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from latigo.app import make_executor, open_world
 from latigo.cli.context import run_async
 from latigo.domain.series import Readings, Series
-from latigo.domain.windows import Window
+from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.providers.memory import MemorySensors
 from latigo.runtime.log import configure_logging
 from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
@@ -31,12 +31,19 @@ from latigo.task_queue.internal import InternalDelivery, InternalQueue
 _LONGEST_LINE = 64 << 20
 
 
-class CopiedSensors(MemorySensors):
-    """Hands out copies, which take the room that readings from a network would take."""
+class RepeatedSensors(MemorySensors):
+    """The same readings day after day, in arrays of their own, which take the room that those of a network would take."""
+
+    def __init__(self, readings: MutableMapping[str, Series]) -> None:
+        super().__init__(readings)
+        self._first = int(next(iter(readings.values())).times[0])
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        shift = (to_ns(window.start) - self._first) // span_ns(DAY) * DAY
+        window = Window(window.start - shift, window.end - shift)
         found = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
-        return {tag: Series(series.times.copy(), series.values.copy()) for tag, series in found.items()}
+        ns = span_ns(shift)
+        return {tag: Series(series.times + ns, series.values.copy()) for tag, series in found.items()}
 
 
 class CountedQueue(InternalQueue):
@@ -86,14 +93,14 @@ def memory() -> tuple[float, float]:
     return now, most
 
 
-async def work(asked: dict[str, str]) -> None:
+async def work(asked: dict[str, Any]) -> None:
     settings = Settings(
         ledger=PostgresLedger(url=SecretStr(asked["ledger"])),
         models=GordoModels(url=asked["gordo"], projects=(asked["project"],)),
         http=HttpSettings(enabled=False),
     )
     readings = read_readings(Path(asked["readings"]))
-    sensors = CopiedSensors(readings) if asked.get("copies") else MemorySensors(readings)
+    sensors = RepeatedSensors(readings) if asked.get("repeated") else MemorySensors(readings)
     queue, stop = CountedQueue(), asyncio.Event()
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from latigo.standins.gordo import CallKind, Controls, Scope, Trouble, running_st
 from latigo.standins.gordo.controls import PREDICTING, PREDICTIONS, Hang
 from tests.support.outside import Outside, looking_at
 from tests.support.postgres import FAST as FAST_POSTGRES
-from tests.support.process import PROJECT, Service, a_project, latigo, serving, write_config
+from tests.support.process import PROJECT, Service, a_project, latigo, newest_due, serving, write_config
 from tests.support.site import Site, open_site
 
 GORDO = f"gordo/{PROJECT}"
@@ -161,6 +161,23 @@ async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_ot
     assert until
 
 
+async def test_a_model_that_hangs_holds_one_call_and_the_others_do_not_notice(site: Site):
+    sick = Scope(model="pump-001", kinds=PREDICTIONS)
+    async with serving(site.config(models={"predict_timeout": "5m"})) as service:
+        with site.gordo.controls.hang(sick):
+            until = newest_due()
+            await service.until(lambda: _only_misses(site.ledger, "pump-001", until), what="the others are covered")
+            calls = site.gordo.controls.count(sick)
+        await goes_on(site, service)
+
+    assert calls == 1
+
+
+async def _only_misses(ledger: Outside, model: str, until: datetime) -> bool:
+    missing = await ledger.missing(until)
+    return len(missing) == MODELS and {name for name, slots in missing.items() if slots} == {model}
+
+
 async def probe(url: str) -> tuple[int, dict[str, Any]]:
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as response:
@@ -181,9 +198,9 @@ async def test_postgresql_refuses_everybody_for_a_while(site: Site):
         url = await service.url()
         await held.reached()
         async with site.without_ledger():
+            await service.until(lambda: is_unready(url), what="it is not ready")
             held.lift()
             await service.logged("settle.delayed")
-            await service.until(lambda: is_unready(url), what="it is not ready")
             ready, live = await probe(f"{url}/readyz"), await probe(f"{url}/livez")
         await service.until(lambda: is_ready(url), what="it is ready again")
         await goes_on(site, service)

@@ -94,16 +94,16 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
 
 async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_nothing_afterwards(site: Site):
     config = site.config(schedule={"max_window": "6m"})
-    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, times=3)
+    hanging = site.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
         first, second = await leader_of(one, other)
         await second.logged("http.started")
         await first.until(lambda: _are_out(site, claimed=3), what="all tasks are in hand")
-        await first.until(lambda: hanging.met == 3, what="all of them wait for the model server")
+        await hanging.reached()
 
         with suspended(first):
-            until = await site.whole(second)
             hanging.lift()
+            until = await site.whole(second)
         await first.until(lambda: _in_vain(first) == 3, what="it has noticed")
         codes = await asyncio.gather(first.stop(), second.stop())
 

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from latigo.domain.model import ModelRef
 from latigo.domain.share import LaneShare
 from latigo.task_queue.protocol import Delivery
 
@@ -15,8 +16,9 @@ ROOM = 4
 class Gate:
     """Starts deliveries: at most ``concurrency`` at once, live ones first, backfill never starved.
 
-    No project holds more than half of the starts while others wait. A task that has to run alone waits until nothing
-    else runs, and nothing is started beside it.
+    No project holds more than half of the starts while others wait, and no model runs twice at once: one that hangs
+    holds one call of its server, not one in each lane. A task that has to run alone waits until nothing else runs, and
+    nothing is started beside it.
     """
 
     def __init__(self, concurrency: int, share: LaneShare) -> None:
@@ -25,6 +27,7 @@ class Gate:
         self._live: deque[Delivery] = deque()
         self._back: deque[Delivery] = deque()
         self._running: Counter[str] = Counter()
+        self._models: set[ModelRef] = set()
         self._active = 0
         self._alone = asyncio.Lock()
         self._changed = asyncio.Condition()
@@ -52,6 +55,7 @@ class Gate:
             while True:
                 if found := self._choose():
                     self._running[found.task.ref.project] += 1
+                    self._models.add(found.task.ref)
                     self._active += 1
                     self._changed.notify_all()
                     return found
@@ -64,6 +68,7 @@ class Gate:
             self._running[project] -= 1
             if not self._running[project]:
                 del self._running[project]
+            self._models.discard(delivery.task.ref)
             self._active -= 1
             self._changed.notify_all()
 
@@ -110,6 +115,6 @@ class Gate:
         for at, delivery in enumerate(queue):
             project = delivery.task.ref.project
             crowded = self._running[project] + 1 > max(self._concurrency // 2, 1)
-            if not (crowded and projects - {project}):
+            if delivery.task.ref not in self._models and not (crowded and projects - {project}):
                 return at
         return None

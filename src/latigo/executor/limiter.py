@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from latigo.domain.errors import CircuitOpen, Unavailable
 from latigo.runtime.clock import Clock
 
-FIRST_LIMIT = 4.0
+FIRST_LIMIT = 2.0
 LOWEST_LIMIT = 2.0
-#: Calls that may wait at the server. A server of unknown size is kept busy as long as something waits there.
-FEWEST_QUEUED, MOST_QUEUED = 2.0, 4.0
+#: Calls that may wait at the server. A server of unknown size is kept busy as long as one waits there. More would be in
+#: each other's way: a Gordo worker runs all that it gets in threads, and with 8 of them it answers less than with 2.
+FEWEST_QUEUED, MOST_QUEUED = 1.0, 1.5
 #: Part of the limit that is kept when the server refuses or times out.
 BACK_OFF = 0.7
-#: How fast the best latency is forgotten, per window of samples: models differ, and servers grow and shrink.
-FORGET = 1.02
-#: Once in so many windows the limit is halved for one of them: a server that is always full never shows its best time,
-#: and with nothing but forgetting the limit of such a server would grow for ever.
+#: Answers in a window, at least: models differ, and the mean of a few says little.
+FEWEST_SAMPLES = 8
+#: Once in so many windows the limit is halved for one of them: a server that is always full never shows its best time.
 LOOK_EVERY = 20
 
 
@@ -25,9 +25,10 @@ class AdaptiveLimit:
     """The working limit of one model server, by the method of TCP Vegas.
 
     A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
-    ``limit * (1 - best / mean)`` calls are waiting. The limit grows while fewer than two wait and shrinks when more
-    than four do, once in a window of as many answers as the limit. What an answer took to a call that began under
-    another limit is not counted where the limit was halved in between.
+    ``limit * (1 - best / mean)`` calls are waiting. The limit grows while fewer than one wait and shrinks when clearly
+    more do, once in a window of as many answers as the limit. The best time is the mean of a window in which the limit
+    is halved, and not the lowest mean of all, which would be that of the fastest models. What an answer took to a call
+    that began under another limit is not counted where the limit was halved in between.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -46,7 +47,7 @@ class AdaptiveLimit:
     @property
     def limit(self) -> int:
         """Calls that may be under way now."""
-        return int(max(self._limit / 2, self._lowest)) if self._looks else int(self._limit)
+        return max(int(self._limit / 2), 1) if self._looks else int(self._limit)
 
     @property
     def _lowest(self) -> float:
@@ -102,11 +103,12 @@ class AdaptiveLimit:
 
     def _answered(self, seconds: float) -> None:
         self._samples.append(seconds)
-        if len(self._samples) < max(self.limit, 4):
+        if len(self._samples) < max(self.limit, FEWEST_SAMPLES):
             return
         mean = sum(self._samples) / len(self._samples)
         self._samples.clear()
-        self._best = mean if self._best is None else min(self._best * FORGET, mean)
+        if self._looks or self._best is None:
+            self._best = mean
         self._windows += 1
         if self._looks or self._windows % LOOK_EVERY == 0:
             self._looks, self._turn = not self._looks, self._turn + 1

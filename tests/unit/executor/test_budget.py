@@ -52,7 +52,7 @@ async def test_never_more_than_the_limit_is_reserved_and_all_of_it_comes_back(re
         await turns(random.randrange(4))
         if cancelled:
             task.cancel()
-    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 3)
 
     assert most <= 100
     assert (held, budget.held) == (0, 0)

@@ -83,12 +83,14 @@ async def test_half_of_the_last_twenty_open_the_circuit(failures: int, opens: bo
     assert world.is_open is opens
 
 
-async def test_few_calls_are_not_judged_by_their_share():
+async def test_fewer_than_twenty_calls_are_not_judged_by_their_share():
     world = World()
 
-    await world.call(AWAY, None, AWAY, AWAY, None, AWAY, AWAY)
+    await world.call(*[AWAY, AWAY, AWAY, AWAY, None] * 3, AWAY, AWAY, AWAY, None)  # 19, of which 15 failed
+    before = world.is_open
+    await world.call(AWAY)
 
-    assert not world.is_open
+    assert (before, world.is_open) == (False, True)
 
 
 async def test_that_it_said_no_is_an_answer():

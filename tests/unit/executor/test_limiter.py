@@ -205,7 +205,7 @@ async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceili
         if cancelled:
             task.cancel()
             await turns(random.randrange(2))
-    ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 3)
 
     assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError, Unavailable, KeyError}
     assert (limit.in_flight, under_way) == (0, 0)
