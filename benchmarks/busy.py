@@ -74,7 +74,9 @@ async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
         asked = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": url}
         command = (sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked))
         executor = await opened.enter_async_context(running(*command, name="the executor"))
-        session = await opened.enter_async_context(aiohttp.ClientSession())
+        # Gordo closes connections that were idle for 2 s.
+        connector = aiohttp.TCPConnector(keepalive_timeout=1.5)
+        session = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))
         sensors = MemorySensors(read_readings(readings))
 
         names = [spec.ref.name for spec in specs]

@@ -32,7 +32,7 @@ _LONGEST_LINE = 64 << 20
 
 
 class RepeatedSensors(MemorySensors):
-    """The same readings day after day, in arrays of their own, which take the room that those of a network would take."""
+    """The same readings day after day, in arrays of their own, which take the room of readings off a network."""
 
     def __init__(self, readings: MutableMapping[str, Series]) -> None:
         super().__init__(readings)

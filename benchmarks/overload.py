@@ -5,7 +5,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from benchmarks.report import Row
-from benchmarks.simulation import BEGIN, DELAY, SLOT, Simulation, simulation
+from benchmarks.simulation import DELAY, SLOT, Simulation, simulation
 
 MODELS = 300
 LASTS = timedelta(hours=6)
@@ -33,7 +33,13 @@ async def measure() -> list[Row]:
         parked = await world.count("SELECT count(*) FROM parked")
         what = f"overload, {SHARE:.0%} of the needed rate for 6 h, {MODELS} models"
         return [
-            Row(f"{what}: longest wait of any", f"{longest:.0f} min", f"mean {mean:.0f} min", longest / mean, at_most=2.0),
+            Row(
+                f"{what}: longest wait of any",
+                f"{longest:.0f} min",
+                f"mean {mean:.0f} min",
+                longest / mean,
+                at_most=2.0,
+            ),
             Row(
                 f"{what}: the model that waits longest on average",
                 f"{max(means.values()):.0f} min",

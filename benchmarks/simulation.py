@@ -1,6 +1,7 @@
 """Hours in seconds: the real scheduler on the real ledger, under a clock that is set by hand.
 
-Executors are played: they take tasks in the order of the queue, as many as a benchmark says, and settle them as covered.
+Executors are played: they take tasks in the order of the queue, as many as a benchmark says, and settle them as
+covered.
 Nothing is read, predicted or written.
 """
 
@@ -18,7 +19,7 @@ from latigo.app import make_scheduler, open_world
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.task import Task
-from latigo.domain.windows import DAY, Window, floor_to_slot, iso
+from latigo.domain.windows import DAY
 from latigo.ledger.planning import make_partitions
 from latigo.ledger.protocol import ModelEntry, Term
 from latigo.ledger.settling import Rules

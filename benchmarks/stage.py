@@ -1,4 +1,6 @@
-"""What is measured on: real PostgreSQL, a stub of Gordo, and the programs that are measured, each in its own process."""
+"""What is measured on: real PostgreSQL, a stub of Gordo, and the programs that are measured, each in its own
+process.
+"""
 
 import asyncio
 import json
@@ -156,7 +158,9 @@ class Ledger:
     async def check_stored(self, tasks: int) -> None:
         """Refuse to go on where a task did not end with predictions in the sink: then nothing was measured."""
         async with self.database.connection() as connection:
-            ended = await connection.fetch("SELECT outcome, count(*) AS tasks, min(rows) AS rows FROM task_history GROUP BY 1")
+            ended = await connection.fetch(
+                "SELECT outcome, count(*) AS tasks, min(rows) AS rows FROM task_history GROUP BY 1"
+            )
         found = {row["outcome"]: row["tasks"] for row in ended}
         if found != {"stored": tasks} or not all(row["rows"] for row in ended):
             raise RuntimeError(f"{tasks} tasks should have been stored, and it is {found}")
@@ -173,7 +177,9 @@ async def open_ledger(settings: Mapping[str, str] | None = None) -> AsyncIterato
                 yield Ledger(url, database)
 
 
-async def specs_of(url: str, project: str, database: Database, *, names: Sequence[str] | None = None) -> list[ModelSpec]:
+async def specs_of(
+    url: str, project: str, database: Database, *, names: Sequence[str] | None = None
+) -> list[ModelSpec]:
     """What a model server says of its models."""
     async with open_gordo(url=url, projects=[project], roster=PostgresRoster(database, "benchmark")) as gordo:
         (listing,) = await gordo.get_model_list()

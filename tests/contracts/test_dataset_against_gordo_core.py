@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.gordo_dataset import GORDO_ERRORS, assert_same, made_of
-from tests.support.real_gordo import require_gordo
 
 from latigo.domain.errors import Rejected
+from tests.support.gordo_dataset import GORDO_ERRORS, assert_same, made_of
+from tests.support.real_gordo import require_gordo
 
 pytestmark = pytest.mark.real_gordo
 

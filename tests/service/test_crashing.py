@@ -14,7 +14,7 @@ from tests.support.process import RESOLUTION, Service, serving
 from tests.support.site import Site, open_site
 from tests.support.waiting import eventually
 
-TASKS_A_MODEL = 3  # 6 minutes of history in windows of 2
+TASKS_A_MODEL = 2  # 4 minutes of history in windows of 2
 _CONNECTIONS_OF_THE_DEAD = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'latigo' AND datname = current_database()

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.gordo_process import gordo_server, running_gordo
-from tests.support.gordo_replay import LATEST, OLD, PROJECT, DictRoster, pairs, recorded
-from tests.support.real_gordo import gordo_home
 
 from latigo.domain.errors import Reason, Rejected, RevisionGone, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
@@ -19,6 +16,9 @@ from latigo.domain.windows import Window, from_ns
 from latigo.providers.gordo import GordoModels, open_gordo
 from latigo.providers.gordo import frames as frames_module
 from latigo.providers.protocols import Execution
+from tests.support.gordo_process import gordo_server, running_gordo
+from tests.support.gordo_replay import LATEST, OLD, PROJECT, DictRoster, pairs, recorded
+from tests.support.real_gordo import gordo_home
 
 __all__ = ["gordo_server"]
 

@@ -11,7 +11,7 @@ LONELY_STARTS = 3
 
 
 async def test_a_task_that_kills_its_process_is_parked_after_three_lonely_starts_and_all_else_is_covered(site: Site):
-    deadly_time = newest_due() - timedelta(minutes=4)
+    deadly_time = newest_due() - timedelta(minutes=3)
     deadly_tag = site.gordo.projects[PROJECT].revisions[site.gordo.projects[PROJECT].latest]["pump-001"].tags[0]
     options = {"tag": deadly_tag, "time": iso(deadly_time)}
     config = site.config(sensors={"kind": "python:tests.support.killer:open_killer", "options": options})

@@ -18,7 +18,7 @@ from tests.support.process import PROJECT, Service, a_project, latigo, newest_du
 from tests.support.site import Site, open_site
 
 GORDO = f"gordo/{PROJECT}"
-MODELS = 6  #: 18 windows: an outage comes in the middle of work
+MODELS = 6  #: 12 windows: an outage comes in the middle of work
 MOST_CALLS = 40  #: what was out when it began, then a probe a second at most
 
 
@@ -79,7 +79,7 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
 @pytest.mark.parametrize(
     ("begin", "says"),
     [
-        (lambda controls: controls.unavailable(PREDICTING, retry_after=timedelta(seconds=2)), "503"),
+        (lambda controls: controls.unavailable(PREDICTING, retry_after=timedelta(seconds=1)), "503"),
         (lambda controls: controls.hang(), "no answer within 1 s"),
         (lambda controls: controls.garbage(PREDICTING), "not Gordo's answer"),
     ],

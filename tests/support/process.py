@@ -32,7 +32,7 @@ _numbers = count(1)
 #: before the lease to plan does, so that whoever plans next finds them at its first look.
 FAST: Mapping[str, Mapping[str, Any]] = {
     "schedule": {"interval": "30s", "delay": "1s", "max_window": "2m"},
-    "backfill": {"horizon": "6m"},
+    "backfill": {"horizon": "4m"},
     "planner": {"lease": "3s", "renew": "500ms"},
     "models": {"projects": [PROJECT], "refresh": "2s", "predict_timeout": "30s"},
     "sensors": {"kind": "simulated", "step": "1s"},

@@ -18,6 +18,7 @@ from latigo.settings import (
     FileSensors,
     PluginSensors,
     PostgresLedger,
+    PostgresSink,
     Settings,
     SimulatedSensors,
     load_settings,
@@ -63,10 +64,11 @@ def test_without_file_and_environment_the_defaults_of_the_design_hold() -> None:
     assert (settings.circuit.probe_first, settings.circuit.probe_longest) == (MINUTE / 4, 2 * MINUTE)
     assert (settings.planner.lease, settings.planner.renew) == (timedelta(seconds=15), timedelta(seconds=5))
     assert (settings.models.connect_timeout, settings.models.predict_timeout) == (timedelta(seconds=5), 5 * MINUTE)
+    assert isinstance(settings.sensors, FileSensors)
     assert (settings.sensors.read_timeout, settings.sensors.read_budget) == (MINUTE, 128_000_000)
-    assert [(sink.kind, sink.required, sink.write_timeout) for sink in settings.predictions] == [
-        ("postgres", True, MINUTE)
-    ]
+    (sink,) = settings.predictions
+    assert isinstance(sink, PostgresSink)
+    assert (sink.required, sink.write_timeout) == (True, MINUTE)
     assert (settings.http.host, settings.http.port, settings.http.token) == ("127.0.0.1", 8080, None)
 
 

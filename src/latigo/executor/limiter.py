@@ -1,6 +1,7 @@
 """How many calls a model server gets at once: as many as it can use, and a few more so that it is never idle."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,25 +11,28 @@ from latigo.runtime.clock import Clock
 
 FIRST_LIMIT = 2.0
 LOWEST_LIMIT = 2.0
-#: Calls that may wait at the server. A server of unknown size is kept busy as long as one waits there. More would be in
-#: each other's way: a Gordo worker runs all that it gets in threads, and with 8 of them it answers less than with 2.
-FEWEST_QUEUED, MOST_QUEUED = 1.0, 1.5
+#: Calls that may wait at the server, times the root of the limit. A server of unknown size is kept busy as long as one
+#: waits there. More would be in each other's way: a Gordo worker runs all that it gets in threads, and with 8 of them
+#: it answers less than with 2. The root, since what many workers leave waiting varies more.
+FEWEST_QUEUED, MOST_QUEUED = 0.7, 1.1
 #: Part of the limit that is kept when the server refuses or times out.
 BACK_OFF = 0.7
-#: Answers in a window, at least: models differ, and the mean of a few says little.
-FEWEST_SAMPLES = 8
-#: Once in so many windows the limit is halved for one of them: a server that is always full never shows its best time.
-LOOK_EVERY = 20
+#: Answers in a window, at least, and per call of the limit: models differ, and the mean of a few says little.
+FEWEST_SAMPLES, SAMPLES_PER_CALL = 16, 2
+#: Once in so many windows the limit is a third for one of them: a server that is always full never shows its best time.
+LOOK_EVERY, LOOK_PART = 40, 1 / 3
+#: Weight of the newest look, once there have been several.
+NEWEST_LOOK = 0.25
 
 
 class AdaptiveLimit:
     """The working limit of one model server, by the method of TCP Vegas.
 
     A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
-    ``limit * (1 - best / mean)`` calls are waiting. The limit grows while fewer than one wait and shrinks when clearly
-    more do, once in a window of as many answers as the limit. The best time is the mean of a window in which the limit
-    is halved, and not the lowest mean of all, which would be that of the fastest models. What an answer took to a call
-    that began under another limit is not counted where the limit was halved in between.
+    ``limit * (1 - best / mean)`` calls are waiting. The limit grows while too few wait and shrinks when too many do,
+    once in a window of answers. The best time is the mean over windows in which the limit is lowered to look, and not
+    the lowest mean of all, which would be that of the fastest models and leave a large server idle. What an answer took
+    to a call that began under another limit is not counted where the limit was lowered in between.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -40,14 +44,15 @@ class AdaptiveLimit:
         self._samples: list[float] = []
         self._best: float | None = None
         self._was_full = False
-        self._windows = 0
-        self._looks = False  # the limit is halved for now
-        self._turn = 0  # rises whenever it is halved or restored
+        self._windows = LOOK_EVERY - 1  # the first look comes after the first window
+        self._looks = False  # the limit is lowered for now
+        self._looked = 0  # how often
+        self._turn = 0  # rises whenever it is lowered or restored
 
     @property
     def limit(self) -> int:
         """Calls that may be under way now."""
-        return max(int(self._limit / 2), 1) if self._looks else int(self._limit)
+        return max(int(self._limit * LOOK_PART), 1) if self._looks else int(self._limit)
 
     @property
     def _lowest(self) -> float:
@@ -103,20 +108,23 @@ class AdaptiveLimit:
 
     def _answered(self, seconds: float) -> None:
         self._samples.append(seconds)
-        if len(self._samples) < max(self.limit, FEWEST_SAMPLES):
+        if len(self._samples) < max(self.limit * (1 if self._looks else SAMPLES_PER_CALL), FEWEST_SAMPLES):
             return
         mean = sum(self._samples) / len(self._samples)
         self._samples.clear()
-        if self._looks or self._best is None:
-            self._best = mean
         self._windows += 1
+        if self._best is None:  # stands in until the first look
+            self._best = mean
+        if self._looks:
+            self._looked += 1
+            self._best += (mean - self._best) * max(1 / self._looked, NEWEST_LOOK)
         if self._looks or self._windows % LOOK_EVERY == 0:
             self._looks, self._turn = not self._looks, self._turn + 1
             return
         queued = self._limit * (1 - self._best / mean) if mean else 0.0
-        if queued < FEWEST_QUEUED and self._was_full:
+        if queued < FEWEST_QUEUED * math.sqrt(self._limit) and self._was_full:
             self._limit = min(self._limit + 1, self._ceiling)
-        elif queued > MOST_QUEUED:
+        elif queued > MOST_QUEUED * math.sqrt(self._limit):
             self._limit = max(self._limit - 1, self._lowest)
         self._was_full = False
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.support.gordo_dataset import Case, assert_same
 
 CASES = [

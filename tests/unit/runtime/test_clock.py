@@ -3,9 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from tests.support.clock import ManualClock
-
 from latigo.runtime.clock import Clock, SystemClock
+from tests.support.clock import ManualClock
 
 SECOND = timedelta(seconds=1)
 

@@ -3,9 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from tests.support.clock import ManualClock
-
 from latigo.runtime.heartbeat import Heartbeat
+from tests.support.clock import ManualClock
 
 SECOND = timedelta(seconds=1)
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from tests.support.clock import ManualClock
-from tests.support.waiting import eventually
 
 from latigo.runtime.lifecycle import GraceExceeded, Role, RoleEnded, pause, run_until_stopped, stop_on_signals
+from tests.support.clock import ManualClock
+from tests.support.waiting import eventually
 
 LONG = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=20)

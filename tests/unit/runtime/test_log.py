@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.support.clock import ManualClock
 
 from latigo.runtime.log import configure_logging
 from latigo.runtime.masking import MASK
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture

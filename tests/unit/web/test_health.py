@@ -3,11 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-from tests.support.clock import ManualClock
-
 from latigo.domain.errors import Unavailable
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.web.health import Health
+from tests.support.clock import ManualClock
 
 
 async def fine() -> None:

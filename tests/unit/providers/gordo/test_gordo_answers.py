@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.gordo_replay import recorded
 
 from latigo.providers.gordo.answers import Answer, document, retry_after
+from tests.support.gordo_replay import recorded
 
 
 def an_answer(name: str) -> Answer:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.build import a_spec
 
 from latigo.domain.errors import Failed, NoData, Reason, Rejected
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Column, Frame, Predictions
 from latigo.providers.gordo.checks import check_predictions, check_request
+from tests.support.build import a_spec
 
 TEN_MINUTES = 600 * 10**9
 

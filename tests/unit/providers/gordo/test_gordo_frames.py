@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
-from tests.support.gordo_replay import LATEST, PARQUET, Pair, _time, pairs, recorded, request_frames
 
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Frame, Predictions
 from latigo.domain.windows import to_ns
 from latigo.providers.gordo import frames
 from latigo.providers.gordo.frames import UnreadableAnswer, read_predictions, request_body, wanted_columns
+from tests.support.gordo_replay import LATEST, PARQUET, Pair, _time, pairs, recorded, request_frames
 
 #: Requests that no frame can be made of: Gordo refuses them or takes them for something else.
 NO_FRAMES = ("err-", "timestamps-", "lists-", "list-", "columns-", "not-", "number-as-text", "text-in", "rows-unsorted")

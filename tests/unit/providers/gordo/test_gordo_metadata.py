@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.gordo_replay import LATEST, pairs, recorded
 
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.providers.gordo.metadata import model_spec
+from tests.support.gordo_replay import LATEST, pairs, recorded
 
 REF = ModelRef("demo-project", "pump")
 MODELS = [

@@ -13,23 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
-from tests.support.gordo_replay import (
-    LATEST,
-    OLD,
-    PARQUET,
-    PROJECT,
-    DictRoster,
-    Pair,
-    Replay,
-    Reply,
-    gordo_json,
-    html,
-    pairs,
-    recorded,
-    replaying,
-    request_frames,
-)
-from tests.support.waiting import eventually
 
 from latigo.domain.errors import (
     ConfigurationError,
@@ -48,6 +31,23 @@ from latigo.domain.windows import Window, from_ns
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.protocols import Execution, ModelExecutionProvider, ModelInformationProvider
+from tests.support.gordo_replay import (
+    LATEST,
+    OLD,
+    PARQUET,
+    PROJECT,
+    DictRoster,
+    Pair,
+    Replay,
+    Reply,
+    gordo_json,
+    html,
+    pairs,
+    recorded,
+    replaying,
+    request_frames,
+)
+from tests.support.waiting import eventually
 
 SOON = Limits(connect=timedelta(seconds=2), read=timedelta(seconds=0.2), predict=timedelta(seconds=0.2))
 ANOMALY = "pca-linear/anomaly/prediction"
