@@ -15,7 +15,7 @@ demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; dashboard 
 	$(BIN)/latigo demo
 
 test: $(VENV)/.ready lint gordo-if-possible ## Lint, types, import rules and every test, real Gordo included where a Python 3.10 is found
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit tests/docs

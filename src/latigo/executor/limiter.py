@@ -119,7 +119,7 @@ class AdaptiveLimit:
             self._looked += 1
             self._best += (mean - self._best) * max(1 / self._looked, NEWEST_LOOK)
         if self._looks or self._windows % LOOK_EVERY == 0:
-            self._looks, self._turn = not self._looks, self._turn + 1
+            self._looks, self._turn, self._was_full = not self._looks, self._turn + 1, False
             return
         queued = self._limit * (1 - self._best / mean) if mean else 0.0
         if queued < FEWEST_QUEUED * math.sqrt(self._limit) and self._was_full:

@@ -114,7 +114,7 @@ async def test_a_server_that_is_not_kept_busy_teaches_nothing():
 async def test_a_refusal_or_a_time_out_backs_off_but_not_below_two(error: Exception):
     clock = ManualClock()
     limit = AdaptiveLimit(64, clock)
-    await Server(32, clock).load(limit, 40)
+    await Server(32, clock).load(limit, 120)
     before = limit.limit
 
     await failed(limit, error)
@@ -142,7 +142,7 @@ async def test_a_small_ceiling_is_kept_whatever_happens(ceiling: int):
     clock = ManualClock()
     limit = AdaptiveLimit(ceiling, clock)
 
-    await Server(50, clock).load(limit, 10)
+    await Server(50, clock).load(limit, 60)
     grown = limit.limit
     for _ in range(10):
         await failed(limit, Unavailable("503", downstream="gordo/a"))
