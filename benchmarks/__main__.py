@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import os
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import structlog
 
 from benchmarks import busy, calls, memory, overhead, overload, planning
 from benchmarks.report import Row, machine, table
+from tests.support.real_gordo import gordo_home
 
 PARTS = {
     "overhead": overhead.measure,
@@ -20,17 +23,26 @@ PARTS = {
     "memory": memory.measure,
     "planning": planning.measure,
 }
+NEED_GORDO = {"overhead", "busy"}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW_TO_READ = """
-Every line is held against a peer or a limit in the same run; where there is a peer, the two take turns and the ratio is
-that of medians. Times and throughputs belong to the machine above; the ratios are what to compare. `make bench` makes
-this page anew with `--write`; what a part measures exactly is said at the top of its file in `benchmarks/`.
+Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
+the median of the ratios of neighbouring turns, and the numbers beside it are medians of their own. Times and
+throughputs belong to the machine above; the ratios are what to compare. `make bench` measures again, `python -m
+benchmarks --write` makes this page anew, and what a part measures exactly is said at the top of its file.
+
+- **executor overhead** is CPU time of one process, and hardly depends on what else the machine does. The executor also
+  claims, writes to PostgreSQL, settles and logs; gordo-client (parquet, metadata cached) does none of that.
+- **real Gordo kept busy** is by the clock, and wants a machine that does nothing else: the executor has its ledger and
+  sink on the same cores as Gordo, and the replay has neither.
+- **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
+- **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 
 
 def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts alone")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     return parser.parse_args(arguments)
 
@@ -39,14 +51,21 @@ def main() -> None:
     """Measure and print."""
     asked = _arguments()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    load, began = os.getloadavg()[0], time.monotonic()
     rows: list[Row] = []
-    for name in asked.only or PARTS:
+    for name in asked.only:
+        if name in NEED_GORDO and not (gordo_home() / "venv").exists():
+            print(f"{name}: left out, needs real Gordo (make gordo)", file=sys.stderr)
+            continue
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += asyncio.run(PARTS[name]())
     print(table(rows))
     if asked.write:
-        head = f"# Benchmarks\n\n{datetime.now(UTC):%Y-%m-%d}, on {machine()}.\n"
-        RESULTS.write_text(f"{head}\n{table(rows)}\n{HOW_TO_READ}", encoding="utf-8")
+        took = (time.monotonic() - began) / 60
+        head = (
+            f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; load average {load:.1f} at the start, {took:.0f} minutes."
+        )
+        RESULTS.write_text(f"# Benchmarks\n\n{head}\n\n{table(rows)}\n{HOW_TO_READ}", encoding="utf-8")
 
 
 main()

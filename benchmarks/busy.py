@@ -1,14 +1,15 @@
-"""Whether the executor keeps a real Gordo server busy: its rate, against a bare replay of the same request bodies.
+"""Whether the executor keeps a model server busy.
 
-One Gordo worker, and more models than it keeps in memory, so that it loads most of them from disk, as in a plant. The
-replay does nothing but post, from bodies made beforehand, and may choose the concurrency that suits it best.
+A real Gordo server, one worker: its rate under the executor, against a bare replay of the same request bodies, which
+does nothing but post and may choose the concurrency that suits it best. There are more models than Gordo keeps in
+memory, so that it loads most of them from disk, as in a plant. And a stub with several workers that needs no CPU: its
+rate, against its capacity.
 """
 
 import asyncio
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +22,17 @@ import aiohttp
 
 from benchmarks.executor_program import read_readings
 from benchmarks.report import Row
-from benchmarks.stage import BEGIN, SLOT, Plan, open_ledger, running, specs_of, write_readings
+from benchmarks.stage import (
+    BEGIN,
+    PROJECT,
+    SLOT,
+    Plan,
+    open_ledger,
+    running_executor,
+    running_stub,
+    specs_of,
+    write_readings,
+)
 from latigo.dataset.build import build
 from latigo.domain.model import ModelSpec
 from latigo.domain.windows import DAY, Window
@@ -38,6 +49,9 @@ CONCURRENCIES = (4, 1, 2, 8)
 NEXT_TO_EXECUTOR = 2
 ROUNDS = 8
 
+STUB_WORKERS, STUB_SECONDS = 4, 0.05
+STUB_MODELS, STUB_TAGS, STUB_ROUNDS = 100, 10, 8
+
 
 class Request(NamedTuple):
     """One prediction, ready to be posted."""
@@ -50,6 +64,7 @@ async def measure() -> list[Row]:
     """Interleaved rounds of the executor and the replays; medians."""
     with tempfile.TemporaryDirectory() as folder:
         ours, replays = await _rounds(Path(folder))
+        stub = await _stub_rates(Path(folder) / "stub.npz")
     best = max(replays, key=lambda calls_at_once: statistics.median(replays[calls_at_once]))
     return [
         Row(
@@ -58,8 +73,34 @@ async def measure() -> list[Row]:
             f"{statistics.median(replays[best]):.1f}/s ({best} at once)",
             statistics.median(our / their for our, their in zip(ours, replays[best], strict=True)),
             at_least=0.9,
-        )
+        ),
+        Row(
+            f"a server of {STUB_WORKERS} workers kept busy: predictions/s, against its capacity",
+            f"{statistics.median(stub):.1f}/s",
+            f"{STUB_WORKERS / STUB_SECONDS:.1f}/s",
+            statistics.median(stub) * STUB_SECONDS / STUB_WORKERS,
+            at_least=0.9,
+        ),
     ]
+
+
+async def _stub_rates(readings: Path) -> list[float]:
+    async with AsyncExitStack() as opened:
+        limits = ("--workers", str(STUB_WORKERS), "--service-seconds", str(STUB_SECONDS))
+        url = await opened.enter_async_context(running_stub(STUB_MODELS, STUB_TAGS, *limits))
+        ledger = await opened.enter_async_context(open_ledger())
+        specs = await specs_of(url, PROJECT, ledger.database)
+        await ledger.describe(specs)
+        write_readings(readings, specs, Window(BEGIN - DAY, BEGIN + DAY), timedelta(minutes=1))
+        asked = {"project": PROJECT, "readings": str(readings), "ledger": ledger.url, "gordo": url}
+        executor = await opened.enter_async_context(running_executor(asked))
+        names = [spec.ref.name for spec in specs]
+        rates = []
+        for number in range(STUB_ROUNDS):
+            window = Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)
+            answer = await executor.ask({"tasks": await ledger.envelopes([Plan(names, window)])})
+            rates.append(len(names) / answer["wall"])
+        return rates[STUB_ROUNDS // 2 :]  # by then the limit is found
 
 
 async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
@@ -72,8 +113,7 @@ async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
         readings = folder / "readings.npz"
         write_readings(readings, specs, Window(BEGIN - 2 * DAY, BEGIN + DAY), timedelta(minutes=1))
         asked = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": url}
-        command = (sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked))
-        executor = await opened.enter_async_context(running(*command, name="the executor"))
+        executor = await opened.enter_async_context(running_executor(asked))
         # Gordo closes connections that were idle for 2 s.
         connector = aiohttp.TCPConnector(keepalive_timeout=1.5)
         session = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))

@@ -1,14 +1,12 @@
 """What the executor holds while it works on the longest windows, 32 at a time, and whether that grows."""
 
-import json
-import sys
 import tempfile
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.report import Row
-from benchmarks.stage import BEGIN, PROJECT, Plan, open_ledger, running, running_stub, specs_of, write_readings
+from benchmarks.stage import BEGIN, PROJECT, Plan, open_ledger, running_executor, running_stub, specs_of, write_readings
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
 
@@ -50,8 +48,7 @@ async def _answers(readings: Path) -> list[dict[str, float]]:
         day = Window(BEGIN - timedelta(hours=2), BEGIN + DAY)
         write_readings(readings, specs, day, timedelta(seconds=10))
         asked = {"project": PROJECT, "readings": str(readings), "repeated": True, "ledger": ledger.url, "gordo": url}
-        command = (sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked))
-        executor = await opened.enter_async_context(running(*command, name="the executor"))
+        executor = await opened.enter_async_context(running_executor(asked))
         names = [spec.ref.name for spec in specs]
         answers = []
         for number in range(ORDERS):

@@ -7,7 +7,6 @@ none of that. What is compared is the CPU time of the two processes alone.
 
 import json
 import statistics
-import sys
 import tempfile
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -26,6 +25,7 @@ from benchmarks.stage import (
     one_core_kept_free,
     open_ledger,
     running,
+    running_executor,
     running_stub,
     specs_of,
     write_readings,
@@ -70,13 +70,7 @@ async def _rounds(readings: Path) -> tuple[list[dict[str, float]], list[dict[str
         whole = Window(BEGIN - timedelta(hours=2), BEGIN + (ROUNDS + 1) * SLOT)
         write_readings(readings, specs, whole, timedelta(seconds=10))
         common: dict[str, Any] = {"project": PROJECT, "readings": str(readings), "pinned": MEASURED_CORE}
-        latigo = await opened.enter_async_context(
-            running(
-                *(sys.executable, "-m", "benchmarks.executor_program"),
-                json.dumps({**common, "ledger": ledger.url, "gordo": url}),
-                name="the executor",
-            )
-        )
+        latigo = await opened.enter_async_context(running_executor({**common, "ledger": ledger.url, "gordo": url}))
         gordo = await opened.enter_async_context(
             running(
                 *(str(gordo_home() / "venv" / "bin" / "python"), str(HERE / "gordo_client_program.py")),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from benchmarks.report import Row
 from benchmarks.simulation import DELAY, SLOT, Simulation, simulation
 
-MODELS = 300
+MODELS = 240
 LASTS = timedelta(hours=6)
 SHARE = 0.6
 TICK = timedelta(seconds=10)

@@ -25,6 +25,13 @@ class Row:
         )
 
     @property
+    def verdict(self) -> str:
+        """The same in words; nothing where there is no goal."""
+        if not self.goal:
+            return ""
+        return "reached" if self.reached else "**not reached**"
+
+    @property
     def goal(self) -> str:
         """The goal for the ratio."""
         if self.at_least is not None:
@@ -36,8 +43,7 @@ def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | measured | against | ratio | goal | |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {row.what} | {row.measured} | {row.against} | {row.ratio:.2f} | {row.goal} | "
-        f"{'reached' if row.reached else '**not reached**'} |"
+        f"| {row.what} | {row.measured} | {row.against} | {row.ratio:.2f} | {row.goal} | {row.verdict} |"
         for row in rows
     ]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,12 +108,17 @@ def one_core_kept_free() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running_stub(models: int, tags: int) -> AsyncIterator[str]:
+async def running_stub(models: int, tags: int, *more: str) -> AsyncIterator[str]:
     """A stub of Gordo, which answers for next to nothing; yields its URL."""
-    options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags))
+    options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
     async with running(sys.executable, "-m", "latigo.standins.gordo", *options, name="the stub of Gordo") as stub:
         url: str = (await stub.read())["url"]
         yield url
+
+
+def running_executor(asked: Mapping[str, Any]) -> AbstractAsyncContextManager[Program]:
+    """An executor in a process of its own; what it is asked stands in `benchmarks.executor_program`."""
+    return running(sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked), name="the executor")
 
 
 @dataclass(frozen=True)

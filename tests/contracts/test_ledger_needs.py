@@ -1,7 +1,7 @@
 """What is needed is what is desired and not there: the ledger's statements against slow and simple ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -152,7 +152,7 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
         covered=covered,
         expired=draw(coverage) if draw(rarely) else NOTHING,
         silent_since=draw(st.none() | time(st.integers(-REACH, BEYOND))),
-        hold_until=draw(st.none() | moments) if draw(rarely) else None,
+        hold_until=draw(st.one_of([st.none()] * 3 + [moments])),
         out=(*out, *draw(st.lists(waiting, max_size=2))),
         exceptions=tuple(draw(st.lists(st.tuples(coverage, moments | st.just(NEVER)), max_size=3))),
         parked=tuple(draw(st.lists(parking, max_size=2))) if draw(rarely) else (),
@@ -209,6 +209,27 @@ def plants(draw: st.DrawFn) -> tuple[datetime, timedelta, list[Kept]]:
     now = at("00:00") + draw(st.integers(0, 24 * 60 - 1)) * timedelta(minutes=1)
     catch_up = draw(st.sampled_from([8 * HOUR, 3 * DAY, 30 * DAY]))
     return now, catch_up, draw(st.lists(kept(now), min_size=1, max_size=12))
+
+
+async def test_a_hole_that_began_long_ago_is_filled_with_whole_windows_however_fragmented_the_rest_is(ledgers: Ledgers):
+    """A coverage in many pieces is looked at in part only; no hole may be cut at the edge of that part."""
+    now, slot = at("12:00"), HOUR / 2
+    newest, pieces = Window(now - 13 * slot, now), range(-LONG_AGO, -20, 2)
+    covered = Coverage.of([newest, *(Window(now + place * slot, now + (place + 1) * slot) for place in pieces)])
+    model = Kept(slot, timedelta(0), now - LONG_AGO * slot, fold=4 * slot, covered=covered)
+    await keep(ledgers, [model])
+    await ledgers.set_clock(now)
+    filled = []
+
+    for _ in range(3):
+        (need,) = await ledgers.scheduler.needs(30 * DAY)
+        assert need.back is not None
+        filled.append((now - need.back.end) / slot)
+        assert need.back == needed(model, now, 30 * DAY)[1]
+        model = replace(model, covered=model.covered | Coverage((need.back,)))
+        await keep(ledgers, [model])
+
+    assert filled == [13, 17, 22]  # the hole is 8 slots long; the next one lies behind a piece
 
 
 ONE_DATABASE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
