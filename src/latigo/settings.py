@@ -537,6 +537,9 @@ class Settings(BaseSettings):
         return frozenset(_secret_texts(tuple(value for _, value in self)))
 
 
+_LEAST_CATCH_UP = timedelta(days=2)
+
+
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """What no single key can know."""
     planner, executor, circuit, backfill = settings.planner, settings.executor, settings.circuit, settings.backfill
@@ -548,6 +551,9 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if value >= limit:
             yield key, f"should be shorter than {limit_key} ({format_duration(limit)})"
 
+    if backfill.max_catch_up < _LEAST_CATCH_UP:
+        # A model of an odd resolution has slots of a whole day, and its newest one must not expire before it is tried.
+        yield "backfill.max_catch_up", f"should be at least {format_duration(_LEAST_CATCH_UP)}"
     horizons = [("backfill.horizon", backfill.horizon)]
     horizons += [(f"override[{n}].horizon", each.horizon) for n, each in enumerate(settings.override) if each.horizon]
     not_longer = [(key, horizon, "backfill.max_catch_up", backfill.max_catch_up) for key, horizon in horizons]

@@ -268,6 +268,7 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_key(toml: str, key
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
+        ("[backfill]\nhorizon = '1d'\nmax_catch_up = '1d'", "backfill.max_catch_up: should be at least 2d"),
         ("[backfill]\nhorizon = '31d'", "backfill.horizon: should not be longer than backfill.max_catch_up (30d)"),
         (
             "[[override]]\nmatch = 'a/*'\nhorizon = '31d'",
