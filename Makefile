@@ -11,7 +11,7 @@ SOURCES := src tests benchmarks
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; dashboard on http://localhost:8080
+demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
 test: $(VENV)/.ready lint gordo-if-possible ## Lint, types, import rules and every test, real Gordo included where a Python 3.10 is found

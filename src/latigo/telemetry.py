@@ -137,6 +137,7 @@ EVENTS = {
     "task.not_handed_back": "A claim could not be given back, and will run out: task, because.",
     "task.running_alone": "A task that may have killed a process runs alone.",
     "task.too_few_rows": "A window has fewer rows than its model needs: because.",
+    "tasks.planned": "A round of planning committed tasks: tasks, trace.",
     "tasks.recovered": "Tasks that were lost are planned again.",
 }
 """What each event tells; kept complete by a test."""

@@ -151,7 +151,9 @@ class MemoryPlanning:
                 continue
             self.last_id += 1
             spec = a_spec(need.ref.name, project=need.ref.project)
-            task = Task(self.last_id, each.epoch, spec, each.window, 1800, each.lane, probe=each.probe)
+            task = Task(
+                self.last_id, each.epoch, spec, each.window, 1800, each.lane, trace=each.trace, probe=each.probe
+            )
             self.rows[task.id] = Row(task)
             count += 1
         if count:

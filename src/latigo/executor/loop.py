@@ -157,7 +157,8 @@ class Executor:
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery: claim, run, settle, acknowledge. In this order nothing is lost."""
         task = delivery.task
-        with bound_contextvars(task=task.id, model=str(task.ref), window=str(task.window), lane=task.lane.value):
+        bound = {"task": task.id, "model": str(task.ref), "window": str(task.window), "lane": task.lane.value}
+        with bound_contextvars(**bound, **({"trace": task.trace} if task.trace else {})):
             try:
                 claim = await self._claim(task)
                 if claim is not None:

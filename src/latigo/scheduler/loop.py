@@ -2,8 +2,9 @@
 
 import asyncio
 import math
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -49,6 +50,11 @@ class SchedulerRules:
     min_share: float
     history: timedelta
     lonely_starts: int = 3  #: a task that did not survive so many starts alone is parked
+
+
+def new_trace() -> str:
+    """A W3C ``traceparent`` for what one round of planning brings about; executors carry it on."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 class Scheduler:
@@ -191,7 +197,9 @@ class Scheduler:
             self._agenda.drop(lambda need: need.ref.project in blocked.blocked)
             room_for_backfill = int(most * BACKFILL_PART) - (out.total - out.live)
             if planned := self._agenda.take(room, room_for_backfill, self._share):
-                await self._ledger.plan(term, planned)
+                trace = new_trace()
+                counted = await self._ledger.plan(term, [replace(each, trace=trace) for each in planned])
+                _log.debug("tasks.planned", tasks=counted, trace=trace)
         return await self._publish(term, most)
 
     async def _blockade(self) -> Blockade:

@@ -1,6 +1,7 @@
 """The long-lived part of the scheduler, on a ledger in memory and a clock that is turned by hand."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -141,6 +142,16 @@ async def test_what_is_needed_is_committed_then_published_then_marked():
     assert [task.window for task in world.queue.sent] == [LIVE, LIVE]
     assert {row.channel for row in world.ledger.rows.values()} == {"queue-1"}
     assert world.ledger.in_state("published") == [1, 2]
+
+
+async def test_tasks_of_one_round_carry_one_trace():
+    world = World(models=2)
+
+    async with running(world, world.scheduler()):
+        traces = {task.trace for task in world.queue.sent}
+
+    (trace,) = traces
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace)
 
 
 async def test_what_is_out_is_not_published_again():
