@@ -59,7 +59,8 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
 
 async def test_what_is_written_is_settled_rather_than_handed_back(site: Site):
     held = site.gordo.controls.hang()
-    async with serving(site.config(executor={"grace": "3s"})) as service:  # all of it is for handing back
+    # All of the grace is for handing back; and one task at a time, so that no other is half-way when the signal comes.
+    async with serving(site.config(executor={"grace": "3s", "concurrency": 1})) as service:
         await held.reached()
         async with site.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
