@@ -1,11 +1,10 @@
 """The only place that opens systems and hands them to the roles."""
 
-import asyncio
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from latigo import __version__
-from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.domain.errors import ConfigurationError
 from latigo.domain.model import ModelRef
 from latigo.domain.share import LaneShare
 from latigo.executor.budget import ByteBudget
@@ -40,8 +39,6 @@ from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.runtime.heartbeat import Heartbeat
-from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.models import ModelSync, Schedule
 from latigo.settings import (
@@ -59,9 +56,6 @@ from latigo.standins.plant import Plant, PlantSensors
 from latigo.task_queue import envelope
 from latigo.task_queue.internal import InternalQueue
 from latigo.telemetry import Metrics
-from latigo.web.app import make_app
-from latigo.web.health import Health
-from latigo.web.site import Site, run_site
 
 _log = structlog.get_logger()
 
@@ -92,7 +86,6 @@ class World:
     settings: Settings
     clock: Clock
     metrics: Metrics
-    registry: CollectorRegistry
     database: Database
     roster: PostgresRoster
     models: GordoModels
@@ -106,7 +99,11 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    settings: Settings, *, sensors: SensorSource | None = None, clock: Clock | None = None
+    settings: Settings,
+    *,
+    sensors: SensorSource | None = None,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[World]:
     """Open every system, from the sinks to the sources, so that intake closes before what it feeds.
 
@@ -117,14 +114,13 @@ async def open_world(
         Unavailable: the ledger is away; nothing else is asked at this point.
     """
     clock = clock or SystemClock()
-    registry = CollectorRegistry()
     async with AsyncExitStack() as opened:
         database = await opened.enter_async_context(open_ledger(settings))
         roster = PostgresRoster(database, who())
         sinks = [await opened.enter_async_context(open_sink(each, database)) for each in settings.predictions]
         models = await opened.enter_async_context(open_models(settings, roster))
         source = sensors if sensors is not None else await opened.enter_async_context(open_sensors(settings, clock))
-        yield World(settings, clock, Metrics(registry), registry, database, roster, models, source, sinks)
+        yield World(settings, clock, metrics or Metrics(CollectorRegistry()), database, roster, models, source, sinks)
 
 
 @asynccontextmanager
@@ -332,109 +328,3 @@ def make_scheduler(world: World, queue: InternalQueue) -> Scheduler:
         clock=world.clock,
         metrics=world.metrics,
     )
-
-
-async def serve(
-    settings: Settings,
-    role: RoleName,
-    stop: asyncio.Event,
-    *,
-    sensors: SensorSource | None = None,
-    beside: Callable[[World, Site | None, asyncio.Event], Awaitable[None]] | None = None,
-) -> None:
-    """Run a role until ``stop``; drain within the grace.
-
-    Waits for the ledger when it is away at start: only a wrong configuration ends the process.
-
-    Args:
-        settings: all of them.
-        role: what this process does.
-        stop: set by a signal.
-        sensors: stands in for what the settings name.
-        beside: a role of the caller's own, given what was opened.
-
-    Raises:
-        ConfigurationError: something cannot be used as it is configured.
-        GraceExceeded: tasks had to be given up.
-    """
-    if role is not RoleName.ALL:
-        raise ConfigurationError(
-            'task_queue.kind = "internal" works within one process only: use --role all, or a queue that is shared'
-        )
-    if not settings.models.projects:
-        _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
-    clock = SystemClock()
-    async with AsyncExitStack() as opened:
-        world = await _once_there(opened, lambda: open_world(settings, sensors=sensors, clock=clock), stop)
-        if world is None:
-            return
-        queue = InternalQueue()
-        executor, scheduler = make_executor(world, queue), make_scheduler(world, queue)
-        heartbeat = Heartbeat(clock, on_lag=world.metrics.loop_lag.set)
-        health = Health(
-            heartbeat, overdue=lambda: executor.overdue, checks={"ledger": lambda: world.database.row("clock")}
-        )
-        site = None
-        if settings.http.enabled:
-            app = make_app(health, world.reports, world.registry)
-            site = await opened.enter_async_context(run_site(app, settings.http.host, settings.http.port))
-        roles: dict[str, Role] = {
-            "executor": executor.run,
-            "scheduler": scheduler.run,
-            "heartbeat": heartbeat.run,
-            "retention": lambda stop: _keep_retention(world, stop),
-            "gauges": lambda stop: _publish_gauges(world, stop),
-        }
-        if beside is not None:
-            roles["beside"] = lambda stop: beside(world, site, stop)
-        await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
-
-
-async def _once_there(
-    opened: AsyncExitStack, make: Callable[[], AbstractAsyncContextManager[World]], stop: asyncio.Event
-) -> World | None:
-    """Open the world as soon as its ledger answers; None: told to stop before that."""
-    clock = SystemClock()
-    while not stop.is_set():
-        try:
-            return await opened.enter_async_context(make())
-        except Unavailable as error:
-            _log.warning("ledger.away", because=str(error))
-            await pause(clock, PATIENCE, stop)
-    return None
-
-
-async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
-    """Tell metrics what only the ledger knows."""
-    metrics = world.metrics
-    while not stop.is_set():
-        try:
-            found = await world.reports.status()
-            backlog = {each["project"]: each["slots"] for each in await world.reports.backlog()}
-        except LatigoError as error:
-            _log.warning("gauges.not_read", because=str(error))
-        else:
-            for project in found["projects"]:
-                name = project["project"]
-                metrics.models.labels(name).set(project["active"])
-                metrics.stale_models.labels(name).set(project["stale"])
-                metrics.parked.labels(name).set(project["parked"])
-                metrics.backlog.labels(name).set(backlog.get(name, 0))
-                if project["oldest"] is not None:
-                    metrics.freshness.labels(name).set((found["now"] - project["oldest"]).total_seconds())
-        await pause(world.clock, GAUGES, stop)
-
-
-async def _keep_retention(world: World, stop: asyncio.Event) -> None:
-    """Drop predictions that are older than their sink keeps them."""
-    kept = [
-        (sink.store, each.retention)
-        for sink, each in zip(world.sinks, world.settings.predictions, strict=True)
-        if isinstance(each, PostgresSink) and isinstance(sink.store, PostgresPredictions)
-    ]
-    while not await pause(world.clock, UPKEEP, stop):
-        for store, retention in kept:
-            try:
-                await store.drop_older_than(world.clock.now() - retention)
-            except LatigoError as error:
-                _log.warning("retention.delayed", because=str(error))

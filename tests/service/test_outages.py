@@ -220,10 +220,11 @@ async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path
     try:
         async with open_site(ledger_url, tmp_path, models=MODELS) as site, serving(site.config()) as service:
             held = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+            url = await service.url()
             await service.logged("ledger.away")
+            at_start = await probe(f"{url}/livez"), await probe(f"{url}/readyz"), await probe(f"{url}/api/v1/status")
             server.open()
             await held.reached()
-            url = await service.url()
 
             server.close()
             await service.until(lambda: is_unready(url), what="it is not ready")
@@ -237,5 +238,7 @@ async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path
     finally:
         server.close()
 
+    assert [status for status, _ in at_start] == [200, 503, 503]
+    assert "ledger" in at_start[1][1]["reasons"][0]
     assert attempts == 0
     assert live == (200, {"live": True})

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 from pydantic import ByteSize
 
-from latigo import app
 from latigo.app import RoleName, World
 from latigo.cli.context import JsonOption, run_async, show_json
 from latigo.domain.windows import floor_to_slot
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
+from latigo.service import serve
 from latigo.settings import (
     BackfillSettings,
     EmbeddedLedger,
@@ -96,7 +96,7 @@ async def _demo(cycles: int, models: int, port: int, *, quiet: bool) -> Mapping[
                 totals = await _follow(world, gordo, began, models, cycles, stop, quiet=quiet)
                 told.update(await _summary(world, gordo, began, totals))
 
-            await app.serve(settings, RoleName.ALL, stop, sensors=PlantSensors(plant, clock.now), beside=beside)
+            await serve(settings, RoleName.ALL, stop, sensors=PlantSensors(plant, clock.now), beside=beside)
     return told
 
 

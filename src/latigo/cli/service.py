@@ -19,6 +19,7 @@ from latigo.executor.pipeline import Sink
 from latigo.ledger.schema import bring_up_to_date
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
+from latigo.service import serve as run_service
 from latigo.settings import Settings
 
 
@@ -46,7 +47,7 @@ def serve(
         with stop_on_signals(stop):
             # What is loaded by now stays for ever; the collector need not look at it again.
             gc.freeze()
-            await app.serve(settings, role, stop)
+            await run_service(settings, role, stop)
 
     try:
         run_async(work)

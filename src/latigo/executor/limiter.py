@@ -10,7 +10,7 @@ from latigo.domain.errors import CircuitOpen, Unavailable
 from latigo.runtime.clock import Clock
 
 FIRST_LIMIT = 2.0
-LOWEST_LIMIT = 2.0
+LOWEST_LIMIT = 1.0
 #: Calls that may wait at the server, times the root of the limit. A server of unknown size is kept busy as long as one
 #: waits there. More would be in each other's way: a Gordo worker runs all that it gets in threads, and with 8 of them
 #: it answers less than with 2. The root, since what many workers leave waiting varies more.
@@ -23,6 +23,8 @@ FEWEST_SAMPLES, SAMPLES_PER_CALL = 16, 2
 LOOK_EVERY, LOOK_PART = 40, 1 / 3
 #: Weight of the newest look, once there have been several.
 NEWEST_LOOK = 0.25
+#: A server answers less when it answers less than this part of what it did while it was looked at.
+LESS = 0.97
 
 
 class AdaptiveLimit:
@@ -31,8 +33,10 @@ class AdaptiveLimit:
     A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
     ``limit * (1 - best / mean)`` calls are waiting. The limit grows while too few wait and shrinks when too many do,
     once in a window of answers. The best time is the mean over windows in which the limit is lowered to look, and not
-    the lowest mean of all, which would be that of the fastest models and leave a large server idle. What an answer took
-    to a call that began under another limit is not counted where the limit was lowered in between.
+    the lowest mean of all, which would be that of the fastest models and leave a large server idle. A server that
+    answers less under the whole limit than under that of the look (one Gordo worker, whose threads are in each other's
+    way) gets less until the next look. What an answer took to a call that began under another limit is not counted
+    where the limit was lowered in between.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -47,6 +51,8 @@ class AdaptiveLimit:
         self._windows = LOOK_EVERY - 1  # the first look comes after the first window
         self._looks = False  # the limit is lowered for now
         self._looked = 0  # how often
+        self._best_at = self.limit  # the limit under which the best time was taken
+        self._grow_from = 0  # not before this window
         self._turn = 0  # rises whenever it is lowered or restored
 
     @property
@@ -116,13 +122,16 @@ class AdaptiveLimit:
         if self._best is None:  # stands in until the first look
             self._best = mean
         if self._looks:
-            self._looked += 1
+            self._looked, self._best_at = self._looked + 1, self.limit
             self._best += (mean - self._best) * max(1 / self._looked, NEWEST_LOOK)
         if self._looks or self._windows % LOOK_EVERY == 0:
             self._looks, self._turn, self._was_full = not self._looks, self._turn + 1, False
             return
         queued = self._limit * (1 - self._best / mean) if mean else 0.0
-        if queued < FEWEST_QUEUED * math.sqrt(self._limit) and self._was_full:
+        if self._best_at < self.limit and self.limit * self._best < LESS * self._best_at * mean:
+            self._limit = max(self._limit - 1, self._lowest)
+            self._grow_from = self._windows + LOOK_EVERY
+        elif queued < FEWEST_QUEUED * math.sqrt(self._limit) and self._was_full and self._windows >= self._grow_from:
             self._limit = min(self._limit + 1, self._ceiling)
         elif queued > MOST_QUEUED * math.sqrt(self._limit):
             self._limit = max(self._limit - 1, self._lowest)

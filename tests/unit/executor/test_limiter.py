@@ -21,10 +21,11 @@ async def turns(count: int = 5) -> None:
 class Server:
     """A server with so many workers: what comes beyond them waits."""
 
-    def __init__(self, workers: int, clock: ManualClock) -> None:
+    def __init__(self, workers: int, clock: ManualClock, *, in_the_way: float = 0.0) -> None:
         self.workers = workers
         self.clock = clock
         self.seconds = 1.0
+        self.in_the_way = in_the_way  # part by which each call beyond the workers slows down all
 
     async def load(self, limit: AdaptiveLimit, rounds: int) -> list[int]:
         """Keep it as busy as the limit allows; the limits on the way."""
@@ -32,7 +33,8 @@ class Server:
         for _ in range(rounds):
             at_once = limit.limit
             # n calls on w workers take n/w times as long on average
-            await answered(limit, self.clock, at_once, self.seconds * max(1.0, at_once / self.workers))
+            slowed = 1 + self.in_the_way * max(at_once - self.workers, 0)
+            await answered(limit, self.clock, at_once, self.seconds * slowed * max(1.0, at_once / self.workers))
             seen.append(limit.limit)
         return seen
 
@@ -110,8 +112,22 @@ async def test_a_server_that_is_not_kept_busy_teaches_nothing():
     assert limit.limit == FIRST_LIMIT
 
 
+async def test_a_server_whose_calls_are_in_each_others_way_gets_one_at_a_time_and_is_tried_with_two_now_and_then():
+    clock = ManualClock()
+    limit = AdaptiveLimit(64, clock)
+    server = Server(1, clock, in_the_way=0.1)
+
+    settled = (await server.load(limit, 1500))[200:]
+    server.in_the_way, server.workers = 0.0, 8
+    grown = await server.load(limit, 1500)
+
+    assert settled.count(1) > 0.9 * len(settled)
+    assert set(settled) == {1, 2}
+    assert max(grown) > 8
+
+
 @pytest.mark.parametrize("error", [Unavailable("503", downstream="gordo/a"), TimedOut("300 s", downstream="gordo/a")])
-async def test_a_refusal_or_a_time_out_backs_off_but_not_below_two(error: Exception):
+async def test_a_refusal_or_a_time_out_backs_off_but_not_below_one(error: Exception):
     clock = ManualClock()
     limit = AdaptiveLimit(64, clock)
     await Server(32, clock).load(limit, 120)
