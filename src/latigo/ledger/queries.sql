@@ -325,6 +325,13 @@ WHERE downstream = $1;
 -- close_circuit --
 DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 
+-- release_holds --
+-- Whatever was deferred may go out again. What is being settled at this moment is passed over: waiting for it could
+-- deadlock with its batch.
+UPDATE coverage c SET hold_until = NULL
+FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() FOR UPDATE SKIP LOCKED) held
+WHERE c.model_id = held.model_id;
+
 -- probe_sent --
 UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = ANY ($1::text[]);
 

@@ -93,7 +93,11 @@ class PostgresExecutorLedger:
         return await self._database.row("take_probe", downstream) is not None
 
     async def close_circuit(self, downstream: str) -> bool:
-        return await self._database.row("close_circuit", downstream) is not None
+        async with self._database.transaction() as connection:
+            if await connection.fetchrow(SQL["close_circuit"], downstream) is None:
+                return False
+            await connection.execute(SQL["release_holds"])
+        return True
 
 
 def _keys(claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
