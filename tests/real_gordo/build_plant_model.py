@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Train one model of a real plant, on the labelled runs of its valve (SKAB, folder ``valve1``).
+"""Train two models of a real plant on its run without anomalies (SKAB, folder ``anomaly-free``).
 
-    build_plant_model.py FOLDER DATA_DIR --until TIME
+    build_plant_model.py FOLDER DATA_DIR
 
-Writes DATA_DIR as build_models.py does, and prints project, revision and model as JSON. The model learns from what was recorded before
-TIME, without the stretches that are labelled as anomalous: they are left out by ``known_filter_periods``, which Gordo
-uses for training only. 10 seconds a row, eight tags, squeezed through three principal components.
+Writes DATA_DIR as build_models.py does, and prints project and revision as JSON. 10 seconds a row.
+
+``pump`` squeezes all eight tags through three principal components. ``flow`` tells the flow from the seven other tags.
 """
 
 import argparse
@@ -22,55 +22,64 @@ logging.disable(logging.ERROR)
 
 import pandas as pd  # noqa: E402
 
-from build_models import build, diff, lossy  # noqa: E402
+from build_models import LINREG, build, diff, lossy, pipeline  # noqa: E402
 from file_provider import read_plant  # noqa: E402
 
-PROJECT, REVISION, MODEL = "testbed", "1000", "valve"
-LABELS = ["anomaly", "changepoint"]
+PROJECT, REVISION = "testbed", "1000"
+FLOW = "Volume Flow RateRMS"
+
+# A closing valve throttles the flow, so the flow is what to score. But this run was recorded at 125 l/min and the valve's
+# at 32: a model of levels finds all of those equally strange. So the model, and the scaler of its errors, look at
+# distances from the median of the rows they are given, which stays the normal state while the valve is closed for less
+# than half of them. The distance of the flow does most of it: what the other tags tell of it is little.
+FROM_MEDIAN = {
+    "sklearn.preprocessing.FunctionTransformer": {
+        "func": "sklearn.preprocessing.robust_scale",
+        "kw_args": {"with_scaling": False},
+    }
+}
+STANDARD = "sklearn.preprocessing.StandardScaler"
 
 
-def stretches(labels):
-    """First and last time of every run of ones."""
-    number = (labels != labels.shift()).cumsum()
-    for _, run in labels[labels == 1].groupby(number[labels == 1]):
-        yield run.index[0], run.index[-1]
+def machines(tags):
+    """Model, input tags and target tags, by name."""
+    yield "pump", diff(lossy(3)), tags, tags
+    flow = diff(pipeline(FROM_MEDIAN, LINREG), scaler=pipeline(FROM_MEDIAN, STANDARD))
+    yield "flow", flow, [tag for tag in tags if tag != FLOW], [FLOW]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("--until", type=pd.Timestamp, required=True)
     args = parser.parse_args()
 
-    plant = read_plant(args.folder)[: args.until]
-    step = pd.Timedelta("10s")
-    definition = {
-        "name": MODEL,
-        "model": diff(lossy(3)),
-        "evaluation": None,
-        "metadata": {},
-        "days": (args.until - plant.index[0]) / pd.Timedelta(days=1),
-        "dataset": {
-            "type": "TimeSeriesDataset",
-            "tag_list": [tag for tag in plant.columns if tag not in LABELS],
-            "resolution": "10S",
-            "known_filter_periods": [
-                f"~('{first - step}' < index <= '{last}')" for first, last in stretches(plant["anomaly"])
-            ],
-            "data_provider": {
-                "type": "file_provider.FileProvider",
-                "path": str(args.folder.resolve()),
-                "layout": "wide",
+    plant = read_plant(args.folder)
+    first, last = plant.index[[0, -1]]
+    provider = {"type": "file_provider.FileProvider", "path": str(args.folder.resolve()), "layout": "wide"}
+    models = []
+    for name, model, inputs, targets in machines(list(plant.columns)):
+        definition = {
+            "name": name,
+            "model": model,
+            "evaluation": None,
+            "metadata": {},
+            "days": (last - first) / pd.Timedelta(days=1),
+            "dataset": {
+                "type": "TimeSeriesDataset",
+                "tag_list": inputs,
+                "target_tag_list": targets,
+                "resolution": "10S",
+                "data_provider": provider,
             },
-        },
-    }
-    out_dir = args.data_dir / PROJECT / "models" / REVISION / MODEL
-    out_dir.parent.mkdir(parents=True)
-    build(definition, PROJECT, args.until, out_dir)
-    layout = {"project": PROJECT, "revisions": [REVISION], "latest": REVISION, "expected_models": [MODEL]}
+        }
+        out_dir = args.data_dir / PROJECT / "models" / REVISION / name
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        build(definition, PROJECT, last, out_dir)
+        models.append(name)
+    layout = {"project": PROJECT, "revisions": [REVISION], "latest": REVISION, "expected_models": models}
     (args.data_dir / "layout.json").write_text(json.dumps(layout))
-    print(json.dumps({"project": PROJECT, "revision": REVISION, "model": MODEL}))
+    print(json.dumps({"project": PROJECT, "revision": REVISION}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Real readings of a real plant, a model that Gordo trained on them, and ``latigo predict``'s way through both.
+"""Real readings of a real plant, models that Gordo trained on them, and ``latigo predict``'s way through both.
 
-SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water, while a valve before it is closed for some minutes
-in each of eight runs. Its licence keeps it out of this repository: ``SKAB_DATA`` says where it is.
+SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water. The models know only a run without anomalies; a
+month later a valve before the pump was closed for some minutes in each of eight runs. Its licence keeps it out of this
+repository: ``SKAB_DATA`` says where it is.
 """
 
 import csv
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
 import pytest
 import pytest_asyncio
@@ -31,8 +33,7 @@ from tests.support.real_gordo import require_gordo
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
 SKAB = Path(os.environ.get("SKAB_DATA", Path(__file__).parents[2].parent / "shared" / "data" / "skab"))
-LEARNED_UNTIL = datetime(2020, 3, 9, 11, 30, tzinfo=UTC)  # four runs; the other four are new to the model
-RUNS = Window(datetime(2020, 3, 9, 11, 34, tzinfo=UTC), datetime(2020, 3, 9, 12, 55, tzinfo=UTC))
+RUNS = Window(datetime(2020, 3, 9, 10, 14, 30, tzinfo=UTC), datetime(2020, 3, 9, 12, 55, tzinfo=UTC))
 ENDS = datetime(2020, 3, 9, 12, 54, 37, tzinfo=UTC)
 SLOT, ROW = timedelta(minutes=30), timedelta(seconds=10)
 TAGS = (
@@ -44,11 +45,10 @@ SCORE = Column("total-anomaly-scaled", "")
 
 @dataclass(frozen=True, repr=False)
 class Predicted:
-    """The last four runs."""
+    """All runs, by one model."""
 
     spec: ModelSpec
     pieces: Sequence[Piece]
-    by_client: Points
 
     def points(self) -> Points:
         """Every finite point, as a sink would get it."""
@@ -61,26 +61,37 @@ class Predicted:
         return found
 
 
+@dataclass(frozen=True, repr=False)
+class Plant:
+    pump: Predicted  #: every tag, told from all by its level: not for this working point, but row by row
+    flow: Predicted  #: the flow, told from the others by how far they are from the window's median
+    pump_by_client: Points
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def predicted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Predicted]:
+async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
     require_skab()
     require_gordo()
     data = tmp_path_factory.mktemp("plant") / "data"
-    until = ("--until", LEARNED_UNTIL.isoformat())
-    built = await run_in_gordo("build_plant_model.py", None, str(SKAB / "valve1"), str(data), *until)
-    ref = ModelRef(built["project"], built["model"])
+    built = await run_in_gordo("build_plant_model.py", None, str(SKAB / "anomaly-free"), str(data))
+    project, revision = built["project"], built["revision"]
+    windows = pieces_of(RUNS, SLOT, SLOT)
     async with running_gordo(data) as url:
         settings = Settings(
-            models=GordoModels(url=url, projects=(ref.project,)),
+            models=GordoModels(url=url, projects=(project,)),
             sensors=FileSensors(path=SKAB, separator=";", time_column="datetime"),
         )
         async with open_models(settings, NoRoster()) as models, open_sensors(settings, SystemClock()) as sensors:
             assert set(TAGS) <= set(await sensors.get_sensor_list())
-            spec = await models.get_model_spec(ref, built["revision"])
-            windows = pieces_of(RUNS, SLOT, SLOT)
-            pieces = [piece async for piece in predict_once(sensors, models, spec, windows, SLOT, max_bytes=1_000_000)]
-        theirs = await client_points(url, {ref: windows}, spec.revision, SKAB / "valve1", "wide")
-        yield Predicted(spec, pieces, theirs[ref])
+
+            async def predict(name: str) -> Predicted:
+                spec = await models.get_model_spec(ModelRef(project, name), revision)
+                pieces = predict_once(sensors, models, spec, windows, SLOT, max_bytes=1_000_000)
+                return Predicted(spec, [piece async for piece in pieces])
+
+            pump, flow = await predict("pump"), await predict("flow")
+        theirs = await client_points(url, {pump.spec.ref: windows}, revision, SKAB / "valve1", "wide")
+        yield Plant(pump, flow, theirs[pump.spec.ref])
 
 
 def require_skab() -> None:
@@ -88,41 +99,44 @@ def require_skab() -> None:
         pytest.skip(f"the plant data SKAB is not at {SKAB} (SKAB_DATA)")
 
 
-def labels() -> Mapping[datetime, Sequence[bool]]:
-    """What the record says of each row of predictions: whether each of its readings is anomalous."""
+def labels(run: int) -> Mapping[datetime, Sequence[bool]]:
+    """What the record of a run says of each row of predictions: whether each of its readings is anomalous."""
     found: dict[datetime, list[bool]] = defaultdict(list)
-    for number in range(8):
-        with (SKAB / "valve1" / f"{number}.csv").open() as file:
-            for line in csv.DictReader(file, delimiter=";"):
-                time = datetime.fromisoformat(line["datetime"]).replace(tzinfo=UTC)
-                found[time - (time - RUNS.start) % ROW].append(float(line["anomaly"]) == 1.0)
+    with (SKAB / "valve1" / f"{run}.csv").open() as file:
+        for line in csv.DictReader(file, delimiter=";"):
+            time = datetime.fromisoformat(line["datetime"]).replace(tzinfo=UTC)
+            found[time - (time - RUNS.start) % ROW].append(float(line["anomaly"]) == 1.0)
     return found
 
 
-def mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def rise(scores: Mapping[datetime, float], run: int) -> float:
+    """How many times the score of before is the score while the valve is closed; medians."""
+    known = labels(run)
+    closed = [time for time, anomalous in known.items() if all(anomalous)]
+    before = [time for time, anomalous in known.items() if time < closed[0] and not any(anomalous)]
+    return median(scores[time] for time in closed) / median(scores[time] for time in before)
 
 
-async def test_a_closed_valve_stands_out(predicted: Predicted) -> None:
-    known = labels()
-    scores = {from_ns(time): score for time, score in predicted.points()[SCORE].items() if from_ns(time) in known}
-    closed = [score for time, score in scores.items() if all(known[time])]
-    open_ = [score for time, score in scores.items() if not any(known[time])]
+async def test_the_score_rises_in_every_run_while_the_valve_is_closed(plant: Plant) -> None:
+    scores = {from_ns(time): score for time, score in plant.flow.points()[SCORE].items()}
 
-    assert len(closed) > 150
-    assert len(open_) > 250
-    assert mean(closed) > 3 * mean(open_)
+    rises = [rise(scores, run) for run in range(8)]
+
+    assert min(rises) > 1  # in the first run the valve is closed so little that it takes 1 % of the flow
+    assert sorted(rises)[1] > 5
 
 
-async def test_gordos_own_client_gets_the_same_from_the_same_files(predicted: Predicted) -> None:
-    assert predicted.spec.dataset.tag_list == TAGS
-    assert_same_points(predicted.points(), predicted.by_client, relative=1e-6)
+async def test_gordos_own_client_gets_the_same_from_the_same_files(plant: Plant) -> None:
+    # Not of the other model: the client adds rows before and after a window, and they move its median.
+    assert plant.pump.spec.dataset.tag_list == TAGS
+    assert_same_points(plant.pump.points(), plant.pump_by_client, relative=1e-6)
 
 
-async def test_rows_after_the_last_reading_are_provisional(predicted: Predicted) -> None:
-    first, *middle, last = predicted.pieces
+async def test_the_ends_of_the_record_are_short_and_provisional(plant: Plant) -> None:
+    first, *middle, last = plant.pump.pieces
 
-    assert not [exception for piece in (first, *middle) for exception in piece.slots.exceptions]
+    assert [exception.state for exception in first.slots.exceptions] == ["short"]
+    assert not [exception for piece in middle for exception in piece.slots.exceptions]
     (exception,) = last.slots.exceptions
     assert exception.state == "provisional"
     assert exception.reason == "carried on past the last reading: " + ", ".join(map(repr, TAGS[:5])) + " and 3 more"
