@@ -32,9 +32,9 @@ format: $(VENV)/.ready ## Format the code and mend what can be mended by itself
 
 lock: ## Resolve the pinned versions anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded --extra plots pyproject.toml -o requirements.txt
+	    --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	    --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ Nothing is read, predicted or written.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from latigo.providers.memory import MemorySensors
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.loop import Scheduler
 from latigo.settings import HttpSettings, PostgresLedger, Settings
+from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.internal import InternalQueue
 
 SLOT = timedelta(minutes=30)
@@ -68,9 +69,9 @@ class Line(InternalQueue):
         super().__init__()
         self.waiting: deque[Task] = deque()
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[int]:
+    async def publish(self, tasks: Sequence[Task], version: int = HIGHEST) -> Mapping[int, str]:  # noqa: ARG002 - nothing is written down
         self.waiting.extend(tasks)
-        return [task.id for task in tasks]
+        return {task.id: self.channel for task in tasks}
 
 
 @dataclass

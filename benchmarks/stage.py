@@ -157,7 +157,7 @@ class Ledger:
         if await self.scheduler.plan(self._term, planned) != len(planned):
             raise RuntimeError("not everything could be planned")
         tasks = await self.scheduler.unpublished(self._term, len(planned))
-        await self.scheduler.mark_published(self._term, [task.id for task in tasks], "benchmark")
+        await self.scheduler.mark_published(self._term, {task.id: "benchmark" for task in tasks})
         return [encode(task).decode() for task in tasks]
 
     async def check_stored(self, tasks: int) -> None:

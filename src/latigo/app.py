@@ -1,22 +1,18 @@
-"""The only place that opens systems and hands them to the roles."""
+"""Everything that the roles need, opened and handed to them; the only place that does."""
 
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
-from importlib import import_module
-from typing import Any, Protocol, assert_never
 from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from latigo import __version__
-from latigo.domain.errors import ConfigurationError
 from latigo.domain.model import ModelRef
 from latigo.domain.share import LaneShare
 from latigo.executor.budget import ByteBudget
@@ -25,36 +21,24 @@ from latigo.executor.gate import Gate
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.loop import Executor, ExecutorRules
 from latigo.executor.pipeline import Pipeline, Sink
-from latigo.ledger.database import Database, open_database
-from latigo.ledger.embedded import open_embedded
+from latigo.ledger.database import Database
 from latigo.ledger.models import PostgresModelLedger, PostgresRoster
 from latigo.ledger.planning import PostgresSchedulerLedger
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.reports import LedgerReports
-from latigo.ledger.schema import bring_up_to_date
 from latigo.ledger.settling import Rules
 from latigo.ledger.working import PostgresExecutorLedger
-from latigo.providers.files import open_files
-from latigo.providers.gordo import GordoModels, Limits, open_gordo
-from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.gordo import GordoModels
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.models import ModelSync, Schedule
 from latigo.settings import (
-    EmbeddedLedger,
-    FileSensors,
-    PluginSensors,
-    PluginSink,
-    PostgresLedger,
-    PostgresSink,
     Settings,
-    SimulatedSensors,
     overrides_for,
 )
-from latigo.standins.plant import Plant, PlantSensors
+from latigo.systems import SensorSource, open_ledger, open_models, open_sensors, open_sink
 from latigo.task_queue import envelope
-from latigo.task_queue.internal import InternalQueue
+from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry import Metrics
 
 _log = structlog.get_logger()
@@ -65,18 +49,6 @@ UPKEEP = timedelta(hours=1)
 GAUGES = timedelta(seconds=30)
 #: After the roles' own grace, for closing what they used.
 CLOSING = timedelta(seconds=5)
-
-
-class RoleName(StrEnum):
-    """What a process does."""
-
-    SCHEDULER = "scheduler"
-    EXECUTOR = "executor"
-    ALL = "all"
-
-
-class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """Readings, and which sensors there are: every source of ours is both."""
 
 
 @dataclass(frozen=True)
@@ -123,106 +95,6 @@ async def open_world(
         yield World(settings, clock, metrics or Metrics(CollectorRegistry()), database, roster, models, source, sinks)
 
 
-@asynccontextmanager
-async def open_ledger(settings: Settings, *, up_to_date: bool = True) -> AsyncIterator[Database]:
-    """Reach the ledger's database, starting it if it is our own, and bring its schema up to date."""
-    async with ledger_url(settings) as url:
-        if up_to_date:
-            before, after = await bring_up_to_date(url)
-            if before != after:
-                _log.info("ledger.migrated", before=before, after=after)
-        async with open_database(url, size=settings.ledger.pool_size) as database:
-            yield database
-
-
-@asynccontextmanager
-async def ledger_url(settings: Settings) -> AsyncIterator[str]:
-    """Where the ledger is; holds the embedded server while the context lasts."""
-    match settings.ledger:
-        case EmbeddedLedger(data_dir=data_dir):
-            async with open_embedded(data_dir) as url:
-                yield url
-        case PostgresLedger(url=secret):
-            yield secret.get_secret_value()
-        case _:
-            assert_never(settings.ledger)
-
-
-@asynccontextmanager
-async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[GordoModels]:
-    """Reach the model server; nothing is asked yet."""
-    models = settings.models
-    limits = Limits(
-        connect=models.connect_timeout,
-        read=models.list_timeout,
-        predict=models.predict_timeout,
-    )
-    async with open_gordo(
-        url=models.url,
-        projects=models.projects,
-        roster=roster,
-        include=models.include,
-        exclude=models.exclude,
-        headers={name: value.get_secret_value() for name, value in models.headers.items()},
-        token=models.token.get_secret_value() if models.token else None,
-        limits=limits,
-    ) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
-    """Reach the source of readings."""
-    match settings.sensors:
-        case FileSensors() as files:
-            async with open_files(
-                path=files.path,
-                layout=files.layout,
-                format=files.format,
-                separator=files.separator,
-                decimal_point=files.decimal_point,
-                time_column=files.time_column,
-                timezone=files.timezone,
-                tag_column=files.tag_column,
-                value_column=files.value_column,
-                time_limit=files.read_timeout,
-            ) as source:
-                yield source
-        case SimulatedSensors() as simulated:
-            yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
-        case PluginSensors() as plugin:
-            async with _plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
-                yield source
-        case _:
-            assert_never(settings.sensors)
-
-
-@asynccontextmanager
-async def open_sink(settings: PostgresSink | PluginSink, database: Database) -> AsyncIterator[Sink]:
-    """Reach a place for predictions."""
-    match settings:
-        case PostgresSink():
-            yield Sink(PostgresPredictions(database.pool, time_limit=settings.write_timeout), settings.required)
-        case PluginSink():
-            async with _plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
-                yield Sink(store, settings.required)
-        case _:
-            assert_never(settings)
-
-
-@asynccontextmanager
-async def _plugin(kind: str, key: str, options: Mapping[str, Any], secrets: Mapping[str, Any]) -> AsyncIterator[Any]:
-    """Open what ``python:package.module:factory`` names: a callable that returns an async context manager."""
-    _, module, factory = kind.split(":", 2)
-    try:
-        make = getattr(import_module(module), factory)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f'{key} = "{kind}": {error}') from error
-    plain = {name: value.get_secret_value() for name, value in secrets.items()}
-    async with make(**options, **plain) as opened:
-        yield opened
-
-
 def who() -> str:
     """Who asks, for the record."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
@@ -241,7 +113,7 @@ class WorkingLimits(dict[str, AdaptiveLimit]):
         return made
 
 
-def make_executor(world: World, queue: InternalQueue) -> Executor:
+def make_executor(world: World, receiver: TaskReceiver) -> Executor:
     """An executor on this world."""
     settings = world.settings
     executor, circuit = settings.executor, settings.circuit
@@ -275,7 +147,7 @@ def make_executor(world: World, queue: InternalQueue) -> Executor:
         ),
         rules=ExecutorRules(executor.lease, executor.renew, executor.hard_limit, executor.grace),
         ledger=ledger,
-        receiver=queue,
+        receiver=receiver,
         pipeline=pipeline,
         describe=world.models.get_model_spec,
         gate=gate,
@@ -284,7 +156,7 @@ def make_executor(world: World, queue: InternalQueue) -> Executor:
     )
 
 
-def make_scheduler(world: World, queue: InternalQueue) -> Scheduler:
+def make_scheduler(world: World, sender: TaskSender) -> Scheduler:
     """A scheduler on this world."""
     settings = world.settings
     ledger = PostgresModelLedger(world.database)
@@ -322,7 +194,7 @@ def make_scheduler(world: World, queue: InternalQueue) -> Scheduler:
         ),
         ledger=PostgresSchedulerLedger(world.database),
         sync=sync,
-        sender=queue,
+        sender=sender,
         downstreams=lambda project: [f"gordo/{project}", *required],
         projects=projects,
         clock=world.clock,

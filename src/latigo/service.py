@@ -9,15 +9,15 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.app import RoleName, SensorSource, World, make_executor, make_scheduler, open_world
-from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.app import World, make_executor, make_scheduler, open_world
+from latigo.domain.errors import LatigoError, Unavailable
 from latigo.executor.loop import Executor
 from latigo.providers.postgres import PostgresPredictions
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
-from latigo.task_queue.internal import InternalQueue
+from latigo.systems import RoleName, SensorSource, open_queue
 from latigo.telemetry import Metrics
 from latigo.web.app import make_app
 from latigo.web.health import Health
@@ -84,10 +84,6 @@ async def serve(
         ConfigurationError: something cannot be used as it is configured.
         GraceExceeded: tasks had to be given up.
     """
-    if role is not RoleName.ALL:
-        raise ConfigurationError(
-            'task_queue.kind = "internal" works within one process only: use --role all, or a queue that is shared'
-        )
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock, registry, reached = SystemClock(), CollectorRegistry(), Reached()
@@ -105,15 +101,16 @@ async def serve(
         if world is None:
             return
         opened.callback(setattr, reached, "world", None)  # before it is closed
-        queue = InternalQueue()
-        executor, scheduler = make_executor(world, queue), make_scheduler(world, queue)
-        reached.world, reached.executor = world, executor
-        roles: dict[str, Role] = {
-            "executor": executor.run,
-            "scheduler": scheduler.run,
-            "retention": lambda stop: _keep_retention(world, stop),
-            "gauges": lambda stop: _publish_gauges(world, stop),
-        }
+        queue = await opened.enter_async_context(open_queue(settings, world.database, clock, role))
+        reached.world = world
+        roles: dict[str, Role] = {}
+        if queue.receiver is not None:
+            reached.executor = make_executor(world, queue.receiver)
+            roles["executor"] = reached.executor.run
+        if queue.sender is not None:
+            roles["scheduler"] = make_scheduler(world, queue.sender).run
+            roles["retention"] = lambda stop: _keep_retention(world, stop)
+            roles["gauges"] = lambda stop: _publish_gauges(world, stop)
         if beside is not None:
             roles["beside"] = lambda stop: beside(world, site, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
@@ -151,6 +148,8 @@ async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             found = await world.reports.status()
+            for each in found["queue"]["partitions"]:
+                metrics.queue_lag.labels(each["partition"]).set(each["lag"])
             backlog = {each["project"]: each["slots"] for each in await world.reports.backlog()}
         except LatigoError as error:
             _log.warning("gauges.not_read", because=str(error))

@@ -5,20 +5,16 @@ in a file of its own, named by ``X_file``. Parsing touches no network: a wrong s
 different failures.
 """
 
-import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ByteSize,
     ConfigDict,
     Discriminator,
@@ -39,133 +35,29 @@ from pydantic_settings import (
 from latigo.domain.errors import ConfigurationError
 from latigo.domain.model import ModelRef
 from latigo.runtime.masking import MASK, is_secret_name, mask_text
-from latigo.runtime.units import format_duration, format_size, parse_duration
+from latigo.runtime.units import format_duration, format_size
 from latigo.settings_keys import PLUGIN, describe, secret_names
+from latigo.settings_values import (
+    Duration,
+    Glob,
+    Globs,
+    HttpUrl,
+    Interval,
+    Names,
+    PathName,
+    PluginKind,
+    Positive,
+    Secret,
+    Secrets,
+    Text,
+    point_to_files,
+    postgres_url,
+    time_zone,
+)
 
 PREFIX = "LATIGO_"
 CONFIG_VARIABLE = "LATIGO_CONFIG"
 CONFIG_FILE = Path("latigo.toml")
-
-_LARGEST_SECRET = 64 * 1024
-
-
-# --- kinds of values -------------------------------------------------------------------------------------------------
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError('should be text with a unit, such as "30m"')  # noqa: TRY004 - pydantic collects ValueError only
-    return parse_duration(value)
-
-
-def _names(value: object) -> object:
-    """Text with commas is a list: environment variables are written by hand."""
-    if isinstance(value, str):
-        return tuple(name for part in value.split(",") if (name := part.strip()))
-    return value
-
-
-def _glob(pattern: str) -> str:
-    if "/" not in pattern and "*" not in pattern:
-        raise ValueError(f'matches no model: a model is project/name, so write "{pattern}/*" for a project')
-    return pattern
-
-
-def _http_url(url: str) -> str:
-    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
-    try:
-        parts = urlsplit(url)
-        host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
-    if credentials:
-        raise ValueError("holds credentials, which belong into a secret key (token or headers)")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise ValueError('should be a URL such as "http://host:port", without query and fragment')
-    return url.rstrip("/")
-
-
-def _home(path: object) -> object:
-    try:
-        return Path(path).expanduser() if isinstance(path, str | Path) else path
-    except RuntimeError:
-        raise ValueError("starts with ~, but there is no home directory") from None
-
-
-def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ValueError('is not a time zone such as "UTC" or "Europe/Oslo"') from None
-    return name
-
-
-class _SecretFile(NamedTuple):
-    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
-
-    path: object
-    also_given: bool
-
-    def read(self) -> str:
-        if self.also_given:
-            raise ValueError("is set, and so is its _file: keep one of them")
-        if not isinstance(self.path, str):
-            raise ValueError("its _file should be the path of a file")  # noqa: TRY004 - pydantic collects ValueError only
-        try:
-            with Path(self.path).expanduser().open("rb") as file:
-                content = file.read(_LARGEST_SECRET + 1)
-            if len(content) > _LARGEST_SECRET:
-                raise ValueError(f"{self.path} is larger than {_LARGEST_SECRET} bytes")
-            return content.decode().strip()
-        except UnicodeDecodeError:
-            raise ValueError(f"{self.path} is not text in UTF-8") from None
-        except (OSError, RuntimeError) as error:
-            raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _secret(value: object) -> object:
-    text = value.read() if isinstance(value, _SecretFile) else value
-    if isinstance(text, str) and not text.strip():
-        raise ValueError("is empty")  # an empty token would let everybody in
-    return text
-
-
-def _point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
-    """Move each ``X_file`` to ``X``, as something still to be read."""
-    values = dict(given)
-    for name in names:
-        if (path := values.pop(f"{name}_file", None)) is not None:
-            values[name] = _SecretFile(path, also_given=name in values)
-    return values
-
-
-def _secret_table(value: object) -> object:
-    if not isinstance(value, Mapping):
-        return value
-    names = [key.removesuffix("_file") for key in value if isinstance(key, str) and key.endswith("_file")]
-    return _point_to_files(value, names)
-
-
-def _postgres_url(secret: SecretStr) -> SecretStr:
-    if not re.match(r"postgres(ql)?://", secret.get_secret_value()):
-        raise ValueError("should begin with postgresql://")
-    return secret
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
-Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
-Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
-Glob = Annotated[Text, AfterValidator(_glob)]
-Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-PathName = Annotated[Path, BeforeValidator(_home)]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
-PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 
 
 # --- sections --------------------------------------------------------------------------------------------------------
@@ -179,7 +71,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, given: Any) -> Any:
-        return _point_to_files(given, secret_names(cls)) if isinstance(given, Mapping) else given
+        return point_to_files(given, secret_names(cls)) if isinstance(given, Mapping) else given
 
 
 class ScheduleSettings(Section):
@@ -248,21 +140,98 @@ class PostgresLedger(_Ledger):
     """A PostgreSQL server, version 14 or newer."""
 
     kind: Literal["postgres"] = Field(default="postgres", description="Where the ledger is kept.")
-    url: Annotated[Secret, AfterValidator(_postgres_url)] = Field(
+    url: Annotated[Secret, AfterValidator(postgres_url)] = Field(
         description="How to connect to it.", examples=["postgresql://latigo:password@localhost:5432/latigo"]
     )
 
 
-class InternalQueue(Section):
-    """Between the roles of one process; what was in flight is planned again."""
-
-    kind: Literal["internal"] = Field(default="internal", description="How tasks get from scheduler to executor.")
+class _Queue(Section):
+    kind: str
     max_outstanding: int = Field(
         default=0,
         ge=0,
         le=100_000,
         description="Most tasks published and not yet settled, over all lanes; 0 for two minutes of throughput.",
     )
+
+
+class InternalQueue(_Queue):
+    """Between the roles of one process; what was in flight is planned again."""
+
+    kind: Literal["internal"] = Field(default="internal", description="How tasks get from scheduler to executor.")
+
+
+class EventHubQueue(_Queue):
+    """Azure Event Hubs: one scheduler, any number of executors; ownership and checkpoints are in the ledger."""
+
+    kind: Literal["eventhub"] = Field(default="eventhub", description="How tasks get from scheduler to executors.")
+    connection_string: Secret | None = Field(
+        default=None,
+        description="With a shared access key or signature; without it, namespace and credential are used.",
+        examples=["Endpoint=sb://plant.servicebus.windows.net/;SharedAccessKeyName=latigo;SharedAccessKey=key"],
+        json_schema_extra={"in_example": True},  # without it the example could not be used
+    )
+    namespace: Text | None = Field(
+        default=None,
+        description="Fully qualified, for a login without a key.",
+        examples=["plant.servicebus.windows.net"],
+    )
+    hub: Text | None = Field(
+        default=None,
+        description="Name of the event hub; a connection string may hold it.",
+        examples=["latigo"],
+        json_schema_extra={"in_example": True},
+    )
+    consumer_group: Text = Field(
+        default="$Default", description="What the executors share. Nothing else may read with this group."
+    )
+    credential: Literal["default", "managed_identity", "workload_identity", "client_secret", "client_certificate"] = (
+        Field(default="default", description="How to log in to a namespace; default tries what the environment offers.")
+    )
+    tenant_id: Text | None = Field(
+        default=None, description="For client_secret and client_certificate.", examples=["a-tenant-id"]
+    )
+    client_id: Text | None = Field(
+        default=None,
+        description="For client_secret, and for an identity that is not the only one.",
+        examples=["a-client-id"],
+    )
+    client_secret: Secret | None = Field(default=None, description="For client_secret.", examples=["a-secret"])
+    certificate_file: PathName | None = Field(
+        default=None, description="For client_certificate, PEM or PKCS12.", examples=["/etc/latigo/client.pem"]
+    )
+    custom_endpoint: Text | None = Field(
+        default=None, description="A gateway in between, host:port.", examples=["gateway:443"]
+    )
+    transport: Literal["tcp", "websocket"] = Field(
+        default="tcp", description="websocket goes through port 443 where 5671 is closed."
+    )
+    ca_file: PathName | None = Field(
+        default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
+    )
+    balance: Positive = Field(
+        default=timedelta(seconds=10), description="How often executors share out the partitions among themselves."
+    )
+    expiration: Positive = Field(
+        default=timedelta(seconds=30),
+        description="How long a partition stays with an executor that is not heard of; then another one takes it.",
+    )
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if (self.connection_string is None) == (self.namespace is None):
+            raise ValueError("give either connection_string, or namespace and hub")
+        if self.namespace is not None and self.hub is None:
+            raise ValueError("hub is missing, which goes with namespace")
+        if self.credential == "client_secret" and not (self.tenant_id and self.client_id and self.client_secret):
+            raise ValueError('credential = "client_secret" needs tenant_id, client_id and client_secret')
+        if self.credential == "client_certificate" and not (
+            self.tenant_id and self.client_id and self.certificate_file
+        ):
+            raise ValueError('credential = "client_certificate" needs tenant_id, client_id and certificate_file')
+        if self.expiration < 2 * self.balance:
+            raise ValueError("expiration should be at least twice balance, or partitions change hands for nothing")
+        return self
 
 
 class GordoModels(Section):
@@ -325,11 +294,49 @@ class FileSensors(_Sensors):
         default=".", description="What separates the decimals of a number in a CSV file."
     )
     time_column: Text = Field(default="time", description="Column of the times.")
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+    timezone: Annotated[str, AfterValidator(time_zone)] = Field(
         default="UTC", description="What times without an offset from UTC mean."
     )
     tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
     value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
+
+
+class _Influx(Section):
+    """What reading and writing InfluxDB have in common."""
+
+    url: HttpUrl = Field(default="http://localhost:8086", description="Where the server is.")
+    version: Literal["1", "2", "3"] = Field(
+        default="1", description="Of the server; 2 and 3 are asked through what they have in common with 1."
+    )
+    retention_policy: Text | None = Field(
+        default=None, description="Instead of the database's default one.", examples=["one_year"]
+    )
+    username: Text | None = Field(default=None, description="For version 1, with password.", examples=["latigo"])
+    password: Secret | None = Field(default=None, description="Of username.", examples=["a-password"])
+    token: Secret | None = Field(default=None, description="For version 2 and 3.", examples=["a-token"])
+    ca_file: PathName | None = Field(
+        default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
+    )
+    connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        if self.token is not None and self.username is not None:
+            raise ValueError("give either token, or username and password")
+        return self
+
+
+class InfluxSensors(_Influx, _Sensors):
+    """InfluxDB 1.x, or a server that understands its queries."""
+
+    kind: Literal["influx"] = Field(default="influx", description="Where readings come from.")
+    database: Text = Field(default="sensors", description="Where the readings are.")
+    measurement: Text = Field(default="sensors", description="Measurement of the readings.")
+    tag_key: Text = Field(default="tag", description="Key of the tag that names the sensor.")
+    field: Text = Field(default="Value", description="Field of the value.")
+    read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
 
 
 class SimulatedSensors(_Sensors):
@@ -372,6 +379,14 @@ class PostgresSink(_Sink):
     retention: Positive = Field(
         default=timedelta(days=90), description="How long predictions are kept, by their data time."
     )
+    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
+
+
+class InfluxSink(_Influx, _Sink):
+    """InfluxDB 1.x in Gordo's own layout, so that boards made for it go on working."""
+
+    kind: Literal["influx"] = Field(default="influx", description="Where predictions go.")
+    database: Text = Field(default="predictions", description="Where the predictions are; has to exist.")
     write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
 
 
@@ -471,11 +486,20 @@ Ledger = Annotated[
 ]
 Sensors = Annotated[
     Annotated[FileSensors, Tag("files")]
+    | Annotated[InfluxSensors, Tag("influx")]
     | Annotated[SimulatedSensors, Tag("simulated")]
     | Annotated[PluginSensors, Tag("python")],
     _kind("files"),
 ]
-Sink = Annotated[Annotated[PostgresSink, Tag("postgres")] | Annotated[PluginSink, Tag("python")], _kind("postgres")]
+Sink = Annotated[
+    Annotated[PostgresSink, Tag("postgres")]
+    | Annotated[InfluxSink, Tag("influx")]
+    | Annotated[PluginSink, Tag("python")],
+    _kind("postgres"),
+]
+TaskQueue = Annotated[
+    Annotated[InternalQueue, Tag("internal")] | Annotated[EventHubQueue, Tag("eventhub")], _kind("internal")
+]
 
 
 class Settings(BaseSettings):
@@ -491,7 +515,7 @@ class Settings(BaseSettings):
         default=PlannerSettings(), description="The one scheduler that plans, out of several."
     )
     ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
-    task_queue: InternalQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
+    task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
     models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
     sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
     predictions: tuple[Sink, ...] = Field(

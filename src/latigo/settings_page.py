@@ -127,7 +127,7 @@ def _example_keys(section: type[BaseModel], besides: type[BaseModel] | None = No
         default = _default(field)
         if default is None:
             example = f"{name} = {toml_value(field.examples[0])}" if field.examples else f"{name} ="
-            yield example if field.is_required() else f"# {example}"
+            yield example if field.is_required() or field.json_schema_extra else f"# {example}"
         else:
             yield f"{name} = {toml_value(default)}"
 

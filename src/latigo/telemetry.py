@@ -1,7 +1,7 @@
 """Every metric and event name that Latigo emits: the vocabulary of dashboards, alerts and log searches.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome and stage and by nothing else; never by
-model, since there are thousands. Events are ``noun.past_verb``.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition of the queue and by
+nothing else; never by model, since there are thousands. Events are ``noun.past_verb``.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-LABELS = frozenset({"project", "lane", "outcome", "stage"})
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition"})
 STAGES = ("claim", "read", "frame", "predict", "crop", "write", "settle")
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -39,6 +39,12 @@ class Metrics:
         )
         self.tasks_planned = Counter(
             "latigo_planned_tasks_total", "Tasks planned.", ("project", "lane"), registry=registry
+        )
+        self.queue_lag = Gauge(
+            "latigo_queue_lag_tasks",
+            "Messages of the task queue that no executor is done with.",
+            ("partition",),
+            registry=registry,
         )
         self.slots = Counter(
             "latigo_slots_total",

@@ -1,6 +1,6 @@
 """What the ledger promises to the roles."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -344,7 +344,7 @@ async def test_a_task_that_is_not_marked_is_published_again_and_a_marked_one_is_
     term = await lead(ledger)
 
     again = [task.id for task in await ledger.scheduler.unpublished(term, 10)]
-    await ledger.scheduler.mark_published(term, [task_id], "queue-1")
+    await ledger.scheduler.mark_published(term, {task_id: "queue-1"})
     marked = await ledger.scheduler.unpublished(term, 10)
 
     assert (again, marked) == ([task_id], [])
@@ -354,13 +354,77 @@ async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(
     await ledger.models.put_models([an_entry()])
     task_id = await plan(ledger)
     term = await lead(ledger)
-    await ledger.scheduler.mark_published(term, [task_id], "queue-1")
+    await ledger.scheduler.mark_published(term, {task_id: "queue-1"})
 
     same = await ledger.scheduler.recover(term, "queue-1", lonely_starts=3, version="test")
     other = await ledger.scheduler.recover(term, "queue-2", lonely_starts=3, version="test")
 
     assert (same["lost"], other["lost"]) == (0, 1)
     assert [task.id for task in await ledger.scheduler.unpublished(term, 10)] == [task_id]
+
+
+@pytest.mark.parametrize(
+    ("partition", "drained_to", "lost"),
+    [("3", NOW + timedelta(seconds=1), 1), ("3", NOW, 0), ("3", None, 0), ("4", NOW + timedelta(seconds=1), 0)],
+)
+async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_nobody_claimed_is_published_again(
+    ledger: Ledgers, partition: str, drained_to: datetime | None, lost: int
+):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+    term = await lead(ledger)
+    await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
+    await ledger.fetch(
+        "INSERT INTO queue_partition (channel, consumer_group, partition, begin_sequence, last_sequence, read_at,"
+        " drained_to) VALUES ('hub', 'group', $1, 0, 9, $2, $3)",
+        partition,
+        NOW,
+        drained_to,
+    )
+
+    found = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+
+    assert found["lost"] == lost
+    assert len(await ledger.scheduler.unpublished(term, 10)) == lost
+
+
+async def test_a_task_that_no_message_can_hold_is_parked(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+    await ledger.fetch(
+        "INSERT INTO queue_refused (channel, partition, task_id, reason, detail, at)"
+        " VALUES ('hub', '3', $1, 'too_large', '300000 bytes', $2)",
+        task_id,
+        NOW,
+    )
+
+    found = await ledger.scheduler.recover(await lead(ledger), "hub", lonely_starts=3, version="test")
+
+    assert found["parked"] == 1
+    assert await ledger.fetch("SELECT reason, detail FROM v_parked") == [
+        {"reason": "task_too_large", "detail": "300000 bytes"}
+    ]
+    assert await needs(ledger) == {}
+
+
+async def test_tasks_of_a_paused_model_are_not_published(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    await plan(ledger)
+    await ledger.fetch("UPDATE model SET paused = true")
+
+    assert await ledger.scheduler.unpublished(await lead(ledger), 10) == []
+
+
+async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Ledgers):
+    none = (await ledger.scheduler.outstanding()).readable
+    await ledger.executor.register(ExecutorInfo("new", "2", 1, 3, 8))
+    await ledger.executor.register(ExecutorInfo("old", "1", 1, 2, 8))
+    both = (await ledger.scheduler.outstanding()).readable
+    await ledger.set_clock(NOW + timedelta(minutes=3))
+    await ledger.executor.beat("new", in_flight=0, limit=1)
+
+    assert (none, both) == (None, 2)
+    assert (await ledger.scheduler.outstanding()).readable == 3
 
 
 async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger: Ledgers):

@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from latigo.domain.task import Task
+from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.protocol import Delivery, TaskReceiver
 from tests.support.build import a_spec, a_task, window
 from tests.support.task_queues import TASK_QUEUES, Ends
@@ -15,7 +16,7 @@ WITHIN = 10.0
 
 
 @pytest.fixture(params=TASK_QUEUES)
-async def queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
+async def queue(request: pytest.FixtureRequest, ledger_template: str) -> AsyncIterator[Ends]:  # noqa: ARG001 - it cannot be made once a loop runs
     async with TASK_QUEUES[request.param](request) as ends:
         yield ends
 
@@ -47,7 +48,7 @@ async def test_a_task_arrives_as_it_was_sent(queue: Ends):
         probe=True,
     )
 
-    assert list(await queue.sender.publish([task])) == [task.id]
+    assert list(await queue.sender.publish([task], HIGHEST)) == [task.id]
 
     assert all(delivery.task == task for delivery in await received(queue.receivers[0], [task]))
 
@@ -55,7 +56,7 @@ async def test_a_task_arrives_as_it_was_sent(queue: Ends):
 async def test_every_task_that_was_taken_arrives_and_nothing_else(queue: Ends):
     tasks = some_tasks(300)
 
-    taken = await queue.sender.publish(tasks)
+    taken = await queue.sender.publish(tasks, HIGHEST)
     wanted = [task for task in tasks if task.id in set(taken)]
 
     assert set(taken) <= {task.id for task in tasks}
@@ -64,16 +65,16 @@ async def test_every_task_that_was_taken_arrives_and_nothing_else(queue: Ends):
 
 
 async def test_publishing_nothing_takes_nothing(queue: Ends):
-    assert list(await queue.sender.publish([])) == []
+    assert list(await queue.sender.publish([], HIGHEST)) == []
 
 
 async def test_what_was_not_taken_may_be_sent_again_until_it_is(queue: Ends):
-    waiting = {task.id: task for task in some_tasks(20_000)}
+    waiting = {task.id: task for task in some_tasks(6_000)}
     everything = set(waiting)
     seen: set[int] = set()
 
     while waiting:
-        taken = await queue.sender.publish(list(waiting.values()))
+        taken = await queue.sender.publish(list(waiting.values()), HIGHEST)
         assert taken, "an empty queue took nothing"
         wanted = [waiting.pop(task_id) for task_id in taken]
         seen |= {delivery.task.id for delivery in await received(queue.receivers[0], wanted)}
@@ -86,7 +87,7 @@ async def test_receivers_wait_for_what_is_sent_later(queue: Ends):
     waiting = asyncio.create_task(received(queue.receivers[0], [task]))
     await asyncio.sleep(0)
 
-    await queue.sender.publish([task])
+    await queue.sender.publish([task], HIGHEST)
 
     assert all(delivery.task == task for delivery in await waiting)
 
@@ -105,7 +106,7 @@ async def test_receivers_share_the_work_and_none_of_it_is_lost(queue: Ends):
 
     workers = [asyncio.create_task(work(receiver)) for receiver in queue.receivers]
     for start in range(0, 200, 20):
-        await queue.sender.publish(tasks[start : start + 20])
+        await queue.sender.publish(tasks[start : start + 20], HIGHEST)
     async with asyncio.timeout(WITHIN):
         await complete.wait()
     for worker in workers:
@@ -119,7 +120,7 @@ async def test_receivers_share_the_work_and_none_of_it_is_lost(queue: Ends):
 
 async def test_whoever_stops_receiving_leaves_the_rest_to_others(queue: Ends):
     tasks = some_tasks(5)
-    await queue.sender.publish(tasks)
+    await queue.sender.publish(tasks, HIGHEST)
 
     async with aclosing(queue.receivers[0].receive()) as deliveries:  # type: ignore[type-var]  # generators all
         first = await anext(deliveries)
@@ -130,33 +131,33 @@ async def test_whoever_stops_receiving_leaves_the_rest_to_others(queue: Ends):
 
 async def test_being_done_twice_changes_nothing(queue: Ends):
     tasks = some_tasks(3)
-    await queue.sender.publish(tasks)
+    await queue.sender.publish(tasks, HIGHEST)
     one, *_ = await received(queue.receivers[0], tasks)
 
     await one.done()
     await one.done()
 
     more = some_tasks(2, first=50)
-    await queue.sender.publish(more)
+    await queue.sender.publish(more, HIGHEST)
     assert {each.task.id for each in await received(queue.receivers[0], more)} >= {task.id for task in more}
 
 
 async def test_later_tasks_may_be_done_before_earlier_ones(queue: Ends):
     tasks = some_tasks(10)
-    await queue.sender.publish(tasks)
+    await queue.sender.publish(tasks, HIGHEST)
 
     for delivery in reversed(await received(queue.receivers[0], tasks)):
         await delivery.done()
 
     more = some_tasks(1, first=50)
-    await queue.sender.publish(more)
+    await queue.sender.publish(more, HIGHEST)
     assert 50 in {each.task.id for each in await received(queue.receivers[0], more)}
 
 
 async def test_a_queue_keeps_its_name(queue: Ends):
     name = queue.sender.channel
 
-    await queue.sender.publish(some_tasks(1))
+    await queue.sender.publish(some_tasks(1), HIGHEST)
 
     assert name
     assert queue.sender.channel == name

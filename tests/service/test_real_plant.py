@@ -17,7 +17,6 @@ from statistics import median
 import pytest
 import pytest_asyncio
 
-from latigo.app import open_models, open_sensors
 from latigo.cli.predict import NoRoster
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Column
@@ -25,6 +24,7 @@ from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.once import Piece, pieces_of, predict_once
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors, GordoModels, Settings
+from latigo.systems import open_models, open_sensors
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.gordo_python import run_in_gordo

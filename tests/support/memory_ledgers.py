@@ -71,6 +71,7 @@ class MemoryPlanning:
     skew: timedelta = timedelta(0)
     away: bool = False
     settled: int = 0
+    readable: int | None = None
     last_id: int = 0
     holder: str = ""
     term: int = 0
@@ -131,6 +132,7 @@ class MemoryPlanning:
             unpublished=len(self.in_state("planned")),
             settled=self.settled,
             stale_metadata=False,
+            readable=self.readable,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -183,10 +185,10 @@ class MemoryPlanning:
         self._ask("unpublished", term)
         return [self.rows[id_].task for id_ in self.in_state("planned")][:most]
 
-    async def mark_published(self, term: Term, task_ids: Sequence[int], channel: str) -> None:
+    async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         self._ask("mark_published", term)
-        for id_ in task_ids:
-            self.rows[id_].state, self.rows[id_].channel = "published", channel
+        for id_, place in places.items():
+            self.rows[id_].state, self.rows[id_].channel = "published", place
 
     async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
         self._ask("recover", term)

@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import resources
+from typing import Any
 
 import asyncpg
 import pytest
 
+from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.memory import MemoryPredictions
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import PredictionStorageProvider
+from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
 POSTGRES_SCHEMA = resources.files("latigo.providers.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
@@ -34,6 +37,22 @@ async def prediction_pool(url: str, *, size: int = 4) -> AsyncIterator["asyncpg.
         yield pool
 
 
+@asynccontextmanager
+async def influx_store(request: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
+    async with (
+        fresh_influx_database(request.getfixturevalue("influx_server")) as database,
+        influx_predictions(database) as store,
+    ):
+        yield store
+
+
+@asynccontextmanager
+async def influx_predictions(database: InfluxDatabase, **options: Any) -> AsyncIterator[InfluxPredictions]:
+    """The sink on a database; ``options`` as those of `open_predictions`."""
+    async with open_predictions(url=database.url, database=database.name, **options) as store:
+        yield store
+
+
 PREDICTION_STORES: Mapping[
     str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[PredictionStorageProvider]]
-] = {"memory": memory_store, "postgres": postgres_store}
+] = {"memory": memory_store, "postgres": postgres_store, "influx": influx_store}

@@ -204,19 +204,19 @@ def test_variables_of_other_programs_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ("[task_queue]\nkind = 'kafka'\ntopic = 't'", "task_queue.kind: unknown kind; known: internal"),
+        ("[task_queue]\nkind = 'kafka'\ntopic = 't'", "task_queue.kind: unknown kind; known: internal, eventhub"),
         (
             "[sensors]\nkind = 'simulate'\nseeds = 1",
             (
                 'sensors.kind: unknown kind; did you mean "simulated"? '
-                "known: files, simulated, python:package.module:factory"
+                "known: files, influx, simulated, python:package.module:factory"
             ),
         ),
         ("[sensors]\nkind = 'python:plant'", 'sensors.kind: should be written "python:package.module:factory"'),
         ("[ledger]\nkind = 3", "ledger.kind: unknown kind; known: embedded, postgres"),
         (
             "[[predictions]]\nkind = 'null'",
-            "predictions[0].kind: unknown kind; known: postgres, python:package.module:factory",
+            "predictions[0].kind: unknown kind; known: postgres, influx, python:package.module:factory",
         ),
     ],
 )
@@ -509,3 +509,37 @@ def test_patterns_know_upper_and_lower_case() -> None:
 
     assert overrides_for(settings, ModelRef("plant", "a")).enabled
     assert not overrides_for(settings, ModelRef("Plant", "a")).enabled
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[task_queue]\nkind = 'eventhub'", "task_queue: give either connection_string, or namespace and hub"),
+        (
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\nconnection_string = 'Endpoint=sb://n/'",
+            "task_queue: give either connection_string, or namespace and hub",
+        ),
+        ("[task_queue]\nkind = 'eventhub'\nnamespace = 'n'", "task_queue: hub is missing"),
+        (
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\ncredential = 'client_secret'",
+            "needs tenant_id, client_id and client_secret",
+        ),
+        (
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\nexpiration = '15s'",
+            "task_queue: expiration should be at least twice balance",
+        ),
+        ("[sensors]\nkind = 'influx'\nusername = 'u'", "sensors: username and password go together"),
+        (
+            "[[predictions]]\nkind = 'influx'\nusername = 'u'\npassword = 'p'\ntoken = 't'",
+            "predictions[0]: give either token, or username and password",
+        ),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused_by_name(toml: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "latigo.toml"
+    file.write_text(toml)
+
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(file, {})
+
+    assert says in str(refused.value)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from latigo import __version__, app
+from latigo import __version__, app, systems
 from latigo.cli.context import (
     ConfigOption,
     Exit,
@@ -27,6 +27,8 @@ from latigo.settings import Settings
 
 T = TypeVar("T")
 FromOption = Annotated[str | None, typer.Option("--from", help="Begin: ISO 8601, or relative such as -7d.")]
+#: What failures can be asked for: why something is parked, waits, or was not taken out of the queue.
+CAUSES = (*Reason, "retry", "unreadable", "too_new")
 ToOption = Annotated[str | None, typer.Option("--to", help="End: ISO 8601, relative, or now.")]
 
 
@@ -42,7 +44,7 @@ def ask(settings: Settings, question: Callable[[LedgerReports], Awaitable[T]]) -
     """Open the ledger, ask, close."""
 
     async def work() -> T:
-        async with app.open_ledger(settings) as database:
+        async with systems.open_ledger(settings) as database:
             return await question(LedgerReports(database, __version__))
 
     return run_async(work)
@@ -75,6 +77,8 @@ def _show_status(found: Mapping[str, Any]) -> None:
             f"working limit {each['working_limit']}, seen {age(each['seen_at'], now)} ago"
         )
     typer.echo(f"out       {out['outstanding']} tasks ({out['live']} live), {out['waiting']} wait for another attempt")
+    if found["queue"]["partitions"]:
+        typer.echo(f"queue     {found['queue']['lag']} messages in {len(found['queue']['partitions'])} partitions")
     typer.echo(f"backlog   {found['backlog']['slots']} slots in {found['backlog']['calls']} calls")
     typer.echo(
         f"rate      {rates['covered_slots_per_second']:.2f} slots/s covered in the last 5 minutes, "
@@ -101,6 +105,9 @@ def _show_status(found: Mapping[str, Any]) -> None:
         show_table(rows, ("project", "model", "looked_until", "behind"), title="stale models, the oldest ones")
     if found["failures"]:
         show_table(found["failures"], ("project", "reason", "models", "since", "example"), title="parked, by cause")
+    if found["queue"]["refused"]:
+        shown = ("reason", "messages", "newest", "example")
+        show_table(found["queue"]["refused"], shown, title="messages that are no task, by cause")
     if found["exceptions"]:
         show_table(found["exceptions"], ("project", "state", "models", "slots"), title="slots without all their rows")
 
@@ -109,15 +116,17 @@ def failures(
     config: ConfigOption = None,
     project: ProjectOption = None,
     model: ModelOption = None,
-    reason: Annotated[Reason | None, typer.Option(help="Only this cause.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only this cause, such as crashed or unreadable.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is parked, and what waits for another attempt, with the cause."""
+    """List what is parked, what waits for another attempt, and messages of the queue that are no task; with causes."""
+    if reason is not None and reason not in CAUSES:
+        raise typer.BadParameter(f"no cause is called {reason}; known: {', '.join(CAUSES)}", param_hint="--reason")
     found = ask(settings_of(config), lambda reports: reports.failures(project, model, reason))
     if as_json:
         show_json(found)
         return
-    rows = [{**each, "detail": str(each["detail"]).strip().splitlines()[-1][:160]} for each in found]
+    rows = [{**each, "detail": "".join(str(each["detail"]).strip().splitlines()[-1:])[:160]} for each in found]
     show_table(
         rows, ("project", "model", "state", "reason", "first", "last", "since", "detail"), empty="nothing has failed"
     )

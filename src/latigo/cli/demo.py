@@ -1,45 +1,49 @@
 """``latigo demo``: a whole plant on this machine, and the whole of Latigo on it."""
 
 import asyncio
+import os
+import signal
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ByteSize
 
-from latigo.app import RoleName, World
+from latigo import __version__
+from latigo.app import World
 from latigo.cli.context import JsonOption, run_async, show_json
+from latigo.domain.errors import LatigoError
 from latigo.domain.windows import floor_to_slot
-from latigo.runtime.clock import SystemClock
+from latigo.ledger.database import Database
+from latigo.ledger.embedded import open_embedded
+from latigo.ledger.reports import LedgerReports
+from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
 from latigo.service import serve
-from latigo.settings import (
-    BackfillSettings,
-    EmbeddedLedger,
-    ExecutorSettings,
-    GordoModels,
-    HttpSettings,
-    ScheduleSettings,
-    Settings,
-    SimulatedSensors,
-)
-from latigo.standins.gordo import GordoStandin, demo_faults, demo_project, running_standin
+from latigo.settings import Settings
+from latigo.settings_page import to_toml
+from latigo.standins.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
+from latigo.standins.gordo import GordoStandin, running_standin
 from latigo.standins.gordo.controls import PREDICTING
-from latigo.standins.plant import Plant, PlantSensors
+from latigo.standins.plant import PlantSensors
+from latigo.systems import RoleName, open_ledger
 from latigo.web.site import Site
 
-PROJECT = "demo"
-RESOLUTION = timedelta(seconds=5)
-SLOT = timedelta(seconds=30)
-DELAY = timedelta(seconds=2)
-HISTORY = timedelta(hours=1)
-TAGS = 8
 #: How often the demo says how far it is.
 TELL = timedelta(seconds=2)
+SHORTLY = timedelta(milliseconds=200)
+EXECUTORS = 2
+PARTITIONS = 8
+#: For processes to hand back what they have, and some more.
+LEAVE = timedelta(seconds=20)
+
+Tree = dict[str, Any]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -56,6 +60,15 @@ def demo(
     ] = 0,
     models: Annotated[int, typer.Option(min=1, max=2000, help="How many models the plant has.")] = 20,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the web pages; 0 lets the system choose.")] = 8080,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="A scheduler and two executors as processes of their own, over Event Hubs (emulated)."
+        ),
+    ] = False,
+    influx: Annotated[
+        bool, typer.Option("--influx", help="Readings out of a real InfluxDB, and predictions into it as well.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every task.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,99 +78,216 @@ def demo(
     row every 5 seconds, slots of 30 seconds, and an hour of history to fill in first. Ctrl-C ends it.
     """
     configure_logging("auto", "info" if verbose else "warning")
-    told = run_async(lambda: _demo(cycles, models, port, quiet=as_json))
+    asked = Asked(cycles, models, port, distributed=distributed, influx=influx, verbose=verbose, quiet=as_json)
+    told = run_async(lambda: _demo(asked))
     if as_json:
         show_json(told)
     else:
         typer.echo("")
         for key, value in told.items():
-            typer.echo(f"{key.replace('_', ' '):<22}{value}")
+            typer.echo(f"{key.replace('_', ' '):<26}{value}")
 
 
-async def _demo(cycles: int, models: int, port: int, *, quiet: bool) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says."""
+
+    cycles: int
+    models: int
+    port: int
+    distributed: bool
+    influx: bool
+    verbose: bool
+    quiet: bool
+
+    def tell(self, text: str) -> None:
+        """For people only."""
+        if not self.quiet:
+            typer.echo(text)
+
+
+@dataclass(frozen=True)
+class Show:
+    """The demo under way."""
+
+    asked: Asked
+    clock: Clock
+    began: datetime
+    gordo: GordoStandin
+    stop: asyncio.Event
+
+    async def follow(self, database: Database) -> None:
+        """Say how far it is until told to stop, or until all is done that was asked for."""
+        reports = LedgerReports(database, __version__)
+        while not (await pause(self.clock, TELL, self.stop)):
+            done = await reports.live_slots_since(floor_to_slot(self.began, SLOT))
+            totals = await reports.totals()
+            missing = totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]
+            slowest = min(done.values(), default=0)
+            self.asked.tell(
+                f"{totals['models']:>4} models   {totals['slots_covered']:>7.0f} slots covered   "
+                f"{missing:>6.0f} to do   {totals['rows_settled']:>8} rows   {self.predictions_asked():>6} calls   "
+                f"{slowest:>3} live slots of every model"
+            )
+            complete = missing <= 0 or totals["parked"]  # what is parked does not come by itself
+            if self.asked.cycles and len(done) == self.asked.models and slowest >= self.asked.cycles and complete:
+                self.stop.set()
+
+    async def sum_up(self, database: Database) -> Mapping[str, Any]:
+        """What came of it, once nobody works on anything any more."""
+        async with asyncio.timeout(LEAVE.total_seconds()), database.connection() as connection:
+            while await connection.fetchval("SELECT count(*) FROM task WHERE state = 'claimed'"):
+                await self.clock.sleep(SHORTLY)
+        reports = LedgerReports(database, __version__)
+        totals, status = await reports.totals(), await reports.status()
+        async with database.connection() as connection:
+            rows = await connection.fetchval("SELECT count(*) FROM prediction")
+        done = await reports.live_slots_since(floor_to_slot(self.began, SLOT))
+        return {
+            "models": totals["models"],
+            "live_slots_of_every_model": min(done.values(), default=0),
+            "slots_due": round(totals["slots_due"]),
+            "slots_covered": round(totals["slots_covered"]),
+            "slots_excepted": round(totals["exceptions"]),
+            "exceptions": {each["state"]: round(each["slots"]) for each in status["exceptions"]},
+            "rows_settled": totals["rows_settled"],
+            "rows_written": rows,
+            "gordo_calls": self.predictions_asked(),
+            "tasks_settled": totals["tasks_settled"],
+            "parked": totals["parked"],
+            "seconds": round((self.clock.now() - self.began).total_seconds(), 1),
+        }
+
+    def predictions_asked(self) -> int:
+        """How often the model server was asked for predictions."""
+        return self.gordo.controls.count(PREDICTING)
+
+
+async def _demo(asked: Asked) -> Mapping[str, Any]:
     clock = SystemClock()
     began = clock.now()
-    plant = Plant(7, period=timedelta(seconds=1), tempo=24.0, switch_cycle=timedelta(minutes=2))
-    # Models learn from the time just before their revision, which Gordo names by its milliseconds.
-    revision = str(int((began - HISTORY).timestamp() * 1000))
-    project = demo_project(plant, PROJECT, models, RESOLUTION, TAGS, revision=revision)
-    plant.schedule(
-        *demo_faults(project, start=began - HISTORY, every=timedelta(minutes=20), length=timedelta(minutes=2))
-    )
-    told: dict[str, Any] = {}
-    stop = asyncio.Event()
-    with tempfile.TemporaryDirectory(prefix="latigo-demo-") as folder, stop_on_signals(stop):
-        async with running_standin(project, plant) as gordo:
-            settings = demo_settings(gordo.url, Path(folder), port)
-
-            async def beside(world: World, site: Site | None, _stopping: asyncio.Event) -> None:
-                if site is not None and not quiet:
-                    typer.echo(f"{models} models, {HISTORY} of history, live slots of {SLOT}; see {site.url}")
-                totals = await _follow(world, gordo, began, models, cycles, stop, quiet=quiet)
-                told.update(await _summary(world, gordo, began, totals))
-
-            await serve(settings, RoleName.ALL, stop, sensors=PlantSensors(plant, clock.now), beside=beside)
+    demo = demo_plant(began, asked.models)
+    stop, told = asyncio.Event(), dict[str, Any]()
+    async with AsyncExitStack() as opened:
+        opened.enter_context(stop_on_signals(stop))
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="latigo-demo-")))
+        gordo = await opened.enter_async_context(running_standin(demo.project, demo.plant))
+        show = Show(asked, clock, began, gordo, stop)
+        tree = demo_settings(gordo.url, folder, asked.port)
+        asked.tell(f"{asked.models} models, {HISTORY} of history, live slots of {SLOT}")
+        points = None
+        if asked.influx:
+            points = await opened.enter_async_context(_influx(folder, demo, show, tree))
+        run = _distributed if asked.distributed else _in_one_process
+        told.update(await run(show, demo, tree, folder))
+        if points is not None:
+            told["points_in_influxdb"] = await points()
     return told
 
 
-def demo_settings(gordo: str, folder: Path, port: int) -> Settings:
-    """The settings of the demo plant."""
-    return Settings(
-        schedule=ScheduleSettings(interval=SLOT, delay=DELAY, max_window=timedelta(minutes=10)),
-        backfill=BackfillSettings(horizon=HISTORY),
-        ledger=EmbeddedLedger(data_dir=folder / "ledger"),
-        models=GordoModels(url=gordo, projects=(PROJECT,), refresh=timedelta(seconds=10)),
-        sensors=SimulatedSensors(seed=7, step=timedelta(seconds=1), read_budget=ByteSize(128_000_000)),
-        executor=ExecutorSettings(concurrency=16, grace=timedelta(seconds=10)),
-        http=HttpSettings(port=port),
-    )
-
-
-async def _follow(
-    world: World, gordo: GordoStandin, began: datetime, models: int, cycles: int, stop: asyncio.Event, *, quiet: bool
-) -> Mapping[str, Any]:
-    """Say how far it is until told to stop, or until every model has its history and its live slots; how far it was."""
-    while True:
-        stopped = await pause(world.clock, TELL, stop)
-        done = await world.reports.live_slots_since(floor_to_slot(began, SLOT))
-        totals = await world.reports.totals()
-        missing = totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]
-        slowest = min(done.values(), default=0)
-        if not quiet:
-            typer.echo(
-                f"{totals['models']:>4} models   {totals['slots_covered']:>7.0f} slots covered   "
-                f"{missing:>6.0f} to do   {totals['rows_settled']:>8} rows   {predictions_asked(gordo):>6} calls   "
-                f"{slowest:>3} live slots of every model"
-            )
-        complete = missing <= 0 or totals["parked"]  # what is parked does not come by itself
-        if cycles and len(done) == models and slowest >= cycles and complete:
-            stop.set()
-            stopped = True
-        if stopped:
-            return totals
-
-
-async def _summary(world: World, gordo: GordoStandin, began: datetime, totals: Mapping[str, Any]) -> Mapping[str, Any]:
-    status = await world.reports.status()
-    async with world.database.connection() as connection:
-        rows = await connection.fetchval("SELECT count(*) FROM prediction")
-    done = await world.reports.live_slots_since(floor_to_slot(began, SLOT))
+def demo_settings(gordo: str, folder: Path, port: int) -> Tree:
+    """The configuration of the demo plant."""
     return {
-        "models": totals["models"],
-        "live_slots_of_every_model": min(done.values(), default=0),
-        "slots_due": round(totals["slots_due"]),
-        "slots_covered": round(totals["slots_covered"]),
-        "slots_excepted": round(totals["exceptions"]),
-        "exceptions": {each["state"]: round(each["slots"]) for each in status["exceptions"]},
-        "rows_settled": totals["rows_settled"],
-        "rows_written": rows,
-        "gordo_calls": predictions_asked(gordo),
-        "tasks_settled": totals["tasks_settled"],
-        "parked": totals["parked"],
-        "seconds": round((world.clock.now() - began).total_seconds(), 1),
+        "schedule": {"interval": "30s", "delay": "2s", "max_window": "10m"},
+        "backfill": {"horizon": "1h"},
+        "ledger": {"kind": "embedded", "data_dir": str(folder / "ledger")},
+        "models": {"url": gordo, "projects": [PROJECT], "refresh": "10s"},
+        "sensors": {"kind": "simulated"},
+        "predictions": [{"kind": "postgres"}],
+        "executor": {"concurrency": 16, "grace": "10s"},
+        "http": {"port": port},
     }
 
 
-def predictions_asked(gordo: GordoStandin) -> int:
-    """How often the model server was asked for predictions."""
-    return gordo.controls.count(PREDICTING)
+async def _in_one_process(show: Show, demo: DemoPlant, tree: Tree, _folder: Path) -> Mapping[str, Any]:
+    """Everything in this process; the plant's sensors are handed over where they are not in InfluxDB."""
+    told: dict[str, Any] = {}
+
+    async def beside(world: World, site: Site | None, _stopping: asyncio.Event) -> None:
+        if site is not None:
+            show.asked.tell(f"see {site.url}")
+        await show.follow(world.database)
+        told.update(await show.sum_up(world.database))
+
+    sensors = None if show.asked.influx else PlantSensors(demo.plant, show.clock.now)
+    await serve(Settings.model_validate(tree), RoleName.ALL, show.stop, sensors=sensors, beside=beside)
+    return told
+
+
+# --- with InfluxDB ----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _influx(folder: Path, demo: DemoPlant, show: Show, tree: Tree) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """A real InfluxDB that holds the plant's readings; yields what counts its points of predictions."""
+    # Only here: it needs the extra `influx`.
+    from latigo.cli.demo_influx import open_plant_influx  # noqa: PLC0415
+
+    async with open_plant_influx(folder / "influxd", demo.plant, show.clock, show.began - HISTORY) as influx:
+        show.asked.tell(f"InfluxDB is on {influx.url}, and holds the plant's readings")
+        tree["sensors"] = {"kind": "influx", "url": influx.url, "database": "sensors"}
+        tree["predictions"] = [*tree["predictions"], {"kind": "influx", "url": influx.url, "database": "predictions"}]
+        yield influx.points
+
+
+# --- as several processes ---------------------------------------------------------------------------------------------
+
+
+async def _distributed(show: Show, _demo: DemoPlant, tree: Tree, folder: Path) -> Mapping[str, Any]:
+    """A scheduler and two executors on one ledger, and an emulated event hub between them."""
+    from latigo.standins.eventhub import open_event_hubs  # noqa: PLC0415 - only where it is asked for
+
+    if not show.asked.influx:
+        options = {"began": show.began.isoformat(), "models": show.asked.models}
+        tree["sensors"] = {"kind": "python:latigo.standins.demo:open_demo_sensors", "options": options}
+    async with AsyncExitStack() as opened:
+        url = await opened.enter_async_context(open_embedded(folder / "ledger"))
+        hub = await opened.enter_async_context(open_event_hubs(hubs={"latigo": PARTITIONS}))
+        tree["ledger"] = {"kind": "postgres", "url": url}
+        # Faster than by default, since the demo does not run for long.
+        tree["task_queue"] = {
+            "kind": "eventhub",
+            "connection_string": hub.connection_string("latigo"),
+            "balance": "2s",
+            "expiration": "10s",
+        }
+        config = folder / "latigo.toml"
+        config.write_text(to_toml(tree), encoding="utf-8")
+        database = await opened.enter_async_context(open_ledger(Settings.model_validate(tree)))
+        async with AsyncExitStack() as running:
+            ports = [(RoleName.SCHEDULER, show.asked.port), *[(RoleName.EXECUTOR, 0)] * EXECUTORS]
+            processes = [
+                await running.enter_async_context(_process(role, config, port, verbose=show.asked.verbose))
+                for role, port in ports
+            ]
+            numbers = ", ".join(str(each.pid) for each in processes)
+            show.asked.tell(f"a scheduler and {EXECUTORS} executors are processes {numbers}: kill one and see")
+            await show.follow(database)
+        return await show.sum_up(database)
+
+
+@asynccontextmanager
+async def _process(
+    role: RoleName, config: Path, port: int, *, verbose: bool
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``latigo serve`` in a process of its own; drained at the end."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("LATIGO_")}
+    level = "info" if verbose else "error"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "latigo", "serve", "--role", role.value, "--config", str(config)),
+        env={**inherited, "LATIGO_HTTP__PORT": str(port), "LATIGO_LOG__LEVEL": level},
+        start_new_session=True,  # Ctrl-C is for us, who then end it
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(LEAVE.total_seconds()):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if process.returncode not in {0, -signal.SIGKILL}:  # somebody may have tried what a killed one does
+            raise LatigoError(f"the process of the {role.value} ended with exit code {process.returncode}")

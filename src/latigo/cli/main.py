@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from latigo import __version__
-from latigo.cli import asking, demo, models, predict, service
+from latigo.cli import asking, demo, models, predict, queue, service
 from latigo.cli.context import fail
 from latigo.domain.errors import LatigoError
 
@@ -35,7 +35,7 @@ def _main(
     """Continuous prediction for Gordo."""
 
 
-for group in (service, demo, asking, models, predict):
+for group in (service, demo, asking, queue, models, predict):
     group.add_to(cli)
 
 

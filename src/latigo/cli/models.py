@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latigo import __version__, app
+from latigo import __version__, app, systems
 from latigo.cli.context import (
     ConfigOption,
     Exit,
@@ -41,7 +41,7 @@ def list_(config: ConfigOption = None, project: ProjectOption = None, as_json: J
     settings = settings_of(config)
 
     async def work() -> Sequence[Any]:
-        async with app.open_ledger(settings) as database:
+        async with systems.open_ledger(settings) as database:
             return await LedgerReports(database, __version__).models(project)
 
     found = run_async(work)
@@ -130,7 +130,7 @@ def accept_loss(
     settings = settings_of(config)
 
     async def work() -> bool:
-        async with app.open_ledger(settings) as database:
+        async with systems.open_ledger(settings) as database:
             return await PostgresModelLedger(database).accept_loss(project)
 
     if not run_async(work):
@@ -145,7 +145,7 @@ def list_sensors(config: ConfigOption = None, as_json: JsonOption = False) -> No
     settings = settings_of(config)
 
     async def work() -> Sequence[str]:
-        async with app.open_sensors(settings, SystemClock()) as source:
+        async with systems.open_sensors(settings, SystemClock()) as source:
             return await source.get_sensor_list()
 
     found = run_async(work)
@@ -164,7 +164,7 @@ def exists(
     settings = settings_of(config)
 
     async def work() -> bool:
-        async with app.open_sensors(settings, SystemClock()) as source:
+        async with systems.open_sensors(settings, SystemClock()) as source:
             return await source.sensor_exists(name)
 
     found = run_async(work)

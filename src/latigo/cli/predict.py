@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from latigo import app
+from latigo import systems
 from latigo.cli.context import (
     ConfigOption,
     Exit,
@@ -98,7 +98,7 @@ def predict(
 
 async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: str) -> Sequence[Piece]:
     clock = SystemClock()
-    async with app.open_models(settings, NoRoster()) as models, app.open_sensors(settings, clock) as sensors:
+    async with systems.open_models(settings, NoRoster()) as models, systems.open_sensors(settings, clock) as sensors:
         spec = await _spec(models, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
         windows = pieces_of(asked, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))

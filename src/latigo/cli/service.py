@@ -3,13 +3,13 @@
 import asyncio
 import gc
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from latigo import app
-from latigo.app import RoleName
+from latigo import app, systems
 from latigo.cli.config import effective_configuration
 from latigo.cli.context import ConfigOption, Exit, JsonOption, run_async, settings_of, show_json
 from latigo.domain.errors import ConfigurationError, LatigoError
@@ -20,7 +20,11 @@ from latigo.ledger.schema import bring_up_to_date
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
 from latigo.service import serve as run_service
-from latigo.settings import Settings
+from latigo.settings import EventHubQueue, Settings
+from latigo.systems import RoleName
+
+#: Time that an event hub gets to answer `check`.
+QUEUE_LIMIT = timedelta(seconds=20)
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -69,7 +73,7 @@ def migrate_(config: ConfigOption = None) -> None:
     settings = settings_of(config)
 
     async def work() -> tuple[str | None, str]:
-        async with app.ledger_url(settings) as url:
+        async with systems.ledger_url(settings) as url:
             return await bring_up_to_date(url)
 
     before, after = run_async(work)
@@ -101,6 +105,7 @@ async def _check(settings: Settings) -> list[dict[str, Any]]:
             found = [
                 await _try("ledger", _ledger(world)),
                 await _try("sensors", _sensors(world)),
+                await _try("task_queue", _queue(settings)),
                 *[_project(each) for each in reached],
                 *[await _try(sink.store.downstream, _sink(sink)) for sink in world.sinks],
             ]
@@ -129,6 +134,20 @@ async def _ledger(world: app.World) -> str:
 async def _sensors(world: app.World) -> str:
     tags = await world.sensors.get_sensor_list()
     return f"{world.sensors.downstream}, {len(tags)} tags"
+
+
+async def _queue(settings: Settings) -> str:
+    if not isinstance(settings.task_queue, EventHubQueue):
+        return "within this process"
+    address = systems.hub_address(settings.task_queue)
+    from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
+
+    async with open_hub(address, SystemClock()) as hub:
+        client = hub.producer()
+        try:
+            return f"{hub.channel}, {len(await hub.partition_ids(client, QUEUE_LIMIT))} partitions"
+        finally:
+            await hub.close(client)
 
 
 async def _sink(sink: Sink) -> str:

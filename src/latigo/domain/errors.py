@@ -84,6 +84,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"  #: a single slot is already too much
     ATTEMPTS = "attempts"  #: it failed as often as it may
     CRASHED = "crashed"  #: a bug of ours
+    TASK_TOO_LARGE = "task_too_large"  #: no message of the task queue may be as large
     KILLS_PROCESS = "kills_process"  #: every process that started it died
 
 

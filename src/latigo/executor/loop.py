@@ -42,6 +42,17 @@ class ExecutorRules:
     grace: timedelta
 
 
+@dataclass(eq=False, slots=True)
+class _InHand:
+    """A claimed task, until it is settled or handed back."""
+
+    claim: Claim
+    running: "asyncio.Task[None]"
+    began: float | None = None  #: while its pipeline runs: waiting for the ledger, or for a turn alone, is no work
+    settling: bool = False  #: its predictions are in the sinks, and would be made again for nothing
+    lost: bool = False  #: somebody else may have it: it was cancelled for that
+
+
 class Executor:
     """One executor process."""
 
@@ -68,22 +79,15 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._settler = Settler(ledger, clock)
-        self._claims: dict[int, tuple[Claim, asyncio.Task[None]]] = {}
+        self._in_hand: dict[int, _InHand] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._settling: set[asyncio.Task[None]] = set()
-        self._lost: set[asyncio.Task[None]] = set()
-        self._began: dict[int, float] = {}
         self._faults: asyncio.Queue[BaseException] = asyncio.Queue()
 
     @property
     def overdue(self) -> list[str]:
-        """Tasks that have been worked on for longer than they may, which only a stuck process allows.
-
-        Waiting for the ledger, or for a turn to run alone, is no work: restarting the process would not help.
-        """
-        longest = (self._rules.hard_limit + self._rules.grace).total_seconds()
-        now = self._clock.monotonic()
-        return [f"task-{task_id}" for task_id, began in self._began.items() if now - began > longest]
+        """Tasks that have been worked on for longer than they may, which only a stuck process allows."""
+        latest = self._clock.monotonic() - (self._rules.hard_limit + self._rules.grace).total_seconds()
+        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.began is not None and hand.began < latest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""
@@ -116,9 +120,9 @@ class Executor:
     async def _hand_back_rest(self) -> None:
         """What is still running is cancelled and handed back, while there is a ledger to hand it back to.
 
-        What is being settled may finish that: its predictions are in the sinks, and would be made again for nothing.
+        What is being settled may finish that.
         """
-        late = self._running - self._settling
+        late = self._running - {hand.running for hand in self._in_hand.values() if hand.settling}
         for task in late:
             task.cancel()
         if late:
@@ -181,52 +185,45 @@ class Executor:
         this = asyncio.current_task()
         if this is None:
             raise RuntimeError("a task is worked on outside of the event loop")
-        self._claims[claim.task_id] = (claim, this)
+        hand = self._in_hand[claim.task_id] = _InHand(claim, this)
         began = self._clock.monotonic()
-        settled = False
         try:
-            settlement = await self._attempt(task, claim)
-            if settlement is None:
-                settled = True
-                return
-            self._settling.add(this)
-            with self._metrics.stage("settle"):
-                counted = await asyncio.shield(self._settler.settle(claim, settlement))
-            settled = True
-            self._tell(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - began)
-        except asyncio.CancelledError:
-            if this not in self._lost or this.uncancel():
-                raise
-            # Someone else has the task: for us it is done, or the queue would hold it against us for ever.
-            settled = True
+            settlement = await self._attempt(task, hand)
+            if settlement is not None:
+                hand.settling = True
+                with self._metrics.stage("settle"):
+                    counted = await asyncio.shield(self._settler.settle(claim, settlement))
+                self._tell(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - began)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and hand.lost and not this.uncancel():
+                return  # somebody else has it: for us it is done, or the queue would hold it against us for ever
+            del self._in_hand[claim.task_id]  # or its lease would be found lost while it is handed back
+            await asyncio.shield(self._hand_back(claim))
+            raise
         finally:
-            del self._claims[claim.task_id]
-            self._settling.discard(this)
-            self._lost.discard(this)
-            if not settled:
-                await asyncio.shield(self._hand_back(claim))
+            self._in_hand.pop(claim.task_id, None)
 
-    async def _attempt(self, task: Task, claim: Claim) -> Settlement | None:
+    async def _attempt(self, task: Task, hand: _InHand) -> Settlement | None:
         """Run the task; None: the claim was lost before it began."""
-        journey = Journey(task, stored_in=set(claim.stored_in))
+        journey = Journey(task, stored_in=set(hand.claim.stored_in))
         try:
-            if not claim.alone:
-                return await self._bounded(journey)
+            if not hand.claim.alone:
+                return await self._bounded(journey, hand)
             async with self._gate.alone():
-                if not await self._ledger.start_alone(claim, self._rules.lease):
+                if not await self._ledger.start_alone(hand.claim, self._rules.lease):
                     return None
                 _log.warning("task.running_alone")
-                return await self._bounded(journey)
+                return await self._bounded(journey, hand)
         except Exception as error:  # noqa: BLE001 - whatever a task raises is the end of that task only
             return await self._ended_by(error, journey)
 
-    async def _bounded(self, journey: Journey) -> Settlement:
-        self._began[journey.task.id] = self._clock.monotonic()
+    async def _bounded(self, journey: Journey, hand: _InHand) -> Settlement:
+        hand.began = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._rules.hard_limit.total_seconds()):
                 return await self._pipeline.run(journey)
         finally:
-            del self._began[journey.task.id]
+            hand.began = None
 
     async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
         settlement = settlement_of(error, journey)
@@ -281,22 +278,21 @@ class Executor:
     async def _renew_leases(self) -> None:
         while True:
             await self._clock.sleep(self._rules.renew)
-            held = dict(self._claims)
+            held = dict(self._in_hand)
             try:
                 await self._ledger.beat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
                 if not held:
                     continue
-                ours = await self._ledger.renew([claim for claim, _ in held.values()], self._rules.lease)
+                ours = await self._ledger.renew([hand.claim for hand in held.values()], self._rules.lease)
             except Unavailable as error:
                 _log.warning("lease.not_renewed", because=str(error))
                 continue
-            for task_id, (claim, running) in held.items():
-                held_still = self._claims.get(task_id, (None,))[0] is claim and running not in self._settling
-                if task_id not in ours and held_still:
+            for task_id, hand in held.items():
+                if task_id not in ours and self._in_hand.get(task_id) is hand and not hand.settling:
                     # Someone else has the task by now: going on would be in vain.
                     _log.warning("claim.lost", task=task_id)
-                    self._lost.add(running)
-                    running.cancel()
+                    hand.lost = True
+                    hand.running.cancel()
 
     def _working_limit(self) -> int:
         limits = self._pipeline.limits.values()

@@ -57,7 +57,13 @@ class PostgresSchedulerLedger:
         row = await self._database.row("outstanding")
         assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
         return Outstanding(
-            row["outstanding"], row["live"], row["waiting"], row["unpublished"], row["settled"], row["stale_metadata"]
+            row["outstanding"],
+            row["live"],
+            row["waiting"],
+            row["unpublished"],
+            row["settled"],
+            row["stale_metadata"],
+            row["readable"],
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -97,18 +103,22 @@ class PostgresSchedulerLedger:
         async with self._planning(term) as connection:
             return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
 
-    async def mark_published(self, term: Term, task_ids: Sequence[int], channel: str) -> None:
+    async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         async with self._planning(term) as connection:
-            await connection.execute(SQL["mark_published"], list(task_ids), channel)
+            await connection.execute(SQL["mark_published"], list(places), list(places.values()))
 
     async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
         async with self._planning(term) as connection:
             superseded = await connection.fetch(SQL["forget_superseded"])
             lost = await connection.fetch(SQL["lost_tasks"], channel)
             killers = await connection.fetch(SQL["killers"], lonely_starts)
-            if killers:
-                await _park_killers(connection, killers, version)
-            return {"superseded": len(superseded), "lost": len(lost), "parked": len(killers)}
+            alone = "every process that started it died before it was done, {} times while nothing else was running"
+            parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
+            unsendable = await connection.fetch(SQL["unsendable"])
+            parked += [(row, Reason.TASK_TOO_LARGE, row["detail"]) for row in unsendable]
+            if parked:
+                await _park_tasks(connection, parked, version)
+            return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[int, timedelta]:
         async with self._planning(term) as connection:
@@ -138,29 +148,23 @@ async def make_partitions(connection: Any) -> None:
         )
 
 
-async def _park_killers(connection: Any, killers: Sequence[Any], version: str) -> None:
-    detail = "every process that started it died before it was done, {} times while nothing else was running"
+async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]], version: str) -> None:
+    """Tasks that never came as far as an executor's verdict: (row, reason, detail)."""
     await park(
         connection,
         [
-            (
-                row["model_id"],
-                row["revision"],
-                Reason.KILLS_PROCESS.value,
-                detail.format(row["starts"] - 1),
-                to_window(row["span"]),
-            )
-            for row in killers
+            (row["model_id"], row["revision"], reason.value, detail, to_window(row["span"]))
+            for row, reason, detail in parked
         ],
         version,
     )
-    count = len(killers)
+    count = len(parked)
     await connection.execute(
         SQL["finish_tasks"],
-        [row["id"] for row in killers],
+        [row["id"] for row, _, _ in parked],
         [Outcome.REJECTED.value] * count,
-        [Reason.KILLS_PROCESS.value] * count,
-        [detail.format(row["starts"] - 1) for row in killers],
+        [reason.value for _, reason, _ in parked],
+        [detail for _, _, detail in parked],
         [0] * count,
         [timedelta(0)] * count,
     )

@@ -62,6 +62,7 @@ class Outstanding:
     unpublished: int
     settled: int  #: in the last two minutes
     stale_metadata: bool = False  #: an executor found that a model has changed, or its revision is gone
+    readable: int | None = None  #: the newest envelope version that every executor reads; None: there is no executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +234,8 @@ class SchedulerLedger(Protocol):
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         """Committed tasks that are not known to be in the queue, live ones first."""
 
-    async def mark_published(self, term: Term, task_ids: Sequence[int], channel: str) -> None:
-        """They are in the queue called ``channel``."""
+    async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
+        """They are in the queue: by task id where, as the sender told."""
 
     async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
         """Find lost and superseded tasks; park those that kill their process. Answers with a count of each kind."""

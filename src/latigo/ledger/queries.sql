@@ -79,12 +79,13 @@ FROM found f JOIN model m ON m.id = f.model_id
 WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
 
 -- outstanding --
--- How much is out, and how much was settled in the last two minutes.
+-- How much is out, how much was settled in the last two minutes, and the newest envelope that all executors can read.
 SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state = 'waiting') AS waiting,
        count(*) FILTER (WHERE state = 'planned') AS unpublished,
        EXISTS (SELECT FROM model WHERE stale_metadata) AS stale_metadata,
+       (SELECT min(envelope_high) FROM executor WHERE seen_at > ledger_now() - interval '2 minutes') AS readable,
        (SELECT count(*) FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes') AS settled
 FROM task;
 
@@ -134,12 +135,15 @@ RETURNING id;
 -- Planned and not marked as published: new ones, and those whose publishing is not known to have worked.
 SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
 FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
-WHERE t.state = 'planned'
+WHERE t.state = 'planned' AND NOT m.paused
 ORDER BY (t.lane = 'live') DESC, t.id
 LIMIT $1;
 
 -- mark_published --
-UPDATE task SET state = 'published', channel = $2 WHERE id = ANY ($1::bigint[]) AND state = 'planned';
+-- After they were sent: what was in the queue at this time had them.
+UPDATE task t SET state = 'published', channel = s.place, published_at = ledger_now()
+FROM unnest($1::bigint[], $2::text[]) AS s (id, place)
+WHERE t.id = s.id AND t.state = 'planned';
 
 -- forget_superseded --
 -- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself; its settle
@@ -149,10 +153,22 @@ WHERE m.id = t.model_id AND (t.epoch <> m.epoch OR m.state <> 'active')
 RETURNING t.id;
 
 -- lost_tasks --
--- Claims whose lease has run out, and tasks in the queue of a process that is gone. $1: the channel in use.
-UPDATE task SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
-WHERE (state = 'claimed' AND lease_until <= ledger_now()) OR (state = 'published' AND channel <> $1)
-RETURNING id, model_id, starts, span;
+-- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that is
+-- gone; and tasks whose partition has been drained since they were put into it, and that nobody has claimed.
+UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
+WHERE (t.state = 'claimed' AND t.lease_until <= ledger_now())
+   OR (t.state = 'published' AND split_part(t.channel, '#', 1) <> $1)
+   OR (t.state = 'published' AND EXISTS (
+          SELECT FROM queue_partition p
+          WHERE p.channel = $1 AND p.channel || '#' || p.partition = t.channel AND t.published_at < p.drained_to))
+RETURNING t.id, t.model_id, t.starts, t.span;
+
+-- unsendable --
+-- Tasks that are larger than any message of the queue may be.
+SELECT t.id, t.model_id, t.span, m.revision, r.detail
+FROM task t JOIN model m ON m.id = t.model_id
+JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large'
+WHERE t.state = 'planned' FOR UPDATE OF t;
 
 -- killers --
 -- Tasks that were started alone as often as $1 and never settled.

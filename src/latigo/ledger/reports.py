@@ -39,6 +39,8 @@ class LedgerReports:
             stale = await connection.fetch(REPORTS["stale_models"], STALE_SLOTS, NAMED)
             rates = await connection.fetchrow(REPORTS["rates"])
             out = await connection.fetchrow(SQL["outstanding"])
+            partitions = await connection.fetch(REPORTS["queue"])
+            refused = await connection.fetch(REPORTS["refused"])
         circuits = await read_circuits(self._database)
         found: dict[str, Any] = {
             "version": self._version,
@@ -51,6 +53,11 @@ class LedgerReports:
                 "calls": round(sum(row["calls"] for row in backlog)),
             },
             "outstanding": {key: out[key] for key in ("outstanding", "live", "waiting", "unpublished")},
+            "queue": {
+                "lag": sum(row["lag"] for row in partitions),
+                "partitions": [dict(row) for row in partitions],
+                "refused": [dict(row) for row in refused],
+            },
             "rates": {
                 "needed_slots_per_second": sum(row["slots_per_second"] for row in freshness),
                 "covered_slots_per_second": rates["covered_slots"] / RATE_SECONDS,
@@ -80,7 +87,7 @@ class LedgerReports:
     async def failures(
         self, project: str | None = None, model: str | None = None, reason: str | None = None, *, most: int = 1000
     ) -> Sequence[Mapping[str, Any]]:
-        """What is parked or waits for another attempt."""
+        """What is parked, waits for another attempt, or came out of the queue and is no task."""
         rows = await self._fetch("failures", project, model, reason, most)
         return [dict(row) for row in rows]
 
@@ -183,6 +190,10 @@ def alarms(status: Mapping[str, Any]) -> list[str]:
     if not status["executors"]:
         found.append("no executor is there")
     found += [f"{each['downstream']} is away: {each['reason']}" for each in status["circuits"]]
+    recreated = sorted({each["channel"] for each in status["queue"]["partitions"] if each["hub_recreated"]})
+    found += [
+        f"{channel} is another one than before: latigo queue reset forgets its checkpoints" for channel in recreated
+    ]
     for project in status["projects"]:
         if project["error"]:
             found.append(f"{project['project']}: its models cannot be listed: {project['error']}")

@@ -78,8 +78,19 @@ SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled
 FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE settled_at > ledger_now() - interval '5 minutes';
 
+-- queue --
+-- How far behind the executors are in each partition, where the queue has any. What was not read for a day is history.
+SELECT channel, partition, last_sequence, checkpoint, lag, read_at, hub_recreated
+FROM v_queue WHERE read_at > ledger_now() - interval '1 day'
+ORDER BY channel, length(partition), partition;
+
+-- refused --
+-- Messages of the queue that are no task for us, by cause, in the last seven days.
+SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
+FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
+
 -- failures --
--- What is parked or waits for another attempt, by cause; null matches all.
+-- What is parked, waits for another attempt, or could not be read from the queue; null matches all.
 SELECT m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
        lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts
 FROM parked p JOIN model m ON m.id = p.model_id
@@ -90,6 +101,11 @@ SELECT m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision
 FROM task t JOIN model m ON m.id = t.model_id
 WHERE t.state = 'waiting' AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
   AND ($3::text IS NULL OR $3 = 'retry')
+UNION ALL
+SELECT '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), 'message', r.reason, r.detail, r.at, '',
+       NULL, NULL, NULL, 0
+FROM queue_refused r
+WHERE $1::text IS NULL AND $2::text IS NULL AND ($3::text IS NULL OR r.reason = $3)
 ORDER BY 1, 2, 6 LIMIT $4;
 
 -- failures_by_cause --

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -16,9 +17,11 @@ from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.scheduler.models import ModelSync
 from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
+from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry import Metrics
 
+_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 TICK = timedelta(seconds=1)
@@ -52,6 +55,11 @@ class SchedulerRules:
     lonely_starts: int = 3  #: a task that did not survive so many starts alone is parked
 
 
+def envelope_version(readable: int | None) -> int:
+    """The newest version that we write and every executor reads; the newest of all while there is no executor."""
+    return envelope.HIGHEST if readable is None else min(max(readable, envelope.LOWEST), envelope.HIGHEST)
+
+
 def new_trace() -> str:
     """A W3C ``traceparent`` for what one round of planning brings about; executors carry it on."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
@@ -82,6 +90,8 @@ class Scheduler:
         self._metrics = metrics
         self._share = LaneShare(rules.min_share)
         self._term: Term | None = None
+        self._lease_ends: float | None = None  # by our own clock, and never later than by the ledger's
+        self._publishing: asyncio.Timeout | None = None
         self._clocks_agree = True
         self._agenda = Agenda()
         self._next_listing = 0.0
@@ -118,6 +128,7 @@ class Scheduler:
             await pause(self._clock, every, stop)
 
     async def _hold_lease(self) -> None:
+        asked = self._clock.monotonic()
         try:
             term = await self._ledger.take_lease(self._rules.holder, self._rules.lease)
         except LatigoError:
@@ -133,12 +144,18 @@ class Scheduler:
             await self._ledger.forgive_crashes(self._rules.version)
             self._agenda, self._next_upkeep, self._next_listing = Agenda(), 0.0, 0.0
             self._term = term
+        self._lease_ends = asked + self._rules.lease.total_seconds()
+        if self._publishing is not None:
+            left = self._lease_ends - self._clock.monotonic()
+            self._publishing.reschedule(asyncio.get_running_loop().time() + left)
 
     def _lose(self, because: str) -> None:
         if self._term is not None:
             _log.warning("planner.lost", because=because)
         self._term = None
         self._agenda = Agenda()
+        if self._publishing is not None:
+            self._publishing.reschedule(asyncio.get_running_loop().time())
 
     async def _list_if_leading(self) -> None:
         now = self._clock.monotonic()
@@ -200,7 +217,7 @@ class Scheduler:
                 trace = new_trace()
                 counted = await self._ledger.plan(term, [replace(each, trace=trace) for each in planned])
                 _log.debug("tasks.planned", tasks=counted, trace=trace)
-        return await self._publish(term, most)
+        return await self._publish(term, most, out.readable)
 
     async def _blockade(self) -> Blockade:
         circuits = {circuit.downstream: circuit.probe_due for circuit in await self._ledger.circuits()}
@@ -233,15 +250,29 @@ class Scheduler:
         # A small project may have nothing left but tasks that wait for this very circuit.
         return await self._ledger.wake_probe(term, project, circuits)
 
-    async def _publish(self, term: Term, most: int) -> int:
+    async def _publish(self, term: Term, most: int, readable: int | None) -> int:
         """Committed tasks go out, new ones and those of which it is not known; then they are marked."""
         tasks = await self._ledger.unpublished(term, most)
         if not tasks:
             return 0
-        taken = await self._sender.publish(tasks)
-        await self._ledger.mark_published(term, taken, self._sender.channel)
-        counted = set(taken)
+        places = await self._while_leading(self._sender.publish(tasks, envelope_version(readable)))
+        await self._ledger.mark_published(term, places)
         for task in tasks:
-            if task.id in counted:
+            if task.id in places:
                 self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
-        return len(taken)
+        return len(places)
+
+    async def _while_leading(self, publishing: Awaitable[_T]) -> _T:
+        """Only in planning transactions does the ledger see to it that one scheduler plans: this is between them.
+
+        Raises:
+            NotThePlanner: the lease was lost, or may have run out; how much was published is not known.
+        """
+        left = None if self._lease_ends is None else self._lease_ends - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(left) as self._publishing:
+                return await publishing
+        except TimeoutError:
+            raise NotThePlanner("the lease ended while tasks were being published") from None
+        finally:
+            self._publishing = None

@@ -23,9 +23,23 @@ LOWEST = 1  #: the oldest version that is read
 HIGHEST = 1  #: the newest version that is read and can be written
 LARGEST = 256 * 1024  #: bytes; a model with a thousand tags stays well below
 
+# What the ledger can take: a larger number would not be refused as a message but break the claim.
+_LONG = 2**63 - 1
+_INTEGER = 2**31 - 1
+_DAY = 86_400
+
 
 class Unreadable(LatigoError):
-    """The bytes are not a task, and why."""
+    """The bytes are not a task, and why.
+
+    Args:
+        message: what is wrong with them.
+        task_id: which task they are about, where they say at least that.
+    """
+
+    def __init__(self, message: str, *, task_id: int | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
 
 
 class TooNew(Unreadable):
@@ -69,16 +83,24 @@ def decode(data: bytes) -> Task:
     """
     if len(data) > LARGEST:
         raise Unreadable(f"{len(data)} bytes, more than {LARGEST}")
+    found: Any = None
     try:
-        found: Any = orjson.loads(data)
+        found = orjson.loads(data)
         version = found["v"]
         if not isinstance(version, int) or isinstance(version, bool) or version < LOWEST:
-            raise Unreadable(f"version {str(version)[:40]} is not read")
+            raise Unreadable(f"version {str(version)[:40]} is not read", task_id=_task_id(found))
         if version > HIGHEST:
-            raise TooNew(f"version {version} is newer than {HIGHEST}")
+            raise TooNew(f"version {version} is newer than {HIGHEST}", task_id=_task_id(found))
         return _task(found)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError, AttributeError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}"[:400]) from error
+        raise Unreadable(f"{type(error).__name__}: {error}"[:400], task_id=_task_id(found)) from error
+
+
+def _task_id(found: Any) -> int | None:
+    try:
+        return _whole(found["id"], _LONG)
+    except (KeyError, TypeError):
+        return None
 
 
 def _task(found: dict[str, Any]) -> Task:
@@ -86,13 +108,13 @@ def _task(found: dict[str, Any]) -> Task:
     if not isinstance(anomaly, bool | None) or not isinstance(probe, bool):
         raise TypeError("anomaly and probe are true or false")
     return Task(
-        id=_whole(found["id"]),
-        epoch=_whole(found["epoch"]),
+        id=_whole(found["id"], _LONG),
+        epoch=_whole(found["epoch"], _INTEGER),
         model=ModelSpec.from_json(
             ModelRef(_text(found["project"]), _text(found["model"])), _text(found["revision"]), anomaly, found["spec"]
         ),
         window=Window(datetime.fromisoformat(found["start"]), datetime.fromisoformat(found["end"])),
-        slot_seconds=_whole(found["slot"]),
+        slot_seconds=_whole(found["slot"], _DAY),
         lane=Lane(found["lane"]),
         trace=_text(found["trace"]),
         probe=probe,
@@ -105,7 +127,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TypeError(f"a positive number expected, not {str(value)[:40]}")
+def _whole(value: Any, largest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+        given = str(value) if isinstance(value, int) else type(value).__name__
+        raise TypeError(f"a number from 1 to {largest} expected, not {given}")
     return value

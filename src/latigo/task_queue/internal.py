@@ -1,11 +1,12 @@
 """A task queue inside one process. What was in it when the process ended is found by the ledger and sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 from latigo.domain.task import Task
+from latigo.task_queue.envelope import HIGHEST
 
 #: More than the scheduler ever lets out at once.
 CAPACITY = 4096
@@ -28,14 +29,14 @@ class InternalQueue:
         self.channel = f"internal/{uuid4()}"
         self._tasks: asyncio.Queue[Task] = asyncio.Queue(capacity)
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[int]:
-        taken = []
+    async def publish(self, tasks: Sequence[Task], version: int = HIGHEST) -> Mapping[int, str]:  # noqa: ARG002 - nothing is written down
+        taken: dict[int, str] = {}
         for task in tasks:
             try:
                 self._tasks.put_nowait(task)
             except asyncio.QueueFull:
                 break
-            taken.append(task.id)
+            taken[task.id] = self.channel
         return taken
 
     async def receive(self) -> AsyncIterator[InternalDelivery]:

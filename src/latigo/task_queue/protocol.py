@@ -5,7 +5,7 @@ without harm: claims make a repeat harmless, and the scheduler finds what is los
 real implementation can keep: there is no order, no priority, no negative acknowledgement.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from latigo.domain.task import Task
@@ -29,13 +29,19 @@ class TaskSender(Protocol):
     def channel(self) -> str:
         """Names the queue. A queue that does not outlive its process has a new name in every process."""
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[int]:
-        """Put tasks into the queue, in this order as far as it keeps one; answers with the ids that it took.
+    async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
+        """Put tasks into the queue, in this order as far as it keeps one.
 
-        What it did not take (full, or too large) may be sent again.
+        Args:
+            tasks: what to send.
+            version: of the envelope, where the queue needs one; every executor can read it.
+
+        Returns:
+            Where each task went that the queue took, by its id: the channel, or ``<channel>#<partition>``. What it did
+            not take (full, too large, or away halfway) may be sent again.
 
         Raises:
-            Unavailable: the queue is away; some may have been taken.
+            Unavailable: the queue is away and took nothing, as far as is known.
         """
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from latigo.domain.windows import DAY
 from latigo.ledger.protocol import Need, NotThePlanner, Term
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.models import ModelSync, Schedule
+from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
 from tests.support.clock import ManualClock
@@ -34,12 +35,18 @@ class Queue:
         self.room = 10_000
         self.away = False
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[int]:
+        self.versions: list[int] = []
+        self.slow: asyncio.Event | None = None  # set while it takes nothing and does not say so
+
+    async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
         if self.away:
             raise Unavailable("the queue is away", downstream="queue")
+        if self.slow is not None:
+            await self.slow.wait()
         taken = list(tasks[: self.room])
         self.sent += taken
-        return [task.id for task in taken]
+        self.versions.append(version)
+        return {task.id: self.channel for task in taken}
 
 
 class NoModels:
@@ -152,6 +159,34 @@ async def test_tasks_of_one_round_carry_one_trace():
 
     (trace,) = traces
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace)
+
+
+@pytest.mark.parametrize(
+    ("readable", "version"), [(None, HIGHEST), (HIGHEST + 1, HIGHEST), (HIGHEST, HIGHEST), (0, LOWEST)]
+)
+async def test_tasks_are_written_in_the_newest_version_that_every_executor_reads(readable: int | None, version: int):
+    world = World(models=1)
+    world.ledger.readable = readable
+
+    async with running(world, world.scheduler()):
+        pass
+
+    assert world.queue.versions == [version]
+
+
+async def test_a_scheduler_that_loses_its_lease_stops_publishing_at_once():
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+
+    async with running(world, world.scheduler()):
+        await world.ledger.drop_lease(Term("scheduler-1", 1))
+        assert await world.ledger.take_lease("scheduler-2", MINUTE) is not None
+        await world.clock.advance(5 * SECOND)
+        world.queue.slow.set()
+        await world.clock.advance(SECOND)
+
+    assert world.queue.sent == []
+    assert world.ledger.in_state("published") == []
 
 
 async def test_what_is_out_is_not_published_again():

@@ -1,0 +1,133 @@
+"""Kinds of values that settings have: how each is written, and what is refused."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from latigo.runtime.units import parse_duration
+
+_LARGEST_SECRET = 64 * 1024
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('should be text with a unit, such as "30m"')  # noqa: TRY004 - pydantic collects ValueError only
+    return parse_duration(value)
+
+
+def _names(value: object) -> object:
+    """Text with commas is a list: environment variables are written by hand."""
+    if isinstance(value, str):
+        return tuple(name for part in value.split(",") if (name := part.strip()))
+    return value
+
+
+def _glob(pattern: str) -> str:
+    if "/" not in pattern and "*" not in pattern:
+        raise ValueError(f'matches no model: a model is project/name, so write "{pattern}/*" for a project')
+    return pattern
+
+
+def _http_url(url: str) -> str:
+    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
+    try:
+        parts = urlsplit(url)
+        host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
+    if credentials:
+        raise ValueError("holds credentials, which belong into a secret key (token or headers)")
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ValueError('should be a URL such as "http://host:port", without query and fragment')
+    return url.rstrip("/")
+
+
+def _home(path: object) -> object:
+    try:
+        return Path(path).expanduser() if isinstance(path, str | Path) else path
+    except RuntimeError:
+        raise ValueError("starts with ~, but there is no home directory") from None
+
+
+def time_zone(name: str) -> str:
+    """Refuses what is not a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError('is not a time zone such as "UTC" or "Europe/Oslo"') from None
+    return name
+
+
+class _SecretFile(NamedTuple):
+    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
+
+    path: object
+    also_given: bool
+
+    def read(self) -> str:
+        if self.also_given:
+            raise ValueError("is set, and so is its _file: keep one of them")
+        if not isinstance(self.path, str):
+            raise ValueError("its _file should be the path of a file")  # noqa: TRY004 - pydantic collects ValueError only
+        try:
+            with Path(self.path).expanduser().open("rb") as file:
+                content = file.read(_LARGEST_SECRET + 1)
+            if len(content) > _LARGEST_SECRET:
+                raise ValueError(f"{self.path} is larger than {_LARGEST_SECRET} bytes")
+            return content.decode().strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"{self.path} is not text in UTF-8") from None
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _secret(value: object) -> object:
+    text = value.read() if isinstance(value, _SecretFile) else value
+    if isinstance(text, str) and not text.strip():
+        raise ValueError("is empty")  # an empty token would let everybody in
+    return text
+
+
+def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
+    """Move each ``X_file`` to ``X``, as something still to be read."""
+    values = dict(given)
+    for name in names:
+        if (path := values.pop(f"{name}_file", None)) is not None:
+            values[name] = _SecretFile(path, also_given=name in values)
+    return values
+
+
+def _secret_table(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    names = [key.removesuffix("_file") for key in value if isinstance(key, str) and key.endswith("_file")]
+    return point_to_files(value, names)
+
+
+def postgres_url(secret: SecretStr) -> SecretStr:
+    """Refuses what asyncpg would not take for a URL."""
+    if not re.match(r"postgres(ql)?://", secret.get_secret_value()):
+        raise ValueError("should begin with postgresql://")
+    return secret
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Glob = Annotated[Text, AfterValidator(_glob)]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PathName = Annotated[Path, BeforeValidator(_home)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
+PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]

@@ -1,0 +1,291 @@
+"""Opens every foreign system that the settings name; nothing else does."""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+import structlog
+from pydantic import SecretStr
+
+from latigo.domain.errors import ConfigurationError
+from latigo.executor.pipeline import Sink
+from latigo.ledger.database import Database, open_database
+from latigo.ledger.embedded import open_embedded
+from latigo.ledger.schema import bring_up_to_date
+from latigo.providers.files import open_files
+from latigo.providers.gordo import GordoModels, Limits, open_gordo
+from latigo.providers.postgres import PostgresPredictions
+from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.runtime.clock import Clock
+from latigo.settings import (
+    EmbeddedLedger,
+    EventHubQueue,
+    FileSensors,
+    InfluxSensors,
+    InfluxSink,
+    PluginSensors,
+    PluginSink,
+    PostgresLedger,
+    PostgresSink,
+    Settings,
+    SimulatedSensors,
+)
+from latigo.settings import InternalQueue as InternalQueueSettings
+from latigo.standins.plant import Plant, PlantSensors
+from latigo.task_queue.internal import InternalQueue
+from latigo.task_queue.protocol import TaskReceiver, TaskSender
+
+if TYPE_CHECKING:
+    from latigo.task_queue.eventhub.connection import HubAddress
+
+_log = structlog.get_logger()
+
+
+class RoleName(StrEnum):
+    """What a process does."""
+
+    SCHEDULER = "scheduler"
+    EXECUTOR = "executor"
+    ALL = "all"
+
+
+class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
+    """Readings, and which sensors there are: every source of ours is both."""
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings, *, up_to_date: bool = True) -> AsyncIterator[Database]:
+    """Reach the ledger's database, starting it if it is our own, and bring its schema up to date."""
+    async with ledger_url(settings) as url:
+        if up_to_date:
+            before, after = await bring_up_to_date(url)
+            if before != after:
+                _log.info("ledger.migrated", before=before, after=after)
+        async with open_database(url, size=settings.ledger.pool_size) as database:
+            yield database
+
+
+@asynccontextmanager
+async def ledger_url(settings: Settings) -> AsyncIterator[str]:
+    """Where the ledger is; holds the embedded server while the context lasts."""
+    match settings.ledger:
+        case EmbeddedLedger(data_dir=data_dir):
+            async with open_embedded(data_dir) as url:
+                yield url
+        case PostgresLedger(url=secret):
+            yield secret.get_secret_value()
+        case _:
+            assert_never(settings.ledger)
+
+
+@asynccontextmanager
+async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[GordoModels]:
+    """Reach the model server; nothing is asked yet."""
+    models = settings.models
+    limits = Limits(
+        connect=models.connect_timeout,
+        read=models.list_timeout,
+        predict=models.predict_timeout,
+    )
+    async with open_gordo(
+        url=models.url,
+        projects=models.projects,
+        roster=roster,
+        include=models.include,
+        exclude=models.exclude,
+        headers={name: value.get_secret_value() for name, value in models.headers.items()},
+        token=models.token.get_secret_value() if models.token else None,
+        limits=limits,
+    ) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
+    """Reach the source of readings."""
+    match settings.sensors:
+        case FileSensors() as files:
+            async with open_files(
+                path=files.path,
+                layout=files.layout,
+                format=files.format,
+                separator=files.separator,
+                decimal_point=files.decimal_point,
+                time_column=files.time_column,
+                timezone=files.timezone,
+                tag_column=files.tag_column,
+                value_column=files.value_column,
+                time_limit=files.read_timeout,
+            ) as source:
+                yield source
+        case InfluxSensors() as influx:
+            with _extra("influx", "sensors.kind"):
+                from latigo.providers.influx.sensors import open_influx_sensors  # noqa: PLC0415 - an extra
+            async with open_influx_sensors(
+                **_influx_server(influx),
+                measurement=influx.measurement,
+                tag_key=influx.tag_key,
+                field=influx.field,
+                read_timeout=influx.read_timeout,
+            ) as source:
+                yield source
+        case SimulatedSensors() as simulated:
+            yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
+        case PluginSensors() as plugin:
+            async with _plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
+                yield source
+        case _:
+            assert_never(settings.sensors)
+
+
+@asynccontextmanager
+async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database) -> AsyncIterator[Sink]:
+    """Reach a place for predictions."""
+    match settings:
+        case PostgresSink():
+            yield Sink(PostgresPredictions(database.pool, time_limit=settings.write_timeout), settings.required)
+        case InfluxSink() as influx:
+            with _extra("influx", "predictions.kind"):
+                from latigo.providers.influx.predictions import open_predictions  # noqa: PLC0415 - an extra
+            async with open_predictions(
+                **_influx_server(influx), downstream=f"sink/{influx.sink_name}", write_timeout=influx.write_timeout
+            ) as store:
+                yield Sink(store, influx.required)
+        case PluginSink():
+            async with _plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
+                yield Sink(store, settings.required)
+        case _:
+            assert_never(settings)
+
+
+def _influx_server(influx: InfluxSensors | InfluxSink) -> dict[str, Any]:
+    """Where InfluxDB is and who we are there."""
+    return {
+        "url": influx.url,
+        "database": influx.database,
+        "retention_policy": influx.retention_policy,
+        "username": influx.username,
+        "password": _text(influx.password) or None,
+        "token": _text(influx.token) or None,
+        "version": influx.version,
+        "tls": _trusting(influx.ca_file),
+        "connect_timeout": influx.connect_timeout,
+    }
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext | None:
+    """TLS with authorities of one's own; None: the system's."""
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"ca_file: {ca_file} cannot be read: {error}") from error
+
+
+@asynccontextmanager
+async def _plugin(kind: str, key: str, options: Mapping[str, Any], secrets: Mapping[str, Any]) -> AsyncIterator[Any]:
+    """Open what ``python:package.module:factory`` names: a callable that returns an async context manager."""
+    _, module, factory = kind.split(":", 2)
+    try:
+        make = getattr(import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f'{key} = "{kind}": {error}') from error
+    plain = {name: value.get_secret_value() for name, value in secrets.items()}
+    async with make(**options, **plain) as opened:
+        yield opened
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The ends of the task queue that a role needs."""
+
+    sender: TaskSender | None
+    receiver: TaskReceiver | None
+
+
+@asynccontextmanager
+async def open_queue(settings: Settings, database: Database, clock: Clock, role: RoleName) -> AsyncIterator[Queue]:
+    """Reach the task queue; it may be away.
+
+    Raises:
+        ConfigurationError: the queue cannot be used by this role, or as it is configured.
+    """
+    match settings.task_queue:
+        case InternalQueueSettings():
+            if role is not RoleName.ALL:
+                raise ConfigurationError(
+                    'task_queue.kind = "internal" works within one process only: '
+                    "use --role all, or a queue that is shared"
+                )
+            internal = InternalQueue()
+            yield Queue(internal, internal)
+        case EventHubQueue() as hub:
+            async with _open_event_hub(hub, database, clock, role, settings.executor.concurrency) as queue:
+                yield queue
+        case _:
+            assert_never(settings.task_queue)
+
+
+@asynccontextmanager
+async def _open_event_hub(
+    hub: EventHubQueue, database: Database, clock: Clock, role: RoleName, concurrency: int
+) -> AsyncIterator[Queue]:
+    with _extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.connection import Balancing  # noqa: PLC0415 - an extra
+        from latigo.task_queue.eventhub.receiver import ReceiverTiming, open_receiver  # noqa: PLC0415 - an extra
+        from latigo.task_queue.eventhub.sender import open_sender  # noqa: PLC0415 - an extra
+    address, pool, group = hub_address(hub), database.pool, hub.consumer_group
+    timing = ReceiverTiming(balancing=Balancing(hub.balance, hub.expiration))
+    async with AsyncExitStack() as opened:
+        sender, receiver = None, None
+        if role is not RoleName.EXECUTOR:
+            sender = await opened.enter_async_context(open_sender(address, pool, clock=clock, group=group))
+        if role is not RoleName.SCHEDULER:
+            receiver = await opened.enter_async_context(
+                open_receiver(address, pool, clock=clock, concurrency=concurrency, group=group, timing=timing)
+            )
+        yield Queue(sender, receiver)
+
+
+def hub_address(hub: EventHubQueue) -> "HubAddress":
+    """Where the event hub is, in the adapter's words.
+
+    Raises:
+        ConfigurationError: it does not fit together.
+    """
+    with _extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.connection import HubAddress, Identity  # noqa: PLC0415 - an extra
+    identity = Identity(
+        kind=hub.credential,
+        tenant_id=hub.tenant_id or "",
+        client_id=hub.client_id or "",
+        client_secret=_text(hub.client_secret),
+        certificate_path=str(hub.certificate_file or ""),
+    )
+    return HubAddress(
+        connection_string=_text(hub.connection_string),
+        namespace=hub.namespace or "",
+        hub=hub.hub or "",
+        identity=identity if hub.namespace else None,
+        transport=hub.transport,
+        custom_endpoint=hub.custom_endpoint or "",
+    )
+
+
+def _text(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+@contextmanager
+def _extra(name: str, key: str) -> Iterator[None]:
+    """What an extra brings is imported only where it is configured."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f'{key} needs the extra "{name}": pip install "latigo[{name}]"') from error
