@@ -32,14 +32,18 @@ from latigo.settings import (
     FileSensors,
     GordoModels,
     HttpSettings,
+    InfluxSensors,
+    InfluxSink,
     Override,
     PostgresLedger,
+    PostgresSink,
     ScheduleSettings,
     Settings,
 )
 from latigo.standins.plant import synth_series
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
+from tests.support.influxd import InfluxDatabase, fresh_influx_database, load_readings, select
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import gordo_home, require_gordo
@@ -330,6 +334,60 @@ def rounding(name: str, column: Column) -> float:
     if column.group == "model-output" or column.tag not in GIVEN_BACK.get(name, ()):
         return 0.0
     return sys.float_info.max if column.group in CONFIDENCES else 1e-12
+
+
+async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_files(
+    run: Run, influx_server: str, postgres_server: str, ledger_template: str
+) -> None:
+    table = pq.read_table(run.readings)
+    times = table["time"].cast(pa.int64()).to_pylist()
+    clock = ShiftedClock(NOW)
+    async with (
+        fresh_influx_database(influx_server) as sensors,
+        fresh_influx_database(influx_server) as predictions,
+        fresh_database(postgres_server, template=ledger_template) as ledger,
+    ):
+        await load_readings(sensors, zip(table["tag"].to_pylist(), times, table["value"].to_pylist(), strict=True))
+        await clock.share(ledger)
+        influx = settings(run.url, ledger, run.readings).model_copy(
+            update={
+                "sensors": InfluxSensors(url=influx_server, database=sensors.name),
+                "predictions": (InfluxSink(url=influx_server, database=predictions.name), PostgresSink()),
+            }
+        )
+        async with running_latigo(influx, clock) as world:
+            await all_known(world, USABLE | BROKEN.keys(), REVISION, within=60.0)
+            await all_done(world, within=120.0)
+            told = await told_of(world.database)
+            stored = {name: await stored_in(world.database, name) for name in told}
+        written = {name: await points_in(predictions, name) for name in USABLE}
+
+    for name in USABLE:
+        assert told[name].exceptions == run.told[name].exceptions, name
+        assert told[name].covered == run.told[name].covered, name
+        assert told[name].stored == run.told[name].stored, name
+        assert_same_points(
+            stored[name],
+            run.stored[name],
+            relative=1e-4 if name in KERAS else 1e-9,
+            absolute={column: rounding(name, column) for column in run.stored[name]},
+        )
+        assert written[name] == {column: points for column, points in stored[name].items() if points}, name
+    assert {name: set(model.parked) for name, model in told.items()} == {
+        name: set(model.parked) for name, model in run.told.items()
+    }
+
+
+async def points_in(database: InfluxDatabase, model: str) -> Points:
+    """What InfluxDB itself says that it holds of a model."""
+    question = f"SELECT sensor_value FROM /.*/ WHERE \"machine\" = '{model}' AND \"project\" = '{PROJECT}' GROUP BY *"
+    found: dict[Column, dict[int, float]] = {}
+    for series in await select(database, question):
+        group, sensor = series["name"], series["tags"]["sensor_name"]
+        found[Column(group, "" if sensor == group else sensor)] = {
+            time: float(value) for time, value in series["values"]
+        }
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -60,12 +60,14 @@ def newest_due() -> datetime:
     return floor_to_slot(datetime.now(UTC) - DELAY, SLOT)
 
 
-def write_config(folder: Path, **sections: Mapping[str, Any]) -> Path:
+def write_config(folder: Path, *, predictions: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Path:
     """Write a configuration file: `FAST`, with other values for some keys; another ``kind`` replaces its section."""
-    merged = {
+    merged: dict[str, Any] = {
         name: {**({} if "kind" in sections.get(name, {}) else FAST.get(name, {})), **sections.get(name, {})}
         for name in {**FAST, **sections}
     }
+    if predictions:
+        merged["predictions"] = list(predictions)
     path = folder / f"latigo-{next(_numbers)}.toml"
     path.write_text(to_toml(merged), encoding="utf-8")
     return path

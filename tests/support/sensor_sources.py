@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import aiohttp
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +17,10 @@ import pytest
 from latigo.domain.series import Readings
 from latigo.domain.windows import from_ns
 from latigo.providers.files import open_files
+from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
 from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
+from tests.support.influxd import InfluxDatabase, fresh_influx_database
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
@@ -93,10 +97,49 @@ def write_parquet(path: Path, header: list[str], rows: list[Row], *, numbers: in
     pq.write_table(pa.table(columns), path, row_group_size=row_group_size)
 
 
+@asynccontextmanager
+async def influx_source(
+    request: pytest.FixtureRequest, readings: Readings, **options: Any
+) -> AsyncIterator[SensorSource]:
+    async with fresh_influx_database(request.getfixturevalue("influx_server")) as database:
+        await write_lines(database, sensor_lines(readings))
+        async with influx_sensors(database, **options) as sensors:
+            yield sensors
+
+
+@asynccontextmanager
+async def influx_sensors(database: InfluxDatabase, **options: Any) -> AsyncIterator[InfluxSensors]:
+    """The sensors of a database; ``options`` as those of `open_sensors`."""
+    async with open_sensors(url=database.url, database=database.name, **options) as sensors:
+        yield sensors
+
+
+def sensor_lines(readings: Readings) -> list[str]:
+    """Line protocol in the layout that gordo-core reads. InfluxDB holds finite values only."""
+    escape = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
+    return [
+        f"sensors,tag={tag.translate(escape)} Value={value!r} {time}"
+        for tag, series in readings.items()
+        for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
+        if np.isfinite(value)
+    ]
+
+
+async def write_lines(database: InfluxDatabase, lines: list[str]) -> None:
+    """Write line protocol as it is, without the product."""
+    async with aiohttp.ClientSession(database.url) as session:
+        for first in range(0, len(lines), 50_000):
+            body = io.BytesIO("\n".join(lines[first : first + 50_000]).encode())
+            async with session.post("/write", params={"db": database.name, "precision": "ns"}, data=body) as response:
+                assert response.status == 204, await response.text()
+
+
 SENSOR_SOURCES: Mapping[str, Opener] = {
     "memory": memory_source,
     "csv-wide": partial(file_source, format="csv", layout="wide"),
     "csv-long": partial(file_source, format="csv", layout="long"),
     "parquet-wide": partial(file_source, format="parquet", layout="wide"),
     "parquet-long": partial(file_source, format="parquet", layout="long"),
+    "influx": influx_source,
+    "influx-as-3": partial(influx_source, version="3"),  # asked as version 3 has to be; the server is the same
 }

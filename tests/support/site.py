@@ -1,6 +1,6 @@
 """A small plant that processes of Latigo work for: a Gordo stand-in in the test's loop, and a ledger."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,11 +27,11 @@ class Site:
     folder: Path
     models: int
 
-    def config(self, **sections: Mapping[str, Any]) -> Path:
+    def config(self, *, predictions: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Path:
         """A configuration for this plant; see `write_config`."""
         models = {"url": self.gordo.url, **sections.pop("models", {})}
         ledger = sections.pop("ledger", {"kind": "postgres", "url": self.ledger.url})
-        return write_config(self.folder, models=models, ledger=ledger, **sections)
+        return write_config(self.folder, predictions=predictions, models=models, ledger=ledger, **sections)
 
     async def whole(self, service: Service, *, within: float = 40.0) -> datetime:
         """Wait until everything is covered that is due by now; up to when that is."""

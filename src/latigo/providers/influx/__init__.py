@@ -1,0 +1,8 @@
+"""InfluxDB: readings of sensors, and predictions in Gordo's own layout.
+
+Importing this package imports aioinflux: do it only where InfluxDB is configured.
+"""
+
+from latigo.providers.influx.predictions import InfluxPredictions, open_predictions
+
+__all__ = ["InfluxPredictions", "open_predictions"]

@@ -1,0 +1,161 @@
+"""The InfluxDB sink; its layout is described in ``lines.py``."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from latigo.domain.errors import TooLarge, Unavailable
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions, Series, Times
+from latigo.domain.windows import Window, to_ns
+from latigo.providers.influx.answers import NotNumbersError, UnreadableError, series_of
+from latigo.providers.influx.asking import Asker
+from latigo.providers.influx.client import SWITCHES, InfluxClient, open_client
+from latigo.providers.influx.lines import FIELD, TAGS, Precision, column_of, encode, halves
+from latigo.providers.influx.query import Statement, between, identifier, literal
+
+_log = structlog.get_logger()
+
+_LARGEST_ANSWER = 64 << 20
+#: Gives nothing, and shows by being there that nothing before it was cut; see `asking.Asker`.
+_NOTHING = f'SELECT {identifier(FIELD)} FROM "model-output" WHERE time = 0 LIMIT 1'  # noqa: S608 -- holds constants
+
+
+class InfluxPredictions:
+    """Predictions in an InfluxDB; opened by `open_predictions`. Safe for many coroutines and processes at once.
+
+    A point is named by (project, model, column, time), and writing it again replaces it. The revision is not kept: as a
+    tag it would make another series of every column.
+
+    Args:
+        client: reaches the server.
+        database: where predictions go; may hold ``{project}``, for a database of its own for each.
+    """
+
+    def __init__(self, client: InfluxClient, *, database: str) -> None:
+        self._client = client
+        self._database = database
+
+    @property
+    def downstream(self) -> str:
+        return self._client.downstream
+
+    async def put_predictions(self, predictions: Predictions) -> int:
+        model = predictions.model
+        encoded = encode(predictions)
+        dropped = 0
+        for body in encoded.bodies:
+            dropped += await self._write(body, encoded.precision, self._database_of(model))
+        if dropped:
+            _log.warning("points.dropped", downstream=self.downstream, model=str(model), points=dropped)
+        return _rows_kept(predictions.times, encoded.points_by_row, dropped)
+
+    async def _write(self, body: bytes, precision: Precision, database: str) -> int:
+        """Write a body, in as many pieces as the server needs; how many points it dropped for their age."""
+        try:
+            return await self._client.write_lines(body, precision=precision, database=database)
+        except TooLarge:
+            if (parts := halves(body)) is None:
+                raise
+        return sum([await self._write(part, precision, database) for part in parts])
+
+    async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
+        """What was written, under the revision ``""``; not what others wrote beside it, under other tags."""
+        heard = await self._asker(model).ask(_points(model.project, window), [model.name], max_bytes=_LARGEST_ANSWER)
+        if not heard.results:
+            raise TooLarge(f"InfluxDB cut its answer short, reading {model}: more rows than its max-row-limit")
+        try:
+            found = {
+                column_of(table.measurement, table.tags["sensor_name"]): series_of(table)
+                for table in heard.results[0].tables
+                if {key for key, value in table.tags.items() if value} == TAGS
+            }
+        except (UnreadableError, NotNumbersError) as error:
+            raise Unavailable(f"InfluxDB, reading {model}: {error}", downstream=self.downstream) from error
+        return [_gathered(model, found)] if found else []
+
+    def _asker(self, model: ModelRef) -> Asker:
+        several = self._client.switches.statements_per_request == "many"
+        return Asker(self._client, _NOTHING if several else "", self._database_of(model))
+
+    def _database_of(self, model: ModelRef) -> str:
+        return self._database.replace("{project}", model.project)
+
+
+def _rows_kept(times: Times, points_by_row: npt.NDArray[np.int64], dropped: int) -> int:
+    """How many rows hold a point that is kept: the server drops the oldest, though not to the minute."""
+    points = points_by_row[np.argsort(times, kind="stable")]
+    return int(((points > 0) & (points.cumsum() > dropped)).sum())
+
+
+@asynccontextmanager
+async def open_predictions(
+    *,
+    url: str,
+    database: str,
+    downstream: str = "sink/influx",
+    retention_policy: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    token: str | None = None,
+    version: str = "1",
+    tls: ssl.SSLContext | None = None,
+    connect_timeout: timedelta = timedelta(seconds=5),
+    write_timeout: timedelta = timedelta(seconds=60),
+) -> AsyncIterator[InfluxPredictions]:
+    """The sink on a server; nothing is sent before something is written.
+
+    Args:
+        url: where the server is.
+        database: where predictions go; may hold ``{project}``. It has to be there: Latigo creates none.
+        downstream: the name of its circuit.
+        retention_policy: the database's default one by default.
+        username: for servers of version 1, with ``password``.
+        password: of ``username``.
+        token: for servers of version 2 and 3.
+        version: of the server, a key of ``SWITCHES``; only reading differs.
+        tls: what an ``https`` server is checked against; the system's authorities by default.
+        connect_timeout: for making a connection.
+        write_timeout: for each request, waiting for its turn and trying again included.
+
+    Raises:
+        ConfigurationError: URL or credentials cannot be used; names the key.
+    """
+    async with open_client(
+        url,
+        database=database,
+        downstream=downstream,
+        section="predictions",
+        retention_policy=retention_policy,
+        username=username,
+        password=password,
+        token=token,
+        tls=tls,
+        switches=SWITCHES[version],
+        connect_limit=connect_timeout,
+        time_limit=write_timeout,
+    ) as client:
+        yield InfluxPredictions(client, database=database)
+
+
+def _points(project: str, window: Window) -> Statement:
+    """Every point of a model, given the term that stands for its name; from every measurement."""
+    between_times = between(to_ns(window.start), to_ns(window.end))
+    return lambda machine: (
+        f'SELECT {identifier(FIELD)} FROM /./ WHERE "machine" = {machine}'  # noqa: S608 -- bound or quoted
+        f' AND "project" = {literal(project)} AND {between_times} GROUP BY *'
+    )
+
+
+def _gathered(model: ModelRef, found: Mapping[Column, Series]) -> Predictions:
+    """Series in one table."""
+    times = np.unique(np.concatenate([series.times for series in found.values()]))
+    values = np.full((len(times), len(found)), np.nan)
+    for number, series in enumerate(found.values()):
+        values[np.searchsorted(times, series.times), number] = series.values
+    return Predictions(model, "", times, tuple(found), values)

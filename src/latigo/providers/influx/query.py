@@ -1,0 +1,128 @@
+"""InfluxQL for readings, one statement a sensor; pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+#: The times that InfluxDB can hold; others it calls a syntax error.
+_FIRST, _LAST = -9_223_372_036_854_775_806, 9_223_372_036_854_775_806
+_NOT_IN_LITERALS = frozenset("\0\r")
+_IN_QUOTES = {ord("\\"): "\\\\", ord("\n"): "\\n"}
+_IN_SINGLE = {**_IN_QUOTES, ord("'"): "\\'"}
+_IN_DOUBLE = {**_IN_QUOTES, ord('"'): '\\"'}
+
+#: Makes a statement of the term that stands for the sensor's name: a literal, or a parameter.
+Statement = Callable[[str], str]
+
+
+class Query(NamedTuple):
+    """Statements joined by ``;``, and what their parameters stand for."""
+
+    statements: str
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where readings stand: all in one measurement, the sensor's name in a tag, its value in a field.
+
+    The defaults are what gordo-core reads. A measurement may have other tags as well: then a sensor has several
+    series, which are read as one.
+    """
+
+    measurement: str = "sensors"
+    tag_key: str = "tag"
+    field: str = "Value"
+
+    def readings(self, start: int, end: int) -> Statement:
+        """Every reading of a sensor with ``start <= time < end`` (ns), merged into one series that bears its name."""
+        tag = identifier(self.tag_key)
+        return _around(f"{self._values()} WHERE {tag} = ", f" AND {between(start, end)} GROUP BY {tag}")
+
+    def newest(self, start: int, end: int) -> Statement:
+        """The last reading with ``start <= time < end`` (ns) of each series that a sensor has."""
+        return _around(
+            f"{self._values()} WHERE {identifier(self.tag_key)} = ",
+            f" AND {between(start, end)} GROUP BY * ORDER BY time DESC LIMIT 1",
+        )
+
+    def known(self) -> Statement:
+        """A sensor's name, if there is a series of it."""
+        return _around(f"{self._names()} WHERE {identifier(self.tag_key)} = ", " AND time >= 0")
+
+    def all_readings(self, start: int, end: int) -> str:
+        """Every reading of every sensor; for people."""
+        return f"{self._values()} WHERE {between(start, end)} GROUP BY {identifier(self.tag_key)}"
+
+    def names(self, most: int, skip: int) -> str:
+        """The names of at most so many sensors."""
+        return f"{self._names()} WHERE time >= 0 LIMIT {most} OFFSET {skip}"
+
+    def tag_keys(self) -> str:
+        """Every tag of the measurement; none if there is no such measurement."""
+        return f"SHOW TAG KEYS FROM {identifier(self.measurement)}"
+
+    def field_keys(self) -> str:
+        """Every field of the measurement and its type."""
+        return f"SHOW FIELD KEYS FROM {identifier(self.measurement)}"
+
+    def nothing(self) -> str:
+        """A statement that is allowed where the others are, and costs the server next to nothing."""
+        return f"{self._values()} WHERE time = 0 LIMIT 1"
+
+    def _values(self) -> str:
+        return f"SELECT {identifier(self.field)} FROM {identifier(self.measurement)}"  # noqa: S608 - both are quoted
+
+    def _names(self) -> str:
+        # With a condition on time: without one, version 3 takes names of the last day only.
+        return f"SHOW TAG VALUES FROM {identifier(self.measurement)} WITH KEY = {identifier(self.tag_key)}"
+
+
+def joined(statement: Statement, names: Sequence[str], *, bind: bool, then: str = "") -> Query:
+    """One statement for each name, and ``then`` after them.
+
+    Args:
+        statement: what is asked of each.
+        names: of sensors.
+        bind: hand names over as parameters, so that nobody has to quote them; not every server can.
+        then: another statement.
+    """
+    terms = [f"$t{number}" if bind else literal(name) for number, name in enumerate(names)]
+    statements = [statement(term) for term in terms]
+    if then:
+        statements.append(then)
+    params = {term[1:]: name for term, name in zip(terms, names, strict=True)} if bind else {}
+    return Query(";".join(statements), params)
+
+
+def literal(text: str) -> str:
+    """Text as a value."""
+    return f"'{text.translate(_IN_SINGLE)}'"
+
+
+def identifier(name: str) -> str:
+    """The name of a measurement, tag or field: always in quotes, since ``tag`` is a keyword."""
+    return f'"{name.translate(_IN_DOUBLE)}"'
+
+
+def can_be_asked(name: str, *, bind: bool) -> bool:
+    """Whether a sensor of this name can be asked for.
+
+    InfluxDB takes ``tag = ''`` for every series without the tag, and lone surrogates are no text. In a statement, the
+    server ends at a null byte and reads a carriage return as a newline.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and (bind or not _NOT_IN_LITERALS.intersection(name))
+
+
+def _around(before: str, after: str) -> Statement:
+    return lambda term: f"{before}{term}{after}"
+
+
+def between(start: int, end: int) -> str:
+    """The condition ``start <= time < end`` (ns)."""
+    low, high = (max(_FIRST, min(time, _LAST)) for time in (start, end))
+    return f"time >= {low}ns AND time < {high}ns"

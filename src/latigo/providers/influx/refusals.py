@@ -1,0 +1,146 @@
+"""What a status other than success means; pure.
+
+Writing:
+
+====================================================================== =================================================
+answer                                                                 meaning
+====================================================================== =================================================
+204                                                                    stored; the only success
+400, 422 "points beyond retention policy dropped=N"                    all others are stored: told, not raised
+400, 422 "max-series-per-database", "max-values-per-tag"               `Unavailable` with an alarm: a server setting
+400 "database is required", 404 "database not found",                  `Unavailable` with an alarm, naming our setting
+500 "retention policy not found"
+other 400, 422: field of another type, line that cannot be parsed      `Rejected`, naming the series in the server's
+                                                                       words; the rest of the body may be stored
+401, 403, 407, a redirect, other 4xx                                   `Unavailable` with an alarm
+408, 429, other 5xx                                                    `Unavailable`, with ``Retry-After``
+413                                                                    `TooLarge`
+====================================================================== =================================================
+
+Reading is the same, but that 400 "error parsing query" is `Failed`, and 413 and 414 are `TooLarge`. What a server has
+to say against a query that it understands comes with status 200: see `refused_statement`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgpack
+import orjson
+
+from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, TooLarge, Unavailable
+
+MSGPACK = "application/x-msgpack"
+_LONGEST_TEXT = 500
+_LONGEST_WAIT = timedelta(days=1)
+_BEYOND_RETENTION = re.compile(r"points beyond retention policy dropped=(\d+)")
+_SERVER_LIMITS = {
+    "max-series-per-database limit exceeded": "[data] max-series-per-database",
+    "max-values-per-tag limit exceeded": "[data] max-values-per-tag",
+}
+_NO_DATABASE = ("database not found", "database is required", "database name required")
+_PASSING = ("query-timeout", "max-concurrent-queries", "timeout", "shutdown", "closed", "interrupted")
+_REFUSED_DATA = frozenset({400, 422})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An answer that is not the one hoped for."""
+
+    status: int
+    content_type: str
+    body: bytes  #: as much of it as explains
+    retry_after: str  #: the header, empty without one
+    downstream: str
+    section: str  #: of the settings
+
+    @property
+    def text(self) -> str:
+        """The server's reason: versions 1 and 3 call it ``error``, version 2 ``message``, a proxy shows a page."""
+        try:
+            said = msgpack.unpackb(self.body) if self.content_type == MSGPACK else orjson.loads(self.body)
+            reason = said.get("error") or said.get("message")
+        except (ValueError, msgpack.UnpackException, AttributeError):
+            reason = self.body.decode("utf-8", "replace")
+        return " ".join(str(reason or "no reason given").split())[:_LONGEST_TEXT]
+
+
+def points_dropped(refusal: Refusal) -> int | None:
+    """How many points were too old for the retention policy, where that is all that happened."""
+    found = _BEYOND_RETENTION.search(refusal.text)
+    return int(found[1]) if refusal.status in _REFUSED_DATA and found else None
+
+
+def refused_write(refusal: Refusal) -> LatigoError:
+    """What a refused write means; see the table above, and `points_dropped` first."""
+    if found := _for_operator(refusal):
+        return found
+    if refusal.status in _REFUSED_DATA:
+        return Rejected(f"InfluxDB refuses the points: {refusal.text}", reason=Reason.WRITE_REFUSED)
+    if refusal.status == 413:
+        return TooLarge(f"InfluxDB takes no body of this size: {refusal.text}")
+    return _away(refusal, "writing")
+
+
+def refused_read(refusal: Refusal) -> LatigoError:
+    """What a query that was refused by its status means."""
+    if refusal.status == 400 and "parsing" in refusal.text:
+        return Failed(f"InfluxDB does not understand the query: {refusal.text}")
+    if refusal.status in {413, 414}:
+        return TooLarge(f"InfluxDB takes no query of this size: {refusal.text}")
+    return _for_operator(refusal) or _away(refusal, "reading")
+
+
+def refused_statement(text: str, *, downstream: str, section: str) -> LatigoError:
+    """What an ``error`` inside of an answer with status 200 means."""
+    if hint := _hint(text, section):
+        return Unavailable(f"InfluxDB: {text} ({hint})", downstream=downstream, alarm=True)
+    if "max-select-" in text:
+        return TooLarge(f"InfluxDB reads no more at once: {text}")
+    if any(passing in text for passing in _PASSING):
+        return Unavailable(f"InfluxDB, reading: {text}", downstream=downstream)
+    return Failed(f"InfluxDB cannot execute the query: {text}")
+
+
+def _for_operator(refusal: Refusal) -> Unavailable | None:
+    """Whether a setting of ours or of the server's is to blame, whatever the status; names it."""
+    text, section = refusal.text, refusal.section
+    hint = _hint(text, section)
+    if not hint and refusal.status in {401, 403, 407}:
+        hint = _credentials(section)
+    return Unavailable(f"InfluxDB: {text} ({hint})", downstream=refusal.downstream, alarm=True) if hint else None
+
+
+def _hint(text: str, section: str) -> str:
+    if "authorization failed" in text or "not authorized" in text:
+        return _credentials(section)
+    if "retention policy not found" in text:
+        return f"check {section}.retention_policy"
+    if any(missing in text for missing in _NO_DATABASE):
+        return f"check {section}.database; Latigo creates none"
+    for limit, setting in _SERVER_LIMITS.items():
+        if limit in text:
+            return f"raise {setting} on the server, 0 for no limit"
+    return ""
+
+
+def _credentials(section: str) -> str:
+    return f"check {section}.username and {section}.password, or {section}.token"
+
+
+def _away(refusal: Refusal, doing: str) -> Unavailable:
+    status = refusal.status
+    passes = status >= 500 or status in {408, 429}
+    hint = "" if passes else f" (check {refusal.section}.url and {refusal.section}.database)"
+    return Unavailable(
+        f"InfluxDB, {doing}: status {status}, {refusal.text}{hint}",
+        downstream=refusal.downstream,
+        retry_after=_wait(refusal.retry_after) if passes else None,
+        alarm=not passes,
+    )
+
+
+def _wait(asked: str) -> timedelta | None:
+    """Seconds; no server of this kind sends a date."""
+    asked = asked.strip()
+    return min(timedelta(seconds=int(asked[:9])), _LONGEST_WAIT) if asked.isascii() and asked.isdigit() else None

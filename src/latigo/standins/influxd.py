@@ -1,0 +1,220 @@
+"""A real InfluxDB 1.x of our own, for the demo and for tests; unlike the other stand-ins, nothing about it is made up.
+
+The one program ``influxd`` is enough. It is looked for on the path; where it is absent, Debian's package is unpacked
+into the user's cache: 5 MB, without root and without installing anything.
+"""
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from latigo.domain.errors import ConfigurationError, Unavailable
+
+_log = structlog.get_logger()
+
+_DOWNSTREAM = "standins/influxd"
+_PACKAGE = "influxdb"
+_FETCH_LIMIT_S = 180.0
+_STARTS_WITHIN_S = 30.0  #: 0.05 s empty
+_STOPS_WITHIN_S = 15.0  #: 1.5 s empty
+_LISTENING = re.compile(rb'msg="Listening on HTTP".* addr=(\S+) https=(true|false)')
+_SETTINGS: Mapping[str, str] = {
+    "INFLUXDB_HTTP_BIND_ADDRESS": "127.0.0.1:0",
+    "INFLUXDB_BIND_ADDRESS": "127.0.0.1:0",  # its default is a fixed port
+    "INFLUXDB_REPORTING_DISABLED": "true",
+    "INFLUXDB_MONITOR_STORE_ENABLED": "false",
+    "INFLUXDB_HTTP_LOG_ENABLED": "false",
+    "INFLUXDB_DATA_QUERY_LOG_ENABLED": "false",
+    "INFLUXDB_DATA_INDEX_VERSION": "tsi1",
+    "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE": "0",
+    "INFLUXDB_DATA_MAX_VALUES_PER_TAG": "0",
+}
+
+
+@asynccontextmanager
+async def open_influxd(data_dir: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[str]:
+    """Have a server on ``data_dir`` while the context lasts; yields its URL.
+
+    It listens on the loopback address and a free port. On Linux it also ends when this process is killed.
+
+    Args:
+        data_dir: a folder of its own, made when it is not there; what it holds is served again.
+        env: InfluxDB's settings, ``INFLUXDB_<SECTION>_<KEY>``, on top of ours: series are not limited, indexed on disk.
+
+    Raises:
+        ConfigurationError: there is no ``influxd`` to be had.
+        Unavailable: it does not start; the message holds the end of its log.
+    """
+    server = Influxd(data_dir, env)
+    opening = asyncio.ensure_future(asyncio.to_thread(server.open))
+    try:
+        await asyncio.shield(opening)
+        yield server.url
+    finally:
+        # A thread cannot be cancelled: let it finish, or the server would be started after we have left.
+        await asyncio.wait((opening,))
+        await asyncio.shield(asyncio.to_thread(server.close))
+
+
+class Influxd:
+    """A server on a data directory. Blocking; meant for one thread at a time."""
+
+    def __init__(self, data_dir: Path, env: Mapping[str, str] | None = None) -> None:
+        self._home = data_dir.expanduser().absolute()
+        self._env = dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it is open; the same when it is opened again."""
+        return self._url
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it does not run."""
+        return self._process.pid if self._process else None
+
+    def open(self) -> None:
+        """Start it, fetching the program first where that is needed."""
+        program = have_influxd()
+        self._home.mkdir(parents=True, exist_ok=True)
+        log = self._home / "influxd.log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 -- a fixed command
+                [*_dying_with_us(), str(program), "run", "-config", os.devnull],
+                env={**os.environ, **_SETTINGS, **self._folders(), **self._env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for us, who then end the server
+            )
+        try:
+            self._url = _listening(self._process, log)
+        except BaseException:
+            self.kill()
+            raise
+        self._env["INFLUXDB_HTTP_BIND_ADDRESS"] = self._url.partition("://")[2]
+        _log.info("influxd.started", url=self._url, data_dir=str(self._home), pid=self._process.pid)
+
+    def close(self) -> None:
+        """Ask it to end, and make it end. Doing it twice changes nothing."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _folders(self) -> dict[str, str]:
+        return {
+            "INFLUXDB_META_DIR": str(self._home / "meta"),
+            "INFLUXDB_DATA_DIR": str(self._home / "data"),
+            "INFLUXDB_DATA_WAL_DIR": str(self._home / "wal"),
+        }
+
+
+def have_influxd() -> Path:
+    """The program ``influxd`` of version 1, from the path, from our cache, or out of Debian's package. Blocking.
+
+    Raises:
+        ConfigurationError: it is not there and cannot be fetched; says why.
+    """
+    installed = shutil.which("influxd")
+    if installed and _is_version_1(Path(installed)):
+        return Path(installed)
+    program = _cache() / "influxd" / "influxd"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with (program.parent / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may come at once
+        if not program.exists():
+            with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+                _unpack(Path(folder)).replace(program)
+            _log.info("influxd.fetched", program=str(program))
+    return program
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "latigo"
+
+
+def _is_version_1(program: Path) -> bool:
+    """Version 2 has a program of the same name, and another way of being started."""
+    said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 -- found on the path
+    return "InfluxDB v1." in said.stdout
+
+
+def _unpack(folder: Path) -> Path:
+    """Fetch Debian's package and unpack it into ``folder``; the path of the program in it."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise ConfigurationError("influxd is not on the path, and this is no Debian from which it could be fetched")
+    try:
+        _run(folder, "apt-get", "-qq", "download", _PACKAGE)
+    except subprocess.CalledProcessError:  # no package lists, as in a fresh container: some of our own
+        own = _package_lists_in(folder)
+        try:
+            _run(folder, "apt-get", *own, "-qq", "update")
+            _run(folder, "apt-get", *own, "-qq", "download", _PACKAGE)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise _not_fetched(error) from error
+    except (subprocess.SubprocessError, OSError) as error:
+        raise _not_fetched(error) from error
+    (package,) = folder.glob(f"{_PACKAGE}_*.deb")
+    _run(folder, "dpkg-deb", "--extract", str(package), "unpacked")
+    return folder / "unpacked" / "usr" / "bin" / "influxd"
+
+
+def _not_fetched(error: Exception) -> ConfigurationError:
+    said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+    return ConfigurationError(f"influxd is not on the path, and Debian's package cannot be fetched: {said[-500:]}")
+
+
+def _package_lists_in(folder: Path) -> list[str]:
+    for each in ("state/lists/partial", "cache/archives/partial"):
+        (folder / each).mkdir(parents=True)
+    return ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache"]
+
+
+def _run(folder: Path, *command: str) -> None:
+    subprocess.run(  # noqa: S603 -- fixed commands
+        command, cwd=folder, capture_output=True, text=True, timeout=_FETCH_LIMIT_S, check=True
+    )
+
+
+def _dying_with_us() -> list[str]:
+    """A server whose user was killed would keep its data open, and nobody would know of it.
+
+    The signal comes when the *thread* ends that started it; those of ``asyncio.to_thread`` live as long as their loop.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+
+
+def _listening(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """The URL, as soon as the log tells it."""
+    give_up = time.monotonic() + _STARTS_WITHIN_S
+    while process.poll() is None and time.monotonic() < give_up:
+        if found := _LISTENING.search(log.read_bytes()):
+            return f"{'https' if found[2] == b'true' else 'http'}://{found[1].decode()}"
+        time.sleep(0.01)
+    end = log.read_bytes()[-2000:].decode("utf-8", "replace")
+    raise Unavailable(f"influxd does not start: {end}", downstream=_DOWNSTREAM)

@@ -1,0 +1,120 @@
+"""InfluxDB goes away in the middle of a wave, or refuses us: nothing is lost, and what is wrong is said."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from latigo.domain.windows import Window, to_ns
+from latigo.standins.influxd import Influxd
+from latigo.standins.plant import Plant
+from tests.support.influxd import InfluxDatabase, InfluxServers, administer, load_readings, select
+from tests.support.process import a_project, latigo, serving
+from tests.support.site import Site
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class PlantInflux:
+    """A server with the plant's readings, also of the next minutes: nothing comes late."""
+
+    server: Influxd
+    sensors: InfluxDatabase
+    predictions: InfluxDatabase
+
+    def config(self, site: Site) -> Path:
+        return site.config(
+            sensors={"kind": "influx", "url": self.server.url, "database": "sensors"},
+            predictions=[{"kind": "influx", "url": self.server.url}, {"kind": "postgres"}],
+        )
+
+
+@pytest.fixture
+async def influx(influx_servers: InfluxServers) -> PlantInflux:
+    server = influx_servers.start()
+    await administer(server.url, "CREATE DATABASE sensors")
+    await administer(server.url, "CREATE DATABASE predictions")
+    found = PlantInflux(server, InfluxDatabase(server.url, "sensors"), InfluxDatabase(server.url, "predictions"))
+    plant = Plant(period=timedelta(seconds=1))
+    plant.install(tag for model in a_project(3).models for tag in model.tags)
+    now = datetime.now(UTC)
+    period = Window(now - 10 * MINUTE, now + 5 * MINUTE)
+    series = {tag: plant.values(tag, to_ns(period.start), to_ns(period.end)) for tag in plant.tags()}
+    await load_readings(
+        found.sensors,
+        (
+            (tag, time, value)
+            for tag, each in series.items()
+            for time, value in zip(each.times.tolist(), each.values.tolist(), strict=True)
+        ),
+    )
+    return found
+
+
+async def test_killed_in_the_middle_of_a_wave_and_started_again(site: Site, influx: PlantInflux):
+    async with serving(influx.config(site)) as service:
+        await service.until(lambda: site.ledger.tasks("stored"), what="a task is stored")
+
+        influx.server.kill()
+        await service.until(lambda: _is_blocked(site), what="a circuit is open")
+        influx.server.open()
+
+        await service.until(lambda: _is_open(site), what="all circuits are closed")
+        until = await site.whole(service, within=60)
+        assert await service.stop() == 0
+
+    await site.ledger.assert_adds_up(site.models, until)
+    assert await _points(influx) == await _points_in_postgres(site)
+    assert await site.ledger.parked() == []
+
+
+async def test_refused_credentials_are_an_alarm_and_park_nothing(
+    site: Site, influx: PlantInflux, influx_servers: InfluxServers
+):
+    guarded = influx_servers.start({"INFLUXDB_HTTP_AUTH_ENABLED": "true"})
+    await administer(guarded.url, "CREATE USER admin WITH PASSWORD 'another' WITH ALL PRIVILEGES")
+    config = site.config(
+        sensors={"kind": "influx", "url": influx.server.url, "database": "sensors"},
+        predictions=[{"kind": "influx", "url": guarded.url, "username": "latigo", "password": "not-this-one"}],
+    )
+    async with serving(config) as service:
+        await service.until(lambda: _is_blocked(site), what="a circuit is open")
+        status = await site.ledger.status()
+        code, checked, _ = await latigo("check", "--config", str(config), folder=site.folder)
+        log = service.log()
+        assert await service.stop() == 0
+
+    assert any("sink/influx" in alarm and "predictions.password" in alarm for alarm in status["alarms"]), status[
+        "alarms"
+    ]
+    assert code == 1
+    assert "FAIL sink/influx" in checked
+    assert "not-this-one" not in log + checked + str(status)
+    assert await site.ledger.parked() == []
+
+
+async def _is_blocked(site: Site) -> bool:
+    return bool((await site.ledger.status())["circuits"])
+
+
+async def _is_open(site: Site) -> bool:
+    return not await _is_blocked(site)
+
+
+async def _points(influx: PlantInflux) -> dict[tuple[str, str, str, int], float]:
+    found = {}
+    for series in await select(influx.predictions, "SELECT sensor_value FROM /.*/ GROUP BY *"):
+        tags = series["tags"]
+        for time, value in series["values"]:
+            found[tags["machine"], series["name"], tags["sensor_name"], time] = float(value)
+    return found
+
+
+async def _points_in_postgres(site: Site) -> dict[tuple[str, str, str, int], float]:
+    rows = await site.ledger.fetch("SELECT model, column_group, tag, time, value FROM v_predictions")
+    return {
+        (row["model"], row["column_group"], row["tag"] or row["column_group"], to_ns(row["time"])): row["value"]
+        for row in rows
+    }

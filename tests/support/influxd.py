@@ -1,0 +1,135 @@
+"""A real InfluxDB for tests: one server a session, one database a test."""
+
+import math
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from io import BytesIO
+from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+
+from latigo.domain.errors import ConfigurationError
+from latigo.standins.influxd import Influxd, have_influxd
+
+_numbers = count(1)
+
+
+class InfluxDatabase(NamedTuple):
+    """An empty database of the test's own."""
+
+    url: str  #: of the server
+    name: str
+
+
+def require_influxd() -> None:
+    """Where there is no ``influxd`` and none can be fetched, the test is skipped, and fails in CI."""
+    try:
+        have_influxd()
+    except ConfigurationError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def influx_server() -> Iterator[str]:
+    """The URL of a server that lives as long as the test session."""
+    require_influxd()
+    with TemporaryDirectory(prefix="latigo-influxd-") as folder:
+        server = Influxd(Path(folder))
+        server.open()
+        try:
+            yield server.url
+        finally:
+            server.kill()  # nobody reads its files again
+
+
+@pytest.fixture
+def influx_servers() -> Iterator["InfluxServers"]:
+    """Starts servers of the test's own, with settings such as ``INFLUXDB_HTTP_MAX_BODY_SIZE``."""
+    require_influxd()
+    with TemporaryDirectory(prefix="latigo-influxd-") as folder:
+        servers = InfluxServers(Path(folder))
+        try:
+            yield servers
+        finally:
+            servers.kill()
+
+
+class InfluxServers:
+    """Servers of one test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[Influxd] = []
+
+    def start(self, env: Mapping[str, str] | None = None) -> Influxd:
+        """A server with these settings; `Influxd.kill` and `Influxd.open` again are a crash and a restart."""
+        server = Influxd(self._folder / str(len(self._started)), env)
+        self._started.append(server)
+        server.open()
+        return server
+
+    def kill(self) -> None:
+        """All of them."""
+        for server in self._started:
+            server.kill()
+
+
+@pytest.fixture
+async def influx_database(influx_server: str) -> AsyncIterator[InfluxDatabase]:
+    """A database on the session's server."""
+    async with fresh_influx_database(influx_server) as database:
+        yield database
+
+
+@asynccontextmanager
+async def fresh_influx_database(server: str, *, name: str = "") -> AsyncIterator[InfluxDatabase]:
+    """A new database on the server with this URL, dropped afterwards."""
+    name = name or f"test_{next(_numbers)}"
+    await administer(server, f'CREATE DATABASE "{name}"')
+    try:
+        yield InfluxDatabase(server, name)
+    finally:
+        await administer(server, f'DROP DATABASE "{name}"')
+
+
+async def administer(server: str, statement: str) -> None:
+    """Execute a statement that needs no answer."""
+    async with aiohttp.request("POST", f"{server}/query", data={"q": statement}) as response:
+        (result,) = (await response.json())["results"]
+        assert "error" not in result, result
+
+
+async def select(database: InfluxDatabase, statement: str) -> list[dict[str, Any]]:
+    """The series of an answer as the server puts them, times in ns: a way to them that is not the product's."""
+    form = {"q": statement, "db": database.name, "epoch": "ns"}
+    async with aiohttp.request("POST", f"{database.url}/query", data=form) as response:
+        (result,) = (await response.json())["results"]
+        assert "error" not in result, result
+        found: list[dict[str, Any]] = result.get("series", [])
+        return found
+
+
+async def load_readings(database: InfluxDatabase, readings: Iterable[tuple[str, int, float]]) -> None:
+    """Write (tag, time in ns, value) in the layout of gordo-core's provider, by a way that is not the product's."""
+    lines = (
+        f"sensors,tag={_escaped(tag)} Value={value!r} {time}".encode()
+        for tag, time, value in readings
+        if math.isfinite(value)
+    )
+    async with aiohttp.ClientSession() as session:
+        while some := b"\n".join(islice(lines, 20_000)):
+            async with session.post(
+                f"{database.url}/write", params={"db": database.name}, data=BytesIO(some)
+            ) as response:
+                assert response.status == 204, await response.text()
+
+
+def _escaped(tag: str) -> str:
+    return tag.replace(",", "\\,").replace(" ", "\\ ").replace("=", "\\=")

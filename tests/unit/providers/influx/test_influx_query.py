@@ -1,0 +1,85 @@
+"""The statements that are sent for readings; what a server makes of them is tested in tests/service."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latigo.providers.influx.query import Layout, can_be_asked, identifier, joined, literal
+
+PLANT = Layout()
+NAMES = ["GRA-TT-001", "it's", "back\\slash", "$t0"]
+
+
+def unquoted(quoted: str) -> str:
+    """What InfluxQL reads between quotes: a backslash stands before itself, before quotes, and for a newline."""
+    text, found = iter(quoted[1:-1]), ""
+    for character in text:
+        if character == "\\":
+            escaped = next(text)
+            assert escaped in "\\'\"n"
+            found += "\n" if escaped == "n" else escaped
+        else:
+            assert character not in {quoted[0], "\n"}
+            found += character
+    return found
+
+
+@given(st.text())
+def test_text_survives_its_quotes(text: str):
+    assert unquoted(literal(text)) == unquoted(identifier(text)) == text
+
+
+def test_a_window_is_half_open_and_in_nanoseconds_since_the_epoch():
+    assert PLANT.readings(1_600_000_000_000_000_001, 1_600_000_600_000_000_000)("$t0") == (
+        'SELECT "Value" FROM "sensors" WHERE "tag" = $t0'
+        ' AND time >= 1600000000000000001ns AND time < 1600000600000000000ns GROUP BY "tag"'
+    )
+
+
+def test_names_go_as_parameters_and_never_into_the_statement():
+    query = joined(PLANT.readings(1, 2), NAMES, bind=True)
+
+    assert [query.params[f"t{number}"] for number in range(len(NAMES))] == NAMES
+    assert query.statements.count(";") == len(NAMES) - 1
+    assert not any(name in query.statements for name in NAMES if name != "$t0")
+
+
+def test_names_are_quoted_where_there_are_no_parameters():
+    query = joined(PLANT.known(), ["it's", "back\\"], bind=False)
+
+    assert query.params == {}
+    assert "= 'it\\'s' AND" in query.statements
+    assert "= 'back\\\\' AND" in query.statements
+
+
+def test_measurement_tag_and_field_may_have_any_name():
+    odd = Layout('my "plant"', "sensor name", "value\\raw")
+    statement = odd.readings(1, 2)("$t0")
+
+    assert 'SELECT "value\\\\raw" FROM "my \\"plant\\"" WHERE "sensor name" = $t0' in statement
+    assert statement.endswith('GROUP BY "sensor name"')
+
+
+def test_a_statement_that_gives_nothing_comes_last():
+    query = joined(PLANT.readings(1, 2), NAMES, bind=True, then=PLANT.nothing())
+
+    assert query.statements.split(";")[-1] == PLANT.nothing()
+    assert len(query.params) == len(NAMES)
+
+
+def test_times_that_influxdb_cannot_hold_are_drawn_in():
+    statement = PLANT.newest(-(10**20), 10**20)("$t0")
+
+    assert "time >= -9223372036854775806ns AND time < 9223372036854775806ns" in statement
+
+
+@pytest.mark.parametrize("name", ["", "\ud800"])
+@pytest.mark.parametrize("bind", [True, False])
+def test_some_names_can_be_nobodys(name: str, bind: bool):
+    assert not can_be_asked(name, bind=bind)
+
+
+@pytest.mark.parametrize("name", ["null\0byte", "carriage\rreturn"])
+def test_some_names_have_no_literal(name: str):
+    assert can_be_asked(name, bind=True)
+    assert not can_be_asked(name, bind=False)
