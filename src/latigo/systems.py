@@ -125,7 +125,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
                 yield source
         case InfluxSensors() as influx:
             with _extra("influx", "sensors.kind"):
-                from latigo.providers.influx.sensors import open_influx_sensors  # noqa: PLC0415 - an extra
+                from latigo.providers.influx.sensors import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
             async with open_influx_sensors(
                 **_influx_server(influx),
                 measurement=influx.measurement,

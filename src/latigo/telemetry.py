@@ -1,7 +1,7 @@
 """Every metric and event name that Latigo emits: the vocabulary of dashboards, alerts and log searches.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition of the queue and by
-nothing else; never by model, since there are thousands. Events are ``noun.past_verb``.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition, and
+by nothing else; never by model, since there are thousands. Events are ``noun.past_verb``.
 """
 
 from collections.abc import Iterator
@@ -92,11 +92,14 @@ class Metrics:
 
 
 EVENTS = {
+    "answer.cut_short": "InfluxDB cut an answer at its max-row-limit; less is asked for: downstream, rows.",
     "call.failed": "A call failed and is tried again in a moment: attempt, error, wait_s.",
     "circuit.closed": "A downstream answers again: downstream.",
+    "circuit.opened": "A downstream is left alone for now: downstream, reason.",
     "circuits.not_read": "The circuits in the ledger could not be read; the last known ones hold: because.",
     "claim.delayed": "A task could not be claimed because the ledger is away: because.",
     "claim.lost": "The lease of a claim ran out and somebody else may have the task: task.",
+    "clocks.compared": "The clocks of process and database agree again, or do not: difference_s, planning.",
     "connection.went_stale": "The model server had closed an idle connection; sent again on a new one.",
     "embedded.adopted": "A PostgreSQL that an earlier process left running is used.",
     "embedded.folder_made_passable": "A folder above the data was opened so that the server's user can reach it.",
@@ -108,12 +111,18 @@ EVENTS = {
     "executor.draining": "The executor takes no more work and finishes what it has: tasks.",
     "executor.handed_back": "Tasks could not be finished within the grace and were handed back: tasks.",
     "executor.left_without_notice": "The executor could not sign off in the ledger: because.",
+    "frame.passed": "The emulator of Event Hubs took or sent a frame; with --trace only.",
+    "frame.refused": "The emulator of Event Hubs got what is no AMQP: connection, reason.",
     "gauges.not_read": "The gauges that only the ledger can tell could not be brought up to date: because.",
     "http.started": "Probes, metrics and API are served: url.",
+    "influxd.fetched": "The program influxd was taken out of Debian's package: program.",
+    "influxd.started": "An InfluxDB of our own was started: url, data_dir, pid.",
     "lease.not_dropped": "The planner could not give up its lease, which will run out: because.",
     "lease.not_renewed": "The leases of tasks in hand could not be renewed: because.",
     "ledger.away": "The ledger cannot be reached: because.",
     "ledger.migrated": "The schema of the ledger was brought up to date.",
+    "message.not_recorded": "A message that is no task waits to be recorded: partition, because.",
+    "message.refused": "A message that is no task was recorded and passed over: partition, sequence, reason.",
     "metadata.unreadable": "The metadata of a model could not be read again: because.",
     "model.answers_plain": "A model turned out to answer on prediction only.",
     "model.not_described": "The metadata of a model could not be read for now: model, because.",
@@ -121,13 +130,31 @@ EVENTS = {
     "models.found": "New models, or a new revision: project, models, revision.",
     "models.gone": "Models are not listed any more: project, models.",
     "models.list_doubted": "A list lost so many models that it is not believed yet: project, known, lost, since.",
-    "models.rescheduled": "Settings of delay, window or enabled were applied to models that are known: models.",
     "models.none_configured": "models.projects is empty: only models registered by hand are predicted.",
     "models.not_listed": "The models of a project could not be listed: project, because.",
+    "models.rescheduled": "Settings of delay, window or enabled were applied to models that are known: models.",
     "planner.leading": "This scheduler is the one that plans: holder, term.",
     "planner.lost": "This scheduler does not plan any more: because.",
+    "points.dropped": "InfluxDB dropped points older than its retention policy keeps: downstream, model, points.",
     "predictions.dropped": "Partitions beyond retention were dropped.",
     "probe.planned": "One task was let through to see whether a downstream answers: project, circuits.",
+    "queue.answers": "The event hub answers again: channel.",
+    "queue.away": "The event hub does not answer; it is looked at now and then: channel.",
+    "queue.balancing_failed": "Who reads which partition could not be settled in this round: because.",
+    "queue.broken": "A part of the queue broke, which ends the process; with its traceback: part.",
+    "queue.checkpoint_delayed": "How far we are could not be recorded for now: partitions, because.",
+    "queue.client_given_up": "The client of the event hub is closed and made anew: because, partitions.",
+    "queue.hub_recreated": "The hub is not the one its checkpoints are from; see latigo queue reset: channel.",
+    "queue.lag_not_read": "The hub's partitions could not be read for now: channel, because.",
+    "queue.not_answering": "The event hub did not answer the watchdog: because.",
+    "queue.not_closed": "A client of the event hub was left to itself, since it does not close: because.",
+    "queue.not_released": "Partitions could not be given back, and will be when their leases run out: because.",
+    "queue.not_watched": "The watchdog could not read the checkpoints: because.",
+    "queue.partition_failed": "Reading a partition failed; it is opened again: partition, because.",
+    "queue.partition_left": "A partition is not ours any more: partition, reason.",
+    "queue.partition_taken": "A partition is ours now: partition.",
+    "queue.receiving_ended": "The client of the event hub stopped receiving by itself: because.",
+    "queue.send_failed": "Tasks could not be sent, and are sent again: tasks, attempt, because.",
     "request.crashed": "An HTTP request of ours ended in a bug: method, path, and its traceback.",
     "retention.delayed": "Old partitions could not be dropped for now: because.",
     "role.stopped": "A role ended as it was told to: role.",
@@ -140,9 +167,11 @@ EVENTS = {
     "stop.grace_exceeded": "Roles had to be cancelled: roles.",
     "stop.requested": "A signal asked the process to stop: signal.",
     "task.crashed": "A task ended in a bug of ours, with its traceback.",
+    "task.finished": "A task ended: outcome, counted, rows, attempt, took_s, because.",
     "task.not_handed_back": "A claim could not be given back, and will run out: task, because.",
     "task.running_alone": "A task that may have killed a process runs alone.",
     "task.too_few_rows": "A window has fewer rows than its model needs: because.",
+    "task.too_large": "A task is larger than any message may be, and is parked: task, model, bytes.",
     "tasks.planned": "A round of planning committed tasks: tasks, trace.",
     "tasks.recovered": "Tasks that were lost are planned again.",
 }

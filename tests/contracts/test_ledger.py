@@ -388,6 +388,27 @@ async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_n
     assert len(await ledger.scheduler.unpublished(term, 10)) == lost
 
 
+async def test_a_task_in_an_envelope_that_an_executor_could_not_read_is_published_again(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    task_id = await plan(ledger)
+    term = await lead(ledger)
+    await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
+
+    before = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    await ledger.fetch(
+        "INSERT INTO queue_refused (channel, partition, sequence, task_id, reason, detail, at)"
+        " VALUES ('hub', '3', 17, $1, 'too_new', 'version 2 is newer than 1', $2)",
+        task_id,
+        NOW + timedelta(seconds=1),
+    )
+    after = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    await ledger.set_clock(NOW + timedelta(seconds=2))
+    await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
+    later = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+
+    assert (before["lost"], after["lost"], later["lost"]) == (0, 1, 0)
+
+
 async def test_a_task_that_no_message_can_hold_is_parked(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     task_id = await plan(ledger)

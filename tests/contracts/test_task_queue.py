@@ -14,6 +14,8 @@ from tests.support.task_queues import TASK_QUEUES, Ends
 
 WITHIN = 10.0
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of the hub's client, when it is cut short
+
 
 @pytest.fixture(params=TASK_QUEUES)
 async def queue(request: pytest.FixtureRequest, ledger_template: str) -> AsyncIterator[Ends]:  # noqa: ARG001 - it cannot be made once a loop runs
@@ -29,7 +31,7 @@ async def received(receiver: TaskReceiver, wanted: Sequence[Task]) -> list[Deliv
     """Deliveries up to the moment at which all that is wanted has come."""
     missing = {task.id for task in wanted}
     found: list[Delivery] = []
-    async with asyncio.timeout(WITHIN), aclosing(receiver.receive()) as deliveries:  # type: ignore[type-var]  # generators all
+    async with asyncio.timeout(WITHIN), aclosing(receiver.receive()) as deliveries:
         async for delivery in deliveries:
             found.append(delivery)
             missing.discard(delivery.task.id)
@@ -122,7 +124,7 @@ async def test_whoever_stops_receiving_leaves_the_rest_to_others(queue: Ends):
     tasks = some_tasks(5)
     await queue.sender.publish(tasks, HIGHEST)
 
-    async with aclosing(queue.receivers[0].receive()) as deliveries:  # type: ignore[type-var]  # generators all
+    async with aclosing(queue.receivers[0].receive()) as deliveries:
         first = await anext(deliveries)
     rest = [task for task in tasks if task.id != first.task.id]
 

@@ -15,18 +15,27 @@ METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
 def logged() -> set[str]:
-    """The first argument of every call such as ``log.info("noun.past_verb", ...)``."""
+    """The first argument of every call such as ``log.info("noun.past_verb", ...)``, also where one of two is chosen."""
     return {
-        call.args[0].value
+        text.value
         for file in SOURCE.rglob("*.py")
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr in METHODS
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-        and isinstance(call.args[0].value, str)
+        if isinstance(call, ast.Call) and call.args and _logs(call.func)
+        for text in _texts(call.args[0])
+        if isinstance(text.value, str)
     }
+
+
+def _logs(function: ast.expr) -> bool:
+    """Methods of a logger, and names that stand for one of them."""
+    return (isinstance(function, ast.Attribute) and function.attr in METHODS) or (
+        isinstance(function, ast.Name) and function.id in {"log", "told"}
+    )
+
+
+def _texts(argument: ast.expr) -> list[ast.Constant]:
+    chosen = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+    return [each for each in chosen if isinstance(each, ast.Constant)]
 
 
 def metrics() -> list[MetricWrapperBase]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -137,8 +138,9 @@ class Executor:
             _log.warning("executor.left_without_notice", because=str(error))
 
     async def _receive(self) -> None:
-        async for delivery in self._receiver.receive():
-            await self._gate.offer(delivery)
+        async with aclosing(self._receiver.receive()) as deliveries:
+            async for delivery in deliveries:
+                await self._gate.offer(delivery)
 
     async def _dispatch(self) -> None:
         while True:

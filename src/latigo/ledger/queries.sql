@@ -154,13 +154,17 @@ RETURNING t.id;
 
 -- lost_tasks --
 -- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that is
--- gone; and tasks whose partition has been drained since they were put into it, and that nobody has claimed.
+-- gone; tasks whose partition has been drained since they were put into it, and that nobody has claimed; and tasks in
+-- an envelope that an executor could not read, which are written again in one that all can.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
 WHERE (t.state = 'claimed' AND t.lease_until <= ledger_now())
    OR (t.state = 'published' AND split_part(t.channel, '#', 1) <> $1)
    OR (t.state = 'published' AND EXISTS (
           SELECT FROM queue_partition p
           WHERE p.channel = $1 AND p.channel || '#' || p.partition = t.channel AND t.published_at < p.drained_to))
+   OR (t.state = 'published' AND EXISTS (
+          SELECT FROM queue_refused r
+          WHERE r.channel = $1 AND r.task_id = t.id AND r.reason = 'too_new' AND r.at > t.published_at))
 RETURNING t.id, t.model_id, t.starts, t.span;
 
 -- unsendable --

@@ -1,7 +1,7 @@
 """A task queue inside one process. What was in it when the process ended is found by the ledger and sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -39,6 +39,6 @@ class InternalQueue:
             taken[task.id] = self.channel
         return taken
 
-    async def receive(self) -> AsyncIterator[InternalDelivery]:
+    async def receive(self) -> AsyncGenerator[InternalDelivery]:
         while True:
             yield InternalDelivery(await self._tasks.get())

@@ -5,7 +5,7 @@ without harm: claims make a repeat harmless, and the scheduler finds what is los
 real implementation can keep: there is no order, no priority, no negative acknowledgement.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from latigo.domain.task import Task
@@ -48,5 +48,5 @@ class TaskSender(Protocol):
 class TaskReceiver(Protocol):
     """Where executors get tasks."""
 
-    def receive(self) -> AsyncIterator[Delivery]:
+    def receive(self) -> AsyncGenerator[Delivery]:
         """Yield deliveries as they come, forever. Stop iterating to stop receiving."""

@@ -1,7 +1,7 @@
 """The long-lived part of the executor, on a plant in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -62,7 +62,7 @@ class World(Plant):
             metrics=self.metrics,
         )
 
-    async def receive(self) -> AsyncIterator[Delivery]:
+    async def receive(self) -> AsyncGenerator[Delivery]:
         while True:
             yield await self.queue.get()
 

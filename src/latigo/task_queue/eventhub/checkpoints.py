@@ -1,0 +1,95 @@
+"""The client library's checkpoint store, on PostgreSQL."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from azure.eventhub.aio import CheckpointStore
+
+from latigo.runtime.clock import Clock
+from latigo.task_queue.eventhub.offsets import Position
+from latigo.task_queue.eventhub.tables import QueueTables
+
+_Row = dict[str, Any]
+
+
+class PostgresCheckpointStore(CheckpointStore):
+    """Ownership by leases with optimistic locking; checkpoints that only grow, and only while we own the partition.
+
+    One for each consumer client, since it remembers as which owner its client claims; for the hub and group of its
+    tables, whatever the client calls them. Raising `Unavailable` from any method is safe: the client keeps its
+    partitions and asks again in the next round.
+    """
+
+    def __init__(self, tables: QueueTables, clock: Clock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._owner = ""
+
+    async def list_ownership(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
+    ) -> list[_Row]:
+        rows = await self._tables.fetch("list_ownership")
+        # Expiry is judged by this machine's clock, the age is by the database's: no skew between machines.
+        now = self._clock.now().timestamp()
+        return [
+            {
+                "fully_qualified_namespace": fully_qualified_namespace,
+                "eventhub_name": eventhub_name,
+                "consumer_group": consumer_group,
+                "partition_id": row["partition"],
+                "owner_id": row["owner_id"],
+                "etag": str(row["etag"]),
+                "last_modified_time": now - row["age"],
+            }
+            for row in rows
+        ]
+
+    async def claim_ownership(self, ownership_list: Iterable[_Row], **_: Any) -> list[_Row]:
+        granted = []
+        # Each for itself, and in the order of their key: two clients that claim the same never wait for each other.
+        for wanted in sorted(ownership_list, key=lambda each: str(each["partition_id"])):
+            self._owner = wanted["owner_id"] or self._owner
+            asked_at = self._clock.now().timestamp()
+            if etag := await self._claim(wanted["partition_id"], wanted["owner_id"], wanted.get("etag")):
+                granted.append({**wanted, "etag": etag, "last_modified_time": asked_at})
+        return granted
+
+    async def update_checkpoint(self, checkpoint: Mapping[str, Any], **_: Any) -> None:
+        await self.advance({checkpoint["partition_id"]: Position(checkpoint["sequence_number"], checkpoint["offset"])})
+
+    async def list_checkpoints(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
+    ) -> list[_Row]:
+        return [
+            {
+                "fully_qualified_namespace": fully_qualified_namespace,
+                "eventhub_name": eventhub_name,
+                "consumer_group": consumer_group,
+                "partition_id": partition,
+                "sequence_number": sequence,
+                "offset": offset,
+            }
+            for partition, (sequence, offset) in (await self._tables.checkpoints()).items()
+        ]
+
+    async def advance(self, positions: Mapping[str, Position]) -> None:
+        """`update_checkpoint` for several partitions at once."""
+        await self._tables.fetch(
+            "advance_checkpoints",
+            self._owner,
+            list(positions),
+            [position.sequence for position in positions.values()],
+            [position.offset for position in positions.values()],
+        )
+
+    async def release(self) -> None:
+        """Give up what the client has not given up by itself, as when it could not be closed in time."""
+        if self._owner:
+            await self._tables.fetch("release", self._owner)
+
+    async def _claim(self, partition: str, owner: str, etag: str | None) -> str | None:
+        if etag:
+            rows = await self._tables.fetch("claim_known", partition, owner, int(etag))
+        else:
+            rows = await self._tables.fetch("claim_new", partition, owner)
+        return str(rows[0]["etag"]) if rows else None

@@ -1,0 +1,197 @@
+"""Scheduler and executors as processes of their own, with a hub between them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from azure.eventhub import EventData
+
+from latigo.standins.eventhub import EventHubsEmulator, open_event_hubs
+from tests.support.event_hubs import HUB, open_producer
+from tests.support.process import Service, latigo, serving
+from tests.support.site import Site
+from tests.support.waiting import eventually
+
+PARTITIONS = 4
+PUBLISHED = "SELECT count(*) FROM v_tasks WHERE state = 'published'"
+
+
+@dataclass
+class Plant:
+    """A small plant with a hub in the test's own loop."""
+
+    site: Site
+    hub: EventHubsEmulator
+    opened: AsyncExitStack
+
+    def config(self, task_queue: Mapping[str, Any] | None = None, **sections: Any) -> Path:
+        queue = {"kind": "eventhub", "connection_string": self.hub.connection_string(HUB)}
+        quick = {"balance": "500ms", "expiration": "3s"}
+        return self.site.config(task_queue={**queue, **quick, **(task_queue or {})}, **sections)
+
+    def defaults(self) -> Path:
+        """Leases and balancing as they are when nobody sets them."""
+        times = {"lease": "30s", "renew": "10s", "grace": "25s"}
+        planner = {"lease": "15s", "renew": "5s"}
+        return self.config(task_queue={"balance": "10s", "expiration": "30s"}, executor=times, planner=planner)
+
+    async def start(self, role: str, config: Path | None = None) -> Service:
+        return await self.opened.enter_async_context(serving(config or self.config(), role=role))
+
+    def make_newer(self) -> int:
+        """Let what is in the hub look as if a scheduler of a later version had sent it; how many events."""
+        count = 0
+        for partition in self.hub.hub(HUB).partitions:
+            for at, event in enumerate(partition.events):
+                written = event.message.replace(b'"v":1,', b'"v":9,')
+                count += written != event.message
+                partition.events[at] = replace(event, message=written)
+        return count
+
+    async def owners(self) -> dict[str, int]:
+        """How many partitions each owner has."""
+        rows = await self.site.ledger.fetch(
+            "SELECT owner_id, count(*) AS partitions FROM queue_ownership WHERE owner_id <> '' GROUP BY owner_id"
+        )
+        return {row["owner_id"]: row["partitions"] for row in rows}
+
+    async def share(self, *, among: int, within: float) -> None:
+        """Wait until all partitions are owned, by so many executors."""
+
+        async def is_shared() -> bool:
+            owners = await self.owners()
+            return len(owners) == among and sum(owners.values()) == PARTITIONS
+
+        await eventually(is_shared, within=within, every=0.2, what=f"{among} executors share all partitions")
+
+
+@pytest.fixture
+async def plant(site: Site) -> AsyncIterator[Plant]:
+    async with open_event_hubs({HUB: PARTITIONS}) as hub, AsyncExitStack() as opened:
+        yield Plant(site, hub, opened)
+
+
+async def whole(plant: Plant, service: Service) -> datetime:
+    return await plant.site.whole(service, within=60)
+
+
+async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_on(plant: Plant):
+    executor = await plant.start("executor")
+    schedulers = [await plant.start("scheduler"), await plant.start("scheduler")]
+    await whole(plant, executor)
+    leading = [bool(each.events("planner.leading")) for each in schedulers]
+    first, second = schedulers if leading[0] else reversed(schedulers)
+
+    await first.kill()
+    await second.logged("planner.leading")
+    until = await whole(plant, executor)
+    codes = [await second.stop(), await executor.stop()]
+
+    assert sorted(leading) == [False, True]
+    assert codes == [0, 0]
+    await plant.site.ledger.assert_adds_up(plant.site.models, until)
+    runs = plant.site.executed()
+    assert len(runs) == len(set(runs))
+
+
+async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsewhere_within_a_minute(plant: Plant):
+    config = plant.defaults()
+    await plant.start("scheduler", config)
+    killed, heir = await plant.start("executor", config), await plant.start("executor", config)
+    await plant.share(among=2, within=90)
+    held = plant.site.gordo.controls.hang()
+    await held.reached()
+    in_hand = {task["id"] for task in await plant.site.ledger.tasks("claimed")}
+
+    await killed.kill()
+    held.lift()
+
+    async with asyncio.timeout(60):
+        await whole(plant, heir)
+        await plant.share(among=1, within=60)
+    stored = {task["id"] for task in await plant.site.ledger.tasks("stored")}
+    assert in_hand
+    assert in_hand <= stored
+
+
+async def test_with_default_settings_the_partitions_of_a_stopped_executor_run_elsewhere_15_s_after_it_left(
+    plant: Plant,
+):
+    config = plant.defaults()
+    scheduler = await plant.start("scheduler", config)
+    stopped = await plant.start("executor", config)
+    await plant.share(among=1, within=60)
+    await plant.start("executor", config)
+    await plant.share(among=2, within=90)
+
+    code = await stopped.stop()
+    await plant.share(among=1, within=15)
+
+    assert code == 0
+    await whole(plant, scheduler)
+
+
+async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Plant):
+    scheduler = await plant.start("scheduler")
+    await eventually(lambda: plant.site.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    config = scheduler.config
+
+    async def lag() -> int:
+        _, output, _ = await latigo("queue", "status", "--config", str(config), "--json", folder=plant.site.folder)
+        return sum(each["lag"] for each in orjson.loads(output))
+
+    await eventually(lag, within=60, every=1.0, what="the lag is known")
+    executor = await plant.start("executor")
+    await whole(plant, executor)
+
+    assert await scheduler.stop() == 0
+    assert await executor.stop() == 0
+
+
+async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Plant):
+    async with open_producer(plant.hub) as producer:
+        batch = await producer.create_batch(partition_id="2")
+        batch.add(EventData(b"no task at all"))
+        await producer.send_batch(batch)
+    scheduler, executor = await plant.start("scheduler"), await plant.start("executor")
+    await executor.until(
+        lambda: plant.site.ledger.value("SELECT count(*) FROM queue_refused"), what="the message is recorded"
+    )
+    await whole(plant, executor)
+    _, listed, _ = await latigo("failures", "--config", str(executor.config), "--json", folder=plant.site.folder)
+    await executor.kill()
+    again = await plant.start("executor")
+    await whole(plant, again)
+    await scheduler.stop()
+
+    (refused,) = orjson.loads(listed)
+    assert refused["reason"] == "unreadable"
+    assert refused["model"].endswith(f"/{HUB}#2@0")
+    assert await plant.site.ledger.value("SELECT count(*) FROM queue_refused") == 1
+
+
+async def test_a_task_in_a_newer_envelope_is_passed_over_and_done_in_one_that_all_can_read(plant: Plant):
+    scheduler = await plant.start("scheduler")
+    await eventually(lambda: plant.site.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    await scheduler.kill()
+    newer = plant.make_newer()
+
+    executor = await plant.start("executor")
+    refused = "SELECT count(*) FROM queue_refused WHERE reason = 'too_new' AND task_id IS NOT NULL"
+    await executor.until(lambda: _equals(plant, refused, newer), what="all of them are passed over")
+    again = await plant.start("scheduler")
+    until = await whole(plant, executor)
+
+    assert newer
+    assert [await again.stop(), await executor.stop()] == [0, 0]
+    await plant.site.ledger.assert_adds_up(plant.site.models, until)
+
+
+async def _equals(plant: Plant, question: str, number: int) -> bool:
+    return bool(await plant.site.ledger.value(question) == number)
