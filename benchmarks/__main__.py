@@ -11,19 +11,24 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks import busy, calls, memory, overhead, overload, planning
+from benchmarks import busy, calls, event_hubs, influx, memory, overhead, overload, planning, wave
 from benchmarks.report import Row, machine, table
 from tests.support.real_gordo import gordo_home
 
 PARTS = {
     "overhead": overhead.measure,
     "busy": busy.measure,
+    "influx": influx.measure,
+    "wave": wave.measure,
+    "queue": event_hubs.measure,
     "calls": calls.measure,
     "overload": overload.measure,
     "memory": memory.measure,
     "planning": planning.measure,
 }
-NEED_GORDO = {"overhead", "busy"}
+GORDO = (gordo_home(), "real Gordo (make gordo)")
+PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
+NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS]}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
@@ -35,6 +40,17 @@ benchmarks --write` makes this page anew, and what a part measures exactly is sa
   claims, writes to PostgreSQL, settles and logs; gordo-client (parquet, metadata cached) does none of that.
 - **real Gordo kept busy** is by the clock, and wants a machine that does nothing else: the executor has its ledger and
   sink on the same cores as Gordo, and the replay has neither.
+- **InfluxDB** is CPU time of the side that reads or writes, in a process of its own; the server's is not in it.
+  aioinflux asks with Latigo's own statements and makes DataFrames of the answers; it and Gordo's forwarder write the
+  same points, to databases of their own.
+- **a full wave** is one slot of every model at once, with everything on two cores. The executor's CPU is held
+  against a limit. The clock is held against the CPU of executor, InfluxDB and stub, were both cores always busy with
+  nothing else: what PostgreSQL takes, and waiting, are what is over 1. All tasks have to end as stored, all points have
+  to be there, and no new series may be among them.
+- **Event Hubs queue** is by the clock, through our emulator, which is Python on the same cores and slower than the
+  service: it brings the two nearer to each other, and what a side takes itself is the CPU beside the rates.
+  Consuming counts from the first event. The bare client sends bytes that are there already, and checkpoints nothing.
+  9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
@@ -54,8 +70,8 @@ def main() -> None:
     load, began = os.getloadavg()[0], time.monotonic()
     rows: list[Row] = []
     for name in asked.only:
-        if name in NEED_GORDO and not (gordo_home() / "venv").exists():
-            print(f"{name}: left out, needs real Gordo (make gordo)", file=sys.stderr)
+        if missing := [what for home, what in NEEDS.get(name, ()) if not (home / "venv").exists()]:
+            print(f"{name}: left out, needs {' and '.join(missing)}", file=sys.stderr)
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += asyncio.run(PARTS[name]())

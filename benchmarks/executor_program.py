@@ -1,7 +1,8 @@
-"""An executor in a process of its own, on readings in memory.
+"""An executor in a process of its own, on readings in memory or on any source that settings can name.
 
-Started with a configuration as JSON; then asked, line by line, ``{"tasks": [envelope, ...]}``. It answers with the CPU
-and wall seconds from the first envelope to the last settle, and with the memory that it holds and has ever held.
+Started with a configuration as JSON, ``settings`` in it as the product knows them; then asked, line by line,
+``{"tasks": [envelope, ...]}``. It answers with the CPU and wall seconds from the first envelope to the last settle,
+and with the memory that it holds and has ever held.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from latigo.task_queue.envelope import decode
 from latigo.task_queue.internal import InternalDelivery, InternalQueue
 
 _LONGEST_LINE = 64 << 20
+_AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
 
 
 class RepeatedSensors(MemorySensors):
@@ -50,7 +52,7 @@ class CountedQueue(InternalQueue):
     """Says when everything that was put in is done."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(_AHEAD)
         self._left = 0
         self.all_done = asyncio.Event()
 
@@ -58,14 +60,14 @@ class CountedQueue(InternalQueue):
         self.all_done.clear()
         self._left = len(envelopes)
         for envelope in envelopes:
-            await self.publish([decode(envelope.encode())])
+            await self._tasks.put(decode(envelope.encode()))
 
     def count(self) -> None:
         self._left -= 1
         if not self._left:
             self.all_done.set()
 
-    async def receive(self) -> AsyncIterator[InternalDelivery]:
+    async def receive(self) -> AsyncGenerator[InternalDelivery]:
         async for delivery in super().receive():
             yield _Counted(delivery.task, self)
 
@@ -98,13 +100,12 @@ async def work(asked: dict[str, Any]) -> None:
         ledger=PostgresLedger(url=SecretStr(asked["ledger"])),
         models=GordoModels(url=asked["gordo"], projects=(asked["project"],)),
         http=HttpSettings(enabled=False),
+        **asked.get("settings", {}),
     )
-    readings = read_readings(Path(asked["readings"]))
-    sensors = RepeatedSensors(readings) if asked.get("repeated") else MemorySensors(readings)
     queue, stop = CountedQueue(), asyncio.Event()
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    async with open_world(settings, sensors=sensors) as world, asyncio.TaskGroup() as group:
+    async with open_world(settings, sensors=_sensors(asked)) as world, asyncio.TaskGroup() as group:
         gc.freeze()  # as `latigo serve` does
         group.create_task(make_executor(world, queue).run(stop))
         while line := await orders.readline():
@@ -116,6 +117,14 @@ async def work(asked: dict[str, Any]) -> None:
             rss, peak = memory()
             print(json.dumps({"cpu": cpu, "wall": wall, "rss": rss, "peak": peak}), flush=True)
         stop.set()
+
+
+def _sensors(asked: dict[str, Any]) -> MemorySensors | None:
+    """Readings in memory; None: what the settings say."""
+    if "readings" not in asked:
+        return None
+    readings = read_readings(Path(asked["readings"]))
+    return RepeatedSensors(readings) if asked.get("repeated") else MemorySensors(readings)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
-"""What is measured on: real PostgreSQL, a stub of Gordo, and the programs that are measured, each in its own
-process.
+"""What is measured on: real PostgreSQL, real InfluxDB, a stub of Gordo, and the programs that are measured, each in its
+own process.
 """
 
 import asyncio
@@ -9,15 +9,19 @@ import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 
 from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.series import Times, Values
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.ledger.database import Database, open_database
@@ -27,6 +31,7 @@ from latigo.ledger.models import PostgresModelLedger, PostgresRoster
 from latigo.ledger.planning import PostgresSchedulerLedger
 from latigo.ledger.protocol import ModelEntry, Planned, Term
 from latigo.providers.gordo import open_gordo
+from latigo.standins.influxd import Influxd
 from latigo.task_queue.envelope import encode
 
 HERE = Path(__file__).parent
@@ -36,8 +41,11 @@ SLOT = timedelta(minutes=30)
 BEGIN = datetime(2025, 10, 20, tzinfo=UTC)
 #: The core of what is measured, where the rest of the stage stays away from it.
 MEASURED_CORE = 0
+#: Those that we may use; none where a system does not tell.
+CORES = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else ())
 
 _LONGEST_LINE = 64 << 20
+_LINES = 10_000  #: of a request that fills an InfluxDB
 _ANSWERS_WITHIN_S = 600.0
 _ENDS_WITHIN_S = 30.0
 
@@ -46,6 +54,7 @@ class Program:
     """A process that is asked and answers, a line of JSON each."""
 
     def __init__(self, process: Process, name: str) -> None:
+        self.pid = process.pid
         self._process = process
         self._name = name
 
@@ -93,14 +102,19 @@ async def running(*command: str, name: str) -> AsyncIterator[Program]:
             await process.wait()
 
 
+def one_core_kept_free() -> AbstractContextManager[None]:
+    """Everything that is started meanwhile stays off the core of what is measured, unless it is put there."""
+    return only_cores(CORES - {MEASURED_CORE})
+
+
 @contextmanager
-def one_core_kept_free() -> Iterator[None]:
-    """Everything that is started meanwhile stays off the core of what is measured, unless it pins itself to it."""
-    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
+    """Everything that is started meanwhile runs on these, as far as there are such."""
+    if not CORES & wanted:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, before - {MEASURED_CORE})
+    os.sched_setaffinity(0, CORES & wanted)
     try:
         yield
     finally:
@@ -195,8 +209,52 @@ async def specs_of(
 def write_readings(path: Path, specs: Iterable[ModelSpec], period: Window, step: timedelta) -> None:
     """Readings of every tag, for whoever is measured: a few series that all tags share, so that they need no room."""
     tags = sorted({tag for spec in specs for tag in spec.dataset.tags})
+    times, values = _some_readings(period, step)
+    np.savez(path, tags=np.array(tags), times=times, values=values)
+
+
+def _some_readings(period: Window, step: timedelta) -> tuple[Times, Values]:
     times = np.arange(to_ns(period.start), to_ns(period.end), span_ns(step), dtype=np.int64)
     hours = (times - times[0]) / 3.6e12
     noise = np.random.default_rng(7).normal(size=(20, len(times)))
-    values = 50.0 + np.arange(20)[:, None] + 5.0 * np.sin(hours + np.arange(20)[:, None]) + noise
-    np.savez(path, tags=np.array(tags), times=times, values=values)
+    return times, 50.0 + np.arange(20)[:, None] + 5.0 * np.sin(hours + np.arange(20)[:, None]) + noise
+
+
+@asynccontextmanager
+async def running_influxd(*databases: str) -> AsyncIterator[Influxd]:
+    """An InfluxDB of its own, with these databases."""
+    with tempfile.TemporaryDirectory(prefix="latigo-bench-", ignore_cleanup_errors=True) as folder:
+        server = Influxd(Path(folder))
+        try:
+            await asyncio.to_thread(server.open)
+            for name in databases:
+                await influxql(server.url, f'CREATE DATABASE "{name}"')
+            yield server
+        finally:
+            await asyncio.to_thread(server.kill)  # nobody reads its files again
+
+
+async def influxql(url: str, statement: str, database: str = "") -> list[dict[str, Any]]:
+    """The series that a statement gives, as the server puts them."""
+    form = {"q": statement, "db": database, "epoch": "ns"}
+    async with aiohttp.request("POST", f"{url}/query", data=form) as response:
+        (result,) = (await response.json())["results"]
+    if "error" in result:
+        raise RuntimeError(f"{statement}: {result['error']}")
+    found: list[dict[str, Any]] = result.get("series", [])
+    return found
+
+
+async def fill_influx(url: str, database: str, tags: Sequence[str], period: Window, step: timedelta) -> None:
+    """The readings of `write_readings`, where Gordo and Latigo look for them when nothing else is said."""
+    times, values = _some_readings(period, step)
+    ends = [
+        [f" Value={value!r} {time}\n" for time, value in zip(times.tolist(), each, strict=True)]
+        for each in values.tolist()
+    ]
+    lines = (f"sensors,tag={tag}{end}" for number, tag in enumerate(tags) for end in ends[number % len(ends)])
+    async with aiohttp.ClientSession() as session:
+        while some := "".join(islice(lines, _LINES)):
+            async with session.post(f"{url}/write", params={"db": database}, data=some) as response:
+                if response.status != 204:
+                    raise RuntimeError(f"readings were not taken: {await response.text()}")

@@ -17,7 +17,7 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
-from latigo.systems import RoleName, SensorSource, open_queue
+from latigo.systems import RoleName, SensorSource, check_role, open_queue
 from latigo.telemetry import Metrics
 from latigo.web.app import make_app
 from latigo.web.health import Health
@@ -84,6 +84,7 @@ async def serve(
         ConfigurationError: something cannot be used as it is configured.
         GraceExceeded: tasks had to be given up.
     """
+    check_role(settings, role)
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock, registry, reached = SystemClock(), CollectorRegistry(), Reached()

@@ -209,6 +209,18 @@ class Queue:
     receiver: TaskReceiver | None
 
 
+def check_role(settings: Settings, role: RoleName) -> None:
+    """Before anything is opened.
+
+    Raises:
+        ConfigurationError: a role of its own needs a queue that reaches other processes.
+    """
+    if role is not RoleName.ALL and isinstance(settings.task_queue, InternalQueueSettings):
+        raise ConfigurationError(
+            'task_queue.kind = "internal" works within one process only: use --role all, or a queue that is shared'
+        )
+
+
 @asynccontextmanager
 async def open_queue(settings: Settings, database: Database, clock: Clock, role: RoleName) -> AsyncIterator[Queue]:
     """Reach the task queue; it may be away.
@@ -218,11 +230,6 @@ async def open_queue(settings: Settings, database: Database, clock: Clock, role:
     """
     match settings.task_queue:
         case InternalQueueSettings():
-            if role is not RoleName.ALL:
-                raise ConfigurationError(
-                    'task_queue.kind = "internal" works within one process only: '
-                    "use --role all, or a queue that is shared"
-                )
             internal = InternalQueue()
             yield Queue(internal, internal)
         case EventHubQueue() as hub:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from latigo.cli.main import cli
 from latigo.standins.gordo import Scope
 from latigo.standins.gordo.controls import PREDICTIONS
+from tests.support.influxd import require_influxd
 from tests.support.postgres import fresh_database
 from tests.support.process import PROJECT, SLOT, latigo, newest_due, serving, write_config
 from tests.support.site import Site, open_site
@@ -337,23 +338,37 @@ async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Pat
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-async def test_the_demo_ends_by_itself_and_its_summary_adds_up(tmp_path: Path):
+@pytest.mark.parametrize("how", [(), ("--distributed",), ("--influx",)], ids=" ".join)
+async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, ...], tmp_path: Path):
+    if "--influx" in how:
+        require_influxd()
+
     code, output, errors = await latigo(
-        *("demo", "--cycles", "1", "--models", "6", "--port", "0", "--json"), folder=tmp_path, within=110
+        *("demo", "--cycles", "1", "--models", "6", "--port", "0", "--json", *how), folder=tmp_path, within=110
     )
 
     assert code == DONE, errors
     told = json.loads(output)
     assert (told["models"], told["parked"]) == (6, 0)
     assert told["live_slots_of_every_model"] >= 1
-    assert told["slots_covered"] + told["slots_excepted"] == told["slots_due"]
+    assert told["slots_covered"] + told["slots_excepted"] + told["slots_left"] == told["slots_due"]
+    assert told["slots_left"] in {0, 6}
     assert told["slots_excepted"] == sum(told["exceptions"].values())
     # An hour of history and the live slots; one may end between the start of the demo and its first look at the models.
-    live = told["slots_due"] - 6 * 120
+    live = told["slots_due"] - told["slots_left"] - 6 * 120
     assert live in {6 * told["live_slots_of_every_model"], 6 * (told["live_slots_of_every_model"] - 1)}
     assert told["rows_written"] == told["rows_settled"] > 0
     assert told["rows_written"] <= 6 * told["slots_covered"]
     assert told["gordo_calls"] >= told["tasks_settled"]
+    if "--influx" in how:
+        assert told["points_in_influxdb"] > told["rows_written"]
+
+
+async def test_the_queue_is_told_apart_from_one_that_has_no_partitions(tmp_path: Path):
+    code, _, errors = await latigo("queue", "status", folder=tmp_path)
+
+    assert code == CONFIGURATION
+    assert 'task_queue.kind = "internal" has no partitions' in errors
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

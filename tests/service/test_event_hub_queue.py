@@ -1,7 +1,7 @@
 """The Event Hubs queue with the official client, against the emulator and a real PostgreSQL."""
 
 import asyncio
-from collections import Counter
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -10,14 +10,17 @@ from typing import TypeVar
 
 import orjson
 import pytest
+from azure.core.credentials import AccessToken
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import Unavailable
+from latigo.runtime.clock import SystemClock
 from latigo.standins.eventhub import EventHubsEmulator, RejectStyle, Scope
 from latigo.task_queue.envelope import HIGHEST, LARGEST, decode, encode
-from latigo.task_queue.eventhub.connection import HubAddress
+from latigo.task_queue.eventhub.connection import Balancing, Hub, HubAddress, SingleFlight
+from latigo.task_queue.eventhub.intake import HubDelivery
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
 from latigo.task_queue.eventhub.tables import Refusal
@@ -169,6 +172,41 @@ async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_task
     assert [name for name, alarm in alarms.items() if alarm] == ["refuses_the_key", "refuses_links"]
 
 
+# --- getting there ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:ssl=None is deprecated")  # the client's own, without TLS
+async def test_tasks_pass_over_websockets(ledger_url: str):
+    async with nothing_left(), open_hub_queue(ledger_url, websocket=True) as direct:
+        endpoint = f"127.0.0.1:{direct.emulator.websocket_port}"
+        queue = replace(direct, address=replace(direct.address, transport="websocket", custom_endpoint=endpoint))
+        tasks = some_tasks(4)
+        async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
+            await publish(sender, tasks)
+            await worker.sees(tasks)
+
+    assert direct.emulator.controls.counts["events_out"] == 4
+
+
+class Login:
+    """An identity that some directory vouches for."""
+
+    async def get_token(self, *_: str, **__: object) -> AccessToken:
+        return AccessToken("of the directory", int(time.time()) + 3600)
+
+
+async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str):
+    async with nothing_left(), open_hub_queue(ledger_url, bearer_tokens=["of the directory"]) as queue:
+        address = HubAddress(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB, tls=False)
+        hub = Hub(address, SingleFlight(Login(), SystemClock()), SystemClock())
+        client = hub.producer()
+
+        found = await hub.partition_ids(client, seconds(5))
+        await hub.close(client)
+
+    assert list(found) == ["0", "1"]
+
+
 # --- receiving -------------------------------------------------------------------------------------------------------
 
 
@@ -234,16 +272,23 @@ async def test_behind_a_task_that_takes_long_only_so_many_are_begun(queue: HubQu
             await worker.sees([a_task(id=number) for number in range(7, 21)])
 
 
-async def test_a_connection_that_breaks_repeats_nothing_while_the_partition_stays_ours(queue: HubQueue):
-    async with queue.receiver() as receiver, working(receiver) as worker:
-        tasks = some_tasks(200)
-        for start in range(0, 200, 50):
-            queue.put_tasks(tasks[start : start + 50])
-            await worker.sees(tasks[start : start + 20])
-            queue.emulator.controls.detach_receivers("amqp:link:detach-forced")
-        await worker.sees(tasks)
+async def test_what_the_hub_repeats_after_a_broken_connection_is_not_handed_out_again(queue: HubQueue):
+    first, second, third = (a_task(id=number) for number in (1, 2, 3))
+    controls = queue.emulator.controls
+    with capture_logs() as logs:
+        async with queue.receiver() as receiver, aclosing(receiver.receive()) as deliveries:
+            queue.put_tasks([first])
+            await (await anext(deliveries)).done()
+            queue.put_tasks([second, third])
+            await controls.counted("events_out", 3)  # one waits in our hand, one in the client
 
-    assert max(Counter(worker.seen).values()) == 1
+            controls.detach_receivers("amqp:link:detach-forced")
+            await controls.counted("events_out", 4)
+
+            handed_out = [(await anext(deliveries)).task.id for _ in range(2)]
+            assert handed_out == [2, 3]
+            assert await nothing_more(deliveries)
+    assert "queue.partition_failed" not in {log["event"] for log in logs}
 
 
 async def test_messages_that_are_no_tasks_are_recorded_once_and_passed_over(queue: HubQueue):
@@ -321,8 +366,9 @@ async def test_once_nobody_takes_any_more_what_is_in_hand_may_end_before_the_par
         taken = [await anext(deliveries) for _ in range(6)]
 
         await deliveries.aclose()
+        renewed = await queue.renewals()
+        await eventually(lambda: has_renewed(queue, renewed + 6), within=10, what="it holds its partitions")
         assert receiver.state == "receiving"
-        assert len(set((await queue.owners()).values()) - {""}) == 1, "it holds its partitions"
 
         for delivery in taken:
             await delivery.done()
@@ -331,7 +377,7 @@ async def test_once_nobody_takes_any_more_what_is_in_hand_may_end_before_the_par
         assert sum(sequence + 1 for sequence in (await queue.checkpoints()).values()) == 6
 
 
-async def test_a_partition_that_is_stolen_under_a_handler_goes_on_at_the_new_owner_only(queue: HubQueue):
+async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner_only(queue: HubQueue):
     tasks = some_tasks(40)
     async with queue.receiver() as first, queue.receiver() as second:
         queue.put_tasks(tasks)
@@ -349,15 +395,55 @@ async def test_a_partition_that_is_stolen_under_a_handler_goes_on_at_the_new_own
                 for delivery in held:
                     await delivery.done()
                 rest = {task.id for task in tasks} - {task.id for task in theirs} - {each.task.id for each in held}
-                late: set[int] = set()
-                async with asyncio.timeout(10):
-                    while rest - late:
-                        delivery = await anext(deliveries)
-                        late.add(delivery.task.id)
-                        await delivery.done()
+                late = set()
+                for _ in rest:
+                    delivery = await anext(deliveries)
+                    late.add(delivery.task.id)
+                    await delivery.done()
+                assert late == rest
+                await eventually(lambda: is_worked_off(queue), within=10)
 
-    assert late == rest, "what waited in the hand of the former owner is not handed out by it"
-    assert await is_worked_off(queue)
+
+async def test_a_partition_whose_link_is_stolen_under_a_handler_goes_on_at_the_new_owner_only(queue: HubQueue):
+    looks_late, steals = Balancing(seconds(60), seconds(120)), Balancing(seconds(0.5), seconds(120))
+    tasks = [next(task for task in some_tasks(40) if partition_of(task.ref, 2) == number) for number in (0, 1)]
+    async with (
+        queue.receiver(balancing=looks_late) as first,
+        queue.receiver(balancing=steals) as second,
+        aclosing(first.receive()) as deliveries,
+    ):
+        queue.put_tasks([a_task(id=1000)])
+        await (await anext(deliveries)).done()
+        queue.put_tasks(tasks)
+        await queue.emulator.controls.counted("events_out", 3)
+
+        async with working(second) as worker:
+            await eventually(lambda: len(first.partitions) == 1, within=15, what="it notices that a link is stolen")
+            (kept,) = first.partitions
+            await worker.sees([tasks[1 - int(kept)]])
+
+            assert (await anext(deliveries)).task.id == tasks[int(kept)].id
+            assert await nothing_more(deliveries)
+
+
+async def test_what_was_held_when_a_partition_was_lost_is_handed_out_when_it_comes_back(queue: HubQueue):
+    tasks = [next(task for task in some_tasks(40) if partition_of(task.ref, 2) == number) for number in (0, 1)]
+    async with queue.receiver() as receiver, aclosing(receiver.receive()) as deliveries:
+        queue.put_tasks([a_task(id=1000)])
+        running = await anext(deliveries)
+        queue.put_tasks(tasks)
+        await queue.emulator.controls.counted("events_out", 3)
+
+        await queue.pool.execute("UPDATE queue_ownership SET owner_id = 'another', etag = etag + 1")
+        await eventually(lambda: len(receiver.partitions) < 2, within=10, what="it has lost one")
+        await queue.pool.execute("UPDATE queue_ownership SET owner_id = '', etag = etag + 1")
+
+        async with asyncio.timeout(10):
+            handed_out = [await anext(deliveries) for _ in tasks]
+        assert {each.task.id for each in handed_out} == {task.id for task in tasks}, "what still runs is not among them"
+        for delivery in (running, *handed_out):
+            await delivery.done()
+        await eventually(lambda: is_worked_off(queue), within=10)
 
 
 async def test_two_share_the_partitions_and_when_one_is_killed_the_other_goes_on_with_its_tasks(queue: HubQueue):
@@ -507,9 +593,23 @@ async def test_a_hub_that_was_made_anew_is_an_alarm_until_its_checkpoints_are_re
 # --- what is asked of queue and tests --------------------------------------------------------------------------------
 
 
+async def nothing_more(deliveries: AsyncIterator[HubDelivery]) -> bool:
+    """Whether nothing comes for a while; afterwards nothing can be taken any more."""
+    try:
+        async with asyncio.timeout(0.3):
+            await anext(deliveries)
+    except TimeoutError:
+        return True
+    return False
+
+
 async def has_lag(queue: HubQueue, events: int) -> bool:
     partitions = await queue.lag()
     return len(partitions) == 2 and sum(each.lag for each in partitions) == events
+
+
+async def has_renewed(queue: HubQueue, times: int) -> bool:
+    return await queue.renewals() >= times
 
 
 async def is_drained(queue: HubQueue, to: datetime) -> bool:

@@ -144,6 +144,10 @@ class HubQueue:
             for row in await self.pool.fetch("SELECT partition, owner_id FROM queue_ownership")
         }
 
+    async def renewals(self) -> int:
+        """How often ownership was claimed, renewed or released so far, over all partitions."""
+        return int(await self.pool.fetchval("SELECT sum(etag) FROM queue_ownership"))
+
     def ends(self) -> dict[str, int]:
         """The newest event of each partition that has any."""
         partitions = self.emulator.hub(HUB).partitions
@@ -151,11 +155,11 @@ class HubQueue:
 
 
 @asynccontextmanager
-async def open_hub_queue(database: str, *, partitions: int = 2) -> AsyncIterator[HubQueue]:
+async def open_hub_queue(database: str, *, partitions: int = 2, **emulator_options: Any) -> AsyncIterator[HubQueue]:
     """A hub of the test's own; ``database`` is a migrated ledger's URL."""
     async with AsyncExitStack() as opened:
         pool = await opened.enter_async_context(asyncpg.create_pool(database, min_size=1, max_size=6))
-        emulator = await opened.enter_async_context(open_event_hubs({HUB: partitions}))
+        emulator = await opened.enter_async_context(open_event_hubs({HUB: partitions}, **emulator_options))
         yield HubQueue(emulator, database, pool, HubAddress(connection_string=emulator.connection_string(HUB)))
 
 

@@ -149,6 +149,8 @@ class Show:
             "slots_due": round(totals["slots_due"]),
             "slots_covered": round(totals["slots_covered"]),
             "slots_excepted": round(totals["exceptions"]),
+            # Due since it was told to stop.
+            "slots_left": round(totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]),
             "exceptions": {each["state"]: round(each["slots"]) for each in status["exceptions"]},
             "rows_settled": totals["rows_settled"],
             "rows_written": rows,
