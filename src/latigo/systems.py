@@ -282,6 +282,7 @@ def hub_address(hub: EventHubQueue) -> "HubAddress":
         identity=identity if hub.namespace else None,
         transport=hub.transport,
         custom_endpoint=hub.custom_endpoint or "",
+        ca_file=str(hub.ca_file or ""),
     )
 
 

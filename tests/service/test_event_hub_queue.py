@@ -1,11 +1,13 @@
 """The Event Hubs queue with the official client, against the emulator and a real PostgreSQL."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 
 import orjson
@@ -25,6 +27,7 @@ from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
 from latigo.task_queue.eventhub.tables import Refusal
 from tests.support.build import a_spec, a_task
+from tests.support.certificates import self_signed
 from tests.support.event_hub_queue import (
     HUB,
     QUICK_SENDER,
@@ -186,6 +189,24 @@ async def test_tasks_pass_over_websockets(ledger_url: str):
             await worker.sees(tasks)
 
     assert direct.emulator.controls.counts["events_out"] == 4
+
+
+async def test_tasks_pass_over_tls_with_an_authority_of_our_own(ledger_url: str, tmp_path: Path):
+    found = self_signed(tmp_path)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(found.certificate, found.key)
+    async with nothing_left(), open_hub_queue(ledger_url, ssl_context=server) as direct:
+        address = HubAddress(
+            connection_string=direct.address.connection_string.replace(";UseDevelopmentEmulator=true", ""),
+            custom_endpoint=f"127.0.0.1:{direct.emulator.port}",
+            ca_file=str(found.certificate),
+        )
+        queue, tasks = replace(direct, address=address), some_tasks(3)
+        async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
+            await publish(sender, tasks)
+            await worker.sees(tasks)
+
+    assert direct.emulator.controls.counts["events_out"] == 3
 
 
 class Login:
@@ -434,9 +455,11 @@ async def test_what_was_held_when_a_partition_was_lost_is_handed_out_when_it_com
         queue.put_tasks(tasks)
         await queue.emulator.controls.counted("events_out", 3)
 
-        await queue.pool.execute("UPDATE queue_ownership SET owner_id = 'another', etag = etag + 1")
-        await eventually(lambda: len(receiver.partitions) < 2, within=10, what="it has lost one")
-        await queue.pool.execute("UPDATE queue_ownership SET owner_id = '', etag = etag + 1")
+        give = "UPDATE queue_ownership SET owner_id = $2, etag = etag + 1 WHERE partition = $1"
+        lost = str(partition_of(running.task.ref, 2))
+        await queue.pool.execute(give, lost, "another")
+        await eventually(lambda: len(receiver.partitions) == 1, within=10, what="it has lost one")
+        await queue.pool.execute(give, lost, "")
 
         async with asyncio.timeout(10):
             handed_out = [await anext(deliveries) for _ in tasks]

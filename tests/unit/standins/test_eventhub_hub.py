@@ -27,7 +27,7 @@ def partition() -> Partition:
     """Four events, a second apart."""
     filled = Partition(0)
     for number in range(4):
-        filled.append(message(bytes(10 + number)), None, Timestamp(NOW + 1000 * number))
+        filled.append(read_message(message(bytes(10 + number))), None, Timestamp(NOW + 1000 * number))
     return filled
 
 
@@ -56,7 +56,8 @@ def test_what_the_sender_wrote_is_kept_byte_for_byte():
     annotations = section(Section.MESSAGE_ANNOTATIONS, {Symbol("x-opt-own"): "kept"})
     for_us = section(Section.DELIVERY_ANNOTATIONS, {Symbol("hop"): 1})
 
-    event = Partition(0).append(header + annotations + properties + application + body + footer + for_us, "key", NOW)
+    raw = header + annotations + properties + application + body + footer + for_us
+    event = Partition(0).append(read_message(raw), "key", NOW)
 
     assert event.header == header
     kept = list(split(event.message))
@@ -110,7 +111,7 @@ def test_an_offset_of_a_hub_that_was_made_anew_is_beyond_its_end():
 def test_whoever_goes_on_after_an_event_misses_none_and_repeats_none(sizes, stop, inclusive):
     partition = Partition(0)
     for size in sizes:
-        partition.append(message(bytes(size)), None, NOW)
+        partition.append(read_message(message(bytes(size))), None, NOW)
 
     for event in partition.events[:stop]:
         begins = event.sequence_number + (0 if inclusive else 1)
@@ -176,6 +177,18 @@ def test_readers_are_told_once_a_batch_is_complete():
     hub.publish([message(b"a")] * 3, NOW)
 
     assert told == [3]
+
+
+def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path: Path):
+    hub, journal = open_hub("h", 1, NOW, tmp_path)
+
+    with pytest.raises(CodecError):
+        hub.publish([message(b"well"), b"junk"], NOW)
+    journal.close()
+
+    again, journal = open_hub("h", 1, NOW, tmp_path)
+    journal.close()
+    assert (hub.events, again.events) == ([], [])
 
 
 def test_a_partition_that_is_not_there_is_refused():

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from zlib import crc32
 
 from latigo.standins.eventhub.codec import Symbol, Timestamp
-from latigo.standins.eventhub.messages import Section, read_message, section, split
+from latigo.standins.eventhub.messages import Message, Section, read_message, section, split
 
 PARTITION_KEY = Symbol("x-opt-partition-key")
 
@@ -120,9 +120,8 @@ class Partition:
         """When the newest event came; the year 1 before there is one."""
         return self.events[-1].enqueued if self.events else NEVER
 
-    def append(self, raw: bytes, partition_key: str | None, now: Timestamp) -> Event:
+    def append(self, message: Message, partition_key: str | None, now: Timestamp) -> Event:
         """Keep a message as the newest event."""
-        message = read_message(raw)
         number, offset = len(self.events), str(self._size)
         annotations = {
             **message.annotations,
@@ -135,7 +134,7 @@ class Partition:
         annotated = section(Section.MESSAGE_ANNOTATIONS, annotations) + message.body
         event = Event(number, offset, now, partition_key, message.header, annotated)
         self.events.append(event)
-        self._size += len(raw)
+        self._size += message.size
         return event
 
     def index(self, position: Position, *, strict: bool = True) -> int:
@@ -243,11 +242,13 @@ class Hub:
 
         Raises:
             Refused: there is no such partition.
+            CodecError: one of them is no message; none is kept.
         """
+        read = [read_message(message) for message in messages]
         chosen = self.route(key) if partition is None else self[partition]
         if self._record is not None:
             self._record(chosen.id, key, now, messages)
-        for message in messages:
+        for message in read:
             chosen.append(message, key, now)
         for notify in list(chosen.readers):
             notify()
@@ -256,4 +257,4 @@ class Hub:
     def restore(self, kept: Iterable[tuple[str, str | None, Timestamp, bytes]]) -> None:
         """Have events again that were recorded earlier."""
         for partition, key, enqueued, message in kept:
-            self[partition].append(message, key, enqueued)
+            self[partition].append(read_message(message), key, enqueued)

@@ -62,6 +62,7 @@ class Message(NamedTuple):
     header: bytes  #: the section, or nothing
     annotations: Mapping[Any, Any]  #: of the message
     body: bytes  #: all sections after the annotations
+    size: int  #: bytes, as it came
 
 
 def read_message(raw: bytes) -> Message:
@@ -81,7 +82,7 @@ def read_message(raw: bytes) -> Message:
                 pass
             case _:
                 body.append(part.raw)
-    return Message(header, annotations, b"".join(body))
+    return Message(header, annotations, b"".join(body), len(raw))
 
 
 def read_batch(raw: bytes) -> tuple[Mapping[Any, Any], list[bytes]]:

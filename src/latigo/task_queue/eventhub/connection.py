@@ -85,6 +85,7 @@ class HubAddress:
         transport: AMQP over TCP (port 5671), or over WebSockets (443) where only those get out.
         custom_endpoint: ``host:port`` of a gateway in between.
         tls: False only for an emulator that is reached by namespace and identity.
+        ca_file: authorities to trust instead of the system's, in PEM.
 
     Raises:
         ConfigurationError: it does not fit together; the message never holds what is secret.
@@ -97,6 +98,7 @@ class HubAddress:
     transport: Literal["tcp", "websocket"] = "tcp"
     custom_endpoint: str = ""
     tls: bool = True
+    ca_file: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.connection_string) == bool(self.namespace):
@@ -219,7 +221,7 @@ class Hub:
             "transport_type": TransportType.AmqpOverWebsocket
             if address.transport == "websocket"
             else TransportType.Amqp,
-            "ssl_context": ssl.create_default_context(),  # one for all: else every attempt reads the CA file again
+            "ssl_context": _trusting(address.ca_file),  # one for all: else every attempt reads the file again
             "use_tls": parts.tls,
             "idle_timeout": IDLE_SECONDS,
             "user_agent": "latigo",
@@ -292,6 +294,13 @@ class Hub:
                 await limited(client.close(), within)
         except Unavailable as error:
             _log.info("queue.not_closed", because=str(error))
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"task_queue.ca_file: {ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager
