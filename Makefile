@@ -21,6 +21,7 @@ check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, 
 	$(BIN)/pytest -q -n 2 tests/unit tests/docs
 
 bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
+	@benchmarks/peers/setup.sh
 	$(BIN)/python -m benchmarks
 
 gordo: ## Install real Gordo 6.0.4 in a Python 3.10 of its own and train small models; cached outside of the repository

@@ -16,6 +16,8 @@ Format = Literal["auto", "console", "json"]
 
 _SHORTEST_SECRET = 6  # replacing a shorter one everywhere would make logs unreadable
 _DEEPEST = 4
+#: Libraries that tell every state of every connection, each with the level from which it is heard.
+_TALKATIVE = {"azure": logging.WARNING}
 
 
 def configure_logging(
@@ -59,6 +61,8 @@ def configure_logging(
     logging.captureWarnings(capture=True)
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
+    for library, least in _TALKATIVE.items():
+        logging.getLogger(library).setLevel(max(least, logging.root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

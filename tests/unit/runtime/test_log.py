@@ -86,6 +86,17 @@ def test_warnings_go_the_same_way(stream: io.StringIO) -> None:
     assert (line["logger"], line["level"]) == ("py.warnings", "warning")
 
 
+def test_libraries_that_tell_every_state_of_every_connection_are_heard_only_when_something_is_wrong(
+    stream: io.StringIO,
+) -> None:
+    configure_logging("json", "info", stream=stream)
+
+    logging.getLogger("azure.eventhub._pyamqp.aio._connection_async").info("Connection state changed")
+    logging.getLogger("azure.identity").warning("no token")
+
+    assert [line["event"] for line in lines(stream)] == ["no token"]
+
+
 def test_what_is_below_the_level_is_not_told(stream: io.StringIO) -> None:
     configure_logging("json", "warning", stream=stream)
 

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latigo.domain.series import Frame
 from latigo.domain.windows import to_ns
+from latigo.providers.gordo.frames import request_body
 from latigo.standins.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
-from latigo.standins.gordo.stub import StubAnswers
+from latigo.standins.gordo.stub import StubAnswers, read_index
 from latigo.standins.gordo.wire import Index
 
 Nested = Mapping[str, Mapping[str, float]]
@@ -203,3 +205,15 @@ async def test_metadata_of_a_stub_marks_anomaly_models_without_training_them(
     assert metas[0]["feature-thresholds"] == [1.0, 1.0]
     assert metas[1] == {}
     assert len(stub._fitted) == 0
+
+
+@pytest.mark.parametrize("rows", [4, 500])
+def test_the_labels_of_a_request_as_latigo_writes_it_are_plain_to_see(rows: int) -> None:
+    times = np.arange(rows) * 600_000_000_000
+    x = Frame(times, ("a", "b"), np.zeros((rows, 2)))
+
+    body = request_body(x, x)
+
+    index = read_index(body.data, body.content_type)
+    assert index is not None
+    assert index.labels.tolist() == times.tolist()

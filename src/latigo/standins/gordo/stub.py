@@ -29,6 +29,7 @@ from latigo.standins.gordo.wire import Group, Index, answer_table, files, read_l
 #: Names of which every byte stands in the file as it is, in a Python tuple and in JSON.
 _SIMPLE_NAME = re.compile(r"[A-Za-z0-9 _.:/%+#-]{6,}")
 _MARKER = re.compile(rb"@(\d{4})~+|<([SE])(\d{6})>~+")
+_UTC_LABEL = re.compile(r".{19}(\+00:00|Z)")  #: as gordo-client writes it, and as Latigo does
 _TIME_MARKER = 0x0123_4567_89AB_0000
 _TEXT_LENGTH = len("2025-10-20T00:00:00+00:00")
 _MOST_ROWS = 20_000  # beyond that a column takes more than one page, and its times do not stand in one piece
@@ -173,7 +174,7 @@ def read_index(body: bytes, content_type: str) -> Index | None:
             keys = list(next(iter(columns.values())))
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, StopIteration):
             return None
-        if not all(len(key) == _TEXT_LENGTH and key.endswith("+00:00") for key in keys):
+        if not all(map(_UTC_LABEL.fullmatch, keys)):
             return None
         return read_labels(keys)
     content = files(body, content_type).get("X")

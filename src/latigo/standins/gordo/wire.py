@@ -327,7 +327,7 @@ def read_labels(keys: Sequence[str]) -> Index:
     Raises:
         Refused: 500, neither.
     """
-    if keys and all(len(key) == 25 and key.endswith("+00:00") for key in keys):
+    if keys and all(key[19:] in {"+00:00", "Z"} for key in keys):
         try:
             times = np.array([key[:19] for key in keys], dtype="datetime64[s]")
         except ValueError:

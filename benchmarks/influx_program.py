@@ -1,0 +1,68 @@
+"""Latigo's InfluxDB adapter in a process of its own.
+
+Started with a configuration as JSON: ``url``, the databases ``sensors`` and ``predictions``, ``columns`` of a model's
+predictions. Then asked, line by line, ``{"read": [[tags, start, end], ...]}`` or ``{"write": [[model, times], ...]}``,
+times in seconds. It answers with the CPU and wall seconds of all of them, one after the other, and with how many points
+came or went. The programs of the peers, in ``peers/``, are asked the same.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from latigo.cli.context import run_async
+from latigo.domain.model import ModelRef
+from latigo.domain.series import Column, Predictions
+from latigo.domain.windows import EPOCH, Window
+from latigo.providers.influx.predictions import open_predictions
+from latigo.providers.influx.sensors import open_sensors
+
+_LONGEST_LINE = 64 << 20
+_MOST_BYTES = 64 << 20
+
+
+async def work(asked: dict[str, Any]) -> None:
+    columns = tuple(Column(*each) for each in asked["columns"])
+    numbers = np.random.default_rng(7)
+    orders = asyncio.StreamReader(_LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    async with (
+        open_sensors(url=asked["url"], database=asked["sensors"]) as sensors,
+        open_predictions(url=asked["url"], database=asked["predictions"]) as sink,
+    ):
+        gc.freeze()  # as `latigo serve` does
+        while line := await orders.readline():
+            order, points = json.loads(line), 0
+            windows = [(tags, Window(_time(start), _time(end))) for tags, start, end in order.get("read", ())]
+            predictions = [
+                Predictions(
+                    ModelRef("plant-a", model),
+                    "",
+                    np.array(times, np.int64) * 1_000_000_000,
+                    columns,
+                    numbers.normal(50.0, 10.0, (len(times), len(columns))),
+                )
+                for model, times in order.get("write", ())
+            ]
+            cpu, wall = time.process_time(), time.perf_counter()
+            for tags, window in windows:
+                found = await sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES)
+                points += sum(map(len, found.values()))
+            for each in predictions:
+                points += await sink.put_predictions(each) * len(columns)
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            print(json.dumps({"cpu": cpu, "wall": wall, "points": points}), flush=True)
+
+
+def _time(seconds: int) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+if __name__ == "__main__":
+    run_async(lambda: work(json.loads(sys.argv[1])))
