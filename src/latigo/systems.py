@@ -125,7 +125,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
                 yield source
         case InfluxSensors() as influx:
             with _extra("influx", "sensors.kind"):
-                from latigo.providers.influx.sensors import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
+                from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
             async with open_influx_sensors(
                 **_influx_server(influx),
                 measurement=influx.measurement,
@@ -151,7 +151,7 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
             yield Sink(PostgresPredictions(database.pool, time_limit=settings.write_timeout), settings.required)
         case InfluxSink() as influx:
             with _extra("influx", "predictions.kind"):
-                from latigo.providers.influx.predictions import open_predictions  # noqa: PLC0415 - an extra
+                from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
             async with open_predictions(
                 **_influx_server(influx), downstream=f"sink/{influx.sink_name}", write_timeout=influx.write_timeout
             ) as store:

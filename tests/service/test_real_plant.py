@@ -6,12 +6,10 @@ repository: ``SKAB_DATA`` says where it is.
 """
 
 import csv
-import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -29,10 +27,10 @@ from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.gordo_python import run_in_gordo
 from tests.support.real_gordo import require_gordo
+from tests.support.skab import SKAB, require_skab
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
-SKAB = Path(os.environ.get("SKAB_DATA", Path(__file__).parents[2].parent / "shared" / "data" / "skab"))
 RUNS = Window(datetime(2020, 3, 9, 10, 14, 30, tzinfo=UTC), datetime(2020, 3, 9, 12, 55, tzinfo=UTC))
 ENDS = datetime(2020, 3, 9, 12, 54, 37, tzinfo=UTC)
 SLOT, ROW = timedelta(minutes=30), timedelta(seconds=10)
@@ -92,11 +90,6 @@ async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant
             pump, flow = await predict("pump"), await predict("flow")
         theirs = await client_points(url, {pump.spec.ref: windows}, revision, SKAB / "valve1", "wide")
         yield Plant(pump, flow, theirs[pump.spec.ref])
-
-
-def require_skab() -> None:
-    if not SKAB.is_dir():
-        pytest.skip(f"the plant data SKAB is not at {SKAB} (SKAB_DATA)")
 
 
 def labels(run: int) -> Mapping[datetime, Sequence[bool]]:

@@ -4,5 +4,6 @@ Importing this package imports aioinflux: do it only where InfluxDB is configure
 """
 
 from latigo.providers.influx.predictions import InfluxPredictions, open_predictions
+from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 
-__all__ = ["InfluxPredictions", "open_predictions"]
+__all__ = ["InfluxPredictions", "InfluxSensors", "open_predictions", "open_sensors"]

@@ -22,6 +22,7 @@ from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Stopped
+from tests.support.skab import SKAB, require_skab
 from tests.support.waiting import eventually
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -765,22 +766,18 @@ async def test_an_unknown_sensor_is_named_and_known_ones_are_not(tmp_path: Path)
 # A real plant
 
 
-def skab() -> Path:
-    return Path(os.environ.get("SKAB_DATA") or Path(__file__).parents[5] / "shared" / "data" / "skab")
-
-
-@pytest.mark.skipif(not skab().is_dir(), reason="the SKAB data are not here (SKAB_DATA)")
 async def test_a_real_experiment_is_read_as_a_plain_csv_reader_would():
+    require_skab()
     # The table of files in SKAB's own description: 1147 rows from 10:14:33 to 10:34:32, 9012 in all of valve1.
     start = datetime(2020, 3, 9, 10, 14, 33, tzinfo=UTC)
-    async with opened(skab() / "valve1", separator=";", time_column="datetime") as sensors:
+    async with opened(SKAB / "valve1", separator=";", time_column="datetime") as sensors:
         all_day = Window(start, start + timedelta(days=1))
         read = await sensors.get_data_for_range(["Pressure", "Volume Flow RateRMS"], all_day, max_bytes=PLENTY)
         first = await sensors.get_data_for_range(
             ["Pressure"], Window(start, start + timedelta(minutes=20)), max_bytes=PLENTY
         )
 
-    lines = (skab() / "valve1" / "0.csv").read_text().splitlines()
+    lines = (SKAB / "valve1" / "0.csv").read_text().splitlines()
     place = lines[0].split(";").index("Pressure")
     assert len(read["Pressure"]) == len(read["Volume Flow RateRMS"]) == 9012
     assert first["Pressure"].values.tolist() == [float(line.split(";")[place]) for line in lines[1:]]
