@@ -317,7 +317,7 @@ async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not
     )
 
     assert code == DONE
-    assert [each["system"] for each in well] == ["ledger", "sensors", f"gordo/{PROJECT}", "sink/postgres"]
+    assert [each["system"] for each in well] == ["ledger", "sensors", "task_queue", f"gordo/{PROJECT}", "sink/postgres"]
     assert bad == FAILED
     assert [each["system"] for each in json.loads(found) if not each["ok"]] == [f"gordo/{PROJECT}"]
     assert worse == FAILED
