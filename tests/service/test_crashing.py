@@ -135,7 +135,7 @@ async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_aga
     await connection.execute(_HOLD_MARKS)
     await connection.execute("SELECT pg_advisory_lock(42)")
     async with serving(config) as service:
-        await site.waits_in(service, "UPDATE task t SET state = 'published'%")
+        await site.waits_in(service, "%UPDATE task t SET state = 'published'%")
         await service.kill()
     await connection.execute(_CONNECTIONS_OF_THE_DEAD)
     planned = await site.ledger.tasks("planned")
