@@ -1,6 +1,7 @@
 """Scheduler and executors as processes of their own, with a hub between them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -152,6 +153,12 @@ async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Pla
 
     assert await scheduler.stop() == 0
     assert await executor.stop() == 0
+    checked = await latigo("check", "--config", str(config), folder=plant.site.folder)
+    forgot = await latigo("queue", "reset", "--yes", "--json", "--config", str(config), folder=plant.site.folder)
+    assert checked[0] == 0
+    assert re.search(rf"ok   task_queue: eventhub/\S+/{HUB}, {PARTITIONS} partitions", checked[1])
+    assert 1 <= orjson.loads(forgot[1])["forgotten"] <= PARTITIONS
+    assert await plant.site.ledger.value("SELECT count(*) FROM queue_checkpoint") == 0
 
 
 async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Plant):

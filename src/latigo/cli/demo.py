@@ -222,8 +222,7 @@ async def _in_one_process(show: Show, demo: DemoPlant, tree: Tree, _folder: Path
 @asynccontextmanager
 async def _influx(folder: Path, demo: DemoPlant, show: Show, tree: Tree) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """A real InfluxDB that holds the plant's readings; yields what counts its points of predictions."""
-    # Only here: it needs the extra `influx`.
-    from latigo.cli.demo_influx import open_plant_influx  # noqa: PLC0415
+    from latigo.cli.demo_influx import open_plant_influx  # noqa: PLC0415 - needs the extra `influx`
 
     async with open_plant_influx(folder / "influxd", demo.plant, show.clock, show.began - HISTORY) as influx:
         show.asked.tell(f"InfluxDB is on {influx.url}, and holds the plant's readings")

@@ -374,13 +374,15 @@ async def test_links_are_detached_when_their_token_ends(namespace):
 
 
 async def test_a_new_token_before_the_old_one_ends_keeps_links(namespace):
-    peer = Peer(namespace)
-    peer.log_in(sign(expiry=time.time() + 0.05))
-    peer.attach_receiver(credit=5)
+    peer, other = Peer(namespace), Peer(namespace)
+    for each in (peer, other):  # the other one's token is no newer than the first
+        each.log_in(sign(expiry=time.time() + 0.05))
+        each.attach_receiver(credit=5)
     peer.ask(101, {"operation": "put-token", "type": SAS, "name": AUDIENCE}, sign())
-    await peer.frames()
+    for each in (peer, other):
+        await each.frames()
 
-    await asyncio.sleep(0.1)  # longer than the first token would have lived
+    await eventually(lambda: other.wire.written)
 
     assert await peer.frames() == []
 

@@ -18,6 +18,7 @@ from yarl import URL
 from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
 from latigo.providers.gordo.answers import Answer, retry_after
 from latigo.providers.gordo.frames import RequestBody
+from latigo.runtime.bodies import BodyTooLarge, read_beginning, read_whole
 
 log = structlog.get_logger()
 
@@ -115,7 +116,7 @@ class GordoClient:
                 status=response.status,
                 content_type=response.content_type if "Content-Type" in response.headers else "",
                 revision=revision,
-                body=await _read(response, request) if whole else await _read_some(response),
+                body=await (read_whole(response, request.size_limit) if whole else read_beginning(response, _EXCERPT)),
                 retry_after=retry_after(response.headers),
             )
 
@@ -223,34 +224,8 @@ def _translated(request: _Request) -> Iterator[None]:
     except TimeoutError as error:
         limit = request.time_limit.total_seconds()
         raise TimedOut(f"{request.doing}: no answer within {limit:g} s", downstream=request.downstream) from error
+    except BodyTooLarge as error:
+        raise TooLarge(f"{request.doing}: the answer is larger than {request.size_limit} bytes") from error
     except aiohttp.ClientError as error:
         reason = f"{type(error).__name__}: {error}"[:300]
         raise Unavailable(f"{request.doing}: {reason}", downstream=request.downstream) from error
-
-
-async def _read(response: aiohttp.ClientResponse, request: _Request) -> bytearray:
-    """The whole body.
-
-    Raises:
-        TooLarge: it is larger than the limit; found out before it is read, where its length is told.
-    """
-    limit = request.size_limit
-    body = bytearray()
-    if (response.content_length or 0) <= limit:
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return body
-    raise TooLarge(f"{request.doing}: the answer is larger than {limit} bytes")
-
-
-async def _read_some(response: aiohttp.ClientResponse) -> bytearray:
-    """The beginning of a body that is only looked at by people; the connection is given up where there is more."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _EXCERPT:
-            break
-    return body[:_EXCERPT]

@@ -21,6 +21,7 @@ import orjson
 
 from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
 from latigo.providers.influx.refusals import MSGPACK, Refusal, points_dropped, refused_read, refused_write
+from latigo.runtime.bodies import BodyTooLarge, read_beginning, read_whole
 from latigo.runtime.retry import short_outage
 
 with warnings.catch_warnings():
@@ -130,7 +131,7 @@ class InfluxClient:
             ) as response:
                 if response.status != 200:
                     raise refused_read(await self._refusal(response))
-                return RawAnswer(response.content_type, await _read(response, max_bytes))
+                return RawAnswer(response.content_type, bytes(await read_whole(response, max_bytes)))
 
         return await self._within_limits("reading", exchange)
 
@@ -213,6 +214,8 @@ class InfluxClient:
         """Nothing from aiohttp leaves this module."""
         try:
             yield
+        except BodyTooLarge as error:
+            raise TooLarge(f"InfluxDB, {doing}: the answer is larger than {error.limit} bytes") from error
         except aiohttp.ConnectionTimeoutError as error:
             raise Unavailable(f"InfluxDB, {doing}: no connection in time", downstream=self.downstream) from error
         except aiohttp.ClientError as error:
@@ -223,7 +226,7 @@ class InfluxClient:
         return Refusal(
             status=response.status,
             content_type=response.content_type,
-            body=await _read_some(response),
+            body=bytes(await read_beginning(response, _EXCERPT)),
             retry_after=response.headers.get("Retry-After", ""),
             downstream=self.downstream,
             section=self.section,
@@ -366,26 +369,3 @@ def _permits(url: str) -> asyncio.Semaphore:
 def _passes(error: BaseException) -> bool:
     """Whether it is worth asking again in a moment."""
     return isinstance(error, Unavailable) and not isinstance(error, TimedOut) and not error.alarm
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The whole body, unless it is too large."""
-    body = bytearray()
-    if (response.content_length or 0) <= limit:
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
-    raise TooLarge(f"InfluxDB, reading: the answer is larger than {limit} bytes")
-
-
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of a body that only explains; the connection is given up where there is more."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _EXCERPT:
-            break
-    return bytes(body[:_EXCERPT])

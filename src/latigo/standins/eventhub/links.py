@@ -3,6 +3,7 @@
 What a link is good for is the affair of `latigo.standins.eventhub.nodes`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -216,7 +217,7 @@ class Link:
         """Send what may be sent."""
 
 
-class IncomingLink(Link):
+class IncomingLink(Link, ABC):
     """The client sends. Keeps at least half of the credit open."""
 
     def __init__(self, session: Session, attach: Attach, address: str) -> None:
@@ -251,6 +252,7 @@ class IncomingLink(Link):
         if self._credit <= _CREDIT // 2 and self.attached:
             self._grant()
 
+    @abstractmethod
     def take(self, message_format: int, message: bytes, settle: Settle) -> Outcome | None:
         """Take a message; what became of it, or None to say so later through ``settle``.
 
@@ -258,7 +260,6 @@ class IncomingLink(Link):
             Refused: it is rejected.
             CodecError: it is no message.
         """
-        raise NotImplementedError
 
     def _take(self, first: Transfer, message: bytes, settle: Settle) -> Outcome | None:
         try:
@@ -277,7 +278,7 @@ class IncomingLink(Link):
         self.session.flow(self, delivery_count=UInt(self._delivery_count), link_credit=UInt(_CREDIT))
 
 
-class OutgoingLink(Link):
+class OutgoingLink(Link, ABC):
     """The client receives, as much as its credit and the session's window allow."""
 
     def __init__(self, session: Session, attach: Attach, address: str) -> None:
@@ -286,9 +287,9 @@ class OutgoingLink(Link):
         self._credit = 0
         self._rest = memoryview(b"")  #: of a message that is under way
 
+    @abstractmethod
     def next_message(self) -> bytes | None:
         """Take what is to be sent next, if there is anything."""
-        raise NotImplementedError
 
     def on_flow(self, flow: Flow) -> None:
         if flow.link_credit is not None:
