@@ -25,6 +25,7 @@ from latigo.providers.influx.client import SWITCHES, open_client
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select
 from tests.support.prediction_stores import influx_predictions
+from tests.support.waiting import eventually
 
 PUMP = ModelRef("plant-a", "pump-1")
 OUTPUT, SCORE = Column("model-output", "GRA-TT-001"), Column("total-anomaly-scaled", "")
@@ -358,18 +359,17 @@ async def test_a_server_that_throttles_is_waited_for(influx_servers: InfluxServe
         }
     )
     async with sink_on(server.url) as sink, aiohttp.ClientSession() as session:
-        begun, end = asyncio.Event(), asyncio.Event()
+        end = asyncio.Event()
 
         async def slowly() -> AsyncIterator[bytes]:
-            begun.set()
             yield b"x,a=b sensor_value=1.0 1"
             await end.wait()
 
         holding = asyncio.create_task(session.post(f"{server.url}/write", params={"db": "latigo"}, data=slowly()))
-        await begun.wait()
+        await eventually(lambda: writes_under_way(server.url), what="the other has the only place")
 
-        with pytest.raises(Unavailable, match="throttled") as refused:  # as soon as the other has the only place
-            await until_refused(sink, *[predictions([1.0, 2.0])] * 10_000)
+        with pytest.raises(Unavailable, match="throttled") as refused:
+            await sink.put_predictions(predictions([1.0, 2.0]))
         end.set()
         (await holding).release()
 
@@ -461,6 +461,12 @@ def certificate(tmp_path: Path) -> Certificate:
 async def write_raw(database: InfluxDatabase, lines: str) -> None:
     async with aiohttp.request("POST", f"{database.url}/write", params={"db": database.name}, data=lines) as response:
         assert response.status == 204, await response.text()
+
+
+async def writes_under_way(url: str) -> int:
+    """How many the server is working on; one that waits for its turn is not among them."""
+    (httpd,) = await select(InfluxDatabase(url, "latigo"), "SHOW STATS FOR 'httpd'")
+    return int(dict(zip(httpd["columns"], httpd["values"][0], strict=True))["writeReqActive"])
 
 
 async def until_refused(sink: InfluxPredictions, *parts: Predictions) -> None:
