@@ -135,6 +135,8 @@ def make_executor(world: World, receiver: TaskReceiver) -> Executor:
         circuits=board,
         budget=budget,
         limits=limits,
+        hard_limit=executor.hard_limit,
+        clock=world.clock,
         metrics=world.metrics,
     )
     return Executor(
@@ -145,7 +147,7 @@ def make_executor(world: World, receiver: TaskReceiver) -> Executor:
             envelope_high=envelope.HIGHEST,
             concurrency=executor.concurrency,
         ),
-        rules=ExecutorRules(executor.lease, executor.renew, executor.hard_limit, executor.grace),
+        rules=ExecutorRules(executor.lease, executor.renew, executor.grace),
         ledger=ledger,
         receiver=receiver,
         pipeline=pipeline,

@@ -54,7 +54,9 @@ def every_minute(start: datetime, end: datetime, value: float = 1.0) -> Series:
 class Plant:
     """Two tags with readings all day, a model server, sinks, a ledger, and the pipeline between them."""
 
-    def __init__(self, *optional: str, budget: int = 2**27) -> None:
+    def __init__(
+        self, *optional: str, budget: int = 2**27, hard_limit: timedelta = timedelta(minutes=15), calls: int = 32
+    ) -> None:
         day = every_minute(at("00:00"), at("23:59"))
         self.clock = ManualClock(at("12:07"))
         self.ledger = MemoryWork(self.clock)
@@ -63,7 +65,7 @@ class Plant:
         self.stores = [Store("sink/first"), Store("sink/second")]
         self.board = CircuitBoard(self.ledger, CircuitRules())
         self.budget = ByteBudget(budget)
-        self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(32, self.clock))
+        self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(calls, self.clock))
         self.metrics = Metrics(CollectorRegistry())
         self.pipeline = Pipeline(
             sensors=self.sensors,
@@ -72,5 +74,7 @@ class Plant:
             circuits=self.board,
             budget=self.budget,
             limits=self.limits,
+            hard_limit=hard_limit,
+            clock=self.clock,
             metrics=self.metrics,
         )

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from latigo.domain.errors import Reason, Rejected, Unavailable
+from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome, Settlement, SlotState
 from latigo.domain.task import Task
@@ -39,7 +39,6 @@ class ExecutorRules:
 
     lease: timedelta
     renew: timedelta
-    hard_limit: timedelta
     grace: timedelta
 
 
@@ -49,7 +48,7 @@ class _InHand:
 
     claim: Claim
     running: "asyncio.Task[None]"
-    began: float | None = None  #: while its pipeline runs: waiting for the ledger, or for a turn alone, is no work
+    journey: Journey
     settling: bool = False  #: its predictions are in the sinks, and would be made again for nothing
     lost: bool = False  #: somebody else may have it: it was cancelled for that
 
@@ -87,8 +86,9 @@ class Executor:
     @property
     def overdue(self) -> list[str]:
         """Tasks that have been worked on for longer than they may, which only a stuck process allows."""
-        latest = self._clock.monotonic() - (self._rules.hard_limit + self._rules.grace).total_seconds()
-        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.began is not None and hand.began < latest]
+        longest = (self._pipeline.hard_limit + self._rules.grace).total_seconds()
+        now = self._clock.monotonic()
+        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.journey.worked(now) > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""
@@ -187,10 +187,11 @@ class Executor:
         this = asyncio.current_task()
         if this is None:
             raise RuntimeError("a task is worked on outside of the event loop")
-        hand = self._in_hand[claim.task_id] = _InHand(claim, this)
+        journey = Journey(task, stored_in=set(claim.stored_in))
+        hand = self._in_hand[claim.task_id] = _InHand(claim, this, journey)
         began = self._clock.monotonic()
         try:
-            settlement = await self._attempt(task, hand)
+            settlement = await self._attempt(claim, journey)
             if settlement is not None:
                 hand.settling = True
                 with self._metrics.stage("settle"):
@@ -205,27 +206,18 @@ class Executor:
         finally:
             self._in_hand.pop(claim.task_id, None)
 
-    async def _attempt(self, task: Task, hand: _InHand) -> Settlement | None:
+    async def _attempt(self, claim: Claim, journey: Journey) -> Settlement | None:
         """Run the task; None: the claim was lost before it began."""
-        journey = Journey(task, stored_in=set(hand.claim.stored_in))
         try:
-            if not hand.claim.alone:
-                return await self._bounded(journey, hand)
+            if not claim.alone:
+                return await self._pipeline.run(journey)
             async with self._gate.alone():
-                if not await self._ledger.start_alone(hand.claim, self._rules.lease):
+                if not await self._ledger.start_alone(claim, self._rules.lease):
                     return None
                 _log.warning("task.running_alone")
-                return await self._bounded(journey, hand)
+                return await self._pipeline.run(journey)
         except Exception as error:  # noqa: BLE001 - whatever a task raises is the end of that task only
             return await self._ended_by(error, journey)
-
-    async def _bounded(self, journey: Journey, hand: _InHand) -> Settlement:
-        hand.began = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(self._rules.hard_limit.total_seconds()):
-                return await self._pipeline.run(journey)
-        finally:
-            hand.began = None
 
     async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
         settlement = settlement_of(error, journey)
@@ -234,18 +226,18 @@ class Executor:
         if (
             isinstance(error, Rejected)
             and error.reason is Reason.COLUMNS_REFUSED
-            and await self._has_changed(journey.task)
+            and await self._may_have_changed(journey.task)
         ):
             return Settlement(Outcome.DEFERRED, detail=settlement.detail, stale_metadata=True)
         return settlement
 
-    async def _has_changed(self, task: Task) -> bool:
-        """Whether the model expects other columns because it was built anew behind our back, within its revision."""
+    async def _may_have_changed(self, task: Task) -> bool:
+        """Whether the model may expect other columns because it was built anew behind our back, within its revision."""
         try:
             found = await self._describe(task.ref, task.model.revision)
         except Exception as error:  # noqa: BLE001 - the task is rejected for its own reason, whatever this one is
             _log.warning("metadata.unreadable", because=str(error))
-            return False
+            return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # nobody knows yet
         return found.dataset != task.model.dataset or found.model_offset != task.model.model_offset
 
     async def _hand_back(self, claim: Claim) -> None:

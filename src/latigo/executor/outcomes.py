@@ -6,9 +6,6 @@ from latigo.domain.errors import Failed, Reason, Rejected, RevisionGone, TimedOu
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.executor.pipeline import Journey
 
-#: Seconds are in the settings; this is only how the outcome is told.
-HARD_LIMIT = "took longer than a task may"
-
 
 def settlement_of(error: BaseException, journey: Journey) -> Settlement:
     """How a task ends that raised ``error``."""
@@ -35,8 +32,6 @@ def settlement_of(error: BaseException, journey: Journey) -> Settlement:
             )
         case Failed():
             return Settlement(Outcome.RETRY, detail=detail, stored_in=stored_in, retry_after=error.retry_after)
-        case TimeoutError():
-            return Settlement(Outcome.RETRY, detail=f"{journey.stage}: {HARD_LIMIT}", stored_in=stored_in)
         case _:
             trace = "".join(traceback.format_exception(error))
             return Settlement(Outcome.CRASHED, detail=trace, reason=Reason.CRASHED)

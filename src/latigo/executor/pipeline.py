@@ -1,5 +1,6 @@
-"""The journey of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries, limits and settling stand around it."""
+"""The journey of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries and settling stand around it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import numpy as np
 import structlog
 
 from latigo.dataset.build import Dataset, build, needs_look_back
-from latigo.domain.errors import LatigoError, NoData
+from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.series import Point, Predictions, Readings
@@ -25,6 +26,7 @@ from latigo.providers.protocols import (
     PredictionStorageProvider,
     SensorDataProvider,
 )
+from latigo.runtime.clock import Clock
 from latigo.telemetry import Metrics
 
 _log = structlog.get_logger()
@@ -47,6 +49,12 @@ class Journey:
     task: Task
     stored_in: set[str] = field(default_factory=set)
     stage: str = "claim"
+    began: float | None = None  #: the stage that calls out now, by the monotonic clock
+    spent: float = 0.0  #: seconds in those before it
+
+    def worked(self, now: float) -> float:
+        """Seconds that it has called out until ``now``. Waiting for its turn is no work."""
+        return self.spent + (0.0 if self.began is None else now - self.began)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Pipeline:
     circuits: CircuitBoard
     budget: ByteBudget
     limits: Mapping[str, AdaptiveLimit]  #: by project; makes one when asked for a new one
+    hard_limit: timedelta  #: of the work of a task; a call that is cut by it counts as one without an answer
+    clock: Clock
     metrics: Metrics
 
     async def run(self, journey: Journey) -> Settlement:
@@ -133,11 +143,20 @@ class Pipeline:
     async def _stage(
         self, journey: Journey, stage: str, downstream: str, *, probe: bool = False
     ) -> AsyncIterator[None]:
-        """One stage that calls out: under the circuit of what it calls, and timed."""
+        """One stage that calls out: under the circuit of what it calls, within the hard limit, and timed."""
         journey.stage = stage
         async with self.circuits.call(downstream, journey.task.ref, probe=probe or journey.task.probe):
-            with self.metrics.stage(stage):
-                yield
+            journey.began = self.clock.monotonic()
+            try:
+                with self.metrics.stage(stage):
+                    async with asyncio.timeout(self.hard_limit.total_seconds() - journey.spent) as limit:
+                        yield
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise TimedOut("took longer than a task may", downstream=downstream) from error
+            finally:
+                journey.began, journey.spent = None, journey.worked(self.clock.monotonic())
 
 
 def period_of(spec: ModelSpec, window: Window) -> Window:

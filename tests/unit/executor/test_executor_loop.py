@@ -5,15 +5,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import Reason, Rejected, Unavailable
+from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.share import LaneShare
 from latigo.domain.task import Task
+from latigo.executor.circuits import CircuitRules
 from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import ExecutorInfo
@@ -41,10 +43,8 @@ class Watched:
 class World(Plant):
     """A plant, a queue and an executor that works on them."""
 
-    def __init__(
-        self, *, concurrency: int = 4, grace: timedelta = HAND_BACK, hard_limit: timedelta = timedelta(minutes=15)
-    ) -> None:
-        super().__init__()
+    def __init__(self, *, concurrency: int = 4, grace: timedelta = HAND_BACK, **options: Any) -> None:
+        super().__init__(**options)
         self.queue: asyncio.Queue[Watched] = asyncio.Queue()
         self.log = self.ledger.log
         self.described: list[ModelRef] = []
@@ -52,7 +52,7 @@ class World(Plant):
         self.gate = Gate(concurrency, LaneShare())
         self.executor = Executor(
             info=ExecutorInfo("executor-1", "test", 1, 1, concurrency),
-            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, hard_limit=hard_limit, grace=grace),
+            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace),
             ledger=self.ledger,
             receiver=self,
             pipeline=self.pipeline,
@@ -166,7 +166,37 @@ async def test_a_task_beyond_the_hard_limit_is_ended_and_tried_again():
         await world.until(("done", 7))
 
     assert world.ledger.ended[7].outcome is Outcome.RETRY
-    assert "predict" in world.ledger.ended[7].detail
+    assert "predict: took longer" in world.ledger.ended[7].detail
+
+
+async def test_waiting_for_a_turn_is_not_held_against_a_task():
+    world = World(hard_limit=timedelta(milliseconds=300), calls=1)
+    never, answered = asyncio.Event(), asyncio.Event()
+    answered.set()
+    world.models.hold = lambda ref: never if ref.name == "model-1" else answered
+    world.send(1, 2, 3)
+
+    async with running(world):
+        await world.until(("done", 1), ("done", 2), ("done", 3))
+
+    assert {id_: settlement.outcome for id_, settlement in world.ledger.ended.items()} == {
+        1: Outcome.RETRY,
+        2: Outcome.STORED,
+        3: Outcome.STORED,
+    }
+
+
+async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_away_and_costs_few_attempts():
+    world = World(hard_limit=timedelta(milliseconds=20), calls=1)
+    held(world)
+    world.send(*range(1, 13))
+
+    async with running(world):
+        await world.until(*(("done", id_) for id_ in range(1, 13)))
+
+    assert [id_ for id_, settlement in world.ledger.ended.items() if settlement.outcome is Outcome.RETRY] == [1]
+    assert world.board.is_open("gordo/plant")
+    assert len(world.models.calls) == 1 + CircuitRules().failures
 
 
 # --- the ledger is away -----------------------------------------------------------------------------------------------
@@ -448,7 +478,10 @@ REFUSED = Rejected("unexpected columns", reason=Reason.COLUMNS_REFUSED)
         (a_spec("model-1", tags=("a", "c")), Outcome.DEFERRED),
         (a_spec("model-1", model_offset=5), Outcome.DEFERRED),
         (replace(a_spec("model-1"), anomaly=False), Outcome.REJECTED),
-        (Unavailable("503", downstream="gordo/plant"), Outcome.REJECTED),
+        (Unavailable("503", downstream="gordo/plant"), Outcome.DEFERRED),
+        (Failed("listed, not readable yet"), Outcome.DEFERRED),
+        (Rejected("no tag_list", reason=Reason.BAD_METADATA), Outcome.REJECTED),
+        (KeyError("bug"), Outcome.REJECTED),
     ],
 )
 async def test_when_columns_are_refused_the_metadata_is_read_again_first(now: ModelSpec | Exception, outcome: Outcome):

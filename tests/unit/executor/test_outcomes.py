@@ -17,7 +17,7 @@ from latigo.domain.errors import (
     Unavailable,
 )
 from latigo.domain.outcome import Outcome, Settlement
-from latigo.executor.outcomes import HARD_LIMIT, settlement_of
+from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Journey
 from tests.support.build import a_task, window
 
@@ -94,13 +94,6 @@ def test_a_window_that_is_too_large_is_split_as_long_as_it_has_more_than_one_slo
     end: str, slot: int, outcome: Outcome
 ):
     assert ended(TooLarge("128 MB"), span=("10:00", end), slot_seconds=slot).outcome is outcome
-
-
-def test_a_task_beyond_the_hard_limit_is_tried_again():
-    settlement = ended(TimeoutError())
-
-    assert (settlement.outcome, settlement.detail) == (Outcome.RETRY, f"predict: {HARD_LIMIT}")
-    assert settlement.stored_in == ["sink/a", "sink/b"]
 
 
 @pytest.mark.parametrize(

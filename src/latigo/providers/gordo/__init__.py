@@ -4,7 +4,7 @@
 answer                                                                 raised
 ====================================================================== =================================================
 200 with the columns and rows that the metadata promises               nothing
-200 of Gordo with other columns or rows                                `Failed`
+200 of Gordo with other columns or rows                                `Rejected`, the whole model
 no connection, cut short, 429, 502, 503, 504                           `Unavailable`, with ``Retry-After``
 401, 403, 407, a redirect                                              `Unavailable`, with an alarm
 any status without the header ``revision``, or with another revision;  `Unavailable`: somebody else has answered

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latigo.domain.errors import Failed, NoData, Reason, Rejected, describe_tags
+from latigo.domain.errors import NoData, Reason, Rejected, describe_tags
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Column, Frame, Predictions
 
@@ -46,9 +46,7 @@ def _check_columns(name: str, columns: tuple[str, ...], expected: tuple[str, ...
     if columns != expected:
         odd = [column for column in (*expected, *columns) if (column in columns) != (column in expected)]
         why = f"the odd ones are {describe_tags(odd)}" if odd else "they are in another order"
-        raise Rejected(
-            f"{name} has other columns than the model: {why}", reason=Reason.COLUMNS_REFUSED, whole_model=True
-        )
+        raise _changed(f"{name} has other columns than the model: {why}")
 
 
 def _refuse(name: str, frame: Frame, bad: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], what: str) -> None:
@@ -61,13 +59,19 @@ def check_predictions(spec: ModelSpec, x: Frame, predictions: Predictions, *, an
     """Whether the answer is what the metadata promises for X: its rows, and a column for every target.
 
     Raises:
-        Failed: it is not. The model differs from its metadata, which passes when it was replaced a moment ago.
+        Rejected: ``COLUMNS_REFUSED``. The model differs from its metadata, perhaps because it was just built anew.
     """
     expected = x.times[spec.model_offset :]
     if not np.array_equal(predictions.times, expected):
-        raise Failed(f"{spec.ref} answered {len(predictions)} rows with other times than the {len(expected)} expected")
+        raise _changed(
+            f"{spec.ref} answered {len(predictions)} rows with other times than the {len(expected)} expected"
+        )
     if odd := _odd_columns(spec, predictions.columns, anomaly=anomaly):
-        raise Failed(f"{spec.ref} answered other columns than its metadata says: {odd}")
+        raise _changed(f"{spec.ref} answered other columns than its metadata says: {odd}")
+
+
+def _changed(message: str) -> Rejected:
+    return Rejected(message, reason=Reason.COLUMNS_REFUSED, whole_model=True)
 
 
 def _odd_columns(spec: ModelSpec, columns: tuple[Column, ...], *, anomaly: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latigo.domain.errors import Failed, NoData, Reason, Rejected
+from latigo.domain.errors import NoData, Reason, Rejected
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Column, Frame, Predictions
 from latigo.providers.gordo.checks import check_predictions, check_request
@@ -113,7 +113,7 @@ def test_outputs_that_are_not_as_many_as_the_targets_are_numbered() -> None:
 
     check_predictions(a_spec(), a_frame(), an_answer(a_spec(), numbered), anomaly=False)
 
-    with pytest.raises(Failed, match="model-output"):
+    with pytest.raises(Rejected, match="model-output"):
         check_predictions(a_spec(), a_frame(), an_answer(a_spec(), numbered + SCORES), anomaly=True)
 
 
@@ -128,10 +128,11 @@ def test_outputs_that_are_not_as_many_as_the_targets_are_numbered() -> None:
     ],
 )
 def test_columns_that_the_metadata_does_not_promise_are_not_stored(columns: tuple[Any, ...], naming: str) -> None:
-    with pytest.raises(Failed, match="other columns") as failed:
+    with pytest.raises(Rejected, match="other columns") as refused:
         check_predictions(a_spec(), a_frame(), an_answer(a_spec(), columns), anomaly=True)
 
-    assert naming in str(failed.value)
+    assert naming in str(refused.value)
+    assert (refused.value.reason, refused.value.whole_model) == (Reason.COLUMNS_REFUSED, True)
 
 
 def test_a_model_with_an_offset_answers_later_rows_only() -> None:
@@ -142,5 +143,5 @@ def test_a_model_with_an_offset_answers_later_rows_only() -> None:
 
 @pytest.mark.parametrize("rows", [range(2), range(1, 3), range(1, 4)])
 def test_rows_of_other_times_are_not_stored(rows: Any) -> None:
-    with pytest.raises(Failed, match="other times than the 3 expected"):
+    with pytest.raises(Rejected, match="other times than the 3 expected"):
         check_predictions(a_spec(), a_frame(), an_answer(a_spec(), OUTPUTS, rows=rows), anomaly=False)

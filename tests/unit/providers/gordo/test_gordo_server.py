@@ -161,13 +161,15 @@ async def test_an_answer_without_times_is_no_answer(name: str, replay: Replay, m
 
 
 @pytest.mark.parametrize("name", [*sorted(UNSORTED), "anomaly-targets-parquet"])
-async def test_rows_or_columns_that_the_metadata_does_not_promise_fail_for_this_model_alone(
+async def test_rows_or_columns_that_the_metadata_does_not_promise_are_the_models_own_affair(
     name: str, replay: Replay, models: GordoModels
 ) -> None:
     replay.on("POST", ANOMALY, recorded(name))
 
-    with pytest.raises(Failed):
+    with pytest.raises(Rejected) as refused:
         await execute_pca(models)
+
+    assert refused.value.reason is Reason.COLUMNS_REFUSED
 
 
 def refused_with(status: int) -> list[Pair]:
@@ -617,7 +619,7 @@ async def test_a_large_frame_is_sent_as_parquet(replay: Replay, models: GordoMod
     y = replace(x, values=x.values + 1)
     replay.on("POST", ANOMALY, recorded("anomaly-pca-linear-parquet"))
 
-    with pytest.raises(Failed, match="answered 4 rows"):
+    with pytest.raises(Rejected, match="answered 4 rows"):
         await execute(models, spec, x, y)
 
     sent = request_frames(replay.received[0].headers["Content-Type"], replay.received[0].body)
