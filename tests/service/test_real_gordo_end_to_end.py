@@ -44,6 +44,7 @@ from latigo.standins.plant import synth_series
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, load_readings, select
+from tests.support.lacking import lacking
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import gordo_home, require_gordo
@@ -462,7 +463,7 @@ async def rendered(page: Path) -> str:
     """What a browser makes of a page."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("no Chromium is installed")
+        lacking("no Chromium is installed")
     with tempfile.TemporaryDirectory() as profile:
         process = await asyncio.create_subprocess_exec(
             *(browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"),

@@ -1,7 +1,6 @@
 """A real InfluxDB for tests: one server a session, one database a test."""
 
 import math
-import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -15,6 +14,7 @@ import pytest
 
 from latigo.domain.errors import ConfigurationError
 from latigo.standins.influxd import Influxd, have_influxd
+from tests.support.lacking import lacking
 
 _numbers = count(1)
 
@@ -31,9 +31,7 @@ def require_influxd() -> None:
     try:
         have_influxd()
     except ConfigurationError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")

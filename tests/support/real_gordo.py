@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import pytest
+from tests.support.lacking import lacking
 
 
 def gordo_home() -> Path:
@@ -17,9 +17,6 @@ def gordo_home() -> Path:
 def require_gordo() -> Path:
     """The Python of the Gordo environment; where it is absent the test is skipped, and fails in CI."""
     python = gordo_home() / "venv" / "bin" / "python"
-    if python.exists():
-        return python
-    missing = f"real Gordo is not installed in {gordo_home()} (make gordo)"
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+    if not python.exists():
+        lacking(f"real Gordo is not installed in {gordo_home()} (make gordo)")
+    return python
