@@ -1,4 +1,4 @@
-"""Real readings of a real plant, models that Gordo trained on them, and ``latigo predict``'s way through both.
+"""Real readings of a real plant, models that Gordo trained on them, and the whole of Latigo between the two.
 
 SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water. The models know only a run without anomalies; a
 month later a valve before the pump was closed for some minutes in each of eight runs. Its licence keeps it out of this
@@ -14,25 +14,35 @@ from statistics import median
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
-from latigo.cli.predict import NoRoster
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.coverage import Coverage
+from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
 from latigo.domain.windows import Window, from_ns, to_ns
-from latigo.executor.once import Piece, pieces_of, predict_once
-from latigo.runtime.clock import SystemClock
-from latigo.settings import FileSensors, GordoModels, Settings
-from latigo.systems import open_models, open_sensors
+from latigo.settings import (
+    BackfillSettings,
+    FileSensors,
+    GordoModels,
+    HttpSettings,
+    PostgresLedger,
+    ScheduleSettings,
+    Settings,
+)
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.gordo_python import run_in_gordo
+from tests.support.postgres import fresh_database
 from tests.support.real_gordo import require_gordo
+from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
 from tests.support.skab import SKAB, require_skab
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
-RUNS = Window(datetime(2020, 3, 9, 10, 14, 30, tzinfo=UTC), datetime(2020, 3, 9, 12, 55, tzinfo=UTC))
+BEGINS = datetime(2020, 3, 9, 10, 14, 33, tzinfo=UTC)
 ENDS = datetime(2020, 3, 9, 12, 54, 37, tzinfo=UTC)
+RUNS = Window(datetime(2020, 3, 9, 10, tzinfo=UTC), datetime(2020, 3, 9, 13, tzinfo=UTC))
+NOW = RUNS.end + timedelta(minutes=6)
 SLOT, ROW = timedelta(minutes=30), timedelta(seconds=10)
 TAGS = (
     *("Accelerometer1RMS", "Accelerometer2RMS", "Current", "Pressure", "Temperature", "Thermocouple", "Voltage"),
@@ -42,54 +52,49 @@ SCORE = Column("total-anomaly-scaled", "")
 
 
 @dataclass(frozen=True, repr=False)
-class Predicted:
-    """All runs, by one model."""
-
-    spec: ModelSpec
-    pieces: Sequence[Piece]
-
-    def points(self) -> Points:
-        """Every finite point, as a sink would get it."""
-        found: dict[Column, dict[int, float]] = defaultdict(dict)
-        for piece in self.pieces:
-            assert piece.predictions is not None
-            for place, column in enumerate(piece.predictions.columns):
-                values = piece.predictions.values[:, place].tolist()
-                found[column] |= dict(zip(piece.predictions.times.tolist(), values, strict=True))
-        return found
-
-
-@dataclass(frozen=True, repr=False)
 class Plant:
-    pump: Predicted  #: every tag, told from all by its level: not for this working point, but row by row
-    flow: Predicted  #: the flow, told from the others by how far they are from the window's median
+    """What came of all runs, by model.
+
+    ``pump`` has every tag and is told from all by its level: not for this working point, but row by row. ``flow`` has
+    the flow, told from the others by how far they are from the window's median.
+    """
+
+    told: Mapping[str, Told]
+    stored: Mapping[str, Points]
     pump_by_client: Points
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
+async def plant(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: str, ledger_template: str
+) -> AsyncIterator[Plant]:
     require_skab()
     require_gordo()
     data = tmp_path_factory.mktemp("plant") / "data"
     built = await run_in_gordo("build_plant_model.py", None, str(SKAB / "anomaly-free"), str(data))
     project, revision = built["project"], built["revision"]
-    windows = pieces_of(RUNS, SLOT, SLOT)
-    async with running_gordo(data) as url:
+    clock = ShiftedClock(NOW)
+    async with (
+        running_gordo(data) as url,
+        fresh_database(postgres_server, template=ledger_template) as ledger,
+    ):
+        await clock.share(ledger)
         settings = Settings(
+            schedule=ScheduleSettings(max_window=SLOT),
+            backfill=BackfillSettings(horizon=NOW - RUNS.start),
+            ledger=PostgresLedger(url=SecretStr(ledger)),
             models=GordoModels(url=url, projects=(project,)),
             sensors=FileSensors(path=SKAB, separator=";", time_column="datetime"),
+            http=HttpSettings(enabled=False),
         )
-        async with open_models(settings, NoRoster()) as models, open_sensors(settings, SystemClock()) as sensors:
-            assert set(TAGS) <= set(await sensors.get_sensor_list())
-
-            async def predict(name: str) -> Predicted:
-                spec = await models.get_model_spec(ModelRef(project, name), revision)
-                pieces = predict_once(sensors, models, spec, windows, SLOT, max_bytes=1_000_000)
-                return Predicted(spec, [piece async for piece in pieces])
-
-            pump, flow = await predict("pump"), await predict("flow")
-        theirs = await client_points(url, {pump.spec.ref: windows}, revision, SKAB / "valve1", "wide")
-        yield Plant(pump, flow, theirs[pump.spec.ref])
+        async with running_latigo(settings, clock) as world:
+            await all_known(world, ["pump", "flow"], revision, within=60.0)
+            await all_done(world, within=60.0)
+            told = await told_of(world.database)
+            stored = {name: await stored_in(world.database, name) for name in told}
+        pump = ModelRef(project, "pump")
+        theirs = await client_points(url, {pump: told["pump"].stored}, revision, SKAB / "valve1", "wide")
+        yield Plant(told, stored, theirs[pump])
 
 
 def labels(run: int) -> Mapping[datetime, Sequence[bool]]:
@@ -111,7 +116,7 @@ def rise(scores: Mapping[datetime, float], run: int) -> float:
 
 
 async def test_the_score_rises_in_every_run_while_the_valve_is_closed(plant: Plant) -> None:
-    scores = {from_ns(time): score for time, score in plant.flow.points()[SCORE].items()}
+    scores = {from_ns(time): score for time, score in plant.stored["flow"][SCORE].items()}
 
     rises = [rise(scores, run) for run in range(8)]
 
@@ -121,18 +126,22 @@ async def test_the_score_rises_in_every_run_while_the_valve_is_closed(plant: Pla
 
 async def test_gordos_own_client_gets_the_same_from_the_same_files(plant: Plant) -> None:
     # Not of the other model: the client adds rows before and after a window, and they move its median.
-    assert plant.pump.spec.dataset.tag_list == TAGS
-    assert_same_points(plant.pump.points(), plant.pump_by_client, relative=1e-6)
+    assert {column.tag for column in plant.stored["pump"]} == {"", *TAGS}
+    assert_same_points(plant.stored["pump"], plant.pump_by_client, relative=1e-6)
 
 
-async def test_the_ends_of_the_record_are_short_and_provisional(plant: Plant) -> None:
-    first, *middle, last = plant.pump.pieces
+async def test_every_slot_is_covered_but_the_ends_of_the_record_are_short_and_provisional(plant: Plant) -> None:
+    first, *middle, last = RUNS.slots(SLOT)
 
-    assert [exception.state for exception in first.slots.exceptions] == ["short"]
-    assert not [exception for piece in middle for exception in piece.slots.exceptions]
-    (exception,) = last.slots.exceptions
-    assert exception.state == "provisional"
-    assert exception.reason == "carried on past the last reading: " + ", ".join(map(repr, TAGS[:5])) + " and 3 more"
-    assert last.predictions is not None
-    assert from_ns(int(last.predictions.times[-1])) == last.window.end - ROW
-    assert to_ns(ENDS) < last.predictions.times[-1]
+    for told in plant.told.values():
+        assert told.covered == Coverage.of(middle)
+        assert {window: state for window, (state, _) in told.exceptions.items()} == {
+            first: "short",
+            last: "provisional",
+        }
+        assert told.parked == {}
+    _, why = plant.told["pump"].exceptions[last]
+    assert why == "carried on past the last reading: " + ", ".join(map(repr, TAGS[:5])) + " and 3 more"
+    times = sorted(plant.stored["pump"][SCORE])
+    assert from_ns(times[0]) - ROW < BEGINS < from_ns(times[0]) + ROW
+    assert (from_ns(times[-1]), ENDS < RUNS.end) == (RUNS.end - ROW, True)
