@@ -197,6 +197,21 @@ def test_an_unknown_variable_is_refused_and_named_as_it_was_written(variable: st
     assert refusal(**{variable: "1"}) == [f"{says} (from {variable})"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("LATIGO_EXECUTOR", '{"concurrency": 0}', "executor.concurrency: should be"),
+        ("LATIGO_PREDICTIONS", '[{"kind": "postgres", "retention": "soon"}]', "predictions[0].retention: 'soon'"),
+        ("LATIGO_HTTP__TOKEN_FILE", "/nowhere/token", "http.token: /nowhere/token cannot be read"),
+    ],
+)
+def test_a_wrong_value_is_told_with_the_variable_that_holds_it(variable: str, value: str, says: str) -> None:
+    (problem,) = refusal(**{variable: value})
+
+    assert problem.startswith(says)
+    assert problem.endswith(f" (from {variable})")
+
+
 def test_variables_of_other_programs_do_not_matter() -> None:
     assert load(PATH="/bin", LATIGOS__PORT="1", MY_LATIGO_PORT="1") == load()
 
@@ -266,6 +281,34 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_key(toml: str, key
 
 
 @pytest.mark.parametrize(
+    "rest", ["h:port/d", "u:p@ss@h/d", "u:p#ss@h/d", "u:p/ss@h/d", "[::1/d", "h,,i/d", "h/d?sslmode"]
+)
+def test_a_ledger_url_that_the_driver_cannot_read_is_refused_and_not_shown(rest: str) -> None:
+    (problem,) = refusal(f'[ledger]\nkind = "postgres"\nurl = "postgresql://{rest}"')
+
+    assert problem.startswith("ledger.url: ")
+    assert rest not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h",
+        "postgres://user:p%40ss@db.example:5432/latigo?sslmode=require",
+        "postgresql://user@/d?host=/run/postgresql&port=5433",
+        "postgresql://%2Frun%2Fpostgresql/d",
+        "postgresql://[::1]:5432/d",
+        "postgresql://h:5432,i:5433/d?target_session_attrs=primary",
+    ],
+)
+def test_a_ledger_url_may_be_whatever_the_driver_reads(url: str) -> None:
+    settings = load(LATIGO_LEDGER__KIND="postgres", LATIGO_LEDGER__URL=url)
+
+    assert isinstance(settings.ledger, PostgresLedger)
+    assert settings.ledger.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
     ("toml", "says"),
     [
         ("[backfill]\nhorizon = '1d'\nmax_catch_up = '1d'", "backfill.max_catch_up: should be at least 2d"),
@@ -273,6 +316,14 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_key(toml: str, key
         (
             "[[override]]\nmatch = 'a/*'\nhorizon = '31d'",
             "override[0].horizon: should not be longer than backfill.max_catch_up (30d)",
+        ),
+        (
+            "[schedule]\ndelay = '3d'\n[backfill]\nmax_catch_up = '2d'\nhorizon = '1d'",
+            "schedule.delay: should not be longer than backfill.max_catch_up less 36h (12h)",
+        ),
+        (
+            "[[override]]\nmatch = 'a/*'\ndelay = '29d'",
+            "override[0].delay: should not be longer than backfill.max_catch_up less 36h (684h)",
         ),
         (
             "[[predictions]]\nretention = '6d'",
@@ -293,6 +344,12 @@ def test_a_contradiction_between_keys_names_both(toml: str, says: str) -> None:
 
 def test_a_longest_window_below_the_interval_is_no_contradiction() -> None:
     assert load('[schedule]\nmax_window = "10m"').schedule.max_window == 10 * MINUTE
+
+
+def test_a_delay_may_be_long_as_long_as_a_slot_of_a_day_can_be_tried_before_it_is_given_up() -> None:
+    settings = load("[schedule]\ndelay = '12h'\n[backfill]\nmax_catch_up = '2d'\nhorizon = '1d'")
+
+    assert settings.schedule.delay == timedelta(hours=12)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -422,7 +479,8 @@ def _with_secret(secret: str) -> dict[str, Any]:
     }
 
 
-SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=12, max_size=30)
+#: Of any text, but for text that settings show anyway, such as the name of a class.
+SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=20).map("s3cr3t-{}".format)
 
 
 @given(SECRETS)

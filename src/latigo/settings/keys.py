@@ -118,7 +118,9 @@ def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
 
 
 def _origin(variable: str, given: Mapping[str, str]) -> str:
-    names = sorted(given[name] for name in given if name == variable or name.startswith(f"{variable}__"))
+    around = {variable.rsplit("__", below)[0] for below in range(variable.count("__") + 1)}  # those may be JSON
+    mine = around | {f"{variable}_FILE"}
+    names = sorted(given[name] for name in given if name in mine or name.startswith(f"{variable}__"))
     return f" (from {', '.join(names[:3])})" if names else ""
 
 

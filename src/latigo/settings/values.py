@@ -13,6 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from latigo.runtime.units import parse_duration
 
 _LARGEST_SECRET = 64 * 1024
+_HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
+_OPTION = r"[^=&#]+=[^&#]*"
+_POSTGRES_URL = re.compile(
+    rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
+)
 
 
 def _duration(value: object) -> object:
@@ -114,8 +119,11 @@ def _secret_table(value: object) -> object:
 
 def postgres_url(secret: SecretStr) -> SecretStr:
     """Refuses what asyncpg would not take for a URL."""
-    if not re.match(r"postgres(ql)?://", secret.get_secret_value()):
+    url = secret.get_secret_value()
+    if not re.match(r"postgres(ql)?://", url):
         raise ValueError("should begin with postgresql://")
+    if not _POSTGRES_URL.fullmatch(url):  # not quoted: it may hold a password
+        raise ValueError('should be as "postgresql://user@host:5432/database"; special characters are written as %40')
     return secret
 
 

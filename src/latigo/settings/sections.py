@@ -1,16 +1,9 @@
-"""Everything that can be configured, and the only reader of the configuration file and the environment.
+"""The tables of the configuration file: every key, its default and what it means."""
 
-Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may stand
-in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and a system that is away are
-different failures.
-"""
-
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,25 +12,12 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    SecretStr,
     Tag,
-    ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
-from latigo.domain.errors import ConfigurationError
-from latigo.domain.model import ModelRef
-from latigo.runtime.masking import MASK, is_secret_name, mask_text
-from latigo.runtime.units import format_duration, format_size
-from latigo.settings_keys import PLUGIN, describe, secret_names
-from latigo.settings_values import (
+from latigo.settings.keys import PLUGIN, secret_names
+from latigo.settings.values import (
     Duration,
     Glob,
     Globs,
@@ -54,13 +34,6 @@ from latigo.settings_values import (
     postgres_url,
     time_zone,
 )
-
-PREFIX = "LATIGO_"
-CONFIG_VARIABLE = "LATIGO_CONFIG"
-CONFIG_FILE = Path("latigo.toml")
-
-
-# --- sections --------------------------------------------------------------------------------------------------------
 
 
 class Section(BaseModel):
@@ -120,7 +93,9 @@ class _Ledger(Section):
     kind: str
     pool_size: int = Field(default=10, ge=2, le=200, description="Most connections one process opens.")
     connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
-    statement_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one statement.")
+    statement_timeout: Positive = Field(
+        default=timedelta(seconds=60), description="Time limit of one statement, those of the PostgreSQL sink included."
+    )
     history: Positive = Field(
         default=timedelta(days=30), description="How long settled tasks and attempts are kept, in daily partitions."
     )
@@ -386,8 +361,13 @@ class InfluxSink(_Influx, _Sink):
     """InfluxDB 1.x in Gordo's own layout, so that boards made for it go on working."""
 
     kind: Literal["influx"] = Field(default="influx", description="Where predictions go.")
-    database: Text = Field(default="predictions", description="Where the predictions are; has to exist.")
-    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
+    database: Text = Field(
+        default="predictions",
+        description='Where the predictions are; has to exist. "pred-{project}" is one for each project.',
+    )
+    write_timeout: Positive = Field(
+        default=timedelta(seconds=60), description="Time limit of one request; a long window is written in several."
+    )
 
 
 class PluginSink(_Sink):
@@ -414,7 +394,9 @@ class ExecutorSettings(Section):
     lease: Positive = Field(default=timedelta(seconds=30), description="How long a claim on a task lasts.")
     renew: Positive = Field(default=timedelta(seconds=10), description="How often a claim is renewed.")
     hard_limit: Positive = Field(
-        default=timedelta(minutes=15), description="Longest a task may take; beyond it, the process counts as stuck."
+        default=timedelta(minutes=15),
+        description="Longest a task may be at work, not counting waits for its turn; a call that is cut by it counts as"
+        " unanswered.",
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Failed attempts before a task is parked.")
     backoff_first: Positive = Field(default=timedelta(seconds=30), description="Wait after the first failed attempt.")
@@ -500,250 +482,3 @@ Sink = Annotated[
 TaskQueue = Annotated[
     Annotated[InternalQueue, Tag("internal")] | Annotated[EventHubQueue, Tag("eventhub")], _kind("internal")
 ]
-
-
-class Settings(BaseSettings):
-    """All of it. Made by `load_settings`; the constructor alone reads neither file nor environment."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
-    backfill: BackfillSettings = Field(
-        default=BackfillSettings(), description="How far back, and at what cost to live work."
-    )
-    planner: PlannerSettings = Field(
-        default=PlannerSettings(), description="The one scheduler that plans, out of several."
-    )
-    ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
-    task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
-    models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
-    sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
-    predictions: tuple[Sink, ...] = Field(
-        default=(PostgresSink(),), description="One or more sinks; a task is stored once all that are required have it."
-    )
-    executor: ExecutorSettings = Field(default=ExecutorSettings(), description="How one process works on tasks.")
-    circuit: CircuitSettings = Field(
-        default=CircuitSettings(), description="When a downstream is left alone, and when it is tried again."
-    )
-    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
-    log: LogSettings = Field(default=LogSettings(), description="What is told, and how.")
-    override: tuple[Override, ...] = Field(
-        default=(), description="Other values for some models; where several match, the last one that sets a key wins."
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load_settings` merges the sources, so that it can tell where a value came from."""
-        return (init_settings,)
-
-    @model_validator(mode="after")
-    def _no_contradictions(self) -> Self:
-        if found := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
-            raise ValueError(found)
-        return self
-
-    def masked(self) -> dict[str, Any]:
-        """The effective settings: secrets hidden, durations and sizes as text, keys without a value left out.
-
-        But for the secrets, it is a configuration again.
-        """
-        return {name: shown(value) for name, value in self}
-
-    def secret_values(self) -> frozenset[str]:
-        """The text of every secret, for those who have to hide it."""
-        return frozenset(_secret_texts(tuple(value for _, value in self)))
-
-
-_LEAST_CATCH_UP = timedelta(days=2)
-
-
-def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What no single key can know."""
-    planner, executor, circuit, backfill = settings.planner, settings.executor, settings.circuit, settings.backfill
-    shorter = (
-        ("planner.renew", planner.renew, "planner.lease", planner.lease),
-        ("executor.renew", executor.renew, "executor.lease", executor.lease),
-    )
-    for key, value, limit_key, limit in shorter:
-        if value >= limit:
-            yield key, f"should be shorter than {limit_key} ({format_duration(limit)})"
-
-    if backfill.max_catch_up < _LEAST_CATCH_UP:
-        # A model of an odd resolution has slots of a whole day, and its newest one must not expire before it is tried.
-        yield "backfill.max_catch_up", f"should be at least {format_duration(_LEAST_CATCH_UP)}"
-    horizons = [("backfill.horizon", backfill.horizon)]
-    horizons += [(f"override[{n}].horizon", each.horizon) for n, each in enumerate(settings.override) if each.horizon]
-    not_longer = [(key, horizon, "backfill.max_catch_up", backfill.max_catch_up) for key, horizon in horizons]
-    not_longer += [
-        (key, horizon, f"predictions[{n}].retention", sink.retention)
-        for n, sink in enumerate(settings.predictions)
-        if isinstance(sink, PostgresSink)
-        for key, horizon in horizons
-    ]
-    not_longer += [
-        ("executor.backoff_first", executor.backoff_first, "executor.backoff_longest", executor.backoff_longest),
-        ("circuit.probe_first", circuit.probe_first, "circuit.probe_longest", circuit.probe_longest),
-    ]
-    for key, value, limit_key, limit in not_longer:
-        if value > limit:
-            yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
-
-    names = [sink.sink_name for sink in settings.predictions]
-    for n, name in enumerate(names):
-        if name in names[:n]:
-            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
-    if not any(sink.required for sink in settings.predictions):
-        yield "predictions", "needs at least one sink that is required"
-
-
-def shown(value: object) -> Any:
-    """A value as the configuration file has it, secrets masked."""
-    match value:
-        case SecretStr():
-            return MASK
-        case BaseModel():
-            return {name: shown(each) for name, each in value if each is not None}
-        case Mapping():
-            return {
-                name: MASK if isinstance(each, str) and is_secret_name(str(name)) else shown(each)
-                for name, each in value.items()
-            }
-        case tuple() | list():
-            return [shown(each) for each in value]
-        case timedelta():
-            return format_duration(value)
-        case ByteSize():
-            return format_size(value)
-        case str() | Path():
-            return mask_text(str(value))
-        case _:
-            return value
-
-
-def _secret_texts(value: object) -> Iterator[str]:
-    match value:
-        case SecretStr():
-            yield value.get_secret_value()
-        case BaseModel():
-            yield from _secret_texts(tuple(each for _, each in value))
-        case Mapping():
-            yield from _secret_texts(tuple(value.values()))
-        case tuple() | list():
-            for each in value:
-                yield from _secret_texts(each)
-
-
-# --- what holds for one model ----------------------------------------------------------------------------------------
-
-
-class ModelSchedule(NamedTuple):
-    """What holds for one model."""
-
-    interval: timedelta
-    delay: timedelta
-    horizon: timedelta
-    enabled: bool
-
-
-def overrides_for(settings: Settings, ref: ModelRef) -> ModelSchedule:
-    """The settings of one model: every override that matches, in their order, on top of the general ones."""
-    found = ModelSchedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
-    for override in settings.override:
-        if fnmatchcase(str(ref), override.match):
-            changes = {key: value for key in ModelSchedule._fields if (value := getattr(override, key)) is not None}
-            found = found._replace(**changes)
-    return found
-
-
-# --- loading ---------------------------------------------------------------------------------------------------------
-
-
-def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read the settings; ``path`` is the ``--config`` of the command line.
-
-    Without it the file is ``$LATIGO_CONFIG``, else ``latigo.toml`` where that exists, else none.
-
-    Raises:
-        ConfigurationError: with every problem that could be found, one a line, each naming its key; never a secret.
-    """
-    file = _config_file(path, environ)
-    try:
-        variables = _Variables(environ)
-        given = _merge(_read_toml(file) if file else {}, variables())
-        return Settings.model_validate(_with_data_home(given, environ))
-    except ValidationError as error:
-        problems = list(
-            describe(error.errors(include_url=False, include_input=False), Settings, variables.names, PREFIX)
-        )
-    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-    where = f"{file} and the environment" if file else "the environment, no file was given"
-    # Raised outside the handler: the validation error holds what was given, secrets included.
-    raise ConfigurationError("\n  ".join([f"the configuration has {count} ({where}):", *problems]))
-
-
-def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    if path is not None:
-        return path
-    if named := environ.get(CONFIG_VARIABLE):
-        return Path(named)
-    return CONFIG_FILE if CONFIG_FILE.exists() else None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # Without its cause, which may hold the document.
-        raise ConfigurationError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-
-
-class _Variables(EnvSettingsSource):
-    """``LATIGO_SECTION__KEY``, out of a mapping.
-
-    Two things are not as the library has them: unknown sections are kept, to be refused by name, and a value that
-    is not JSON where a list or table is expected is left as it is, for its field to understand or refuse.
-    """
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
-        found = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
-        found.pop(CONFIG_VARIABLE, None)
-        self.names = {name.upper(): name for name in found}
-        self.env_vars = {name.lower(): value for name, value in found.items()}
-
-    def __call__(self) -> dict[str, Any]:
-        known = super().__call__()
-        given = {name.removeprefix(PREFIX.lower()).partition("__")[0] for name in self.env_vars}
-        return known | {section: {} for section in sorted(given - set(Settings.model_fields))}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        try:
-            return super().decode_complex_value(field_name, field, value)
-        except ValueError:
-            return value
-
-
-def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(weak)
-    for key, value in strong.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _with_data_home(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The default place of the embedded ledger, where the environment asks for another one."""
-    ledger, home = given.get("ledger", {}), environ.get("XDG_DATA_HOME")
-    if not home or not isinstance(ledger, Mapping) or ledger.get("kind", "embedded") != "embedded":
-        return given
-    return given | {"ledger": {"data_dir": f"{home}/latigo/ledger", **ledger}}

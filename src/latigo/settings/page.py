@@ -1,8 +1,8 @@
 """The settings for readers: ``docs/settings.md``, ``config.example.toml``, and any tree of values as TOML; pure.
 
-Both files are made from the models in `latigo.settings`, so that they cannot tell anything untrue::
+Both files are made from the classes in `latigo.settings`, so that they cannot tell anything untrue::
 
-    python -m latigo.settings_page docs/settings.md config.example.toml
+    python -m latigo.settings.page docs/settings.md config.example.toml
 """
 
 import json
@@ -17,8 +17,9 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
-from latigo.settings import CONFIG_FILE, CONFIG_VARIABLE, PREFIX, Settings, shown
-from latigo.settings_keys import kind_name, secret_names, sections_of
+from latigo.settings.keys import kind_name, secret_names, sections_of
+from latigo.settings.loading import CONFIG_FILE, CONFIG_VARIABLE, PREFIX
+from latigo.settings.whole import Settings, shown
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TYPES: Mapping[type, str] = {
@@ -113,15 +114,12 @@ def example_file() -> str:
         off = table.name == "override"
         lines += _out([table.header, *_example_keys(default)]) if off else [table.header, *_example_keys(default)]
         for other in others:
-            lines += ["", *_comment(f"Or: {_summary(other)}"), *_out([table.header, *_example_keys(other, default)])]
+            lines += ["", *_comment(f"Or: {_summary(other)}"), *_out([table.header, *_example_keys(other)])]
     return "\n".join(lines) + "\n"
 
 
-def _example_keys(section: type[BaseModel], besides: type[BaseModel] | None = None) -> Iterator[str]:
-    """The keys of a section; of another kind, only the ones that ``besides`` does not have."""
+def _example_keys(section: type[BaseModel]) -> Iterator[str]:
     for name, field in section.model_fields.items():
-        if besides and name in besides.model_fields and name != "kind":
-            continue
         if name != "kind":
             yield from _comment(_explained(section, name, field))
         default = _default(field)
@@ -153,7 +151,7 @@ def settings_page() -> str:
     intro = f"""\
 # Settings
 
-<!-- Made by `python -m latigo.settings_page`; change the descriptions in `src/latigo/settings.py`. -->
+<!-- Made by `python -m latigo.settings.page`; change the descriptions in `src/latigo/settings/`. -->
 
 Sources, strongest first:
 

@@ -1,0 +1,54 @@
+"""Everything that can be configured, and the only reader of the configuration file and the environment.
+
+Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may stand
+in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and a system that is away are
+different failures.
+
+``sections`` holds the tables and their keys, ``whole`` all of them together, ``loading`` reads them; ``values`` and
+``keys`` are what they are made of, and ``page`` describes them to readers.
+"""
+
+from latigo.settings.loading import load_settings
+from latigo.settings.sections import (
+    BackfillSettings,
+    EmbeddedLedger,
+    EventHubQueue,
+    ExecutorSettings,
+    FileSensors,
+    GordoModels,
+    HttpSettings,
+    InfluxSensors,
+    InfluxSink,
+    InternalQueue,
+    Override,
+    PluginSensors,
+    PluginSink,
+    PostgresLedger,
+    PostgresSink,
+    ScheduleSettings,
+    SimulatedSensors,
+)
+from latigo.settings.whole import Settings, overrides_for
+
+__all__ = [
+    "BackfillSettings",
+    "EmbeddedLedger",
+    "EventHubQueue",
+    "ExecutorSettings",
+    "FileSensors",
+    "GordoModels",
+    "HttpSettings",
+    "InfluxSensors",
+    "InfluxSink",
+    "InternalQueue",
+    "Override",
+    "PluginSensors",
+    "PluginSink",
+    "PostgresLedger",
+    "PostgresSink",
+    "ScheduleSettings",
+    "Settings",
+    "SimulatedSensors",
+    "load_settings",
+    "overrides_for",
+]

@@ -1,0 +1,102 @@
+"""From the configuration file and the environment to settings; nothing else reads either."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+
+from latigo.domain.errors import ConfigurationError
+from latigo.settings.keys import describe
+from latigo.settings.whole import Settings
+
+PREFIX = "LATIGO_"
+CONFIG_VARIABLE = "LATIGO_CONFIG"
+CONFIG_FILE = Path("latigo.toml")
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings; ``path`` is the ``--config`` of the command line.
+
+    Without it the file is ``$LATIGO_CONFIG``, else ``latigo.toml`` where that exists, else none.
+
+    Raises:
+        ConfigurationError: with every problem that could be found, one a line, each naming its key; never a secret.
+    """
+    file = _config_file(path, environ)
+    try:
+        variables = _Variables(environ)
+        given = _merge(_read_toml(file) if file else {}, variables())
+        return Settings.model_validate(_with_data_home(given, environ))
+    except ValidationError as error:
+        problems = list(
+            describe(error.errors(include_url=False, include_input=False), Settings, variables.names, PREFIX)
+        )
+    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+    where = f"{file} and the environment" if file else "the environment, no file was given"
+    # Raised outside the handler: the validation error holds what was given, secrets included.
+    raise ConfigurationError("\n  ".join([f"the configuration has {count} ({where}):", *problems]))
+
+
+def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if path is not None:
+        return path
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.exists() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Without its cause, which may hold the document.
+        raise ConfigurationError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class _Variables(EnvSettingsSource):
+    """``LATIGO_SECTION__KEY``, out of a mapping.
+
+    Two things are not as the library has them: unknown sections are kept, to be refused by name, and a value that
+    is not JSON where a list or table is expected is left as it is, for its field to understand or refuse.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
+        found = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+        found.pop(CONFIG_VARIABLE, None)
+        self.names = {name.upper(): name for name in found}
+        self.env_vars = {name.lower(): value for name, value in found.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        known = super().__call__()
+        given = {name.removeprefix(PREFIX.lower()).partition("__")[0] for name in self.env_vars}
+        return known | {section: {} for section in sorted(given - set(Settings.model_fields))}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _with_data_home(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The default place of the embedded ledger, where the environment asks for another one."""
+    ledger, home = given.get("ledger", {}), environ.get("XDG_DATA_HOME")
+    if not home or not isinstance(ledger, Mapping) or ledger.get("kind", "embedded") != "embedded":
+        return given
+    return given | {"ledger": {"data_dir": f"{home}/latigo/ledger", **ledger}}
