@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
 import numpy as np
 import pytest
 
@@ -12,7 +11,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import to_ns
 from tests.support.grafana import Values, dashboard, filled_in, queries
-from tests.support.influxd import InfluxDatabase, fresh_influx_database, select
+from tests.support.influxd import InfluxDatabase, fresh_influx_database, select, sensor_line, write_lines
 from tests.support.prediction_stores import influx_predictions
 
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -100,13 +99,11 @@ def said(model: ModelRef, columns: Mapping[Column, Sequence[float]]) -> Predicti
 
 async def write_readings(sensors: InfluxDatabase) -> None:
     lines = [
-        f"sensors,tag={tag.replace(' ', chr(92) + ' ')} Value={value} {to_ns(BEGIN + offset * STEP)}"
+        sensor_line(tag, value, to_ns(BEGIN + offset * STEP))
         for tag, values in READINGS.items()
         for offset, value in zip((0, 1, 3), values, strict=True)
     ]
-    body = "\n".join(lines).encode()
-    async with aiohttp.request("POST", f"{sensors.url}/write", params={"db": sensors.name}, data=body) as response:
-        assert response.status == 204, await response.text()
+    await write_lines(sensors, lines)
 
 
 async def test_variables_offer_projects_their_models_and_the_sensors_of_these(plant: Plant):

@@ -9,7 +9,7 @@ import pytest
 from latigo.domain.windows import Window, to_ns
 from latigo.standins.influxd import Influxd
 from latigo.standins.plant import Plant
-from tests.support.influxd import InfluxDatabase, InfluxServers, administer, load_readings, select
+from tests.support.influxd import InfluxDatabase, InfluxServers, administer, select, sensor_lines, write_lines
 from tests.support.process import a_project, latigo, serving
 from tests.support.site import Site
 
@@ -41,30 +41,27 @@ async def influx(influx_servers: InfluxServers) -> PlantInflux:
     plant.install(tag for model in a_project(3).models for tag in model.tags)
     now = datetime.now(UTC)
     period = Window(now - 10 * MINUTE, now + 5 * MINUTE)
-    series = {tag: plant.values(tag, to_ns(period.start), to_ns(period.end)) for tag in plant.tags()}
-    await load_readings(
-        found.sensors,
-        (
-            (tag, time, value)
-            for tag, each in series.items()
-            for time, value in zip(each.times.tolist(), each.values.tolist(), strict=True)
-        ),
-    )
+    readings = {tag: plant.values(tag, to_ns(period.start), to_ns(period.end)) for tag in plant.tags()}
+    await write_lines(found.sensors, sensor_lines(readings))
     return found
 
 
 async def test_killed_in_the_middle_of_a_wave_and_started_again(site: Site, influx: PlantInflux):
-    async with serving(influx.config(site)) as service:
-        await service.until(lambda: site.ledger.tasks("stored"), what="a task is stored")
+    with site.gordo.controls.hold() as held:
+        async with serving(influx.config(site)) as service:
+            await service.meets(held)  # a task has its readings, and no predictions yet
 
-        influx.server.kill()
-        await service.until(lambda: _is_blocked(site), what="a circuit is open")
-        influx.server.open()
+            influx.server.kill()
+            held.lift()
+            await service.until(lambda: _is_blocked(site), what="a circuit is open")
+            influx.server.open()
 
-        await service.until(lambda: _is_open(site), what="all circuits are closed")
-        until = await site.whole(service, within=60)
-        assert await service.stop() == 0
+            await service.until(lambda: _is_open(site), what="all circuits are closed")
+            until = await site.whole(service)
+            told = [event.get("because", "") for event in service.events("task.finished")]
+            assert await service.stop() == 0
 
+    assert any("InfluxDB, writing" in because for because in told), told
     await site.ledger.assert_adds_up(site.models, until)
     assert await _points(influx) == await _points_in_postgres(site)
     assert await site.ledger.parked() == []

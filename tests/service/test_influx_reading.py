@@ -21,10 +21,17 @@ from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, RawAnswer, open_client
 from latigo.providers.influx.query import Layout
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
-from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select
-from tests.support.sensor_sources import influx_sensors, sensor_lines, write_lines
+from tests.support.influxd import (
+    InfluxDatabase,
+    InfluxServers,
+    administer,
+    fresh_influx_database,
+    select,
+    sensor_lines,
+    write_lines,
+)
+from tests.support.sensor_sources import influx_sensors
 from tests.support.skab import SKAB, require_skab
-from tests.support.waiting import eventually
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HOUR = Window(TEN, TEN + timedelta(hours=1))
@@ -345,20 +352,13 @@ async def test_a_query_that_takes_too_long_is_asked_again_and_then_not_no_data(
     influx_servers: InfluxServers, switches: InfluxSwitches
 ):
     written = plant(2, 80_000)
-    server = influx_servers.start({"INFLUXDB_COORDINATOR_QUERY_TIMEOUT": "1ms"})
+    patient = influx_servers.start(folder="plant")
+    await administer(patient.url, "CREATE DATABASE plant")
+    await write_lines(InfluxDatabase(patient.url, "plant"), sensor_lines(written))
+    patient.kill()
+    server = influx_servers.start({"INFLUXDB_COORDINATOR_QUERY_TIMEOUT": "1ms"}, folder="plant")
 
-    async def created() -> bool:
-        try:
-            await administer(server.url, "CREATE DATABASE plant")
-        except AssertionError:  # that took too long as well
-            return False
-        return True
-
-    await eventually(created)
-    database = InfluxDatabase(server.url, "plant")
-    await write_lines(database, sensor_lines(written))
-
-    async with watched(database, switches) as (sensors, watching):
+    async with watched(InfluxDatabase(server.url, "plant"), switches) as (sensors, watching):
         with pytest.raises(Unavailable, match="query-timeout") as refused:
             await sensors.get_data_for_range(list(written), DAY, max_bytes=PLENTY)
 
@@ -381,6 +381,23 @@ async def test_too_many_queries_at_once_are_not_no_data(influx_servers: InfluxSe
     assert all(same(each, written) for each in came if not isinstance(each, BaseException))
     assert len(refused) < len(came)
     assert same(alone, written)
+
+
+@VERSIONS
+async def test_a_limit_on_the_series_of_one_query_is_an_alarm(influx_servers: InfluxServers, version: str):
+    """Every query is one sensor already, so that nothing smaller could be asked for."""
+    server = influx_servers.start({"INFLUXDB_COORDINATOR_MAX_SELECT_SERIES": "1"})
+    async with fresh_influx_database(server.url) as database:
+        at = to_ns(TEN)
+        await write_lines(database, [f"sensors,tag={TEMPERATURE},site={site} Value=1 {at}" for site in "ab"])
+        await write_lines(database, [f"sensors,tag={PRESSURE} Value=2 {at}"])
+        async with influx_sensors(database, version=version) as sensors:
+            with pytest.raises(Unavailable, match=r"\[coordinator\] max-select-series") as refused:
+                await sensors.get_data_for_range([TEMPERATURE, PRESSURE], HOUR, max_bytes=PLENTY)
+            read = await sensors.get_data_for_range([PRESSURE], HOUR, max_bytes=PLENTY)
+
+    assert refused.value.alarm
+    assert read[PRESSURE].values.tolist() == [2]
 
 
 @VERSIONS
@@ -407,10 +424,15 @@ async def test_a_wrong_setting_is_an_alarm_that_names_its_key(
     }
 
     async with open_sensors(**options) as sensors:
-        with pytest.raises(Unavailable, match=rf"sensors\.{key}") as refused:
-            await sensors.get_data_for_range(["GRA-TT-000", "GRA-TT-001"], HOUR, max_bytes=PLENTY)
-
-    assert refused.value.alarm
+        for ask in (
+            lambda: sensors.get_data_for_range(["GRA-TT-000", "GRA-TT-001"], HOUR, max_bytes=PLENTY),
+            lambda: sensors.sensor_exists("GRA-TT-000"),
+            lambda: sensors.sensor_exists("NEW"),
+            sensors.get_sensor_list,
+        ):
+            with pytest.raises(Unavailable, match=rf"sensors\.{key}") as refused:
+                await ask()
+            assert refused.value.alarm
 
 
 @pytest.mark.parametrize("key", ["database", "measurement", "tag_key", "field"])
@@ -481,7 +503,7 @@ async def test_one_request_reads_a_model(influx_database: InfluxDatabase):
 
 
 async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_take(influx_database: InfluxDatabase):
-    written = plant(4, 86_400)
+    written = plant(20, 86_400)
     await write_lines(influx_database, sensor_lines(written))
     size = sum(series.nbytes for series in written.values())
 
@@ -492,8 +514,8 @@ async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_tak
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        with pytest.raises(TooLarge, match=f"more than {size - 1} bytes"):
-            await sensors.get_data_for_range(list(written), DAY, max_bytes=size - 1)
+        with pytest.raises(TooLarge, match=f"more than {size // 20 - 1} bytes"):
+            await sensors.get_data_for_range(["GRA-TT-000"], DAY, max_bytes=size // 20 - 1)
 
     assert same(read, written)
     assert max(watching.sizes) < 2_100_000

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,18 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from latigo.domain.errors import Reason, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.influx.client import SWITCHES, open_client
+from latigo.providers.protocols import PredictionStorageProvider
+from latigo.runtime.clock import SystemClock
+from latigo.settings import Settings
+from latigo.systems import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
-from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select
+from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
 from tests.support.prediction_stores import influx_predictions
 from tests.support.waiting import eventually
 
@@ -40,6 +46,7 @@ TORTURE = [
     r"back\,comma",
     r"back\=equals",
     r"back\ space",
+    r"back\",quote",
     r"\\server\share",
     "quote \" and ' quote",
     "semi;colon -- comment",
@@ -111,13 +118,12 @@ async def test_points_stand_where_gordos_own_client_puts_them(sink: InfluxPredic
 
 @pytest.mark.parametrize("version", SWITCHES)
 async def test_any_name_of_a_sensor_a_model_or_a_project_survives(influx_database: InfluxDatabase, version: str):
-    # In a literal, InfluxQL takes no carriage return: version 3 has no parameters, and the project is never one.
-    names = [name for name in TORTURE if SWITCHES[version].bind or "\r" not in name]
-    columns = [Column(group, name) for group in ("model-output", "tag-anomaly-scaled") for name in names]
+    columns = [Column(group, name) for group in ("model-output", "tag-anomaly-scaled") for name in TORTURE]
+    speakable = [name for name in TORTURE if "\r" not in name]
     models = [
         PUMP,
-        *(ModelRef(name, "pump-1") for name in names if "\r" not in name),
-        *(ModelRef("plant-a", name) for name in names),
+        *(ModelRef(name, "pump-1") for name in speakable),
+        *(ModelRef("plant-a", name) for name in speakable),
     ]
     written = {
         model: predictions(
@@ -134,7 +140,38 @@ async def test_any_name_of_a_sensor_a_model_or_a_project_survives(influx_databas
     for model, (found,) in read.items():
         expected = dict(zip(columns, written[model].values[0].tolist(), strict=True))
         assert dict(zip(found.columns, found.values[0].tolist(), strict=True)) == expected
-    assert {json.loads(name.partition(" ")[2])["sensor_name"] for name in await stored(influx_database)} == set(names)
+    assert {json.loads(name.partition(" ")[2])["sensor_name"] for name in await stored(influx_database)} == set(TORTURE)
+
+
+@pytest.mark.parametrize("version", SWITCHES)
+@pytest.mark.parametrize("name", ["carriage\rreturn", "null\0byte", "half \ud800 a character"])
+async def test_what_could_not_be_asked_for_again_is_not_written(
+    influx_database: InfluxDatabase, version: str, name: str
+):
+    async with influx_predictions(influx_database, version=version) as sink:
+        for model in (ModelRef(name, "pump-1"), ModelRef("plant-a", name)):
+            with pytest.raises(Rejected, match=re.escape(repr(name))):
+                await sink.put_predictions(predictions([1.0, 2.0], model=model))
+
+            assert await sink.get_predictions(model, AROUND) == []
+
+    assert await stored(influx_database) == {}
+
+
+async def test_any_name_of_a_column_group_survives_or_is_refused(
+    sink: InfluxPredictions, influx_database: InfluxDatabase
+):
+    kept: dict[Column, float] = {}
+    for number, name in enumerate(["a", *("".join(each) for each in product("\\\",=' a", repeat=3))]):
+        column = Column(f"{name}.", "GRA-TT-001")
+        with suppress(Rejected):
+            await sink.put_predictions(predictions([float(number)], columns=[column]))
+            kept[column] = float(number)
+
+    (read,) = await sink.get_predictions(PUMP, AROUND)
+
+    assert dict(zip(read.columns, read.values[0].tolist(), strict=True)) == kept
+    assert len(await stored(influx_database)) == len(kept) > 250
 
 
 async def test_writing_twice_leaves_one_point(sink: InfluxPredictions, influx_database: InfluxDatabase):
@@ -188,12 +225,12 @@ async def test_what_others_wrote_beside_it_is_not_taken_for_ours(
 ):
     await sink.put_predictions(predictions([1.0], columns=[OUTPUT]))
     time = to_ns(MORNING)
-    others = (
-        f"model-output,machine=pump-1,project=plant-a,sensor_name=GRA-TT-001,revision=1599 sensor_value=9 {time}\n"
-        f"model-output,machine=pump-1,sensor_name=GRA-TT-001 sensor_value=9 {time}\n"
-        f"sensors,tag=GRA-TT-001 Value=9 {time}"
-    )
-    await write_raw(influx_database, others)
+    others = [
+        f"model-output,machine=pump-1,project=plant-a,sensor_name=GRA-TT-001,revision=1599 sensor_value=9 {time}",
+        f"model-output,machine=pump-1,sensor_name=GRA-TT-001 sensor_value=9 {time}",
+        f"sensors,tag=GRA-TT-001 Value=9 {time}",
+    ]
+    await write_lines(influx_database, others)
 
     (read,) = await sink.get_predictions(PUMP, AROUND)
 
@@ -217,7 +254,7 @@ async def test_every_project_may_have_a_database_of_its_own(influx_server: str):
 async def test_a_field_of_another_type_is_refused_by_name_and_the_rest_is_stored(
     sink: InfluxPredictions, influx_database: InfluxDatabase
 ):
-    await write_raw(influx_database, f"model-output,somebody=else sensor_value=1i {to_ns(MORNING)}")
+    await write_lines(influx_database, [f"model-output,somebody=else sensor_value=1i {to_ns(MORNING)}"])
 
     with pytest.raises(Rejected, match="model-output") as refused:
         await sink.put_predictions(predictions([1.0, 2.0]))
@@ -240,7 +277,7 @@ async def test_a_server_that_takes_small_bodies_gets_small_bodies(influx_servers
 async def test_a_single_point_that_is_too_large_is_given_up(influx_servers: InfluxServers):
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_BODY_SIZE": "60"})
     async with sink_on(server.url) as sink:
-        with pytest.raises(TooLarge):
+        with pytest.raises(TooLarge, match=r"\[http\] max-body-size"):
             await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]))
 
 
@@ -434,6 +471,20 @@ async def test_an_answer_that_a_limit_cut_short_is_not_taken_for_whole(influx_se
         assert len(read) == 4
 
 
+async def test_more_rows_than_version_3_is_seen_to_have_sent_whole_are_not_taken_for_whole(
+    influx_database: InfluxDatabase,
+):
+    written = predictions(*np.ones((10_001, 1)).tolist(), columns=[OUTPUT], step=timedelta(seconds=1))
+    async with influx_predictions(influx_database, version="3") as sink:
+        await sink.put_predictions(written)
+
+        with pytest.raises(TooLarge, match="10 000 of a column"):
+            await sink.get_predictions(PUMP, AROUND)
+
+        (read,) = await sink.get_predictions(PUMP, Window(MORNING, MORNING + timedelta(seconds=10_000)))
+        assert len(read) == 10_000
+
+
 async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxServers, certificate: Certificate):
     server = influx_servers.start(
         {
@@ -443,24 +494,61 @@ async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxSer
         }
     )
     trusting = ssl.create_default_context(cafile=certificate.certificate)
-    options: dict[str, Any] = {"downstream": "sink/influx", "section": "predictions", "database": "latigo"}
-
-    async with open_client(server.url, tls=trusting, **options) as client:
+    server_itself: dict[str, Any] = {"database": "x", "downstream": "sink/influx", "section": "predictions"}
+    async with open_client(server.url, tls=trusting, **server_itself) as client:
         await client.read("CREATE DATABASE latigo", max_bytes=999)
-        assert await client.write_lines(b"a,b=c d=1.0 1", precision="s") == 0
-    async with open_client(server.url, **options) as client:
+
+    async with from_settings(url=server.url, ca_file=str(certificate.certificate)) as (store, sensors):
+        await store.put_predictions(predictions([1.0, 2.0]))
+        assert await sensors.get_sensor_list() == [OUTPUT.tag]
+    async with from_settings(url=server.url) as (store, sensors):
         with pytest.raises(Unavailable, match="certificate"):
-            await client.ping()
+            await store.put_predictions(predictions([1.0, 2.0]))
+        with pytest.raises(Unavailable, match="certificate"):
+            await sensors.get_sensor_list()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"url": "https://influx", "ca_file": "/nowhere.pem"}, "/nowhere.pem cannot be read"),
+        ({"url": "http://influx", "ca_file": ""}, "is not https"),
+    ],
+)
+async def test_authorities_that_cannot_be_used_are_refused_by_their_key(
+    certificate: Certificate, wrong: dict[str, str], says: str
+):
+    server = {**wrong, "ca_file": wrong["ca_file"] or str(certificate.certificate)}
+    settings = settings_for(**server)
+
+    with pytest.raises(ConfigurationError, match=rf"predictions\.ca_file: .*{says}"):
+        async with open_sink(settings.predictions[0], None):
+            pytest.fail("it was opened")
+    with pytest.raises(ConfigurationError, match=rf"sensors\.ca_file: .*{says}"):
+        async with open_sensors(settings, SystemClock()):
+            pytest.fail("it was opened")
+
+
+def settings_for(**server: Any) -> Settings:
+    """Predictions go into a database of the server, and are read again as if they were readings."""
+    both = {"kind": "influx", "database": "latigo", **server}
+    layout = {"measurement": OUTPUT.group, "tag_key": "sensor_name", "field": "sensor_value"}
+    return Settings.model_validate({"sensors": {**both, **layout}, "predictions": [both]})
+
+
+@asynccontextmanager
+async def from_settings(**server: Any) -> AsyncIterator[tuple[PredictionStorageProvider, SensorSource]]:
+    settings = settings_for(**server)
+    async with (
+        open_sink(settings.predictions[0], None) as sink,
+        open_sensors(settings, SystemClock()) as sensors,
+    ):
+        yield sink.store, sensors
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Certificate:
     return self_signed(tmp_path)
-
-
-async def write_raw(database: InfluxDatabase, lines: str) -> None:
-    async with aiohttp.request("POST", f"{database.url}/write", params={"db": database.name}, data=lines) as response:
-        assert response.status == 204, await response.text()
 
 
 async def writes_under_way(url: str) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import psutil
@@ -11,7 +12,7 @@ import pytest
 
 from latigo.domain.errors import Unavailable
 from latigo.standins.influxd import Influxd, have_influxd, open_influxd
-from tests.support.influxd import InfluxDatabase, administer, require_influxd, select
+from tests.support.influxd import InfluxDatabase, administer, require_influxd, select, write_lines
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("influxd")
@@ -23,8 +24,7 @@ def influxd() -> None:
 
 
 async def write(url: str, name: str) -> None:
-    async with aiohttp.request("POST", f"{url}/write", params={"db": name}, data="a,b=c d=1.0 1") as response:
-        assert response.status == 204
+    await write_lines(InfluxDatabase(url, name), ["a,b=c d=1.0 1"])
 
 
 async def test_it_is_there_while_it_is_open_and_serves_the_same_data_again(tmp_path: Path):
@@ -59,6 +59,7 @@ async def test_it_comes_back_at_the_same_address_after_a_crash(tmp_path: Path):
         server.open()
 
         assert server.url == before
+        assert (urlsplit(before).port or 0) < 32_768  # no connection gets it while the server is down
         assert len(await select(InfluxDatabase(before, "x"), "SELECT * FROM a")) == 1
     finally:
         server.close()

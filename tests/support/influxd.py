@@ -1,22 +1,24 @@
 """A real InfluxDB for tests: one server a session, one database a test."""
 
-import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import aiohttp
+import numpy as np
 import pytest
 
 from latigo.domain.errors import ConfigurationError
+from latigo.domain.series import Readings
 from latigo.standins.influxd import Influxd, have_influxd
 from tests.support.lacking import lacking
 
 _numbers = count(1)
+_IN_TAGS = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 
 
 class InfluxDatabase(NamedTuple):
@@ -66,9 +68,12 @@ class InfluxServers:
         self._folder = folder
         self._started: list[Influxd] = []
 
-    def start(self, env: Mapping[str, str] | None = None) -> Influxd:
-        """A server with these settings; `Influxd.kill` and `Influxd.open` again are a crash and a restart."""
-        server = Influxd(self._folder / str(len(self._started)), env)
+    def start(self, env: Mapping[str, str] | None = None, *, folder: str = "") -> Influxd:
+        """A server with these settings; `Influxd.kill` and `Influxd.open` again are a crash and a restart.
+
+        It is empty, or goes on with what a server in the same ``folder`` has left.
+        """
+        server = Influxd(self._folder / (folder or str(len(self._started))), env)
         self._started.append(server)
         server.open()
         return server
@@ -114,20 +119,29 @@ async def select(database: InfluxDatabase, statement: str) -> list[dict[str, Any
         return found
 
 
-async def load_readings(database: InfluxDatabase, readings: Iterable[tuple[str, int, float]]) -> None:
-    """Write (tag, time in ns, value) in the layout of gordo-core's provider, by a way that is not the product's."""
-    lines = (
-        f"sensors,tag={_escaped(tag)} Value={value!r} {time}".encode()
-        for tag, time, value in readings
-        if math.isfinite(value)
-    )
-    async with aiohttp.ClientSession() as session:
-        while some := b"\n".join(islice(lines, 20_000)):
-            async with session.post(
-                f"{database.url}/write", params={"db": database.name}, data=BytesIO(some)
-            ) as response:
+def sensor_line(tag: str, value: float, time: int) -> str:
+    """A reading as line protocol, in the layout that gordo-core reads; ``time`` in ns."""
+    return f"{_before_value(tag)}{value!r} {time}"
+
+
+def sensor_lines(readings: Readings) -> list[str]:
+    """Readings as line protocol. InfluxDB holds finite values only."""
+    lines: list[str] = []
+    for tag, series in readings.items():
+        before, finite = _before_value(tag), np.isfinite(series.values)
+        pairs = zip(series.values[finite].tolist(), series.times[finite].tolist(), strict=True)
+        lines += [f"{before}{value!r} {time}" for value, time in pairs]
+    return lines
+
+
+def _before_value(tag: str) -> str:
+    return f"sensors,tag={tag.translate(_IN_TAGS)} Value="
+
+
+async def write_lines(database: InfluxDatabase, lines: Sequence[str]) -> None:
+    """Write line protocol as it is, by a way that is not the product's."""
+    async with aiohttp.ClientSession(database.url) as session:
+        for first in range(0, len(lines), 50_000):
+            body = BytesIO("\n".join(lines[first : first + 50_000]).encode())
+            async with session.post("/write", params={"db": database.name, "precision": "ns"}, data=body) as response:
                 assert response.status == 204, await response.text()
-
-
-def _escaped(tag: str) -> str:
-    return tag.replace(",", "\\,").replace(" ", "\\ ").replace("=", "\\=")

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import aiohttp
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +18,7 @@ from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
 from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
-from tests.support.influxd import InfluxDatabase, fresh_influx_database
+from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
@@ -112,26 +110,6 @@ async def influx_sensors(database: InfluxDatabase, **options: Any) -> AsyncItera
     """The sensors of a database; ``options`` as those of `open_sensors`."""
     async with open_sensors(url=database.url, database=database.name, **options) as sensors:
         yield sensors
-
-
-def sensor_lines(readings: Readings) -> list[str]:
-    """Line protocol in the layout that gordo-core reads. InfluxDB holds finite values only."""
-    escape = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
-    return [
-        f"sensors,tag={tag.translate(escape)} Value={value!r} {time}"
-        for tag, series in readings.items()
-        for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
-        if np.isfinite(value)
-    ]
-
-
-async def write_lines(database: InfluxDatabase, lines: list[str]) -> None:
-    """Write line protocol as it is, without the product."""
-    async with aiohttp.ClientSession(database.url) as session:
-        for first in range(0, len(lines), 50_000):
-            body = io.BytesIO("\n".join(lines[first : first + 50_000]).encode())
-            async with session.post("/write", params={"db": database.name, "precision": "ns"}, data=body) as response:
-                assert response.status == 204, await response.text()
 
 
 SENSOR_SOURCES: Mapping[str, Opener] = {

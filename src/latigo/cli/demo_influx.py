@@ -1,21 +1,70 @@
-"""A real InfluxDB for `latigo demo`. Apart from the rest, because it needs the extra ``influx``."""
+"""A real InfluxDB for `latigo demo`, and its historian. Apart from the rest, because it needs the extra ``influx``."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
+from latigo.domain.errors import Unavailable
+from latigo.domain.series import Readings
+from latigo.domain.windows import Window
 from latigo.providers.influx.client import InfluxClient, InfluxSwitches, open_client
+from latigo.providers.influx.lines import MOST_LINES, tag_value
 from latigo.runtime.clock import Clock
-from latigo.standins.demo import Historian
+from latigo.runtime.lifecycle import pause
+from latigo.standins.demo import STEP
 from latigo.standins.influxd import open_influxd
 from latigo.standins.plant import Plant, PlantSensors
 
 _LARGEST_ANSWER = 1 << 20
+#: What the historian has in hand at once, and how long before the history it begins: models look back a little.
+_STRETCH, _BEFORE = timedelta(minutes=5), timedelta(minutes=10)
+_MOST_BYTES = 256_000_000
+
+
+class Historian:
+    """Keeps writing the readings of a plant into InfluxDB, as the control system of a real one does.
+
+    Args:
+        client: where to.
+        sensors: whose readings.
+        clock: what time it is there.
+        since: where to begin.
+    """
+
+    def __init__(self, client: InfluxClient, sensors: PlantSensors, clock: Clock, since: datetime) -> None:
+        self._client = client
+        self._sensors = sensors
+        self._clock = clock
+        self._until = since - _BEFORE
+
+    async def catch_up(self) -> None:
+        """Write everything up to now."""
+        tags, now = await self._sensors.get_sensor_list(), self._clock.now()
+        while self._until < now:
+            window = Window(self._until, min(self._until + _STRETCH, now))
+            lines = _lines(await self._sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES))
+            for at in range(0, len(lines), MOST_LINES):
+                await self._client.write_lines("\n".join(lines[at : at + MOST_LINES]).encode(), precision="ns")
+            self._until = window.end
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write what there is every second, until ``stop``; what InfluxDB cannot take now, it gets later."""
+        while not await pause(self._clock, STEP, stop):
+            with suppress(Unavailable):
+                await self.catch_up()
+
+
+def _lines(readings: Readings) -> list[str]:
+    return [
+        f"sensors,tag={tag_value(tag, 'sensor')} Value={value!r} {time}"
+        for tag, series in readings.items()
+        for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
+    ]
 
 
 class PlantInflux(NamedTuple):

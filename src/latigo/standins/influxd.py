@@ -7,13 +7,15 @@ into the user's cache: 5 MB, without root and without installing anything.
 import asyncio
 import fcntl
 import os
+import random
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -28,8 +30,10 @@ _FETCH_LIMIT_S = 180.0
 _STARTS_WITHIN_S = 30.0  #: 0.05 s empty
 _STOPS_WITHIN_S = 15.0  #: 1.5 s empty
 _LISTENING = re.compile(rb'msg="Listening on HTTP".* addr=(\S+) https=(true|false)')
+_HOST = "127.0.0.1"
+#: Below those that systems give to outgoing connections: one of them could get the port while a server is down.
+_PORTS, _PORTS_TRIED = range(10_000, 20_000), 20
 _SETTINGS: Mapping[str, str] = {
-    "INFLUXDB_HTTP_BIND_ADDRESS": "127.0.0.1:0",
     "INFLUXDB_BIND_ADDRESS": "127.0.0.1:0",  # its default is a fixed port
     "INFLUXDB_REPORTING_DISABLED": "true",
     "INFLUXDB_MONITOR_STORE_ENABLED": "false",
@@ -89,6 +93,7 @@ class Influxd:
         """Start it, fetching the program first where that is needed."""
         program = have_influxd()
         self._home.mkdir(parents=True, exist_ok=True)
+        self._env.setdefault("INFLUXDB_HTTP_BIND_ADDRESS", f"{_HOST}:{_free_port()}")
         log = self._home / "influxd.log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- a fixed command
@@ -131,6 +136,14 @@ class Influxd:
             "INFLUXDB_DATA_DIR": str(self._home / "data"),
             "INFLUXDB_DATA_WAL_DIR": str(self._home / "wal"),
         }
+
+
+def _free_port() -> int:
+    """One that nobody listens on; 0, which is any, where hardly one is free."""
+    for port in random.sample(_PORTS, _PORTS_TRIED):
+        with suppress(OSError), socket.create_server((_HOST, port)):
+            return port
+    return 0
 
 
 def have_influxd() -> Path:

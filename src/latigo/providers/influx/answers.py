@@ -30,6 +30,9 @@ _ROW = np.dtype([("pair", "u1"), ("int64", "u1"), ("time", ">i8"), ("float64", "
 _MINUS_ZERO = b",-0]"  #: as Go writes it in JSON, which is an integer to everybody else
 
 
+Body = bytes | bytearray
+
+
 class UnreadableError(ValueError):
     """It is not what InfluxDB answers, or not to what was asked."""
 
@@ -64,7 +67,7 @@ class Result:
         return sum(len(table.rows) for table in self.tables)
 
 
-def decode(content_type: str, body: bytes) -> Sequence[Result]:
+def decode(content_type: str, body: Body) -> Sequence[Result]:
     """Every result of an answer with status 200, in the order of the statements.
 
     Raises:
@@ -206,7 +209,7 @@ def _in_order(series: Series) -> Series:
 # --- MessagePack -----------------------------------------------------------------------------------------------------
 
 
-def _from_msgpack(body: bytes) -> list[Result]:
+def _from_msgpack(body: Body) -> list[Result]:
     return _Reader(body).answer()
 
 
@@ -216,7 +219,7 @@ class _Reader:
     A map is read key by key: ``take`` says how to read the value of a key, others are passed over.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: Body) -> None:
         self._body = body
         self._unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), unicode_errors="replace")
         self._unpacker.feed(body)
@@ -264,7 +267,7 @@ class _Reader:
         return found
 
 
-def _fixed_width(body: bytes, begin: int, count: int) -> Series | None:
+def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
     """The rows, if every one of them is a time and a float, which then take 19 bytes each; None if one is not.
 
     Integers are of any length, so that is not to be seen from the size: the three bytes that say what follows have to
@@ -285,7 +288,7 @@ def _fixed_width(body: bytes, begin: int, count: int) -> Series | None:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def _from_json(body: bytes) -> list[Result]:
+def _from_json(body: Body) -> list[Result]:
     found = json.loads(body, parse_int=_signed) if _MINUS_ZERO in body else orjson.loads(body)
     if error := found.get("error"):
         return [Result(0, error=str(error))]
@@ -318,7 +321,7 @@ def _table(found: Mapping[str, Any]) -> Table:
     )
 
 
-_READERS: Final[Mapping[str, Callable[[bytes], list[Result]]]] = {
+_READERS: Final[Mapping[str, Callable[[Body], list[Result]]]] = {
     "application/x-msgpack": _from_msgpack,
     "application/json": _from_json,
 }

@@ -5,6 +5,7 @@ reading hides statuses and cut answers, its own writing takes no precision.
 """
 
 import asyncio
+import re
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -12,12 +13,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Required, TypedDict, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
 from latigo.providers.influx.refusals import MSGPACK, Refusal, points_dropped, refused_read, refused_write
@@ -33,6 +35,9 @@ _EXCERPT = 1 << 16  #: of a body that only explains a refusal
 _STREAMED = 1 << 20  #: request bodies from this size are written in pieces, so that they do not hold up the loop
 _T = TypeVar("_T")
 _ACCEPT = {"msgpack": MSGPACK, "json": "application/json"}
+_FORM = "application/x-www-form-urlencoded"
+#: No header can hold these.
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,21 @@ class RawAnswer:
     """An answer with status 200; whether it holds an error is for its reader to see."""
 
     content_type: str  #: without parameters, in lower case
-    body: bytes
+    body: bytes | bytearray
+
+
+class Server(TypedDict, total=False):
+    """What those that open something on a server hand on to `open_client`, which describes it."""
+
+    url: Required[str]
+    database: Required[str]
+    retention_policy: str | None
+    username: str | None
+    password: str | None
+    token: str | None
+    version: str
+    tls: ssl.SSLContext | None
+    connect_timeout: timedelta
 
 
 class InfluxClient:
@@ -119,19 +138,23 @@ class InfluxClient:
         if params:
             form["params"] = orjson.dumps(params).decode()
 
+        in_url = self.switches.method == "GET"
+        # aiohttp would encode a form character by character in Python, at several times the cost.
+        body = None if in_url else URL.build(query=form).raw_query_string.encode()
+        headers = {"Accept": _ACCEPT[self.switches.format]} | ({} if in_url else {"Content-Type": _FORM})
+
         async def exchange() -> RawAnswer:
-            in_url = self.switches.method == "GET"
             async with self._connection.session().request(
                 self.switches.method,
                 self._connection.url.format(endpoint="query"),
                 params=form if in_url else None,
-                data=None if in_url else form,
-                headers={"Accept": _ACCEPT[self.switches.format]},
+                data=body,
+                headers=headers,
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
                     raise refused_read(await self._refusal(response))
-                return RawAnswer(response.content_type, bytes(await read_whole(response, max_bytes)))
+                return RawAnswer(response.content_type, await read_whole(response, max_bytes))
 
         return await self._within_limits("reading", exchange)
 
@@ -244,9 +267,10 @@ async def open_client(
     username: str | None = None,
     password: str | None = None,
     token: str | None = None,
-    tls: ssl.SSLContext | None = None,
+    version: str = "1",
     switches: InfluxSwitches | None = None,
-    connect_limit: timedelta = timedelta(seconds=5),
+    tls: ssl.SSLContext | None = None,
+    connect_timeout: timedelta = timedelta(seconds=5),
     time_limit: timedelta = timedelta(seconds=30),
 ) -> AsyncIterator[InfluxClient]:
     """One session for a server. Connects only when something is asked.
@@ -262,14 +286,18 @@ async def open_client(
         username: for servers of version 1, with ``password``.
         password: of ``username``.
         token: for servers of version 2 and 3, instead of ``username``.
+        version: of the server, a key of ``SWITCHES``.
+        switches: how a query is put; as ``version`` has it by default.
         tls: what an ``https`` server is checked against; the system's authorities by default.
-        switches: how a query is put; as for version 1 by default.
-        connect_limit: for making a connection.
+        connect_timeout: for making a connection.
         time_limit: for each call, waiting for its turn and trying again included.
 
     Raises:
         ConfigurationError: URL or credentials cannot be used; names the key.
     """
+    for key, text in (("username", username), ("password", password), ("token", token)):
+        if _UNSPEAKABLE.search(text or ""):
+            raise ConfigurationError(f"{section}.{key}: must not hold control characters")
     if token and (username or password):
         raise ConfigurationError(f"{section}.token: not together with {section}.username")
     if bool(username) != bool(password):
@@ -281,7 +309,7 @@ async def open_client(
     if username and password:
         headers = {"Authorization": aiohttp.encode_basic_auth(username, password, "utf-8")}
     connection = _Connection(
-        url, section=section, database=database, headers=headers, tls=tls, connect_limit=connect_limit
+        url, section=section, database=database, headers=headers, tls=tls, connect_timeout=connect_timeout
     )
     await connection.create_session()
     try:
@@ -291,7 +319,7 @@ async def open_client(
             section=section,
             database=database,
             retention_policy=retention_policy,
-            switches=switches or InfluxSwitches(),
+            switches=switches or SWITCHES[version],
             time_limit=time_limit,
         )
     finally:
@@ -309,14 +337,16 @@ class _Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no typ
         database: str,
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
-        connect_limit: timedelta,
+        connect_timeout: timedelta,
     ) -> None:
         self._loop, self._session = asyncio.get_running_loop(), None  # the base asks for both when it is thrown away
         server = _server(url, section)
+        if tls is not None and not server["ssl"]:
+            raise ConfigurationError(f"{section}.ca_file: of no use with {section}.url, which is not https")
         super().__init__(
             **server,
             db=database,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_limit.total_seconds()),
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout.total_seconds()),
             # A compressed answer could hide its size, and costs the server half as much CPU again.
             headers={"Accept-Encoding": "identity", **headers},
             connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
@@ -340,12 +370,15 @@ def _server(url: str, section: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # a part of the name may be empty or too long
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError(f"{section}.url: not an http or https URL")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError(f"{section}.url: holds more than host, port and path")
+    if "{" in url or "}" in url:
+        raise ConfigurationError(f"{section}.url: holds braces, which stand for something else in aioinflux")
     secure = parts.scheme == "https"
     path = parts.path.strip("/")
     return {

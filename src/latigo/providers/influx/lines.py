@@ -21,6 +21,7 @@ import numpy.typing as npt
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times
+from latigo.providers.influx.query import can_be_asked
 
 FIELD = "sensor_value"
 TAGS = frozenset({"machine", "project", "sensor_name"})
@@ -29,7 +30,7 @@ _SECOND = 1_000_000_000
 #: The server would refuse the line, or end it there.
 _UNSPEAKABLE = re.compile(r"\A\Z|\n|\\\Z|[\ud800-\udfff]")
 #: The server would take the line for a comment, skip the character, or never find the measurement again.
-_NO_MEASUREMENT = re.compile(r"\A[#\t\0]|\\[,= ]")
+_NO_MEASUREMENT = re.compile(r"\A[#\t\0]|\\[,= \"]")
 
 Precision = Literal["s", "ns"]
 
@@ -84,10 +85,12 @@ def _prefixes(model: ModelRef, columns: Sequence[Column]) -> list[str]:
 
     Not kept from one call to the next: 9000 models would take 150 MB, to save 0.1 ms each.
     """
-    machine, project = _tag_value(model.name, "model"), _tag_value(model.project, "project")
+    machine, project = tag_value(model.name, "model"), tag_value(model.project, "project")
+    if unheard := [name for name in model if not can_be_asked(name, bind=False)]:
+        raise _refused(f"InfluxDB could not be asked for what it holds of {unheard[0]!r}")
     tags = f",machine={machine},project={project},sensor_name="
     groups = {name: _measurement(name) for name in {group for group, _ in columns}}
-    sensors = {name: _tag_value(name, "sensor") for name in {tag or group for group, tag in columns}}
+    sensors = {name: tag_value(name, "sensor") for name in {tag or group for group, tag in columns}}
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise _refused(f"two columns of {model} are the same series {'|'.join(twice)!r}")
@@ -102,7 +105,12 @@ def _measurement(name: str) -> str:
     return _escaped(name, "column group")
 
 
-def _tag_value(name: str, of_a: str) -> str:
+def tag_value(name: str, of_a: str) -> str:
+    """The name of a model, project or sensor as it stands in a line.
+
+    Raises:
+        Rejected: ``WRITE_REFUSED``; it cannot be written.
+    """
     return _escaped(name, of_a).replace("=", r"\=")
 
 

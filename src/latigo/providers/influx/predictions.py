@@ -1,9 +1,9 @@
 """The InfluxDB sink; its layout is described in ``lines.py``."""
 
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from latigo.domain.series import Column, Predictions, Series, Times
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx.answers import NotNumbersError, UnreadableError, series_of
 from latigo.providers.influx.asking import Asker
-from latigo.providers.influx.client import SWITCHES, InfluxClient, open_client
+from latigo.providers.influx.client import InfluxClient, Server, open_client
 from latigo.providers.influx.lines import FIELD, TAGS, Precision, column_of, encode, halves
-from latigo.providers.influx.query import Statement, between, identifier, literal
+from latigo.providers.influx.query import Statement, between, can_be_asked, identifier, literal
 
 _log = structlog.get_logger()
 
@@ -66,9 +66,14 @@ class InfluxPredictions:
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
         """What was written, under the revision ``""``; not what others wrote beside it, under other tags."""
+        if not all(can_be_asked(name, bind=False) for name in model):
+            return []  # nor can it have been written
         heard = await self._asker(model).ask(_points(model.project, window), [model.name], max_bytes=_LARGEST_ANSWER)
         if not heard.results:
-            raise TooLarge(f"InfluxDB cut its answer short, reading {model}: more rows than its max-row-limit")
+            raise TooLarge(
+                f"InfluxDB, reading {model}: more rows than can be seen to be whole (version 3: 10 000 of a column,"
+                " others: [http] max-row-limit on the server), so read a shorter window"
+            )
         try:
             found = {
                 column_of(table.measurement, table.tags["sensor_name"]): series_of(table)
@@ -96,51 +101,22 @@ def _rows_kept(times: Times, points_by_row: npt.NDArray[np.int64], dropped: int)
 @asynccontextmanager
 async def open_predictions(
     *,
-    url: str,
-    database: str,
     downstream: str = "sink/influx",
-    retention_policy: str | None = None,
-    username: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    version: str = "1",
-    tls: ssl.SSLContext | None = None,
-    connect_timeout: timedelta = timedelta(seconds=5),
     write_timeout: timedelta = timedelta(seconds=60),
+    **server: Unpack[Server],
 ) -> AsyncIterator[InfluxPredictions]:
     """The sink on a server; nothing is sent before something is written.
 
     Args:
-        url: where the server is.
-        database: where predictions go; may hold ``{project}``. It has to be there: Latigo creates none.
         downstream: the name of its circuit.
-        retention_policy: the database's default one by default.
-        username: for servers of version 1, with ``password``.
-        password: of ``username``.
-        token: for servers of version 2 and 3.
-        version: of the server, a key of ``SWITCHES``; only reading differs.
-        tls: what an ``https`` server is checked against; the system's authorities by default.
-        connect_timeout: for making a connection.
         write_timeout: for each request, waiting for its turn and trying again included.
+        server: where it is. Its database may hold ``{project}``, and has to be there: Latigo creates none.
 
     Raises:
         ConfigurationError: URL or credentials cannot be used; names the key.
     """
-    async with open_client(
-        url,
-        database=database,
-        downstream=downstream,
-        section="predictions",
-        retention_policy=retention_policy,
-        username=username,
-        password=password,
-        token=token,
-        tls=tls,
-        switches=SWITCHES[version],
-        connect_limit=connect_timeout,
-        time_limit=write_timeout,
-    ) as client:
-        yield InfluxPredictions(client, database=database)
+    async with open_client(downstream=downstream, section="predictions", time_limit=write_timeout, **server) as client:
+        yield InfluxPredictions(client, database=server["database"])
 
 
 def _points(project: str, window: Window) -> Statement:

@@ -34,9 +34,13 @@ MSGPACK = "application/x-msgpack"
 _LONGEST_TEXT = 500
 _LONGEST_WAIT = timedelta(days=1)
 _BEYOND_RETENTION = re.compile(r"points beyond retention policy dropped=(\d+)")
+#: What the server calls its limits, and the section of its settings where they stand.
 _SERVER_LIMITS = {
-    "max-series-per-database limit exceeded": "[data] max-series-per-database",
-    "max-values-per-tag limit exceeded": "[data] max-values-per-tag",
+    "max-series-per-database": "data",
+    "max-values-per-tag": "data",
+    "max-select-point": "coordinator",
+    "max-select-series": "coordinator",
+    "max-select-buckets": "coordinator",
 }
 _NO_DATABASE = ("database not found", "database is required", "database name required")
 _PASSING = ("query-timeout", "max-concurrent-queries", "timeout", "shutdown", "closed", "interrupted")
@@ -78,7 +82,9 @@ def refused_write(refusal: Refusal) -> LatigoError:
     if refusal.status in _REFUSED_DATA:
         return Rejected(f"InfluxDB refuses the points: {refusal.text}", reason=Reason.WRITE_REFUSED)
     if refusal.status == 413:
-        return TooLarge(f"InfluxDB takes no body of this size: {refusal.text}")
+        return TooLarge(
+            f"InfluxDB takes no body of this size: {refusal.text} (raise [http] max-body-size on the server)"
+        )
     return _away(refusal, "writing")
 
 
@@ -95,8 +101,6 @@ def refused_statement(text: str, *, downstream: str, section: str) -> LatigoErro
     """What an ``error`` inside of an answer with status 200 means."""
     if hint := _hint(text, section):
         return Unavailable(f"InfluxDB: {text} ({hint})", downstream=downstream, alarm=True)
-    if "max-select-" in text:
-        return TooLarge(f"InfluxDB reads no more at once: {text}")
     if any(passing in text for passing in _PASSING):
         return Unavailable(f"InfluxDB, reading: {text}", downstream=downstream)
     return Failed(f"InfluxDB cannot execute the query: {text}")
@@ -118,9 +122,9 @@ def _hint(text: str, section: str) -> str:
         return f"check {section}.retention_policy"
     if any(missing in text for missing in _NO_DATABASE):
         return f"check {section}.database; Latigo creates none"
-    for limit, setting in _SERVER_LIMITS.items():
-        if limit in text:
-            return f"raise {setting} on the server, 0 for no limit"
+    for limit, where in _SERVER_LIMITS.items():
+        if f"{limit} limit" in text:
+            return f"raise [{where}] {limit} on the server, 0 for no limit"
     return ""
 
 

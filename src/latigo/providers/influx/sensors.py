@@ -1,12 +1,11 @@
 """Readings out of InfluxDB: one request for all sensors of a model, as long as that is not too much."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import structlog
@@ -32,7 +31,7 @@ from latigo.providers.influx.answers import (
     readings_of,
 )
 from latigo.providers.influx.asking import Asker
-from latigo.providers.influx.client import SWITCHES, InfluxClient, open_client
+from latigo.providers.influx.client import InfluxClient, Server, open_client
 from latigo.providers.influx.pieces import Pace, Piece
 from latigo.providers.influx.query import Layout, Statement, can_be_asked, literal
 
@@ -83,11 +82,15 @@ class InfluxSensors:
 
     async def get_sensor_list(self) -> Sequence[str]:
         async with self._limited("listing sensors"):
-            return sorted(filter(None, await self._all_names()))
+            names = await self._all_names()
+            await self._check_layout(again=not names)
+            return sorted(filter(None, names))
 
     async def sensor_exists(self, name: str) -> bool:
         async with self._limited("looking for a sensor"):
-            return not await self._unknown([name])
+            unknown = await self._unknown([name])
+            await self._check_layout(again=bool(unknown))
+            return not unknown
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
         """The query with its name written out; what is sent has a parameter there, where the server can take one."""
@@ -209,19 +212,26 @@ class InfluxSensors:
 
         Raises:
             Rejected: ``UNKNOWN_SENSOR``, naming those that are not.
-            Unavailable: nothing is as the settings say; names the key.
         """
         unknown = await self._unknown(silent)
-        if unknown or not self._layout_found:
-            await self._check_layout()
+        await self._check_layout(again=bool(unknown))
         if unknown:
             raise Rejected(
                 f"{self._layout.measurement!r} in InfluxDB has no {describe_tags(unknown)}",
                 reason=Reason.UNKNOWN_SENSOR,
             )
 
-    async def _check_layout(self) -> None:
-        """A wrong name in the settings looks like a plant where nothing happens: no model may be parked for that."""
+    async def _check_layout(self, *, again: bool) -> None:
+        """A wrong name in the settings looks like a plant where nothing happens: no model may be parked for that.
+
+        Args:
+            again: also if it was found to be right before.
+
+        Raises:
+            Unavailable: there is nothing of a name in the settings; names the key.
+        """
+        if self._layout_found and not again:
+            return
         layout, section = self._layout, self._client.section
         tags = await self._ask_once(layout.tag_keys(), "tagKey")
         fields = await self._ask_once(layout.field_keys(), "fieldKey")
@@ -316,55 +326,27 @@ def _joined(parts: Sequence[Series]) -> Series:
 @asynccontextmanager
 async def open_sensors(
     *,
-    url: str,
-    database: str,
     measurement: str = "sensors",
     tag_key: str = "tag",
     field: str = "Value",
-    retention_policy: str | None = None,
-    username: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    version: str = "1",
-    tls: ssl.SSLContext | None = None,
-    connect_timeout: timedelta = timedelta(seconds=5),
     read_timeout: timedelta = timedelta(seconds=60),
+    **server: Unpack[Server],
 ) -> AsyncIterator[InfluxSensors]:
     """Sensors in an InfluxDB; nothing is sent before something is asked.
 
     Args:
-        url: where the server is; may hold a path, holds no credentials.
-        database: where readings are.
-        measurement: where in it.
+        measurement: where in the database readings are.
         tag_key: the tag that bears the sensor's name.
         field: the field that bears its value.
-        retention_policy: the database's default one by default.
-        username: for servers of version 1, with ``password``.
-        password: of ``username``.
-        token: for servers of version 2 and 3, instead of ``username``.
-        version: of the server, a key of ``SWITCHES``.
-        tls: what an ``https`` server is checked against; the system's authorities by default.
-        connect_timeout: for making a connection.
         read_timeout: for each call, all its requests together, waiting and trying again included.
+        server: where it is.
 
     Raises:
         ConfigurationError: a setting cannot be used; names the key.
     """
-    for key, name in (("database", database), ("measurement", measurement), ("tag_key", tag_key), ("field", field)):
+    layout = {"measurement": measurement, "tag_key": tag_key, "field": field}
+    for key, name in {"database": server["database"], **layout}.items():
         if not can_be_asked(name, bind=False):
             raise ConfigurationError(f"sensors.{key}: nothing in InfluxDB can have the name {name!r}")
-    async with open_client(
-        url,
-        database=database,
-        downstream="sensors/influx",
-        section="sensors",
-        retention_policy=retention_policy,
-        username=username,
-        password=password,
-        token=token,
-        tls=tls,
-        switches=SWITCHES[version],
-        connect_limit=connect_timeout,
-        time_limit=read_timeout,
-    ) as client:
-        yield InfluxSensors(client, Layout(measurement, tag_key, field), read_timeout=read_timeout)
+    async with open_client(downstream="sensors/influx", section="sensors", time_limit=read_timeout, **server) as client:
+        yield InfluxSensors(client, Layout(**layout), read_timeout=read_timeout)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -61,12 +62,12 @@ async def test_a_query_of_version_1_is_a_form_with_parameters():
         return web.Response(body=b"\x80", content_type="application/x-msgpack")
 
     async with client_of(handler, retention_policy="monthly") as client:
-        answer = await client.read("SELECT $a; SELECT 'æ'", params={"a": "b'ø"}, max_bytes=10)
+        answer = await client.read("SELECT $a; SELECT 'æ +%41&b=c\r\n\0'", params={"a": "b'ø"}, max_bytes=10)
 
     assert (answer.content_type, answer.body) == ("application/x-msgpack", b"\x80")
     assert (seen["method"], seen["path"]) == ("POST", "/query")
     assert seen["form"] == {
-        "q": "SELECT $a; SELECT 'æ'",
+        "q": "SELECT $a; SELECT 'æ +%41&b=c\r\n\0'",
         "db": "latigo",
         "rp": "monthly",
         "epoch": "ns",
@@ -162,13 +163,21 @@ async def test_a_server_behind_a_path_is_found(path: str):
         ({"url": "http://[::1"}, "predictions.url"),
         ({"url": "http://chef:hush@influx"}, "predictions.url"),
         ({"url": "http://influx?db=x"}, "predictions.url"),
+        ({"url": f"http://{'x' * 64}.plant"}, "predictions.url"),
+        ({"url": "http://influx..plant"}, "predictions.url"),
+        ({"url": "http://influx/{project}"}, "predictions.url"),
+        ({"tls": ssl.create_default_context()}, "predictions.ca_file"),
         ({"username": "chef"}, "predictions.password"),
         ({"password": "hush"}, "predictions.username"),
         ({"username": "chef", "password": "hush", "token": "hush"}, "predictions.token"),
         ({"username": "che:f", "password": "hush"}, "predictions.username"),
+        ({"username": "che\tf", "password": "hush"}, "predictions.username"),
+        ({"username": "chef", "password": "hush\0"}, "predictions.password"),
+        ({"token": "hush\nX-Admin: yes"}, "predictions.token"),
+        ({"token": "hush\ud800"}, "predictions.token"),
     ],
 )
-async def test_what_cannot_be_used_is_refused_by_its_key_and_shows_no_secret(options: dict[str, str], key: str):
+async def test_what_cannot_be_used_is_refused_by_its_key_and_shows_no_secret(options: dict[str, Any], key: str):
     with pytest.raises(ConfigurationError, match=key) as refused:
         async with opened(**{"url": "http://influx", **options}):
             pytest.fail("it was opened")
@@ -278,9 +287,9 @@ async def test_a_server_that_is_not_there_is_unavailable():
 
 
 async def test_the_limit_on_time_holds_for_all_attempts_together():
-    answering = Answering(502)
+    answering = Answering(502, headers={"Retry-After": "2"})
 
-    async with client_of(answering.answer, time_limit=timedelta(seconds=0.05)) as client:
+    async with client_of(answering.answer, time_limit=timedelta(seconds=1)) as client:
         with pytest.raises(TimedOut):
             await client.write_lines(LINE, precision="s")
 

@@ -101,8 +101,11 @@ def test_how_long_to_stay_away_is_the_servers_to_say(header: str, wait: timedelt
     assert found.retry_after == wait
 
 
-def test_a_body_that_is_too_large_is_for_its_writer_to_cut():
-    assert isinstance(refused_write(refusal(413, "Request Entity Too Large")), TooLarge)
+def test_a_body_that_is_too_large_is_for_its_writer_to_cut_or_the_operator_to_allow():
+    found = refused_write(refusal(413, "Request Entity Too Large"))
+
+    assert isinstance(found, TooLarge)
+    assert "[http] max-body-size" in str(found)
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -141,7 +144,6 @@ def test_a_query_that_is_refused_by_its_status(status: int, text: str, kind: typ
         ("retention policy not found: monthly", Unavailable, True),
         ("query-timeout limit exceeded", Unavailable, False),
         ("max-concurrent-queries limit exceeded(1, 1)", Unavailable, False),
-        ("max-select-point limit exceeed: (5/4)", TooLarge, None),
         ("unsupported mean iterator type: string", Failed, None),
     ],
 )
@@ -151,6 +153,22 @@ def test_an_error_inside_of_an_answer(text: str, kind: type[Exception], alarm: b
     assert type(found) is kind
     assert getattr(found, "alarm", None) is alarm
     assert text in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("max-select-point limit exceeed: (5/4)", "[coordinator] max-select-point"),
+        ("max-select-series limit exceeded: (2/1)", "[coordinator] max-select-series"),
+        ("max-select-buckets limit exceeded: (2/1)", "[coordinator] max-select-buckets"),
+    ],
+)
+def test_a_limit_on_what_one_query_may_look_at_is_an_alarm_that_names_it(text: str, setting: str):
+    found = refused_statement(text, downstream="sensors/influx", section="sensors")
+
+    assert isinstance(found, Unavailable)
+    assert found.alarm
+    assert f"raise {setting} on the server" in str(found)
 
 
 @pytest.mark.parametrize(
