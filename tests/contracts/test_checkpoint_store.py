@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from latigo.domain.errors import Unavailable
+from latigo.ledger.reports import LedgerReports
 from latigo.runtime.clock import SystemClock
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.lag import read_refused, reset_checkpoints
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.tables import QueueTables, Refusal
+from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers
 
 NAMESPACE, HUB, GROUP = "plant.servicebus.windows.net", "tasks", "$Default"
@@ -64,6 +67,20 @@ async def test_a_new_claim_is_granted_and_listed_with_all_that_the_client_needs(
     )
     assert abs(listed["last_modified_time"] - time.time()) < 5
     assert abs(granted["last_modified_time"] - time.time()) < 5
+
+
+async def test_it_is_known_when_the_client_last_asked_who_owns_what(tables: QueueTables):
+    clock = ManualClock()
+    store = PostgresCheckpointStore(tables, clock)
+    times = [store.listed_at]
+
+    clock.jump(timedelta(seconds=10))
+    await store.claim_ownership([a_claim("3", "me")])
+    times.append(store.listed_at)
+    await store.list_ownership(NAMESPACE, HUB, GROUP)
+    times.append(store.listed_at)
+
+    assert times == [0, 0, 10]
 
 
 async def test_what_is_listed_may_be_changed_by_the_client(tables: QueueTables):
@@ -251,3 +268,20 @@ async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: 
     await store.update_checkpoint(a_checkpoint("3", 2))
 
     assert await positions(store) == {"3": 2}
+
+
+async def test_status_tells_of_the_hub_and_group_that_the_scheduler_reads_now_and_of_none_before_it(ledgers: Ledgers):
+    other_hub, other_group = (CHANNEL + "-before", GROUP, 900), (CHANNEL, "latigo", 50)
+    async with ledgers.database.connection() as connection:
+        for age, (channel, group, last) in enumerate((other_hub, other_group, (CHANNEL, GROUP, 7))):
+            await connection.execute(
+                "INSERT INTO queue_partition (channel, consumer_group, partition, begin_sequence, last_sequence, "
+                "read_at, hub_recreated) VALUES ($1, $2, '0', 0, $3, ledger_now() - $4 * interval '10 minutes', $5)",
+                *(channel, group, last, 3 - age, channel != CHANNEL),
+            )
+
+    status = await LedgerReports(ledgers.database, "test").status()
+
+    assert [(each["channel"], each["lag"]) for each in status["queue"]["partitions"]] == [(CHANNEL, 8)]
+    assert status["queue"]["lag"] == 8
+    assert not [alarm for alarm in status["alarms"] if "another one than before" in alarm]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ import pytest
 from azure.eventhub import EventData
 
 from latigo.standins.eventhub import EventHubsEmulator, open_event_hubs
+from latigo.task_queue.envelope import decode
 from tests.support.event_hubs import HUB, open_producer
-from tests.support.process import Service, latigo, serving
+from tests.support.process import Service, latigo, serving, term_of
 from tests.support.site import Site
 from tests.support.waiting import eventually
 
@@ -62,6 +64,21 @@ class Plant:
         )
         return {row["owner_id"]: row["partitions"] for row in rows}
 
+    async def checkpoints(self) -> dict[str, int]:
+        """The newest event of each partition up to which everything is done with."""
+        rows = await self.site.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
+        return {row["partition"]: row["sequence"] for row in rows}
+
+    async def renews(self, times: int, *, within: float) -> None:
+        """Wait until ownership was claimed or renewed so many times more, over all partitions."""
+        counted = "SELECT sum(etag) FROM queue_ownership"
+        before = await self.site.ledger.value(counted)
+
+        async def has_renewed() -> bool:
+            return bool(await self.site.ledger.value(counted) >= before + times)
+
+        await eventually(has_renewed, within=within, every=0.1, what="partitions are held")
+
     async def share(self, *, among: int, within: float) -> None:
         """Wait until all partitions are owned, by so many executors."""
 
@@ -83,18 +100,19 @@ async def whole(plant: Plant, service: Service) -> datetime:
 
 
 async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_on(plant: Plant):
-    executor = await plant.start("executor")
-    schedulers = [await plant.start("scheduler"), await plant.start("scheduler")]
+    # What runs out is the lease of whoever is killed, and nothing else, however busy the machine is.
+    config = plant.config(planner={"lease": "6s"}, executor={"lease": "1m"})
+    executor = await plant.start("executor", config)
+    one, other = await plant.start("scheduler", config), await plant.start("scheduler", config)
     await whole(plant, executor)
-    leading = [bool(each.events("planner.leading")) for each in schedulers]
-    first, second = schedulers if leading[0] else reversed(schedulers)
+    standby, leader = sorted((one, other), key=term_of)
 
-    await first.kill()
-    await second.logged("planner.leading")
+    await leader.kill()
+    await standby.until(lambda: term_of(standby) > term_of(leader), what="the other one plans")
     until = await whole(plant, executor)
-    codes = [await second.stop(), await executor.stop()]
+    codes = [await standby.stop(), await executor.stop()]
 
-    assert sorted(leading) == [False, True]
+    assert term_of(leader) > 0
     assert codes == [0, 0]
     await plant.site.ledger.assert_adds_up(plant.site.models, until)
     runs = plant.site.executed()
@@ -136,6 +154,37 @@ async def test_with_default_settings_the_partitions_of_a_stopped_executor_run_el
 
     assert code == 0
     await whole(plant, scheduler)
+
+
+async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it_has_begun_and_leaves_the_rest(
+    plant: Plant,
+):
+    config = plant.config(executor={"concurrency": 1, "lease": "1m", "grace": "25s"})
+    scheduler, stopped = await plant.start("scheduler", config), await plant.start("executor", config)
+    held = plant.site.gordo.controls.hang()
+    await plant.share(among=1, within=60)
+    await held.reached()
+    owners = await plant.owners()
+    (begun,) = await plant.site.ledger.tasks("claimed")
+
+    stopped.process.send_signal(signal.SIGTERM)
+    await stopped.logged("executor.draining")
+    await plant.renews(12 * PARTITIONS, within=20)  # some seconds, of the 22 that are for finishing
+    kept = await plant.owners()
+    held.lift()
+    code = await stopped.ended()
+    stored = {task["id"]: task["starts"] for task in await plant.site.ledger.tasks("stored")}
+    passed, left = await plant.checkpoints(), await plant.owners()
+
+    assert (code, kept, left) == (0, owners, {})
+    assert stored == {begun["id"]: 1}
+    events = [(each.id, event) for each in plant.hub.hub(HUB).partitions for event in each.events]
+    done_with = [event for partition, event in events if event.sequence_number <= passed.get(partition, -1)]
+    assert {decode(event.body).id for event in done_with} <= set(stored)
+    heir = await plant.start("executor", config)
+    until = await whole(plant, heir)
+    assert [await scheduler.stop(), await heir.stop()] == [0, 0]
+    await plant.site.ledger.assert_adds_up(plant.site.models, until)
 
 
 async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Plant):

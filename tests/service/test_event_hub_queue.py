@@ -13,6 +13,7 @@ from typing import TypeVar
 import orjson
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from structlog.testing import capture_logs
@@ -21,15 +22,17 @@ from latigo.domain.errors import Unavailable
 from latigo.runtime.clock import SystemClock
 from latigo.standins.eventhub import EventHubsEmulator, RejectStyle, Scope
 from latigo.task_queue.envelope import HIGHEST, LARGEST, decode, encode
-from latigo.task_queue.eventhub.connection import Balancing, Hub, HubAddress, SingleFlight
+from latigo.task_queue.eventhub.connection import GROUP, Balancing, Hub, HubAddress, SingleFlight
 from latigo.task_queue.eventhub.intake import HubDelivery
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
-from latigo.task_queue.eventhub.tables import Refusal
+from latigo.task_queue.eventhub.session import Bounds
+from latigo.task_queue.eventhub.tables import QueueTables, Refusal
 from tests.support.build import a_spec, a_task
 from tests.support.certificates import self_signed
 from tests.support.event_hub_queue import (
     HUB,
+    QUICK,
     QUICK_SENDER,
     HubQueue,
     nothing_left,
@@ -97,28 +100,43 @@ async def test_a_task_that_is_too_large_is_recorded_and_named_once_and_the_other
     assert [(log["task"], log["model"]) for log in logs if log["event"] == "task.too_large"] == [(99, "plant/huge")]
 
 
-async def test_a_hub_that_is_busy_for_a_moment_gets_its_tasks(queue: HubQueue):
+async def test_a_hub_that_is_busy_for_a_moment_gets_its_tasks_with_the_next_attempt(queue: HubQueue):
     tasks = some_tasks(4)
 
     async with queue.sender() as sender:
-        with queue.emulator.controls.reject_sends(times=2) as busy:
-            places = await sender.publish(tasks, HIGHEST)
+        with queue.emulator.controls.reject_sends(times=4) as busy:  # two partitions, tried twice by the library
+            with pytest.raises(Unavailable):
+                await sender.publish(tasks, HIGHEST)
+            places = await publish(sender, tasks)
 
-    assert busy.met == 2
+    assert busy.met == 4
     assert set(places) == {1, 2, 3, 4}
     assert {decode(event.body).id for event in queue.emulator.hub(HUB).events} == {1, 2, 3, 4}
+
+
+async def test_after_a_failure_the_hub_is_left_alone_for_a_while_and_nobody_is_kept_waiting(queue: HubQueue):
+    tasks = some_tasks(4)
+
+    async with queue.sender(replace(QUICK_SENDER, first_pause=seconds(60), longest_pause=seconds(60))) as sender:
+        with queue.emulator.controls.reject_sends(), pytest.raises(Unavailable):
+            await sender.publish(tasks, HIGHEST)
+        again = [await sender.publish(tasks, HIGHEST) for _ in range(3)]
+
+    assert again == [{}, {}, {}]
+    assert queue.emulator.hub(HUB).events == []
 
 
 async def test_what_some_partitions_took_is_told_when_others_fail(queue: HubQueue):
     tasks = some_tasks(6)
     wanted = {task.id for task in tasks if partition_of(task.ref, 2) == 1}
 
-    async with queue.sender(replace(QUICK_SENDER, attempts=1)) as sender:
-        await sender.publish(some_tasks(6), HIGHEST)
+    async with queue.sender() as sender:
         with queue.emulator.controls.reject_sends(scope=Scope(partition="0")):
             places = await sender.publish(tasks, HIGHEST)
+        rest = await publish(sender, [task for task in tasks if task.id not in places])
 
     assert set(places) == wanted
+    assert set(rest) == {task.id for task in tasks} - wanted
 
 
 async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_tasks_afterwards(
@@ -168,7 +186,7 @@ async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_task
             assert stored == {task.id for task in (*before, *after)}
             return refused.value.alarm
 
-    impatient = replace(QUICK_SENDER, answer=seconds(1), call=seconds(3), attempts=2)
+    impatient = replace(QUICK_SENDER, answer=seconds(1), call=seconds(3))
     troubles = (stops_listening, never_answers, never_confirms, refuses_the_key, refuses_links)
     alarms = await together({trouble.__name__: goes_through(trouble) for trouble in troubles})
 
@@ -226,6 +244,32 @@ async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str)
         await hub.close(client)
 
     assert list(found) == ["0", "1"]
+
+
+class Refused:
+    """An identity that no directory vouches for."""
+
+    async def get_token(self, *_: str, **__: object) -> AccessToken:
+        raise ClientAuthenticationError("AADSTS7000215: invalid client secret")
+
+
+async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
+    async with nothing_left(), open_hub_queue(ledger_url) as queue:
+        address = HubAddress(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB, tls=False)
+        hub = Hub(address, SingleFlight(Refused(), SystemClock()), SystemClock())
+        bounds, patient = Bounds(prefetch=8, behind=100, events=100), replace(QUICK, away_after=seconds(60))
+        receiver = EventHubReceiver(hub, QueueTables(queue.pool, hub.channel, GROUP), bounds, patient)
+        with capture_logs() as logs:
+            running = asyncio.create_task(receiver.run())
+            async with working(receiver):
+                # After all attempts of the library, which take it a dozen seconds.
+                await eventually(lambda: "queue.balancing_failed" in {log["event"] for log in logs}, within=60)
+            receiver.close()
+            await running
+
+    failed = next(log for log in logs if log["event"] == "queue.balancing_failed")
+    assert failed["log_level"] == "error"
+    assert "AADSTS7000215" in failed["because"]
 
 
 # --- receiving -------------------------------------------------------------------------------------------------------
@@ -379,23 +423,53 @@ async def test_leaving_checkpoints_what_is_done_and_gives_everything_else_to_oth
     assert len(worker.seen) == 10 - passed
 
 
-async def test_once_nobody_takes_any_more_what_is_in_hand_may_end_before_the_partitions_go(queue: HubQueue):
-    tasks = some_tasks(10)
-    async with queue.receiver(linger=seconds(30), flush=seconds(60)) as receiver:
-        queue.put_tasks(tasks)
-        deliveries = receiver.receive()
-        taken = [await anext(deliveries) for _ in range(6)]
+async def test_when_nobody_takes_any_more_the_partitions_go_to_others_at_once(queue: HubQueue):
+    queue.put_tasks(some_tasks(10))
+    async with queue.receiver(flush=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
+        for _ in range(6):
+            await (await anext(deliveries)).done()
 
         await deliveries.aclose()
-        renewed = await queue.renewals()
-        await eventually(lambda: has_renewed(queue, renewed + 6), within=10, what="it holds its partitions")
-        assert receiver.state == "receiving"
-
-        for delivery in taken:
-            await delivery.done()
         await eventually(lambda: receiver.state == "idle", within=10, what="it lets go of them")
+
         assert set((await queue.owners()).values()) == {""}
         assert sum(sequence + 1 for sequence in (await queue.checkpoints()).values()) == 6
+
+
+async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(queue: HubQueue):
+    before, after = some_tasks(10), some_tasks(10, first=101)
+
+    def count(event: str) -> int:
+        return sum(log["event"] == event for log in logs)
+
+    with capture_logs() as logs:
+        async with AsyncExitStack() as stack:
+            receiver = await stack.enter_async_context(queue.receiver(flush=seconds(60), close=seconds(3)))
+            async with queue.pool.acquire() as connection, connection.transaction():
+                async with working(receiver) as worker:
+                    queue.put_tasks(before)
+                    await worker.sees(before)
+                    await connection.execute("LOCK TABLE queue_checkpoint IN SHARE ROW EXCLUSIVE MODE")
+                # Now its last checkpoints wait for the lock, and with them its close.
+                second = await stack.enter_async_context(working(receiver))
+                await eventually(lambda: count("queue.partition_taken") == 4, within=40, what="the next one has them")
+                assert count("queue.partition_left") == 0
+            await eventually(lambda: count("queue.partition_left") == 2, within=20, what="the first one lets go")
+
+            queue.put_tasks(after)
+            await second.sees(after)
+
+
+async def test_a_client_that_has_brought_in_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
+    first, second = some_tasks(30), some_tasks(30, first=101)
+    with capture_logs() as logs:
+        async with queue.receiver(most_events=20) as receiver, working(receiver) as worker:
+            queue.put_tasks(first)
+            await worker.sees(first)
+            await eventually(lambda: "queue.client_renewed" in {log["event"] for log in logs}, what="it is replaced")
+            queue.put_tasks(second)
+            await worker.sees(second)
+            await eventually(lambda: is_worked_off(queue), within=10)
 
 
 async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner_only(queue: HubQueue):
@@ -547,6 +621,16 @@ async def refuses_links_as_the_service_does(rig: Rig) -> None:
         await eventually(lambda: not rig.receiver.partitions, within=20, what="the client is given up")
 
 
+async def hangs_in_the_first_question_of_a_client(rig: Rig) -> None:
+    controls = rig.emulator.controls
+    with controls.refuse_links():
+        controls.detach_receivers("amqp:link:detach-forced")
+        rig.queue.put(encode(a_task(id=500)))
+        await eventually(lambda: not rig.receiver.partitions, within=20, what="the client is given up")
+    with controls.stop_answering(existing=False) as trouble:
+        await trouble.reached()
+
+
 async def refuses_links_otherwise(rig: Rig) -> None:
     rig.emulator.controls.reject_style = RejectStyle.ATTACHED
     with rig.emulator.controls.refuse_links() as trouble:
@@ -563,6 +647,7 @@ TROUBLES = (
     refuses_tokens,
     refuses_links_as_the_service_does,
     refuses_links_otherwise,
+    hangs_in_the_first_question_of_a_client,
 )
 
 

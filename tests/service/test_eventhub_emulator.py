@@ -180,6 +180,18 @@ async def test_what_a_hub_is_like_can_be_asked(event_hubs):
     assert filled["last_enqueued_offset"] == newest.offset
 
 
+async def test_only_the_newest_events_are_there_and_a_receiver_begins_with_the_oldest_of_them():
+    async with open_event_hubs({HUB: 1}, keep=3) as emulator:
+        emulator.put(HUB, *(b"%d" % number for number in range(5)))
+        async with open_producer(emulator) as producer:
+            told = await producer.get_partition_properties("0")
+        async with receiving(emulator, starting_position=0) as received:
+            await received.count(3)
+
+    assert (told["beginning_sequence_number"], told["last_enqueued_sequence_number"]) == (2, 4)
+    assert received.bodies() == [b"2", b"3", b"4"]
+
+
 async def test_a_hub_that_is_not_there_is_not_found(event_hubs):
     async with open_producer(event_hubs, "other", **IMPATIENT) as producer:
         with pytest.raises(EventHubError, match="Status code: 404"):
@@ -484,7 +496,7 @@ async def test_a_peer_that_never_answers_keeps_the_client_waiting(event_hubs):
 async def test_a_client_with_a_time_out_leaves_a_connection_that_is_dead(event_hubs, how):
     async with open_freezing_proxy(event_hubs.port) as proxy:
         through = event_hubs.connection_string(HUB, port=proxy.port)
-        async with receiving(through, partition_id="0", client={"idle_timeout": 2}) as received:
+        async with receiving(through, partition_id="0", client={"idle_timeout": 5}) as received:
             event_hubs.put(HUB, b"one", partition="0")
             await received.count(1)
 
@@ -493,7 +505,7 @@ async def test_a_client_with_a_time_out_leaves_a_connection_that_is_dead(event_h
             else:
                 event_hubs.controls.stop_answering(new=False)
             event_hubs.put(HUB, b"two", partition="0")
-            await received.count(2, within=15)
+            await received.count(2, within=60)
 
     assert received.bodies() == [b"one", b"two"]
     assert received.errors == []
@@ -503,9 +515,9 @@ async def test_a_client_with_a_time_out_leaves_a_connection_that_is_dead(event_h
 async def test_a_client_with_a_time_out_stays_while_nothing_happens(event_hubs):
     event_hubs.controls.start_trace()
 
-    async with receiving(event_hubs, partition_id="0", client={"idle_timeout": 1}) as received:
+    async with receiving(event_hubs, partition_id="0", client={"idle_timeout": 5}) as received:
         await event_hubs.controls.counted("receivers")
-        await eventually(lambda: _empty_frames(event_hubs) >= 6, within=10, what="three times the client's time-out")
+        await eventually(lambda: _empty_frames(event_hubs) >= 3, within=60, what="longer than the client's time-out")
         event_hubs.put(HUB, b"event", partition="0")
         await received.count(1)
 

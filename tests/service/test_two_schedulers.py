@@ -7,16 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from latigo.standins.gordo.controls import PREDICTING, Hang
-from tests.support.process import RESOLUTION, Service, serving
+from tests.support.process import RESOLUTION, Service, serving, term_of
 from tests.support.site import Site
+
+#: Nobody dies: no lease runs out, however busy the machine is.
+LONG = {"lease": "1m"}
+#: Somebody dies: longer than a busy machine keeps anybody waiting, and short enough for a test to wait for.
+PLANNER, EXECUTOR = {"lease": "6s"}, {"lease": "5s"}
 
 
 async def leader_of(*services: Service) -> tuple[Service, Service]:
     """The process that plans and the one that stands by."""
-    await services[0].until(lambda: any(each.events("planner.leading") for each in services), what="one plans")
-    leaders = [each for each in services if each.events("planner.leading")]
-    (standby,) = [each for each in services if each not in leaders]
-    return leaders[0], standby
+    await services[0].until(lambda: any(map(term_of, services)), what="one plans")
+    standby, leader = sorted(services, key=term_of)
+    return leader, standby
+
+
+async def takes_over(service: Service, other: Service) -> None:
+    """Wait until it plans in a newer term than the other one."""
+    await service.until(lambda: term_of(service) > term_of(other), within=60, what="it takes over")
 
 
 async def assert_nothing_ran_twice(site: Site) -> None:
@@ -27,7 +36,7 @@ async def assert_nothing_ran_twice(site: Site) -> None:
 
 
 async def test_of_two_processes_exactly_one_plans_and_no_window_is_executed_twice(site: Site):
-    config = site.config()
+    config = site.config(planner=LONG, executor=LONG)
     async with serving(config) as one, serving(config) as other:
         leader, standby = await leader_of(one, other)
         until = await site.whole(leader)
@@ -44,23 +53,22 @@ async def test_of_two_processes_exactly_one_plans_and_no_window_is_executed_twic
 
 
 async def test_when_the_leader_is_killed_the_other_one_takes_over_within_the_lease(site: Site):
-    config = site.config()
+    config = site.config(planner=PLANNER, executor=EXECUTOR)
     hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as one, serving(config) as other:
         leader, standby = await leader_of(one, other)
         await standby.logged("http.started")
         await hanging.reached()
         await leader.kill()
-        lease = "SELECT lease_until > ledger_now() + interval '3 seconds' FROM planner"
+        lease = "SELECT lease_until > ledger_now() + interval '6 seconds' FROM planner"
         too_long = await site.ledger.value(lease)
         hanging.lift()
 
-        taken_over = await standby.logged("planner.leading", within=10)
+        await takes_over(standby, leader)
         until = await site.whole(standby)
         assert await standby.stop() == 0
 
     assert not too_long
-    assert taken_over["term"] == 2
     await site.ledger.assert_adds_up(site.models, until)
     stored = await site.ledger.tasks("stored")
     assert {task["starts"] for task in stored} <= {1, 2}
@@ -69,7 +77,7 @@ async def test_when_the_leader_is_killed_the_other_one_takes_over_within_the_lea
 
 async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_the_other_one_runs(site: Site):
     """What the first has published and not claimed is published again by the second: claims keep that harmless."""
-    config = site.config(executor={"concurrency": 2, "lease": "1m"})
+    config = site.config(planner=PLANNER, executor={"concurrency": 2, "lease": "1m"})
     hanging = site.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
         first, second = await leader_of(one, other)
@@ -77,7 +85,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
         await first.until(lambda: _are_out(site, claimed=2, published=4), what="two in hand, the others in its queue")
 
         with suspended(first):
-            await second.logged("planner.leading", within=10)
+            await takes_over(second, first)
         await second.until(lambda: _are_out(site, claimed=4, published=2), what="each has two in hand")
         in_hand = await site.ledger.fetch("SELECT claimed_by, count(*) FROM task WHERE state = 'claimed' GROUP BY 1")
         await first.logged("planner.lost")
@@ -93,7 +101,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
 
 
 async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_nothing_afterwards(site: Site):
-    config = site.config(schedule={"max_window": "6m"})
+    config = site.config(planner=PLANNER, executor=EXECUTOR, schedule={"max_window": "6m"})
     hanging = site.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
         first, second = await leader_of(one, other)

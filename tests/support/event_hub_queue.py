@@ -21,8 +21,9 @@ from latigo.task_queue.eventhub.connection import GROUP, Balancing, HubAddress
 from latigo.task_queue.eventhub.lag import PartitionLag, read_lag, read_refused, reset_checkpoints
 from latigo.task_queue.eventhub.limits import put_down
 from latigo.task_queue.eventhub.partitions import partition_of
-from latigo.task_queue.eventhub.receiver import EventHubReceiver, ReceiverTiming, open_receiver
+from latigo.task_queue.eventhub.receiver import MOST_EVENTS, EventHubReceiver, open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, SenderTiming, open_sender
+from latigo.task_queue.eventhub.session import ReceiverTiming
 from latigo.task_queue.eventhub.tables import Refused
 from tests.support.build import a_spec, a_task
 from tests.support.process import ROOT, environment
@@ -38,7 +39,6 @@ def seconds(number: float) -> timedelta:
 QUICK = ReceiverTiming(
     balancing=Balancing(every=seconds(0.5), lease=seconds(3)),
     flush=seconds(0.1),
-    linger=seconds(0.5),
     close=seconds(5),
     look=seconds(0.5),
     look_call=seconds(2),
@@ -50,8 +50,8 @@ QUICK = ReceiverTiming(
 QUICK_SENDER = SenderTiming(
     answer=seconds(1),
     call=seconds(4),
-    attempts=3,
     first_pause=seconds(0.1),
+    longest_pause=seconds(0.5),
     keep_alive=seconds(0),
     look=seconds(0.1),
     look_call=seconds(2),
@@ -78,7 +78,7 @@ class HubQueue:
 
     @asynccontextmanager
     async def receiver(
-        self, *, concurrency: int = 8, most_behind: int = 20_000, **timing: Any
+        self, *, concurrency: int = 8, most_behind: int = 20_000, most_events: int = MOST_EVENTS, **timing: Any
     ) -> AsyncIterator[EventHubReceiver]:
         async with open_receiver(
             self.address,
@@ -86,6 +86,7 @@ class HubQueue:
             clock=SystemClock(),
             concurrency=concurrency,
             most_behind=most_behind,
+            most_events=most_events,
             timing=replace(QUICK, **timing),
         ) as receiver:
             yield receiver

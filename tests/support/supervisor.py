@@ -6,8 +6,8 @@ import re
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,9 @@ _STATUS = re.compile(r"^(\S+) +([A-Z]+)(?: +pid (\d+),)?", re.MULTILINE)
 _ENDED = re.compile(r"stopped: (\S+) \((.*)\)$", re.MULTILINE)
 _LOG_SHOWN = 3_000  # bytes of the end of each log, when a test fails
 _LEAVES_WITHIN = 60.0
+#: Below the ports that the system gives to whoever connects, or asks for any: it could take one at any moment. And
+#: below those of `tests.support.ports`.
+_PREFIXES = range(1000, 2000)
 
 
 class State(NamedTuple):
@@ -94,13 +97,14 @@ async def open_supervisor(config: Path) -> AsyncIterator[Supervisor]:
     """supervisord for a configuration of Latigo; ends with everything it has started."""
     logs = config.parent / "logs"
     logs.mkdir()
-    with tempfile.TemporaryDirectory(prefix="latigo-run-") as run:  # short: a socket's path has some 100 bytes
+    # Short: a socket's path has some 100 bytes.
+    with tempfile.TemporaryDirectory(prefix="latigo-run-") as run, _ports() as ports:
         env = environment() | {
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
             "LATIGO_CONFIG": str(config),
             "RUNTIME_DIRECTORY": run,
             "LOGS_DIRECTORY": str(logs),
-            "HTTP_PORT_PREFIX": _free_ports(),
+            "HTTP_PORT_PREFIX": ports,
         }
         with (config.parent / "supervisord-output.log").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -127,15 +131,27 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _free_ports() -> str:
-    """All digits but the last of ports of which 0, 1 and 2 are free, near one that the system chose."""
-    while True:
-        with closing(socket.create_server(("127.0.0.1", 0))) as chosen:
-            prefix = chosen.getsockname()[1] // 10
-        with suppress(OSError):
-            for digit in range(3):
-                socket.create_server(("127.0.0.1", prefix * 10 + digit)).close()
-            return str(prefix)
+@contextmanager
+def _ports() -> Iterator[str]:
+    """All digits but the last of ports of which 0, 1 and 2 are free, and stay so: no other test gets the same ones."""
+    prefixes = (_PREFIXES[(os.getpid() + number) % len(_PREFIXES)] for number in range(len(_PREFIXES)))
+    with closing(next(filter(None, map(_reserve, prefixes)))) as reserved:
+        yield str(reserved.getsockname()[1] // 10)
+
+
+def _reserve(prefix: int) -> socket.socket | None:
+    """The port that ends in 9, which stands for all ten; None: another test has them, or somebody has one of them."""
+    try:
+        reserved = socket.create_server(("127.0.0.1", prefix * 10 + 9))
+    except OSError:
+        return None
+    try:
+        for digit in range(3):
+            socket.create_server(("127.0.0.1", prefix * 10 + digit)).close()
+    except OSError:
+        reserved.close()
+        return None
+    return reserved
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -2,43 +2,53 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from latigo.task_queue.internal import InternalQueue
+from latigo.task_queue.eventhub.sender import SenderTiming
+from latigo.task_queue.internal import CAPACITY, InternalQueue
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
-from tests.support.event_hub_queue import nothing_left, open_hub_queue
+from tests.support.event_hub_queue import QUICK_SENDER, nothing_left, open_hub_queue
 from tests.support.postgres import fresh_database
+
+PATIENT = SenderTiming()
 
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of one queue; ``receivers`` share what is sent."""
+    """The two ends of one queue; ``receivers`` share what is sent.
+
+    ``plenty`` is more than it takes at once; where it takes any number, it is many.
+    """
 
     sender: TaskSender
     receivers: tuple[TaskReceiver, TaskReceiver]
+    plenty: int
 
 
 @asynccontextmanager
 async def internal_queue(_: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     queue = InternalQueue()
-    yield Ends(queue, (queue, queue))
+    yield Ends(queue, (queue, queue), plenty=CAPACITY + 100)
 
 
 @asynccontextmanager
 async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
-    """Against the emulator, with the official client; what a service takes minutes for takes a second here."""
+    """Against the emulator, with the official client; what a service takes minutes for takes a second here.
+
+    The sender is as patient as in production: nothing is away, however busy the machine is.
+    """
     server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("ledger_template")
     async with (
         nothing_left(),
         fresh_database(server, template=template) as url,
         open_hub_queue(url) as queue,
-        queue.sender() as sender,
+        queue.sender(replace(QUICK_SENDER, answer=PATIENT.answer, call=PATIENT.call)) as sender,
         queue.receiver(concurrency=300) as one,
         queue.receiver(concurrency=300) as other,
     ):
-        yield Ends(sender, (one, other))
+        yield Ends(sender, (one, other), plenty=300)
 
 
 TASK_QUEUES: Mapping[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Ends]]] = {

@@ -38,7 +38,7 @@ class TaskSender(Protocol):
 
         Returns:
             Where each task went that the queue took, by its id: the channel, or ``<channel>#<partition>``. What it did
-            not take (full, too large, or away halfway) may be sent again.
+            not take (full, too large, away halfway, or away a moment ago) may be sent again.
 
         Raises:
             Unavailable: the queue is away and took nothing, as far as is known.
@@ -49,4 +49,8 @@ class TaskReceiver(Protocol):
     """Where executors get tasks."""
 
     def receive(self) -> AsyncGenerator[Delivery]:
-        """Yield deliveries as they come, forever. Stop iterating to stop receiving."""
+        """Yield deliveries as they come, forever.
+
+        Stop iterating to stop receiving. What was not done by then is for others, whoever still works on it: whoever
+        wants to finish first what it has begun goes on iterating until it has.
+        """

@@ -47,6 +47,21 @@ def test_sequence_numbers_count_events_and_offsets_count_bytes(partition):
     assert [event.offset for event in partition.events] == ["0", *(str(sum(sizes[: n + 1])) for n in range(3))]
 
 
+def test_only_the_newest_events_are_kept_and_numbers_go_on():
+    short, long = Partition(0, keep=3), Partition(0)
+    for number in range(5):
+        for each in (short, long):
+            each.append(read_message(message(b"%d" % number)), None, Timestamp(NOW + number))
+
+    assert short.events == long.events[2:]
+    assert (short.begin.sequence_number, short.last_sequence_number) == (2, 4)
+    assert (short.last_offset, short.begin.offset) == (long.last_offset, int(long.events[2].offset))
+    assert short.index(after(long.events[0].offset)) == 0, "whoever is behind begins with the oldest"
+    assert short.index(after(3, PositionField.SEQUENCE_NUMBER)) == 2
+    assert [short.event(number) for number in (0, 2, 4)] == [long.events[2], long.events[2], long.events[4]]
+    assert short.event(5) is None
+
+
 def test_what_the_sender_wrote_is_kept_byte_for_byte():
     header = section(Section.HEADER, [True])
     properties = section(Section.PROPERTIES, [None] * 12 + ["group"])
@@ -270,6 +285,27 @@ def test_a_hub_that_is_opened_again_is_the_same(tmp_path: Path):
 
     assert [partition.events for partition in again.partitions] == [partition.events for partition in hub.partitions]
     assert again.created == NOW
+
+
+def test_a_file_keeps_at_most_twice_the_events_of_its_hub_which_is_the_same_when_it_is_opened_again(tmp_path: Path):
+    hub, journal = open_hub("h", 2, NOW, tmp_path, keep=10)
+    annotated = section(Section.MESSAGE_ANNOTATIONS, {Symbol("x-opt-own"): "kept"})
+    sizes = []
+    for number in range(200):
+        hub.publish([annotated + message(bytes(1000))], Timestamp(NOW + number), key=f"key {number % 7}")
+        (file,) = tmp_path.iterdir()
+        sizes.append(file.stat().st_size)
+    journal.close()
+
+    again, journal = open_hub("h", 2, NOW, tmp_path, keep=10)
+    assert [partition.events for partition in again.partitions] == [partition.events for partition in hub.partitions]
+    assert again["1"].begin == hub["1"].begin
+    assert again["1"].begin.sequence_number > 0
+    assert 20_000 < max(sizes) < 50_000, "of 200 000"
+    again.publish([message(b"next")], NOW, partition="1")
+    journal.close()
+
+    assert again["1"].events[-1].sequence_number == hub["1"].last_sequence_number + 1
 
 
 def test_a_record_that_was_cut_off_is_dropped_and_the_next_one_stands_in_its_place(tmp_path: Path):

@@ -492,6 +492,20 @@ async def test_no_more_transfers_are_sent_than_the_session_takes(namespace, peer
     assert bodies(await peer.frames()) == [b"4", b"5", b"6"]
 
 
+async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_the_oldest_one():
+    namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(), keep=3)
+    peer = Peer(namespace)
+    peer.log_in()
+    put(namespace, b"0", b"1")
+    peer.attach_receiver(credit=1)
+    assert bodies(await peer.frames()) == [b"0"]
+
+    put(namespace, b"2", b"3", b"4", b"5")
+    peer.flow(9, seen=1, incoming=3)
+
+    assert bodies(await peer.frames()) == [b"3", b"4", b"5"]
+
+
 async def test_new_events_are_sent_at_once_to_whoever_waits(namespace, peer):
     peer.attach_receiver(credit=5)
     await peer.frames()

@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from latigo.runtime.lifecycle import stop_on_signals
+from latigo.standins.eventhub.hub import KEEP
 from latigo.standins.eventhub.server import DEVELOPMENT_KEY, open_event_hubs
 
 log = structlog.get_logger()
@@ -29,6 +30,7 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--hub", action="append", help="may be repeated; default latigo")
     parser.add_argument("--partitions", type=int, default=8, help="of each hub")
     parser.add_argument("--data-dir", type=Path, help="keep events in this folder")
+    parser.add_argument("--keep", type=int, default=KEEP, help="events of each partition; older ones are dropped")
     parser.add_argument("--key", default=DEVELOPMENT_KEY, help="the secret of the shared access key")
     parser.add_argument("--websocket", action="store_true", help="listen for WebSockets too")
     parser.add_argument("--trace", action="store_true", help="log every frame, without payloads")
@@ -38,7 +40,7 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 async def _serve(asked: argparse.Namespace) -> None:
     stop = asyncio.Event()
     hubs = dict.fromkeys(asked.hub or ["latigo"], asked.partitions)
-    options = {"data_dir": asked.data_dir, "key": asked.key, "websocket": asked.websocket}
+    options = {"data_dir": asked.data_dir, "keep": asked.keep, "key": asked.key, "websocket": asked.websocket}
     with stop_on_signals(stop):
         async with open_event_hubs(hubs, host=asked.host, port=asked.port, **options) as emulator:
             if asked.trace:

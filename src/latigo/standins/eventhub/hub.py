@@ -25,6 +25,9 @@ NEVER = Timestamp(int(datetime(1, 1, 1, tzinfo=UTC).timestamp()) * 1000)
 
 #: What the service calls the place before the first event.
 BEFORE_ALL = "-1"
+#: Events of a partition; the service drops them by age. A hundred megabytes for eight partitions, and more than Latigo
+#: has out by itself.
+KEEP = 5000
 _AFTER_ALL = "@latest"
 _MOST_WITHOUT_EPOCH = 5
 _SELECTOR = re.compile(r"\s*amqp\.annotation\.(x-opt-[a-z-]+)\s*(>=?)\s*'([^']*)'\s*")
@@ -96,19 +99,34 @@ class Position(NamedTuple):
 START = Position(PositionField.OFFSET, BEFORE_ALL)
 
 
-class Partition:
-    """Events in the order in which they came."""
+class Place(NamedTuple):
+    """Of an event in its partition: how many came before it, and how many bytes."""
 
-    def __init__(self, number: int) -> None:
+    sequence_number: int
+    offset: int
+
+
+class Partition:
+    """The newest events, in the order in which they came; older ones are dropped."""
+
+    def __init__(self, number: int, keep: int = KEEP) -> None:
         self.id = str(number)
         self.events: list[Event] = []
         self.readers: dict[Callable[[], None], None] = {}  #: called, in order, when there is more to read
-        self._size = 0
+        self._keep = keep
+        self._next = Place(0, 0)
+
+    @property
+    def begin(self) -> Place:
+        """Of the oldest event that is kept; before there is one, of the first."""
+        if not self.events:
+            return self._next
+        return Place(self.events[0].sequence_number, int(self.events[0].offset))
 
     @property
     def last_sequence_number(self) -> int:
         """That of the newest event; -1 before there is one."""
-        return len(self.events) - 1
+        return self._next.sequence_number - 1
 
     @property
     def last_offset(self) -> str:
@@ -122,7 +140,7 @@ class Partition:
 
     def append(self, message: Message, partition_key: str | None, now: Timestamp) -> Event:
         """Keep a message as the newest event."""
-        number, offset = len(self.events), str(self._size)
+        number, offset = self._next.sequence_number, str(self._next.offset)
         annotations = {
             **message.annotations,
             Symbol("x-opt-sequence-number"): number,
@@ -134,8 +152,18 @@ class Partition:
         annotated = section(Section.MESSAGE_ANNOTATIONS, annotations) + message.body
         event = Event(number, offset, now, partition_key, message.header, annotated)
         self.events.append(event)
-        self._size += message.size
+        del self.events[: -self._keep]
+        self._next = Place(number + 1, self._next.offset + message.size)
         return event
+
+    def begin_at(self, place: Place) -> None:
+        """Be one whose events before this one were dropped."""
+        self._next = place
+
+    def event(self, number: int) -> Event | None:
+        """The one with this sequence number, or the oldest that is kept if it was dropped; None: it is yet to come."""
+        at = max(number - self.begin.sequence_number, 0)
+        return self.events[at] if at < len(self.events) else None
 
     def index(self, position: Position, *, strict: bool = True) -> int:
         """Where in ``events`` a reader begins.
@@ -197,19 +225,22 @@ class Receivers(Generic[R]):
         self._present = [other for other in self._present if other is not receiver]
 
 
-Record = Callable[[str, str | None, Timestamp, Sequence[bytes]], None]
-"""Keeps messages for good: partition, partition key, time, messages."""
+Record = Callable[["Hub", str, str | None, Timestamp, Sequence[bytes]], None]
+"""Keeps messages for those who come later: hub, partition, partition key, time, messages."""
 
 
 class Hub:
-    """Partitions under one name, numbered from 0."""
+    """Partitions under one name, numbered from 0, which keep so many events each."""
 
-    def __init__(self, name: str, partitions: int, created: Timestamp, record: Record | None = None) -> None:
-        if partitions < 1:
-            raise ValueError(f"a hub has one partition or more, not {partitions}")
+    def __init__(
+        self, name: str, partitions: int, created: Timestamp, record: Record | None = None, *, keep: int = KEEP
+    ) -> None:
+        if partitions < 1 or keep < 1:
+            raise ValueError(f"a hub has one partition or more, not {partitions}, and one event in each, not {keep}")
         self.name = name
         self.created = created
-        self.partitions = tuple(Partition(number) for number in range(partitions))
+        self.partitions = tuple(Partition(number, keep) for number in range(partitions))
+        self.capacity = partitions * keep  #: events that are kept at most
         self._record = record
         self._receivers: defaultdict[tuple[str, str], Receivers[Any]] = defaultdict(Receivers)
         self._turns = cycle(self.partitions)
@@ -247,7 +278,7 @@ class Hub:
         read = [read_message(message) for message in messages]
         chosen = self.route(key) if partition is None else self[partition]
         if self._record is not None:
-            self._record(chosen.id, key, now, messages)
+            self._record(self, chosen.id, key, now, messages)
         for message in read:
             chosen.append(message, key, now)
         for notify in list(chosen.readers):

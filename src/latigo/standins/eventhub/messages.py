@@ -62,7 +62,7 @@ class Message(NamedTuple):
     header: bytes  #: the section, or nothing
     annotations: Mapping[Any, Any]  #: of the message
     body: bytes  #: all sections after the annotations
-    size: int  #: bytes, as it came
+    size: int  #: bytes, without the annotations: the same after we have added some
 
 
 def read_message(raw: bytes) -> Message:
@@ -82,7 +82,8 @@ def read_message(raw: bytes) -> Message:
                 pass
             case _:
                 body.append(part.raw)
-    return Message(header, annotations, b"".join(body), len(raw))
+    rest = b"".join(body)
+    return Message(header, annotations, rest, len(header) + len(rest))
 
 
 def read_batch(raw: bytes) -> tuple[Mapping[Any, Any], list[bytes]]:

@@ -10,7 +10,7 @@ from latigo.standins.eventhub.access import Keys
 from latigo.standins.eventhub.codec import Symbol, Timestamp
 from latigo.standins.eventhub.controls import Controls
 from latigo.standins.eventhub.frames import Error
-from latigo.standins.eventhub.hub import Hub, Refused
+from latigo.standins.eventhub.hub import KEEP, Hub, Refused
 from latigo.standins.eventhub.journal import Journal, open_hub
 from latigo.standins.eventhub.places import Scope
 
@@ -35,10 +35,18 @@ class Namespace:
         clock: enqueued times, and the ends of tokens.
         limits: of connections.
         folder: where events are kept; None to have them in memory only.
+        keep: so many events of each partition; older ones are dropped.
     """
 
     def __init__(
-        self, hubs: Mapping[str, int], keys: Keys, clock: Clock, limits: Limits, folder: Path | None = None
+        self,
+        hubs: Mapping[str, int],
+        keys: Keys,
+        clock: Clock,
+        limits: Limits,
+        folder: Path | None = None,
+        *,
+        keep: int = KEEP,
     ) -> None:
         self.keys = keys
         self.clock = clock
@@ -46,6 +54,7 @@ class Namespace:
         self.connections: set[Connection] = set()
         self.controls = Controls(self.connections, keys)
         self._folder = folder
+        self._keep = keep
         self._hubs: dict[str, Hub] = {}
         self._journals: dict[str, Journal] = {}
         for name, partitions in hubs.items():
@@ -71,9 +80,10 @@ class Namespace:
         if key in self._hubs:
             raise ValueError(f"there is a hub {name} already")
         if self._folder is None:
-            self._hubs[key] = Hub(name, partitions, self.now())
+            self._hubs[key] = Hub(name, partitions, self.now(), keep=self._keep)
         else:
-            self._hubs[key], self._journals[key] = open_hub(name, partitions, self.now(), self._folder)
+            opened = open_hub(name, partitions, self.now(), self._folder, keep=self._keep)
+            self._hubs[key], self._journals[key] = opened
         return self._hubs[key]
 
     def delete_hub(self, name: str) -> None:

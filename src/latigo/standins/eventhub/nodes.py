@@ -86,7 +86,8 @@ class EventsOut(OutgoingLink):
         hub = self._namespace.hub(self.place.hub)
         self._partition = hub[self.place.partition]
         controls = self._namespace.controls
-        self._next = self._partition.index(_position(attach), strict=controls.strict_offsets)
+        first = self._partition.index(_position(attach), strict=controls.strict_offsets)
+        self._next = self._partition.begin.sequence_number + first
         self._metric = _RUNTIME_METRIC in _symbols(attach.desired_capabilities)
         self._admit(hub, attach)
         self._partition.readers[self.pump] = None
@@ -103,10 +104,10 @@ class EventsOut(OutgoingLink):
         self.at_end(lambda: receivers.leave(self))
 
     def next_message(self) -> bytes | None:
-        if self._next >= len(self._partition.events):
+        event = self._partition.event(self._next)
+        if event is None:
             return None
-        event = self._partition.events[self._next]
-        self._next += 1
+        self._next = event.sequence_number + 1
         self._namespace.controls.count("events_out")
         return event.header + self._metrics() + event.message
 
@@ -233,7 +234,7 @@ def _describe_partition(hub: Hub, name: str, partition_id: str) -> Mapping[str, 
         "name": name,
         "type": "com.microsoft:partition",
         "partition": partition.id,
-        "begin_sequence_number": 0,
+        "begin_sequence_number": partition.begin.sequence_number,
         "last_enqueued_sequence_number": partition.last_sequence_number,
         "last_enqueued_offset": partition.last_offset,
         "last_enqueued_time_utc": partition.last_enqueued,

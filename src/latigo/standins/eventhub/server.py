@@ -16,7 +16,7 @@ from latigo.runtime.clock import Clock, SystemClock
 from latigo.standins.eventhub.access import Keys
 from latigo.standins.eventhub.connection import Connection
 from latigo.standins.eventhub.controls import Controls
-from latigo.standins.eventhub.hub import Hub, Partition
+from latigo.standins.eventhub.hub import KEEP, Hub, Partition
 from latigo.standins.eventhub.messages import Section, section
 from latigo.standins.eventhub.namespace import Limits, Namespace
 from latigo.standins.eventhub.websocket import WebSocketDoor
@@ -105,6 +105,7 @@ async def open_event_hubs(
     host: str = "127.0.0.1",
     port: int = 0,
     data_dir: Path | None = None,
+    keep: int = KEEP,
     websocket: bool = False,
     ssl_context: ssl.SSLContext | None = None,
     key: str = DEVELOPMENT_KEY,
@@ -119,6 +120,7 @@ async def open_event_hubs(
         host: to listen on.
         port: to listen on; 0 for one that the system chooses.
         data_dir: a folder where events are kept, for an emulator that comes after this one; None for memory only.
+        keep: so many events of each partition; older ones are dropped.
         websocket: whether to listen for WebSockets too, at a port of their own.
         ssl_context: to speak TLS; None for plain TCP.
         key: the secret of the shared access key.
@@ -129,7 +131,8 @@ async def open_event_hubs(
     Yields:
         The emulator, listening.
     """
-    namespace = Namespace(hubs, Keys(KEY_NAME, key, bearer_tokens), clock or SystemClock(), limits, data_dir)
+    keys = Keys(KEY_NAME, key, bearer_tokens)
+    namespace = Namespace(hubs, keys, clock or SystemClock(), limits, data_dir, keep=keep)
     emulator = EventHubsEmulator(namespace, host, port, ssl_context)
     door = WebSocketDoor(namespace, host, ssl_context) if websocket else None
     try:

@@ -21,6 +21,8 @@ class PostgresCheckpointStore(CheckpointStore):
     """
 
     def __init__(self, tables: QueueTables, clock: Clock) -> None:
+        #: When the client last asked who owns what, by the clock's monotonic time; at first, when it was made.
+        self.listed_at = clock.monotonic()
         self._tables = tables
         self._clock = clock
         self._owner = ""
@@ -28,6 +30,7 @@ class PostgresCheckpointStore(CheckpointStore):
     async def list_ownership(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> list[_Row]:
+        self.listed_at = self._clock.monotonic()
         rows = await self._tables.fetch("list_ownership")
         # Expiry is judged by this machine's clock, the age is by the database's: no skew between machines.
         now = self._clock.now().timestamp()

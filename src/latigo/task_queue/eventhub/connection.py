@@ -205,7 +205,10 @@ class SingleFlight:
 
 
 class Hub:
-    """Makes clients of one event hub. Opened by `open_hub`."""
+    """Makes clients of one event hub. Opened by `open_hub`.
+
+    ``trouble`` is what the last call ended with, of whichever client; empty when the hub answered.
+    """
 
     def __init__(
         self, address: HubAddress, credential: AzureNamedKeyCredential | AzureSasCredential | SingleFlight, clock: Clock
@@ -213,6 +216,7 @@ class Hub:
         parts = _Parts.of(address)
         self.channel = address.channel
         self.clock = clock
+        self.trouble = "event hub: has not answered yet"
         self._credential = credential
         self._common: dict[str, Any] = {
             "fully_qualified_namespace": parts.host,
@@ -250,7 +254,7 @@ class Hub:
 
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
-        """Nothing of the client library leaves this block.
+        """A call of the hub: nothing of the client library leaves this block.
 
         Raises:
             TimedOut: a time limit has passed.
@@ -261,7 +265,16 @@ class Hub:
         except LatigoError:
             raise
         except Exception as error:  # errors of its inner AMQP library get out, AttributeError among them
-            raise translated(error, doing, getattr(self._credential, "failure", None)) from error
+            away = self.translated(error, doing)
+            self.trouble = str(away)
+            raise away from error
+        self.trouble = ""
+
+    def translated(self, error: Exception, doing: str) -> Unavailable:
+        """What the client library raised or told, in our words, and why a login failed, which it does not tell."""
+        if isinstance(error, Unavailable):
+            return error
+        return translated(error, doing, getattr(self._credential, "failure", None))
 
     async def partition_ids(self, client: AnyClient, within: timedelta) -> Sequence[str]:
         """The names of all partitions, in order.
@@ -290,10 +303,9 @@ class Hub:
     async def close(self, client: AnyClient, within: timedelta = CLOSE_LIMIT) -> None:
         """Close a client, or leave it to itself when that takes too long."""
         try:
-            with self.errors("closing"):
-                await limited(client.close(), within)
-        except Unavailable as error:
-            _log.info("queue.not_closed", because=str(error))
+            await limited(client.close(), within)
+        except Exception as error:  # noqa: BLE001 - as above; says nothing about the hub
+            _log.info("queue.not_closed", because=str(self.translated(error, "closing")))
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -35,9 +35,10 @@ class Assignment:
         self._answer: asyncio.Future[bool] | None = None
 
     @property
-    def offers(self) -> bool:
-        """Whether an event waits to be taken."""
-        return self._answer is not None and not self._answer.done()
+    def unflushed(self) -> Position | None:
+        """What may be checkpointed and is not."""
+        watermark = self.offsets.watermark
+        return watermark if watermark and watermark.sequence > self.flushed else None
 
     def finish(self, sequence: int) -> None:
         """An event is done with."""
@@ -67,7 +68,10 @@ class Assignment:
 class HubDelivery:
     """A task out of a partition, and all assignments of that partition that wait for it to be done."""
 
-    def __init__(self, task: Task, sequence: int, assignment: Assignment, forget: Callable[[], None]) -> None:
+    def __init__(
+        self, task: Task, sequence: int, assignment: Assignment, forget: "Callable[[HubDelivery], None]"
+    ) -> None:
+        self.place = (assignment.partition, sequence)
         self._task = task
         self._sequence = sequence
         self._assignments = [assignment]
@@ -80,7 +84,7 @@ class HubDelivery:
     async def done(self) -> None:
         for assignment in self._assignments:
             assignment.finish(self._sequence)
-        self._forget()
+        self._forget(self)
 
     def join(self, assignment: Assignment) -> None:
         """The same event has come once more, since the partition is ours again: it is done when this one is."""
@@ -93,58 +97,20 @@ class Intake:
     Args:
         hand_off: to whoever takes tasks.
         tables: where messages that cannot be read are recorded before they are passed over.
-        most: events behind a watermark, for each partition.
-        changed: called whenever a delivery is done or withdrawn.
+        clock: the machine's.
     """
 
-    def __init__(
-        self,
-        hand_off: "HandOff[HubDelivery]",
-        tables: QueueTables,
-        clock: Clock,
-        *,
-        most: int,
-        changed: Callable[[], None],
-    ) -> None:
+    def __init__(self, hand_off: "HandOff[HubDelivery]", tables: QueueTables, clock: Clock) -> None:
         self.refused = 0  #: messages that this process has recorded as unreadable
         self._hand_off = hand_off
         self._tables = tables
         self._clock = clock
-        self._most = most
-        self._changed = changed
-        self._assignments: dict[str, Assignment] = {}
         self._running: dict[tuple[str, int], HubDelivery] = {}
 
-    @property
-    def assignments(self) -> Collection[Assignment]:
-        """The partitions that are ours."""
-        return list(self._assignments.values())
-
-    @property
-    def in_hand(self) -> int:
-        """Deliveries that were taken and are not done."""
-        return len(self._running) - sum(each.offers for each in self._assignments.values())
-
-    def assign(self, partition: str) -> None:
-        """A partition has become ours, perhaps once more."""
-        self.lose(partition)
-        self._assignments[partition] = Assignment(partition, self._most)
-
-    def lose(self, partition: str) -> None:
-        """A partition is not ours any more."""
-        if assignment := self._assignments.pop(partition, None):
-            assignment.lose()
-
-    def lose_all(self) -> None:
-        """No partition is ours any more."""
-        for partition in list(self._assignments):
-            self.lose(partition)
-
-    async def on_event(self, partition: str, event: EventData) -> None:
+    async def on_event(self, assignment: Assignment, event: EventData) -> None:
         """One event, from its arrival to the moment at which somebody has taken it, but not until it is done."""
-        assignment = self._assignments.get(partition)
         sequence, offset = event.sequence_number, event.offset
-        if assignment is None or sequence is None or offset is None:
+        if sequence is None or offset is None:
             return
         assignment.received = max(assignment.received, sequence)
         assignment.is_held = True
@@ -153,14 +119,6 @@ class Intake:
                 await self._begin(assignment, Position(sequence, offset), event)
         finally:
             assignment.is_held = False
-
-    def moved(self, assignments: Collection[Assignment]) -> Mapping[str, Position]:
-        """What may be checkpointed and is not."""
-        return {
-            each.partition: watermark
-            for each in assignments
-            if (watermark := each.offsets.watermark) and watermark.sequence > each.flushed
-        }
 
     async def _begin(self, assignment: Assignment, position: Position, event: EventData) -> None:
         try:
@@ -171,19 +129,18 @@ class Intake:
                 assignment.finish(position.sequence)
             return
         assignment.offsets.begin(position)
-        key = (assignment.partition, position.sequence)
-        running = self._running.get(key)
+        delivery = HubDelivery(task, position.sequence, assignment, self._forget)
+        running = self._running.get(delivery.place)
         if running is not None and running.task == task:  # of a hub made anew, another task may have this place
             running.join(assignment)
             return
-        delivery = HubDelivery(task, position.sequence, assignment, lambda: self._forget(key))
-        self._running[key] = delivery
+        self._running[delivery.place] = delivery
         taken = False
         try:
             taken = await assignment.offer(delivery, self._hand_off)
         finally:
             if not taken:
-                self._forget(key)
+                self._forget(delivery)
 
     async def _refuse(self, assignment: Assignment, sequence: int, error: Unreadable) -> bool:
         """Record it, however long that takes: what is passed over unrecorded is lost. False: the partition was lost."""
@@ -212,9 +169,9 @@ class Intake:
             return True
         return False
 
-    def _forget(self, key: tuple[str, int]) -> None:
-        self._running.pop(key, None)
-        self._changed()
+    def _forget(self, delivery: HubDelivery) -> None:
+        if self._running.get(delivery.place) is delivery:
+            del self._running[delivery.place]
 
 
 def _body(event: EventData) -> bytes:

@@ -1,6 +1,7 @@
 """The scheduler's end: tasks go out in one batch a partition, and always to the same partition for a model."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,8 +38,8 @@ class SenderTiming:
     Args:
         answer: for the hub to confirm a batch; the client library waits about twice as long before it gives up.
         call: for one call of the client library, whatever it does.
-        attempts: how often a batch is tried before `publish` gives it up; the scheduler comes back with it.
-        first_pause: after a failed attempt; doubles each time.
+        first_pause: after a failed attempt; doubles with each that follows.
+        longest_pause: no pause is longer.
         keep_alive: between two signs of life on an idle connection; closing one takes a second with them.
         look: between two readings of all partitions.
         look_call: for each of these.
@@ -46,8 +47,8 @@ class SenderTiming:
 
     answer: timedelta = timedelta(seconds=10)
     call: timedelta = timedelta(seconds=30)
-    attempts: int = 3
     first_pause: timedelta = timedelta(milliseconds=500)
+    longest_pause: timedelta = timedelta(seconds=15)
     keep_alive: timedelta = timedelta(seconds=30)
     look: timedelta = timedelta(seconds=30)
     look_call: timedelta = timedelta(seconds=20)
@@ -68,7 +69,11 @@ class _Producer(NamedTuple):
 
 
 class EventHubSender:
-    """Opened by `open_sender`."""
+    """Opened by `open_sender`.
+
+    ``publish`` tries once. After a failure it takes nothing until a pause is over, so that the scheduler, which comes
+    back every second, does everything else in between.
+    """
 
     def __init__(self, hub: Hub, tables: QueueTables, background: Background, timing: SenderTiming) -> None:
         self.channel = hub.channel
@@ -77,36 +82,36 @@ class EventHubSender:
         self._background = background
         self._timing = timing
         self._producer: _Producer | None = None
+        self._failures = 0  # since the last success
+        self._again_at = -math.inf
         self._turn = asyncio.Lock()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be sent, as far as is known without asking; empty when the hub answered last time."""
+        return self._hub.trouble
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
         self._background.raise_fault()
-        letters = [_Letter(task, encode(task, version)) for task in tasks]
-        sent: dict[int, str] = {}
-        worst: Unavailable | None = None
         async with self._turn:
-            for attempt in range(1, self._timing.attempts + 1):
-                left = [letter for letter in letters if letter.task.id not in sent]
-                failure = await self._attempt(left, sent) if left else None
-                if failure is None:
-                    return sent
-                told = _log.error if failure.alarm else _log.warning
-                told("queue.send_failed", tasks=len(left), attempt=attempt, because=str(failure))
-                worst = failure if worst is None or failure.alarm else worst
-                self._give_up_client()
-                if attempt < self._timing.attempts:
-                    pause = backoff(attempt, self._timing.first_pause, self._timing.call, random.random)
-                    await self._hub.clock.sleep(pause)
-        if sent or worst is None:
-            return sent  # what else there is will be sent again
-        raise worst
+            if not tasks or self._hub.clock.monotonic() < self._again_at:
+                return {}
+            sent: dict[int, str] = {}
+            failure = await self._attempt([_Letter(task, encode(task, version)) for task in tasks], sent)
+            if failure is None:
+                self._failures = 0
+                return sent
+            self._put_off(failure, len(tasks) - len(sent))
+            if sent:
+                return sent
+            raise failure
 
     async def close(self) -> None:
         """Let go of the connection."""
         self._give_up_client()
 
     async def _attempt(self, letters: Sequence[_Letter], sent: dict[int, str]) -> Unavailable | None:
-        """Send all; adds to ``sent`` what went out, and tells the first failure."""
+        """Send all; adds to ``sent`` what went out, and tells what went wrong, before all what needs somebody."""
         try:
             producer = await self._open()
         except Unavailable as error:
@@ -118,7 +123,17 @@ class EventHubSender:
         failures = await asyncio.gather(
             *(self._send(producer.client, partition, each, sent) for partition, each in by_partition.items())
         )
-        return next((failure for failure in failures if failure), None)
+        return max(filter(None, failures), key=lambda failure: failure.alarm, default=None)
+
+    def _put_off(self, failure: Unavailable, tasks: int) -> None:
+        """The next attempt is made after a pause, with a new client, which counts the partitions again."""
+        timing = self._timing
+        self._failures += 1
+        pause = backoff(self._failures, timing.first_pause, timing.longest_pause, random.random)
+        self._again_at = self._hub.clock.monotonic() + pause.total_seconds()
+        told = _log.error if failure.alarm else _log.warning
+        told("queue.send_failed", tasks=tasks, attempt=self._failures, because=str(failure))
+        self._give_up_client()
 
     async def _open(self) -> _Producer:
         if self._producer is None:
@@ -171,7 +186,6 @@ class EventHubSender:
             _log.error("task.too_large", task=letter.task.id, model=str(letter.task.ref), bytes=size)
 
     def _give_up_client(self) -> None:
-        """The next attempt gets a new one, and counts the partitions again."""
         if self._producer:
             self._background.start(self._hub.close(self._producer.client), "closing the producer", ends=True)
             self._producer = None

@@ -16,7 +16,7 @@ class Verdict(Enum):
 
     FINE = auto()  #: leave it alone
     AWAY = auto()  #: the hub has not answered for long: close it, which ends its storm of connections
-    STUCK = auto()  #: the hub has events that it does not receive: make a new one
+    STUCK = auto()  #: the hub has events that it does not receive, or it shares no partitions out: make a new one
     RECREATED = auto()  #: it waits for events that will never come, until the checkpoints are reset
 
 
@@ -40,12 +40,17 @@ class Watchdog:
     Args:
         away_after: the hub may fail to answer for so long.
         stuck_after: events may wait in the hub for so long while nothing is received and nothing hinders it.
+        unbalanced_after: the client may leave ownership alone for so long, from its beginning on; what it asks the hub
+            before that has no time limit of its own.
         now: the clock's monotonic time, in seconds.
     """
 
-    def __init__(self, *, away_after: timedelta, stuck_after: timedelta, now: float) -> None:
+    def __init__(
+        self, *, away_after: timedelta, stuck_after: timedelta, unbalanced_after: timedelta, now: float
+    ) -> None:
         self._away_after = away_after.total_seconds()
         self._stuck_after = stuck_after.total_seconds()
+        self._unbalanced_after = unbalanced_after.total_seconds()
         self._answered_at = now
         self._behind: dict[str, tuple[int, float]] = {}  # partition: what was received then, since when
 
@@ -53,8 +58,8 @@ class Watchdog:
         """The hub did not answer."""
         return Verdict.AWAY if now - self._answered_at >= self._away_after else Verdict.FINE
 
-    def saw(self, sightings: Iterable[Sighting], now: float) -> Verdict:
-        """The hub answered, for all partitions that are ours."""
+    def saw(self, sightings: Iterable[Sighting], balanced_at: float, now: float) -> Verdict:
+        """The hub answered, for all partitions that are ours; when the client looked at who owns what, or began."""
         self._answered_at = now
         behind: dict[str, tuple[int, float]] = {}
         for seen in sightings:
@@ -65,7 +70,8 @@ class Watchdog:
                 received, since = self._behind.get(name, (seen.received, now))
                 behind[name] = (seen.received, since if received == seen.received else now)
         self._behind = behind
-        return Verdict.STUCK if self.stuck(now) else Verdict.FINE
+        is_unbalanced = now - balanced_at >= self._unbalanced_after
+        return Verdict.STUCK if is_unbalanced or self.stuck(now) else Verdict.FINE
 
     def stuck(self, now: float) -> list[str]:
         """The partitions that have been behind for too long."""

@@ -9,6 +9,7 @@ import pytest
 from latigo.task_queue.eventhub.limits import limited, put_down
 
 SHORT = timedelta(seconds=0.05)
+LONG = timedelta(minutes=1)
 
 
 async def stubborn(cancelled: list[float], times: int = 2) -> str:
@@ -26,7 +27,7 @@ async def test_work_that_ends_in_time_answers():
         await asyncio.sleep(0)
         return 7
 
-    assert await limited(work(), SHORT) == 7
+    assert await limited(work(), LONG) == 7
 
 
 async def test_work_that_fails_in_time_raises_what_it_did():
@@ -34,7 +35,7 @@ async def test_work_that_fails_in_time_raises_what_it_did():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await limited(work(), SHORT)
+        await limited(work(), LONG)
 
 
 async def test_work_that_swallows_its_cancellation_is_not_waited_for_and_cancelled_again():
@@ -44,22 +45,21 @@ async def test_work_that_swallows_its_cancellation_is_not_waited_for_and_cancell
     async def waiting() -> str:
         return await work
 
-    began = time.monotonic()
     with pytest.raises(TimeoutError):
         await limited(waiting(), SHORT)
 
-    assert time.monotonic() - began < 0.5
-    await asyncio.wait([work], timeout=5)
+    assert not work.done()
+    await asyncio.wait([work], timeout=30)
     assert len(cancelled) == 2 or work.cancelled()
 
 
 async def test_whoever_is_cancelled_while_waiting_is_cancelled_even_if_the_work_is_not():
     cancelled: list[float] = []
-    waiting = asyncio.create_task(limited(stubborn(cancelled), timedelta(minutes=1)))
+    waiting = asyncio.create_task(limited(stubborn(cancelled), LONG))
     await asyncio.sleep(0)
 
     waiting.cancel()
-    await asyncio.wait([waiting], timeout=1)
+    await asyncio.wait([waiting], timeout=30)
 
     assert waiting.cancelled()
 

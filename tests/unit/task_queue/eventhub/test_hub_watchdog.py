@@ -10,7 +10,17 @@ from latigo.task_queue.eventhub.watchdog import Sighting, Verdict, Watchdog
 
 
 def a_watchdog() -> Watchdog:
-    return Watchdog(away_after=timedelta(seconds=180), stuck_after=timedelta(seconds=120), now=0)
+    return Watchdog(
+        away_after=timedelta(seconds=180),
+        stuck_after=timedelta(seconds=120),
+        unbalanced_after=timedelta(seconds=150),
+        now=0,
+    )
+
+
+def looks(watchdog: Watchdog, seen: list[Sighting], now: float) -> Verdict:
+    """What it says while the client looks after its partitions."""
+    return watchdog.saw(seen, now, now)
 
 
 def seen(last: int, received: int, *, name: str = "0", is_held: bool = False, begin: int = 0) -> Sighting:
@@ -27,7 +37,7 @@ def test_every_answer_counts_anew():
     watchdog = a_watchdog()
 
     watchdog.failed(170)
-    watchdog.saw([], 175)
+    looks(watchdog, [], 175)
 
     assert watchdog.failed(350) is Verdict.FINE
     assert watchdog.failed(355) is Verdict.AWAY
@@ -36,7 +46,7 @@ def test_every_answer_counts_anew():
 def test_a_partition_is_stuck_when_events_have_waited_for_long_and_nothing_came():
     watchdog = a_watchdog()
 
-    verdicts = [watchdog.saw([seen(last, 5)], now) for last, now in ((9, 1000), (12, 1060), (12, 1120))]
+    verdicts = [looks(watchdog, [seen(last, 5)], now) for last, now in ((9, 1000), (12, 1060), (12, 1120))]
 
     assert verdicts == [Verdict.FINE, Verdict.FINE, Verdict.STUCK]
     assert watchdog.stuck(1120) == ["0"]
@@ -45,31 +55,45 @@ def test_a_partition_is_stuck_when_events_have_waited_for_long_and_nothing_came(
 def test_a_quiet_partition_is_not_stuck_the_moment_its_next_event_arrives():
     watchdog = a_watchdog()
 
-    watchdog.saw([seen(5, 5)], 0)
+    looks(watchdog, [seen(5, 5)], 0)
 
-    assert watchdog.saw([seen(6, 5)], 5000) is Verdict.FINE
+    assert looks(watchdog, [seen(6, 5)], 5000) is Verdict.FINE
 
 
 def test_a_partition_that_moves_is_not_stuck_however_far_behind_it_is():
     watchdog = a_watchdog()
 
-    assert {watchdog.saw([seen(10_000, now)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
+    assert {looks(watchdog, [seen(10_000, now)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
 
 
 def test_a_partition_whose_event_waits_for_us_is_not_stuck():
     watchdog = a_watchdog()
 
-    assert {watchdog.saw([seen(9, 5, is_held=True)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
+    assert {looks(watchdog, [seen(9, 5, is_held=True)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
 
 
 def test_events_that_the_hub_has_dropped_by_age_are_not_waited_for():
     watchdog = a_watchdog()
 
-    assert {watchdog.saw([seen(9, -1, begin=10)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
+    assert {looks(watchdog, [seen(9, -1, begin=10)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
+
+
+def test_a_client_that_does_not_look_who_owns_what_is_stuck_even_if_the_hub_has_nothing_for_it():
+    watchdog = a_watchdog()
+
+    verdicts = [watchdog.saw([], 60, now) for now in (60, 200, 209, 210)]
+
+    assert verdicts == [Verdict.FINE, Verdict.FINE, Verdict.FINE, Verdict.STUCK]
+
+
+def test_while_the_hub_is_away_a_client_that_cannot_look_is_away_and_not_stuck():
+    watchdog = a_watchdog()
+
+    assert [watchdog.failed(now) for now in (160, 180)] == [Verdict.FINE, Verdict.AWAY]
 
 
 def test_another_hub_is_noticed_at_once():
-    assert a_watchdog().saw([seen(4, 4, name="0"), seen(3, 4, name="1")], 1) is Verdict.RECREATED
+    assert looks(a_watchdog(), [seen(4, 4, name="0"), seen(3, 4, name="1")], 1) is Verdict.RECREATED
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 3), st.booleans()), max_size=40))
@@ -79,7 +103,7 @@ def test_only_a_partition_that_was_behind_without_a_reason_all_the_time_is_stuck
 
     for passed, step, is_held in steps:
         now, received = now + passed, received + step
-        verdict = watchdog.saw([seen(1000, received, is_held=is_held)], now)
+        verdict = looks(watchdog, [seen(1000, received, is_held=is_held)], now)
 
         since = now if step and not is_held else None if is_held else since if since is not None else now
         assert (verdict is Verdict.STUCK) == (since is not None and now - since >= 120)
