@@ -9,6 +9,7 @@ from latigo.domain.errors import (
     ConfigurationError,
     Failed,
     NoData,
+    PartlyAway,
     Reason,
     Rejected,
     RevisionGone,
@@ -46,6 +47,11 @@ def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), s
             CircuitOpen("open", downstream="sink/c"),
             Settlement(Outcome.DEFERRED, downstream="sink/c", stored_in=["sink/a", "sink/b"]),
             id="a circuit is open",
+        ),
+        pytest.param(
+            PartlyAway("half written", downstream="sensors/files"),
+            Settlement(Outcome.DEFERRED, downstream="sensors/files", stored_in=["sink/a", "sink/b"]),
+            id="a part of a downstream is away",
         ),
         pytest.param(
             TimedOut("60 s", downstream="sensors/influx", retry_after=LATER),

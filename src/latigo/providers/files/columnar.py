@@ -32,6 +32,7 @@ from latigo.providers.files.reading import (
 from latigo.providers.files.times import ClockState, ParsedTimes
 
 _ROWS_AT_ONCE = 64 * 1024  #: of a row group, so that a group of a million rows does not take hundreds of megabytes
+_DAMAGE = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError)  #: what Arrow makes of it
 _TICKS = {"milliseconds": 10**6, "microseconds": 10**3, "nanoseconds": 1}
 
 
@@ -73,7 +74,7 @@ class ColumnarFile:
 
         Raises:
             OSError: it cannot be read.
-            BadFile: a column is missing, or this is no Parquet file.
+            BadFile: a column is missing, or this is no Parquet file, or not one that was written to its end.
         """
         with self._opened() as file:
             self._leaves(file)
@@ -173,20 +174,27 @@ class ColumnarFile:
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
+        """To look at what it says of itself; what cannot be understood of that is `BadFile`."""
         try:
-            file = pq.ParquetFile(self.path)
-        except pa.ArrowInvalid as error:
+            with pq.ParquetFile(self.path) as file:
+                yield file
+        except _DAMAGE as error:
+            if _is_of_the_system(error):
+                raise
             raise BadFile(f"{self.path} is no Parquet file, or not written to its end: {error}") from error
-        with file:
-            yield file
 
     @contextmanager
     def _handle(self, index: _Index) -> Iterator[Any]:
         """The file that was indexed. One reader serves one thread, and with known metadata it opens in 0.06 ms."""
-        with pq.ParquetFile(self.path, metadata=index.metadata) as file:
-            if _identity(self.path) != index.identity:
-                raise FileChanged
-            yield file
+        try:
+            with pq.ParquetFile(self.path, metadata=index.metadata) as file:
+                if _identity(self.path) != index.identity:
+                    raise FileChanged
+                yield file
+        except _DAMAGE as error:
+            if _is_of_the_system(error):
+                raise
+            raise Failed(f"{self.path} is damaged, or is being written anew: {error}") from error
 
     def _leaves(self, file: Any) -> dict[str, int]:
         leaves: dict[str, int] = {}
@@ -246,6 +254,11 @@ class ColumnarFile:
 def _identity(path: Path) -> tuple[int, int, int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Whether an error is the file system's; those of Arrow's own, of what stands in the file, have no number."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def _leaf_count(kind: Any) -> int:

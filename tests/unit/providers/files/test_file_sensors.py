@@ -1,6 +1,7 @@
 """Files of readings, as plants have them: growing, replaced, out of order, and with mistakes in them."""
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latigo.domain.errors import ConfigurationError, Failed, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError, Failed, PartlyAway, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
@@ -64,6 +66,27 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, so that small files have many."""
     monkeypatch.setattr(delimited, "_SMALLEST_BLOCK", 128)
     monkeypatch.setattr(delimited, "_LARGEST_READ", 256)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> dict[Path, OSError]:
+    """Files that cannot be opened, and why; to be filled. Whoever runs the tests may be allowed to read everything."""
+    reasons: dict[Path, OSError] = {}
+    plainly, parquet = Path.open, pq.ParquetFile
+
+    def opening(path: Path, *how: Any, **options: Any) -> Any:
+        if reason := reasons.get(path):
+            raise reason
+        return plainly(path, *how, **options)
+
+    def opening_parquet(path: Path, **options: Any) -> Any:
+        if reason := reasons.get(path):
+            raise reason
+        return parquet(path, **options)
+
+    monkeypatch.setattr(Path, "open", opening)
+    monkeypatch.setattr(pq, "ParquetFile", opening_parquet)
+    return reasons
 
 
 @pytest.fixture
@@ -242,7 +265,7 @@ async def test_a_large_window_is_refused_before_all_of_it_is_read(tmp_path: Path
     assert sum(bytes_read) < 2048
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     """Whatever the order of rows, the size of blocks and the steps in which the file grew."""
@@ -303,7 +326,7 @@ async def test_a_file_that_grows_line_by_line_does_not_get_a_block_for_each(tmp_
                 file.write(f"{clock(n)},{n}\n")
             assert await values(sensors) == list(range(n + 1))
 
-        (file_of_sensors,) = sensors._folder._files
+        (file_of_sensors,) = sensors._folder._seen.files
     assert isinstance(file_of_sensors, DelimitedFile)
     assert file_of_sensors._index is not None
     assert len(file_of_sensors._index.blocks) == 1
@@ -547,18 +570,187 @@ async def test_text_in_a_parquet_column_is_an_error_for_those_who_ask_for_it(tmp
         assert await values(sensors, "C") == [2]
 
 
-async def test_a_parquet_file_that_is_not_whole_is_away_and_not_silent(tmp_path: Path):
-    times = pa.array([to_ns(DAY)], pa.timestamp("ns", "UTC"))
-    pq.write_table(pa.table({"time": times, "A": [1.0]}), tmp_path / "a.parquet")
-    async with opened(tmp_path) as sensors:
-        assert await values(sensors) == [1]
+# Files that cannot be used, beside others
 
-        (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
-        with pytest.raises(Unavailable, match=r"b\.parquet"):
+
+def table(**readings: float) -> pa.Table:
+    """One row, at the beginning of the day."""
+    columns = {tag: pa.array([value]) for tag, value in readings.items()}
+    return pa.table({"time": pa.array([to_ns(DAY)], pa.timestamp("ns", "UTC")), **columns})
+
+
+def half(whole: pa.Table) -> bytes:
+    """The bytes of a Parquet file up to its last line, so to say."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(whole, buffer)
+    written: bytes = buffer.getvalue().to_pybytes()[:-20]
+    return written
+
+
+def left_out(told: list[Any]) -> list[str]:
+    """The files of which a warning tells that they are left out."""
+    found = [each for each in told if each["event"] == "sensors.file_left_out"]
+    assert all(each["log_level"] == "warning" and each["path"] in each["because"] for each in found)
+    return [Path(each["path"]).name for each in found]
+
+
+async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_path: Path):
+    pq.write_table(table(A=1.0), tmp_path / "jan.parquet")
+    february = table(B=2.0)
+
+    with (
+        structlog.testing.capture_logs() as told,
+        pq.ParquetWriter(tmp_path / "feb.parquet", february.schema) as writer,
+    ):
+        writer.write_table(february)
+        async with opened(tmp_path) as sensors:
+            assert await values(sensors, "A") == [1]
+            with pytest.raises(PartlyAway, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
+                await values(sensors, "B")
+            assert await sensors.get_sensor_list() == ["A"]
+
+            writer.close()
+
+            assert await values(sensors, "B") == [2]
+            with pytest.raises(Rejected, match="'C'"):
+                await values(sensors, "C")
+    assert left_out(told) == ["feb.parquet"]
+
+
+async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Path):
+    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
+    foreign = write(tmp_path / "notes.csv", "who,what\nme,nothing\n")
+
+    with structlog.testing.capture_logs() as told:
+        async with opened(tmp_path) as sensors:
+            for _ in range(3):
+                assert await values(sensors) == [1]
+                assert await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY) == {"A": (to_ns(DAY), 1.0)}
+            with pytest.raises(PartlyAway, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
+                await values(sensors, "who")
+
+            write(foreign, "who,what\nme,nothing\nyou,something\n")
+            assert await values(sensors) == [1]
+            write(foreign, "\xff", encoding="latin-1")
+            settle(foreign)
+            assert await values(sensors) == [1]
+
+            write(foreign, f"time,who\n{clock(0)},2\n")
+            assert await values(sensors, "who") == [2]
+    assert left_out(told) == ["notes.csv", "notes.csv"]  # for two reasons
+
+
+async def test_a_file_that_is_left_out_is_not_opened_again_before_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
+    write(tmp_path / "b.csv", "no,sensors\n")
+    refreshed: list[str] = []
+    refresh = DelimitedFile.refresh
+
+    def refreshing(file: DelimitedFile, stop: threading.Event) -> None:
+        refreshed.append(file.path.name)
+        refresh(file, stop)
+
+    monkeypatch.setattr(DelimitedFile, "refresh", refreshing)
+    async with opened(tmp_path) as sensors:
+        for _ in range(3):
+            assert await values(sensors) == [1]
+
+    assert refreshed == ["a.csv", "b.csv", "a.csv", "a.csv"]
+
+
+async def test_tags_of_a_file_that_is_being_written_anew_are_not_taken_for_silent(tmp_path: Path):
+    whole = table(A=1.0, B=2.0)
+    path = tmp_path / "a.parquet"
+    pq.write_table(whole, path)
+    write(tmp_path / "b.csv", f"time,B,C\n{clock(9)},9,3\n")
+    async with opened(tmp_path) as sensors:
+        assert await values(sensors, "B") == [2, 9]
+
+        path.write_bytes(half(whole))
+
+        for window in (minutes(0, 9), minutes(5, 9)):  # of what it held, and of what it may hold by now
+            with pytest.raises(PartlyAway, match=r"a\.parquet"):
+                await values(sensors, "A", window)
+        with pytest.raises(PartlyAway, match=r"a\.parquet"):
+            await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY)
+        assert await values(sensors, "B", minutes(5, 10)) == [9]
+        assert await values(sensors, "C", minutes(0, 9)) == []
+
+        pq.write_table(whole, path)
+
+        assert await values(sensors, "A") == [1]
+        assert await values(sensors, "A", minutes(5, 9)) == []
+
+
+async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_path: Path):
+    whole = table(A=1.0)
+    pq.write_table(whole, tmp_path / "a.parquet")
+    pq.write_table(table(A=3.0), tmp_path / "b.parquet")
+    async with open_files(path=tmp_path, refresh=timedelta(hours=1)) as sensors:
+        assert await values(sensors) == [1, 3]
+
+        (tmp_path / "a.parquet").write_bytes(b"")
+
+        with pytest.raises(PartlyAway, match=r"a\.parquet"):
             await values(sensors)
 
-        (tmp_path / "b.parquet").unlink()
-        assert await values(sensors) == [1]
+
+async def test_a_damaged_page_hurts_those_alone_who_ask_for_it(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(table(A=1.0), path, use_dictionary=False)
+    place = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 8] = b"\xff" * 8
+    path.write_bytes(bytes(data))
+    write(tmp_path / "b.csv", f"time,B\n{clock(0)},1\n")
+
+    async with opened(tmp_path) as sensors:
+        with pytest.raises(Failed, match=r"a\.parquet is damaged"):
+            await values(sensors)
+        assert await values(sensors, "B") == [1]
+
+
+async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Path, failing: dict[Path, OSError]):
+    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
+    path = write(tmp_path / "b.csv", f"time,B\n{clock(0)},2\n")
+    async with opened(tmp_path) as sensors:
+        assert await values(sensors, "B") == [2]
+        failing[path] = PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        with structlog.testing.capture_logs() as told:
+            assert await values(sensors, "A") == await values(sensors, "A") == [1]
+            with pytest.raises(PartlyAway, match=r"b\.csv: .*Permission denied"):
+                await values(sensors, "B")
+
+        failing.clear()
+        assert await values(sensors, "B") == [2]
+    assert left_out(told) == ["b.csv"]
+
+
+async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, failing: dict[Path, OSError]):
+    whole = table(A=1.0)
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        pq.write_table(whole, path)
+    async with opened(tmp_path) as sensors:
+        assert await values(sensors) == [1, 1]
+
+        for path in paths:
+            path.write_bytes(half(whole))
+        with pytest.raises(Unavailable, match=r"none can be used: .*a\.parquet.*b\.parquet") as bad:
+            await values(sensors)
+        for path in paths:
+            pq.write_table(whole, path)
+            failing[path] = OSError(errno.EIO, "Input/output error", str(path))
+        with pytest.raises(Unavailable, match="Input/output error") as away:
+            await values(sensors)
+        failing.clear()
+        assert await values(sensors) == [1, 1]
+
+    assert (bad.type, bad.value.alarm, bad.value.downstream) == (Unavailable, True, "sensors/files")
+    assert (away.type, away.value.alarm, away.value.downstream) == (Unavailable, False, "sensors/files")
 
 
 # Parquet's own ways
@@ -634,7 +826,49 @@ async def test_a_row_group_of_many_rows_is_paged_through(tmp_path: Path, monkeyp
         assert await values(sensors, window=minutes(5, 95)) == list(range(5, 95))
 
 
-# What is refused at start
+# What is refused at start, and what is not
+
+
+async def test_files_that_are_all_unusable_are_refused_at_start(tmp_path: Path):
+    write(tmp_path / "a.csv", "when,A\n")
+    (tmp_path / "b.parquet").write_bytes(half(table(B=1.0)))
+
+    with pytest.raises(ConfigurationError, match=r"sensors\.time_column: .*a\.csv has no column .* \(and 1 more"):
+        async with opened(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+async def test_a_file_that_cannot_be_read_at_start_is_away_and_no_reason_not_to_start(
+    tmp_path: Path, name: str, failing: dict[Path, OSError]
+):
+    path = tmp_path / name
+    if path.suffix == ".csv":
+        write(path, f"time,A\n{clock(0)},1\n")
+    else:
+        pq.write_table(table(A=1.0), path)
+    write(tmp_path / "0.csv", "no,sensors\n")
+    failing[path] = OSError(errno.EIO, "Input/output error", str(path))
+
+    async with opened(tmp_path) as sensors:
+        with pytest.raises(Unavailable, match="Input/output error"):
+            await values(sensors)
+        failing.clear()
+        assert await values(sensors) == [1]
+
+
+async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
+    hangs = threading.Event()
+    monkeypatch.setattr(DelimitedFile, "check_header", lambda _: hangs.wait())
+    try:
+        async with opened(tmp_path, time_limit=timedelta(seconds=0.1)) as sensors:
+            monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=60))
+            assert await values(sensors) == [1]
+    finally:
+        hangs.set()
 
 
 @pytest.mark.parametrize(
@@ -723,8 +957,9 @@ async def test_looking_back_over_files_and_rows_out_of_order(tmp_path: Path):
 async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     hangs = threading.Event()
-    async with opened(tmp_path, time_limit=timedelta(seconds=0.1)) as sensors:
+    async with opened(tmp_path) as sensors:
         monkeypatch.setattr(DelimitedFile, "refresh", lambda *_: hangs.wait())
+        monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=0.1))  # opening it looks at the files as well
         try:
             with pytest.raises(TimedOut) as timed_out:
                 await values(sensors)
