@@ -10,6 +10,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
+from latigo.ledger.database import to_coverage
 from latigo.ledger.protocol import Claim, ExecutorInfo, Need, NotThePlanner, Planned, Term
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
@@ -211,6 +212,102 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
 
     assert (while_silent.live, while_silent.back) == (window("13:30", "14:00"), None)
     assert (returned.live, returned.back) == (None, window("11:00", "13:30"))
+
+
+async def silent(ledger: Ledgers, now: datetime) -> Window:
+    """The newest slot of the model is found to have no readings."""
+    await ledger.set_clock(now)
+    need = (await needs(ledger))["pump"]
+    assert need.live is not None
+    claim = await claimed(ledger)
+    exception = SlotException(SlotState.ABSENT, Coverage((need.live,)), "no 'a'")
+    ended = Settlement(Outcome.STORED, exceptions=[exception], silent_since=need.live.start)
+    await ledger.executor.settle([(claim, ended)])
+    return need.live
+
+
+async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until_the_data_returns(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    now, tried = NOW, []
+    for number in range(10):
+        tried.append(await silent(ledger, now))
+        now += HALF_HOUR + timedelta(microseconds=number)
+    silence = Window(tried[0].start, tried[-1].end)
+    while_silent = await ledger.fetch("SELECT slots, next_look = 'infinity' AS final FROM slot_exception ORDER BY 2")
+
+    await ledger.set_clock(now)
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Settlement.covers(window("16:30", "17:00")))])
+
+    assert silence == window("11:30", "16:30")
+    assert [(to_coverage(row["slots"]), row["final"]) for row in while_silent] == [
+        (Coverage((tried[-1],)), False),
+        (Coverage((Window(silence.start, tried[-1].start),)), True),
+    ]
+    assert await ledger.fetch("SELECT next_look FROM slot_exception") == [{"next_look": now}]
+    assert (await needs(ledger))["pump"].back == silence
+
+
+async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_the_newest(ledger: Ledgers):
+    day = timedelta(days=1)
+    await ledger.models.put_models([an_entry(slot=day, horizon=day)])
+    tried = []
+    for hours in (0, 1, 7):
+        tried.append(await silent(ledger, NOW + timedelta(hours=hours)))
+        assert await needs(ledger) == {}
+
+    assert tried == [Window(at("00:00") - day, at("00:00"))] * 3
+
+
+async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_become_alike(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+    await ledger.fetch(
+        "INSERT INTO slot_exception SELECT id, 'short', reason, looks, next_look, slots::tstzmultirange FROM model,"
+        " (VALUES ('no b', 2, $1::timestamptz, '{[2026-03-01 10:00Z, 2026-03-01 10:30Z)}'),"
+        "         ('no a', 3, 'infinity', '{[2026-03-01 10:30Z, 2026-03-01 11:00Z)}'),"
+        "         ('no a', 3, $1 - interval '1 day', '{[2026-03-01 11:00Z, 2026-03-01 11:30Z)}'))"
+        " AS e (reason, looks, next_look, slots)",
+        NOW + timedelta(hours=1),
+    )
+    claim = await claimed(ledger)
+    before = await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'")
+
+    found = SlotException(SlotState.SHORT, Coverage((window("11:00", "11:30"),)), "no a")
+    ended = Settlement(Outcome.STORED, Coverage((window("11:30", "12:00"),)), [found])
+    await ledger.executor.settle([(claim, ended)])
+
+    assert await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'") == before
+    (final,) = await ledger.fetch("SELECT slots FROM slot_exception WHERE reason = 'no a' AND next_look = 'infinity'")
+    assert to_coverage(final["slots"]) == Coverage((window("10:30", "11:30"),))
+
+
+async def test_slots_that_become_final_alike_share_a_row_also_when_tasks_are_settled_together(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1), horizon=timedelta(hours=3))])
+    await ledger.fetch(
+        "INSERT INTO slot_exception SELECT id, 'short', 'no a', looks, next_look, slots::tstzmultirange FROM model,"
+        " (VALUES (3, 'infinity', '{[2026-03-01 10:30Z, 2026-03-01 11:00Z)}'),"
+        "         (2, $1::timestamptz, '{[2026-03-01 11:30Z, 2026-03-01 12:00Z)}')) AS e (looks, next_look, slots)",
+        NOW,
+    )
+    live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
+
+    def short(covered: Window, slot: Window) -> Settlement:
+        return Settlement(
+            Outcome.STORED, Coverage((covered,)), [SlotException(SlotState.SHORT, Coverage((slot,)), "no a")]
+        )
+
+    await ledger.executor.settle(
+        [
+            (live, short(window("11:00", "11:30"), window("11:30", "12:00"))),
+            (back, short(window("09:30", "10:00"), window("10:00", "10:30"))),
+        ]
+    )
+
+    rows = await ledger.fetch("SELECT slots, looks FROM slot_exception ORDER BY looks")
+    assert [(row["looks"], to_coverage(row["slots"])) for row in rows] == [
+        (0, Coverage((window("10:00", "10:30"),))),
+        (3, Coverage((window("10:30", "11:00"), window("11:30", "12:00")))),
+    ]
 
 
 async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attempts(ledger: Ledgers):
@@ -469,6 +566,46 @@ async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger:
     assert await needs(ledger) == {}
 
 
+async def test_each_task_of_a_model_has_lonely_starts_of_its_own(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+    live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
+    now, parked = NOW, []
+    for task in [live, live, live, back, back, back]:
+        now += timedelta(seconds=31)
+        await ledger.set_clock(now)
+        found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        parked.append(found["parked"])
+        again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
+        assert again is not None
+        assert await ledger.executor.start_alone(again, LEASE)
+
+    await ledger.set_clock(now + timedelta(seconds=31))
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+
+    assert [*parked, found["parked"]] == [0, 0, 0, 1, 0, 0, 1]
+    (row,) = await ledger.fetch("SELECT reason, windows FROM v_parked")
+    assert (row["reason"], to_coverage(row["windows"])) == ("kills_process", Coverage((window("10:00", "12:00"),)))
+
+
+async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    await claimed(ledger)
+    await ledger.set_clock(NOW + timedelta(seconds=31))
+    await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
+    lonely = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    assert lonely is not None
+    await ledger.executor.start_alone(lonely, LEASE)
+
+    await ledger.executor.settle([(lonely, Settlement(Outcome.RETRY, detail="500"))])
+
+    await ledger.set_clock(NOW + timedelta(hours=1))
+    assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
+    again = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    assert again is not None
+    assert not again.alone
+
+
 async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
@@ -494,9 +631,13 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back(ledger: Ledgers, begun: bool):
+@pytest.mark.parametrize("starts", [1, 3])
+async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_and_keeps_its_starts(
+    ledger: Ledgers, starts: int, begun: bool
+):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
+    await ledger.fetch("UPDATE task SET starts = $1", starts)
     await ledger.set_clock(NOW + timedelta(seconds=31))
     lonely = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
     assert lonely is not None
@@ -505,7 +646,7 @@ async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back(
 
     await ledger.executor.release([lonely])
 
-    assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
+    assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
     again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
     assert again is not None
     assert again.alone
@@ -519,6 +660,30 @@ async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: L
 
     assert list(given_up.values()) == [timedelta(hours=1, minutes=30)]
     assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].live == window("11:30", "12:00")
+
+
+async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_someone_was_to_look_again(
+    ledger: Ledgers,
+):
+    await ledger.models.put_models([an_entry()])
+    await ledger.fetch(
+        "INSERT INTO slot_exception SELECT id, 'absent', reason, 0, next_look, slots::tstzmultirange FROM model,"
+        " (VALUES ('old', 'infinity', '{[2026-03-01 10:00Z, 2026-03-01 10:30Z)}'),"
+        "         ('both', $1::timestamptz, '{[2026-03-01 10:30Z, 2026-03-01 12:00Z)}'))"
+        " AS e (reason, next_look, slots)",
+        NOW + timedelta(hours=1),
+    )
+    term = await lead(ledger)
+
+    given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
+    left = await ledger.fetch("SELECT reason, slots FROM slot_exception")
+
+    assert list(given_up.values()) == [timedelta(hours=1)]
+    assert [(row["reason"], to_coverage(row["slots"])) for row in left] == [
+        ("both", Coverage((window("11:30", "12:00"),)))
+    ]
+    assert await ledger.scheduler.expire(term, timedelta(hours=1)) == {}
+    assert await ledger.scheduler.needs(timedelta(days=1)) == []
 
 
 async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers):
@@ -567,7 +732,7 @@ async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledger
 async def test_an_unusable_model_is_parked_with_its_reason_and_never_needed(ledger: Ledgers):
     ref = ModelRef("plant", "odd")
 
-    await ledger.models.put_unusable(ref, "1000", Reason.BAD_METADATA, "resolution: 'H'", "test")
+    await ledger.models.put_unusable(ref, "1000", Reason.BAD_METADATA, "resolution: 'H'", "test", CATCH_UP)
 
     assert await needs(ledger) == {}
     assert await ledger.fetch("SELECT model, reason, detail FROM v_parked") == [

@@ -232,7 +232,9 @@ async def test_a_hole_that_began_long_ago_is_filled_with_whole_windows_however_f
     assert filled == [13, 17, 22]  # the hole is 8 slots long; the next one lies behind a piece
 
 
-ONE_DATABASE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ONE_DATABASE = settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @ONE_DATABASE

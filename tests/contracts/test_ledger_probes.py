@@ -158,19 +158,23 @@ async def test_a_rejected_probe_leaves_the_circuit_as_it_is(ledger: Ledgers):
     assert task.window == window("10:00", "12:00")
 
 
-async def test_what_was_deferred_goes_out_as_soon_as_the_circuit_closes(ledger: Ledgers):
+async def test_what_was_deferred_goes_out_as_soon_as_the_circuit_closes_that_it_waits_for(ledger: Ledgers):
     async def wanted() -> set[str]:
         return {need.ref.name for need in await ledger.scheduler.needs(CATCH_UP)}
 
-    await plan(ledger, "fan")
-    (task,) = await ledger.scheduler.unpublished(await lead(ledger), 100)
-    claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
-    assert claim is not None
-    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, detail="503"))])
+    for name, downstream in [("fan", GORDO), ("pump", ""), ("valve", "gordo/elsewhere")]:
+        await plan(ledger, name)
+        (task,) = await ledger.scheduler.unpublished(await lead(ledger), 100)
+        claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+        assert claim is not None
+        deferred = Settlement(Outcome.DEFERRED, downstream=downstream, retry_after=timedelta(hours=1))
+        await ledger.executor.settle([(claim, deferred)])
 
     held = await wanted()
     await ledger.executor.close_circuit(GORDO)
 
-    assert held == {"pump", "valve"}
+    assert held == set()
+    assert await wanted() == {"fan"}
+    await ledger.set_clock(NOW + timedelta(hours=1, seconds=1))
     assert await wanted() == {"fan", "pump", "valve"}
     assert await ledger.executor.close_circuit(GORDO) is False

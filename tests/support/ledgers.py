@@ -17,9 +17,13 @@ from latigo.ledger.planning import PostgresSchedulerLedger, make_partitions
 from latigo.ledger.settling import Rules
 from latigo.ledger.working import PostgresExecutorLedger
 from tests.support.postgres import database_on, execute, fresh_database
+from tests.support.waiting import eventually
 
 VERSION = "test"
 _TEMPLATE = "ledger_template"
+_WAITING = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1"
+)
 
 
 @dataclass
@@ -42,6 +46,17 @@ class Ledgers:
             )
         async with self.database.transaction() as connection:
             await make_partitions(connection)
+
+    @asynccontextmanager
+    async def holding(self, statement: str) -> AsyncIterator[None]:
+        """A transaction of the test's own that holds the locks of this statement."""
+        async with self.database.transaction() as connection:
+            await connection.execute(statement)
+            yield
+
+    async def someone_waits_in(self, statement: str) -> None:
+        """Wait until a transaction is kept waiting for a lock, in a statement that looks like this."""
+        await eventually(lambda: self.fetch(_WAITING, statement), what=f"someone waits in {statement}")
 
     async def fetch(self, sql: str, *arguments: object) -> list[dict[str, object]]:
         """Ask the database directly."""

@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - a double is handed more than it looks at
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -72,6 +72,7 @@ class MemoryPlanning:
     away: bool = False
     settled: int = 0
     readable: int | None = None
+    stale: bool = False
     last_id: int = 0
     holder: str = ""
     term: int = 0
@@ -131,7 +132,7 @@ class MemoryPlanning:
             waiting=len(self.in_state("waiting")),
             unpublished=len(self.in_state("planned")),
             settled=self.settled,
-            stale_metadata=False,
+            stale_metadata=self.stale,
             readable=self.readable,
         )
 
@@ -252,7 +253,7 @@ class MemoryWork:
         self.claims += 1
         self.log.append(("claim", task_id))
         stored_in = self.stored_in.get(task_id, frozenset())
-        self.held[task_id] = Claim(task_id, self.claims, 0, task_id in self.alone, stored_in)
+        self.held[task_id] = Claim(task_id, self.claims, 0, int(task_id in self.alone), stored_in)
         return self.held[task_id]
 
     async def start_alone(self, claim: Claim, lease: timedelta) -> bool:
@@ -319,30 +320,47 @@ class MemoryModels:
     unusable: dict[ModelRef, tuple[Reason, str]] = field(default_factory=dict)
     listed: dict[str, KnownProject] = field(default_factory=dict)
     puts: list[int] = field(default_factory=list)  #: how many models were put together
+    refused: set[str] = field(default_factory=set)  #: names of models and projects that wake a bug of ours
+    away: bool = False
 
     async def projects(self) -> Sequence[KnownProject]:
         return list(self.listed.values())
 
     async def known_models(self, project: str) -> Sequence[KnownModel]:
+        self._take([project])
         return [model for ref, model in self.known.items() if ref.project == project]
 
     async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
-        self.listed[project] = KnownProject(project, revision, len(models), "", None, accept_loss=False)
+        self.listed[project] = KnownProject(project, revision, len(models), "", None, 0, accept_loss=False)
 
     def _project(self, project: str) -> KnownProject:
-        return self.listed.get(project) or KnownProject(project, "", 0, "", None, accept_loss=False)
+        return self.listed.get(project) or KnownProject(project, "", 0, "", None, 0, accept_loss=False)
+
+    def _take(self, names: Iterable[str]) -> None:
+        if self.away:
+            raise Unavailable("the ledger is away", downstream="ledger")
+        if not self.refused.isdisjoint(names):
+            raise ValueError("a bug of ours")
 
     async def project_failed(self, project: str, error: str) -> None:
-        self.listed[project] = replace(self._project(project), error=error)
+        self.listed[project] = replace(self._project(project), error=error, doubted_since=None, doubted_models=0)
 
     async def project_doubted(self, project: str, models: int) -> None:
         before = self._project(project)
-        self.listed[project] = replace(before, doubted_since=before.doubted_since or self.clock.now())
+        since = before.doubted_since if before.doubted_models == models else None
+        self.listed[project] = replace(before, doubted_since=since or self.clock.now(), doubted_models=models, error="")
+
+    async def project_dropped(self, project: str) -> int:
+        del self.listed[project]
+        used = {"active", "disabled", "unusable"}
+        names = [ref.name for ref, model in self.known.items() if ref.project == project and model.state in used]
+        return len(await self.set_state(project, names, "unregistered"))
 
     def accept_loss(self, project: str) -> None:
         self.listed[project] = replace(self.listed[project], accept_loss=True)
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
+        self._take(entry.spec.ref.name for entry in entries)
         self.puts.append(len(entries))
         for entry in entries:
             self.entries[entry.spec.ref] = entry
@@ -362,7 +380,10 @@ class MemoryModels:
             fold=entry.fold if entry else timedelta(days=1),
         )
 
-    async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
+    async def put_unusable(
+        self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
+    ) -> None:
+        self._take([ref.name])
         self.unusable[ref] = (reason, detail)
         self._know(ref, revision, "unusable", None)
 
@@ -377,7 +398,7 @@ class MemoryModels:
         changed = [name for name in names if self.known[ModelRef(project, name)].state != state]
         for name in changed:
             ref = ModelRef(project, name)
-            self.known[ref] = replace(self.known[ref], state=state)
+            self.known[ref] = replace(self.known[ref], state=state, stale_metadata=False)
         return changed
 
     def make_stale(self, ref: ModelRef) -> None:

@@ -123,7 +123,7 @@ class PostgresSchedulerLedger:
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[int, timedelta]:
         async with self._planning(term) as connection:
             rows = await connection.fetch(SQL["expire"], max_catch_up)
-            return {row["model_id"]: to_coverage(row["slots"]).total for row in rows}
+            return {row["model_id"]: to_coverage(row["slots"]).total for row in rows if row["slots"]}
 
     async def maintain(self, *, history: timedelta) -> None:
         async with self._database.transaction() as connection:

@@ -84,8 +84,13 @@ class Claim:
     task_id: int
     number: int
     attempts: int
-    alone: bool  #: it was started before and never settled: let nothing else run beside it
+    starts: int  #: how often it was started before and never settled
     stored_in: frozenset[str]
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else may run beside it: it may have been what ended the process."""
+        return self.starts > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class KnownProject:
     models: int
     error: str
     doubted_since: datetime | None
+    doubted_models: int  #: that the doubted list had
     accept_loss: bool
 
 
@@ -191,7 +197,7 @@ class ExecutorLedger(Protocol):
         """Whether the caller may probe the downstream now, and nobody else before its pause is over again."""
 
     async def close_circuit(self, downstream: str) -> bool:
-        """It works again; whether its circuit was open."""
+        """It works again, and what was deferred for it may go out; whether its circuit was open."""
 
 
 class SchedulerLedger(Protocol):
@@ -263,19 +269,27 @@ class ModelLedger(Protocol):
         """Its model list is believed; what was parked because the server had lost it gets another chance."""
 
     async def project_failed(self, project: str, error: str) -> None:
-        """Its models could not be listed."""
+        """Its models could not be listed; what was doubted before has to stand anew."""
 
     async def project_doubted(self, project: str, models: int) -> None:
-        """Its list has lost too many models at once; it is not believed yet."""
+        """Its list, now of so many models, has lost too many at once; it is not believed yet."""
+
+    async def project_dropped(self, project: str) -> int:
+        """Nobody names it any more: none of its models is predicted until somebody does; how many were."""
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         """Add or update models; the epoch rises where predictions would change. How many rose or are new."""
 
-    async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
-        """A model that cannot be predicted in this revision: parked as a whole."""
+    async def put_unusable(
+        self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
+    ) -> None:
+        """A model that cannot be predicted in this revision: parked as a whole, and nothing of it is forgotten.
+
+        ``horizon`` is how far back it is to be covered, if it is new.
+        """
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
         """Settings have changed for these models: delay, longest window, enabled."""
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
-        """Change the state of models; the names that changed."""
+        """Models that are gone or unregistered from now on; the names that changed."""

@@ -84,7 +84,8 @@ SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state = 'waiting') AS waiting,
        count(*) FILTER (WHERE state = 'planned') AS unpublished,
-       EXISTS (SELECT FROM model WHERE stale_metadata) AS stale_metadata,
+       EXISTS (SELECT FROM model WHERE stale_metadata AND model.state IN ('active', 'disabled', 'unusable'))
+           AS stale_metadata,
        (SELECT min(envelope_high) FROM executor WHERE seen_at > ledger_now() - interval '2 minutes') AS readable,
        (SELECT count(*) FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes') AS settled
 FROM task;
@@ -147,24 +148,32 @@ WHERE t.id = s.id AND t.state = 'planned';
 
 -- forget_superseded --
 -- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself; its settle
--- finds nothing.
-DELETE FROM task t USING model m
-WHERE m.id = t.model_id AND (t.epoch <> m.epoch OR m.state <> 'active')
+-- finds nothing. One that is being settled at this moment is passed over, or both could deadlock.
+DELETE FROM task t
+USING (SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
+       WHERE o.epoch <> m.epoch OR m.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
+WHERE t.id = free.id
 RETURNING t.id;
 
 -- lost_tasks --
 -- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that is
 -- gone; tasks whose partition has been drained since they were put into it, and that nobody has claimed; and tasks in
--- an envelope that an executor could not read, which are written again in one that all can.
+-- an envelope that an executor could not read, which are written again in one that all can. Whatever someone has in hand
+-- at this moment is not lost, and waiting for it could deadlock with a settle.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
-WHERE (t.state = 'claimed' AND t.lease_until <= ledger_now())
-   OR (t.state = 'published' AND split_part(t.channel, '#', 1) <> $1)
-   OR (t.state = 'published' AND EXISTS (
-          SELECT FROM queue_partition p
-          WHERE p.channel = $1 AND p.channel || '#' || p.partition = t.channel AND t.published_at < p.drained_to))
-   OR (t.state = 'published' AND EXISTS (
-          SELECT FROM queue_refused r
-          WHERE r.channel = $1 AND r.task_id = t.id AND r.reason = 'too_new' AND r.at > t.published_at))
+FROM (
+    SELECT o.id FROM task o
+    WHERE (o.state = 'claimed' AND o.lease_until <= ledger_now())
+       OR (o.state = 'published' AND split_part(o.channel, '#', 1) <> $1)
+       OR (o.state = 'published' AND EXISTS (
+              SELECT FROM queue_partition p
+              WHERE p.channel = $1 AND p.channel || '#' || p.partition = o.channel AND o.published_at < p.drained_to))
+       OR (o.state = 'published' AND EXISTS (
+              SELECT FROM queue_refused r
+              WHERE r.channel = $1 AND r.task_id = o.id AND r.reason = 'too_new' AND r.at > o.published_at))
+    FOR UPDATE OF o SKIP LOCKED
+) free
+WHERE t.id = free.id
 RETURNING t.id, t.model_id, t.starts, t.span;
 
 -- unsendable --
@@ -181,25 +190,37 @@ FROM task t JOIN model m ON m.id = t.model_id
 WHERE t.state = 'planned' AND t.starts > $1 FOR UPDATE OF t;
 
 -- expire --
--- Holes that fall behind max_catch_up ($1) are given up, and recorded.
+-- Holes that fall behind max_catch_up ($1) are given up, and recorded. Exceptions that do are recorded with them and
+-- forgotten; those that nobody was going to look at again are not told of. What is being settled at this moment is passed
+-- over: waiting for it could deadlock with its batch.
 WITH edge AS (
     SELECT m.id, m.since, date_bin(m.slot, ledger_now() - $1::interval, 'epoch') + m.slot AS low FROM model m
     WHERE m.state = 'active'
 ),
-left_behind AS (
-    SELECT c.model_id,
+left_behind AS MATERIALIZED (
+    SELECT c.model_id, e.low,
            tstzmultirange(tstzrange(e.since, e.low)) - c.covered - c.expired
-               - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
-                           WHERE x.model_id = e.id AND x.next_look = 'infinity'), '{}')
                - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = e.id), '{}')
                - coalesce((SELECT range_agg(s) FROM parked p, unnest(p.windows) AS s WHERE p.model_id = e.id), '{}')
                AS slots
     FROM edge e JOIN coverage c ON c.model_id = e.id
     WHERE e.since < e.low
+),
+free AS MATERIALIZED (
+    SELECT l.model_id, l.low, l.slots FROM left_behind l JOIN coverage c ON c.model_id = l.model_id
+    WHERE NOT isempty(l.slots) FOR UPDATE OF c SKIP LOCKED
+),
+forgotten AS (
+    DELETE FROM slot_exception x USING free f WHERE x.model_id = f.model_id AND upper(x.slots) <= f.low
+),
+cut AS (
+    UPDATE slot_exception x SET slots = x.slots * tstzmultirange(tstzrange(f.low, NULL)) FROM free f
+    WHERE x.model_id = f.model_id AND lower(x.slots) < f.low AND upper(x.slots) > f.low
 )
-UPDATE coverage c SET expired = c.expired + l.slots
-FROM left_behind l WHERE c.model_id = l.model_id AND NOT isempty(l.slots)
-RETURNING c.model_id, l.slots;
+UPDATE coverage c SET expired = c.expired + f.slots
+FROM free f WHERE c.model_id = f.model_id
+RETURNING c.model_id, f.slots - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
+                                          WHERE x.model_id = f.model_id AND x.next_look = 'infinity'), '{}') AS slots;
 
 -- claim --
 -- The right to work on a task, taken before any other I/O. No row: someone else has it, or it is stale.
@@ -219,33 +240,46 @@ WHERE id = $1 AND claim = $2 AND state = 'claimed'
 RETURNING starts;
 
 -- renew --
--- Prolong leases; what does not come back is ours no more.
+-- Prolong leases; what does not come back is ours no more. Locks in the order of `settle_lock`.
 UPDATE task t SET lease_until = ledger_now() + $3::interval
-FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
-WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+FROM (
+    SELECT o.id FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+    JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed'
+    ORDER BY o.model_id, o.id
+    FOR UPDATE OF o
+) ours
+WHERE t.id = ours.id
 RETURNING t.id;
 
 -- release --
--- Hand back what was not begun or not finished; it goes out again at once and this start does not count. What had to
--- run alone has to do so again.
+-- Hand back what was not begun or not finished; it goes out again at once, with as many starts ($3) as before.
 UPDATE task t
-SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '',
-    starts = greatest(t.starts - 1, mine.alone::integer)
-FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) AS mine (id, claim, alone)
+SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = mine.starts
+FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS mine (id, claim, starts)
 WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
 RETURNING t.id;
 
 -- settle_lock --
--- Which of these claims still count. Locks in one order, so that batches of several executors cannot deadlock.
-SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
-       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
-       ledger_now() AS now
+-- Which of these claims still stand. Locks tasks by model and id, and with them the coverage of their models, which stands
+-- for all that is known of a model: who is to change several models locks it first and by model, so that nobody deadlocks.
+SELECT t.id
 FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
 JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
-JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
 JOIN coverage c ON c.model_id = t.model_id
 ORDER BY t.model_id, t.id
 FOR UPDATE OF t, c;
+
+-- settling --
+-- Which of the locked tasks ($1) count, and their models. A statement of its own: one that has waited for a lock still sees
+-- the rest as it was before, and the epoch may have risen meanwhile.
+SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
+       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       ledger_now() AS now
+FROM task t
+JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+JOIN coverage c ON c.model_id = t.model_id
+WHERE t.id = ANY ($1::bigint[])
+ORDER BY t.model_id, t.id;
 
 -- finish_tasks --
 -- A finished task leaves the table of work that is out and becomes history.
@@ -275,22 +309,25 @@ WHERE t.id = s.id;
 -- update_coverage --
 UPDATE coverage c
 SET covered = c.covered + s.covered::tstzmultirange,
-    silent_since = s.silent_since, hold_until = s.hold_until, deferrals = s.deferrals
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[])
-     AS s (model_id, covered, silent_since, hold_until, deferrals)
+    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[])
+     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals)
 WHERE c.model_id = s.model_id;
 
--- exceptions_of --
-SELECT model_id, state, reason, looks, next_look, slots FROM slot_exception WHERE model_id = ANY ($1::bigint[]);
-
--- forget_exceptions --
-DELETE FROM slot_exception WHERE model_id = ANY ($1::bigint[]);
+-- take_exceptions --
+-- Out of the table, to be put back as they are from now on: the exceptions of each model that touch a stretch of time.
+-- ANY, or a plan that was made while the table was small reads all of it.
+DELETE FROM slot_exception e
+USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
+WHERE e.model_id = ANY ($1) AND e.model_id = s.model_id AND e.slots && s.stretch
+RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots;
 
 -- add_exceptions --
-INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)
+INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots)
 SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
-     AS n (model_id, state, reason, looks, next_look, slots);
+     AS n (model_id, state, reason, looks, next_look, slots)
+ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
 
 -- park --
 INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
@@ -346,10 +383,10 @@ WHERE downstream = $1;
 DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 
 -- release_holds --
--- Whatever was deferred may go out again. What is being settled at this moment is passed over: waiting for it could
--- deadlock with its batch.
+-- Whatever was deferred for a downstream ($1) may go out again. What is being settled at this moment is passed over:
+-- waiting for it could deadlock with its batch.
 UPDATE coverage c SET hold_until = NULL
-FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() FOR UPDATE SKIP LOCKED) held
+FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
 WHERE c.model_id = held.model_id;
 
 -- probe_sent --
@@ -373,27 +410,42 @@ SET revision = excluded.revision, models = excluded.models, listed_at = ledger_n
     doubted_since = NULL, doubted_models = 0, accept_loss = false;
 
 -- project_failed --
-INSERT INTO project (name, error) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET error = excluded.error;
+-- What could not be looked at has not stood.
+INSERT INTO project (name, error) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET error = excluded.error, doubted_since = NULL, doubted_models = 0;
 
 -- project_doubted --
-UPDATE project SET doubted_since = coalesce(doubted_since, ledger_now()), doubted_models = $2, error = '' WHERE name = $1;
+-- A list of another length ($2) is another one, and has just begun to stand.
+UPDATE project
+SET doubted_since = CASE WHEN doubted_models = $2 THEN coalesce(doubted_since, ledger_now()) ELSE ledger_now() END,
+    doubted_models = $2, error = ''
+WHERE name = $1;
+
+-- forget_project --
+DELETE FROM project WHERE name = $1;
 
 -- accept_loss --
 UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
 
 -- known_models --
-SELECT id, name, revision, epoch, state, stale_metadata, slot, delay, fold, spec IS NOT NULL AS described,
-       spec ->> 'resolution' AS resolution
+SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'resolution' AS resolution
 FROM model WHERE project = $1;
 
--- model_states --
--- What is known of these models, locked; what is covered is told only where the slots become others.
-SELECT m.project, m.name, m.epoch, m.slot, m.since, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
-FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
+-- lock_models --
+-- In the order of `settle_lock`: what is being settled ends first.
+SELECT c.model_id
+FROM unnest($1::text[], $2::text[]) AS n (project, name)
 JOIN model m ON m.project = n.project AND m.name = n.name
 JOIN coverage c ON c.model_id = m.id
-ORDER BY m.project, m.name
-FOR UPDATE;
+ORDER BY c.model_id
+FOR UPDATE OF c;
+
+-- model_states --
+-- What is known of these models, once they are locked; what is covered is told only where the slots become others.
+SELECT m.project, m.name, m.epoch, m.slot, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
+FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
+JOIN model m ON m.project = n.project AND m.name = n.name
+JOIN coverage c ON c.model_id = m.id;
 
 -- upsert_models --
 -- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
@@ -410,25 +462,36 @@ SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM
     fold_limit = CASE WHEN m.revision = excluded.revision AND m.slot = excluded.slot THEN m.fold_limit END,
     anomaly = CASE WHEN m.revision <> excluded.revision OR m.anomaly IS NULL THEN excluded.anomaly ELSE m.anomaly END,
     revision = excluded.revision, state = excluded.state, slot = excluded.slot, delay = excluded.delay,
-    spec = excluded.spec, stale_metadata = false
+    since = date_bin(excluded.slot, m.since, 'epoch'), spec = excluded.spec, stale_metadata = false
 WHERE excluded.revision::numeric >= m.revision::numeric
 RETURNING id, project, name, revision, epoch;
 
--- model_id --
-SELECT id FROM model WHERE project = $1 AND name = $2 AND revision = $3;
+-- upsert_unusable --
+-- A model that nobody can predict in this revision. A known one keeps its slots, where it begins and all that is settled;
+-- a new one begins its horizon ($4) ago, to be aligned once its slots are known. Revisions only move forward.
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen)
+VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now())
+ON CONFLICT (project, name) DO UPDATE
+SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS NOT NULL THEN m.epoch + 1 ELSE m.epoch END,
+    fold_limit = CASE WHEN m.revision = excluded.revision THEN m.fold_limit END,
+    anomaly = CASE WHEN m.revision = excluded.revision THEN m.anomaly END,
+    revision = excluded.revision, state = excluded.state, spec = NULL, stale_metadata = false
+WHERE excluded.revision::numeric >= m.revision::numeric
+RETURNING id;
 
 -- ensure_coverage --
 INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
 
 -- realign --
 -- The slots of a model have a new length: settled time is kept as far as it fills whole new slots.
-WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1),
-moved AS (UPDATE model SET since = $3 WHERE id = $1)
+WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1)
 UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
 
 -- unpark_older --
--- A new revision is a new chance.
-DELETE FROM parked p USING model m WHERE m.id = ANY ($1::bigint[]) AND p.model_id = m.id AND p.revision <> m.revision;
+-- A new revision is a new chance; and metadata that can be used now is not bad any more.
+DELETE FROM parked p USING model m
+WHERE m.id = ANY ($1::bigint[]) AND p.model_id = m.id
+  AND (p.revision <> m.revision OR (p.reason = 'bad_metadata' AND m.state <> 'unusable'));
 
 -- unpark_listed --
 -- The model server lists these again.
@@ -440,7 +503,16 @@ WHERE m.id = p.model_id AND p.reason = 'model_gone' AND m.project = $1 AND m.nam
 DELETE FROM parked WHERE reason = 'crashed' AND version <> $1 RETURNING model_id;
 
 -- set_state --
-UPDATE model SET state = $3 WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING name;
+-- These models are predicted no more. What was parked because they were missing or could not be understood is found out
+-- anew when they come back.
+WITH changed AS (
+    UPDATE model SET state = $3, stale_metadata = false
+    WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING id, name
+),
+unparked AS (
+    DELETE FROM parked p USING changed c WHERE p.model_id = c.id AND p.reason IN ('bad_metadata', 'model_gone')
+)
+SELECT name FROM changed;
 
 -- reschedule --
 -- Settings of schedule and overrides may change between starts.

@@ -1,7 +1,7 @@
 """What follows from the way a task ended. Pure; the ledger writes down what is decided here."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from latigo.domain.coverage import Coverage
@@ -13,7 +13,7 @@ from latigo.runtime.retry import backoff
 
 #: An exception is looked at again after these, counted from each look; then it is final.
 NEXT_LOOKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-NEVER = datetime.max.replace(tzinfo=UTC)  #: how the driver reads and writes the database's ``infinity``
+NEVER = datetime.max.replace(tzinfo=UTC)  #: the driver writes it as the database's ``infinity``
 
 #: A deferred model is left alone for the first of these, doubling to the second: the circuit does not open for one
 #: model among many, and without a pause that model would be planned again at once.
@@ -71,7 +71,9 @@ class Verdict:
     waiting: Waiting | None = None  #: None: the task is finished
     parking: Parking | None = None
     silent_since: datetime | None = None
+    silence: Window | None = None  #: silent slots that are older than the newest: not tried before the data returns
     hold_until: datetime | None = None
+    held_for: str = ""  #: the downstream, where that is why
     deferrals: int = 0
     fold: timedelta | None = None
     data_returned: bool = False  #: the first success after silence
@@ -100,15 +102,15 @@ def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable
 
 
 def _stored(task: Claimed, settlement: Settlement) -> Verdict:
-    if not task.lane.is_live:
-        return Verdict(Outcome.STORED, silent_since=task.silent_since)
-    if settlement.silent_since is not None:
-        since = (
-            settlement.silent_since if task.silent_since is None else min(task.silent_since, settlement.silent_since)
-        )
-        return Verdict(Outcome.STORED, silent_since=since)
-    if task.silent_since is None or task.window.end <= task.silent_since:  # from before the silence: says nothing of it
-        return Verdict(Outcome.STORED, silent_since=task.silent_since)
+    known, found = task.silent_since, settlement.silent_since
+    unchanged = Verdict(Outcome.STORED, silent_since=known)
+    if not task.lane.is_live or (known is not None and task.window.end < known):  # it says nothing about now
+        return unchanged
+    if found is not None:
+        since, newest = min(found, known or found), task.window.end - task.slot
+        return Verdict(Outcome.STORED, silent_since=since, silence=Window(since, newest) if since < newest else None)
+    if known is None or task.window.end == known:
+        return unchanged
     return Verdict(Outcome.STORED, data_returned=True)
 
 
@@ -123,7 +125,13 @@ def _deferred(task: Claimed, settlement: Settlement, random: Callable[[], float]
             silent_since=task.silent_since,
             deferrals=task.deferrals + 1,
         )
-    return Verdict(Outcome.DEFERRED, silent_since=task.silent_since, hold_until=until, deferrals=task.deferrals + 1)
+    return Verdict(
+        Outcome.DEFERRED,
+        silent_since=task.silent_since,
+        hold_until=until,
+        held_for=settlement.downstream,
+        deferrals=task.deferrals + 1,
+    )
 
 
 def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
@@ -152,12 +160,19 @@ class Exceptions:
 
 
 def revise(
-    known: Sequence[Exceptions], window: Window | None, found: Sequence[SlotException], now: datetime, *, reopen: bool
+    known: Sequence[Exceptions],
+    window: Window | None,
+    found: Sequence[SlotException],
+    now: datetime,
+    *,
+    reopen: bool = False,
+    silence: Window | None = None,
 ) -> list[Exceptions]:
     """The exceptions of a model after ``window`` has been settled with ``found``.
 
     What lies in the window is replaced; a slot that is an exception again has been looked at once more. ``reopen``
-    makes all the others due now: the model's data has returned.
+    makes all the others due now: the model's data has returned. Slots in the ``silence`` have no next look before it
+    does, so that those that ended alike are one row however long it lasts.
     """
     settled = Coverage((window,)) if window else Coverage()
     revised: list[Exceptions] = []
@@ -174,11 +189,20 @@ def revise(
                 revised.append(_exception(new, row.looks + 1, again, now))
         if first_time:
             revised.append(_exception(new, 0, first_time, now))
+    if silence:
+        revised = [part for row in revised for part in _hushed(row, Coverage((silence,)))]
     merged: dict[tuple[SlotState, str, int, datetime], Coverage] = {}
     for row in revised:
         key = (row.state, row.reason, row.looks, row.next_look)
         merged[key] = merged.get(key, Coverage()) | row.slots
     return [Exceptions(*key, slots) for key, slots in merged.items()]
+
+
+def _hushed(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]:
+    if silent := row.slots & silence:
+        yield replace(row, next_look=NEVER, slots=silent)
+    if others := row.slots - silence:
+        yield replace(row, slots=others)
 
 
 def _exception(found: SlotException, looks: int, slots: Coverage, now: datetime) -> Exceptions:

@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from latigo.domain.coverage import Coverage
@@ -17,6 +17,12 @@ from latigo.ledger.settling import Claimed, Exceptions, Rules, Verdict, decide, 
 
 #: What is kept of a message or traceback.
 LONGEST_DETAIL = 4000
+
+
+def kept(text: str, *, end: bool = False) -> str:
+    """As much of a message as is kept, its beginning or its end, without what PostgreSQL does not take as text."""
+    part = text[-LONGEST_DETAIL:] if end else text[:LONGEST_DETAIL]
+    return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class PostgresExecutorLedger:
@@ -54,7 +60,7 @@ class PostgresExecutorLedger:
             task_id=task_id,
             number=row["claim"],
             attempts=row["attempts"],
-            alone=row["unsettled_starts"] > 0,
+            starts=row["unsettled_starts"],
             stored_in=frozenset(row["stored_in"]),
         )
 
@@ -66,28 +72,29 @@ class PostgresExecutorLedger:
         return frozenset(row["id"] for row in rows)
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        await self._database.execute("release", *_keys(claims), [claim.alone for claim in claims])
+        await self._database.execute("release", *_keys(claims), [claim.starts for claim in claims])
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         by_task = {claim.task_id: settlement for claim, settlement in settlements}
         async with self._database.transaction() as connection:
             locked = await connection.fetch(SQL["settle_lock"], *_keys([claim for claim, _ in settlements]))
-            if not locked:
+            counted = await connection.fetch(SQL["settling"], [row["id"] for row in locked]) if locked else ()
+            if not counted:
                 return frozenset()
             batch = _Batch(self._rules, self._random)
-            for row in locked:
+            for row in counted:
                 batch.add(row, by_task[row["id"]])
             await batch.write(connection, self._version)
-        return frozenset(row["id"] for row in locked)
+        return frozenset(row["id"] for row in counted)
 
     async def circuits(self) -> Sequence[Circuit]:
         return await read_circuits(self._database)
 
     async def open_circuit(self, downstream: str, reason: str, *, alarm: bool, pause: timedelta) -> None:
-        await self._database.execute("open_circuit", downstream, reason[:LONGEST_DETAIL], alarm, pause)
+        await self._database.execute("open_circuit", downstream, kept(reason), alarm, pause)
 
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
-        await self._database.execute("probe_failed", downstream, reason[:LONGEST_DETAIL], longest)
+        await self._database.execute("probe_failed", downstream, kept(reason), longest)
 
     async def take_probe(self, downstream: str) -> bool:
         return await self._database.row("take_probe", downstream) is not None
@@ -96,7 +103,7 @@ class PostgresExecutorLedger:
         async with self._database.transaction() as connection:
             if await connection.fetchrow(SQL["close_circuit"], downstream) is None:
                 return False
-            await connection.execute(SQL["release_holds"])
+            await connection.execute(SQL["release_holds"], downstream)
         return True
 
 
@@ -121,10 +128,20 @@ class _ModelChange:
     covered: Coverage
     silent_since: datetime | None
     hold_until: datetime | None = None
+    held_for: str = ""
     deferrals: int = 0
     settled: list[tuple[Window, Settlement]] = field(default_factory=list)
+    silence: Window | None = None
     reopen: bool = False
     now: datetime | None = None
+
+    @property
+    def stretch(self) -> Window | None:
+        """Where exceptions may become others; None: anywhere."""
+        if self.reopen:
+            return None
+        windows = [window for window, _ in self.settled] + ([self.silence] if self.silence else [])
+        return Window(min(window.start for window in windows), max(window.end for window in windows))
 
 
 class _Batch:
@@ -150,14 +167,16 @@ class _Batch:
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
         )
-        settlement = replace(settlement, detail=settlement.detail[-LONGEST_DETAIL:])
+        settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
         self._ended.append((task, settlement, verdict))
         change = before or _ModelChange(Coverage(), task.silent_since, now=task.now)
         change.covered |= settlement.covered
         change.silent_since = verdict.silent_since
-        change.hold_until = verdict.hold_until or change.hold_until
+        if verdict.hold_until:
+            change.hold_until, change.held_for = verdict.hold_until, verdict.held_for
         change.deferrals = verdict.deferrals
+        change.silence = verdict.silence or change.silence
         change.reopen |= verdict.data_returned
         if settlement.outcome is Outcome.STORED and (settlement.exceptions or row["touches"]):
             change.settled.append((task.window, settlement))
@@ -201,6 +220,7 @@ class _Batch:
             [to_multirange(change.covered) for _, change in changes],
             [change.silent_since for _, change in changes],
             [change.hold_until for _, change in changes],
+            [change.held_for for _, change in changes],
             [change.deferrals for _, change in changes],
         )
 
@@ -209,11 +229,11 @@ class _Batch:
         if not touched:
             return
         known: dict[int, list[Exceptions]] = defaultdict(list)
-        for row in await connection.fetch(SQL["exceptions_of"], list(touched)):
+        stretches = [to_range(change.stretch) for change in touched.values()]
+        for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
+            next_look = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
             known[row["model_id"]].append(
-                Exceptions(
-                    SlotState(row["state"]), row["reason"], row["looks"], row["next_look"], to_coverage(row["slots"])
-                )
+                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], next_look, to_coverage(row["slots"]))
             )
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
@@ -222,9 +242,8 @@ class _Batch:
             if change.reopen:
                 revised = revise(revised, None, (), change.now, reopen=True)
             for window, settlement in change.settled:
-                revised = revise(revised, window, settlement.exceptions, change.now, reopen=False)
+                revised = revise(revised, window, settlement.exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
-        await connection.execute(SQL["forget_exceptions"], list(touched))
         if rows:
             await connection.execute(
                 SQL["add_exceptions"],

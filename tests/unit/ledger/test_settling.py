@@ -84,11 +84,35 @@ def test_a_success_without_silence_before_is_no_return():
     assert not decided(a_claimed(), Settlement.covers(ASKED)).data_returned
 
 
-def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it():
+@pytest.mark.parametrize("known", [at("12:00"), at("13:00")])
+def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it(known: datetime):
     """Its task waited for another attempt while newer slots were found silent."""
-    verdict = decided(a_claimed(silent_since=at("12:00")), Settlement.covers(ASKED))
+    verdict = decided(a_claimed(silent_since=known), Settlement.covers(ASKED))
 
-    assert (verdict.silent_since, verdict.data_returned) == (at("12:00"), False)
+    assert (verdict.silent_since, verdict.data_returned) == (known, False)
+
+
+@pytest.mark.parametrize(("known", "since"), [(at("12:00"), at("11:00")), (at("12:30"), at("12:30"))])
+def test_an_older_silence_counts_only_where_nothing_lies_between(known: datetime, since: datetime):
+    verdict = decided(a_claimed(silent_since=known), ended(Outcome.STORED, silent_since=at("11:00")))
+
+    assert verdict.silent_since == since
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "silence"),
+    [
+        (None, "10:30", window("10:30", "11:30")),
+        (at("08:00"), "11:30", window("08:00", "11:30")),
+        (None, "11:30", None),
+    ],
+)
+def test_of_a_silent_model_all_but_the_newest_slot_waits_for_the_data(
+    known: datetime | None, found: str, silence: Window | None
+):
+    verdict = decided(a_claimed(silent_since=known), ended(Outcome.STORED, silent_since=at(found)))
+
+    assert verdict.silence == silence
 
 
 @pytest.mark.parametrize("lane", OTHERS)
@@ -108,6 +132,10 @@ def test_a_deferred_task_goes_and_its_model_is_left_alone_for_a_moment():
     verdict = decided(a_claimed(), ended(Outcome.DEFERRED), random=1.0)
 
     assert verdict == Verdict(Outcome.DEFERRED, hold_until=NOW + FIRST_HOLD, deferrals=1)
+
+
+def test_a_model_is_held_for_what_it_was_deferred_for():
+    assert decided(a_claimed(), ended(Outcome.DEFERRED, downstream="gordo/plant")).held_for == "gordo/plant"
 
 
 @pytest.mark.parametrize(("deferrals", "pause"), [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (5, 60), (50, 60)])
@@ -310,6 +338,20 @@ def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_looks(k
     assert all(row.next_look > NOW for start, row in after.items() if start in window_)
 
 
+@given(known_rows(), findings(), findings())
+def test_in_a_silence_nothing_has_a_next_look_and_everything_else_stays_as_it_is(known, settled, silent):
+    window_, found = settled
+    silence, _ = silent
+
+    usual = by_slot(revise(known, window_, found, NOW))
+    hushed = by_slot(revise(known, window_, found, NOW, silence=silence))
+
+    assert usual.keys() == hushed.keys()
+    for start, row in hushed.items():
+        next_look = NEVER if start in silence else usual[start].next_look
+        assert row == replace(usual[start], next_look=next_look, slots=row.slots)
+
+
 @given(known_rows())
 def test_without_a_window_nothing_is_replaced(known):
     assert by_slot(revise(known, None, (), NOW, reopen=False)).keys() == by_slot(known).keys()
@@ -339,3 +381,25 @@ def test_an_exception_is_looked_at_after_1_6_and_24_hours_and_then_never():
         now = min(row.next_look, now + 100 * HOUR)
 
     assert looked == [NOW + HOUR, NOW + 7 * HOUR, NOW + 31 * HOUR, NEVER]
+
+
+def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come_back_with_the_data():
+    """The newest slot has a next look of its own: it may be a day long."""
+    silent_since: datetime | None = None
+    rows: list[Exceptions] = []
+    for number in range(100):
+        slot = Window(NOW + number * HALF_HOUR, NOW + (number + 1) * HALF_HOUR)
+        now = slot.end + number * SECOND
+        task = a_claimed(window=slot, silent_since=silent_since, now=now)
+        verdict = decided(task, ended(Outcome.STORED, silent_since=slot.start))
+        found = [SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")]
+        rows = revise(rows, slot, found, now, silence=verdict.silence)
+        silent_since = verdict.silent_since
+
+    assert sorted((row.next_look, row.slots.total) for row in rows) == [
+        (now + HOUR, HALF_HOUR),
+        (NEVER, 99 * HALF_HOUR),
+    ]
+    assert revise(rows, None, (), now, reopen=True) == [
+        Exceptions(SlotState.ABSENT, "no 'a'", 0, now, Coverage((Window(NOW, slot.end),)))
+    ]

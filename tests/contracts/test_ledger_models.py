@@ -1,0 +1,287 @@
+"""What the ledger remembers of models and projects, and what no trouble with their metadata makes it forget."""
+
+import json
+from copy import deepcopy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef
+from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.task import Lane
+from latigo.domain.windows import DAY, Window
+from latigo.ledger.protocol import Claim, KnownProject, Planned
+from latigo.providers.gordo import open_gordo
+from latigo.runtime.clock import SystemClock
+from latigo.scheduler.models import ModelSync, Schedule
+from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
+from tests.support.gordo_replay import PROJECT, DictRoster, Reply, gordo_json, recorded, replaying
+from tests.support.ledgers import Ledgers
+
+PUMP = ModelRef("plant", "pump")
+HOUR = timedelta(hours=1)
+NO_TEXT = "no \0 text \udcff"  #: neither PostgreSQL nor UTF-8 has it
+AS_TEXT = "no \N{REPLACEMENT CHARACTER} text ?"
+SETTLED = "SELECT covered, expired, (SELECT array_agg(slots) FROM slot_exception) AS exceptions FROM coverage"
+DESCRIBED = "SELECT state, revision, epoch, since, slot, delay, fold FROM model"
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    await ledgers.set_clock(NOW)
+    return ledgers
+
+
+async def unusable(
+    ledger: Ledgers, ref: ModelRef = PUMP, *, revision: str = "1001", detail: str = "", horizon: timedelta = 2 * HOUR
+) -> None:
+    await ledger.models.put_unusable(ref, revision, Reason.BAD_METADATA, detail or "resolution: 'H'", "test", horizon)
+
+
+async def live_needs(ledger: Ledgers) -> dict[str, Window | None]:
+    return {need.ref.name: need.live for need in await ledger.scheduler.needs(30 * DAY)}
+
+
+async def parked(ledger: Ledgers) -> list[tuple[object, ...]]:
+    rows = await ledger.fetch("SELECT model, revision, reason FROM v_parked ORDER BY 1, 2, 3")
+    return [tuple(row.values()) for row in rows]
+
+
+async def claimed(ledger: Ledgers) -> Claim:
+    """A claimed task of the one model that needs something."""
+    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(seconds=15))
+    assert term is not None
+    (need,) = await ledger.scheduler.needs(30 * DAY)
+    assert need.live is not None
+    await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)])
+    (task,) = await ledger.scheduler.unpublished(term, 1)
+    claim = await ledger.executor.claim(task.id, task.epoch, "executor-1", timedelta(seconds=30))
+    assert claim is not None
+    return claim
+
+
+async def project(ledger: Ledgers) -> KnownProject:
+    (found,) = await ledger.models.projects()
+    return found
+
+
+# --- models that cannot be used ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("revision", ["1000", "1001"])
+async def test_a_spell_of_bad_metadata_makes_the_ledger_forget_nothing(ledger: Ledgers, revision: str):
+    await ledger.models.put_models([an_entry()])
+    await ledger.fetch(
+        "UPDATE coverage SET covered = '{[2026-03-01 11:00Z, 2026-03-01 11:30Z)}',"
+        " expired = '{[2026-03-01 10:00Z, 2026-03-01 10:30Z)}'"
+    )
+    await ledger.fetch(
+        "INSERT INTO slot_exception SELECT id, 'absent', 'no a', 3, 'infinity',"
+        " '{[2026-03-01 10:30Z, 2026-03-01 11:00Z)}' FROM model"
+    )
+    settled, described = await ledger.fetch(SETTLED), await ledger.fetch(DESCRIBED)
+
+    await ledger.set_clock(NOW + 2 * DAY)
+    await unusable(ledger, revision=revision)
+    meanwhile, needed = await ledger.fetch(DESCRIBED), await live_needs(ledger)
+    await ledger.models.put_models([an_entry(revision=revision)])
+    await ledger.set_clock(NOW)
+
+    assert meanwhile == [{**described[0], "state": "unusable", "revision": revision, "epoch": 2}]
+    assert needed == {}
+    assert await ledger.fetch(DESCRIBED) == [{**described[0], "revision": revision, "epoch": 3}]
+    assert await ledger.fetch(SETTLED) == settled
+    assert await live_needs(ledger) == {"pump": window("11:30", "12:00")}
+    assert await parked(ledger) == []
+
+
+async def test_a_model_that_stays_unusable_keeps_its_epoch(ledger: Ledgers):
+    await unusable(ledger)
+    await unusable(ledger, detail="resolution: 'M'")
+
+    assert await ledger.fetch("SELECT epoch, detail FROM model JOIN parked ON model_id = id") == [
+        {"epoch": 1, "detail": "resolution: 'M'"}
+    ]
+
+
+async def test_what_was_learnt_of_another_revision_does_not_outlive_bad_metadata(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    await ledger.fetch("UPDATE model SET anomaly = false, fold_limit = interval '1 hour'")
+
+    await unusable(ledger, revision="1001")
+
+    assert await ledger.fetch("SELECT anomaly, fold_limit FROM model") == [{"anomaly": None, "fold_limit": None}]
+
+
+async def test_bad_metadata_of_an_older_revision_changes_nothing(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(revision="1001")])
+
+    await unusable(ledger, revision="1000")
+
+    assert await ledger.fetch("SELECT state, revision FROM model") == [{"state": "active", "revision": "1001"}]
+    assert await parked(ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("slot", "since"), [(HALF_HOUR, at("10:00")), (HOUR, at("10:00")), (DAY, at("00:00"))], ids=str
+)
+async def test_a_model_that_was_unusable_when_first_seen_is_covered_from_its_horizon_before_that(
+    ledger: Ledgers, slot: timedelta, since: object
+):
+    await unusable(ledger, horizon=2 * HOUR)
+
+    await ledger.set_clock(NOW + 3 * DAY)
+    await ledger.models.put_models([an_entry(revision="1001", slot=slot)])
+
+    assert await ledger.fetch("SELECT since, slot FROM model") == [{"since": since, "slot": slot}]
+
+
+# --- models that are not predicted any more ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["gone", "unregistered"])
+async def test_nothing_is_asked_or_told_of_models_that_are_not_listed_any_more(ledger: Ledgers, state: str):
+    await ledger.models.put_models([an_entry("stale"), an_entry("missing"), an_entry("kept")])
+    await unusable(ledger, ModelRef("plant", "odd"))
+    await ledger.fetch("UPDATE model SET stale_metadata = true WHERE name <> 'kept'")
+    await ledger.fetch(
+        "INSERT INTO parked SELECT id, revision, r, '', '{(,)}', $1, '' FROM model,"
+        " unnest(ARRAY['model_gone', 'values_refused']) AS r WHERE name IN ('missing', 'kept')",
+        NOW,
+    )
+    before = await ledger.scheduler.outstanding()
+
+    changed = await ledger.models.set_state("plant", ["missing", "odd", "stale"], state)
+    after = await ledger.scheduler.outstanding()
+
+    assert sorted(changed) == ["missing", "odd", "stale"]
+    assert (before.stale_metadata, after.stale_metadata) == (True, False)
+    assert await ledger.fetch("SELECT count(*) FROM model WHERE stale_metadata") == [{"count": 0}]
+    assert await parked(ledger) == [
+        ("kept", "1000", "model_gone"),
+        ("kept", "1000", "values_refused"),
+        ("missing", "1000", "values_refused"),
+    ]
+
+
+async def test_what_an_executor_learns_of_a_model_that_is_gone_makes_nobody_look_at_lists(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    await ledger.models.set_state("plant", ["pump"], "gone")
+
+    await ledger.fetch("UPDATE model SET stale_metadata = true")
+
+    assert not (await ledger.scheduler.outstanding()).stale_metadata
+
+
+async def test_a_project_that_is_dropped_keeps_what_is_settled_and_needs_nothing_until_it_is_back(ledger: Ledgers):
+    entries = [an_entry(), an_entry("off", enabled=False), an_entry("gone"), an_entry("fan", project="other")]
+    await ledger.models.put_models(entries)
+    await ledger.models.set_state("plant", ["gone"], "gone")
+    for name in ("plant", "other"):
+        await ledger.models.project_listed(name, "1000", [])
+    await ledger.models.project_failed("plant", "503")
+
+    changed = await ledger.models.project_dropped("plant")
+    needed, states = await live_needs(ledger), await ledger.fetch("SELECT name, state FROM model ORDER BY name")
+    await ledger.models.put_models([an_entry()])
+
+    assert changed == 2
+    assert list(needed) == ["fan"]
+    assert [tuple(row.values()) for row in states] == [
+        ("fan", "active"),
+        ("gone", "gone"),
+        ("off", "unregistered"),
+        ("pump", "unregistered"),
+    ]
+    assert (await project(ledger)).name == "other"
+    assert await live_needs(ledger) == dict.fromkeys(("fan", "pump"), window("10:00", "12:00"))
+
+
+# --- doubted lists ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
+    await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
+    doubted = []
+    for minutes, models in enumerate((0, 0, 3, 3, 0)):
+        await ledger.set_clock(NOW + timedelta(minutes=minutes))
+        await ledger.models.project_doubted("plant", models)
+        found = await project(ledger)
+        assert found.doubted_since is not None
+        doubted.append(((found.doubted_since - NOW) // timedelta(minutes=1), found.doubted_models))
+
+    assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
+
+
+async def test_a_list_that_could_not_be_read_has_not_stood(ledger: Ledgers):
+    await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
+    await ledger.models.project_doubted("plant", 0)
+    await ledger.models.accept_loss("plant")
+
+    await ledger.models.project_failed("plant", "503")
+    failed = await project(ledger)
+    await ledger.set_clock(NOW + HOUR)
+    await ledger.models.project_doubted("plant", 0)
+    again = await project(ledger)
+
+    assert (failed.error, failed.doubted_since, failed.accept_loss) == ("503", None, True)
+    assert (again.error, again.doubted_since) == ("", NOW + HOUR)
+
+
+# --- what is no text --------------------------------------------------------------------------------------------------
+
+
+async def test_messages_are_kept_without_what_is_no_text(ledger: Ledgers):
+    await ledger.models.project_failed("plant", NO_TEXT)
+    await unusable(ledger, ModelRef("plant", "odd"), detail=NO_TEXT)
+    await ledger.models.put_models([an_entry()])
+    claim = await claimed(ledger)
+    await ledger.executor.open_circuit("gordo/plant", NO_TEXT, alarm=False, pause=HOUR)
+    (opened,) = await ledger.scheduler.circuits()
+    await ledger.executor.probe_failed("gordo/plant", f"still {NO_TEXT}", longest=HOUR)
+    (probed,) = await ledger.scheduler.circuits()
+
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail=NO_TEXT))])
+
+    assert (await project(ledger)).error == AS_TEXT
+    assert (opened.reason, probed.reason) == (AS_TEXT, f"still {AS_TEXT}")
+    assert (
+        await ledger.fetch("SELECT detail FROM parked UNION ALL SELECT detail FROM task") == [{"detail": AS_TEXT}] * 2
+    )
+
+
+def changed(found: Any, **dataset: object) -> Reply:
+    found = deepcopy(found)
+    del found["metadata"]["metadata"]["build_metadata"]["dataset"]  # it would tell that there are no such tags
+    found["metadata"]["dataset"] |= dataset
+    return gordo_json(found)
+
+
+async def test_odd_names_and_texts_of_the_model_server_cost_nothing_but_the_models_that_have_them(ledger: Ledgers):
+    metadata = json.loads(recorded("metadata-pca-linear").body)
+    async with replaying() as server, open_gordo(url=server.url, projects=[PROJECT], roster=DictRoster()) as gordo:
+        server.lists("fan", "pump\udcff", "tag", "filter", "valve")
+        for name in ("fan", "pump\udcff", "valve"):
+            server.on("GET", f"{name}/metadata", gordo_json(metadata))
+        server.on("GET", "tag/metadata", changed(metadata, tag_list=["TT-001\0"], target_tag_list=None))
+        server.on("GET", "filter/metadata", changed(metadata, row_filter="`1902.B.TT-001.PV` > 0 # \0"))
+        sync = ModelSync(
+            provider=gordo,
+            ledger=ledger.models,
+            schedule_of=lambda _: Schedule(HALF_HOUR, timedelta(minutes=5), DAY, enabled=True),
+            max_window=DAY,
+            clock=SystemClock(),
+            version="test",
+        )
+        complete = await sync.run_once()
+
+    assert complete
+    assert await ledger.fetch("SELECT name, state FROM model ORDER BY name") == [
+        {"name": "fan", "state": "active"},
+        {"name": "filter", "state": "unusable"},
+        {"name": "tag", "state": "unusable"},
+        {"name": "valve", "state": "active"},
+    ]
+    assert {reason for _, _, reason in await parked(ledger)} == {"bad_metadata"}

@@ -1,0 +1,172 @@
+"""Two transactions at once: what one waits for, what it believes afterwards, and that none waits for ever."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.task import Lane
+from latigo.ledger.protocol import Claim, Planned, Term
+from tests.support.build import NOW, an_entry, at, window
+from tests.support.ledgers import Ledgers
+
+LEASE = timedelta(seconds=30)
+CATCH_UP = timedelta(days=30)
+ASKED = window("10:00", "12:00")
+LAST_OF_A_CHANGE = "LOCK parked IN SHARE MODE"  # what is written last when models change
+SETTLING, LOCKING_MODELS = "%FOR UPDATE OF t, c%", "%JOIN coverage c ON c.model_id = m.id%"
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    """Three models, in the ledger in another order than by their names."""
+    await ledgers.set_clock(NOW)
+    for name in ("valve", "pump", "fan"):
+        await ledgers.models.put_models([an_entry(name)])
+    return ledgers
+
+
+async def lead(ledger: Ledgers) -> Term:
+    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    assert term is not None
+    return term
+
+
+async def wanted(ledger: Ledgers) -> list[Planned]:
+    """What all models need now."""
+    needs = await ledger.scheduler.needs(CATCH_UP)
+    return [Planned(need.model_id, need.epoch, need.live, Lane.LIVE) for need in needs if need.live]
+
+
+async def claimed(ledger: Ledgers) -> list[Claim]:
+    """A claimed task of each model, in the order in which the models were put; the table has them reversed."""
+    term = await lead(ledger)
+    await ledger.scheduler.plan(term, sorted(await wanted(ledger), key=lambda planned: planned.model_id))
+    tasks = await ledger.scheduler.unpublished(term, 10)
+    claims = [await ledger.executor.claim(task.id, 1, "executor-1", LEASE) for task in reversed(tasks)]
+    assert len(claims) == 3
+    return [claim for claim in reversed(claims) if claim is not None]
+
+
+def task_row(claim: Claim) -> str:
+    return f"SELECT FROM task WHERE id = {claim.task_id} FOR UPDATE"
+
+
+def coverage_of(claim: Claim) -> str:
+    return f"SELECT FROM coverage WHERE model_id = (SELECT model_id FROM task WHERE id = {claim.task_id}) FOR UPDATE"
+
+
+def stored(claims: list[Claim]) -> list[tuple[Claim, Settlement]]:
+    return [(claim, Settlement.covers(ASKED)) for claim in claims]
+
+
+async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Ledgers):
+    await ledger.set_clock(at("12:37"))
+    claims = await claimed(ledger)
+    entries = [an_entry(name, slot=timedelta(hours=1)) for name in ("fan", "pump", "valve")]
+    everything = Settlement.covers(window("10:00", "12:30"))
+
+    async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
+        changing = group.create_task(ledger.models.put_models(entries))
+        await ledger.someone_waits_in("%DELETE FROM parked%")
+        settling = group.create_task(ledger.executor.settle([(claim, everything) for claim in claims]))
+        await ledger.someone_waits_in(SETTLING)
+
+    assert changing.result() == 3
+    assert settling.result() == frozenset()
+    assert await ledger.fetch("SELECT count(*) FROM coverage WHERE isempty(covered)") == [{"count": 3}]
+
+
+async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger: Ledgers):
+    """An exception refers to its model, so its settle needs the model's row as well."""
+    claims = await claimed(ledger)
+    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
+
+    async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
+        settling = group.create_task(ledger.executor.settle([(claim, absent) for claim in claims]))
+        await ledger.someone_waits_in("%INSERT INTO task_history%")
+        changing = group.create_task(ledger.models.put_models([an_entry("pump", revision="1001")]))
+        await ledger.someone_waits_in(LOCKING_MODELS)
+
+    assert settling.result() == {claim.task_id for claim in claims}
+    assert changing.result() == 1
+
+
+async def test_models_are_settled_and_changed_in_one_order(ledger: Ledgers):
+    claims = await claimed(ledger)
+    entries = [an_entry(name, revision="1001") for name in ("fan", "pump", "valve")]
+
+    async with asyncio.TaskGroup() as group, ledger.holding(coverage_of(claims[1])):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in(SETTLING)
+        changing = group.create_task(ledger.models.put_models(entries))
+        await ledger.someone_waits_in(LOCKING_MODELS)
+
+    assert settling.result() == {claim.task_id for claim in claims}
+    assert changing.result() == 3
+
+
+async def test_planning_does_not_wait_for_models_that_are_being_changed(ledger: Ledgers):
+    term, planned = await lead(ledger), await wanted(ledger)
+    entries = [an_entry(name, revision="1001") for name in ("fan", "pump", "valve")]
+
+    async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
+        changing = group.create_task(ledger.models.put_models(entries))
+        await ledger.someone_waits_in("%DELETE FROM parked%")
+        async with asyncio.timeout(10):
+            assert await ledger.scheduler.plan(term, planned) == 3
+
+    assert changing.result() == 3
+    assert await ledger.scheduler.unpublished(term, 10) == []
+    assert (await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test"))["superseded"] == 3
+
+
+async def test_leases_are_renewed_in_the_order_in_which_tasks_are_settled(ledger: Ledgers):
+    claims = await claimed(ledger)
+
+    async with asyncio.TaskGroup() as group, ledger.holding(task_row(claims[1])):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in(SETTLING)
+        renewing = group.create_task(ledger.executor.renew(claims[::-1], LEASE))
+        await ledger.someone_waits_in("%UPDATE task t SET lease_until%")
+
+    assert settling.result() == {claim.task_id for claim in claims}
+    assert renewing.result() == frozenset()
+
+
+@pytest.mark.parametrize("kind", ["lost", "superseded"])
+async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: Ledgers, kind: str):
+    claims = await claimed(ledger)
+    term = await lead(ledger)
+    if kind == "superseded":
+        await ledger.models.put_models([an_entry(name, revision="1001") for name in ("fan", "pump", "valve")])
+    await ledger.set_clock(NOW + timedelta(seconds=31))
+
+    async with asyncio.TaskGroup() as group, ledger.holding(task_row(claims[1])):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in(SETTLING)
+        async with asyncio.timeout(10):
+            found = await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test")
+
+    assert found[kind] == 1
+    assert settling.result() == ({claim.task_id for claim in claims[:2]} if kind == "lost" else frozenset())
+
+
+async def test_holes_of_a_model_that_is_being_settled_are_given_up_later(ledger: Ledgers):
+    claims = await claimed(ledger)
+    term = await lead(ledger)
+    await ledger.set_clock(at("14:07"))
+    catch_up = timedelta(hours=2, minutes=30)  # what is before 12:00 falls behind
+    await ledger.fetch("UPDATE model SET since = since - interval '1 hour'")
+
+    async with asyncio.TaskGroup() as group, ledger.holding(coverage_of(claims[1])):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in(SETTLING)
+        async with asyncio.timeout(10):
+            meanwhile = await ledger.scheduler.expire(term, catch_up)
+    later = await ledger.scheduler.expire(term, catch_up)
+
+    assert settling.result() == {claim.task_id for claim in claims}
+    assert (list(meanwhile.values()), list(later.values())) == ([timedelta(hours=1)], [timedelta(hours=1)] * 2)

@@ -1,0 +1,181 @@
+"""What the ledger says of how the service is doing, and when that is not as wanted."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef
+from latigo.domain.windows import Window
+from latigo.ledger.database import to_range
+from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.reports import NAMED, LedgerReports
+from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
+from tests.support.ledgers import Ledgers
+
+NEWEST = window("11:30", "12:00")
+FRESH = at("12:00")
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    """A ledger with a scheduler and an executor, for which there is nothing to complain about."""
+    await ledgers.set_clock(NOW)
+    await ledgers.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
+    assert (await status(ledgers))["healthy"]
+    return ledgers
+
+
+async def status(ledger: Ledgers) -> Mapping[str, Any]:
+    return await LedgerReports(ledger.database, "test").status()
+
+
+async def covered_until(ledger: Ledgers, ends: Mapping[str, Any], *, project: str = "plant") -> None:
+    """Models of a project that are covered until then."""
+    await ledger.models.put_models([an_entry(name, project=project) for name in ends])
+    for name, end in ends.items():
+        await ledger.fetch(
+            "UPDATE coverage SET covered = tstzmultirange($3) FROM model m"
+            " WHERE m.id = model_id AND m.project = $1 AND m.name = $2",
+            *(project, name, to_range(Window(at("10:00"), end))),
+        )
+
+
+async def parked(ledger: Ledgers, name: str, reason: Reason, slots: Window | None) -> None:
+    await ledger.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        " SELECT id, revision, $2, 'because', tstzmultirange($3), ledger_now(), 'test' FROM model WHERE name = $1",
+        *(name, reason.value, to_range(slots)),
+    )
+
+
+async def listed(ledger: Ledgers, *names: str) -> None:
+    await ledger.models.project_listed("plant", "1000", names)
+
+
+async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_each_project_and_cause(ledger: Ledgers):
+    await covered_until(ledger, dict.fromkeys(("pump", "fan", "valve", "well"), FRESH))
+    await covered_until(ledger, {"other": FRESH}, project="elsewhere")
+    await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, None)
+    await parked(ledger, "fan", Reason.UNKNOWN_SENSOR, None)
+    await parked(ledger, "valve", Reason.ATTEMPTS, NEWEST)
+    await parked(ledger, "other", Reason.UNKNOWN_SENSOR, NEWEST)
+
+    found = await status(ledger)
+
+    said = [
+        ("elsewhere", "unknown_sensor", 1),
+        ("plant", "attempts", 1),
+        ("plant", "unknown_sensor", 2),
+    ]
+    assert found["alarms"] == [
+        f"{project}: models that are parked as {reason}, newest slot included: {count}"
+        f" (latigo failures --project {project} --reason {reason})"
+        for project, reason, count in said
+    ]
+    assert found["stale_models"] == 0
+    assert not found["healthy"]
+
+
+async def test_what_is_parked_of_the_past_is_told_and_no_alarm(ledger: Ledgers):
+    await covered_until(ledger, {"pump": FRESH})
+    await parked(ledger, "pump", Reason.VALUES_REFUSED, window("10:30", "11:00"))
+
+    found = await status(ledger)
+
+    assert [(each["reason"], each["models"], each["stuck"]) for each in found["failures"]] == [("values_refused", 1, 0)]
+    assert (found["alarms"], found["healthy"]) == ([], True)
+
+
+async def test_a_model_whose_last_slot_was_parked_is_late_no_sooner_than_any_other(ledger: Ledgers):
+    await covered_until(ledger, {"pump": at("11:30")})
+    await parked(ledger, "pump", Reason.ATTEMPTS, NEWEST)
+
+    await ledger.set_clock(NOW + HALF_HOUR)
+    just_due = await status(ledger)
+    await ledger.set_clock(NOW + 2 * HALF_HOUR)
+    overdue = await status(ledger)
+
+    assert just_due["stale"] == []
+    assert [(each["model"], each["looked_until"]) for each in overdue["stale"]] == [("pump", NEWEST.end)]
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+async def test_a_model_that_cannot_be_used_is_an_alarm_until_it_is_left_out(ledger: Ledgers, left_out: bool):
+    await ledger.models.put_unusable(
+        ModelRef("plant", "pump"), "1000", Reason.BAD_METADATA, "no tags", "test", timedelta(hours=2)
+    )
+    await parked(ledger, "pump", Reason.CRASHED, None)
+    if left_out:
+        await ledger.models.set_state("plant", ["pump"], "unregistered")
+
+    found = await status(ledger)
+
+    assert [alarm.split(",")[0] for alarm in found["alarms"]] == (
+        []
+        if left_out
+        else ["plant: models that are parked as bad_metadata", "plant: models that are parked as crashed"]
+    )
+    assert found["healthy"] == left_out
+
+
+async def test_all_is_not_well_while_listed_models_lack_their_metadata(ledger: Ledgers):
+    await listed(ledger, "pump", "fan")
+    await covered_until(ledger, {"pump": FRESH})
+    before = await status(ledger)
+
+    await covered_until(ledger, {"fan": FRESH})
+    after = await status(ledger)
+
+    assert [(each["undescribed"], each["stale"]) for each in before["projects"]] == [(1, 0)]
+    assert [before["healthy"], after["healthy"]] == [False, True]
+
+
+async def test_a_model_that_was_unregistered_by_hand_does_not_lack_its_metadata_before_the_next_list(ledger: Ledgers):
+    await listed(ledger, "pump", "fan")
+    await covered_until(ledger, {"pump": FRESH, "fan": FRESH})
+    await ledger.set_clock(NOW + timedelta(seconds=1))
+
+    await ledger.roster.remove(ModelRef("plant", "fan"))
+    await ledger.models.set_state("plant", ["fan"], "unregistered")
+
+    assert [each["undescribed"] for each in (await status(ledger))["projects"]] == [0]
+    await listed(ledger, "pump", "valve")
+    assert [each["undescribed"] for each in (await status(ledger))["projects"]] == [1]
+
+
+async def test_whoever_is_away_is_an_alarm_also_a_sink_that_is_not_required(ledger: Ledgers):
+    await ledger.executor.open_circuit("sink/second", "no route to host", alarm=False, pause=timedelta(seconds=15))
+
+    found = await status(ledger)
+
+    assert found["alarms"] == ["sink/second is away: no route to host"]
+    assert not found["healthy"]
+
+
+async def test_the_stalest_models_of_all_projects_are_named_and_all_of_them_counted(ledger: Ledgers):
+    ends = {f"pump-{number:02}": at("10:30") + timedelta(seconds=number) for number in range(NAMED)}
+    await covered_until(ledger, {**ends, "on-time": at("11:30")})
+    await covered_until(ledger, {"stalest": at("10:05")}, project="elsewhere")
+
+    found = await status(ledger)
+
+    assert [(each["project"], each["model"]) for each in found["stale"]] == [
+        ("elsewhere", "stalest"),
+        *[("plant", name) for name in list(ends)[: NAMED - 1]],
+    ]
+    assert found["stale"][0] == {
+        "project": "elsewhere",
+        "model": "stalest",
+        "looked_until": at("10:05"),
+        "due": FRESH,
+    }
+    assert [(each["project"], each["active"], each["stale"]) for each in found["projects"]] == [
+        ("elsewhere", 1, 1),
+        ("plant", NAMED + 1, NAMED),
+    ]
+    assert found["stale_models"] == NAMED + 1
+    assert not found["healthy"]
