@@ -89,12 +89,11 @@ def slot_length(resolution: timedelta, interval: timedelta) -> timedelta:
         raise ValueError("resolution and interval are positive durations")
     if interval > DAY:
         raise ValueError("an interval is at most a day")
-    slot = -(-interval // resolution) * resolution
-    while slot < DAY:
-        if DAY % slot == timedelta(0):
-            return slot
-        slot += resolution
-    return DAY
+    if DAY % resolution:
+        return DAY
+    rows = DAY // resolution
+    slots_a_day = next(n for n in range(min(DAY // interval, rows), 0, -1) if rows % n == 0)
+    return DAY // slots_a_day
 
 
 def foldable(resolution: timedelta) -> bool:
@@ -105,9 +104,3 @@ def foldable(resolution: timedelta) -> bool:
 def floor_to_slot(time: datetime, slot: timedelta) -> datetime:
     """The start of the slot that holds ``time``: slots are counted from midnight UTC and divide a day."""
     return time - (time - EPOCH) % slot
-
-
-def newest_due(now: datetime, delay: timedelta, slot: timedelta) -> Window:
-    """The newest slot whose readings have had ``delay`` time to arrive."""
-    end = floor_to_slot(now - delay, slot)
-    return Window(end - slot, end)

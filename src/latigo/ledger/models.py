@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.windows import DAY, Window, floor_to_slot
+from latigo.domain.windows import Window, floor_to_slot
 from latigo.ledger.database import SQL, Database, to_coverage, to_multirange
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
-from latigo.ledger.working import LONGEST_DETAIL, park
+from latigo.ledger.working import kept, park
 
 
 class PostgresModelLedger:
@@ -22,7 +22,13 @@ class PostgresModelLedger:
     async def projects(self) -> Sequence[KnownProject]:
         return [
             KnownProject(
-                row["name"], row["revision"], row["models"], row["error"], row["doubted_since"], row["accept_loss"]
+                row["name"],
+                row["revision"],
+                row["models"],
+                row["error"],
+                row["doubted_since"],
+                row["doubted_models"],
+                row["accept_loss"],
             )
             for row in await self._database.fetch("projects")
         ]
@@ -49,10 +55,18 @@ class PostgresModelLedger:
             await connection.execute(SQL["unpark_listed"], project, list(models))
 
     async def project_failed(self, project: str, error: str) -> None:
-        await self._database.execute("project_failed", project, error[:LONGEST_DETAIL])
+        await self._database.execute("project_failed", project, kept(error))
 
     async def project_doubted(self, project: str, models: int) -> None:
         await self._database.execute("project_doubted", project, models)
+
+    async def project_dropped(self, project: str) -> int:
+        async with self._database.transaction() as connection:
+            known = await connection.fetch(SQL["known_models"], project)
+            names = [row["name"] for row in known if row["state"] in {"active", "disabled", "unusable"}]
+            changed = await _set_state(connection, project, names, "unregistered")
+            await connection.execute(SQL["forget_project"], project)
+            return len(changed)
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         async with self._database.transaction() as connection:
@@ -60,16 +74,21 @@ class PostgresModelLedger:
             # One order for everybody: two schedulers that see the same list must not deadlock.
             return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)])
 
-    async def put_unusable(self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str) -> None:
+    async def put_unusable(
+        self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
+    ) -> None:
         async with self._database.transaction() as connection:
-            now = (await connection.fetchrow(SQL["clock"]))["ledger"]
-            row = _Row(ref, revision, "unusable", floor_to_slot(now, DAY), DAY, timedelta(0), DAY, None, None)
-            await _put(connection, [row])
-            for known in await connection.fetch(SQL["model_id"], ref.project, ref.name, revision):
-                await park(connection, [(known["id"], revision, reason.value, detail[:LONGEST_DETAIL], None)], version)
+            await connection.execute(SQL["lock_models"], [ref.project], [ref.name])
+            row = await connection.fetchrow(SQL["upsert_unusable"], ref.project, ref.name, revision, horizon)
+            if row is None:  # a newer revision is known
+                return
+            await connection.execute(SQL["ensure_coverage"], [row["id"]])
+            await connection.execute(SQL["unpark_older"], [row["id"]])
+            await park(connection, [(row["id"], revision, reason.value, kept(detail), None)], version)
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
-        return [row["name"] for row in await self._database.fetch("set_state", project, list(names), state)]
+        async with self._database.transaction() as connection:
+            return await _set_state(connection, project, names, state)
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
         await self._database.execute(
@@ -95,7 +114,7 @@ class _Row(NamedTuple):
     slot: timedelta
     delay: timedelta
     fold: timedelta
-    spec: dict[str, Any] | None
+    spec: dict[str, Any]
     anomaly: bool | None
 
     @classmethod
@@ -112,10 +131,17 @@ def _ref(entry: ModelEntry) -> ModelRef:
     return entry.spec.ref
 
 
+async def _set_state(connection: Any, project: str, names: Sequence[str], state: str) -> list[str]:
+    """The names that changed."""
+    await connection.execute(SQL["lock_models"], [project] * len(names), list(names))
+    return [row["name"] for row in await connection.fetch(SQL["set_state"], project, list(names), state)]
+
+
 async def _put(connection: Any, rows: Sequence[_Row]) -> int:
     """Write models with a few statements, however many there are; how many are new or have a new epoch."""
     projects, names = [row.ref.project for row in rows], [row.ref.name for row in rows]
     slots = {row.ref: row.slot for row in rows}
+    await connection.execute(SQL["lock_models"], projects, names)
     states = await connection.fetch(SQL["model_states"], projects, names, [row.slot for row in rows])
     known = {ModelRef(state["project"], state["name"]): state for state in states}
     written = await connection.fetch(
@@ -134,8 +160,7 @@ async def _put(connection: Any, rows: Sequence[_Row]) -> int:
         if before is not None and before["slot"] != slots[ref]:
             # Settled time that does not fill slots of the new length could never be planned as whole slots.
             covered = whole_slots(to_coverage(before["covered"]), slots[ref])
-            since = floor_to_slot(before["since"], slots[ref])
-            await connection.execute(SQL["realign"], row["id"], to_multirange(covered), since)
+            await connection.execute(SQL["realign"], row["id"], to_multirange(covered))
     await connection.execute(SQL["unpark_older"], changed)
     return len(changed)
 

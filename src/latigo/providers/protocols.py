@@ -65,8 +65,9 @@ class ProjectModels:
 
     project: str
     revision: str = ""
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()  #: those to be predicted
     error: Exception | None = None
+    listed: tuple[str, ...] = ()  #: all that the server has, whether or not settings and roster select them
 
 
 class ModelInformationProvider(Protocol):

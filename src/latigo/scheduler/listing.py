@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from latigo.domain.windows import foldable
 from latigo.ledger.protocol import KnownModel
+from latigo.providers.protocols import ProjectModels
 
 #: A list that loses more than this part of the models at once is not believed at first.
 SUSPICIOUS_LOSS = 0.2
@@ -13,6 +14,8 @@ SUSPICIOUS_LOSS = 0.2
 FEWEST_MODELS = 5
 #: A list that stays as short for so long is believed after all.
 DOUBT_LASTS = timedelta(hours=1)
+#: States of models that are predicted, or would be if the settings did not stop them.
+PREDICTED = frozenset({"active", "disabled"})
 
 
 def is_believable(known: int, lost: int, doubted_since: datetime | None, now: datetime, *, accepted: bool) -> bool:
@@ -27,25 +30,48 @@ def is_believable(known: int, lost: int, doubted_since: datetime | None, now: da
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a believed list changes."""
+    """What a list changes; only what is deselected does not depend on whether the list is believed."""
 
-    describe: tuple[str, ...]  #: read their metadata: new, in a new revision, changed, or back again
-    gone: tuple[str, ...]  #: predicted so far, and no longer listed
+    describe: tuple[str, ...] = ()  #: read their metadata: new, in a new revision, changed, or back again
+    gone: tuple[str, ...] = ()  #: known so far, and the server has them no more
+    deselected: tuple[str, ...] = ()  #: the server has them, and settings or roster leave them out
+    older: int = 0  #: models that are known in a newer revision than the list is of
+    predicted: int = 0  #: models so far, without those that cannot be used
+    lost: int = 0  #: how many of those are gone
 
 
-def changes(known: Sequence[KnownModel], listed: Sequence[str], revision: str) -> Changes:
+def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
     """Compare a list with what the ledger knows. Metadata is read once a model and revision."""
     by_name = {model.name: model for model in known}
-    describe = [name for name in listed if _must_describe(by_name.get(name), revision)]
-    there = set(listed)
-    gone = [model.name for model in known if model.state in {"active", "disabled"} and model.name not in there]
-    return Changes(tuple(describe), tuple(gone))
-
-
-def _must_describe(model: KnownModel | None, revision: str) -> bool:
-    return (
-        model is None or model.stale_metadata or model.revision != revision or model.state in {"gone", "unregistered"}
+    selected = set(listing.models)
+    left_out = set(listing.listed) - selected
+    used = [model for model in known if model.state in PREDICTED or model.state == "unusable"]
+    there = selected | left_out
+    gone = [model for model in used if model.name not in there and not is_older(listing, model)]
+    return Changes(
+        describe=tuple(name for name in listing.models if _must_describe(by_name.get(name), listing)),
+        gone=tuple(model.name for model in gone),
+        deselected=tuple(model.name for model in used if model.name in left_out),
+        older=sum(is_older(listing, model) for model in used),
+        predicted=sum(model.state in PREDICTED for model in used),
+        lost=sum(model.state in PREDICTED for model in gone),
     )
+
+
+def is_older(listing: ProjectModels, model: KnownModel) -> bool:
+    """Whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
+
+    Revisions only move forward, so that nothing it has to tell of the model can be used.
+    """
+    return int(listing.revision) < int(model.revision)
+
+
+def _must_describe(model: KnownModel | None, listing: ProjectModels) -> bool:
+    if model is None:
+        return True
+    if listing.revision == model.revision:
+        return model.stale_metadata or model.state in {"gone", "unregistered"}
+    return not is_older(listing, model)
 
 
 def longest_window(max_window: timedelta, slot: timedelta, resolution: timedelta) -> timedelta:

@@ -32,7 +32,8 @@ READING_SHARE = 0.1
 #: Lost tasks are looked for so often.
 RECOVER = timedelta(seconds=5)
 UPKEEP = timedelta(minutes=1)
-#: A model that has changed behind our back is looked up after this at the latest.
+#: A model that has changed behind our back is looked up after this, and so is what could not be listed or described;
+#: where that is of no use, after twice as long, up to the ordinary time between two looks.
 RELIST = timedelta(seconds=10)
 #: Of what may be out, backfill takes this part at most, so that there is always room for live work that becomes due.
 BACKFILL_PART = 0.5
@@ -95,6 +96,8 @@ class Scheduler:
         self._clocks_agree = True
         self._agenda = Agenda()
         self._next_listing = 0.0
+        self._relist = RELIST
+        self._stale_seen = False
         self._read_at, self._read_cost = -math.inf, 0.0
         self._next_recover = 0.0
         self._next_upkeep = 0.0
@@ -142,27 +145,34 @@ class Scheduler:
         if self._term != term:
             _log.info("planner.leading", holder=term.holder, term=term.number)
             await self._ledger.forgive_crashes(self._rules.version)
-            self._agenda, self._next_upkeep, self._next_listing = Agenda(), 0.0, 0.0
+            self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
             self._term = term
         self._lease_ends = asked + self._rules.lease.total_seconds()
-        if self._publishing is not None:
-            left = self._lease_ends - self._clock.monotonic()
-            self._publishing.reschedule(asyncio.get_running_loop().time() + left)
+        self._publish_for(self._lease_ends - self._clock.monotonic())
 
     def _lose(self, because: str) -> None:
         if self._term is not None:
             _log.warning("planner.lost", because=because)
         self._term = None
         self._agenda = Agenda()
-        if self._publishing is not None:
-            self._publishing.reschedule(asyncio.get_running_loop().time())
+        self._publish_for(0)
+
+    def _publish_for(self, seconds: float) -> None:
+        """What is being published has so long from now on; nothing changes once its time is up."""
+        if self._publishing is not None and not self._publishing.expired():
+            self._publishing.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def _list_if_leading(self) -> None:
-        now = self._clock.monotonic()
-        if self._term is None or now < self._next_listing:
+        if self._term is None or self._clock.monotonic() < self._next_listing:
             return
-        self._next_listing = now + self._rules.refresh.total_seconds()
-        await self._sync.run_once()
+        refresh = self._rules.refresh
+        wait = min(self._relist, refresh)
+        self._relist = min(self._relist * 2, refresh)
+        try:
+            if await self._sync.run_once():
+                wait, self._relist, self._stale_seen = refresh, RELIST, False
+        finally:
+            self._next_listing = self._clock.monotonic() + wait.total_seconds()
 
     async def _plan_if_leading(self) -> None:
         if self._term is None:
@@ -199,8 +209,9 @@ class Scheduler:
     async def plan_once(self, term: Term) -> int:
         """One round: fill the room that there is, and publish; how many tasks went out."""
         out = await self._ledger.outstanding()
-        if out.stale_metadata:  # what runs under it is only deferred until it has been read again
+        if out.stale_metadata and not self._stale_seen:  # what runs under it is deferred until it has been read again
             self._next_listing = min(self._next_listing, self._clock.monotonic() + RELIST.total_seconds())
+        self._stale_seen = out.stale_metadata
         self._metrics.tasks_outstanding.labels("live").set(out.live)
         self._metrics.tasks_outstanding.labels("backfill").set(out.total - out.live)
         most = most_outstanding(self._rules.max_outstanding, out.settled)

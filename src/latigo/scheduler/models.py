@@ -1,7 +1,8 @@
 """Keeps the ledger's models in step with the model server."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ProjectModels
 from latigo.runtime.clock import Clock
-from latigo.scheduler.listing import changes, is_believable, longest_window
+from latigo.scheduler.listing import PREDICTED, Changes, changes, is_believable, is_older, longest_window
 
 _log = structlog.get_logger()
 
@@ -53,28 +54,53 @@ class ModelSync:
         self._clock = clock
         self._version = version
         self._still_wanted = still_wanted
+        self._complete = True
 
-    async def run_once(self) -> None:
-        """One round over all projects; trouble with one project or model does not stop the others."""
+    async def run_once(self) -> bool:
+        """One round over all projects; trouble with one project or model does not stop the others.
+
+        Whether the ledger knows all that there is to know now: if not, something could not be asked, believed or kept,
+        and another round should not be far.
+        """
+        self._complete = True
         believed = {project.name: project for project in await self._ledger.projects()}
         for listing in await self._provider.get_model_list():
-            if listing.error is not None:
-                _log.warning("models.not_listed", project=listing.project, because=str(listing.error))
-                await self._ledger.project_failed(listing.project, str(listing.error))
-            else:
-                await self._project(listing, believed.get(listing.project))
+            with self._alone(listing.project):
+                await self._project(listing, believed.pop(listing.project, None))
+        for project in believed:
+            with self._alone(project):
+                _log.warning("project.dropped", project=project, models=await self._ledger.project_dropped(project))
+        return self._complete
+
+    @contextmanager
+    def _alone(self, project: str) -> Iterator[None]:
+        """What breaks here is a bug that one project's models wake, and is not to stop the others."""
+        try:
+            yield
+        except LatigoError:  # the ledger is away
+            raise
+        except Exception:  # noqa: BLE001 - as it says
+            _log.exception("project.broken", project=project)
+            self._complete = False
 
     async def _project(self, listing: ProjectModels, before: KnownProject | None) -> None:
-        known = await self._ledger.known_models(listing.project)
-        change = changes(known, listing.models, listing.revision)
-        active = sum(model.state in {"active", "disabled"} for model in known)
-        doubted, accepted = (before.doubted_since, before.accept_loss) if before else (None, False)
-        if not is_believable(active, len(change.gone), doubted, self._clock.now(), accepted=accepted):
-            _log.error(
-                "models.list_doubted", project=listing.project, known=active, lost=len(change.gone), since=doubted
-            )
-            await self._ledger.project_doubted(listing.project, len(listing.models))
+        if listing.error is not None:
+            self._complete = False
+            _log.warning("models.not_listed", project=listing.project, because=str(listing.error))
+            await self._ledger.project_failed(listing.project, str(listing.error))
             return
+        known = await self._ledger.known_models(listing.project)
+        change = changes(known, listing)
+        if change.deselected:
+            _log.info("models.deselected", project=listing.project, models=len(change.deselected))
+            await self._ledger.set_state(listing.project, change.deselected, "unregistered")
+        if not self._believes(listing, change, before):
+            self._complete = False
+            await self._ledger.project_doubted(listing.project, len(listing.listed))
+            return
+        if change.older:
+            self._complete = False
+            _log.warning("models.list_older", project=listing.project, models=change.older, revision=listing.revision)
         describe = {*change.describe, *await self._reschedule(listing, known)}
         if change.gone:
             _log.warning("models.gone", project=listing.project, models=len(change.gone))
@@ -82,19 +108,31 @@ class ModelSync:
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
         await self._describe_all(listing, [name for name in listing.models if name in describe])
 
+    def _believes(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
+        since, accepted = None, False
+        if before is not None:
+            since = before.doubted_since if before.doubted_models == len(listing.listed) else None
+            accepted = before.accept_loss
+        believes = is_believable(change.predicted, change.lost, since, self._clock.now(), accepted=accepted)
+        if not believes:
+            told = {"project": listing.project, "known": change.predicted, "lost": change.lost, "since": since}
+            _log.error("models.list_doubted", **told)
+        return believes
+
     async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
         """Apply settings that have changed since a model was described; those whose slots change are described anew."""
         listed = set(listing.models)
         changed: list[Rescheduled] = []
         realigned: list[str] = []
         for model in known:
-            if model.name not in listed or model.state not in {"active", "disabled"} or model.resolution is None:
+            if model.name not in listed or model.state not in PREDICTED or model.resolution is None:
                 continue
             schedule = self._schedule_of(ModelRef(listing.project, model.name))
             slot = slot_length(model.resolution, schedule.interval)
             fold = longest_window(self._max_window, slot, model.resolution)
             if slot != model.slot:
-                realigned.append(model.name)
+                if not is_older(listing, model):
+                    realigned.append(model.name)
             elif (schedule.delay, fold, schedule.enabled) != (model.delay, model.fold, model.state == "active"):
                 changed.append(Rescheduled(model.id, schedule.delay, fold, schedule.enabled))
         if changed:
@@ -118,27 +156,47 @@ class ModelSync:
         entries: list[ModelEntry] = []
         for start in range(0, len(names), CHUNK):
             if not self._still_wanted():
+                self._complete = False
                 return
             # While what was read is written, the next ones are read.
             entries, _ = await asyncio.gather(read(names[start : start + CHUNK]), self._put(entries))
         await self._put(entries)
 
     async def _put(self, entries: Sequence[ModelEntry]) -> None:
-        if entries:
+        """Write them together; each by itself if a bug that one of them wakes keeps the others out."""
+        if not entries:
+            return
+        try:
             await self._ledger.put_models(entries)
+        except LatigoError:  # the ledger is away
+            raise
+        except Exception as error:  # noqa: BLE001 - as it says
+            if len(entries) == 1:
+                _log.exception("model.not_kept", model=str(entries[0].spec.ref), because=repr(error))
+                self._complete = False
+                return
+            for entry in entries:
+                await self._put([entry])
 
     async def _describe(self, ref: ModelRef, revision: str) -> ModelEntry | None:
         try:
-            spec = await self._provider.get_model_spec(ref, revision)
-            return self._entry(spec)
-        except Rejected as error:
-            _log.warning("model.unusable", model=str(ref), because=str(error))
-            await self._ledger.put_unusable(ref, revision, error.reason, str(error), self._version)
+            return await self._described(ref, revision)
         except LatigoError as error:  # away, or the revision has just been replaced: the next round asks again
             _log.warning("model.not_described", model=str(ref), because=str(error))
         except Exception as error:  # noqa: BLE001 - a bug that one model's metadata wakes must not stop the others
             _log.exception("model.not_described", model=str(ref), because=repr(error))
+        self._complete = False
         return None
+
+    async def _described(self, ref: ModelRef, revision: str) -> ModelEntry | None:
+        """The model as the ledger is to have it; None: it cannot be used, and the ledger knows why."""
+        try:
+            return self._entry(await self._provider.get_model_spec(ref, revision))
+        except Rejected as error:
+            _log.warning("model.unusable", model=str(ref), because=str(error))
+            horizon = self._schedule_of(ref).horizon
+            await self._ledger.put_unusable(ref, revision, error.reason, str(error), self._version, horizon)
+            return None
 
     def _entry(self, spec: ModelSpec) -> ModelEntry:
         schedule = self._schedule_of(spec.ref)

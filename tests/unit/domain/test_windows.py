@@ -16,7 +16,6 @@ from latigo.domain.windows import (
     foldable,
     from_ns,
     iso,
-    newest_due,
     slot_length,
     span_ns,
     to_ns,
@@ -24,7 +23,7 @@ from latigo.domain.windows import (
 from tests.support.build import at, window
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-ZERO = timedelta(0)
+ZERO, MICROSECOND = timedelta(0), timedelta(microseconds=1)
 
 #: Whole seconds that divide a day.
 DIVISORS = [n * SECOND for n in range(1, 86_401) if 86_400 % n == 0]
@@ -74,6 +73,10 @@ def test_only_where_windows_cannot_be_folded_is_a_slot_not_made_of_whole_rows(re
         (36 * HOUR, 30 * MINUTE, DAY),
         (5 * SECOND, 30 * SECOND, 30 * SECOND),
         (MINUTE, DAY, DAY),
+        (7 * MICROSECOND, 30 * MINUTE, DAY),
+        (MICROSECOND, 30 * MINUTE, 30 * MINUTE),
+        (MICROSECOND, 7 * MINUTE, timedelta(minutes=7, seconds=12)),
+        (MICROSECOND, 59 * MINUTE + 59 * SECOND, HOUR),
     ],
 )
 def test_the_slots_of_real_models(resolution: timedelta, interval: timedelta, slot: timedelta):
@@ -95,20 +98,6 @@ def test_every_time_lies_in_exactly_the_slot_it_is_floored_to_and_midnight_begin
 
     assert start <= time < start + slot
     assert (start - midnight) % slot == ZERO
-
-
-@given(times, slots, st.integers(0, 600).map(lambda minutes: minutes * MINUTE))
-def test_the_newest_due_slot_ended_at_least_a_delay_ago_and_the_next_one_did_not(now, slot, delay):
-    due = newest_due(now, delay, slot)
-
-    assert due.length == slot
-    assert due.start == floor_to_slot(due.start, slot)
-    assert due.end + delay <= now < due.end + slot + delay
-
-
-def test_a_slot_is_due_at_the_very_moment_its_delay_is_over():
-    assert newest_due(at("12:05"), 5 * MINUTE, 30 * MINUTE) == window("11:30", "12:00")
-    assert newest_due(at("12:04"), 5 * MINUTE, 30 * MINUTE) == window("11:00", "11:30")
 
 
 # --- nanoseconds ------------------------------------------------------------------------------------------------------

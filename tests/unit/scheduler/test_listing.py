@@ -1,5 +1,6 @@
 """What follows from a model list."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from latigo.domain.windows import DAY, slot_length
 from latigo.ledger.protocol import KnownModel
+from latigo.providers.protocols import ProjectModels
 from latigo.scheduler.listing import Changes, changes, is_believable, longest_window
 from tests.support.build import HALF_HOUR, NOW
 
@@ -48,6 +50,10 @@ def test_a_doubted_list_is_believed_once_it_is_accepted():
     assert is_believable(10, 10, NOW, NOW, accepted=True)
 
 
+def listed(*models: str, revision: str = "1000", left_out: Sequence[str] = ()) -> ProjectModels:
+    return ProjectModels("plant", revision, models, listed=(*models, *left_out))
+
+
 def test_only_what_is_new_or_may_have_changed_is_described():
     models = [
         known("same"),
@@ -59,12 +65,44 @@ def test_only_what_is_new_or_may_have_changed_is_described():
         known("off", state="disabled"),
     ]
 
-    found = changes(models, ["again", "back", "new", "odd", "off", "older", "same", "stale"], "1000")
+    found = changes(models, listed("again", "back", "new", "odd", "off", "older", "same", "stale"))
 
-    assert found == Changes(describe=("again", "back", "new", "older", "stale"), gone=())
+    assert found == Changes(describe=("again", "back", "new", "older", "stale"), predicted=4)
 
 
-def test_what_is_not_listed_any_more_is_gone_if_it_was_predicted():
+def test_a_list_of_an_older_revision_says_nothing_of_what_is_known_in_a_newer_one():
+    models = [
+        known("pump", revision="1001"),
+        known("stale", revision="1001", stale=True),
+        known("back", revision="1001", state="gone"),
+        known("unlisted", revision="1001"),
+        known("fan", revision="999"),
+    ]
+
+    found = changes(models, listed("back", "fan", "new", "pump", "stale", revision="1000"))
+
+    assert found == Changes(describe=("fan", "new"), older=3, predicted=4)
+
+
+def test_revisions_are_numbers():
+    assert changes([known("pump", revision="999")], listed("pump", revision="1000")).describe == ("pump",)
+
+
+def test_what_settings_leave_out_is_deselected_and_not_lost():
+    models = [
+        known("pump"),
+        known("off", state="disabled"),
+        known("odd", state="unusable"),
+        known("long ago", state="unregistered"),
+        known("fan"),
+    ]
+
+    found = changes(models, listed("fan", left_out=["long ago", "never", "odd", "off", "pump"]))
+
+    assert found == Changes(deselected=("pump", "off", "odd"), predicted=3)
+
+
+def test_what_is_not_listed_any_more_is_gone_and_lost_if_it_was_predicted():
     models = [
         known("pump"),
         known("off", state="disabled"),
@@ -72,11 +110,11 @@ def test_what_is_not_listed_any_more_is_gone_if_it_was_predicted():
         known("odd", state="unusable"),
     ]
 
-    assert changes(models, [], "1000") == Changes(describe=(), gone=("pump", "off"))
+    assert changes(models, listed()) == Changes(gone=("pump", "off", "odd"), predicted=2, lost=2)
 
 
 def test_an_unusable_model_is_described_again_in_a_new_revision():
-    assert changes([known("odd", state="unusable")], ["odd"], "1001").describe == ("odd",)
+    assert changes([known("odd", state="unusable")], listed("odd", revision="1001")).describe == ("odd",)
 
 
 resolutions = st.sampled_from([MINUTE, 5 * MINUTE, 7 * MINUTE, 10 * MINUTE, 25 * MINUTE, HOUR, 36 * HOUR])

@@ -23,6 +23,7 @@ class ModelServer:
 
     def __init__(self, lists: Mapping[str, Sequence[str]], revision: str = "1000") -> None:
         self.lists = dict(lists)
+        self.left_out: set[str] = set()  #: listed, and not selected by settings
         self.revision = revision
         self.errors: dict[str, Exception] = {}  #: by project or model name
         self.asked: list[tuple[str, str]] = []
@@ -33,7 +34,9 @@ class ModelServer:
         return [
             ProjectModels(project, error=error)
             if (error := self.errors.get(project))
-            else ProjectModels(project, self.revision, tuple(models))
+            else ProjectModels(
+                project, self.revision, tuple(m for m in models if m not in self.left_out), listed=tuple(models)
+            )
             for project, models in self.lists.items()
         ]
 
@@ -219,6 +222,155 @@ async def test_a_list_that_recovers_is_not_doubted_any_more():
     await world.sync.run_once()
 
     assert set(world.states().values()) == {"active"}
+
+
+async def test_a_doubted_list_has_to_stand_anew_when_it_could_not_be_read_or_has_become_another():
+    world = World({"plant": many(10)})
+    await world.sync.run_once()
+    world.server.lists["plant"] = []
+    for change in (
+        lambda: world.server.errors.update({"plant": Unavailable("503", downstream="gordo/plant")}),
+        world.server.errors.clear,
+        lambda: world.server.lists.update({"plant": ["new"]}),
+    ):
+        await world.sync.run_once()
+        await world.clock.advance(61 * MINUTE)
+        change()
+    await world.sync.run_once()
+    await world.clock.advance(59 * MINUTE)
+
+    await world.sync.run_once()
+
+    assert world.states() == {f"plant/{name}": "active" for name in many(10)}
+
+
+async def test_models_that_settings_leave_out_are_predicted_no_more_and_doubt_nothing():
+    world = World({"plant": many(10)})
+    await world.sync.run_once()
+
+    world.server.left_out = set(many(8))
+    await world.sync.run_once()
+    without = world.states()
+    world.server.left_out.clear()
+    await world.sync.run_once()
+
+    assert without == {f"plant/{name}": "unregistered" for name in many(8)} | {
+        f"plant/{name}": "active" for name in many(10)[8:]
+    }
+    assert set(world.states().values()) == {"active"}
+
+
+async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_list_is_doubted():
+    world = World({"plant": many(10)})
+    await world.sync.run_once()
+
+    world.server.lists["plant"], world.server.left_out = many(3), set(many(1))
+    await world.sync.run_once()
+
+    assert world.states()["plant/model-000"] == "unregistered"
+    assert list(world.states().values()).count("active") == 9
+    assert world.ledger.listed["plant"].doubted_since is not None
+
+
+async def test_a_project_that_nobody_names_any_more_is_predicted_no_more_until_somebody_does():
+    world = World({"a": ["pump"], "b": ["fan", "odd"]})
+    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    await world.sync.run_once()
+
+    names = world.server.lists.pop("b")
+    await world.sync.run_once()
+    without, listed = world.states(), set(world.ledger.listed)
+    world.server.lists["b"] = names
+    await world.sync.run_once()
+
+    assert without == {"a/pump": "active", "b/fan": "unregistered", "b/odd": "unregistered"}
+    assert listed == {"a"}
+    assert world.states() == {"a/pump": "active", "b/fan": "active", "b/odd": "unusable"}
+
+
+async def test_a_list_of_an_older_revision_is_not_asked_for_metadata_that_would_be_thrown_away():
+    world = World({"plant": ["fan", "pump"]})
+    world.server.revision = "1001"
+    await world.sync.run_once()
+    world.ledger.make_stale(ModelRef("plant", "fan"))
+    world.server.asked.clear()
+
+    world.server.revision = "1000"
+    world.schedule = world.schedule._replace(interval=HOUR)
+    complete = await world.sync.run_once()
+
+    assert not complete
+    assert world.server.asked == []
+    assert {(model.revision, model.slot) for model in world.ledger.known.values()} == {("1001", HALF_HOUR)}
+
+
+async def test_an_unusable_model_that_is_not_listed_any_more_is_gone():
+    world = World({"plant": ["fan", "odd"]})
+    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    await world.sync.run_once()
+
+    world.server.lists["plant"] = ["fan"]
+    await world.sync.run_once()
+
+    assert world.states() == {"plant/fan": "active", "plant/odd": "gone"}
+
+
+async def test_a_bug_that_one_project_wakes_does_not_stop_the_others():
+    world = World({"a": ["pump"], "b": ["fan"], "c": ["valve"]})
+    world.ledger.refused = {"b"}
+
+    complete = await world.sync.run_once()
+
+    assert not complete
+    assert world.states() == {"a/pump": "active", "c/valve": "active"}
+
+
+async def test_a_bug_that_one_model_wakes_in_the_ledger_does_not_stop_the_others():
+    world = World({"plant": [*many(5), "odd", "unusable"]})
+    world.server.errors["unusable"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    world.ledger.refused = {"odd", "unusable"}
+
+    complete = await world.sync.run_once()
+
+    assert not complete
+    assert world.states() == {f"plant/{name}": "active" for name in many(5)}
+
+
+async def test_a_round_is_complete_when_all_that_is_listed_is_known():
+    world = World({"a": ["pump"], "b": [*many(5), "odd"]})
+    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+
+    assert await world.sync.run_once()
+    assert await world.sync.run_once()
+
+
+@pytest.mark.parametrize("trouble", ["a", "model-000"])
+async def test_a_round_is_not_complete_while_a_project_or_a_model_does_not_answer(trouble: str):
+    world = World({"a": ["pump"], "b": many(5)})
+    world.server.errors[trouble] = Unavailable("503", downstream="gordo/a")
+
+    assert not await world.sync.run_once()
+
+
+async def test_a_round_is_not_complete_while_a_list_is_doubted_or_someone_else_plans():
+    world = World({"plant": many(10)})
+    world.wanted = False
+    stopped = await world.sync.run_once()
+    world.wanted = True
+    await world.sync.run_once()
+    world.server.lists["plant"] = []
+
+    doubted = await world.sync.run_once()
+
+    assert (stopped, doubted) == (False, False)
+
+
+async def test_a_ledger_that_is_away_ends_the_round():
+    world = World({"a": ["pump"], "b": ["fan"]})
+    world.ledger.away = True
+
+    with pytest.raises(Unavailable):
+        await world.sync.run_once()
 
 
 async def test_a_few_metadata_documents_are_read_at_once_and_planning_begins_before_the_last():

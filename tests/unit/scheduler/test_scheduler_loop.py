@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +16,8 @@ from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY
 from latigo.ledger.protocol import Need, NotThePlanner, Term
+from latigo.providers.protocols import ProjectModels
+from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.models import ModelSync, Schedule
 from latigo.task_queue.envelope import HIGHEST, LOWEST
@@ -50,14 +54,17 @@ class Queue:
 
 
 class NoModels:
-    """A `ModelInformationProvider` that lists nothing; counts how often it is asked."""
+    """A `ModelInformationProvider` that lists nothing, or cannot be asked; remembers when it was, in seconds."""
 
-    def __init__(self) -> None:
-        self.lists = 0
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.asked: list[int] = []
+        self.away = False
 
-    async def get_model_list(self) -> Sequence[object]:
-        self.lists += 1
-        return []
+    async def get_model_list(self) -> Sequence[ProjectModels]:
+        self.asked.append(round(self._clock.monotonic()))
+        error = Unavailable("503", downstream="gordo/plant") if self.away else None
+        return [ProjectModels("plant", "1000", error=error)]
 
 
 class World:
@@ -74,15 +81,18 @@ class World:
             ],
         )
         self.queue = Queue()
-        self.models = NoModels()
+        self.models = NoModels(self.clock)
+        self.known = MemoryModels(self.clock)
         self.metrics = Metrics(CollectorRegistry())
 
-    def scheduler(self, holder: str = "scheduler-1", *, max_outstanding: int = 0) -> Scheduler:
+    def scheduler(
+        self, holder: str = "scheduler-1", *, max_outstanding: int = 0, lease: timedelta = 15 * SECOND
+    ) -> Scheduler:
         return Scheduler(
             rules=SchedulerRules(
                 holder=holder,
                 version="test",
-                lease=15 * SECOND,
+                lease=lease,
                 renew=5 * SECOND,
                 max_clock_difference=30 * SECOND,
                 refresh=5 * MINUTE,
@@ -106,7 +116,7 @@ class World:
     def _sync(self, still_wanted: Callable[[], bool]) -> ModelSync:
         return ModelSync(
             provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
-            ledger=MemoryModels(self.clock),
+            ledger=self.known,
             schedule_of=lambda _: Schedule(HALF_HOUR, 5 * MINUTE, DAY, enabled=True),
             max_window=DAY,
             clock=self.clock,
@@ -187,6 +197,32 @@ async def test_a_scheduler_that_loses_its_lease_stops_publishing_at_once():
 
     assert world.queue.sent == []
     assert world.ledger.in_state("published") == []
+
+
+@pytest.mark.parametrize("still_leads", [True, False])
+async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publishing_and_nothing_else(still_leads: bool):
+    """As when the process stood still: the end of the lease and the answer are there in the same turn of the loop."""
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+    scheduler = world.scheduler(lease=timedelta(seconds=0.2))
+    take_lease = world.ledger.take_lease
+
+    async def held_up(holder: str, lease: timedelta) -> Term | None:
+        time.sleep(0.3)  # noqa: ASYNC251 - the loop stands still
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return await take_lease(holder, lease) if still_leads else None
+
+    async with running(world, scheduler):
+        world.ledger.take_lease = held_up  # type: ignore[method-assign]  # from the second time on
+        await world.clock.advance(5 * SECOND)
+        during = list(world.queue.sent)
+        world.ledger.take_lease = take_lease  # type: ignore[method-assign]  # as before
+        world.queue.slow.set()
+        await world.clock.advance(10 * SECOND)
+
+    assert during == []
+    assert {task.id for task in world.queue.sent} == {1, 2}
 
 
 async def test_what_is_out_is_not_published_again():
@@ -294,6 +330,95 @@ async def test_a_queue_that_is_away_is_tried_again_and_nothing_is_marked():
     assert [task.id for task in world.queue.sent] == [1]
 
 
+# --- when models are listed -------------------------------------------------------------------------------------------
+
+
+def pauses(times: Sequence[int]) -> list[int]:
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+async def test_models_are_listed_at_once_and_then_as_often_as_the_settings_say():
+    world = World()
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(15 * MINUTE)
+
+    assert pauses(world.models.asked) == [300, 300, 300]
+
+
+async def test_what_could_not_be_listed_is_asked_for_again_soon_then_more_and_more_seldom():
+    world = World()
+    world.models.away = True
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(20 * MINUTE)
+
+    assert pauses(world.models.asked) == [10, 20, 40, 80, 160, 300, 300]
+
+
+async def test_a_model_server_that_was_away_for_a_moment_is_asked_again_soon_the_next_time_too():
+    world = World()
+    world.models.away = True
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(5 * SECOND)
+        world.models.away = False
+        await world.clock.advance(5 * MINUTE + 20 * SECOND)
+        world.models.away = True
+        await world.clock.advance(5 * MINUTE)
+
+    assert pauses(world.models.asked) == [10, 300, 300, 10]
+
+
+async def test_a_ledger_that_was_away_while_models_were_listed_is_asked_again_soon():
+    world = World()
+    world.known.away = True
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(5 * SECOND)
+        world.known.away = False
+        await world.clock.advance(30 * SECOND)
+
+    assert pauses(world.models.asked) == [10]
+
+
+async def test_a_model_that_has_changed_is_looked_up_soon():
+    world = World()
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(MINUTE)
+        world.ledger.stale = True
+        await world.clock.advance(10 * SECOND)
+        world.ledger.stale = False
+        await world.clock.advance(MINUTE)
+
+    assert pauses(world.models.asked) == [pytest.approx(70, abs=2)]
+
+
+async def test_a_model_that_changes_while_others_are_looked_up_is_looked_up_soon_too():
+    world = World()
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(MINUTE)
+        world.ledger.stale = True
+        await world.clock.advance(20 * SECOND)
+        world.ledger.stale = False
+        await world.clock.advance(MINUTE)
+
+    assert pauses(world.models.asked) == [pytest.approx(seconds, abs=2) for seconds in (70, 10)]
+
+
+async def test_a_model_that_stays_changed_because_it_cannot_be_looked_up_is_asked_for_more_and_more_seldom():
+    world = World()
+
+    async with running(world, world.scheduler()):
+        await world.clock.advance(MINUTE)
+        world.ledger.stale = world.models.away = True
+        await world.clock.advance(6 * MINUTE)
+
+    assert pauses(world.models.asked)[1:] == [10, 20, 40, 80, 160]
+
+
 # --- the lease --------------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +431,7 @@ async def test_only_the_one_with_the_lease_plans_and_lists():
         assert (first.plans, second.plans) == (True, False)
 
     assert len(world.queue.sent) == 3
-    assert world.models.lists == 1
+    assert len(world.models.asked) == 1
 
 
 async def test_another_takes_over_at_once_when_the_planner_is_told_to_stop():

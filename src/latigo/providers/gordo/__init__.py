@@ -24,6 +24,7 @@ everything else                                                        `Failed`
 Gordo takes a model's file from its directory by DELETE, unasked and for good: that is never sent.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ from latigo.providers.gordo.server import GordoModels, ProjectReached
 from latigo.providers.protocols import ModelRoster
 
 __all__ = ["GordoModels", "Limits", "ProjectReached", "open_gordo"]
+
+_PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @asynccontextmanager
@@ -65,7 +68,7 @@ async def open_gordo(
     Raises:
         ConfigurationError: URL or projects cannot be used; names the key.
     """
-    if odd := [project for project in projects if not project or "/" in project or project in {".", ".."}]:
+    if odd := [project for project in projects if not _PROJECT.fullmatch(project) or project in {".", ".."}]:
         raise ConfigurationError(f"models.projects: {odd[0]!r} is no name of a project")
     async with open_client(url, headers=headers, token=token, tls=tls, limits=limits) as client:
         yield GordoModels(client, projects=projects, roster=roster, include=include, exclude=exclude)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from latigo.dataset.config import assets, parse_dataset
@@ -15,6 +15,8 @@ _ANOMALY = re.compile(r"gordo(_components)?\.(machine\.)?model\.anomaly\.")
 #: Where classes live that are certainly no anomaly detectors; of others only the server knows.
 _PLAIN = re.compile(r"(sklearn|keras|tensorflow|gordo(_components)?\.(machine\.)?model\.models)\.")
 _KERAS = re.compile(r"(^|\.)keras\.|(^|\.)Keras\w+$")
+#: What no database takes as text, and UTF-8 cannot write.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> ModelSpec:
@@ -37,6 +39,9 @@ def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> Mod
     config = parse_dataset(dataset, dataset_meta)
     _refuse_twins("tag_list", config.tag_list)
     _refuse_twins("target_tag_list", config.target_tag_list)
+    found_assets = assets(dataset, dataset_meta)
+    _refuse_odd("a tag", config.tags)
+    _refuse_odd("an asset", [text for pair in found_assets.items() for text in pair])
     return ModelSpec(
         ref=ref,
         revision=revision,
@@ -44,7 +49,7 @@ def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> Mod
         model_offset=_offset(built_model),
         anomaly=_anomaly(metadata.get("model"), _mapping(built_model, f"{_BUILD}.model.model_meta", optional=True)),
         accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model"))),
-        assets=assets(dataset, dataset_meta),
+        assets=found_assets,
     )
 
 
@@ -97,3 +102,9 @@ def _refuse_twins(key: str, tags: tuple[str, ...]) -> None:
     if twins:
         places = [str(i + 1) for i, tag in enumerate(tags) if tag == twins[0]]
         raise _bad(f"metadata.dataset.{key}: entries {' and '.join(places)} are both {twins[0]!r}")
+
+
+def _refuse_odd(what: str, texts: Iterable[str]) -> None:
+    """Sources, sinks and the ledger could not take it."""
+    if odd := [text for text in texts if _NO_TEXT.search(text)]:
+        raise _bad(f"metadata.dataset: {what} holds what is no text: {odd[0]!r:.200}")

@@ -37,8 +37,9 @@ _READS_AT_ONCE = 8
 _MOST_REMEMBERED = 50_000
 #: From this many numbers on, frames are written and read beside the event loop: 10 ms of work and more.
 _MANY_NUMBERS = 100_000
-#: What Gordo takes for a name; it lists every directory and stray file, hidden ones and half-built models as well.
-_USABLE_NAME = re.compile(r"[A-Za-z0-9-][^/\x00-\x1f\x7f]{0,254}")
+#: What Gordo takes for a name; it lists every directory and stray file, hidden ones and half-built models as well, and
+#: of names that are not UTF-8 it makes lone surrogates, which nobody can send or store.
+_USABLE_NAME = re.compile(r"[A-Za-z0-9-][^/\x00-\x1f\x7f\ud800-\udfff]{0,254}")
 _REVISION = re.compile(r"[0-9]{1,32}")
 
 
@@ -241,7 +242,12 @@ class GordoModels:
             listing = await self._listing(project)
         except LatigoError as error:
             return ProjectModels(project, error=error)
-        return ProjectModels(project, listing.revision, self._selected(project, listing, decided))
+        except Exception as error:  # a bug that one project's list wakes must not stop the others
+            log.exception("project.broken", project=project)
+            return ProjectModels(project, error=error)
+        return ProjectModels(
+            project, listing.revision, self._selected(project, listing, decided), listed=listing.models
+        )
 
     async def _reach(self, project: str, decided: Mapping[ModelRef, bool]) -> ProjectReached:
         try:

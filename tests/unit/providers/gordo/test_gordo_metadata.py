@@ -114,6 +114,28 @@ def test_two_columns_that_would_be_one_series_are_refused_naming_both(key: str) 
     assert refused.value.whole_model
 
 
+@pytest.mark.parametrize("odd", ["\0", "\udcff"], ids=ascii)
+@pytest.mark.parametrize(
+    ("key", "value", "naming"),
+    [
+        ("tag_list", ["TT-001{}"], "a tag"),
+        ("target_tag_list", ["TT-001{}"], "a tag"),
+        ("row_filter", "`TT-001{}` > 0", "a tag"),
+        ("row_filter", "`1902.B.TT-001.PV` > 0 # {}", "row_filter"),
+        ("tag_list", [{"name": "TT-001", "asset": "1902{}"}], "an asset"),
+    ],
+)
+def test_what_no_ledger_and_no_sink_could_keep_as_text_is_refused(key: str, value: Any, naming: str, odd: str) -> None:
+    told = json.loads(json.dumps(value).replace("{}", json.dumps(odd)[1:-1]))
+    found = change(metadata(), "metadata/metadata/build_metadata/dataset", ...)
+
+    with pytest.raises(Rejected, match=naming) as refused:
+        spec_of(change(found, f"metadata/dataset/{key}", told))
+
+    assert refused.value.reason is Reason.BAD_METADATA
+    assert refused.value.whole_model
+
+
 def test_what_an_older_builder_did_not_write_is_as_gordo_defaults_it() -> None:
     spec = spec_of(change(metadata(), "metadata/metadata/build_metadata", ...))
 
