@@ -6,10 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import uuid4
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from latigo import __version__
@@ -41,15 +39,6 @@ from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry import Metrics
 
-_log = structlog.get_logger()
-
-#: Between two looks at the ledger while it is away at start.
-PATIENCE = timedelta(seconds=2)
-UPKEEP = timedelta(hours=1)
-GAUGES = timedelta(seconds=30)
-#: After the roles' own grace, for closing what they used.
-CLOSING = timedelta(seconds=5)
-
 
 @dataclass(frozen=True)
 class World:
@@ -77,17 +66,38 @@ async def open_world(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[World]:
-    """Open every system, from the sinks to the sources, so that intake closes before what it feeds.
+    """Open the ledger as it is, and every other system.
+
+    Raises:
+        ConfigurationError: something cannot be used as it is configured.
+        Unavailable: something is away that is needed already for opening it.
+    """
+    async with (
+        open_ledger(settings) as database,
+        open_around(database, settings, sensors=sensors, clock=clock, metrics=metrics) as world,
+    ):
+        yield world
+
+
+@asynccontextmanager
+async def open_around(
+    database: Database,
+    settings: Settings,
+    *,
+    sensors: SensorSource | None = None,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+) -> AsyncIterator[World]:
+    """Open every system but the ledger, from the sinks to the sources, so that intake closes before what it feeds.
 
     ``sensors`` stands in for what the settings name, for worlds that are made in this process.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: the ledger is away; nothing else is asked at this point.
+        Unavailable: something is away that is needed already for opening it.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
-        database = await opened.enter_async_context(open_ledger(settings))
         roster = PostgresRoster(database, who())
         sinks = [await opened.enter_async_context(open_sink(each, database)) for each in settings.predictions]
         models = await opened.enter_async_context(open_models(settings, roster))

@@ -4,28 +4,29 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.app import World, make_executor, make_scheduler, open_world
+from latigo.app import World, make_executor, make_scheduler, open_around
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.executor.loop import Executor
 from latigo.providers.postgres import PostgresPredictions
-from latigo.runtime.clock import SystemClock
+from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
-from latigo.systems import RoleName, SensorSource, check_role, open_queue
+from latigo.systems import Queue, RoleName, SensorSource, check_role, open_ledger, open_queue
 from latigo.telemetry import Metrics
 from latigo.web.app import make_app
 from latigo.web.health import Health
 from latigo.web.site import Site, run_site
 
+T = TypeVar("T")
 _log = structlog.get_logger()
 
-#: Between two looks at the ledger while it is away at start.
+#: Between two attempts to open what is away at start.
 PATIENCE = timedelta(seconds=2)
 UPKEEP = timedelta(hours=1)
 GAUGES = timedelta(seconds=30)
@@ -37,27 +38,47 @@ Beside = Callable[[World, Site | None, asyncio.Event], Awaitable[None]]
 
 
 class Reached:
-    """What probes and status can ask: nothing before the ledger has answered for the first time."""
+    """What probes and status can ask: nothing before everything is open that the roles need."""
 
     def __init__(self) -> None:
-        self.world: World | None = None
         self.executor: Executor | None = None
+        self.missing = "has only begun"  #: why nothing can be asked yet
+        self._world: World | None = None
+        self._queue: Queue | None = None
+
+    def open(self, world: World, queue: Queue) -> None:
+        """From now on these can be asked."""
+        self._world, self._queue = world, queue
+
+    def close(self) -> None:
+        """Nobody is to ask any more: they are about to be closed."""
+        self.missing, self._world, self._queue = "is being stopped", None, None
 
     def overdue(self) -> Sequence[str]:
         """Tasks that only a stuck process allows."""
         return self.executor.overdue if self.executor else ()
 
+    async def start(self) -> None:
+        """Whether everything is open."""
+        self._opened()
+
     async def ledger(self) -> None:
         """Ask the ledger for the time."""
-        await self._world().database.row("clock")
+        if self._world is not None:
+            await self._world.database.row("clock")
+
+    async def queue(self) -> None:
+        """What is known of the queue; it is not asked."""
+        if self._queue is not None and (troubles := self._queue.troubles()):
+            raise Unavailable("; ".join(dict.fromkeys(troubles)), downstream="task_queue")
 
     async def status(self) -> Mapping[str, Any]:
-        return await self._world().reports.status()
+        return await self._opened().reports.status()
 
-    def _world(self) -> World:
-        if self.world is None:
-            raise Unavailable("has not answered since the start", downstream="ledger")
-        return self.world
+    def _opened(self) -> World:
+        if self._world is None:
+            raise Unavailable(self.missing, downstream="start")
+        return self._world
 
 
 async def serve(
@@ -70,8 +91,7 @@ async def serve(
 ) -> None:
     """Run a role until ``stop``; drain within the grace.
 
-    Waits for the ledger when it is away at start, and tells so by its probes: only a wrong configuration ends the
-    process.
+    Waits for what is away at start, and tells so by its probes: only a wrong configuration ends the process.
 
     Args:
         settings: all of them.
@@ -91,26 +111,33 @@ async def serve(
     metrics = Metrics(registry)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_beating(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
-        health = Health(heartbeat, overdue=reached.overdue, checks={"ledger": reached.ledger})
+        checks = {"start": reached.start, "ledger": reached.ledger, "queue": reached.queue}
+        health = Health(heartbeat, overdue=reached.overdue, checks=checks)
         site = None
         if settings.http.enabled:
             pages = make_app(health, reached, registry)
             site = await opened.enter_async_context(run_site(pages, settings.http.host, settings.http.port))
+        database = await _once_there(opened, lambda: open_ledger(settings, migrate=True), reached, stop)
+        if database is None:
+            return
         world = await _once_there(
-            opened, lambda: open_world(settings, sensors=sensors, clock=clock, metrics=metrics), stop
+            opened,
+            lambda: open_around(database, settings, sensors=sensors, clock=clock, metrics=metrics),
+            reached,
+            stop,
         )
         if world is None:
             return
-        opened.callback(setattr, reached, "world", None)  # before it is closed
-        queue = await opened.enter_async_context(open_queue(settings, world.database, clock, role))
-        reached.world = world
+        opened.callback(reached.close)
+        queue = await opened.enter_async_context(open_queue(settings, database, clock, role))
+        reached.open(world, queue)
         roles: dict[str, Role] = {}
         if queue.receiver is not None:
             reached.executor = make_executor(world, queue.receiver)
             roles["executor"] = reached.executor.run
         if queue.sender is not None:
             roles["scheduler"] = make_scheduler(world, queue.sender).run
-            roles["retention"] = lambda stop: _keep_retention(world, stop)
+            roles["retention"] = lambda stop: keep_retention(_retentions(world), clock, stop)
             roles["gauges"] = lambda stop: _publish_gauges(world, stop)
         if beside is not None:
             roles["beside"] = lambda stop: beside(world, site, stop)
@@ -130,15 +157,17 @@ async def _beating(heartbeat: Heartbeat) -> AsyncIterator[Heartbeat]:
 
 
 async def _once_there(
-    opened: AsyncExitStack, make: Callable[[], AbstractAsyncContextManager[World]], stop: asyncio.Event
-) -> World | None:
-    """Open the world as soon as its ledger answers; None: told to stop before that."""
+    opened: AsyncExitStack, make: Callable[[], AbstractAsyncContextManager[T]], reached: Reached, stop: asyncio.Event
+) -> T | None:
+    """Open something as soon as what it needs is there; None: told to stop before that."""
     clock = SystemClock()
     while not stop.is_set():
         try:
             return await opened.enter_async_context(make())
         except Unavailable as error:
-            _log.warning("ledger.away", because=str(error))
+            reached.missing = f"waits for {error.downstream}: {error}"
+            told = _log.error if error.alarm else _log.warning
+            told("start.delayed", downstream=error.downstream, because=str(error))
             await pause(clock, PATIENCE, stop)
     return None
 
@@ -166,16 +195,23 @@ async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
         await pause(world.clock, GAUGES, stop)
 
 
-async def _keep_retention(world: World, stop: asyncio.Event) -> None:
-    """Drop predictions that are older than their sink keeps them."""
-    kept = [
+def _retentions(world: World) -> Sequence[tuple[PostgresPredictions, timedelta]]:
+    """The sinks that forget nothing by themselves, and how long each keeps its predictions."""
+    return [
         (sink.store, each.retention)
         for sink, each in zip(world.sinks, world.settings.predictions, strict=True)
         if isinstance(each, PostgresSink) and isinstance(sink.store, PostgresPredictions)
     ]
-    while not await pause(world.clock, UPKEEP, stop):
+
+
+async def keep_retention(
+    kept: Sequence[tuple[PostgresPredictions, timedelta]], clock: Clock, stop: asyncio.Event
+) -> None:
+    """Drop predictions that are older than their sink keeps them, now and every hour until ``stop``."""
+    while not stop.is_set():
         for store, retention in kept:
             try:
-                await store.drop_older_than(world.clock.now() - retention)
+                await store.drop_older_than(clock.now() - retention)
             except LatigoError as error:
                 _log.warning("retention.delayed", because=str(error))
+        await pause(clock, UPKEEP, stop)

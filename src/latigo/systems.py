@@ -1,8 +1,8 @@
 """Opens every foreign system that the settings name; nothing else does."""
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 import structlog
 from pydantic import SecretStr
 
-from latigo.domain.errors import ConfigurationError
+from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.executor.pipeline import Sink
-from latigo.ledger.database import Database, open_database
+from latigo.ledger.database import DOWNSTREAM, Database, open_database
 from latigo.ledger.embedded import open_embedded
-from latigo.ledger.schema import bring_up_to_date
+from latigo.ledger.schema import bring_up_to_date, expect_usable
 from latigo.providers.files import open_files
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
@@ -41,6 +41,7 @@ from latigo.task_queue.internal import InternalQueue
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 
 if TYPE_CHECKING:
+    from latigo.providers.influx.client import Server
     from latigo.task_queue.eventhub.connection import HubAddress
 
 _log = structlog.get_logger()
@@ -59,15 +60,38 @@ class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
 
 
 @asynccontextmanager
-async def open_ledger(settings: Settings, *, up_to_date: bool = True) -> AsyncIterator[Database]:
-    """Reach the ledger's database, starting it if it is our own, and bring its schema up to date."""
+async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
+    """Reach the ledger's database, starting it if it is our own.
+
+    Args:
+        settings: all of them.
+        migrate: bring its schema up to date. A ledger of our own is, in any case: nobody else would.
+
+    Raises:
+        ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
+        Unavailable: it is away, or its schema is older than this program and is not to be changed.
+    """
+    limit = settings.ledger.connect_timeout
     async with ledger_url(settings) as url:
-        if up_to_date:
-            before, after = await bring_up_to_date(url)
+        if migrate or isinstance(settings.ledger, EmbeddedLedger):
+            before, after = await bring_up_to_date(url, connect_timeout=limit)
             if before != after:
                 _log.info("ledger.migrated", before=before, after=after)
-        async with open_database(url, size=settings.ledger.pool_size) as database:
+        else:
+            await expect_usable(url, connect_timeout=limit)
+        async with connect_to(url, settings) as database:
             yield database
+
+
+def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """Connect to the ledger, whatever its schema is."""
+    ledger = settings.ledger
+    return open_database(
+        url,
+        size=ledger.pool_size,
+        connect_timeout=ledger.connect_timeout,
+        statement_timeout=ledger.statement_timeout,
+    )
 
 
 @asynccontextmanager
@@ -124,10 +148,10 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
             ) as source:
                 yield source
         case InfluxSensors() as influx:
-            with _extra("influx", "sensors.kind"):
+            with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
             async with open_influx_sensors(
-                **_influx_server(influx),
+                **_influx_server(influx, "sensors"),
                 measurement=influx.measurement,
                 tag_key=influx.tag_key,
                 field=influx.field,
@@ -144,16 +168,26 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
 
 
 @asynccontextmanager
-async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database) -> AsyncIterator[Sink]:
-    """Reach a place for predictions."""
+async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database | None) -> AsyncIterator[Sink]:
+    """Reach a place for predictions.
+
+    Raises:
+        ConfigurationError: it cannot be used as it is configured.
+        Unavailable: it is in the ledger's database, and there is none.
+    """
     match settings:
         case PostgresSink():
-            yield Sink(PostgresPredictions(database.pool, time_limit=settings.write_timeout), settings.required)
+            if database is None:
+                raise Unavailable("is in the ledger's database, which is away", downstream=DOWNSTREAM)
+            name, limit = f"sink/{settings.sink_name}", settings.write_timeout
+            yield Sink(PostgresPredictions(database.pool, downstream=name, time_limit=limit), settings.required)
         case InfluxSink() as influx:
-            with _extra("influx", "predictions.kind"):
+            with extra("influx", "predictions.kind"):
                 from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
             async with open_predictions(
-                **_influx_server(influx), downstream=f"sink/{influx.sink_name}", write_timeout=influx.write_timeout
+                **_influx_server(influx, "predictions"),
+                downstream=f"sink/{influx.sink_name}",
+                write_timeout=influx.write_timeout,
             ) as store:
                 yield Sink(store, influx.required)
         case PluginSink():
@@ -163,7 +197,7 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
             assert_never(settings)
 
 
-def _influx_server(influx: InfluxSensors | InfluxSink) -> dict[str, Any]:
+def _influx_server(influx: InfluxSensors | InfluxSink, section: str) -> "Server":
     """Where InfluxDB is and who we are there."""
     return {
         "url": influx.url,
@@ -173,19 +207,19 @@ def _influx_server(influx: InfluxSensors | InfluxSink) -> dict[str, Any]:
         "password": _text(influx.password) or None,
         "token": _text(influx.token) or None,
         "version": influx.version,
-        "tls": _trusting(influx.ca_file),
+        "tls": _trusting(influx.ca_file, section),
         "connect_timeout": influx.connect_timeout,
     }
 
 
-def _trusting(ca_file: Path | None) -> ssl.SSLContext | None:
+def _trusting(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
     """TLS with authorities of one's own; None: the system's."""
     if ca_file is None:
         return None
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"ca_file: {ca_file} cannot be read: {error}") from error
+        raise ConfigurationError(f"{section}.ca_file: {ca_file} cannot be read: {error}") from error
 
 
 @asynccontextmanager
@@ -203,10 +237,14 @@ async def _plugin(kind: str, key: str, options: Mapping[str, Any], secrets: Mapp
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The ends of the task queue that a role needs."""
+    """The ends of the task queue that a role needs.
+
+    ``troubles`` says why they cannot be used now, as far as is known without asking anybody; nothing while they can.
+    """
 
     sender: TaskSender | None
     receiver: TaskReceiver | None
+    troubles: Callable[[], Sequence[str]] = tuple
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
@@ -243,10 +281,11 @@ async def open_queue(settings: Settings, database: Database, clock: Clock, role:
 async def _open_event_hub(
     hub: EventHubQueue, database: Database, clock: Clock, role: RoleName, concurrency: int
 ) -> AsyncIterator[Queue]:
-    with _extra("eventhub", "task_queue.kind"):
+    with extra("eventhub", "task_queue.kind"):
         from latigo.task_queue.eventhub.connection import Balancing  # noqa: PLC0415 - an extra
-        from latigo.task_queue.eventhub.receiver import ReceiverTiming, open_receiver  # noqa: PLC0415 - an extra
+        from latigo.task_queue.eventhub.receiver import open_receiver  # noqa: PLC0415 - an extra
         from latigo.task_queue.eventhub.sender import open_sender  # noqa: PLC0415 - an extra
+        from latigo.task_queue.eventhub.session import ReceiverTiming  # noqa: PLC0415 - an extra
     address, pool, group = hub_address(hub), database.pool, hub.consumer_group
     timing = ReceiverTiming(balancing=Balancing(hub.balance, hub.expiration))
     async with AsyncExitStack() as opened:
@@ -257,7 +296,8 @@ async def _open_event_hub(
             receiver = await opened.enter_async_context(
                 open_receiver(address, pool, clock=clock, concurrency=concurrency, group=group, timing=timing)
             )
-        yield Queue(sender, receiver)
+        ends = [end for end in (sender, receiver) if end is not None]
+        yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
 
 
 def hub_address(hub: EventHubQueue) -> "HubAddress":
@@ -266,7 +306,7 @@ def hub_address(hub: EventHubQueue) -> "HubAddress":
     Raises:
         ConfigurationError: it does not fit together.
     """
-    with _extra("eventhub", "task_queue.kind"):
+    with extra("eventhub", "task_queue.kind"):
         from latigo.task_queue.eventhub.connection import HubAddress, Identity  # noqa: PLC0415 - an extra
     identity = Identity(
         kind=hub.credential,
@@ -291,7 +331,7 @@ def _text(secret: SecretStr | None) -> str:
 
 
 @contextmanager
-def _extra(name: str, key: str) -> Iterator[None]:
+def extra(name: str, key: str) -> Iterator[None]:
     """What an extra brings is imported only where it is configured."""
     try:
         yield

@@ -3,8 +3,9 @@
 import asyncio
 import gc
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -12,15 +13,20 @@ from rich.console import Console
 from latigo import app, systems
 from latigo.cli.config import effective_configuration
 from latigo.cli.context import ConfigOption, Exit, JsonOption, run_async, settings_of, show_json
+from latigo.cli.predict import NoRoster
 from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY, EPOCH, Window
-from latigo.executor.pipeline import Sink
-from latigo.ledger.schema import bring_up_to_date
+from latigo.ledger.database import Database
+from latigo.ledger.embedded import is_made
+from latigo.ledger.models import PostgresRoster
+from latigo.ledger.schema import Standing, bring_up_to_date, current_revision, newest_revision, standing
+from latigo.providers.gordo import ProjectReached
+from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
 from latigo.service import serve as run_service
-from latigo.settings import EventHubQueue, Settings
+from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
 from latigo.systems import RoleName
 
 #: Time that an event hub gets to answer `check`.
@@ -74,7 +80,7 @@ def migrate_(config: ConfigOption = None) -> None:
 
     async def work() -> tuple[str | None, str]:
         async with systems.ledger_url(settings) as url:
-            return await bring_up_to_date(url)
+            return await bring_up_to_date(url, connect_timeout=settings.ledger.connect_timeout)
 
     before, after = run_async(work)
     typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")
@@ -83,57 +89,87 @@ def migrate_(config: ConfigOption = None) -> None:
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the configuration, reach every system, and say what is wrong.
 
-    Does what each system is used for and no more. Exit code 0 when all is well, 1 when something cannot be reached,
-    78 when the configuration cannot be used.
+    Does what each system is used for and no more, and changes nothing. Exit code 0 when all is well, 1 when something
+    cannot be reached, 78 when the configuration cannot be used.
     """
     settings = settings_of(config)
     found = run_async(lambda: _check(settings))
     if as_json:
-        show_json(found)
+        show_json([{"system": each.system, "ok": each.code is Exit.DONE, "answer": each.answer} for each in found])
     else:
         for each in found:
-            mark = "ok  " if each["ok"] else "FAIL"
-            typer.echo(f"{mark} {each['system']}: {each['answer']}")
-    if not all(each["ok"] for each in found):
-        raise typer.Exit(Exit.FAILED)
+            typer.echo(f"{'ok  ' if each.code is Exit.DONE else 'FAIL'} {each.system}: {each.answer}")
+    if code := max(each.code for each in found):
+        raise typer.Exit(code)
 
 
-async def _check(settings: Settings) -> list[dict[str, Any]]:
+class Found(NamedTuple):
+    """What came of reaching one system."""
+
+    system: str
+    code: Exit
+    answer: str
+
+    @classmethod
+    def failure(cls, system: str, error: LatigoError) -> "Found":
+        """What it was in vain for."""
+        return cls(system, Exit.CONFIGURATION if isinstance(error, ConfigurationError) else Exit.FAILED, str(error))
+
+
+async def _check(settings: Settings) -> list[Found]:
+    """Every system, each for itself: one that is away hides no other."""
+    async with AsyncExitStack() as opened:
+        database: Database | None = None
+        try:
+            database, answer = await _ledger(settings, opened)
+            ledger = Found("ledger", Exit.DONE, answer)
+        except LatigoError as error:
+            ledger = Found.failure("ledger", error)
+        sensors, queue, projects, *sinks = await asyncio.gather(
+            _try("sensors", _sensors(settings)),
+            _try("task_queue", _queue(settings)),
+            _projects(settings, database),
+            *(
+                _try(f"sink/{each.sink_name}", _sink(settings, each, database, to_be_made=ledger.code is Exit.DONE))
+                for each in settings.predictions
+            ),
+        )
+        return [ledger, *sensors, *queue, *projects, *(found for each in sinks for found in each)]
+
+
+async def _try(system: str, work: Awaitable[str]) -> list[Found]:
     try:
-        async with app.open_world(settings) as world:
-            reached = await world.models.ping()
-            found = [
-                await _try("ledger", _ledger(world)),
-                await _try("sensors", _sensors(world)),
-                await _try("task_queue", _queue(settings)),
-                *[_project(each) for each in reached],
-                *[await _try(sink.store.downstream, _sink(sink)) for sink in world.sinks],
-            ]
-            if not reached:
-                found.append({"system": "models", "ok": False, "answer": "models.projects names no project"})
-            return found
-    except ConfigurationError:
-        raise
+        return [Found(system, Exit.DONE, await work)]
     except LatigoError as error:
-        return [{"system": "ledger", "ok": False, "answer": str(error)}]
+        return [Found.failure(system, error)]
 
 
-async def _try(system: str, work: Awaitable[str]) -> dict[str, Any]:
-    try:
-        return {"system": system, "ok": True, "answer": await work}
-    except LatigoError as error:
-        return {"system": system, "ok": False, "answer": str(error)}
-
-
-async def _ledger(world: app.World) -> str:
-    row = await world.database.row("clock")
+async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
+    """Open the ledger as it is; None: it is still to be made."""
+    ledger = settings.ledger
+    if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
+        return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
+    url = await opened.enter_async_context(systems.ledger_url(settings))
+    revision, newest = await current_revision(url, connect_timeout=ledger.connect_timeout), newest_revision()
+    if revision is None:
+        return None, "has no schema yet: serve makes it, or latigo migrate"
+    match standing(revision, newest):
+        case Standing.OLDER:
+            schema = f"schema {revision}, which serve brings to {newest}, or latigo migrate"
+        case Standing.SAME:
+            schema = "schema up to date"
+        case Standing.NEWER:
+            schema = f"schema {revision} of a newer Latigo, with which this one works"
+    database = await opened.enter_async_context(systems.connect_to(url, settings))
+    row = await database.row("clock")
     skew = (row["ledger"] - SystemClock().now()).total_seconds() if row else 0.0
-    return f"schema up to date, clock {skew:+.1f} s"
+    return database, f"{schema}, clock {skew:+.1f} s"
 
 
-async def _sensors(world: app.World) -> str:
-    tags = await world.sensors.get_sensor_list()
-    return f"{world.sensors.downstream}, {len(tags)} tags"
+async def _sensors(settings: Settings) -> str:
+    async with systems.open_sensors(settings, SystemClock()) as source:
+        tags = await source.get_sensor_list()
+        return f"{source.downstream}, {len(tags)} tags"
 
 
 async def _queue(settings: Settings) -> str:
@@ -150,19 +186,36 @@ async def _queue(settings: Settings) -> str:
             await hub.close(client)
 
 
-async def _sink(sink: Sink) -> str:
+async def _projects(settings: Settings, database: Database | None) -> list[Found]:
+    """The model server; without the ledger, what was registered by hand is not known."""
+    roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, app.who())
     try:
-        await sink.store.get_predictions(ModelRef("latigo-check", "latigo-check"), Window(EPOCH, EPOCH + DAY))
-    except NotImplementedError:
-        return "cannot be read back, so it was not tried"
-    return "can be read"
+        async with systems.open_models(settings, roster) as models:
+            reached = await models.ping()
+    except LatigoError as error:
+        return [Found.failure("models", error)]
+    if not reached:
+        return [Found("models", Exit.FAILED, "models.projects names no project")]
+    return [_project(each) for each in reached]
 
 
-def _project(reached: Any) -> dict[str, Any]:
+def _project(reached: ProjectReached) -> Found:
+    system = f"gordo/{reached.project}"
     if reached.error is not None:
-        return {"system": f"gordo/{reached.project}", "ok": False, "answer": str(reached.error)}
-    return {
-        "system": f"gordo/{reached.project}",
-        "ok": True,
-        "answer": f"revision {reached.revision}, {reached.models} models",
-    }
+        return Found.failure(system, reached.error)
+    return Found(system, Exit.DONE, f"revision {reached.revision}, {reached.models} models")
+
+
+async def _sink(
+    settings: Settings, chosen: PostgresSink | InfluxSink | PluginSink, database: Database | None, *, to_be_made: bool
+) -> str:
+    """Read from a sink; of every project, since each may have a place of its own."""
+    if isinstance(chosen, PostgresSink) and database is None and to_be_made:
+        return "is made together with the ledger"
+    async with systems.open_sink(chosen, database) as sink:
+        try:
+            for project in settings.models.projects or ("latigo-check",):
+                await sink.store.get_predictions(ModelRef(project, "latigo-check"), Window(EPOCH, EPOCH + DAY))
+        except NotImplementedError:
+            return "cannot be read back, so it was not tried"
+        return "can be read"

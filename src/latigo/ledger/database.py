@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -10,26 +11,33 @@ import orjson
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Unavailable
 from latigo.domain.windows import Window, iso
+from latigo.runtime.postgres import ERRORS, Fault, fault_of, told_by
 from latigo.runtime.statements import load_statements
 
-STATEMENT_SECONDS = 60.0
-CONNECT_SECONDS = 5.0
+CONNECT_TIMEOUT = timedelta(seconds=5)
+STATEMENT_TIMEOUT = timedelta(seconds=60)
 DOWNSTREAM = "ledger"
 
 SQL = load_statements("latigo.ledger", "queries.sql")
 
 
 class Database:
-    """A pool of connections. Opened by `open_database`."""
+    """A pool of connections. Opened by `open_database`.
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    Args:
+        pool: the connections.
+        turn: how long to wait for one of them.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", turn: timedelta) -> None:
         self.pool = pool
+        self._turn = turn.total_seconds()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """One connection, no transaction: every statement stands alone."""
         with ledger_errors():
-            async with self.pool.acquire(timeout=CONNECT_SECONDS * 2) as connection:
+            async with self.pool.acquire(timeout=self._turn) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -55,8 +63,20 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, size: int = 8) -> AsyncIterator[Database]:
-    """Connect to the ledger; its schema is expected to be up to date.
+async def open_database(
+    url: str,
+    *,
+    size: int = 8,
+    connect_timeout: timedelta = CONNECT_TIMEOUT,
+    statement_timeout: timedelta = STATEMENT_TIMEOUT,
+) -> AsyncIterator[Database]:
+    """Connect to the ledger; its schema is expected to be one that we can work with.
+
+    Args:
+        url: where it is.
+        size: most connections.
+        connect_timeout: for making a connection; twice as long for getting one that may be in use.
+        statement_timeout: for each statement, the sink's among them.
 
     Raises:
         Unavailable: the server cannot be reached or refuses us.
@@ -66,13 +86,13 @@ async def open_database(url: str, *, size: int = 8) -> AsyncIterator[Database]:
             url,
             min_size=1,
             max_size=size,
-            timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS,
+            timeout=connect_timeout.total_seconds(),
+            command_timeout=statement_timeout.total_seconds(),
             init=_prepare,
             server_settings={"application_name": "latigo", "timezone": "UTC", "jit": "off"},
         )
     try:
-        yield Database(pool)
+        yield Database(pool, connect_timeout * 2)
     finally:
         await pool.close()
 
@@ -92,23 +112,11 @@ def ledger_errors() -> Iterator[None]:
     """Nothing of the driver leaves the ledger: a database that is away is `Unavailable`; the rest is a bug of ours."""
     try:
         yield
-    except (
-        OSError,
-        TimeoutError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # the server has ended the connection, which the driver is about to notice
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by its administrator
-        asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections
-        asyncpg.PostgresSystemError,  # I/O errors
-        asyncpg.InsufficientResourcesError,  # disk full, too many connections
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.ReadOnlySQLTransactionError,  # a standby that has not been promoted
-        asyncpg.TransactionRollbackError,  # deadlock
-        asyncpg.IdleInTransactionSessionTimeoutError,
-    ) as error:
-        raise Unavailable(f"ledger: {type(error).__name__}: {error}", downstream=DOWNSTREAM) from error
+    except ERRORS as error:
+        fault = fault_of(error)
+        if fault in {Fault.DATA, Fault.STATEMENT, Fault.OTHER}:
+            raise
+        raise Unavailable(f"ledger: {told_by(error)}", downstream=DOWNSTREAM, alarm=fault is Fault.OPERATOR) from error
 
 
 def to_range(window: Window | None) -> Any:

@@ -84,6 +84,20 @@ async def open_embedded(data_dir: Path, *, settings: Mapping[str, str] | None = 
         await asyncio.shield(asyncio.to_thread(server.close))
 
 
+def is_made(data_dir: Path) -> bool:
+    """Whether there is a database in ``data_dir`` already; looks, and changes nothing.
+
+    Raises:
+        ConfigurationError: the extra ``embedded`` is not installed, or there can be none.
+    """
+    _find_programs()
+    home = data_dir.expanduser().absolute()
+    nearest = next(each for each in (home, *home.parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"the embedded database cannot use {home}: nothing can be written to {nearest}")
+    return (home / "data" / "PG_VERSION").exists()
+
+
 @dataclass(frozen=True, slots=True)
 class _Account:
     """Whom the server runs as, where that is not ourselves."""
@@ -209,10 +223,20 @@ class EmbeddedServer:
         settings = {**self._settings, "unix_socket_directories": _quoted_list(self._choose_socket_dir(account))}
         conf.write_text("".join(f"{key} = '{_escaped(value)}'\n" for key, value in settings.items()), encoding="utf-8")
         conf.chmod(0o644)
+        deadline = time.monotonic() + _PATIENCE
         # Without -D and -l, since pg_ctl hands them to a shell.
-        self._run(
-            programs / "pg_ctl", "start", "--wait", f"--timeout={_PATIENCE:.0f}", data=self._data, account=account
-        )
+        start = (programs / "pg_ctl", "start", "--wait", f"--timeout={_PATIENCE:.0f}")
+        while True:
+            try:
+                self._run(*start, data=self._data, account=account)
+            except Unavailable as error:
+                # The children of a server that was killed outlive it, as a rule for some milliseconds.
+                if "shared memory block" not in str(error) or time.monotonic() > deadline:
+                    raise
+                _log.warning("embedded.start_delayed", data_dir=str(self._home), because="children of another server")
+                time.sleep(0.1)
+            else:
+                return
 
     def _stop(self) -> None:
         running = self._await_settled()
@@ -329,11 +353,14 @@ class _Postmaster:
 
 
 def _program_name(pid: int) -> str:
+    """What a process runs; nothing for one that has ended, also where nobody reaps it, as in a container."""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+            told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         except OSError:
             return ""
+        name, state = told.partition("(")[2].rsplit(") ", 1)
+        return "" if state.startswith("Z") else name
     said = subprocess.run(  # noqa: S603 - a number of our own
         ["/bin/ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True, timeout=10
     )

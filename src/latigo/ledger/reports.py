@@ -12,7 +12,7 @@ REPORTS = load_statements("latigo.ledger", "reports.sql")
 
 #: A model is stale when its newest looked-at slot is more than so many slots behind the newest due one.
 STALE_SLOTS = 1.0
-#: Stale models and failures that a status names; the rest is counted.
+#: Stale models that a status names; the rest is counted.
 NAMED = 10
 #: What the rates are taken of, in seconds.
 RATE_SECONDS = 300.0
@@ -32,11 +32,10 @@ class LedgerReports:
             planner = await connection.fetchrow(SQL["planner"])
             executors = await connection.fetch(SQL["executors"])
             projects = await connection.fetch(SQL["projects"])
-            freshness = await connection.fetch(REPORTS["freshness"], STALE_SLOTS)
+            freshness = await connection.fetch(REPORTS["freshness"], STALE_SLOTS, NAMED)
             exceptions = await connection.fetch(REPORTS["exceptions_by_state"])
             failures = await connection.fetch(REPORTS["failures_by_cause"])
             backlog = await connection.fetch(REPORTS["backlog"], None, None)
-            stale = await connection.fetch(REPORTS["stale_models"], STALE_SLOTS, NAMED)
             rates = await connection.fetchrow(REPORTS["rates"])
             out = await connection.fetchrow(SQL["outstanding"])
             partitions = await connection.fetch(REPORTS["queue"])
@@ -76,12 +75,14 @@ class LedgerReports:
             ],
             "exceptions": [dict(row) for row in exceptions],
             "failures": [dict(row) for row in failures],
-            "stale": [dict(row) for row in stale],
+            "stale": _stalest(freshness),
         }
         found["limited_by"] = limited_by(found)
         found["alarms"] = alarms(found)
         found["stale_models"] = sum(project["stale"] for project in found["projects"])
-        found["healthy"] = not found["stale_models"] and not found["alarms"]
+        # A model without metadata lacks its newest slot just like one that is stale.
+        undescribed = sum(project["undescribed"] for project in found["projects"])
+        found["healthy"] = not found["stale_models"] and not undescribed and not found["alarms"]
         return found
 
     async def failures(
@@ -165,6 +166,16 @@ def _by_project(projects: Sequence[Any], freshness: Sequence[Any]) -> list[dict[
     return found
 
 
+def _stalest(freshness: Sequence[Any]) -> list[dict[str, Any]]:
+    """The models that nobody has looked at for longest, of all projects."""
+    found = [
+        {"project": row["project"], "model": model, "looked_until": looked_until, "due": due}
+        for row in freshness
+        for model, looked_until, due in row["stalest"] or ()
+    ]
+    return sorted(found, key=lambda each: each["looked_until"])[:NAMED]
+
+
 def limited_by(status: Mapping[str, Any]) -> str:
     """What keeps the service from being faster, as far as a status tells. Pure."""
     if status["planner"] is None:
@@ -183,7 +194,11 @@ def limited_by(status: Mapping[str, Any]) -> str:
 
 
 def alarms(status: Mapping[str, Any]) -> list[str]:
-    """What somebody has to do something about. Pure."""
+    """What somebody has to do something about. Pure.
+
+    Among it are sinks that are away although not required, since what they miss, they never get; and models that cannot
+    be used, which settings or roster can leave out.
+    """
     found = []
     if status["planner"] is None:
         found.append("no scheduler holds the lease to plan")
@@ -199,4 +214,10 @@ def alarms(status: Mapping[str, Any]) -> list[str]:
             found.append(f"{project['project']}: its models cannot be listed: {project['error']}")
         if project["doubted_since"]:
             found.append(f"{project['project']}: its model list has lost too many models at once and is not believed")
+    found += [
+        f"{each['project']}: models that are parked as {each['reason']}, newest slot included: {each['stuck']}"
+        f" (latigo failures --project {each['project']} --reason {each['reason']})"
+        for each in status["failures"]
+        if each["stuck"]
+    ]
     return found

@@ -1,32 +1,40 @@
 -- freshness --
--- Per project: how many models, how many lack their newest due slot for longer than $1 slots, and the oldest end.
--- A slot that ended as an exception or is parked is not late: it was looked at.
+-- Per project: how many models, how many lack their newest due slot for longer than $1 slots, which of them do so for
+-- longest (model, looked until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
+-- late: it was looked at. Known are also models that were unregistered by hand since the project's list was read.
 WITH due AS (
-    SELECT m.id, m.project, m.name, m.slot, m.state, m.paused,
-           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due, m.since
+    SELECT m.id, m.project, m.name, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
+           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due
     FROM model m
 ),
 seen AS (
-    SELECT d.*, c.covered, c.silent_since, c.expired,
-           greatest(upper(c.covered),
-                    (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = d.id)) AS looked_until,
+    SELECT d.*, c.silent_since,
+           coalesce(greatest(upper(c.covered),
+                             (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = d.id),
+                             (SELECT max(upper(p.windows)) FROM parked p WHERE p.model_id = d.id)),
+                    d.since) AS looked_until,
            EXISTS (SELECT FROM parked p WHERE p.model_id = d.id) AS parked,
-           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id AND p.windows @> d.due - d.slot) AS parked_now
+           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id AND p.windows @> d.due - d.slot) AS parked_now,
+           EXISTS (SELECT FROM roster r JOIN project l ON l.name = r.project
+                   WHERE r.project = d.project AND r.name = d.name AND NOT r.registered AND r.at > l.listed_at) AS dropped
     FROM due d JOIN coverage c ON c.model_id = d.id
+),
+judged AS (
+    SELECT *, active AND NOT parked_now AND due > since AND looked_until < due - slot * $1::float8 AS stale FROM seen
 )
 SELECT project,
-       count(*) FILTER (WHERE state = 'active' AND NOT paused) AS active,
-       count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable')) AS known,
+       count(*) FILTER (WHERE active) AS active,
+       count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
        count(*) FILTER (WHERE paused) AS paused,
        count(*) FILTER (WHERE state = 'unusable') AS unusable,
        count(*) FILTER (WHERE state = 'gone') AS gone,
-       count(*) FILTER (WHERE state = 'active' AND NOT paused AND silent_since IS NOT NULL) AS silent,
+       count(*) FILTER (WHERE active AND silent_since IS NOT NULL) AS silent,
        count(*) FILTER (WHERE parked) AS parked,
-       count(*) FILTER (WHERE state = 'active' AND NOT paused AND NOT parked_now AND due > since
-                          AND coalesce(looked_until, since) < due - slot * $1::float8) AS stale,
-       min(coalesce(looked_until, since)) FILTER (WHERE state = 'active' AND NOT paused AND NOT parked_now) AS oldest,
+       count(*) FILTER (WHERE stale) AS stale,
+       (array_agg(ROW(name, looked_until, due) ORDER BY looked_until, name) FILTER (WHERE stale))[1:$2::int] AS stalest,
+       min(looked_until) FILTER (WHERE active AND NOT parked_now) AS oldest,
        sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot) ELSE 0 END)::float8 AS slots_per_second
-FROM seen GROUP BY project ORDER BY project;
+FROM judged GROUP BY project ORDER BY project;
 
 -- backlog --
 -- What could be planned now, by project: slots, and the calls that they cost when folded.
@@ -57,19 +65,6 @@ SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
 FROM slot_exception e JOIN model m ON m.id = e.model_id
 GROUP BY m.project, e.state ORDER BY m.project, e.state;
 
--- stale_models --
-WITH looked AS (
-    SELECT m.project, m.name, m.slot, m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due,
-           greatest(upper(c.covered), (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = m.id)) AS until
-    FROM model m JOIN coverage c ON c.model_id = m.id
-    WHERE m.state = 'active' AND NOT m.paused
-      AND NOT EXISTS (SELECT FROM parked p WHERE p.model_id = m.id
-                      AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot)
-)
-SELECT project, name AS model, coalesce(until, since) AS looked_until, due FROM looked
-WHERE due > since AND coalesce(until, since) < due - slot * $1::float8
-ORDER BY coalesce(until, since) LIMIT $2;
-
 -- rates --
 -- What was settled in the last five minutes.
 SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled,
@@ -79,10 +74,13 @@ FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE settled_at > ledger_now() - interval '5 minutes';
 
 -- queue --
--- How far behind the executors are in each partition, where the queue has any. What was not read for a day is history.
+-- How far behind the executors are in each partition, where the queue has any. Of the hub and group that the scheduler
+-- has read last: any other was configured before. What was not read for a day is history.
 SELECT channel, partition, last_sequence, checkpoint, lag, read_at, hub_recreated
-FROM v_queue WHERE read_at > ledger_now() - interval '1 day'
-ORDER BY channel, length(partition), partition;
+FROM v_queue
+WHERE (channel, consumer_group) = (SELECT channel, consumer_group FROM queue_partition ORDER BY read_at DESC LIMIT 1)
+  AND read_at > ledger_now() - interval '1 day'
+ORDER BY length(partition), partition;
 
 -- refused --
 -- Messages of the queue that are no task for us, by cause, in the last seven days.
@@ -109,7 +107,13 @@ WHERE $1::text IS NULL AND $2::text IS NULL AND ($3::text IS NULL OR r.reason = 
 ORDER BY 1, 2, 6 LIMIT $4;
 
 -- failures_by_cause --
-SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models, min(p.since) AS since, min(p.detail) AS example
+-- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
+SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
+       count(DISTINCT p.model_id) FILTER (
+           WHERE m.state IN ('active', 'unusable') AND NOT m.paused
+             AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot
+       ) AS stuck,
+       min(p.since) AS since, min(p.detail) AS example
 FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;
 
 -- models --

@@ -42,18 +42,22 @@ class PostgresPredictions:
 
     Args:
         pool: connections to the database that holds the tables.
+        downstream: the name of its circuit.
         time_limit: for each call, waiting for a connection included.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, time_limit: timedelta = timedelta(seconds=60)) -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        *,
+        downstream: str = "sink/postgres",
+        time_limit: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self.downstream = downstream
         self._pool = pool
         self._time_limit = time_limit.total_seconds()
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._days: set[int] = set()  #: days since the epoch that have a partition, as far as we know
-
-    @property
-    def downstream(self) -> str:
-        return "sink/postgres"
 
     async def put_predictions(self, predictions: Predictions) -> int:
         times, values = _rows_to_write(predictions)

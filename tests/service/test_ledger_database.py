@@ -1,0 +1,78 @@
+"""The connection to the ledger: its time limits, and what its errors mean."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from latigo.domain.errors import Unavailable
+from latigo.ledger.database import open_database
+from latigo.settings import Settings
+from latigo.systems import open_ledger
+from tests.support.waiting import eventually
+
+SHORTLY = timedelta(milliseconds=300)
+
+
+def ledger_at(url: str, **limits: timedelta) -> Settings:
+    return Settings.model_validate({"ledger": {"kind": "postgres", "url": url, **limits}})
+
+
+async def test_a_statement_ends_at_its_time_limit(ledger_url: str):
+    async with open_ledger(ledger_at(ledger_url, statement_timeout=SHORTLY)) as database, asyncio.timeout(10):
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            async with database.connection() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+
+
+async def test_a_server_that_takes_a_connection_and_says_nothing_is_away(unused_tcp_port: int):
+    says_nothing = asyncio.Event()
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await says_nothing.wait()
+        writer.close()
+
+    settings = ledger_at(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", connect_timeout=SHORTLY)
+    async with await asyncio.start_server(hold, "127.0.0.1", unused_tcp_port), asyncio.timeout(10):
+        for migrate in (False, True):
+            with pytest.raises(Unavailable, match="TimeoutError"):
+                async with open_ledger(settings, migrate=migrate):
+                    pytest.fail("it has not even said hello")
+        says_nothing.set()
+
+
+async def test_who_gets_no_connection_of_the_pool_in_time_is_told_so(ledger_url: str):
+    async with open_database(ledger_url, size=2, connect_timeout=SHORTLY) as database, asyncio.timeout(10):
+        async with database.connection(), database.connection():
+            with pytest.raises(Unavailable):
+                await database.row("clock")
+        await eventually(lambda: database.row("clock"), what="there is one again")
+
+
+@pytest.mark.parametrize(
+    ("code", "alarm"),
+    [
+        ("57P03", False),  # starting up
+        ("57014", False),  # cancelled by its administrator
+        ("40P01", False),  # deadlock
+        ("25006", False),  # a standby
+        ("53100", True),  # disk full
+        ("28P01", True),  # wrong password
+    ],
+)
+async def test_a_ledger_that_cannot_be_used_now_is_away(ledger_url: str, code: str, alarm: bool):
+    async with open_database(ledger_url) as database:
+        with pytest.raises(Unavailable) as away:
+            async with database.connection() as connection:
+                await connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
+
+    assert (away.value.downstream, away.value.alarm) == ("ledger", alarm)
+
+
+@pytest.mark.parametrize("statement", ["SELECT nothing", "SELECT 1 / 0", "DO $$ BEGIN RAISE 'no'; END $$"])
+async def test_what_is_a_bug_of_ours_is_left_as_it_is(ledger_url: str, statement: str):
+    async with open_database(ledger_url) as database:
+        with pytest.raises(asyncpg.PostgresError):
+            async with database.connection() as connection:
+                await connection.execute(statement)

@@ -1,0 +1,87 @@
+"""What a process says of itself until it has everything that it needs, and that it waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from latigo.standins.eventhub import open_event_hubs
+from tests.support.event_hubs import HUB
+from tests.support.late_sensors import KIND
+from tests.support.process import Service, serving
+from tests.support.site import Site
+
+
+async def readiness(service: Service) -> tuple[int, Any]:
+    """Status and answer of the probe."""
+    url = await service.url()
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url}/readyz") as response:
+        return response.status, await response.json()
+
+
+async def is_ready(service: Service) -> bool:
+    return (await readiness(service))[0] == 200
+
+
+async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waited_for(site: Site, server_folder: Path):
+    sign = site.folder / "open"
+    config = site.config(
+        ledger={"kind": "embedded", "data_dir": str(server_folder)},
+        sensors={"kind": KIND, "options": {"sign": str(sign)}},
+    )
+    async with serving(config) as service:
+        delayed = await service.logged("start.delayed")
+        await service.until(lambda: len(service.events("start.delayed")) >= 3, what="it tries again and again")
+        status, answer = await readiness(service)
+        sign.touch()
+        await service.until(lambda: is_ready(service), what="it is ready")
+        await service.logged("planner.leading")
+        code = await service.stop()
+
+    assert (delayed["downstream"], delayed["because"]) == ("sensors/late", "the historian is closed on Sundays")
+    assert (status, answer["reasons"]) == (503, ["start: waits for sensors/late: the historian is closed on Sundays"])
+    assert len(service.events("embedded.started")) == len(service.events("embedded.stopped")) == 1
+    assert code == 0
+
+
+async def test_what_turns_out_to_be_wrong_while_it_is_waited_for_ends_the_process(site: Site):
+    sign, written = site.folder / "open", site.folder / "written"
+    written.write_text("sensors.options: nobody knows this plant")
+    async with serving(site.config(sensors={"kind": KIND, "options": {"sign": str(sign)}})) as service:
+        await service.logged("start.delayed")
+        written.rename(sign)
+
+        assert await service.ended() == 78
+
+    assert "nobody knows this plant" in service.log()
+
+
+async def test_no_role_is_ready_before_the_event_hub_has_answered(site: Site):
+    async with open_event_hubs({HUB: 2}) as hub:
+        queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
+        config = site.config(task_queue={**queue, "balance": "500ms", "expiration": "3s"})
+        async with hub.away(), both_roles(config) as services:
+            for service in services:
+                await service.until(partial(waits_for_the_hub, service), what="only the hub is missing")
+        async with both_roles(config) as services:
+            for service in services:
+                await service.until(partial(is_ready, service), what="it is ready")
+
+
+async def waits_for_the_hub(service: Service) -> bool:
+    status, answer = await readiness(service)
+    reasons = answer.get("reasons", [])
+    assert status == 503
+    return len(reasons) == 1 and reasons[0].startswith("queue: event hub")
+
+
+@asynccontextmanager
+async def both_roles(config: Path) -> AsyncIterator[list[Service]]:
+    async with serving(config, role="scheduler") as scheduler, serving(config, role="executor") as executor:
+        yield [scheduler, executor]
+        assert set(await asyncio.gather(scheduler.stop(), executor.stop())) == {0}
