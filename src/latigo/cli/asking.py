@@ -1,7 +1,6 @@
 """Commands that ask the ledger, or ask something of it: status, failures, retry, plan."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -14,6 +13,8 @@ from latigo.cli.context import (
     ModelOption,
     ProjectOption,
     age,
+    cell,
+    last_line,
     run_async,
     settings_of,
     show_json,
@@ -21,6 +22,7 @@ from latigo.cli.context import (
 )
 from latigo.cli.times import parse_time
 from latigo.domain.errors import Reason
+from latigo.domain.windows import Window
 from latigo.ledger.reports import LedgerReports
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
@@ -53,7 +55,8 @@ def ask(settings: Settings, question: Callable[[LedgerReports], Awaitable[T]]) -
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how the service is doing: freshness, backlog, circuits, failures by cause, rates and what limits them.
 
-    Exit code 3 when models are stale or somebody has to do something; 0 when all is well.
+    Exit code 3 when models are stale or lack their metadata, or somebody has to do something, as for models that are
+    parked with their newest slot; 0 when all is well.
     """
     found = ask(settings_of(config), lambda reports: reports.status())
     if as_json:
@@ -86,28 +89,23 @@ def _show_status(found: Mapping[str, Any]) -> None:
     )
     typer.echo(f"limit     {found['limited_by']}")
     projects = [{**each, "behind": age(each["oldest"], now)} for each in found["projects"]]
-    columns = (
-        "project",
-        "revision",
-        "active",
-        "stale",
-        "silent",
-        "parked",
-        "undescribed",
-        "unusable",
-        "gone",
-        "paused",
-        "behind",
-    )
-    show_table(projects, columns, title="projects", empty="none listed yet")
+    troubles = ("stale", "silent", "parked", "undescribed", "unusable", "gone", "paused")
+    columns = ("project", "revision", "active", *troubles, "behind")
+    show_table(projects, columns, title="projects", empty="none listed yet", if_any=troubles)
     if found["stale"]:
         rows = [{**each, "behind": age(each["looked_until"], now)} for each in found["stale"]]
         show_table(rows, ("project", "model", "looked_until", "behind"), title="stale models, the oldest ones")
     if found["failures"]:
-        show_table(found["failures"], ("project", "reason", "models", "since", "example"), title="parked, by cause")
+        show_table(
+            found["failures"], ("project", "reason", "models", "since"), title="parked, by cause", below="example"
+        )
     if found["queue"]["refused"]:
-        shown = ("reason", "messages", "newest", "example")
-        show_table(found["queue"]["refused"], shown, title="messages that are no task, by cause")
+        show_table(
+            found["queue"]["refused"],
+            ("reason", "messages", "newest"),
+            title="messages that are no task, by cause",
+            below="example",
+        )
     if found["exceptions"]:
         show_table(found["exceptions"], ("project", "state", "models", "slots"), title="slots without all their rows")
 
@@ -126,10 +124,15 @@ def failures(
     if as_json:
         show_json(found)
         return
-    rows = [{**each, "detail": "".join(str(each["detail"]).strip().splitlines()[-1:])[:160]} for each in found]
-    show_table(
-        rows, ("project", "model", "state", "reason", "first", "last", "since", "detail"), empty="nothing has failed"
-    )
+    rows = [{**each, "detail": what_failed(each)} for each in found]
+    columns = ("project", "model", "state", "reason", "since")
+    show_table(rows, columns, empty="nothing has failed", below="detail")
+
+
+def what_failed(failure: Mapping[str, Any]) -> str:
+    """Which time, where it is not all of it, and why; in a line."""
+    detail = last_line(failure["detail"])
+    return f"{cell(failure['first'])} to {cell(failure['last'])}: {detail}" if failure["first"] else detail
 
 
 def retry(
@@ -163,7 +166,12 @@ def plan(
 ) -> None:
     """Show what would be done now, and what it would cost in calls of the model server. Changes nothing."""
     now = SystemClock().now()
-    start, end = (_time(text, now) if text else None for text in (since, until))
+    try:
+        start, end = (parse_time(text, now) if text else None for text in (since, until))
+        if start and end:
+            Window(start, end)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
     async def question(reports: LedgerReports) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
         return await reports.holes(project, model, start, end), await reports.backlog(project, model)
@@ -173,13 +181,6 @@ def plan(
         show_json({"windows": holes, "projects": backlog})
         return
     columns = ("project", "model", "start", "end", "slots", "calls", "live", "held")
-    show_table(holes, columns, empty="nothing is missing")
+    show_table(holes, columns, empty="nothing is missing", if_any=("held",))
     if backlog:
         show_table(backlog, ("project", "models", "slots", "calls"), title="in all")
-
-
-def _time(text: str, now: datetime) -> datetime:
-    try:
-        return parse_time(text, now)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error

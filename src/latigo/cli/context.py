@@ -2,26 +2,27 @@
 
 import asyncio
 import os
+import shutil
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import iso
+from latigo.runtime.encoding import to_json
 from latigo.runtime.log import configure_logging
 from latigo.runtime.units import format_duration
 from latigo.settings import Settings, load_settings
 
 T = TypeVar("T")
+_LONGEST_LINE = 200
 
 
 class Exit(IntEnum):
@@ -89,34 +90,63 @@ def fail(error: LatigoError) -> int:
 
 def show_json(answer: object) -> None:
     """Write an answer for programs."""
-    text = orjson.dumps(answer, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    sys.stdout.write(text.decode() + "\n")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    return str(value)
+    sys.stdout.write(to_json(answer, indent=True).decode() + "\n")
 
 
 def show_table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title: str = "", empty: str = "nothing"
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    title: str = "",
+    empty: str = "nothing",
+    if_any: Collection[str] = (),
+    below: str = "",
 ) -> None:
-    """Write rows for people."""
-    console = Console(highlight=False)
+    """Write rows for people: aligned, and not broken, so that names can be searched for and copied at any width.
+
+    Args:
+        rows: what to show.
+        columns: what of each, in order.
+        title: stands above; a blank line keeps it apart from what is before.
+        empty: said instead where there are no rows.
+        if_any: columns that are left out where no row has anything to tell in them.
+        below: a long text, of which the last line is shown below its row.
+    """
     if not rows:
-        console.print(f"{title}: {empty}" if title else empty, markup=False)
+        typer.echo(f"{title}: {empty}" if title else empty)
         return
-    table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(row.get(column)) for column in columns))
-    console.print(table)
+    if title:
+        typer.echo(f"\n{title}")
+    shown = [column for column in columns if column not in if_any or any(row.get(column) for row in rows)]
+    head = [column.replace("_", " ") for column in shown]
+    cells = [[cell(row.get(column)) for column in shown] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = [_aligned(head, widths)]
+    for texts, row in zip(cells, rows, strict=True):
+        lines.append(_aligned(texts, widths))
+        if text := row.get(below):
+            lines.append(_indented(last_line(text)))
+    typer.echo("\n".join(lines))
+
+
+def _aligned(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
+
+
+def _indented(text: str) -> str:
+    """By words, where somebody looks at it."""
+    indent = " " * 4
+    if not sys.stdout.isatty():
+        return indent + text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def last_line(text: str) -> str:
+    """What a message says, and a traceback comes to; not more than a line or two."""
+    return "".join(text.strip().splitlines()[-1:])[:_LONGEST_LINE]
 
 
 def cell(value: object) -> str:
@@ -133,7 +163,7 @@ def cell(value: object) -> str:
         case float():
             return f"{value:g}"
         case _:
-            return str(value)
+            return " ".join(str(value).splitlines())
 
 
 def age(time: datetime | None, now: datetime) -> str:

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 
 from latigo import __version__
 from latigo.app import World
-from latigo.cli.context import JsonOption, run_async, show_json
+from latigo.cli.context import Exit, JsonOption, last_line, run_async, show_json
 from latigo.domain.errors import LatigoError
 from latigo.domain.windows import floor_to_slot
 from latigo.ledger.database import Database
@@ -27,12 +27,12 @@ from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
 from latigo.service import serve
 from latigo.settings import Settings
-from latigo.settings_page import to_toml
+from latigo.settings.page import to_toml
 from latigo.standins.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
 from latigo.standins.gordo import GordoStandin, running_standin
 from latigo.standins.gordo.controls import PREDICTING
 from latigo.standins.plant import PlantSensors
-from latigo.systems import RoleName, open_ledger
+from latigo.systems import RoleName, extra, open_ledger
 from latigo.web.site import Site
 
 #: How often the demo says how far it is.
@@ -75,7 +75,8 @@ def demo(
     """Run a whole plant on this machine: simulated sensors, a stand-in for Gordo, and all of Latigo.
 
     Nothing has to be installed or configured, and nothing is left behind. The plant runs fast: a reading a second, a
-    row every 5 seconds, slots of 30 seconds, and an hour of history to fill in first. Ctrl-C ends it.
+    row every 5 seconds, slots of 30 seconds, and an hour of history to fill in first. Ctrl-C ends it. Exit code 1 when
+    something could not be predicted and is parked.
     """
     configure_logging("auto", "info" if verbose else "warning")
     asked = Asked(cycles, models, port, distributed=distributed, influx=influx, verbose=verbose, quiet=as_json)
@@ -86,6 +87,8 @@ def demo(
         typer.echo("")
         for key, value in told.items():
             typer.echo(f"{key.replace('_', ' '):<26}{value}")
+    if told["parked"] and told["slots_left"]:
+        raise typer.Exit(Exit.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,15 @@ class Show:
             if self.asked.cycles and len(done) == self.asked.models and slowest >= self.asked.cycles and complete:
                 self.stop.set()
 
+    async def drained(self, database: Database) -> None:
+        """Wait until nobody works on anything any more; for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE.total_seconds()):
+                while await in_hand(database):
+                    await self.clock.sleep(SHORTLY)
+
     async def sum_up(self, database: Database) -> Mapping[str, Any]:
-        """What came of it, once nobody works on anything any more."""
-        async with asyncio.timeout(LEAVE.total_seconds()), database.connection() as connection:
-            while await connection.fetchval("SELECT count(*) FROM task WHERE state = 'claimed'"):
-                await self.clock.sleep(SHORTLY)
+        """What came of it, when nobody works on anything any more."""
         reports = LedgerReports(database, __version__)
         totals, status = await reports.totals(), await reports.status()
         async with database.connection() as connection:
@@ -149,7 +156,7 @@ class Show:
             "slots_due": round(totals["slots_due"]),
             "slots_covered": round(totals["slots_covered"]),
             "slots_excepted": round(totals["exceptions"]),
-            # Due since it was told to stop.
+            # Due since it was told to stop, parked, or still in hand of a process that was killed.
             "slots_left": round(totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]),
             "exceptions": {each["state"]: round(each["slots"]) for each in status["exceptions"]},
             "rows_settled": totals["rows_settled"],
@@ -157,12 +164,21 @@ class Show:
             "gordo_calls": self.predictions_asked(),
             "tasks_settled": totals["tasks_settled"],
             "parked": totals["parked"],
+            "parked_because": {each["reason"]: last_line(each["example"]) for each in status["failures"]},
+            "in_hand": await in_hand(database),
             "seconds": round((self.clock.now() - self.began).total_seconds(), 1),
         }
 
     def predictions_asked(self) -> int:
         """How often the model server was asked for predictions."""
         return self.gordo.controls.count(PREDICTING)
+
+
+async def in_hand(database: Database) -> int:
+    """Tasks that somebody has begun and not settled."""
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM task WHERE state = 'claimed'")
+        return count
 
 
 async def _demo(asked: Asked) -> Mapping[str, Any]:
@@ -209,6 +225,7 @@ async def _in_one_process(show: Show, demo: DemoPlant, tree: Tree, _folder: Path
         if site is not None:
             show.asked.tell(f"see {site.url}")
         await show.follow(world.database)
+        await show.drained(world.database)
         told.update(await show.sum_up(world.database))
 
     sensors = None if show.asked.influx else PlantSensors(demo.plant, show.clock.now)
@@ -222,7 +239,8 @@ async def _in_one_process(show: Show, demo: DemoPlant, tree: Tree, _folder: Path
 @asynccontextmanager
 async def _influx(folder: Path, demo: DemoPlant, show: Show, tree: Tree) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """A real InfluxDB that holds the plant's readings; yields what counts its points of predictions."""
-    from latigo.cli.demo_influx import open_plant_influx  # noqa: PLC0415 - needs the extra `influx`
+    with extra("influx", "--influx"):
+        from latigo.cli.demo_influx import open_plant_influx  # noqa: PLC0415 - an extra
 
     async with open_plant_influx(folder / "influxd", demo.plant, show.clock, show.began - HISTORY) as influx:
         show.asked.tell(f"InfluxDB is on {influx.url}, and holds the plant's readings")
@@ -254,7 +272,7 @@ async def _distributed(show: Show, _demo: DemoPlant, tree: Tree, folder: Path) -
         }
         config = folder / "latigo.toml"
         config.write_text(to_toml(tree), encoding="utf-8")
-        database = await opened.enter_async_context(open_ledger(Settings.model_validate(tree)))
+        database = await opened.enter_async_context(open_ledger(Settings.model_validate(tree), migrate=True))
         async with AsyncExitStack() as running:
             ports = [(RoleName.SCHEDULER, show.asked.port), *[(RoleName.EXECUTOR, 0)] * EXECUTORS]
             processes = [

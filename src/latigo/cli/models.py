@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from latigo import __version__, app, systems
+from latigo.cli.asking import what_failed
 from latigo.cli.context import (
     ConfigOption,
     Exit,
     JsonOption,
     ModelArgument,
     ProjectOption,
+    cell,
     model_ref,
     run_async,
     settings_of,
@@ -49,7 +51,7 @@ def list_(config: ConfigOption = None, project: ProjectOption = None, as_json: J
         show_json(found)
         return
     columns = ("project", "model", "revision", "state", "slot", "covered_until", "silent_since", "parked")
-    show_table(found, columns, empty="no models known yet; is a scheduler running?")
+    show_table(found, columns, empty="no models known yet; is a scheduler running?", if_any=("silent_since", "parked"))
 
 
 @models.command()
@@ -73,7 +75,7 @@ def show(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption 
             "revision": status.revision,
             "problem": status.problem,
             "tags": spec.dataset.tags if spec else (),
-            "spec": asdict(spec) if spec else None,
+            "spec": {**asdict(spec), "ref": str(ref)} if spec else None,
             "ledger": known[0] if known else None,
             "failures": parked,
         }
@@ -83,12 +85,13 @@ def show(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption 
         show_json(found)
     else:
         for key in ("model", "exists", "registered", "revision", "problem"):
-            typer.echo(f"{key:<12}{found[key]}")
-        typer.echo(f"{'tags':<12}{', '.join(found['tags'])}")
+            typer.echo(f"{key:<16}{cell(found[key])}")
+        typer.echo(f"{'tags':<16}{', '.join(found['tags'])}")
         for key, value in (found["ledger"] or {}).items():
-            typer.echo(f"{key:<16}{value}")
+            typer.echo(f"{key:<16}{cell(value)}")
         if found["failures"]:
-            show_table(found["failures"], ("state", "reason", "first", "last", "detail"), title="failures")
+            rows = [{**each, "detail": what_failed(each)} for each in found["failures"]]
+            show_table(rows, ("state", "reason", "since"), title="failures", below="detail")
     if not found["exists"] or found["problem"]:
         raise typer.Exit(Exit.NOT_AS_WANTED)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from latigo.cli.context import (
 )
 from latigo.cli.prediction_files import draw, join, write
 from latigo.cli.times import parse_time
-from latigo.domain.errors import Reason, Rejected
+from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
@@ -32,6 +33,7 @@ from latigo.providers.gordo import GordoModels
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
+from latigo.systems import extra
 
 
 class NoRoster:
@@ -68,8 +70,7 @@ def predict(
     no sink. Exit code 3 when there was nothing to predict from.
     """
     ref, settings = model_ref(model), settings_of(config)
-    if out is not None and out.suffix not in {".parquet", ".csv"}:
-        raise typer.BadParameter(f"--out ends in .parquet or .csv, not {out.suffix or out}")
+    _refuse_files(out, plot)
     now = SystemClock().now()
     try:
         asked = Window(parse_time(since, now), parse_time(until, now))
@@ -80,10 +81,13 @@ def predict(
     parts = [piece.predictions.between(start, end) for piece in pieces if piece.predictions is not None]
     predictions = join([part for part in parts if len(part)])
     if predictions is not None:
-        if out is not None:
-            write(predictions, out)
-        if plot is not None:
-            draw(predictions, _inputs(pieces, start, end), plot)
+        try:
+            if out is not None:
+                write(predictions, out)
+            if plot is not None:
+                draw(predictions, _inputs(pieces, start, end), plot)
+        except OSError as error:
+            raise LatigoError(f"the predictions cannot be written: {error}") from error
     told = _summary(ref, asked, predictions, pieces)
     if as_json:
         show_json(told)
@@ -94,6 +98,18 @@ def predict(
                 typer.echo(f"{key:<12}{line}")
     if predictions is None:
         raise typer.Exit(Exit.NOT_AS_WANTED)
+
+
+def _refuse_files(out: Path | None, plot: Path | None) -> None:
+    """What cannot be written is refused before anything is predicted."""
+    if out is not None and out.suffix not in {".parquet", ".csv"}:
+        raise typer.BadParameter(f"--out ends in .parquet or .csv, not {out.suffix or out}")
+    for path in (out, plot):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}")
+    if plot is not None:
+        with extra("plots", "--plot"):
+            import_module("plotly")
 
 
 async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: str) -> Sequence[Piece]:

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from latigo.domain.errors import ConfigurationError
 from latigo.domain.series import Frame, Predictions
 
 #: More tags than this make a page that nobody can read; the total score comes first anyway.
@@ -46,16 +45,10 @@ def write(predictions: Predictions, path: Path) -> None:
 
 
 def draw(predictions: Predictions, inputs: Sequence[Frame], path: Path) -> None:
-    """Draw the anomaly score, and inputs against outputs for each tag, into one page that needs no network.
+    """Draw the anomaly score, and inputs against outputs for each tag, into one page that needs no network."""
+    import plotly.graph_objects as go  # noqa: PLC0415 - an extra
+    from plotly.subplots import make_subplots  # noqa: PLC0415
 
-    Raises:
-        ConfigurationError: plotly is not installed.
-    """
-    try:
-        import plotly.graph_objects as go  # noqa: PLC0415 - an extra
-        from plotly.subplots import make_subplots  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigurationError('--plot needs the extra "plots" (pip install "latigo[plots]")') from error
     at = {column: n for n, column in enumerate(predictions.columns)}
     times = predictions.times.astype("datetime64[ns]")
     totals = [c for c in predictions.columns if not c.tag]

@@ -10,7 +10,9 @@ from latigo.domain.errors import ConfigurationError
 from latigo.runtime.clock import SystemClock
 from latigo.settings import EventHubQueue, Settings
 
-queue = typer.Typer(help="The task queue between scheduler and executors.", rich_markup_mode=None)
+queue = typer.Typer(
+    help="The task queue between scheduler and executors; without a command: status.", rich_markup_mode=None
+)
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -19,10 +21,12 @@ def add_to(cli: typer.Typer) -> None:
 
 
 @queue.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
+def default(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Without a command: status."""
     if context.invoked_subcommand is None:
-        status()
+        status(config, as_json)
+    elif config is not None or as_json:
+        raise typer.BadParameter(f"options of {context.invoked_subcommand} stand behind it")
 
 
 @queue.command()

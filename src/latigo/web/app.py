@@ -6,12 +6,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import LatigoError
+from latigo.runtime.encoding import to_json
 from latigo.runtime.metrics import exposition
 from latigo.web.openapi import document
 from latigo.web.protocols import HealthSource, StatusSource
@@ -78,9 +78,8 @@ def make_app(
 
 
 def json_answer(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """JSON with times in UTC; a number that is not finite becomes null."""
-    body = orjson.dumps(content, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
-    return web.Response(body=body, status=status, content_type="application/json")
+    """The same JSON as of the command line."""
+    return web.Response(body=to_json(content), status=status, content_type="application/json")
 
 
 def problem(status: HTTPStatus, error: str) -> web.Response:
@@ -160,13 +159,3 @@ async def _finish(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop(hdrs.SERVER, None)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    raise TypeError(f"not for JSON: {type(value).__name__}")

@@ -114,7 +114,7 @@ async def test_the_status_is_passed_on_with_times_in_utc(latigo: Latigo, client:
 async def test_a_status_that_does_not_come_in_time_is_given_up(latigo: Latigo, client: ClientSession) -> None:
     latigo.slow.clear()
 
-    async with asyncio.timeout(2), client.get("/api/v1/status") as answer:
+    async with asyncio.timeout(30), client.get("/api/v1/status") as answer:
         assert (answer.status, await answer.json()) == (503, {"error": "no status within 0.1 s"})
 
 
