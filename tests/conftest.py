@@ -1,5 +1,7 @@
 """Fixtures that any test may use."""
 
+from hypothesis import HealthCheck, settings
+
 from tests.support.influxd import influx_database, influx_server, influx_servers
 from tests.support.ledgers import ledger_template, ledger_url, ledgers
 from tests.support.postgres import database_url, postgres_server
@@ -14,3 +16,7 @@ __all__ = [
     "ledgers",
     "postgres_server",
 ]
+
+# How long an example takes says more of the machine than of the code. All else stays as it is, here or in CI.
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")

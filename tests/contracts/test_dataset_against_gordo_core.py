@@ -49,7 +49,7 @@ def cases(seed: int, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str,
     ]
     for maker in makers:
         try:
-            _, errors = maker.communicate(timeout=240)
+            _, errors = maker.communicate(timeout=900)
         finally:
             maker.kill()
         assert maker.returncode == 0, errors.decode()

@@ -12,7 +12,6 @@ from latigo.standins.gordo.controls import PREDICTING, Hang
 from tests.support.outside import looking_at
 from tests.support.process import RESOLUTION, Service, serving
 from tests.support.site import Site, open_site
-from tests.support.waiting import eventually
 
 TASKS_A_MODEL = 2  # 4 minutes of history in windows of 2
 _CONNECTIONS_OF_THE_DEAD = """
@@ -75,9 +74,10 @@ async def test_killed_between_claim_and_write_it_starts_the_task_once_more_alone
     config = site.config()
     held = site.gordo.controls.hang()
     async with serving(config) as service:
-        await service.until(lambda: site.ledger.tasks("claimed"), what="a task is claimed")
-        await held.reached()
+        await service.until(lambda: _claimed(site, site.models), what="a task of every model is claimed")
+        await service.meets(held)
         await service.kill()
+    await site.ledger.fetch(_CONNECTIONS_OF_THE_DEAD)
     in_hand = {task["id"]: task["starts"] for task in await site.ledger.tasks("claimed")}
     rows_before = await site.ledger.value("SELECT count(*) FROM prediction")
     held.lift()
@@ -96,7 +96,7 @@ async def test_killed_between_write_and_settle_it_writes_the_same_rows_again_and
     config = site.config()
     held = site.gordo.controls.hang()
     async with serving(config) as service:
-        await held.reached()
+        await service.meets(held)
         async with site.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
             await site.waits_in(service, "%FOR UPDATE OF t, c%")
@@ -157,8 +157,7 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
         config = outer.config(ledger={"kind": "embedded", "data_dir": str(data_dir)})
         hanging = outer.gordo.controls.trouble(Hang(), PREDICTING, skip=2)
         async with serving(config) as service:
-            await outer.gordo.controls.called(4)
-            await eventually(lambda: len(service.events("task.finished")) == 2, what="2 tasks are settled")
+            await service.until(lambda: len(service.events("task.finished")) == 2, what="2 tasks are settled")
             await service.kill()
         hanging.lift()
 
@@ -175,3 +174,7 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
 
 async def _stored(site: Site, count: int) -> bool:
     return len(await site.ledger.tasks("stored")) == count
+
+
+async def _claimed(site: Site, count: int) -> bool:
+    return len(await site.ledger.tasks("claimed")) == count

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.ledger.embedded import EmbeddedServer, open_embedded
@@ -66,6 +68,11 @@ def another_user(home: Path) -> subprocess.Popen[str]:
     while "open postgresql://" not in (line := user.stdout.readline()):
         assert line, "the other user ended before it had opened the server"
     return user
+
+
+def run_to_its_end(program: str) -> subprocess.Popen[bytes]:
+    """A process that ends at once; its number stays taken until somebody asks how it ended."""
+    return subprocess.Popen([program, "--version"], stdout=subprocess.DEVNULL)
 
 
 async def test_a_first_use_makes_the_cluster_and_the_last_user_stops_it(home: Path):
@@ -145,6 +152,41 @@ async def test_a_server_that_was_killed_itself_is_recovered(home: Path):
             assert await ask(again, "SELECT number FROM kept") == 42
 
 
+async def test_what_is_left_of_a_server_that_was_killed_is_waited_for(home: Path):
+    async with open_embedded(home, settings=FAST):
+        pid = server_pid(home)
+        assert pid is not None
+        (child,) = (each for each in psutil.Process(pid).children() if "checkpointer" in each.cmdline()[0])
+        child.suspend()
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: server_pid(home) is None, what="the server is gone, but for its children")
+
+        async def use() -> object:
+            async with open_embedded(home, settings=FAST) as url:
+                return await ask(url, "SELECT 1")
+
+        with capture_logs() as logs:
+            using = asyncio.create_task(use())
+            try:
+                await eventually(lambda: "embedded.start_delayed" in [log["event"] for log in logs], what="it waits")
+            finally:
+                child.resume()
+
+            assert await using == 1
+
+
+async def test_a_server_that_is_dead_and_that_nobody_has_reaped_is_not_taken_for_one(home: Path):
+    async with open_embedded(home, settings=FAST):
+        lines = (home / "data" / "postmaster.pid").read_text().splitlines()
+        program = psutil.Process(int(lines[0])).exe()
+    with run_to_its_end(program) as dead:
+        await eventually(lambda: psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE, what="it has ended")
+        (home / "data" / "postmaster.pid").write_text("\n".join([str(dead.pid), *lines[1:]]) + "\n")
+
+        async with open_embedded(home, settings=FAST) as url:
+            assert await ask(url, "SELECT 1") == 1
+
+
 async def test_a_process_that_got_the_id_of_a_dead_server_is_not_taken_for_it(home: Path):
     async with open_embedded(home, settings=FAST):
         lines = (home / "data" / "postmaster.pid").read_text().splitlines()
@@ -186,9 +228,14 @@ async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Pat
         async with open_embedded(home, settings=FAST):
             pytest.fail("it was to be cancelled before that")
 
-    using = asyncio.ensure_future(use())
-    await eventually((home / "guard").exists, what="the start has begun")
-    using.cancel()
+    def has_begun() -> bool:
+        return [file.path for file in psutil.Process().open_files()].count(str(home / "guard")) == 2
+
+    with (home / "guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # it gets no further while this is held
+        using = asyncio.ensure_future(use())
+        await eventually(has_begun, what="the start has begun")
+        using.cancel()
     with pytest.raises(asyncio.CancelledError):
         await using
 

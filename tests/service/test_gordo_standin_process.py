@@ -10,13 +10,17 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.process import ENDS_WITHIN, STARTS_WITHIN, environment
+
 
 async def start(arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "latigo.standins.gordo", *arguments, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "latigo.standins.gordo", *arguments),
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    line = await asyncio.wait_for(process.stdout.readline(), 30)
+    line = await asyncio.wait_for(process.stdout.readline(), STARTS_WITHIN)
     return process, json.loads(line)
 
 
@@ -28,7 +32,7 @@ async def test_it_says_where_it_is_and_leaves_with_0_when_told_to(extra: tuple[s
             listed = await response.json()
     finally:
         process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(process.wait(), 10)
+        code = await asyncio.wait_for(process.wait(), ENDS_WITHIN)
 
     assert len(listed["models"]) == 7
     assert where["url"] == f"http://127.0.0.1:{where['port']}"

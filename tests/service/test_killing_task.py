@@ -19,7 +19,7 @@ async def test_a_task_that_kills_its_process_is_parked_after_three_lonely_starts
     codes = []
     for _ in range(1 + LONELY_STARTS):
         async with serving(config) as service:
-            codes.append(await service.ended())
+            codes.append(await service.ended(within=180))
     parked_too_early = await site.ledger.parked()
     async with serving(config) as service:
         until = await site.whole(service)

@@ -9,13 +9,19 @@ import asyncpg
 import numpy as np
 import numpy.typing as npt
 import pytest
+from structlog.testing import capture_logs
 
-from latigo.domain.errors import Reason, Rejected, TimedOut, Unavailable
+from latigo.domain.errors import Failed, Reason, Rejected, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import DAY, Window, to_ns
+from latigo.ledger.database import Database
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.errors import postgres_errors
+from latigo.service import keep_retention
+from latigo.settings import PostgresSink
+from latigo.systems import open_sink
+from tests.support.clock import ManualClock
 from tests.support.postgres import execute
 from tests.support.prediction_stores import prediction_pool
 from tests.support.waiting import eventually
@@ -230,6 +236,44 @@ async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
     assert await pool.fetchval("SELECT to_regclass('prediction_20260301')") is None
 
 
+async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2], [3, 4], [5, 6], step=DAY))
+    clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
+
+    keeping = asyncio.create_task(keep_retention([(store, 2 * DAY)], clock, stop))
+    await eventually(lambda: clock.sleepers, what="it has looked")
+    at_once = await days(pool)
+    clock.jump(DAY)
+    await clock.advance(timedelta(hours=1))
+    await eventually(lambda: clock.sleepers, what="it has looked again")
+    later = await days(pool)
+    stop.set()
+    await keeping
+
+    assert at_once == ["prediction_20260302", "prediction_20260303"]
+    assert later == ["prediction_20260303"]
+
+
+async def test_while_old_days_cannot_be_dropped_it_is_said_and_tried_again(pool: Pool):
+    store = PostgresPredictions(pool)
+    await store.put_predictions(predictions([1, 2]))
+    await pool.execute("ALTER TABLE prediction_columns RENAME TO hidden")
+    clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
+
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(keep_retention([(store, DAY)], clock, stop))
+        await eventually(lambda: clock.sleepers, what="it has looked")
+        await pool.execute("ALTER TABLE hidden RENAME TO prediction_columns")
+        await clock.advance(timedelta(hours=1))
+        await eventually(lambda: clock.sleepers, what="it has looked again")
+        stop.set()
+        await keeping
+
+    assert [log["event"] for log in logs] == ["retention.delayed"]
+    assert await pool.fetchval("SELECT count(*) FROM prediction_columns") == 0
+
+
 async def test_a_thousand_columns_are_no_different(pool: Pool):
     wide = tuple(Column("model-output", f"a rather long name of a tag, as plants have them {n}") for n in range(1000))
     row = np.random.default_rng(1).normal(size=1000).tolist()
@@ -256,23 +300,16 @@ async def test_times_that_it_cannot_name_are_rejected(pool: Pool):
 
 
 async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_on(pool: Pool):
-    store = PostgresPredictions(pool, time_limit=timedelta(seconds=0.2))
-    await store.put_predictions(predictions([1, 2]))
+    patient, hasty = PostgresPredictions(pool), PostgresPredictions(pool, time_limit=timedelta(seconds=0.2))
+    await patient.put_predictions(predictions([1, 2]))
 
     async with pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE prediction")
         with pytest.raises(TimedOut) as timed_out:
-            await store.put_predictions(predictions([3, 4]))
+            await hasty.put_predictions(predictions([3, 4]))
 
     assert timed_out.value.downstream == "sink/postgres"
-    await eventually(lambda: put_and_count(store), what="it writes again")
-
-
-async def put_and_count(store: PostgresPredictions) -> bool:
-    try:
-        return await store.put_predictions(predictions([3, 4])) == 1
-    except TimedOut:
-        return False
+    assert await patient.put_predictions(predictions([3, 4])) == 1
 
 
 async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str):
@@ -304,6 +341,16 @@ async def test_tables_that_are_missing_call_an_operator(database_url: str):
     assert missing.value.alarm
 
 
+async def test_a_sink_with_a_name_of_its_own_is_called_by_it(pool: Pool):
+    async with open_sink(PostgresSink(name="history"), Database(pool, timedelta(seconds=1))) as sink:
+        assert sink.store.downstream == "sink/history"
+        await pool.execute("DROP VIEW v_predictions; DROP TABLE prediction")
+        with pytest.raises(Unavailable) as missing:
+            await sink.store.put_predictions(predictions([1, 2]))
+
+    assert missing.value.downstream == "sink/history"
+
+
 @pytest.mark.parametrize(
     ("code", "becomes", "alarm"),
     [
@@ -313,6 +360,9 @@ async def test_tables_that_are_missing_call_an_operator(database_url: str):
         ("25006", Unavailable, False),  # read only: a standby
         ("57014", TimedOut, False),  # statement_timeout
         ("22003", Rejected, None),
+        ("42501", Unavailable, True),  # no right to the table
+        ("40P01", Failed, None),  # deadlock
+        ("P0001", Failed, None),
     ],
 )
 async def test_what_the_server_says_is_sorted_by_what_to_do_next(

@@ -5,7 +5,7 @@ The truth is what Gordo's own client, unmodified, gets for the same windows from
 
 import asyncio
 import json
-import os
+import math
 import re
 import shutil
 import sys
@@ -43,10 +43,11 @@ from latigo.settings import (
 from latigo.standins.plant import synth_series
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
-from tests.support.influxd import InfluxDatabase, fresh_influx_database, load_readings, select
+from tests.support.influxd import InfluxDatabase, fresh_influx_database, select, sensor_line, write_lines
 from tests.support.lacking import lacking
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
+from tests.support.process import STARTS_WITHIN, environment
 from tests.support.real_gordo import gordo_home, require_gordo
 from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
 
@@ -174,8 +175,8 @@ async def run(
     ):
         await clock.share(ledger)
         async with running_latigo(settings(url, ledger, readings), clock) as world:
-            await all_known(world, USABLE | BROKEN.keys(), REVISION, within=60.0)
-            await all_done(world, within=120.0)
+            await all_known(world, USABLE | BROKEN.keys(), REVISION)
+            await all_done(world)
             told = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in told}
         windows = {ModelRef(PROJECT, name): model.stored for name, model in told.items() if model.stored}
@@ -308,8 +309,8 @@ async def test_days_of_a_resolution_that_does_not_divide_them_are_never_folded(
             }
         )
         async with running_latigo(wide, clock) as world:
-            await all_known(world, ("odd-step",), REVISION, within=30.0)
-            await all_done(world, within=30.0)
+            await all_known(world, ("odd-step",), REVISION)
+            await all_done(world)
             told = await told_of(world.database)
             stored = await stored_in(world.database, "odd-step")
 
@@ -348,7 +349,8 @@ async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_fil
         fresh_influx_database(influx_server) as predictions,
         fresh_database(postgres_server, template=ledger_template) as ledger,
     ):
-        await load_readings(sensors, zip(table["tag"].to_pylist(), times, table["value"].to_pylist(), strict=True))
+        rows = zip(table["tag"].to_pylist(), table["value"].to_pylist(), times, strict=True)
+        await write_lines(sensors, [sensor_line(*row) for row in rows if math.isfinite(row[1])])
         await clock.share(ledger)
         influx = settings(run.url, ledger, run.readings).model_copy(
             update={
@@ -357,8 +359,8 @@ async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_fil
             }
         )
         async with running_latigo(influx, clock) as world:
-            await all_known(world, USABLE | BROKEN.keys(), REVISION, within=60.0)
-            await all_done(world, within=120.0)
+            await all_known(world, USABLE | BROKEN.keys(), REVISION)
+            await all_done(world)
             told = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in told}
         written = {name: await points_in(predictions, name) for name in USABLE}
@@ -420,11 +422,11 @@ async def said(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Said:
         *(sys.executable, "-m", "latigo", "predict", f"{PROJECT}/pca-linear", *window, "--config", "latigo.toml"),
         *("--out", "predicted.parquet", "--plot", "predicted.html"),
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("LATIGO_")},
+        env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(STARTS_WITHIN):
         output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return Said(output.decode(), pq.read_table(folder / "predicted.parquet"), folder / "predicted.html")
@@ -471,6 +473,6 @@ async def rendered(page: Path) -> str:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(STARTS_WITHIN):
             dom, _ = await process.communicate()
     return dom.decode()

@@ -78,14 +78,14 @@ async def story(
         await clock.share(ledger)
         url = await server.enter_async_context(running_gordo(data, revision=OLD))
         async with running_latigo(settings(url, ledger, readings), clock) as world:
-            await all_known(world, (STEADY, MENDED, RETIRED), OLD, within=60.0)
-            await all_done(world, within=60.0)
+            await all_known(world, (STEADY, MENDED, RETIRED), OLD)
+            await all_done(world)
             first = await told_of(world.database)
             await server.aclose()
             await server.enter_async_context(running_gordo(data, revision=NEW, port=urlsplit(url).port))
-            await all_known(world, (STEADY, MENDED, ADDED), NEW, within=60.0)
+            await all_known(world, (STEADY, MENDED, ADDED), NEW)
             await clock.set(LATER, ledger)
-            await all_done(world, within=60.0)
+            await all_done(world)
             then = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in then}
             revisions = {name: await revisions_of(world, name) for name in then}

@@ -87,8 +87,8 @@ async def plant(
             http=HttpSettings(enabled=False),
         )
         async with running_latigo(settings, clock) as world:
-            await all_known(world, ["pump", "flow"], revision, within=60.0)
-            await all_done(world, within=60.0)
+            await all_known(world, ["pump", "flow"], revision)
+            await all_done(world)
             told = await told_of(world.database)
             stored = {name: await stored_in(world.database, name) for name in told}
         pump = ModelRef(project, "pump")

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from tests.support.process import RESOLUTION, serving, write_config
 from tests.support.site import Site
 
-GRACE = {"grace": "4s"}  #: one second to finish, three are kept for handing back
+#: Five seconds to finish, three are kept for handing back; and no claim runs out while a machine stands still.
+GRACE = {"grace": "8s", "lease": "1m"}
 
 
 async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(site: Site):
     held = site.gordo.controls.hang()
-    async with serving(site.config()) as service:
-        await held.reached()
+    async with serving(site.config(executor={"lease": "1m"})) as service:
+        await service.meets(held)
         in_hand = await site.ledger.tasks("claimed")
 
         service.process.send_signal(signal.SIGTERM)
@@ -34,7 +35,7 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
     held = site.gordo.controls.hang()
     config = site.config(executor=GRACE)
     async with serving(config) as service:
-        await held.reached()
+        await service.meets(held)
         in_hand = {task["id"] for task in await site.ledger.tasks("claimed")}
 
         asked = datetime.now(UTC)
@@ -47,7 +48,7 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
         await again.stop()
 
     assert code == 0
-    assert took < timedelta(seconds=9)  # the grace, and five seconds for closing
+    assert took < timedelta(seconds=13)  # the grace, and five seconds for closing
     assert in_hand
     assert {(task["state"], task["starts"]) for task in handed_back if task["id"] in in_hand} == {("planned", 0)}
     assert again.events("task.running_alone") == []
@@ -60,8 +61,8 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
 async def test_what_is_written_is_settled_rather_than_handed_back(site: Site):
     held = site.gordo.controls.hang()
     # All of the grace is for handing back; and one task at a time, so that no other is half-way when the signal comes.
-    async with serving(site.config(executor={"grace": "3s", "concurrency": 1})) as service:
-        await held.reached()
+    async with serving(site.config(executor={"grace": "3s", "lease": "1m", "concurrency": 1})) as service:
+        await service.meets(held)
         async with site.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
             await site.waits_in(service, "%FOR UPDATE OF t, c%")
@@ -85,7 +86,7 @@ async def test_the_lease_to_plan_is_given_up_at_once(site: Site):
             term = await site.ledger.value("SELECT term FROM planner")
 
             assert await first.stop() == 0
-            leading = await second.logged("planner.leading", within=10)
+            leading = await second.logged("planner.leading", within=60)
             until = await site.whole(second)
             assert await second.stop() == 0
 
@@ -96,7 +97,7 @@ async def test_the_lease_to_plan_is_given_up_at_once(site: Site):
 async def test_a_second_signal_ends_it_at_once(site: Site):
     held = site.gordo.controls.hang()
     async with serving(site.config(executor={"grace": "1h"})) as service:
-        await held.reached()
+        await service.meets(held)
         service.process.send_signal(signal.SIGTERM)
         await service.logged("executor.draining")
 
@@ -106,7 +107,7 @@ async def test_a_second_signal_ends_it_at_once(site: Site):
 async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(site: Site):
     nowhere = {"kind": "postgres", "url": f"postgresql://postgres@/none?host={site.folder}"}
     async with serving(write_config(site.folder, ledger=nowhere)) as service:
-        await service.logged("ledger.away")
+        await service.logged("start.delayed")
 
         assert await service.stop() == 0
 
@@ -114,11 +115,11 @@ async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(site: Site
 async def test_it_leaves_within_its_time_while_the_ledger_is_away(site: Site):
     held = site.gordo.controls.hang()
     async with serving(site.config(executor=GRACE)) as service:
-        await held.reached()
+        await service.meets(held)
         async with site.without_ledger():
             asked = datetime.now(UTC)
             code = await service.stop()
             took = datetime.now(UTC) - asked
 
-    assert took < timedelta(seconds=9)
+    assert took < timedelta(seconds=13)
     assert code == 0

@@ -21,7 +21,8 @@ from tests.support.gordo_client import Points
 from tests.support.postgres import execute
 from tests.support.waiting import eventually
 
-_STOPS_WITHIN = timedelta(seconds=30)
+_STOPS_WITHIN = timedelta(seconds=90)
+_COMES_WITHIN = 300.0  # 20 s on an idle machine
 _MISSING = "SELECT $1 - count(*) FROM model WHERE name = ANY ($2) AND revision = $3"
 _LEFT = "SELECT (SELECT count(*) FROM task) + (SELECT count(*) FROM model_holes WHERE NOT isempty(holes))"
 
@@ -63,24 +64,24 @@ async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterat
             stop.set()
 
 
-async def all_known(world: World, models: Collection[str], revision: str, *, within: float) -> None:
+async def all_known(world: World, models: Collection[str], revision: str) -> None:
     """Wait until the ledger knows these models in this revision."""
 
     async def are_known() -> bool:
         async with world.database.connection() as connection:
             return not await connection.fetchval(_MISSING, len(models), list(models), revision)
 
-    await eventually(are_known, within=within, every=0.1, what=f"{len(models)} models in revision {revision}")
+    await eventually(are_known, within=_COMES_WITHIN, every=0.1, what=f"{len(models)} models in revision {revision}")
 
 
-async def all_done(world: World, *, within: float) -> None:
+async def all_done(world: World) -> None:
     """Wait until every due slot of every model that is known is accounted for, and nothing is out."""
 
     async def is_idle() -> bool:
         async with world.database.connection() as connection:
             return not await connection.fetchval(_LEFT)
 
-    await eventually(is_idle, within=within, every=0.1, what="nothing left to do")
+    await eventually(is_idle, within=_COMES_WITHIN, every=0.1, what="nothing left to do")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Site:
         ledger = sections.pop("ledger", {"kind": "postgres", "url": self.ledger.url})
         return write_config(self.folder, predictions=predictions, models=models, ledger=ledger, **sections)
 
-    async def whole(self, service: Service, *, within: float = 40.0) -> datetime:
+    async def whole(self, service: Service, *, within: float = 180.0) -> datetime:
         """Wait until everything is covered that is due by now; up to when that is."""
         until = newest_due()
         await service.until(lambda: self.ledger.is_whole(self.models, until), within=within, what="all is covered")

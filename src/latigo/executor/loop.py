@@ -99,11 +99,12 @@ class Executor:
                 upkeep.append(machinery.create_task(self._renew_leases(), name="leases"))
                 upkeep.append(machinery.create_task(self._follow_circuits(), name="circuits"))
                 upkeep.append(machinery.create_task(self._raise_fault(), name="faults"))
-                intake = [machinery.create_task(self._receive(), name="receiver")]
-                intake.append(machinery.create_task(self._dispatch(), name="dispatcher"))
+                # Until the end: when it stops, the queue gives to others whatever is not done. What it brings in
+                # meanwhile stays in the gate and goes to them as well.
+                upkeep.append(machinery.create_task(self._receive(), name="receiver"))
+                dispatcher = machinery.create_task(self._dispatch(), name="dispatcher")
                 await stop.wait()
-                for task in intake:
-                    task.cancel()
+                dispatcher.cancel()
                 await self._drain()
                 for task in upkeep:
                     task.cancel()

@@ -47,6 +47,7 @@ class World(Plant):
         super().__init__(**options)
         self.queue: asyncio.Queue[Watched] = asyncio.Queue()
         self.log = self.ledger.log
+        self.log_when_left: list[tuple[str, int]] | None = None  #: at the end of receiving
         self.described: list[ModelRef] = []
         self.spec_now: ModelSpec | Exception = a_spec("model-1")
         self.gate = Gate(concurrency, LaneShare())
@@ -63,8 +64,11 @@ class World(Plant):
         )
 
     async def receive(self) -> AsyncGenerator[Delivery]:
-        while True:
-            yield await self.queue.get()
+        try:
+            while True:
+                yield await self.queue.get()
+        finally:
+            self.log_when_left = list(self.log)
 
     async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:  # noqa: ARG002 - as it is called
         self.described.append(ref)
@@ -87,7 +91,7 @@ class World(Plant):
 async def running(world: World) -> AsyncIterator[asyncio.Event]:
     """The executor at work; it is told to stop at the end, and has to."""
     stop = asyncio.Event()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(world.executor.run(stop))
         yield stop
         stop.set()
@@ -335,6 +339,20 @@ async def test_deliveries_that_were_not_started_are_left_alone():
         await eventually(lambda: world.models.calls)
 
     assert world.did() == [("claim", 1), ("release", 1)]
+
+
+async def test_the_queue_is_left_only_when_everything_that_was_begun_is_done():
+    world = World(concurrency=1, grace=HAND_BACK + 10 * SECOND)
+    answer = held(world)
+    world.send(1, 2)
+
+    async with running(world) as stop:
+        await eventually(lambda: world.models.calls)
+        stop.set()
+        await eventually(world.queue.empty)
+        answer.set()
+
+    assert world.log_when_left == [("claim", 1), ("settle", 1), ("done", 1)]
 
 
 async def test_a_receiver_that_breaks_ends_the_executor_which_hands_back_what_it_has():

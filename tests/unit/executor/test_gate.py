@@ -222,7 +222,7 @@ class Watched:
             self.active, self.is_one_alone = self.active - 1, False
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 5),
     st.lists(

@@ -205,9 +205,13 @@ async def test_no_more_predictions_are_worked_on_than_there_are_workers(http: ai
     async with running_standin(
         demo_project(plant, "plant-a", 1, tags_per_model=4), plant, workers=2, service_seconds=0.05
     ) as standin:
-        began = asyncio.get_running_loop().time()
+        hang = standin.controls.hang()
+        calls = [asyncio.create_task(predict(http, standin)) for _ in range(6)]
+        await eventually(lambda: standin.controls.in_flight == 6, what="all have come")
 
-        answers = await asyncio.gather(*(predict(http, standin) for _ in range(6)))
+        began = asyncio.get_running_loop().time()
+        hang.lift()
+        answers = await asyncio.gather(*calls)
 
         assert {status for status, _ in answers} == {200}
         assert asyncio.get_running_loop().time() - began >= 3 * 0.05  # three turns of two
