@@ -173,7 +173,7 @@ EVENTS = {
     "settle.crashed": "A settlement ended in a bug: task, and its traceback.",
     "settle.delayed": "Settlements wait for the ledger: because, tasks.",
     "sink.skipped": "A sink that is not required did not take the predictions: sink, because.",
-    "slots.expired": "Slots older than max_catch_up were given up: model_id, length.",
+    "slots.expired": "Slots older than max_catch_up were given up: model, slots.",
     "start.delayed": "Something is away that is needed to begin; it is tried again: downstream, because.",
     "standin.started": "A stand-in for a foreign system is served.",
     "stop.grace_exceeded": "Roles had to be cancelled: roles.",

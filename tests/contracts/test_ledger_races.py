@@ -169,4 +169,4 @@ async def test_holes_of_a_model_that_is_being_settled_are_given_up_later(ledger:
     later = await ledger.scheduler.expire(term, catch_up)
 
     assert settling.result() == {claim.task_id for claim in claims}
-    assert (list(meanwhile.values()), list(later.values())) == ([timedelta(hours=1)], [timedelta(hours=1)] * 2)
+    assert (list(meanwhile.values()), list(later.values())) == ([2], [2, 2])

@@ -67,6 +67,7 @@ class MemoryPlanning:
 
     clock: Clock
     desired: list[Need] = field(default_factory=list)
+    expired: dict[ModelRef, int] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     skew: timedelta = timedelta(0)
     away: bool = False
@@ -198,9 +199,9 @@ class MemoryPlanning:
             row.state = "planned"
         return {"lost": len(lost)}
 
-    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[int, timedelta]:
+    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         self._ask("expire", term)
-        return {}
+        return self.expired
 
     async def maintain(self, *, history: timedelta) -> None:
         self._ask("maintain")

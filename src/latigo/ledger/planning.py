@@ -120,10 +120,14 @@ class PostgresSchedulerLedger:
                 await _park_tasks(connection, parked, version)
             return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
-    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[int, timedelta]:
+    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         async with self._planning(term) as connection:
             rows = await connection.fetch(SQL["expire"], max_catch_up)
-            return {row["model_id"]: to_coverage(row["slots"]).total for row in rows if row["slots"]}
+        return {
+            ModelRef(row["project"], row["name"]): to_coverage(row["slots"]).total // row["slot"]
+            for row in rows
+            if row["slots"]
+        }
 
     async def maintain(self, *, history: timedelta) -> None:
         async with self._database.transaction() as connection:

@@ -246,8 +246,8 @@ class SchedulerLedger(Protocol):
     async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
         """Find lost and superseded tasks; park those that kill their process. Answers with a count of each kind."""
 
-    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[int, timedelta]:
-        """Give up holes that have become too old; how much of which model."""
+    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
+        """Give up holes that have become too old; how many slots of which model."""
 
     async def maintain(self, *, history: timedelta) -> None:
         """Make the next days' partitions of the history and drop old ones."""

@@ -218,8 +218,8 @@ cut AS (
     WHERE x.model_id = f.model_id AND lower(x.slots) < f.low AND upper(x.slots) > f.low
 )
 UPDATE coverage c SET expired = c.expired + f.slots
-FROM free f WHERE c.model_id = f.model_id
-RETURNING c.model_id, f.slots - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
+FROM free f JOIN model m ON m.id = f.model_id WHERE c.model_id = f.model_id
+RETURNING m.project, m.name, m.slot, f.slots - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
                                           WHERE x.model_id = f.model_id AND x.next_look = 'infinity'), '{}') AS slots;
 
 -- claim --

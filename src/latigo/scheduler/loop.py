@@ -12,6 +12,7 @@ import structlog
 
 from latigo.domain.errors import LatigoError
 from latigo.domain.share import LaneShare
+from latigo.domain.task import Lane
 from latigo.ledger.protocol import NotThePlanner, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
@@ -188,8 +189,9 @@ class Scheduler:
             self._next_upkeep = now + UPKEEP.total_seconds()
             await self._compare_clocks()
             await self._ledger.maintain(history=self._rules.history)
-            for model_id, length in (await self._ledger.expire(term, self._rules.max_catch_up)).items():
-                _log.warning("slots.expired", model_id=model_id, length=str(length))
+            for ref, slots in (await self._ledger.expire(term, self._rules.max_catch_up)).items():
+                self._metrics.slots.labels(ref.project, Lane.BACKFILL.value, "expired").inc(slots)
+                _log.warning("slots.expired", model=str(ref), slots=slots)
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             found = await self._ledger.recover(

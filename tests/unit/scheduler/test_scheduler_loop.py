@@ -273,6 +273,19 @@ async def test_only_what_the_queue_took_is_counted_as_planned():
     assert sum(sample.value for sample in family.samples if sample.name.endswith("_total")) == 3
 
 
+async def test_slots_that_are_given_up_are_counted():
+    world = World()
+    world.ledger.expired = {ModelRef("plant", "model-1"): 3, ModelRef("plant", "model-2"): 2}
+
+    async with running(world, world.scheduler()):
+        (family,) = world.metrics.slots.collect()
+
+    labels = {"project": "plant", "lane": "backfill", "outcome": "expired"}
+    assert [sample.value for sample in family.samples if sample.labels == labels and sample.name.endswith("total")] == [
+        5
+    ]
+
+
 async def test_no_more_is_out_than_may_be_and_settling_makes_room():
     world = World(models=10)
 
