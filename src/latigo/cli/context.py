@@ -162,6 +162,8 @@ def cell(value: object) -> str:
             return format_duration(value)
         case float():
             return f"{value:g}"
+        case Mapping():
+            return ", ".join(f"{key} {cell(each)}" for key, each in value.items()) or "-"
         case _:
             return " ".join(str(value).splitlines())
 

@@ -16,7 +16,7 @@ import typer
 
 from latigo import __version__
 from latigo.app import World
-from latigo.cli.context import Exit, JsonOption, last_line, run_async, show_json
+from latigo.cli.context import Exit, JsonOption, cell, last_line, run_async, show_json
 from latigo.domain.errors import LatigoError
 from latigo.domain.windows import floor_to_slot
 from latigo.ledger.database import Database
@@ -86,7 +86,7 @@ def demo(
     else:
         typer.echo("")
         for key, value in told.items():
-            typer.echo(f"{key.replace('_', ' '):<26}{value}")
+            typer.echo(f"{key.replace('_', ' '):<26}{cell(value)}")
     if told["parked"] and told["slots_left"]:
         raise typer.Exit(Exit.FAILED)
 
@@ -121,17 +121,20 @@ class Show:
 
     async def follow(self, database: Database) -> None:
         """Say how far it is until told to stop, or until all is done that was asked for."""
-        reports = LedgerReports(database, __version__)
+        reports, told = LedgerReports(database, __version__), ""
         while not (await pause(self.clock, TELL, self.stop)):
             done = await reports.live_slots_since(floor_to_slot(self.began, SLOT))
             totals = await reports.totals()
             missing = totals["slots_due"] - totals["slots_covered"] - totals["exceptions"]
             slowest = min(done.values(), default=0)
-            self.asked.tell(
+            line = (
                 f"{totals['models']:>4} models   {totals['slots_covered']:>7.0f} slots covered   "
                 f"{missing:>6.0f} to do   {totals['rows_settled']:>8} rows   {self.predictions_asked():>6} calls   "
                 f"{slowest:>3} live slots of every model"
             )
+            if line != told:
+                self.asked.tell(line)
+                told = line
             complete = missing <= 0 or totals["parked"]  # what is parked does not come by itself
             if self.asked.cycles and len(done) == self.asked.models and slowest >= self.asked.cycles and complete:
                 self.stop.set()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.cli.asking import what_failed
-from latigo.cli.context import show_table
+from latigo.cli.context import cell, show_table
 
 #: Wider than a narrow terminal.
 NAME = "a-compressor-with-a-name-that-is-longer-than-a-narrow-terminal-is-wide-and-then-some"
@@ -27,6 +27,10 @@ def test_rows_are_aligned_and_never_broken(capsys: pytest.CaptureFixture[str], m
         f"{NAME}  2024-05-01T12:30:00Z  2      no      -",
         f"{'pump':{width}}  -                     0.5    yes     5m",
     ]
+
+
+def test_counts_by_name_are_told_as_words() -> None:
+    assert (cell({"absent": 9, "short": 15}), cell({})) == ("absent 9, short 15", "-")
 
 
 def test_columns_in_which_no_row_has_anything_are_left_out_where_that_says_enough(
