@@ -20,7 +20,8 @@ from latigo.domain.windows import DAY, EPOCH, Window
 from latigo.ledger.database import Database
 from latigo.ledger.embedded import is_made
 from latigo.ledger.models import PostgresRoster
-from latigo.ledger.schema import Standing, bring_up_to_date, current_revision, newest_revision, standing
+from latigo.ledger.revisions import Standing, newest_revision, standing
+from latigo.ledger.schema import bring_up_to_date, current_revision
 from latigo.providers.gordo import ProjectReached
 from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock

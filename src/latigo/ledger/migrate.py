@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from latigo.ledger.database import CONNECT_TIMEOUT, ledger_errors
-from latigo.ledger.schema import Standing, newest_revision, standing
+from latigo.ledger.revisions import Standing, newest_revision, standing
 from latigo.runtime.statements import load_statements
 
 #: Only one process migrates; the others wait for it and find nothing left to do.

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from latigo.domain.errors import ConfigurationError
-from latigo.ledger.schema import Standing, newest_revision, standing
+from latigo.ledger.revisions import Standing, newest_revision, standing
 from latigo.runtime.statements import load_statements
 
 #: What a program that is older does not notice. A view that is replaced keeps its columns: PostgreSQL sees to that.
