@@ -322,16 +322,19 @@ class SimulatedSensors(_Sensors):
     step: Positive = Field(default=timedelta(seconds=10), description="Time between two readings of a tag.")
 
 
-class PluginSensors(_Sensors):
-    """A source of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
-
-    kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
+class _Plugin(Section):
     options: dict[str, Any] = Field(
         default_factory=dict, repr=False, description="Handed to the factory.", examples=[{"region": "north"}]
     )
     secrets: Secrets = Field(
         default_factory=dict, description="Handed to the factory, shown nowhere.", examples=[{"password": "a-password"}]
     )
+
+
+class PluginSensors(_Plugin, _Sensors):
+    """A source of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+
+    kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
 
 
 class _Sink(Section):
@@ -370,16 +373,10 @@ class InfluxSink(_Influx, _Sink):
     )
 
 
-class PluginSink(_Sink):
+class PluginSink(_Plugin, _Sink):
     """A sink of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
 
     kind: PluginKind = Field(description="Where predictions go.", examples=[PLUGIN])
-    options: dict[str, Any] = Field(
-        default_factory=dict, repr=False, description="Handed to the factory.", examples=[{"region": "north"}]
-    )
-    secrets: Secrets = Field(
-        default_factory=dict, description="Handed to the factory, shown nowhere.", examples=[{"password": "a-password"}]
-    )
 
 
 class ExecutorSettings(Section):

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from latigo.domain.errors import Unavailable
+from latigo.runtime.postgres import ERRORS, told_by
 from latigo.runtime.statements import load_statements
 from latigo.task_queue.eventhub.offsets import Position
 
@@ -107,14 +108,8 @@ class QueueTables:
         try:
             async with self._pool.acquire(timeout=self._seconds) as connection:
                 yield connection
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            asyncpg.PostgresError,  # whatever it is: the queue goes on, and says so again each time
-        ) as error:
-            raise Unavailable(f"task queue's tables: {type(error).__name__}: {error}", downstream=DOWNSTREAM) from error
+        except ERRORS as error:  # whatever it is: the queue goes on, and says so again each time
+            raise Unavailable(f"task queue's tables: {told_by(error)}", downstream=DOWNSTREAM) from error
 
 
 def _storable(text: str) -> str:
