@@ -55,7 +55,7 @@ def _rate(answer: Answer) -> float:
 async def _rounds() -> dict[Deed, list[tuple[Answer, Answer]]]:
     turns: dict[Deed, list[tuple[Answer, Answer]]] = {"publish": [], "consume": []}
     async with AsyncExitStack() as opened:
-        command = (sys.executable, "-m", "latigo.standins.eventhub", "--partitions", str(PARTITIONS))
+        command = (sys.executable, "-m", "latigo.sandbox.eventhub", "--partitions", str(PARTITIONS))
         emulator = await opened.enter_async_context(
             running(*command, "--hub", "latigo", "--hub", "bare", name="the Event Hubs emulator")
         )

@@ -26,7 +26,7 @@ from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.ledger.database import open_database
+from latigo.postgres.database import open_database
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.log import configure_logging
 from latigo.task_queue.envelope import HIGHEST, encode
@@ -34,7 +34,7 @@ from latigo.task_queue.eventhub.connection import HubAddress
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, open_sender
-from latigo.task_queue.eventhub.tables import Pool
+from latigo.task_queue.eventhub.store import Pool
 
 #: As many as may be out at once, which the scheduler publishes together.
 AT_ONCE = 2000

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from latigo.app import make_executor, open_world
 from latigo.cli.context import run_async
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
@@ -28,6 +27,8 @@ from latigo.runtime.log import configure_logging
 from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import decode
 from latigo.task_queue.internal import InternalDelivery, InternalQueue
+from latigo.wiring.resources import open_resources
+from latigo.wiring.roles import make_executor
 
 _LONGEST_LINE = 64 << 20
 _AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
@@ -105,7 +106,7 @@ async def work(asked: dict[str, Any]) -> None:
     queue, stop = CountedQueue(), asyncio.Event()
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    async with open_world(settings, sensors=_sensors(asked)) as world, asyncio.TaskGroup() as group:
+    async with open_resources(settings, sensors=_sensors(asked)) as world, asyncio.TaskGroup() as group:
         gc.freeze()  # as `latigo serve` does
         group.create_task(make_executor(world, queue).run(stop))
         while line := await orders.readline():

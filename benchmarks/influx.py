@@ -32,7 +32,7 @@ from benchmarks.stage import (
     running_influxd,
 )
 from latigo.domain.windows import Window
-from latigo.standins.influxd import Influxd
+from latigo.sandbox.influxd import Influxd
 from tests.support.real_gordo import gordo_home
 
 SENSORS = [f"1903.PT-{number:04d}.PV" for number in range(200)]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Row
-from latigo.domain.share import LaneShare
-from latigo.ledger.database import Database, open_database
-from latigo.ledger.embedded import open_embedded
-from latigo.ledger.migrate import migrate
-from latigo.ledger.planning import PostgresSchedulerLedger
+from latigo.domain.lane_share import LaneShare
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
+from latigo.postgres.database import Database, open_database
+from latigo.postgres.embedded import open_embedded
+from latigo.postgres.migrate import migrate
 from latigo.scheduler.plan import LARGEST_OUTSTANDING, Agenda
 
 DAYS = 30

@@ -15,21 +15,22 @@ from pydantic import SecretStr
 
 from benchmarks.planning import SPEC
 from benchmarks.stage import Ledger, open_ledger
-from latigo.app import make_scheduler, open_world
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.task import Task
 from latigo.domain.windows import DAY
-from latigo.ledger.planning import make_partitions
+from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.protocol import ModelEntry, Term
+from latigo.ledger.scheduler_store import make_partitions
 from latigo.ledger.settling import Rules
-from latigo.ledger.working import PostgresExecutorLedger
 from latigo.providers.memory import MemorySensors
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.loop import Scheduler
 from latigo.settings import HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.internal import InternalQueue
+from latigo.wiring.resources import open_resources
+from latigo.wiring.roles import make_scheduler
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -141,7 +142,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
             await connection.execute(_CLOCK)
         settings = Settings(ledger=PostgresLedger(url=SecretStr(ledger.url)), http=HttpSettings(enabled=False))
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
-        async with open_world(settings, sensors=MemorySensors(), clock=clock) as world:
+        async with open_resources(settings, sensors=MemorySensors(), clock=clock) as world:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
             await ledger.database.execute("drop_lease", "nobody", 0)
             clock.time = now - DAY

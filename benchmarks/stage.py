@@ -24,14 +24,14 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Times, Values
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
-from latigo.ledger.database import Database, open_database
-from latigo.ledger.embedded import open_embedded
-from latigo.ledger.migrate import migrate
-from latigo.ledger.models import PostgresModelLedger, PostgresRoster
-from latigo.ledger.planning import PostgresSchedulerLedger
+from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.protocol import ModelEntry, Planned, Term
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
+from latigo.postgres.database import Database, open_database
+from latigo.postgres.embedded import open_embedded
+from latigo.postgres.migrate import migrate
 from latigo.providers.gordo import open_gordo
-from latigo.standins.influxd import Influxd
+from latigo.sandbox.influxd import Influxd
 from latigo.task_queue.envelope import encode
 
 HERE = Path(__file__).parent
@@ -125,7 +125,7 @@ def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
 async def running_stub(models: int, tags: int, *more: str) -> AsyncIterator[str]:
     """A stub of Gordo, which answers for next to nothing; yields its URL."""
     options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
-    async with running(sys.executable, "-m", "latigo.standins.gordo", *options, name="the stub of Gordo") as stub:
+    async with running(sys.executable, "-m", "latigo.sandbox.gordo", *options, name="the stub of Gordo") as stub:
         url: str = (await stub.read())["url"]
         yield url
 

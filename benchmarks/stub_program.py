@@ -1,6 +1,6 @@
 """A stub of Gordo whose models share the sensors of one plant, each with some of them: ``MODELS TAGS SENSORS``.
 
-``python -m latigo.standins.gordo --stub`` gives every model sensors of its own, which thousands of models would take a
+``python -m latigo.sandbox.gordo --stub`` gives every model sensors of its own, which thousands of models would take a
 long time to fill with readings. The first line on standard output is JSON with ``url``; SIGTERM ends it.
 """
 
@@ -15,7 +15,7 @@ import structlog
 
 from benchmarks.stage import PROJECT
 from latigo.cli.context import run_async
-from latigo.standins.gordo import ModelDefinition, ProjectDefinition, running_standin
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, running_standin
 
 
 def sensors_of(count: int) -> list[str]:

@@ -43,7 +43,7 @@ from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, span_ns, to_ns
 from latigo.executor.pipeline import period_of
 from latigo.providers.influx.predictions import InfluxPredictions, open_predictions
-from latigo.standins.gordo import ProjectDefinition
+from latigo.sandbox.gordo import ProjectDefinition
 
 MODELS = 9000
 QUICK = 600  #: models, to see that it works

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.app import World, make_executor, make_scheduler, open_around
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.executor.loop import Executor
 from latigo.providers.postgres import PostgresPredictions
@@ -17,11 +16,21 @@ from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
-from latigo.systems import Queue, RoleName, SensorSource, check_role, open_ledger, open_queue
-from latigo.telemetry import Metrics
-from latigo.web.app import make_app
+from latigo.telemetry.metrics import Metrics
 from latigo.web.health import Health
-from latigo.web.site import Site, run_site
+from latigo.web.routes import make_app
+from latigo.web.server import Site, run_site
+from latigo.wiring.resources import (
+    Queue,
+    Resources,
+    RoleName,
+    SensorSource,
+    check_role,
+    open_ledger,
+    open_queue,
+    open_systems,
+)
+from latigo.wiring.roles import make_executor, make_scheduler
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -33,7 +42,7 @@ GAUGES = timedelta(seconds=30)
 #: After the roles' own grace, for closing what they used.
 CLOSING = timedelta(seconds=5)
 
-Beside = Callable[[World, Site | None, asyncio.Event], Awaitable[None]]
+Beside = Callable[[Resources, Site | None, asyncio.Event], Awaitable[None]]
 """A role of the caller's own, given what was opened."""
 
 
@@ -43,16 +52,16 @@ class Reached:
     def __init__(self) -> None:
         self.executor: Executor | None = None
         self.missing = "has only begun"  #: why nothing can be asked yet
-        self._world: World | None = None
+        self._resources: Resources | None = None
         self._queue: Queue | None = None
 
-    def open(self, world: World, queue: Queue) -> None:
+    def open(self, resources: Resources, queue: Queue) -> None:
         """From now on these can be asked."""
-        self._world, self._queue = world, queue
+        self._resources, self._queue = resources, queue
 
     def close(self) -> None:
         """Nobody is to ask any more: they are about to be closed."""
-        self.missing, self._world, self._queue = "is being stopped", None, None
+        self.missing, self._resources, self._queue = "is being stopped", None, None
 
     def overdue(self) -> Sequence[str]:
         """Tasks that only a stuck process allows."""
@@ -64,8 +73,8 @@ class Reached:
 
     async def ledger(self) -> None:
         """Ask the ledger for the time."""
-        if self._world is not None:
-            await self._world.database.row("clock")
+        if self._resources is not None:
+            await self._resources.database.row("clock")
 
     async def queue(self) -> None:
         """What is known of the queue; it is not asked."""
@@ -75,10 +84,10 @@ class Reached:
     async def status(self) -> Mapping[str, Any]:
         return await self._opened().reports.status()
 
-    def _opened(self) -> World:
-        if self._world is None:
+    def _opened(self) -> Resources:
+        if self._resources is None:
             raise Unavailable(self.missing, downstream="start")
-        return self._world
+        return self._resources
 
 
 async def serve(
@@ -120,27 +129,27 @@ async def serve(
         database = await _once_there(opened, lambda: open_ledger(settings, migrate=True), reached, stop)
         if database is None:
             return
-        world = await _once_there(
+        resources = await _once_there(
             opened,
-            lambda: open_around(database, settings, sensors=sensors, clock=clock, metrics=metrics),
+            lambda: open_systems(database, settings, sensors=sensors, clock=clock, metrics=metrics),
             reached,
             stop,
         )
-        if world is None:
+        if resources is None:
             return
         opened.callback(reached.close)
         queue = await opened.enter_async_context(open_queue(settings, database, clock, role))
-        reached.open(world, queue)
+        reached.open(resources, queue)
         roles: dict[str, Role] = {}
         if queue.receiver is not None:
-            reached.executor = make_executor(world, queue.receiver)
+            reached.executor = make_executor(resources, queue.receiver)
             roles["executor"] = reached.executor.run
         if queue.sender is not None:
-            roles["scheduler"] = make_scheduler(world, queue.sender).run
-            roles["retention"] = lambda stop: keep_retention(_retentions(world), clock, stop)
-            roles["gauges"] = lambda stop: _publish_gauges(world, stop)
+            roles["scheduler"] = make_scheduler(resources, queue.sender).run
+            roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
+            roles["gauges"] = lambda stop: _publish_gauges(resources, stop)
         if beside is not None:
-            roles["beside"] = lambda stop: beside(world, site, stop)
+            roles["beside"] = lambda stop: beside(resources, site, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
 
 
@@ -172,15 +181,15 @@ async def _once_there(
     return None
 
 
-async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
+async def _publish_gauges(resources: Resources, stop: asyncio.Event) -> None:
     """Tell metrics what only the ledger knows."""
-    metrics = world.metrics
+    metrics = resources.metrics
     while not stop.is_set():
         try:
-            found = await world.reports.status()
+            found = await resources.reports.status()
             for each in found["queue"]["partitions"]:
                 metrics.queue_lag.labels(each["partition"]).set(each["lag"])
-            backlog = {each["project"]: each["slots"] for each in await world.reports.backlog()}
+            backlog = {each["project"]: each["slots"] for each in await resources.reports.backlog()}
         except LatigoError as error:
             _log.warning("gauges.not_read", because=str(error))
         else:
@@ -192,14 +201,14 @@ async def _publish_gauges(world: World, stop: asyncio.Event) -> None:
                 metrics.backlog.labels(name).set(backlog.get(name, 0))
                 if project["oldest"] is not None:
                     metrics.freshness.labels(name).set((found["now"] - project["oldest"]).total_seconds())
-        await pause(world.clock, GAUGES, stop)
+        await pause(resources.clock, GAUGES, stop)
 
 
-def _retentions(world: World) -> Sequence[tuple[PostgresPredictions, timedelta]]:
+def _retentions(resources: Resources) -> Sequence[tuple[PostgresPredictions, timedelta]]:
     """The sinks that forget nothing by themselves, and how long each keeps its predictions."""
     return [
         (sink.store, each.retention)
-        for sink, each in zip(world.sinks, world.settings.predictions, strict=True)
+        for sink, each in zip(resources.sinks, resources.settings.predictions, strict=True)
         if isinstance(each, PostgresSink) and isinstance(sink.store, PostgresPredictions)
     ]
 

@@ -13,7 +13,7 @@ from latigo.runtime.clock import SystemClock
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.lag import read_refused, reset_checkpoints
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.tables import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueTables, Refusal
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers
 

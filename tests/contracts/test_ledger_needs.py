@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from latigo.domain.coverage import Coverage
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, floor_to_slot
-from latigo.ledger.database import to_multirange
 from latigo.ledger.protocol import Planned
+from latigo.postgres.database import to_multirange
 from tests.support.build import at
 from tests.support.ledgers import Ledgers
 

@@ -13,6 +13,8 @@ from typer.main import get_command
 
 from latigo.cli.main import cli
 from latigo.runtime.units import parse_duration
+from latigo.sandbox.eventhub.__main__ import _arguments as emulator_arguments
+from latigo.sandbox.eventhub.server import DEVELOPMENT_KEY, KEY_NAME
 from latigo.service import CLOSING
 from latigo.settings import (
     EventHubQueue,
@@ -23,9 +25,7 @@ from latigo.settings import (
     Settings,
     load_settings,
 )
-from latigo.standins.eventhub.__main__ import _arguments as emulator_arguments
-from latigo.standins.eventhub.server import DEVELOPMENT_KEY, KEY_NAME
-from latigo.systems import hub_address
+from latigo.wiring.resources import hub_address
 from tests.support.grafana import sources
 from tests.support.process import ROOT
 
@@ -173,7 +173,7 @@ def test_commands_are_commands_of_the_image() -> None:
         context = command.make_context("latigo", [name, *arguments], resilient_parsing=True)
         found = command.get_command(context, name)  # type: ignore[attr-defined]  # a group
         assert found.make_context(name, arguments).params["role"].value == role
-    assert SERVICES["event-hub"]["entrypoint"] == ["python", "-m", "latigo.standins.eventhub"]
+    assert SERVICES["event-hub"]["entrypoint"] == ["python", "-m", "latigo.sandbox.eventhub"]
 
 
 def test_what_is_missing_in_env_is_named_with_what_it_is() -> None:

@@ -10,12 +10,12 @@ import pytest
 
 from latigo.settings import Settings, load_settings
 from latigo.settings.keys import key_names, sections_of
-from latigo.settings.page import example_file, settings_page
+from latigo.settings.reference import example_file, settings_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"
 EXAMPLE = ROOT / "config.example.toml"
-REMAKE = "run: python -m latigo.settings.page docs/settings.md config.example.toml"
+REMAKE = "run: python -m latigo.settings.reference docs/settings.md config.example.toml"
 
 EVERY_KEY = {
     f"{section}.{name}"
@@ -36,7 +36,7 @@ def test_the_example_is_up_to_date() -> None:
 def test_both_are_made_by_one_command(tmp_path: Path) -> None:
     page, example = tmp_path / "page.md", tmp_path / "example.toml"
 
-    subprocess.run([sys.executable, "-m", "latigo.settings.page", page, example], check=True)
+    subprocess.run([sys.executable, "-m", "latigo.settings.reference", page, example], check=True)
 
     assert page.read_text(encoding="utf-8") == settings_page()
     assert example.read_text(encoding="utf-8") == example_file()

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from latigo.telemetry import EVENTS, LABELS, Metrics
+from latigo.telemetry.events import EVENTS
+from latigo.telemetry.metrics import LABELS, Metrics
 
 SOURCE = Path(__file__).parents[2] / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from latigo.ledger.revisions import newest_revision
-from latigo.ledger.schema import current_revision
+from latigo.postgres.revisions import newest_revision
+from latigo.postgres.schema import current_revision
 from tests.support.late_sensors import KIND
 from tests.support.outside import looking_at
 from tests.support.postgres import execute

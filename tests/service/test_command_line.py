@@ -24,8 +24,8 @@ import typer.main
 from typer.testing import CliRunner
 
 from latigo.cli.main import cli
-from latigo.standins.gordo import Scope
-from latigo.standins.gordo.controls import PREDICTIONS, CallKind
+from latigo.sandbox.gordo import Scope
+from latigo.sandbox.gordo.controls import PREDICTIONS, CallKind
 from tests.support.influxd import require_influxd
 from tests.support.outside import looking_at
 from tests.support.postgres import fresh_database

@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from latigo.ledger.embedded import open_embedded
-from latigo.standins.gordo.controls import PREDICTING, Hang
+from latigo.postgres.embedded import open_embedded
+from latigo.sandbox.gordo.controls import PREDICTING, Hang
 from tests.support.outside import looking_at
 from tests.support.process import RESOLUTION, Service, serving
 from tests.support.site import Site, open_site

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from azure.eventhub import EventData
 
-from latigo.standins.eventhub import EventHubsEmulator, open_event_hubs
+from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.task_queue.envelope import decode
 from tests.support.event_hubs import HUB, open_producer
 from tests.support.process import Service, latigo, serving, term_of

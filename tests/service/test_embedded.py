@@ -16,14 +16,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
-from latigo.ledger.embedded import EmbeddedServer, open_embedded
+from latigo.postgres.embedded import EmbeddedServer, open_embedded
 from tests.support.postgres import FAST
 from tests.support.waiting import eventually
 
 OPEN_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
-from latigo.ledger.embedded import open_embedded
+from latigo.postgres.embedded import open_embedded
 
 async def main():
     async with open_embedded(Path(sys.argv[1]), settings={"fsync": "off"}) as url:

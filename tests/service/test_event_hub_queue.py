@@ -20,14 +20,14 @@ from structlog.testing import capture_logs
 
 from latigo.domain.errors import Unavailable
 from latigo.runtime.clock import SystemClock
-from latigo.standins.eventhub import EventHubsEmulator, RejectStyle, Scope
+from latigo.sandbox.eventhub import EventHubsEmulator, RejectStyle, Scope
 from latigo.task_queue.envelope import HIGHEST, LARGEST, decode, encode
 from latigo.task_queue.eventhub.connection import GROUP, Balancing, Hub, HubAddress, SingleFlight
-from latigo.task_queue.eventhub.intake import HubDelivery
+from latigo.task_queue.eventhub.consumer import HubDelivery
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
 from latigo.task_queue.eventhub.session import Bounds
-from latigo.task_queue.eventhub.tables import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueTables, Refusal
 from tests.support.build import a_spec, a_task
 from tests.support.certificates import self_signed
 from tests.support.event_hub_queue import (

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from latigo.standins.eventhub import EventHubsEmulator, Limits, RejectStyle, Scope, open_event_hubs
+from latigo.sandbox.eventhub import EventHubsEmulator, Limits, RejectStyle, Scope, open_event_hubs
 from tests.support.clock import ManualClock
 from tests.support.event_hubs import (
     HUB,

@@ -15,7 +15,7 @@ from tests.support.process import ENDS_WITHIN, STARTS_WITHIN, environment
 
 async def start(arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "latigo.standins.gordo", *arguments),
+        *(sys.executable, "-m", "latigo.sandbox.gordo", *arguments),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
     )

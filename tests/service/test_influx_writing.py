@@ -27,7 +27,7 @@ from latigo.providers.influx.client import SWITCHES, open_client
 from latigo.providers.protocols import PredictionStorageProvider
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
-from latigo.systems import SensorSource, open_sensors, open_sink
+from latigo.wiring.resources import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
 from tests.support.prediction_stores import influx_predictions

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from latigo.domain.errors import Unavailable
-from latigo.standins.influxd import Influxd, have_influxd, open_influxd
+from latigo.sandbox.influxd import Influxd, have_influxd, open_influxd
 from tests.support.influxd import InfluxDatabase, administer, require_influxd, select, write_lines
 from tests.support.waiting import eventually
 
@@ -76,7 +76,7 @@ async def test_a_server_that_does_not_start_says_why(tmp_path: Path):
 async def test_it_ends_when_its_user_is_killed(tmp_path: Path):
     program = (
         "import asyncio, pathlib, sys\n"
-        "from latigo.standins.influxd import open_influxd\n"
+        "from latigo.sandbox.influxd import open_influxd\n"
         "async def main():\n"
         "    async with open_influxd(pathlib.Path(sys.argv[1])):\n"
         "        print('there', flush=True)\n"

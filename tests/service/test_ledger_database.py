@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from latigo.domain.errors import Unavailable
-from latigo.ledger.database import open_database
+from latigo.postgres.database import open_database
 from latigo.settings import Settings
-from latigo.systems import open_ledger
+from latigo.wiring.resources import open_ledger
 from tests.support.waiting import eventually
 
 SHORTLY = timedelta(milliseconds=300)

@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from latigo.ledger.embedded import EmbeddedServer
-from latigo.standins.gordo import CallKind, Controls, Scope, Trouble, running_standin
-from latigo.standins.gordo.controls import PREDICTING, PREDICTIONS, Hang
+from latigo.postgres.embedded import EmbeddedServer
+from latigo.sandbox.gordo import CallKind, Controls, Scope, Trouble, running_standin
+from latigo.sandbox.gordo.controls import PREDICTING, PREDICTIONS, Hang
 from tests.support.outside import Outside, looking_at
 from tests.support.ports import free_port
 from tests.support.postgres import FAST as FAST_POSTGRES

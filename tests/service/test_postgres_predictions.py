@@ -15,12 +15,12 @@ from latigo.domain.errors import Failed, Reason, Rejected, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import DAY, Window, to_ns
-from latigo.ledger.database import Database
+from latigo.postgres.database import Database
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.errors import postgres_errors
 from latigo.service import keep_retention
 from latigo.settings import PostgresSink
-from latigo.systems import open_sink
+from latigo.wiring.resources import open_sink
 from tests.support.clock import ManualClock
 from tests.support.postgres import execute
 from tests.support.prediction_stores import prediction_pool

@@ -26,6 +26,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
 from latigo.domain.windows import Window, iso, to_ns
+from latigo.sandbox.plant import synth_series
 from latigo.settings import (
     BackfillSettings,
     ExecutorSettings,
@@ -40,7 +41,6 @@ from latigo.settings import (
     ScheduleSettings,
     Settings,
 )
-from latigo.standins.plant import synth_series
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, select, sensor_line, write_lines

@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from latigo.app import World
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window, to_ns
@@ -26,6 +25,7 @@ from latigo.settings import (
     PostgresLedger,
     Settings,
 )
+from latigo.wiring.resources import Resources
 from tests.support.gordo_client import Points, assert_same_points, client_points
 from tests.support.gordo_process import running_gordo
 from tests.support.plant_files import write_plant
@@ -116,7 +116,7 @@ def refs(*names: str) -> list[ModelRef]:
     return [ModelRef(PROJECT, name) for name in names]
 
 
-async def revisions_of(world: World, name: str) -> Mapping[str, tuple[datetime, datetime]]:
+async def revisions_of(world: Resources, name: str) -> Mapping[str, tuple[datetime, datetime]]:
     async with world.database.connection() as connection:
         rows = await connection.fetch(
             "SELECT revision, min(time), max(time) FROM v_predictions WHERE model = $1 GROUP BY revision",

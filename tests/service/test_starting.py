@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from latigo.standins.eventhub import open_event_hubs
+from latigo.sandbox.eventhub import open_event_hubs
 from tests.support.event_hubs import HUB
 from tests.support.late_sensors import KIND
 from tests.support.process import Service, serving

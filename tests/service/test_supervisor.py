@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from latigo.standins.eventhub import open_event_hubs
+from latigo.sandbox.eventhub import open_event_hubs
 from tests.support.event_hubs import HUB
 from tests.support.process import newest_due
 from tests.support.site import Site

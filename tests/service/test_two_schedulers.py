@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latigo.standins.gordo.controls import PREDICTING, Hang
+from latigo.sandbox.gordo.controls import PREDICTING, Hang
 from tests.support.process import RESOLUTION, Service, serving, term_of
 from tests.support.site import Site
 

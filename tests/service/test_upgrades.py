@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from latigo.ledger.migrate import migrate
-from latigo.ledger.revisions import newest_revision
-from latigo.ledger.schema import current_revision
+from latigo.postgres.migrate import migrate
+from latigo.postgres.revisions import newest_revision
+from latigo.postgres.schema import current_revision
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
 from tests.support.process import PROJECT, latigo, serving, write_config

@@ -15,7 +15,7 @@ import asyncpg
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.runtime.clock import SystemClock
-from latigo.standins.eventhub import EventHubsEmulator, open_event_hubs
+from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.connection import GROUP, Balancing, HubAddress
 from latigo.task_queue.eventhub.lag import PartitionLag, read_lag, read_refused, reset_checkpoints
@@ -24,7 +24,7 @@ from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import MOST_EVENTS, EventHubReceiver, open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, SenderTiming, open_sender
 from latigo.task_queue.eventhub.session import ReceiverTiming
-from latigo.task_queue.eventhub.tables import Refused
+from latigo.task_queue.eventhub.store import Refused
 from tests.support.build import a_spec, a_task
 from tests.support.process import ROOT, environment
 from tests.support.waiting import eventually

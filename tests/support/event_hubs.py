@@ -14,7 +14,7 @@ import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 
-from latigo.standins.eventhub import EventHubsEmulator, open_event_hubs
+from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from tests.support.process import environment
 from tests.support.waiting import eventually
 
@@ -125,13 +125,13 @@ class EmulatorProcess:
 async def running_event_hubs(
     *, port: int = 0, partitions: int = 4, data_dir: Path | None = None
 ) -> AsyncIterator[EmulatorProcess]:
-    """Start ``python -m latigo.standins.eventhub`` with the hub `HUB`; killed at the end if it still runs.
+    """Start ``python -m latigo.sandbox.eventhub`` with the hub `HUB`; killed at the end if it still runs.
 
     One that comes in the place of another wants its ``port`` and ``data_dir``.
     """
     kept = () if data_dir is None else ("--data-dir", str(data_dir))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "latigo.standins.eventhub", "--hub", HUB),
+        *(sys.executable, "-m", "latigo.sandbox.eventhub", "--hub", HUB),
         *("--port", str(port), "--partitions", str(partitions), *kept),
         env=environment(),
         stdin=asyncio.subprocess.DEVNULL,

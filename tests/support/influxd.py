@@ -14,7 +14,7 @@ import pytest
 
 from latigo.domain.errors import ConfigurationError
 from latigo.domain.series import Readings
-from latigo.standins.influxd import Influxd, have_influxd
+from latigo.sandbox.influxd import Influxd, have_influxd
 from tests.support.lacking import lacking
 
 _numbers = count(1)

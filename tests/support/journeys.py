@@ -14,7 +14,7 @@ from latigo.executor.circuits import CircuitBoard, CircuitRules
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.pipeline import Pipeline, Sink
 from latigo.providers.memory import MemoryPredictions, MemorySensors
-from latigo.telemetry import Metrics
+from latigo.telemetry.metrics import Metrics
 from tests.support.build import at
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork

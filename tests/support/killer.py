@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from latigo.domain.series import Readings
 from latigo.domain.windows import Window
 from latigo.runtime.clock import SystemClock
-from latigo.standins.plant import Plant, PlantSensors
+from latigo.sandbox.plant import Plant, PlantSensors
 
 
 class Killer(PlantSensors):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.runtime.clock import SystemClock
-from latigo.standins.plant import Plant, PlantSensors
+from latigo.sandbox.plant import Plant, PlantSensors
 
 KIND = "python:tests.support.late_sensors:open_late"
 

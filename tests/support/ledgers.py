@@ -10,12 +10,12 @@ from random import Random
 import pytest
 
 from latigo.domain.windows import iso
-from latigo.ledger.database import Database, open_database
-from latigo.ledger.migrate import migrate
-from latigo.ledger.models import PostgresModelLedger, PostgresRoster
-from latigo.ledger.planning import PostgresSchedulerLedger, make_partitions
+from latigo.ledger.executor_store import PostgresExecutorLedger
+from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger, make_partitions
 from latigo.ledger.settling import Rules
-from latigo.ledger.working import PostgresExecutorLedger
+from latigo.postgres.database import Database, open_database
+from latigo.postgres.migrate import migrate
 from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.waiting import eventually
 

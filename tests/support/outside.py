@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 
 from latigo.domain.coverage import Coverage
-from latigo.ledger.database import open_database, to_coverage
 from latigo.ledger.reports import LedgerReports
+from latigo.postgres.database import open_database, to_coverage
 from tests.support.process import RESOLUTION
 
 _MISSING = """

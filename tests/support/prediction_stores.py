@@ -15,7 +15,9 @@ from latigo.providers.protocols import PredictionStorageProvider
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
-POSTGRES_SCHEMA = resources.files("latigo.providers.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
+POSTGRES_SCHEMA = (
+    resources.files("latigo.postgres.migrations").joinpath("0002_predictions.sql").read_text(encoding="utf-8")
+)
 
 
 @asynccontextmanager

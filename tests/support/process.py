@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from latigo.domain.windows import floor_to_slot
-from latigo.settings.page import to_toml
-from latigo.standins.gordo import ProjectDefinition, Trouble, demo_project
-from latigo.standins.plant import Plant
+from latigo.sandbox.gordo import ProjectDefinition, Trouble, demo_project
+from latigo.sandbox.plant import Plant
+from latigo.settings.reference import to_toml
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

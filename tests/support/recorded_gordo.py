@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from latigo.standins.gordo import ModelDefinition, ModelKind, ProjectDefinition
+from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition
 
 RECORDED = Path(__file__).parents[1] / "data" / "gordo_recorded"
 INDEX: dict[str, Any] = json.loads((RECORDED / "index.json").read_text())

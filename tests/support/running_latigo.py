@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from latigo.app import World, make_executor, make_scheduler, open_world
 from latigo.domain.coverage import Coverage
 from latigo.domain.series import Column
 from latigo.domain.windows import Window, to_ns
-from latigo.ledger.database import Database
+from latigo.postgres.database import Database
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import run_until_stopped
 from latigo.settings import Settings
 from latigo.task_queue.internal import InternalQueue
+from latigo.wiring.resources import Resources, open_resources
+from latigo.wiring.roles import make_executor, make_scheduler
 from tests.support.gordo_client import Points
 from tests.support.postgres import execute
 from tests.support.waiting import eventually
@@ -52,9 +53,9 @@ class ShiftedClock(SystemClock):
 
 
 @asynccontextmanager
-async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterator[World]:
+async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterator[Resources]:
     """Scheduler and executor on everything that the settings name; a role that fails ends the body."""
-    async with open_world(settings, clock=clock) as world, asyncio.TaskGroup() as group:
+    async with open_resources(settings, clock=clock) as world, asyncio.TaskGroup() as group:
         queue, stop = InternalQueue(), asyncio.Event()
         roles = {"executor": make_executor(world, queue).run, "scheduler": make_scheduler(world, queue).run}
         group.create_task(run_until_stopped(roles, stop, _STOPS_WITHIN))
@@ -64,7 +65,7 @@ async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterat
             stop.set()
 
 
-async def all_known(world: World, models: Collection[str], revision: str) -> None:
+async def all_known(world: Resources, models: Collection[str], revision: str) -> None:
     """Wait until the ledger knows these models in this revision."""
 
     async def are_known() -> bool:
@@ -74,7 +75,7 @@ async def all_known(world: World, models: Collection[str], revision: str) -> Non
     await eventually(are_known, within=_COMES_WITHIN, every=0.1, what=f"{len(models)} models in revision {revision}")
 
 
-async def all_done(world: World) -> None:
+async def all_done(world: Resources) -> None:
     """Wait until every due slot of every model that is known is accounted for, and nothing is out."""
 
     async def is_idle() -> bool:

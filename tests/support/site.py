@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from latigo.standins.gordo import GordoStandin, running_standin
+from latigo.sandbox.gordo import GordoStandin, running_standin
 from tests.support.outside import Outside, looking_at
 from tests.support.postgres import database_on, execute
 from tests.support.process import Service, a_project, newest_due, write_config

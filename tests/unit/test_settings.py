@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from latigo.domain.errors import ConfigurationError
 from latigo.domain.model import ModelRef
-from latigo.runtime.masking import MASK
+from latigo.runtime.redaction import MASK
 from latigo.settings import (
     EmbeddedLedger,
     FileSensors,

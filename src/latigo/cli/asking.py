@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from latigo import __version__, app, systems
+from latigo import __version__
 from latigo.cli.context import (
     ConfigOption,
     Exit,
@@ -26,6 +26,7 @@ from latigo.domain.windows import Window
 from latigo.ledger.reports import LedgerReports
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
+from latigo.wiring.resources import open_ledger, user_at_host
 
 T = TypeVar("T")
 FromOption = Annotated[str | None, typer.Option("--from", help="Begin: ISO 8601, or relative such as -7d.")]
@@ -46,7 +47,7 @@ def ask(settings: Settings, question: Callable[[LedgerReports], Awaitable[T]]) -
     """Open the ledger, ask, close."""
 
     async def work() -> T:
-        async with systems.open_ledger(settings) as database:
+        async with open_ledger(settings) as database:
             return await question(LedgerReports(database, __version__))
 
     return run_async(work)
@@ -149,7 +150,7 @@ def retry(
     """
     if not (project or model or reason or everything):
         raise typer.BadParameter("name --project, --model or --reason, or say --all")
-    parked = ask(settings_of(config), lambda reports: reports.retry(app.who(), project, model, reason))
+    parked = ask(settings_of(config), lambda reports: reports.retry(user_at_host(), project, model, reason))
     if as_json:
         show_json(parked)
     else:

@@ -3,7 +3,7 @@
 import json
 
 from latigo.settings import Settings
-from latigo.settings.page import to_toml
+from latigo.settings.reference import to_toml
 
 
 def effective_configuration(settings: Settings, *, as_json: bool = False) -> str:

@@ -16,8 +16,8 @@ import typer
 from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import iso
-from latigo.runtime.encoding import to_json
 from latigo.runtime.log import configure_logging
+from latigo.runtime.serialization import to_json
 from latigo.runtime.units import format_duration
 from latigo.settings import Settings, load_settings
 

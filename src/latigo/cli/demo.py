@@ -15,25 +15,25 @@ from typing import Annotated, Any
 import typer
 
 from latigo import __version__
-from latigo.app import World
 from latigo.cli.context import Exit, JsonOption, cell, last_line, run_async, show_json
 from latigo.domain.errors import LatigoError
 from latigo.domain.windows import floor_to_slot
-from latigo.ledger.database import Database
-from latigo.ledger.embedded import open_embedded
 from latigo.ledger.reports import LedgerReports
+from latigo.postgres.database import Database
+from latigo.postgres.embedded import open_embedded
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
+from latigo.sandbox.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
+from latigo.sandbox.gordo import GordoStandin, running_standin
+from latigo.sandbox.gordo.controls import PREDICTING
+from latigo.sandbox.plant import PlantSensors
 from latigo.service import serve
 from latigo.settings import Settings
-from latigo.settings.page import to_toml
-from latigo.standins.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
-from latigo.standins.gordo import GordoStandin, running_standin
-from latigo.standins.gordo.controls import PREDICTING
-from latigo.standins.plant import PlantSensors
-from latigo.systems import RoleName, extra, open_ledger
-from latigo.web.site import Site
+from latigo.settings.reference import to_toml
+from latigo.web.server import Site
+from latigo.wiring.plugins import extra
+from latigo.wiring.resources import Resources, RoleName, open_ledger
 
 #: How often the demo says how far it is.
 TELL = timedelta(seconds=2)
@@ -224,12 +224,12 @@ async def _in_one_process(show: Show, demo: DemoPlant, tree: Tree, _folder: Path
     """Everything in this process; the plant's sensors are handed over where they are not in InfluxDB."""
     told: dict[str, Any] = {}
 
-    async def beside(world: World, site: Site | None, _stopping: asyncio.Event) -> None:
+    async def beside(resources: Resources, site: Site | None, _stopping: asyncio.Event) -> None:
         if site is not None:
             show.asked.tell(f"see {site.url}")
-        await show.follow(world.database)
-        await show.drained(world.database)
-        told.update(await show.sum_up(world.database))
+        await show.follow(resources.database)
+        await show.drained(resources.database)
+        told.update(await show.sum_up(resources.database))
 
     sensors = None if show.asked.influx else PlantSensors(demo.plant, show.clock.now)
     await serve(Settings.model_validate(tree), RoleName.ALL, show.stop, sensors=sensors, beside=beside)
@@ -257,11 +257,11 @@ async def _influx(folder: Path, demo: DemoPlant, show: Show, tree: Tree) -> Asyn
 
 async def _distributed(show: Show, _demo: DemoPlant, tree: Tree, folder: Path) -> Mapping[str, Any]:
     """A scheduler and two executors on one ledger, and an emulated event hub between them."""
-    from latigo.standins.eventhub import open_event_hubs  # noqa: PLC0415 - only where it is asked for
+    from latigo.sandbox.eventhub import open_event_hubs  # noqa: PLC0415 - only where it is asked for
 
     if not show.asked.influx:
         options = {"began": show.began.isoformat(), "models": show.asked.models}
-        tree["sensors"] = {"kind": "python:latigo.standins.demo:open_demo_sensors", "options": options}
+        tree["sensors"] = {"kind": "python:latigo.sandbox.demo:open_demo_sensors", "options": options}
     async with AsyncExitStack() as opened:
         url = await opened.enter_async_context(open_embedded(folder / "ledger"))
         hub = await opened.enter_async_context(open_event_hubs(hubs={"latigo": PARTITIONS}))

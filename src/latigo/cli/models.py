@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latigo import __version__, app, systems
+from latigo import __version__
 from latigo.cli.asking import what_failed
 from latigo.cli.context import (
     ConfigOption,
@@ -22,10 +22,11 @@ from latigo.cli.context import (
     show_table,
 )
 from latigo.domain.model import ModelRef
-from latigo.ledger.models import PostgresModelLedger
+from latigo.ledger.model_store import PostgresModelLedger
 from latigo.ledger.reports import LedgerReports
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
+from latigo.wiring.resources import open_ledger, open_resources, open_sensors
 
 models = typer.Typer(help="Which models are predicted, and how they are.", no_args_is_help=True, rich_markup_mode=None)
 sensors = typer.Typer(help="Which sensors the source knows.", no_args_is_help=True, rich_markup_mode=None)
@@ -43,7 +44,7 @@ def list_(config: ConfigOption = None, project: ProjectOption = None, as_json: J
     settings = settings_of(config)
 
     async def work() -> Sequence[Any]:
-        async with systems.open_ledger(settings) as database:
+        async with open_ledger(settings) as database:
             return await LedgerReports(database, __version__).models(project)
 
     found = run_async(work)
@@ -63,10 +64,10 @@ def show(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption 
     ref, settings = model_ref(model), settings_of(config)
 
     async def work() -> dict[str, Any]:
-        async with app.open_world(settings) as world:
-            status = await world.models.get_model_status(ref)
-            known = await world.reports.models(ref.project, ref.name)
-            parked = await world.reports.failures(ref.project, ref.name)
+        async with open_resources(settings) as resources:
+            status = await resources.models.get_model_status(ref)
+            known = await resources.reports.models(ref.project, ref.name)
+            parked = await resources.reports.failures(ref.project, ref.name)
         spec = status.spec
         return {
             "model": str(ref),
@@ -102,8 +103,8 @@ def register(model: ModelArgument, config: ConfigOption = None) -> None:
     ref, settings = model_ref(model), settings_of(config)
 
     async def work() -> None:
-        async with app.open_world(settings) as world:
-            await world.models.register_model({"project": ref.project, "name": ref.name})
+        async with open_resources(settings) as resources:
+            await resources.models.register_model({"project": ref.project, "name": ref.name})
 
     run_async(work)
     typer.echo(f"{ref} is registered; it is predicted once a scheduler has read its metadata")
@@ -118,10 +119,10 @@ def unregister(model: ModelArgument, config: ConfigOption = None) -> None:
 
 
 async def _unregister(ref: ModelRef, settings: Settings) -> None:
-    async with app.open_world(settings) as world:
-        await world.models.unregister_model(ref)
+    async with open_resources(settings) as resources:
+        await resources.models.unregister_model(ref)
         # At once, not when the next list is read: what is planned for it falls out.
-        await PostgresModelLedger(world.database).set_state(ref.project, [ref.name], "unregistered")
+        await PostgresModelLedger(resources.database).set_state(ref.project, [ref.name], "unregistered")
 
 
 @models.command("accept-loss")
@@ -133,7 +134,7 @@ def accept_loss(
     settings = settings_of(config)
 
     async def work() -> bool:
-        async with systems.open_ledger(settings) as database:
+        async with open_ledger(settings) as database:
             return await PostgresModelLedger(database).accept_loss(project)
 
     if not run_async(work):
@@ -148,7 +149,7 @@ def list_sensors(config: ConfigOption = None, as_json: JsonOption = False) -> No
     settings = settings_of(config)
 
     async def work() -> Sequence[str]:
-        async with systems.open_sensors(settings, SystemClock()) as source:
+        async with open_sensors(settings, SystemClock()) as source:
             return await source.get_sensor_list()
 
     found = run_async(work)
@@ -167,7 +168,7 @@ def exists(
     settings = settings_of(config)
 
     async def work() -> bool:
-        async with systems.open_sensors(settings, SystemClock()) as source:
+        async with open_sensors(settings, SystemClock()) as source:
             return await source.sensor_exists(name)
 
     found = run_async(work)

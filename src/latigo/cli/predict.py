@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from latigo import systems
 from latigo.cli.context import (
     ConfigOption,
     Exit,
@@ -28,12 +27,13 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import SHARES
-from latigo.executor.once import Piece, pieces_of, predict_once
+from latigo.executor.oneshot import Piece, pieces_of, predict_once
 from latigo.providers.gordo import GordoModels
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
-from latigo.systems import extra
+from latigo.wiring.plugins import extra
+from latigo.wiring.resources import open_models, open_sensors
 
 
 class NoRoster:
@@ -114,7 +114,7 @@ def _refuse_files(out: Path | None, plot: Path | None) -> None:
 
 async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: str) -> Sequence[Piece]:
     clock = SystemClock()
-    async with systems.open_models(settings, NoRoster()) as models, systems.open_sensors(settings, clock) as sensors:
+    async with open_models(settings, NoRoster()) as models, open_sensors(settings, clock) as sensors:
         spec = await _spec(models, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
         windows = pieces_of(asked, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))

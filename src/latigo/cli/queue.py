@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from latigo import systems
 from latigo.cli.context import ConfigOption, Exit, JsonOption, age, run_async, settings_of, show_json, show_table
 from latigo.domain.errors import ConfigurationError
 from latigo.runtime.clock import SystemClock
 from latigo.settings import EventHubQueue, Settings
+from latigo.wiring.resources import hub_address, open_ledger
 
 queue = typer.Typer(
     help="The task queue between scheduler and executors; without a command: status.", rich_markup_mode=None
@@ -79,10 +79,10 @@ def _event_hub(settings: Settings) -> EventHubQueue:
 
 
 async def _read(settings: Settings, hub: EventHubQueue) -> list[dict[str, Any]]:
-    channel = systems.hub_address(hub).channel
+    channel = hub_address(hub).channel
     from latigo.task_queue.eventhub.lag import read_lag  # noqa: PLC0415 - an extra
 
-    async with systems.open_ledger(settings) as database:
+    async with open_ledger(settings) as database:
         return [
             {
                 "partition": each.partition,
@@ -98,8 +98,8 @@ async def _read(settings: Settings, hub: EventHubQueue) -> list[dict[str, Any]]:
 
 
 async def _reset(settings: Settings, hub: EventHubQueue) -> int:
-    channel = systems.hub_address(hub).channel
+    channel = hub_address(hub).channel
     from latigo.task_queue.eventhub.lag import reset_checkpoints  # noqa: PLC0415 - an extra
 
-    async with systems.open_ledger(settings) as database:
+    async with open_ledger(settings) as database:
         return await reset_checkpoints(database.pool, channel, hub.consumer_group)

@@ -10,25 +10,33 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.console import Console
 
-from latigo import app, systems
 from latigo.cli.config import effective_configuration
 from latigo.cli.context import ConfigOption, Exit, JsonOption, run_async, settings_of, show_json
 from latigo.cli.predict import NoRoster
 from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY, EPOCH, Window
-from latigo.ledger.database import Database
-from latigo.ledger.embedded import is_made
-from latigo.ledger.models import PostgresRoster
-from latigo.ledger.revisions import Standing, newest_revision, standing
-from latigo.ledger.schema import bring_up_to_date, current_revision
+from latigo.ledger.model_store import PostgresRoster
+from latigo.postgres.database import Database
+from latigo.postgres.embedded import is_made
+from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.schema import bring_up_to_date, current_revision
 from latigo.providers.gordo import ProjectReached
 from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
 from latigo.service import serve as run_service
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
-from latigo.systems import RoleName
+from latigo.wiring.resources import (
+    RoleName,
+    connect_to,
+    hub_address,
+    ledger_url,
+    open_models,
+    open_sensors,
+    open_sink,
+    user_at_host,
+)
 
 #: Time that an event hub gets to answer `check`.
 QUEUE_LIMIT = timedelta(seconds=20)
@@ -80,7 +88,7 @@ def migrate_(config: ConfigOption = None) -> None:
     settings = settings_of(config)
 
     async def work() -> tuple[str | None, str]:
-        async with systems.ledger_url(settings) as url:
+        async with ledger_url(settings) as url:
             return await bring_up_to_date(url, connect_timeout=settings.ledger.connect_timeout)
 
     before, after = run_async(work)
@@ -150,7 +158,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     ledger = settings.ledger
     if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
         return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
-    url = await opened.enter_async_context(systems.ledger_url(settings))
+    url = await opened.enter_async_context(ledger_url(settings))
     revision, newest = await current_revision(url, connect_timeout=ledger.connect_timeout), newest_revision()
     if revision is None:
         return None, "has no schema yet: serve makes it, or latigo migrate"
@@ -161,14 +169,14 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
             schema = "schema up to date"
         case Standing.NEWER:
             schema = f"schema {revision} of a newer Latigo, with which this one works"
-    database = await opened.enter_async_context(systems.connect_to(url, settings))
+    database = await opened.enter_async_context(connect_to(url, settings))
     row = await database.row("clock")
     skew = (row["ledger"] - SystemClock().now()).total_seconds() if row else 0.0
     return database, f"{schema}, clock {skew:+.1f} s"
 
 
 async def _sensors(settings: Settings) -> str:
-    async with systems.open_sensors(settings, SystemClock()) as source:
+    async with open_sensors(settings, SystemClock()) as source:
         tags = await source.get_sensor_list()
         return f"{source.downstream}, {len(tags)} tags"
 
@@ -176,7 +184,7 @@ async def _sensors(settings: Settings) -> str:
 async def _queue(settings: Settings) -> str:
     if not isinstance(settings.task_queue, EventHubQueue):
         return "within this process"
-    address = systems.hub_address(settings.task_queue)
+    address = hub_address(settings.task_queue)
     from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
 
     async with open_hub(address, SystemClock()) as hub:
@@ -189,9 +197,9 @@ async def _queue(settings: Settings) -> str:
 
 async def _projects(settings: Settings, database: Database | None) -> list[Found]:
     """The model server; without the ledger, what was registered by hand is not known."""
-    roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, app.who())
+    roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, user_at_host())
     try:
-        async with systems.open_models(settings, roster) as models:
+        async with open_models(settings, roster) as models:
             reached = await models.ping()
     except LatigoError as error:
         return [Found.failure("models", error)]
@@ -213,7 +221,7 @@ async def _sink(
     """Read from a sink; of every project, since each may have a place of its own."""
     if isinstance(chosen, PostgresSink) and database is None and to_be_made:
         return "is made together with the ledger"
-    async with systems.open_sink(chosen, database) as sink:
+    async with open_sink(chosen, database) as sink:
         try:
             for project in settings.models.projects or ("latigo-check",):
                 await sink.store.get_predictions(ModelRef(project, "latigo-check"), Window(EPOCH, EPOCH + DAY))

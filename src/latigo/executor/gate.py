@@ -5,8 +5,8 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
-from latigo.domain.share import LaneShare
 from latigo.task_queue.protocol import Delivery
 
 #: Deliveries that wait for a start, per start. More would only take work away from other replicas.

@@ -21,7 +21,7 @@ from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.task_queue.protocol import Delivery, TaskReceiver
-from latigo.telemetry import Metrics
+from latigo.telemetry.metrics import Metrics
 
 _log = structlog.get_logger()
 

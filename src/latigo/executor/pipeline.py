@@ -27,7 +27,7 @@ from latigo.providers.protocols import (
     SensorDataProvider,
 )
 from latigo.runtime.clock import Clock
-from latigo.telemetry import Metrics
+from latigo.telemetry.metrics import Metrics
 
 _log = structlog.get_logger()
 #: No times at all.

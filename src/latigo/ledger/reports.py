@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from latigo.ledger.database import SQL, Database
-from latigo.ledger.working import read_circuits
-from latigo.runtime.statements import load_statements
+from latigo.ledger.executor_store import read_circuits
+from latigo.postgres.database import SQL, Database
+from latigo.postgres.statements import load_statements
 
 REPORTS = load_statements("latigo.ledger", "reports.sql")
 

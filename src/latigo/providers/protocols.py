@@ -2,8 +2,8 @@
 
 Every method may be called by many coroutines at once. Every call has a time limit of its own and raises only
 `latigo.domain.errors`: `Unavailable` and `TimedOut` name the downstream, `Rejected` is final. Nothing here
-promises an order among concurrent calls. A provider is opened by ``latigo.app`` as an async context manager and not
-used after it is closed.
+promises an order among concurrent calls. A provider is opened by ``latigo.wiring.resources`` as an async context
+manager and not used after it is closed.
 """
 
 from collections.abc import Mapping, Sequence

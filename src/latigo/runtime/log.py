@@ -10,7 +10,7 @@ import structlog
 from structlog.types import Processor
 
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.runtime.masking import MASK, is_secret_name, mask_text
+from latigo.runtime.redaction import MASK, is_secret_name, mask_text
 
 Format = Literal["auto", "console", "json"]
 

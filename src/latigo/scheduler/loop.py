@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from latigo.domain.errors import LatigoError
-from latigo.domain.share import LaneShare
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import NotThePlanner, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
@@ -20,7 +20,7 @@ from latigo.scheduler.models import ModelSync
 from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
-from latigo.telemetry import Metrics
+from latigo.telemetry.metrics import Metrics
 
 _T = TypeVar("_T")
 _log = structlog.get_logger()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from latigo.domain.share import LaneShare
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned

@@ -9,6 +9,7 @@ different failures.
 """
 
 from latigo.settings.loading import load_settings
+from latigo.settings.model import Settings, overrides_for
 from latigo.settings.sections import (
     BackfillSettings,
     EmbeddedLedger,
@@ -28,7 +29,6 @@ from latigo.settings.sections import (
     ScheduleSettings,
     SimulatedSensors,
 )
-from latigo.settings.whole import Settings, overrides_for
 
 __all__ = [
     "BackfillSettings",

@@ -11,7 +11,7 @@ from pydantic_settings import EnvSettingsSource
 
 from latigo.domain.errors import ConfigurationError
 from latigo.settings.keys import describe
-from latigo.settings.whole import Settings
+from latigo.settings.model import Settings
 
 PREFIX = "LATIGO_"
 CONFIG_VARIABLE = "LATIGO_CONFIG"

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.cli.config import effective_configuration
-from latigo.runtime.masking import MASK
+from latigo.runtime.redaction import MASK
 from latigo.settings import Settings, load_settings
-from latigo.settings.page import to_toml
+from latigo.settings.reference import to_toml
 
 
 def test_what_is_printed_is_the_same_configuration_again(tmp_path: Path) -> None:

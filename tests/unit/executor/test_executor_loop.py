@@ -11,9 +11,9 @@ import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
-from latigo.domain.share import LaneShare
 from latigo.domain.task import Task
 from latigo.executor.circuits import CircuitRules
 from latigo.executor.gate import Gate

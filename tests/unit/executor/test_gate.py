@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latigo.domain.share import LaneShare
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane, Task
 from latigo.executor.gate import ROOM, Gate
 from tests.support.build import a_spec, a_task

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from latigo.runtime.log import configure_logging
-from latigo.runtime.masking import MASK
+from latigo.runtime.redaction import MASK
 from tests.support.clock import ManualClock
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
-from latigo.domain.share import LaneShare
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned

@@ -21,7 +21,7 @@ from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.models import ModelSync, Schedule
 from latigo.task_queue.envelope import HIGHEST, LOWEST
-from latigo.telemetry import Metrics
+from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_circuit

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.runtime.metrics import new_registry
-from latigo.web.app import MOST_BODY, make_app
-from latigo.web.site import run_site
+from latigo.web.routes import MOST_BODY, make_app
+from latigo.web.server import run_site
 
 
 class Latigo:

@@ -16,9 +16,9 @@ import structlog
 from yarl import URL
 
 from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
-from latigo.providers.gordo.answers import Answer, retry_after
 from latigo.providers.gordo.frames import RequestBody
-from latigo.runtime.bodies import BodyTooLarge, read_beginning, read_whole
+from latigo.providers.gordo.responses import Answer, retry_after
+from latigo.runtime.http import BodyTooLarge, read_beginning, read_whole
 
 log = structlog.get_logger()
 

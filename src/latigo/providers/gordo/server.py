@@ -17,11 +17,11 @@ from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, Revision
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window
-from latigo.providers.gordo.answers import Answer, document, foreign, not_an_anomaly_model, outage, refusal
 from latigo.providers.gordo.checks import check_predictions, check_request, check_targets
 from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.frames import RequestBody, UnreadableAnswer, read_predictions, request_body
 from latigo.providers.gordo.metadata import model_spec
+from latigo.providers.gordo.responses import Answer, document, foreign, not_an_anomaly_model, outage, refusal
 from latigo.providers.protocols import Execution, ModelRoster, ModelStatus, ProjectModels
 
 log = structlog.get_logger()

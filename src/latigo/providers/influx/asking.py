@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from latigo.domain.errors import LatigoError, Unavailable
-from latigo.providers.influx.answers import Result, UnreadableError, decode, whole
 from latigo.providers.influx.client import InfluxClient
+from latigo.providers.influx.errors import refused_statement
 from latigo.providers.influx.query import Statement, joined
-from latigo.providers.influx.refusals import refused_statement
+from latigo.providers.influx.responses import Result, UnreadableError, decode, whole
 from latigo.runtime.retry import short_outage
 
 

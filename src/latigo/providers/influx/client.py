@@ -22,8 +22,8 @@ import orjson
 from yarl import URL
 
 from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
-from latigo.providers.influx.refusals import MSGPACK, Refusal, points_dropped, refused_read, refused_write
-from latigo.runtime.bodies import BodyTooLarge, read_beginning, read_whole
+from latigo.providers.influx.errors import MSGPACK, Refusal, points_dropped, refused_read, refused_write
+from latigo.runtime.http import BodyTooLarge, read_beginning, read_whole
 from latigo.runtime.retry import short_outage
 
 with warnings.catch_warnings():

@@ -13,11 +13,11 @@ from latigo.domain.errors import TooLarge, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series, Times
 from latigo.domain.windows import Window, to_ns
-from latigo.providers.influx.answers import NotNumbersError, UnreadableError, series_of
 from latigo.providers.influx.asking import Asker
 from latigo.providers.influx.client import InfluxClient, Server, open_client
-from latigo.providers.influx.lines import FIELD, TAGS, Precision, column_of, encode, halves
+from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
 from latigo.providers.influx.query import Statement, between, can_be_asked, identifier, literal
+from latigo.providers.influx.responses import NotNumbersError, UnreadableError, series_of
 
 _log = structlog.get_logger()
 

@@ -21,7 +21,11 @@ from latigo.domain.errors import (
 )
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
-from latigo.providers.influx.answers import (
+from latigo.providers.influx.asking import Asker
+from latigo.providers.influx.chunks import Pace, Piece
+from latigo.providers.influx.client import InfluxClient, Server, open_client
+from latigo.providers.influx.query import Layout, Statement, can_be_asked, literal
+from latigo.providers.influx.responses import (
     NotNumbersError,
     Result,
     UnreadableError,
@@ -30,10 +34,6 @@ from latigo.providers.influx.answers import (
     newest_of,
     readings_of,
 )
-from latigo.providers.influx.asking import Asker
-from latigo.providers.influx.client import InfluxClient, Server, open_client
-from latigo.providers.influx.pieces import Pace, Piece
-from latigo.providers.influx.query import Layout, Statement, can_be_asked, literal
 
 _log = structlog.get_logger()
 

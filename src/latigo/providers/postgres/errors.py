@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from latigo.domain.errors import Failed, Reason, Rejected, TimedOut, Unavailable
-from latigo.runtime.postgres import ERRORS, Fault, fault_of, told_by
+from latigo.postgres.errors import ERRORS, Fault, fault_of, told_by
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The PostgreSQL sink; its tables are described in ``schema.sql``."""
+"""The PostgreSQL sink; its tables are described in ``postgres/migrations/0002_predictions.sql``."""
 
 import asyncio
 from collections import OrderedDict
@@ -17,8 +17,8 @@ from latigo.domain.errors import Failed, Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
+from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import postgres_errors
-from latigo.runtime.statements import load_statements
 
 _log = structlog.get_logger()
 _SQL = load_statements("latigo.providers.postgres")
@@ -35,7 +35,7 @@ class _Known(NamedTuple):
 
 
 class PostgresPredictions:
-    """Predictions in the tables of ``schema.sql``; safe for many coroutines and processes at once.
+    """Predictions in the ledger's database; safe for many coroutines and processes at once.
 
     A row is named by (model, time). Writing it again replaces all of it, whatever the revision: the point that is not
     finite the second time is gone. A row without a finite value is not written and replaces nothing.

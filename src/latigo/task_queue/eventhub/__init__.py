@@ -1,4 +1,1 @@
-"""Azure Event Hubs as task queue, with its ownership and checkpoints in PostgreSQL.
-
-Nothing is imported here: the migration that makes ``schema.sql`` must not need the client library.
-"""
+"""Azure Event Hubs as task queue, with its ownership and checkpoints in PostgreSQL."""

@@ -7,7 +7,7 @@ from azure.eventhub.aio import CheckpointStore
 
 from latigo.runtime.clock import Clock
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.tables import QueueTables
+from latigo.task_queue.eventhub.store import QueueTables
 
 _Row = dict[str, Any]
 

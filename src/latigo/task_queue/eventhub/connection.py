@@ -24,7 +24,7 @@ from azure.identity import aio as identity
 
 from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unavailable
 from latigo.runtime.clock import Clock
-from latigo.runtime.masking import mask_text
+from latigo.runtime.redaction import mask_text
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import Partition

@@ -15,7 +15,7 @@ from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.connection import AnyClient, Hub
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.partitions import Partition
-from latigo.task_queue.eventhub.tables import Pool, QueueTables, Refused
+from latigo.task_queue.eventhub.store import Pool, QueueTables, Refused
 
 _log = structlog.get_logger()
 

@@ -19,11 +19,11 @@ from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.runtime.retry import backoff
 from latigo.task_queue.eventhub.background import Background
+from latigo.task_queue.eventhub.channel import HandOff
 from latigo.task_queue.eventhub.connection import GROUP, Hub, HubAddress, open_hub
-from latigo.task_queue.eventhub.hand_off import HandOff
-from latigo.task_queue.eventhub.intake import HubDelivery, Intake
+from latigo.task_queue.eventhub.consumer import HubDelivery, Intake
 from latigo.task_queue.eventhub.session import Bounds, ReceiverTiming, Session
-from latigo.task_queue.eventhub.tables import Pool, QueueTables
+from latigo.task_queue.eventhub.store import Pool, QueueTables
 from latigo.task_queue.eventhub.watchdog import Verdict
 
 _log = structlog.get_logger()

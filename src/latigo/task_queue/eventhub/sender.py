@@ -23,7 +23,7 @@ from latigo.task_queue.eventhub.connection import GROUP, Hub, HubAddress, open_h
 from latigo.task_queue.eventhub.lag import Monitor
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import partition_of
-from latigo.task_queue.eventhub.tables import Pool, QueueTables
+from latigo.task_queue.eventhub.store import Pool, QueueTables
 
 _log = structlog.get_logger()
 

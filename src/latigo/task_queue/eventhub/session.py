@@ -13,10 +13,10 @@ from azure.eventhub.aio import PartitionContext
 from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.connection import Balancing, Hub
-from latigo.task_queue.eventhub.intake import Assignment, Intake
+from latigo.task_queue.eventhub.consumer import Assignment, Intake
 from latigo.task_queue.eventhub.limits import put_down
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.tables import QueueTables
+from latigo.task_queue.eventhub.store import QueueTables
 from latigo.task_queue.eventhub.watchdog import Sighting, Verdict, Watchdog
 
 _log = structlog.get_logger()

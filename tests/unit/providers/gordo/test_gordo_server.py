@@ -29,9 +29,9 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame
 from latigo.domain.windows import Window, from_ns
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
-from latigo.providers.gordo.answers import Answer
 from latigo.providers.gordo.client import GordoClient
 from latigo.providers.gordo.metadata import model_spec
+from latigo.providers.gordo.responses import Answer
 from latigo.providers.protocols import Execution, ModelExecutionProvider, ModelInformationProvider
 from tests.support.gordo_replay import (
     LATEST,

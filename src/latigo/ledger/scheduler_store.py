@@ -1,0 +1,187 @@
+"""The ledger as the scheduler uses it: the planner's lease, needs, tasks, lost tasks, upkeep."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.outcome import Outcome
+from latigo.domain.task import Lane, Task
+from latigo.ledger.executor_store import park, read_circuits
+from latigo.ledger.protocol import Circuit, Need, NotThePlanner, Outstanding, Planned, Term
+from latigo.postgres.database import SQL, Database, to_coverage, to_window
+
+
+class PostgresSchedulerLedger:
+    """`SchedulerLedger` on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def clock_skew(self, now: datetime) -> timedelta:
+        row = await self._database.row("clock")
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        skew: timedelta = row["ledger"] - now
+        return skew
+
+    async def take_lease(self, holder: str, lease: timedelta) -> Term | None:
+        row = await self._database.row("take_lease", holder, lease)
+        return Term(holder, row["term"]) if row else None
+
+    async def drop_lease(self, term: Term) -> None:
+        await self._database.execute("drop_lease", term.holder, term.number)
+
+    @asynccontextmanager
+    async def _planning(self, term: Term) -> AsyncIterator[Any]:
+        async with self._database.transaction() as connection:
+            if await connection.fetchrow(SQL["hold_lease"], term.holder, term.number) is None:
+                raise NotThePlanner(f"{term.holder} no longer holds term {term.number}")
+            yield connection
+
+    async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
+        return [
+            Need(
+                model_id=row["model_id"],
+                ref=ModelRef(row["project"], row["name"]),
+                epoch=row["epoch"],
+                live=to_window(row["live"]) if row["live"] else None,
+                back=to_window(row["back"]) if row["back"] else None,
+                covered_end=row["covered_end"],
+            )
+            for row in await self._database.fetch("needs", max_catch_up)
+        ]
+
+    async def outstanding(self) -> Outstanding:
+        row = await self._database.row("outstanding")
+        assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+        return Outstanding(
+            row["outstanding"],
+            row["live"],
+            row["waiting"],
+            row["unpublished"],
+            row["settled"],
+            row["stale_metadata"],
+            row["readable"],
+        )
+
+    async def circuits(self) -> Sequence[Circuit]:
+        return await read_circuits(self._database)
+
+    async def probing(self) -> frozenset[str]:
+        return frozenset(row["project"] for row in await self._database.fetch("probing"))
+
+    async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
+        async with self._planning(term) as connection:
+            rows = await connection.fetch(
+                SQL["plan_tasks"],
+                [each.model_id for each in planned],
+                [each.epoch for each in planned],
+                [each.window.start for each in planned],
+                [each.window.end for each in planned],
+                [each.lane.value for each in planned],
+                [each.probe for each in planned],
+                [each.trace for each in planned],
+            )
+            if probes and rows:
+                await connection.execute(SQL["probe_sent"], list(probes))
+            return len(rows)
+
+    async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
+        async with self._planning(term) as connection:
+            return len(await connection.fetch(SQL["wake_waiting"], list(blocked), most))
+
+    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
+        async with self._planning(term) as connection:
+            woken = await connection.fetch(SQL["wake_probe"], project)
+            if woken:
+                await connection.execute(SQL["probe_sent"], list(probes))
+            return bool(woken)
+
+    async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
+        async with self._planning(term) as connection:
+            return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
+
+    async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
+        async with self._planning(term) as connection:
+            await connection.execute(SQL["mark_published"], list(places), list(places.values()))
+
+    async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
+        async with self._planning(term) as connection:
+            superseded = await connection.fetch(SQL["forget_superseded"])
+            lost = await connection.fetch(SQL["lost_tasks"], channel)
+            killers = await connection.fetch(SQL["killers"], lonely_starts)
+            alone = "every process that started it died before it was done, {} times while nothing else was running"
+            parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
+            unsendable = await connection.fetch(SQL["unsendable"])
+            parked += [(row, Reason.TASK_TOO_LARGE, row["detail"]) for row in unsendable]
+            if parked:
+                await _park_tasks(connection, parked, version)
+            return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
+
+    async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
+        async with self._planning(term) as connection:
+            rows = await connection.fetch(SQL["expire"], max_catch_up)
+        return {
+            ModelRef(row["project"], row["name"]): to_coverage(row["slots"]).total // row["slot"]
+            for row in rows
+            if row["slots"]
+        }
+
+    async def maintain(self, *, history: timedelta) -> None:
+        async with self._database.transaction() as connection:
+            await make_partitions(connection)
+            for row in await connection.fetch(SQL["old_history"], history):
+                await connection.execute(f'DROP TABLE "{row["name"]}"')
+            await connection.execute(SQL["forget_executors"])
+
+    async def forgive_crashes(self, version: str) -> int:
+        return len(await self._database.fetch("unpark_crashes", version))
+
+
+async def make_partitions(connection: Any) -> None:
+    """Make the days of ``task_history`` that are needed next; harmless when several processes do it at once."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('latigo.task_history'))")
+    for row in await connection.fetch(SQL["ensure_history"]):
+        start = datetime.combine(row["day"], datetime.min.time(), UTC)
+        end = start + timedelta(days=1)
+        await connection.execute(
+            f'CREATE TABLE "task_history_{start:%Y%m%d}" PARTITION OF task_history '
+            f"FOR VALUES FROM ('{start:%Y-%m-%d}T00:00:00Z') TO ('{end:%Y-%m-%d}T00:00:00Z')"
+        )
+
+
+async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]], version: str) -> None:
+    """Tasks that never came as far as an executor's verdict: (row, reason, detail)."""
+    await park(
+        connection,
+        [
+            (row["model_id"], row["revision"], reason.value, detail, to_window(row["span"]))
+            for row, reason, detail in parked
+        ],
+        version,
+    )
+    count = len(parked)
+    await connection.execute(
+        SQL["finish_tasks"],
+        [row["id"] for row, _, _ in parked],
+        [Outcome.REJECTED.value] * count,
+        [reason.value for _, reason, _ in parked],
+        [detail for _, _, detail in parked],
+        [0] * count,
+        [timedelta(0)] * count,
+    )
+
+
+def _task(row: Any) -> Task:
+    return Task(
+        id=row["id"],
+        epoch=row["epoch"],
+        model=ModelSpec.from_json(ModelRef(row["project"], row["name"]), row["revision"], row["anomaly"], row["spec"]),
+        window=to_window(row["span"]),
+        slot_seconds=row["slot"] // timedelta(seconds=1),
+        lane=Lane(row["lane"]),
+        trace=row["trace"],
+        probe=row["probe"],
+    )

@@ -1,0 +1,298 @@
+"""One connection: handshake, frames in and out, tokens, time-outs."""
+
+import asyncio
+import math
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from latigo.sandbox.eventhub.access import Grants
+from latigo.sandbox.eventhub.codec import Array, CodecError, Symbol, UByte, UInt, UShort
+from latigo.sandbox.eventhub.controls import Traced
+from latigo.sandbox.eventhub.frames import (
+    AMQP_HEADER,
+    EMPTY_FRAME,
+    SASL_HEADER,
+    Attach,
+    Begin,
+    Close,
+    End,
+    Error,
+    FrameReader,
+    Open,
+    Performative,
+    ProtocolHeader,
+    SaslInit,
+    SaslMechanisms,
+    SaslOutcome,
+    encode_frame,
+)
+from latigo.sandbox.eventhub.links import Link, Session
+from latigo.sandbox.eventhub.nodes import CBS, MANAGEMENT, open_link
+
+if TYPE_CHECKING:
+    from latigo.sandbox.eventhub.namespace import Namespace
+
+CONTAINER_ID = "latigo-event-hubs-emulator (development part)"
+
+_CHANNEL_MAX = 4999
+_SMALLEST_FRAME = 512
+_MOST_UNSENT = 1024 * 1024
+_ANONYMOUS = Symbol("ANONYMOUS")
+#: Closing with unsent data thrown away makes the kernel reset the connection.
+_RESET = struct.pack("ii", 1, 0)
+
+_numbers = count(1)
+log = structlog.get_logger()
+
+
+class Connection(asyncio.Protocol):
+    """The server's end of a connection. Handles everything at once as it arrives; nothing waits in here."""
+
+    def __init__(self, namespace: "Namespace") -> None:
+        self.namespace = namespace
+        self.number = next(_numbers)
+        self.sessions: dict[int, Session] = {}
+        self.silent = False  #: takes bytes and answers nothing
+        self.max_frame_size = _SMALLEST_FRAME  #: bytes, of what is sent; known once the client has opened
+        self._grants = Grants()
+        self._reader = FrameReader(namespace.limits.max_frame_size)
+        self._loop = asyncio.get_running_loop()
+        self._unsent = bytearray()
+        self._flushing: asyncio.Handle | None = None
+        self._paused = False
+        self._closed = False
+        self._heard_at = self._loop.time()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    # -- what the transport calls ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is there."""
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # of a stream, as everywhere here
+        self.namespace.connections.add(self)
+        self.namespace.controls.count("connections")
+        self.silent = self.namespace.controls.silences()
+        self._watch_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle every frame that is complete by now."""
+        self._heard_at = self._loop.time()
+        if self.silent:
+            return
+        try:
+            for arrived in self._reader.feed(data):
+                if self._closed:
+                    return
+                if isinstance(arrived, ProtocolHeader):
+                    self._greet(arrived.raw)
+                else:
+                    self._handle(*arrived)
+        except CodecError as error:
+            log.warning("frame.refused", connection=self.number, reason=str(error))
+            self.close(Error(Symbol("amqp:decode-error"), str(error)))
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._paused = False
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """It is gone, in whichever way."""
+        self._closed = True
+        self.namespace.connections.discard(self)
+        for timer in self._timers.values():
+            timer.cancel()
+        for channel in list(self.sessions):
+            self._end(channel)
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def _handle(self, channel: int, performative: Performative | None, payload: bytes) -> None:
+        self._trace("in", channel, performative, len(payload))
+        match performative:
+            case None:
+                pass  # an empty frame: it was heard, that is all
+            case SaslInit():
+                known = performative.mechanism == _ANONYMOUS
+                self.send(0, SaslOutcome(UByte(0 if known else 1)))
+            case Open():
+                self._open(performative)
+            case Begin():
+                self._end(channel)
+                self.sessions[channel] = Session(self, channel, performative)
+            case End():
+                self._end(channel)
+                self.send(channel, End())
+            case Close():
+                self.close(None)
+            case SaslMechanisms() | SaslOutcome():
+                raise CodecError("a frame that only servers send")
+            case _:
+                if session := self.sessions.get(channel):  # the client goes on for a while in one that has ended
+                    session.receive(performative, payload)
+
+    def _end(self, channel: int) -> None:
+        if session := self.sessions.pop(channel, None):
+            session.end()
+
+    def _greet(self, header: bytes) -> None:
+        if header == SASL_HEADER:
+            self._write(SASL_HEADER)
+            self.send(0, SaslMechanisms(Array([_ANONYMOUS])))
+        elif header == AMQP_HEADER:
+            self._write(AMQP_HEADER)
+        else:
+            self._write(AMQP_HEADER)  # as the standard wants it: the version that would be understood, and the end
+            self._finish()
+
+    def _open(self, theirs: Open) -> None:
+        limits = self.namespace.limits
+        wanted = limits.max_frame_size if theirs.max_frame_size is None else theirs.max_frame_size
+        self.max_frame_size = max(min(wanted, limits.max_frame_size), _SMALLEST_FRAME)
+        self.send(
+            0,
+            Open(
+                container_id=CONTAINER_ID,
+                max_frame_size=UInt(limits.max_frame_size),
+                channel_max=UShort(_CHANNEL_MAX),
+                idle_time_out=UInt(limits.idle_time_out * 1000),
+            ),
+        )
+        if theirs.idle_time_out:
+            self._stay_alive(theirs.idle_time_out / 2000)
+
+    def open_link(self, session: Session, attach: Attach) -> Link:
+        """The link that an attach asks for.
+
+        Raises:
+            Refused: it may not be there.
+        """
+        return open_link(session, attach)
+
+    def send(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
+        """Send a frame soon, together with others."""
+        self._trace("out", channel, performative, len(payload))
+        self._write(encode_frame(channel, performative, payload))
+
+    def _write(self, data: bytes) -> None:
+        self._unsent += data
+        if self._flushing is None:
+            self._flushing = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        unsent, self._unsent = self._unsent, bytearray()
+        if unsent and not self.silent and not self._transport.is_closing():
+            self._transport.write(unsent)
+            if len(unsent) >= _MOST_UNSENT:
+                self._pump()
+
+    @property
+    def writable(self) -> bool:
+        """Whether events may be sent: not more than the client reads."""
+        return not self._paused and len(self._unsent) < _MOST_UNSENT
+
+    def _pump(self) -> None:
+        for session in list(self.sessions.values()):
+            session.pump()
+
+    def _trace(
+        self, direction: Literal["in", "out"], channel: int, performative: Performative | None, payload: int
+    ) -> None:
+        on_frame = self.namespace.controls.on_frame
+        if on_frame is not None:
+            on_frame(Traced(self.number, direction, channel, performative, payload))
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self, error: Error | None) -> None:
+        """Say that it is over, and why, and end it."""
+        if not self._closed:
+            self.send(0, Close(error))
+            self._finish()
+
+    def abort(self) -> None:
+        """Reset it without a word."""
+        with suppress(OSError, AttributeError):  # a WebSocket has no socket of its own
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._closed = True
+        self._transport.abort()
+
+    def _finish(self) -> None:
+        self._flush()
+        self._closed = True
+        self._transport.close()
+
+    # -- tokens ------------------------------------------------------------------------------------------------------
+
+    def put_token(self, kind: object, token: object, audience: str) -> None:
+        """Take a token; links that it allows are detached when it ends.
+
+        Raises:
+            TokenRefused: it gives no access.
+        """
+        self._grants.put(audience, self.namespace.keys.check(kind, token, audience, self._now()))
+        self._watch_tokens()
+
+    def allows(self, address: str) -> bool:
+        """Whether a token was put for an address."""
+        return address in {CBS, MANAGEMENT} or self._grants.allow(address, self._now())
+
+    def expire_tokens(self) -> int:
+        """Let all tokens have ended; how many links that detached."""
+        self._grants.end_all()
+        return self._detach_unauthorized()
+
+    def _watch_tokens(self) -> None:
+        ends = self._grants.next_end(self._now())
+        if ends < math.inf:
+            self._later("tokens", ends - self._now(), self._tokens_ended)
+
+    def _tokens_ended(self) -> None:
+        self._detach_unauthorized()
+        self._watch_tokens()
+
+    def _detach_unauthorized(self) -> int:
+        links = [link for session in self.sessions.values() for link in session.links.values()]
+        unauthorized = [link for link in links if not self.allows(link.address)]
+        for link in unauthorized:
+            link.detach(Error(Symbol("amqp:unauthorized-access"), "ExpiredToken: The token is expired."))
+        return len(unauthorized)
+
+    def _now(self) -> float:
+        return self.namespace.clock.now().timestamp()
+
+    # -- time-outs ---------------------------------------------------------------------------------------------------
+
+    def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = self._loop.call_later(seconds, call)
+
+    def _watch_idle(self) -> None:
+        """Close it when nothing was heard for too long; look again when that could be."""
+        if self.silent:
+            return  # whoever does not answer does not hang up either
+        left = self._heard_at + self.namespace.limits.idle_time_out - self._loop.time()
+        if left <= 0:
+            self.close(Error(Symbol("amqp:connection:forced"), "The connection was idle for too long."))
+        else:
+            self._later("idle", left, self._watch_idle)
+
+    def _stay_alive(self, every: float) -> None:
+        """Send empty frames twice as often as the client wants to hear something."""
+        self._trace("out", 0, None, 0)
+        self._write(EMPTY_FRAME)
+        self._later("alive", every, lambda: self._stay_alive(every))

@@ -1,0 +1,94 @@
+"""AMQP over WebSockets: the same bytes, in binary messages."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiohttp import WSMsgType, web
+
+from latigo.sandbox.eventhub.connection import Connection
+
+if TYPE_CHECKING:
+    from latigo.sandbox.eventhub.namespace import Namespace
+
+PATH = "/$servicebus/websocket"
+_PROTOCOL = "AMQPWSB10"
+_MOST_BYTES = 2 * 1024 * 1024
+
+
+class _Transport(asyncio.Transport):
+    """What a `Connection` writes to. Nothing is written from here: a task sends what is queued."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.aborted = False
+        self._closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._closing:
+            self.queued.put_nowait(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self.queued.put_nowait(None)
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.close()
+
+
+class WebSocketDoor:
+    """Lets clients in that come over HTTP."""
+
+    def __init__(self, namespace: "Namespace", host: str, ssl_context: ssl.SSLContext | None) -> None:
+        self._namespace = namespace
+        self._host = host
+        self._ssl_context = ssl_context
+        app = web.Application()
+        for path in (PATH, PATH + "/"):
+            app.router.add_get(path, self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def open(self) -> int:
+        """Listen; at which port."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, 0, ssl_context=self._ssl_context).start()
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=_MOST_BYTES)
+        await socket.prepare(request)
+        transport, connection = _Transport(), Connection(self._namespace)
+        connection.connection_made(transport)
+        sending = asyncio.create_task(_send(socket, transport, request))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    connection.data_received(message.data)
+        finally:
+            transport.close()
+            await sending
+            connection.connection_lost(None)
+        return socket
+
+
+async def _send(socket: web.WebSocketResponse, transport: _Transport, request: web.Request) -> None:
+    """Send what is queued until there is no more; then hang up."""
+    with suppress(ConnectionError):  # it has gone; whoever receives notices that too
+        while (data := await transport.queued.get()) is not None:
+            await socket.send_bytes(data)
+    if transport.aborted and request.transport is not None:
+        request.transport.abort()
+    else:
+        await socket.close()

@@ -1,0 +1,129 @@
+"""The controls of a stand-in over HTTP, for one that runs in a process of its own. A development part.
+
+=======  ================================  ==========================================================================
+GET      ``/standin/calls``                counts by path, project and model; predictions under way now and at most
+GET      ``/standin/executed``             every run of a model
+POST     ``/standin/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
+GET      ``/standin/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
+DELETE   ``/standin/troubles/{id}``        lift it
+POST     ``/standin/revisions``            ``{"project", "revision"}``: publish the same models under it
+DELETE   ``/standin/models/{p}/{m}``       lose model m of project p
+=======  ================================  ==========================================================================
+
+Kinds of trouble: ``unavailable`` (``retry_after`` seconds), ``hang``, ``garbage``, ``server_error``, ``empty_models``,
+``status`` (``status``), ``delay`` (``seconds``) and ``close`` (``after_bytes``).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from latigo.sandbox.gordo.controls import (
+    EMPTY_MODELS,
+    GARBAGE,
+    SERVER_ERROR,
+    Answer,
+    CallKind,
+    Close,
+    Controls,
+    Delay,
+    Hang,
+    Misbehaviour,
+    Scope,
+    Trouble,
+    unavailable,
+)
+from latigo.sandbox.gordo.wire import Body
+
+if TYPE_CHECKING:
+    from latigo.sandbox.gordo.server import Project
+
+_LONGEST_WAIT_S = 60.0
+_SIMPLE: Mapping[str, Misbehaviour] = {
+    "hang": Hang(),
+    "garbage": GARBAGE,
+    "server_error": SERVER_ERROR,
+    "empty_models": EMPTY_MODELS,
+}
+
+
+async def answer_control(
+    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+) -> web.Response:
+    """Do what is asked; 400 with the reason where it cannot be done."""
+    try:
+        return _json(await _control(controls, projects, request, body))
+    except (KeyError, ValueError, TypeError) as error:
+        return _json({"error": f"{type(error).__name__}: {error}"}, status=400)
+
+
+async def _control(
+    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+) -> Mapping[str, Any]:
+    match request.method, request.path.split("/")[2:]:
+        case "GET", ["calls"]:
+            return _calls(controls)
+        case "GET", ["executed"]:
+            return {"executed": [run._asdict() for run in controls.executed]}
+        case "POST", ["troubles"]:
+            return {"id": _trouble(controls, orjson.loads(body)).number}
+        case "GET", ["troubles", number]:
+            trouble = controls.numbered(int(number))
+            await _wait(trouble, float(request.query.get("wait", "0")))
+            return {"met": trouble.met, "lifted": trouble.lifted.is_set()}
+        case "DELETE", ["troubles", number]:
+            controls.numbered(int(number)).lift()
+            return {"ok": True}
+        case "POST", ["revisions"]:
+            asked = orjson.loads(body)
+            projects[asked["project"]].publish(asked["revision"])
+            return {"ok": True}
+        case "DELETE", ["models", project, model]:
+            projects[project].remove(model)
+            return {"ok": True}
+        case _:
+            raise ValueError(f"no such control: {request.method} {request.path}")
+
+
+def _json(content: Mapping[str, Any], status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+
+
+def _calls(controls: Controls) -> Mapping[str, Any]:
+    return {
+        "calls": [{**call._asdict(), "count": count} for call, count in controls.calls.items()],
+        "in_flight": controls.in_flight,
+        "most_in_flight": controls.most_in_flight,
+    }
+
+
+async def _wait(trouble: Trouble, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(seconds, _LONGEST_WAIT_S)):
+            await trouble.reached()
+
+
+def _trouble(controls: Controls, asked: Mapping[str, Any]) -> Trouble:
+    paths = asked.get("paths", ["models"] if asked["kind"] == "empty_models" else None)
+    kinds = None if paths is None else [CallKind(path) for path in paths]
+    scope = Scope(asked.get("project"), asked.get("model"), kinds)
+    return controls.trouble(_misbehaviour(asked), scope, skip=asked.get("skip", 0), times=asked.get("times"))
+
+
+def _misbehaviour(asked: Mapping[str, Any]) -> Misbehaviour:
+    match asked["kind"]:
+        case "unavailable":
+            return unavailable(timedelta(seconds=asked["retry_after"]) if "retry_after" in asked else None)
+        case "status":
+            return Answer(Body(int(asked["status"]), b"as asked for", "text/plain"))
+        case "delay":
+            return Delay(float(asked["seconds"]))
+        case "close":
+            return Close(asked.get("after_bytes"))
+        case kind:
+            return _SIMPLE[kind]

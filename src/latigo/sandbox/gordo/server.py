@@ -1,0 +1,468 @@
+"""A server that answers as Gordo's does. A development part, not for production.
+
+Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one stand-in may serve
+several projects; with a single one any project name works, as with Gordo.
+"""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import structlog
+from aiohttp import web
+
+from latigo.domain.windows import from_ns
+from latigo.sandbox.gordo.control_http import answer_control
+from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
+from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
+from latigo.sandbox.gordo.metadata import GORDO_VERSION, metadata_document, model_class
+from latigo.sandbox.gordo.model import FittedModel, Output, Thresholds, ValuesRefused
+from latigo.sandbox.gordo.stub import StubAnswers, read_index
+from latigo.sandbox.gordo.wire import (
+    Body,
+    Group,
+    Index,
+    Refused,
+    Table,
+    answer_json,
+    answer_parquet,
+    encode_json,
+    message,
+    page,
+    read_frames,
+)
+from latigo.sandbox.plant import Plant
+
+SERVER = "latigo-gordo-standin (development part)"
+
+#: Gordo runs under gunicorn, which closes idle connections after two seconds.
+KEEP_ALIVE_S = 2.0
+
+_MOST_BODY_BYTES = 256 * 1024 * 1024
+_MODEL_NAME = re.compile(r"[A-Za-z0-9-]", re.ASCII)
+_ALLOWED = MappingProxyType({"GET": "OPTIONS, HEAD, GET", "POST": "POST, OPTIONS", "DELETE": "DELETE, OPTIONS"})
+
+log = structlog.get_logger()
+
+
+class _Route(NamedTuple):
+    call: Call
+    method: str
+    revision: str = ""  #: of a DELETE
+
+
+class _Asked(NamedTuple):
+    """One request for a prediction."""
+
+    call: Call
+    revision: str
+    models: Mapping[str, ModelDefinition]
+    query: Mapping[str, str]
+    content_type: str
+    body: bytes
+    began: float
+
+
+_SERVER_ROUTES = {"healthcheck": CallKind.HEALTHCHECK, "server-version": CallKind.VERSION}
+_PROJECT_ROUTES = {
+    "revisions": CallKind.REVISIONS,
+    "models": CallKind.MODELS,
+    "expected-models": CallKind.EXPECTED,
+}
+_MODEL_ROUTES = {
+    "metadata": (CallKind.METADATA, "GET"),
+    "healthcheck": (CallKind.MODEL_HEALTHCHECK, "GET"),
+    "download-model": (CallKind.DOWNLOAD, "GET"),
+    "prediction": (CallKind.PREDICTION, "POST"),
+    "anomaly/prediction": (CallKind.ANOMALY, "POST"),
+}
+
+
+def find_route(path: str) -> _Route:
+    """What a path means; ``UNKNOWN`` where Gordo has nothing."""
+    match path.split("/")[1:]:
+        case [name] if name in _SERVER_ROUTES:
+            return _Route(Call(_SERVER_ROUTES[name]), "GET")
+        case ["gordo", "v0", project, name] if project and name in _PROJECT_ROUTES:
+            return _Route(Call(_PROJECT_ROUTES[name], project), "GET")
+        case ["gordo", "v0", project, model, "revision", revision] if project and model and revision:
+            return _Route(Call(CallKind.DELETE, project, model), "DELETE", revision)
+        case ["gordo", "v0", project, model, *rest] if project and model and "/".join(rest) in _MODEL_ROUTES:
+            kind, method = _MODEL_ROUTES["/".join(rest)]
+            return _Route(Call(kind, project, model), method)
+        case _:
+            return _Route(Call(CallKind.UNKNOWN), "")
+
+
+class Project:
+    """The models of a project, in revisions that come and go."""
+
+    def __init__(self, definition: ProjectDefinition) -> None:
+        self.name = definition.project
+        self.latest = definition.revision
+        self.expected = sorted(model.name for model in definition.models)
+        self.revisions = {
+            revision: {model.name: model for model in models}
+            for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
+        }
+
+    def publish(self, revision: str, models: Sequence[ModelDefinition] | None = None) -> None:
+        """Make a revision the latest, with the models of the one before unless others are given.
+
+        Real Gordo serves a new revision at once but calls it the latest only after a restart; here the restart is
+        part of it.
+        """
+        if not revision.isdigit():
+            raise ValueError(f"a revision is written in digits, not {revision!r}")
+        kept = self.revisions[self.latest] if models is None else {model.name: model for model in models}
+        self.revisions[revision] = dict(kept)
+        self.latest = revision
+
+    def forget(self, revision: str) -> None:
+        """Lose a revision that is not the latest."""
+        if revision == self.latest:
+            raise ValueError("the latest revision stays")
+        del self.revisions[revision]
+
+    def remove(self, model: str, revision: str | None = None) -> None:
+        """Lose a model, by default from the latest revision."""
+        del self.revisions[self.latest if revision is None else revision][model]
+
+
+class GordoStandin:
+    """The server: open it with `running_standin`.
+
+    Args:
+        projects: what it serves; the first one answers paths without a project.
+        plant: whose readings the models are trained on.
+        stub: answer parquet requests with canned numbers (see `latigo.sandbox.gordo.stub`), and publish
+            thresholds of 1 instead of training a model for its metadata.
+        full_metadata: metadata of the size of a real document, about 4 kB a tag.
+        workers: predictions worked on at a time; None for no limit. Others wait in line, as with gunicorn.
+        service_seconds: what a prediction takes at least, as one that has to be loaded from disk does.
+        models_kept: trained models held in memory.
+    """
+
+    def __init__(
+        self,
+        projects: ProjectDefinition | Sequence[ProjectDefinition],
+        plant: Plant,
+        *,
+        stub: bool = False,
+        full_metadata: bool = False,
+        workers: int | None = None,
+        service_seconds: float = 0.0,
+        models_kept: int = 1024,
+    ) -> None:
+        definitions = [projects] if isinstance(projects, ProjectDefinition) else projects
+        if not definitions or len({definition.project for definition in definitions}) < len(definitions):
+            raise ValueError("a stand-in serves one project or more, each under a name of its own")
+        self.projects = {definition.project: Project(definition) for definition in definitions}
+        self.controls = Controls()
+        self.url = ""  #: known once it runs
+        self._only = next(iter(self.projects.values()))
+        self._plant = plant
+        self._stub = StubAnswers() if stub else None
+        self._full_metadata = full_metadata
+        self._workers = nullcontext() if workers is None else asyncio.Semaphore(workers)
+        self._service_seconds = service_seconds
+        self._models_kept = models_kept
+        self._fitted: OrderedDict[tuple[ModelDefinition, str], FittedModel] = OrderedDict()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        began = time.perf_counter()
+        body = await request.read()
+        if request.path.startswith("/standin/"):
+            return await answer_control(self.controls, self.projects, request, body)
+        route = find_route(request.path)
+        with self.controls.under_way(route.call):
+            trouble = self.controls.meet(route.call)
+            match trouble.how if trouble else None:
+                case Answer(answer):
+                    return self._respond(answer, self._asked_revision(request, route), began)
+                case Close(None):
+                    return await self._broken(request, b"", 0)
+                case Hang() if trouble:
+                    await trouble.lifted.wait()
+                case Delay(seconds):
+                    await asyncio.sleep(seconds)
+                case _:
+                    pass
+            response = await self._usual(request, route, body, began)
+        if trouble and isinstance(trouble.how, Close) and isinstance(response.body, bytes):
+            return await self._broken(request, response.body, trouble.how.after_bytes or 0)
+        return response
+
+    async def _usual(self, request: web.Request, route: _Route, body: bytes, began: float) -> web.Response:
+        project = self._project(route.call)
+        revision = self._asked_revision(request, route)
+        try:
+            models = _find_revision(project, revision)
+            _check_method(request.method, route)
+            if route.call.kind.predicts:
+                content_type = request.headers.get("Content-Type", "")
+                asked = _Asked(route.call, revision, models, request.query, content_type, body, began)
+                async with self._workers:
+                    await asyncio.sleep(self._service_seconds)
+                    answer = self._predict(asked)
+            else:
+                answer = self._look_up(project or self._only, route, revision, models)
+        except Refused as refused:
+            answer = refused.body
+        return self._respond(answer, revision, began)
+
+    def _project(self, call: Call) -> Project | None:
+        if len(self.projects) == 1 or not call.project:
+            return self._only
+        return self.projects.get(call.project)
+
+    def _asked_revision(self, request: web.Request, route: _Route) -> str:
+        """The query wins over the header, and both over the latest."""
+        if "revision" in request.query:
+            return request.query["revision"]
+        if "revision" in request.headers:
+            return request.headers["revision"]
+        return (self._project(route.call) or self._only).latest
+
+    def _look_up(self, project: Project, route: _Route, revision: str, models: Mapping[str, ModelDefinition]) -> Body:
+        """Everything but predictions."""
+        match route.call.kind:
+            case CallKind.HEALTHCHECK:
+                return Body(200, b"", "text/html")
+            case CallKind.VERSION:
+                return Body(200, {"version": GORDO_VERSION})
+            case CallKind.REVISIONS:
+                newest_first = sorted(project.revisions, key=int, reverse=True)
+                return Body(200, {"available-revisions": newest_first, "latest": project.latest})
+            case CallKind.MODELS:
+                return Body(200, {"models": list(models)})
+            case CallKind.EXPECTED:
+                return Body(200, {"expected-models": project.expected})
+            case CallKind.DELETE:
+                return self._delete(project, route)
+            case CallKind.DOWNLOAD:
+                _find_model(models, route.call.model, "No such model found: ")
+                return Body(200, b"a stand-in has no pickled models", "application/octet-stream")
+            case _:
+                model = _find_model(models, route.call.model, "No metadata found for ")
+                thresholds = self._thresholds(model, revision)
+                content = metadata_document(project.name, model, revision, thresholds, full=self._full_metadata)
+                return Body(200, content)
+
+    def _delete(self, project: Project, route: _Route) -> Body:
+        if not route.revision.isdigit():
+            return message(422, "Revision should only contains numbers.", "error")
+        if route.revision == project.latest:
+            return message(409, "Unable to delete current revision.", "error")
+        if route.call.model not in project.revisions.get(route.revision, {}):
+            return page(404, "Not found")
+        project.remove(route.call.model, route.revision)
+        return Body(200, {"ok": True})
+
+    def _thresholds(self, model: ModelDefinition, revision: str) -> Thresholds | None:
+        if not model.kind.detector:
+            return None
+        if self._stub:
+            return Thresholds(np.ones(len(model.target_list)), 1.0)
+        return self._fitted_model(model, revision).thresholds
+
+    def _fitted_model(self, model: ModelDefinition, revision: str) -> FittedModel:
+        """Trained when first needed, on the readings before its revision was built."""
+        key = (model, revision)
+        fitted = self._fitted.get(key)
+        if fitted is None:
+            fitted = self._fitted[key] = FittedModel.trained_on(self._plant, model, int(revision) * 1_000_000)
+            if len(self._fitted) > self._models_kept:
+                self._fitted.popitem(last=False)
+        self._fitted.move_to_end(key)
+        return fitted
+
+    def _predict(self, asked: _Asked) -> Body:
+        model = _find_model(asked.models, asked.call.model, "No such model found: ")
+        parquet = asked.query.get("format") == "parquet"
+        every_column = "all_columns" in asked.query
+        if parquet and not every_column and (canned := self._canned(asked, model)):
+            return Body(200, canned, "application/octet-stream")
+        anomaly = asked.call.kind is CallKind.ANOMALY
+        x, y = _checked(read_frames(asked.body, asked.content_type), model, anomaly=anomaly)
+        self._executed(asked, x.index)
+        groups, index = _answer(self._fitted_model(model, asked.revision), x, y)
+        if not every_column:
+            groups = [group for group in groups if not group.name.startswith("smooth-")]
+        if parquet:
+            return Body(200, answer_parquet(groups, index), "application/octet-stream")
+        content: dict[str, Any] = {"data": answer_json(groups, index)}
+        if anomaly:
+            content["time-seconds"] = f"{time.perf_counter() - asked.began:.4f}"
+        return Body(200, content)
+
+    def _canned(self, asked: _Asked, model: ModelDefinition) -> bytes | None:
+        anomaly = asked.call.kind is CallKind.ANOMALY
+        if self._stub is None or (anomaly and not model.kind.detector):
+            return None
+        index = read_index(asked.body, asked.content_type)
+        canned = None if index is None else self._stub.answer(model, index, anomaly=anomaly)
+        if index is not None and canned is not None:
+            self._executed(asked, index)
+        return canned
+
+    def _executed(self, asked: _Asked, index: Index) -> None:
+        first, last = None, None
+        if index.timed and len(index):
+            first, last = from_ns(int(index.labels[0])), from_ns(int(index.labels[-1]))
+        call = asked.call
+        run = Executed(call.kind, call.project, call.model, asked.revision, first, last, len(index))
+        self.controls.executed.append(run)
+
+    def _respond(self, answer: Body, revision: str, began: float) -> web.Response:
+        content = answer.content
+        if isinstance(content, Mapping):
+            content = encode_json({**content, "revision": revision})
+        charset = "; charset=utf-8" if answer.content_type.startswith("text/") else ""
+        headers = {
+            "Content-Type": answer.content_type + charset,
+            "Server": SERVER,
+            "Server-Timing": f"request_walltime_s;dur={time.perf_counter() - began:.6f}",
+            "revision": revision,
+            **answer.headers,
+        }
+        return web.Response(status=answer.status, body=content, headers=headers)
+
+    async def _broken(self, request: web.Request, body: bytes, after_bytes: int) -> web.StreamResponse:
+        """Send part of an answer, and hang up."""
+        response = web.StreamResponse(headers={"Server": SERVER, "Content-Length": str(len(body))})
+        if after_bytes:
+            await response.prepare(request)
+            await response.write(body[:after_bytes])
+        if request.transport is not None:
+            request.transport.close()
+        return response
+
+
+def _find_revision(project: Project | None, revision: str) -> Mapping[str, ModelDefinition]:
+    """The models of a revision. Gordo looks at the revision before anything else of a request."""
+    if project is None:
+        raise Refused(page(404))
+    if not revision.isdigit():
+        raise Refused(message(410, "Revision should only contains numbers.", "error"))
+    if revision not in project.revisions:
+        raise Refused(message(410, f"Revision '{revision}' not found.", "error"))
+    return project.revisions[revision]
+
+
+def _check_method(method: str, route: _Route) -> None:
+    if route.call.kind is CallKind.UNKNOWN:
+        raise Refused(page(404))
+    if method == "OPTIONS":
+        raise Refused(Body(200, b"", "text/html", {"Allow": _ALLOWED[route.method]}))
+    if method != route.method and not (method == "HEAD" and route.method == "GET"):
+        raise Refused(page(405, Allow=_ALLOWED[route.method]))
+    if route.call.model and not _MODEL_NAME.match(route.call.model):
+        raise Refused(page(422, "gordo_name field has wrong format"))
+
+
+def _find_model(models: Mapping[str, ModelDefinition], name: str, complaint: str) -> ModelDefinition:
+    model = models.get(name)
+    if model is None:
+        raise Refused(page(404, f"{complaint}'{name}'"))
+    return model
+
+
+def _checked(
+    frames: Mapping[str, Table | None], model: ModelDefinition, *, anomaly: bool
+) -> tuple[Table, Table | None]:
+    """X and y with the columns of the model; y is None where it is not needed.
+
+    Raises:
+        Refused: in the order in which Gordo looks at things.
+    """
+    x, y = frames.get("X"), frames.get("y")
+    if x is None:
+        raise Refused(message(400, 'Cannot predict without "X"'))
+    x = x.checked(model.tags)
+    if y is not None:
+        y = y.checked(model.target_list)
+    if not anomaly:
+        return x, None
+    if y is None:
+        raise Refused(message(400, "Cannot perform anomaly without 'y' to compare against."))
+    if not model.kind.detector:
+        text = f"Model is not an AnomalyDetector, it is of type: <class '{model_class(model)}'>"
+        raise Refused(message(422, text))
+    return x, y
+
+
+def _answer(fitted: FittedModel, x: Table, y: Table | None) -> tuple[list[Group], Index]:
+    """The columns of an answer in the order of a parquet file, for anomalies where there is a y.
+
+    Raises:
+        Refused: the model does not take the values: 400 with the reason without y, 500 without it with y.
+    """
+    if y is None:
+        try:
+            output = fitted.output(x.numbers())
+        except ValuesRefused as refusal:
+            raise Refused(message(400, f"ValueError: {refusal}", "error")) from None
+        return _plain_groups(fitted.definition, x, output, None)
+    try:
+        output = fitted.output(x.numbers())
+        targets = y.numbers()
+    except ValuesRefused:
+        raise Refused(page(500)) from None
+    if len(targets) < len(output) or len(np.unique(x.index.labels)) < len(x.index):
+        raise Refused(page(500))
+    # y belongs to X by position, counted from the last row, whatever its times are.
+    anomalies = fitted.anomalies(output, targets[len(targets) - len(output) :])
+    groups, index = _plain_groups(fitted.definition, x, output, fitted.definition)
+    for name, values in anomalies.items():
+        groups.append(Group(name, fitted.definition.target_list if values.ndim == 2 else (), values))
+    return groups, index
+
+
+def _plain_groups(
+    model: ModelDefinition, x: Table, output: Output, timed: ModelDefinition | None
+) -> tuple[list[Group], Index]:
+    index = x.index.last(len(output))
+    start = index.texts() if index.timed else None
+    end = index.shifted(model.resolution).texts() if timed and index.timed else None
+    targets = model.target_list
+    columns = targets if output.shape[1] == len(targets) else tuple(str(n) for n in range(output.shape[1]))
+    return [
+        Group("start", (), start),
+        Group("end", (), end),
+        Group("model-input", model.tags, x.values[len(x.values) - len(output) :]),
+        Group("model-output", columns, output),
+    ], index
+
+
+@asynccontextmanager
+async def running_standin(
+    projects: ProjectDefinition | Sequence[ProjectDefinition],
+    plant: Plant | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    **options: Any,
+) -> AsyncIterator[GordoStandin]:
+    """Run a stand-in in this event loop; ``server.url`` says where. Options are those of `GordoStandin`."""
+    standin = GordoStandin(projects, plant or Plant(), **options)
+    app = web.Application(client_max_size=_MOST_BODY_BYTES)
+    app.router.add_route("*", "/{path:.*}", standin.handle)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        standin.url = f"http://{host}:{runner.addresses[0][1]}"
+        counts = {name: len(project.revisions[project.latest]) for name, project in standin.projects.items()}
+        log.info("standin.started", standin="gordo", url=standin.url, models=counts, purpose="development only")
+        yield standin
+    finally:
+        standin.controls.lift_all()  # or calls that hang would hold up the end
+        await runner.cleanup()

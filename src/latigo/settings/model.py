@@ -1,0 +1,197 @@
+"""All settings together: what no single key can know, what is shown of them, and what holds for one model."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from pydantic import BaseModel, ByteSize, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from latigo.domain.model import ModelRef
+from latigo.runtime.redaction import MASK, is_secret_name, mask_text
+from latigo.runtime.units import format_duration, format_size
+from latigo.settings.sections import (
+    BackfillSettings,
+    CircuitSettings,
+    EmbeddedLedger,
+    ExecutorSettings,
+    FileSensors,
+    GordoModels,
+    HttpSettings,
+    InternalQueue,
+    Ledger,
+    LogSettings,
+    Override,
+    PlannerSettings,
+    PostgresSink,
+    ScheduleSettings,
+    Sensors,
+    Sink,
+    TaskQueue,
+)
+
+
+class Settings(BaseSettings):
+    """All of it. Made by `load_settings`; the constructor alone reads neither file nor environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
+    backfill: BackfillSettings = Field(
+        default=BackfillSettings(), description="How far back, and at what cost to live work."
+    )
+    planner: PlannerSettings = Field(
+        default=PlannerSettings(), description="The one scheduler that plans, out of several."
+    )
+    ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
+    task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
+    models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
+    sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
+    predictions: tuple[Sink, ...] = Field(
+        default=(PostgresSink(),), description="One or more sinks; a task is stored once all that are required have it."
+    )
+    executor: ExecutorSettings = Field(default=ExecutorSettings(), description="How one process works on tasks.")
+    circuit: CircuitSettings = Field(
+        default=CircuitSettings(), description="When a downstream is left alone, and when it is tried again."
+    )
+    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
+    log: LogSettings = Field(default=LogSettings(), description="What is told, and how.")
+    override: tuple[Override, ...] = Field(
+        default=(), description="Other values for some models; where several match, the last one that sets a key wins."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: `load_settings` merges the sources, so that it can tell where a value came from."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _no_contradictions(self) -> Self:
+        if found := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
+            raise ValueError(found)
+        return self
+
+    def masked(self) -> dict[str, Any]:
+        """The effective settings: secrets hidden, durations and sizes as text, keys without a value left out.
+
+        But for the secrets, it is a configuration again.
+        """
+        return {name: shown(value) for name, value in self}
+
+    def secret_values(self) -> frozenset[str]:
+        """The text of every secret, for those who have to hide it."""
+        return frozenset(_secret_texts(tuple(value for _, value in self)))
+
+
+_LEAST_CATCH_UP = timedelta(days=2)
+#: How much longer holes live than a delay lasts: a slot may last a day, and has to be tried before it expires.
+_LEAST_AFTER_DELAY = timedelta(hours=36)
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What no single key can know."""
+    planner, executor, circuit, backfill = settings.planner, settings.executor, settings.circuit, settings.backfill
+    shorter = (
+        ("planner.renew", planner.renew, "planner.lease", planner.lease),
+        ("executor.renew", executor.renew, "executor.lease", executor.lease),
+    )
+    for key, value, limit_key, limit in shorter:
+        if value >= limit:
+            yield key, f"should be shorter than {limit_key} ({format_duration(limit)})"
+
+    if backfill.max_catch_up < _LEAST_CATCH_UP:
+        # A model of an odd resolution has slots of a whole day, and its newest one must not expire before it is tried.
+        yield "backfill.max_catch_up", f"should be at least {format_duration(_LEAST_CATCH_UP)}"
+    horizons = [("backfill.horizon", backfill.horizon)]
+    horizons += [(f"override[{n}].horizon", each.horizon) for n, each in enumerate(settings.override) if each.horizon]
+    not_longer = [(key, horizon, "backfill.max_catch_up", backfill.max_catch_up) for key, horizon in horizons]
+    delays = [("schedule.delay", settings.schedule.delay)]
+    delays += [(f"override[{n}].delay", each.delay) for n, each in enumerate(settings.override) if each.delay]
+    limit_key = f"backfill.max_catch_up less {format_duration(_LEAST_AFTER_DELAY)}"
+    longest_delay = max(backfill.max_catch_up, _LEAST_CATCH_UP) - _LEAST_AFTER_DELAY
+    not_longer += [(key, delay, limit_key, longest_delay) for key, delay in delays]
+    not_longer += [
+        (key, horizon, f"predictions[{n}].retention", sink.retention)
+        for n, sink in enumerate(settings.predictions)
+        if isinstance(sink, PostgresSink)
+        for key, horizon in horizons
+    ]
+    not_longer += [
+        ("executor.backoff_first", executor.backoff_first, "executor.backoff_longest", executor.backoff_longest),
+        ("circuit.probe_first", circuit.probe_first, "circuit.probe_longest", circuit.probe_longest),
+    ]
+    for key, value, limit_key, limit in not_longer:
+        if value > limit:
+            yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
+
+    names = [sink.sink_name for sink in settings.predictions]
+    for n, name in enumerate(names):
+        if name in names[:n]:
+            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
+    if not any(sink.required for sink in settings.predictions):
+        yield "predictions", "needs at least one sink that is required"
+
+
+def shown(value: object) -> Any:
+    """A value as the configuration file has it, secrets masked."""
+    match value:
+        case SecretStr():
+            return MASK
+        case BaseModel():
+            return {name: shown(each) for name, each in value if each is not None}
+        case Mapping():
+            return {
+                name: MASK if isinstance(each, str) and is_secret_name(str(name)) else shown(each)
+                for name, each in value.items()
+            }
+        case tuple() | list():
+            return [shown(each) for each in value]
+        case timedelta():
+            return format_duration(value)
+        case ByteSize():
+            return format_size(value)
+        case str() | Path():
+            return mask_text(str(value))
+        case _:
+            return value
+
+
+def _secret_texts(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case BaseModel():
+            yield from _secret_texts(tuple(each for _, each in value))
+        case Mapping():
+            yield from _secret_texts(tuple(value.values()))
+        case tuple() | list():
+            for each in value:
+                yield from _secret_texts(each)
+
+
+class ModelSchedule(NamedTuple):
+    """What holds for one model."""
+
+    interval: timedelta
+    delay: timedelta
+    horizon: timedelta
+    enabled: bool
+
+
+def overrides_for(settings: Settings, ref: ModelRef) -> ModelSchedule:
+    """The settings of one model: every override that matches, in their order, on top of the general ones."""
+    found = ModelSchedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
+    for override in settings.override:
+        if fnmatchcase(str(ref), override.match):
+            changes = {key: value for key in ModelSchedule._fields if (value := getattr(override, key)) is not None}
+            found = found._replace(**changes)
+    return found

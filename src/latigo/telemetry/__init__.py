@@ -1,0 +1,1 @@
+"""What Latigo reports about itself: metrics and log events."""

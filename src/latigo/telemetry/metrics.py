@@ -1,0 +1,91 @@
+"""Every metric and event name that Latigo emits: the vocabulary of dashboards, alerts and log searches.
+
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition, and
+by nothing else; never by model, since there are thousands. Events are ``noun.past_verb``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition"})
+STAGES = ("claim", "read", "frame", "predict", "crop", "write", "settle")
+
+_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
+
+
+class Metrics:
+    """All metrics of one process, in one registry; made once and handed to whoever counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.tasks = Counter(
+            "latigo_tasks_total", "Tasks that ended.", ("project", "lane", "outcome"), registry=registry
+        )
+        self.task_seconds = Histogram(
+            "latigo_task_seconds",
+            "From claim to settle.",
+            ("lane", "outcome"),
+            buckets=_LONG,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "latigo_stage_seconds", "One stage of a task.", ("stage",), buckets=_QUICK, registry=registry
+        )
+        self.tasks_in_flight = Gauge("latigo_in_flight_tasks", "Tasks this process works on.", registry=registry)
+        self.tasks_outstanding = Gauge(
+            "latigo_outstanding_tasks", "Tasks published and not yet settled.", ("lane",), registry=registry
+        )
+        self.tasks_planned = Counter(
+            "latigo_planned_tasks_total", "Tasks planned.", ("project", "lane"), registry=registry
+        )
+        self.queue_lag = Gauge(
+            "latigo_queue_lag_tasks",
+            "Messages of the task queue that no executor is done with.",
+            ("partition",),
+            registry=registry,
+        )
+        self.slots = Counter(
+            "latigo_slots_total",
+            "Slots settled, by how they ended; also those that expired.",
+            ("project", "lane", "outcome"),
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "latigo_backlog_slots", "Slots that are due and neither covered nor out.", ("project",), registry=registry
+        )
+        self.rows = Counter(
+            "latigo_predictions_rows_total",
+            "Rows of predictions written to every required sink.",
+            ("project",),
+            registry=registry,
+        )
+        self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
+        self.stale_models = Gauge(
+            "latigo_stale_models", "Models whose newest due slot is late.", ("project",), registry=registry
+        )
+        self.freshness = Gauge(
+            "latigo_oldest_coverage_seconds",
+            "Age of the end of coverage of the model that is furthest behind.",
+            ("project",),
+            registry=registry,
+        )
+        self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
+        self.circuits_open = Gauge("latigo_open_circuits", "Downstreams that are left alone.", registry=registry)
+        self.concurrency = Gauge(
+            "latigo_concurrency_calls",
+            "Calls that this process lets all model servers work on at once; adapts to them.",
+            registry=registry,
+        )
+        self.buffered = Gauge("latigo_readings_bytes", "Memory that readings in hand take.", registry=registry)
+        self.planning_seconds = Histogram(
+            "latigo_planning_seconds", "One round of planning.", buckets=_QUICK, registry=registry
+        )
+        self.loop_lag = Gauge("latigo_loop_lag_seconds", "How late the event loop came round last.", registry=registry)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage of a task, whether it ends well or not."""
+        with self.stage_seconds.labels(stage=name).time():
+            yield

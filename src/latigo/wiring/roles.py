@@ -1,0 +1,134 @@
+"""Makes the roles out of the resources that are open."""
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+from latigo import __version__
+from latigo.domain.lane_share import LaneShare
+from latigo.domain.model import ModelRef
+from latigo.executor.budget import ByteBudget
+from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.gate import Gate
+from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.loop import Executor, ExecutorRules
+from latigo.executor.pipeline import Pipeline
+from latigo.ledger.executor_store import PostgresExecutorLedger
+from latigo.ledger.model_store import PostgresModelLedger
+from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
+from latigo.ledger.settling import Rules
+from latigo.runtime.clock import Clock
+from latigo.scheduler.loop import Scheduler, SchedulerRules
+from latigo.scheduler.models import ModelSync, Schedule
+from latigo.settings import (
+    overrides_for,
+)
+from latigo.task_queue import envelope
+from latigo.task_queue.protocol import TaskReceiver, TaskSender
+from latigo.wiring.resources import Resources
+
+
+class WorkingLimits(dict[str, AdaptiveLimit]):
+    """The working limit of every project, made when it is first asked for."""
+
+    def __init__(self, ceiling: int, clock: Clock) -> None:
+        super().__init__()
+        self._ceiling = ceiling
+        self._clock = clock
+
+    def __missing__(self, project: str) -> AdaptiveLimit:
+        self[project] = made = AdaptiveLimit(self._ceiling, self._clock)
+        return made
+
+
+def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
+    """An executor on this resources."""
+    settings = resources.settings
+    executor, circuit = settings.executor, settings.circuit
+    rules = Rules(executor.max_attempts, executor.backoff_first, executor.backoff_longest)
+    ledger = PostgresExecutorLedger(resources.database, rules, __version__)
+    board = CircuitBoard(
+        ledger,
+        CircuitRules(circuit.failures, circuit.share, circuit.last, circuit.probe_first, circuit.probe_longest),
+    )
+    budget, limits = ByteBudget(settings.sensors.read_budget), WorkingLimits(executor.concurrency, resources.clock)
+    gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
+    resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
+    resources.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))
+    resources.metrics.buffered.set_function(lambda: budget.held)
+    pipeline = Pipeline(
+        sensors=resources.sensors,
+        models=resources.models,
+        sinks=resources.sinks,
+        circuits=board,
+        budget=budget,
+        limits=limits,
+        hard_limit=executor.hard_limit,
+        clock=resources.clock,
+        metrics=resources.metrics,
+    )
+    return Executor(
+        info=ExecutorInfo(
+            id=f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}",
+            version=__version__,
+            envelope_low=envelope.LOWEST,
+            envelope_high=envelope.HIGHEST,
+            concurrency=executor.concurrency,
+        ),
+        rules=ExecutorRules(executor.lease, executor.renew, executor.grace),
+        ledger=ledger,
+        receiver=receiver,
+        pipeline=pipeline,
+        describe=resources.models.get_model_spec,
+        gate=gate,
+        clock=resources.clock,
+        metrics=resources.metrics,
+    )
+
+
+def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
+    """A scheduler on this resources."""
+    settings = resources.settings
+    ledger = PostgresModelLedger(resources.database)
+    required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]
+
+    def schedule_of(ref: ModelRef) -> Schedule:
+        return Schedule(*overrides_for(settings, ref))
+
+    def sync(still_wanted: Callable[[], bool]) -> ModelSync:
+        return ModelSync(
+            provider=resources.models,
+            ledger=ledger,
+            schedule_of=schedule_of,
+            max_window=settings.schedule.max_window,
+            clock=resources.clock,
+            version=__version__,
+            still_wanted=still_wanted,
+        )
+
+    async def projects() -> Iterable[str]:
+        return [project.name for project in await ledger.projects()]
+
+    return Scheduler(
+        rules=SchedulerRules(
+            holder=f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}",
+            version=__version__,
+            lease=settings.planner.lease,
+            renew=settings.planner.renew,
+            max_clock_difference=settings.planner.max_clock_difference,
+            refresh=settings.models.refresh,
+            max_catch_up=settings.backfill.max_catch_up,
+            max_outstanding=settings.task_queue.max_outstanding,
+            min_share=settings.backfill.min_share,
+            history=settings.ledger.history,
+        ),
+        ledger=PostgresSchedulerLedger(resources.database),
+        sync=sync,
+        sender=sender,
+        downstreams=lambda project: [f"gordo/{project}", *required],
+        projects=projects,
+        clock=resources.clock,
+        metrics=resources.metrics,
+    )

@@ -1,0 +1,101 @@
+"""How a schema stands to a program, and the rule by which schemas change."""
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module, resources
+from itertools import pairwise
+
+import pytest
+
+from latigo.domain.errors import ConfigurationError
+from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.statements import load_statements
+
+#: What a program that is older does not notice. A view that is replaced keeps its columns: PostgreSQL sees to that.
+ADDS = (
+    r"CREATE TABLE \w+ \(",
+    r"CREATE INDEX \w+ ON ",
+    r"CREATE (OR REPLACE )?(VIEW|FUNCTION) ",
+    r"ALTER TABLE \w+ ADD COLUMN \w+ (?!.*NOT NULL)(?!.*UNIQUE)(?!.*CHECK)",
+    r"ALTER TABLE \w+ ADD COLUMN \w+ .*NOT NULL DEFAULT ",
+)
+#: Does as it likes with a table of its own.
+ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")
+
+
+@pytest.mark.parametrize(
+    ("found", "stands"),
+    [
+        (None, Standing.OLDER),
+        ("0003", Standing.OLDER),
+        ("0004", Standing.SAME),
+        ("0005", Standing.NEWER),
+        ("0999", Standing.NEWER),
+    ],
+)
+def test_a_newer_schema_of_the_same_thousand_will_do(found: str | None, stands: Standing) -> None:
+    assert standing(found, "0004") is stands
+
+
+def test_a_schema_of_the_next_thousand_is_refused_naming_both() -> None:
+    with pytest.raises(ConfigurationError, match=r"is 1001\b.* up to 0004\b.*update"):
+        standing("1001", "0004")
+
+
+def revisions() -> list[str]:
+    """The modules of all revisions, in order."""
+    names = (each.name for each in resources.files("latigo.postgres.migrations.versions").iterdir())
+    return sorted(name.removesuffix(".py") for name in names if name[:4].isdigit())
+
+
+def test_revisions_follow_each_other_and_the_newest_one_is_known() -> None:
+    modules = [import_module(f"latigo.postgres.migrations.versions.{name}") for name in revisions()]
+
+    assert [each.down_revision for each in modules] == [None, *(each.revision for each in modules[:-1])]
+    assert [each.revision for each in modules] == [name[:4] for name in revisions()]
+    assert modules[-1].revision == newest_revision()
+
+
+def statements_of(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What a revision executes, each in one line and without comments."""
+    ran: list[tuple[str, str]] = []
+    module = import_module(f"latigo.postgres.migrations.versions.{name}")
+    patch.setattr(module, "run_file", lambda file, package="latigo.postgres.migrations": ran.append((package, file)))
+    module.upgrade()
+    for package, file in ran:
+        for statement in load_statements(package, file).values():
+            yield " ".join(re.sub(r"--.*", "", statement).split())
+
+
+def what_older_programs_notice(statements: Sequence[str]) -> list[str]:
+    """Those that do more than add."""
+    new = {found[1] for each in statements if (found := re.match(r"CREATE TABLE (\w+)", each))}
+    noticed = [each for each in statements if not any(re.match(adds, each) for adds in ADDS)]
+    return [each for each in noticed if not ((found := ON.match(each)) and found[1] in new)]
+
+
+@pytest.mark.parametrize("name", [name for before, name in pairwise(revisions()) if name[0] == before[0]])
+def test_a_revision_only_adds_to_its_thousand(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = list(statements_of(name, monkeypatch))
+
+    assert statements
+    assert what_older_programs_notice(statements) == []
+
+
+def test_what_takes_away_or_asks_for_more_is_told_from_what_adds() -> None:
+    adding = [
+        "CREATE TABLE pause ( project text )",
+        "CREATE UNIQUE INDEX pause_one ON pause (project)",
+        "ALTER TABLE task ADD COLUMN later timestamptz",
+        "ALTER TABLE task ADD COLUMN weight int NOT NULL DEFAULT 1",
+    ]
+    changing = [
+        "DROP VIEW v_tasks",
+        "ALTER TABLE task DROP COLUMN trace",
+        "ALTER TABLE task RENAME COLUMN span TO period",
+        "ALTER TABLE task ADD COLUMN weight int NOT NULL",
+        "CREATE UNIQUE INDEX task_one ON task (model_id)",
+        "UPDATE task SET lane = 'live'",
+    ]
+
+    assert what_older_programs_notice([*adding, *changing]) == changing

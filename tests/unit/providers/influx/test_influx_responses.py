@@ -1,0 +1,342 @@
+"""Answers as InfluxDB 1.6 sends them; MessagePack is made by another library than the one that is tested."""
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from latigo.domain.series import Series
+from latigo.providers.influx.query import Layout
+from latigo.providers.influx.responses import (
+    NotNumbersError,
+    Result,
+    Table,
+    UnreadableError,
+    column_of,
+    decode,
+    most_bytes,
+    newest_of,
+    readings_of,
+    whole,
+)
+
+MSGPACK, JSON = "application/x-msgpack", "application/json"
+PLANT = Layout()
+START, END = -(2**63), 2**63 - 1
+Row = Sequence[Any]
+
+times = st.lists(st.integers(10**10, 4 * 10**18), unique=True, max_size=60).map(sorted)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def series(rows: Sequence[Row], tag: str = "GRA", **more: Any) -> dict[str, Any]:
+    return {"name": "sensors", "tags": {"tag": tag}, "columns": ["time", "Value"], "values": list(rows), **more}
+
+
+def answer(*results: dict[str, Any]) -> dict[str, Any]:
+    return {"results": [{"statement_id": number, **result} for number, result in enumerate(results)]}
+
+
+def result_of(document: dict[str, Any]) -> Result:
+    (result,) = decode(JSON, json.dumps(document).encode())
+    return result
+
+
+def as_server_packs(document: dict[str, Any]) -> bytes:
+    """A time takes nine bytes always, as InfluxDB's encoder has it; this one would take no more than it needs."""
+    packer = msgpack.Packer(autoreset=False)
+
+    def put(value: Any) -> None:
+        if isinstance(value, dict):
+            packer.pack_map_header(len(value))
+            for key, each in value.items():
+                packer.pack(key)
+                (put_rows if key == "values" else put)(each)
+        elif isinstance(value, list):
+            packer.pack_array_header(len(value))
+            for each in value:
+                put(each)
+        else:
+            packer.pack(value)
+
+    def put_rows(rows: Sequence[Row]) -> None:
+        packer.pack_array_header(len(rows))
+        for time, *cells in rows:
+            packer.pack_array_header(1 + len(cells))
+            packer.pack(BIG)  # something of nine bytes, to be replaced
+            for cell in cells:
+                packer.pack(cell)
+            places.append(time)
+
+    places: list[int] = []
+    put(document)
+    parts = packer.bytes().split(msgpack.packb(BIG))
+    assert len(parts) == len(places) + 1
+    body: bytes = parts[0]
+    for time, part in zip(places, parts[1:], strict=True):
+        body += b"\xd3" + struct.pack(">q", time) + part
+    return body
+
+
+BIG = -(2**62) - 1  # no value of a test
+
+
+def bits(values: Iterable[float]) -> list[str]:
+    return [float(value).hex() for value in values]
+
+
+@given(times, st.data())
+def test_every_encoding_gives_the_same_readings(times: list[int], data: st.DataObject):
+    values = data.draw(st.lists(finite, min_size=len(times), max_size=len(times)))
+    document = answer({"series": [series(list(zip(times, values, strict=True)))]}, {})
+    as_generic = msgpack.packb(document)
+    as_json = json.dumps(document, separators=(",", ":")).replace(",-0.0]", ",-0]").encode()  # as Go writes it
+
+    found = [
+        readings_of(decode(kind, body)[0], PLANT, "GRA", START, END)
+        for kind, body in ((MSGPACK, as_server_packs(document)), (MSGPACK, as_generic), (JSON, as_json))
+    ]
+
+    for each in found:
+        assert each.times.tolist() == times
+        assert bits(each.values) == bits(values)
+        assert (each.times.dtype.name, each.values.dtype.name) == ("int64", "float64")
+
+
+@given(times, st.data())
+def test_rows_of_other_lengths_are_never_taken_for_floats(times: list[int], data: st.DataObject):
+    """Integers can be as long as floats, and hold the bytes that floats begin with."""
+    cell = st.one_of(finite, st.integers(-(2**63), 2**64 - 1), st.booleans(), st.none(), st.just(0xCBCBCBCBCBCBCBCB))
+    rows = [[time, data.draw(cell)] for time in times]
+    document = answer({"series": [series(rows)]})
+
+    found = readings_of(decode(MSGPACK, as_server_packs(document))[0], PLANT, "GRA", START, END)
+
+    kept = [(time, float(value)) for time, value in rows if value is not None]
+    assert list(zip(found.times.tolist(), bits(found.values), strict=True)) == [
+        (time, float(value).hex()) for time, value in kept
+    ]
+
+
+def test_rows_of_floats_are_never_python_objects():
+    body = as_server_packs(answer({"series": [series([[10**18, 1.5], [2 * 10**18, math.pi]])]}))
+
+    (result,) = decode(MSGPACK, body)
+
+    assert isinstance(result.tables[0].rows, Series)
+    assert result.rows == 2
+
+
+@pytest.mark.parametrize("kind", [MSGPACK, JSON])
+def test_several_statements_and_what_is_around_their_rows(kind: str):
+    document = answer(
+        {"series": [series([[1, 2.5]], tag="A", partial=True)], "partial": True, "messages": [{"level": "info"}]},
+        {},
+        {"series": [series([], tag="B")]},
+        {"error": "not executed"},
+    )
+    body = msgpack.packb(document) if kind == MSGPACK else json.dumps(document).encode()
+
+    first, none, empty, refused = decode(kind, body)
+
+    assert first.partial
+    assert (first.tables[0].partial, first.tables[0].tags, first.rows) == (True, {"tag": "A"}, 1)
+    assert (none.tables, none.error) == ((), "")
+    assert empty.rows == 0
+    assert refused.error == "not executed"
+
+
+@pytest.mark.parametrize("pack", [msgpack.packb, lambda document: json.dumps(document).encode()])
+def test_an_error_of_the_whole_answer_is_one_of_its_first_statement(pack):
+    kind = MSGPACK if pack is msgpack.packb else JSON
+
+    (result,) = decode(kind, pack({"error": "engine is closed"}))
+
+    assert result.error == "engine is closed"
+
+
+def test_an_error_without_the_number_of_its_statement_keeps_its_place():
+    """As MessagePack has it."""
+    first, second = decode(MSGPACK, msgpack.packb({"results": [{"statement_id": 0}, {"error": "not executed"}]}))
+
+    assert (first.error, second.error, second.number) == ("", "not executed", 1)
+
+
+GOOD = as_server_packs(answer({"series": [series([[10**18, 1.5], [2 * 10**18, 2.5]])]}, {}))
+
+
+@given(st.integers(0, len(GOOD) - 1))
+def test_an_answer_that_breaks_off_is_not_read(length: int):
+    with pytest.raises(UnreadableError):
+        decode(MSGPACK, GOOD[:length])
+
+
+def read(kind: str, body: bytes) -> str:
+    try:
+        for result in decode(kind, body):
+            readings_of(result, PLANT, "GRA", START, END)
+    except (UnreadableError, NotNumbersError):
+        return "refused"
+    return "read"
+
+
+@example(b"", 99, 186)  # a number where a row belongs
+@given(st.binary(max_size=60), st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+def test_noise_is_refused_and_nothing_worse(noise: bytes, place: int, byte: int):
+    spoiled = GOOD[:place] + bytes([byte]) + GOOD[place + 1 :]
+
+    assert read(JSON, noise) == read(MSGPACK, noise) == "refused"
+    assert read(MSGPACK, spoiled) in {"read", "refused"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"<html>sign in</html>"),
+        ("", b""),
+        ("application/csv", b"name,tags,time,Value\n"),
+        (JSON, b"[]"),
+        (JSON, b"{}"),
+        (JSON, b'{"results":[]}'),
+        (JSON, b'{"results":[{"statement_id":1}]}'),
+        (JSON, b'{"results":[{"statement_id":0,"series":[{"name":"sensors"}]}]}'),
+        (JSON, b'{"results":[{"statement_id":0}'),
+        (MSGPACK, msgpack.packb({"results": {}})),
+        (MSGPACK, b"\x81\xa7results\xdd\xff\xff\xff\xff"),
+        (MSGPACK, b"\x81\xa7results\x91\x81\xa6series\x91\x81\xa6values\xdd\xff\xff\xff\xff"),
+    ],
+)
+def test_what_influxdb_would_not_say_is_not_read(kind: str, body: bytes):
+    with pytest.raises(UnreadableError):
+        decode(kind, body)
+
+
+def results(*rows: int, last: Result | None = None) -> list[Result]:
+    """Results of so many rows each."""
+    found = [Result(number, tables=(rows_of(count),) if count else ()) for number, count in enumerate(rows)]
+    return [*found, last] if last else found
+
+
+def rows_of(count: int, *, partial: bool = False) -> Table:
+    none = np.zeros(count)
+    return Table("sensors", {"tag": "GRA"}, ("time", "Value"), Series(none.astype(np.int64), none), partial)
+
+
+@pytest.mark.parametrize(
+    ("came", "sure"),
+    [
+        (results(5, 5, 5, 0), 3),
+        (results(5, 5, 5), 2),  # a limit of 15 rows: nothing says that the third was cut
+        (results(5, 5), 1),
+        (results(5), 0),
+        (results(5, 5, 0, last=Result(3, error="not executed")), 3),
+        (results(5, last=Result(1, error="not executed")), 1),
+        ([Result(0, error="not executed")], 0),
+        ([Result(0, tables=(rows_of(20_000, partial=True),)), *results(0, 0, 0)[1:], Result(3)], 3),
+    ],
+)
+def test_a_result_is_whole_when_another_one_follows(came: Sequence[Result], sure: int):
+    assert whole(came, 3, marked=True) == came[:sure]
+
+
+@pytest.mark.parametrize(
+    ("came", "sure"),
+    [
+        (Result(0, tables=(rows_of(5),)), 1),
+        (Result(0), 1),
+        (Result(0, tables=(rows_of(5, partial=True),)), 0),
+        (Result(0, tables=(rows_of(5),), partial=True), 0),
+        (Result(0, error="query-timeout limit exceeded"), 0),
+    ],
+)
+def test_a_single_result_is_whole_unless_it_says_otherwise(came: Result, sure: int):
+    assert len(whole([came], 1, marked=False)) == sure
+
+
+def test_more_results_than_statements_are_somebody_elses():
+    with pytest.raises(UnreadableError, match="5 results to 3"):
+        whole(results(1, 1, 1, 0, 0), 3, marked=True)
+
+
+def test_readings_of_one_time_are_all_kept_the_smallest_first():
+    found = result_of(answer({"series": [series([[10, 1.0], [20, 9.0], [20, -3.0], [20, 4.0], [30, 2.0]])]}))
+
+    read = readings_of(found, PLANT, "GRA", 0, 100)
+
+    assert read.times.tolist() == [10, 20, 20, 20, 30]
+    assert read.values.tolist() == [1, -3, 4, 9, 2]
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (series([[10, 1.0]], tag="GRB"), "'GRB', where 'GRA'"),
+        (series([[10, 1.0]], tag=""), "where 'GRA'"),
+        (series([[10, 1.0]]) | {"tags": {}}, "None, where 'GRA'"),
+        (series([[10, 1.0]]) | {"columns": ["time", "mean"]}, "'mean'"),
+        (series([[100, 1.0]]), "another time"),
+        (series([[-1, 1.0], [10, 1.0]]), "another time"),
+        (series([["2026-01-01T00:00:00Z", 1.0]]), "not integers"),
+    ],
+)
+def test_readings_that_nobody_asked_for_are_not_taken(found: dict[str, Any], says: str):
+    with pytest.raises(UnreadableError, match=says):
+        readings_of(result_of(answer({"series": [found]})), PLANT, "GRA", 0, 100)
+
+
+def test_two_series_where_one_was_asked_for_are_not_taken():
+    with pytest.raises(UnreadableError, match="2 series"):
+        readings_of(result_of(answer({"series": [series([]), series([])]})), PLANT, "GRA", 0, 100)
+
+
+@pytest.mark.parametrize("text", ["abc", "1.5", ""])
+def test_text_is_never_taken_for_a_number(text: str):
+    with pytest.raises(NotNumbersError):
+        readings_of(result_of(answer({"series": [series([[10, 1.0], [20, text]])]})), PLANT, "GRA", 0, 100)
+
+
+def test_nulls_are_left_out():
+    found = result_of(answer({"series": [series([[10, None], [20, 1.0], [30, None]])]}))
+
+    assert readings_of(found, PLANT, "GRA", 0, 100).times.tolist() == [20]
+
+
+def test_the_newest_of_several_series_is_the_latest_and_the_largest_of_equals():
+    found = result_of(
+        answer({"series": [series([[20, 9.0]]), series([[30, 1.0]]), series([[30, 4.0]]), series([[30, 2.0]])]})
+    )
+
+    newest = newest_of(found, PLANT, "GRA")
+
+    assert (newest.times.tolist(), newest.values.tolist()) == ([30], [4.0])
+
+
+def test_nothing_is_newest_where_there_is_nothing():
+    assert len(newest_of(Result(0), PLANT, "GRA")) == 0
+
+
+def test_names_stand_in_the_column_that_was_asked_for():
+    found = {"name": "sensors", "columns": ["key", "value"], "values": [["tag", "A"], ["tag", "B"]]}
+
+    assert column_of(result_of(answer({"series": [found]})), "value") == ["A", "B"]
+    assert column_of(Result(0), "value") == []
+    for wrong in (found | {"columns": ["key", "name"]}, found | {"values": [["tag", 1]]}):
+        with pytest.raises(UnreadableError):
+            column_of(result_of(answer({"series": [wrong]})), "value")
+
+
+@given(times, st.data())
+def test_no_answer_is_larger_than_its_readings_may_take(times: list[int], data: st.DataObject):
+    values = data.draw(st.lists(finite, min_size=len(times), max_size=len(times)))
+    tag = data.draw(st.text(min_size=1))
+    document = answer({"series": [series(list(zip(times, values, strict=True)), tag=tag, partial=True)]}, {})
+
+    assert len(as_server_packs(document)) <= most_bytes("msgpack", len(times), PLANT, [tag])
+    assert len(json.dumps(document, separators=(",", ":")).encode()) <= most_bytes("json", len(times), PLANT, [tag])
