@@ -74,7 +74,7 @@ EVENTS = {
     "queue.receiving_ended": "The client of the event hub stopped receiving by itself: because.",
     "queue.send_failed": "Tasks could not be sent, and are sent again: tasks, attempt, because.",
     "request.crashed": "An HTTP request of ours ended in a bug: method, path, and its traceback.",
-    "retention.delayed": "Old partitions could not be dropped for now: because.",
+    "retention.delayed": "Predictions beyond the retention of a sink could not be dropped for now: downstream, error.",
     "role.stopped": "A role ended as it was told to: role.",
     "scheduler.delayed": "A round of planning had to wait for a system that is away: because.",
     "sensors.file_left_out": "A sensor file cannot be used, and others are read without it: path, because.",
