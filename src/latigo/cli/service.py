@@ -20,7 +20,7 @@ from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
-from latigo.postgres.embedded import is_made
+from latigo.postgres.embedded import has_database
 from latigo.postgres.revisions import Standing, newest_revision, standing
 from latigo.postgres.schema import current_revision, upgrade
 from latigo.providers.gordo import ProjectReached
@@ -158,7 +158,7 @@ async def _try(system: str, work: Awaitable[str]) -> list[Found]:
 async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
     """Open the ledger as it is; None: it is still to be made."""
     ledger = settings.ledger
-    if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
+    if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
         return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
     url = await opened.enter_async_context(ledger_url(settings))
     revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)

@@ -14,7 +14,7 @@ EVENTS = {
     "embedded.folder_made_passable": "A folder above the data was opened so that the server's user can reach it.",
     "embedded.initialised": "A new database was made.",
     "embedded.left_running": "The embedded PostgreSQL is used by others as well and was not stopped.",
-    "embedded.start_delayed": "Processes of an embedded PostgreSQL that was killed are in the way: because.",
+    "embedded.start_delayed": "Processes of an embedded PostgreSQL that was killed are in the way: reason.",
     "embedded.started": "The embedded PostgreSQL was started.",
     "embedded.stopped": "The embedded PostgreSQL was stopped.",
     "executor.broken": "The machinery of the executor broke, which ends the process; with its traceback.",
