@@ -39,9 +39,8 @@ async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> i
     """Plan the one window that the model needs in this lane; the id of the task."""
     term = await lead(ledger)
     need = (await needs(ledger))[name]
-    span = need.live if lane is Lane.LIVE else need.back
-    assert span is not None
-    assert await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, span, lane)]) == 1
+    planned = Planned(need.model_id, need.epoch, need.windows[lane], lane)
+    assert await ledger.scheduler.plan(term, [planned]) == 1
     return max(task.id for task in await ledger.scheduler.unpublished(term, 100) if task.model.ref.name == name)
 
 
@@ -62,8 +61,7 @@ async def test_a_new_model_needs_its_whole_horizon_as_one_live_window(ledger: Le
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("10:00", "12:00")
-    assert found.back is None
+    assert found.windows == {Lane.LIVE: window("10:00", "12:00")}
 
 
 async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(ledger: Ledgers):
@@ -71,8 +69,7 @@ async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(l
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("11:00", "12:00")
-    assert found.back == window("10:00", "11:00")
+    assert found.windows == {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
 
 
 async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
@@ -80,7 +77,7 @@ async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("10:00", "11:30")
+    assert found.windows.get(Lane.LIVE) == window("10:00", "11:30")
 
 
 async def test_what_is_out_is_not_needed_again(ledger: Ledgers):
@@ -210,20 +207,19 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
     await ledger.executor.settle([(claim, Settlement.covers(window("13:30", "14:00")))])
     returned = (await needs(ledger))["pump"]
 
-    assert (while_silent.live, while_silent.back) == (window("13:30", "14:00"), None)
-    assert (returned.live, returned.back) == (None, window("11:00", "13:30"))
+    assert while_silent.windows == {Lane.LIVE: window("13:30", "14:00")}
+    assert returned.windows == {Lane.BACKFILL: window("11:00", "13:30")}
 
 
 async def silent(ledger: Ledgers, now: datetime) -> Window:
     """The newest slot of the model is found to have no readings."""
     await ledger.set_clock(now)
     need = (await needs(ledger))["pump"]
-    assert need.live is not None
     claim = await claimed(ledger)
-    exception = SlotException(SlotState.ABSENT, Coverage((need.live,)), "no 'a'")
-    ended = Settlement(Outcome.STORED, exceptions=[exception], silent_since=need.live.start)
+    exception = SlotException(SlotState.ABSENT, Coverage((need.windows[Lane.LIVE],)), "no 'a'")
+    ended = Settlement(Outcome.STORED, exceptions=[exception], silent_since=need.windows[Lane.LIVE].start)
     await ledger.executor.settle([(claim, ended)])
-    return need.live
+    return need.windows[Lane.LIVE]
 
 
 async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until_the_data_returns(ledger: Ledgers):
@@ -245,7 +241,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
         (Coverage((Window(silence.start, tried[-1].start),)), True),
     ]
     assert await ledger.fetch("SELECT next_look FROM slot_exception") == [{"next_look": now}]
-    assert (await needs(ledger))["pump"].back == silence
+    assert (await needs(ledger))["pump"].windows.get(Lane.BACKFILL) == silence
 
 
 async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_the_newest(ledger: Ledgers):
@@ -316,7 +312,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
     now = NOW
     for attempt in range(1, 5):
         await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
-        assert all(need.live and need.live.start >= at("12:00") for need in (await needs(ledger)).values())
+        assert all(need.windows[Lane.LIVE].start >= at("12:00") for need in (await needs(ledger)).values())
         (row,) = await ledger.fetch("SELECT state, attempts FROM v_tasks WHERE state = 'waiting'")
         assert row == {"state": "waiting", "attempts": attempt}
         now += timedelta(hours=1)
@@ -356,7 +352,7 @@ async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(l
     later = (await needs(ledger))["pump"]
 
     assert at_once == {}
-    assert later.live == window("10:00", "13:00")
+    assert later.windows.get(Lane.LIVE) == window("10:00", "13:00")
 
 
 async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers):
@@ -386,7 +382,7 @@ async def test_a_rejected_model_is_parked_as_a_whole_until_a_new_revision(ledger
     afterwards = await needs(ledger)
 
     assert while_parked == {}
-    assert afterwards["pump"].live == window("10:00", "17:30")
+    assert afterwards["pump"].windows.get(Lane.LIVE) == window("10:00", "17:30")
 
 
 async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Ledgers):
@@ -395,7 +391,7 @@ async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Le
 
     await ledger.executor.settle([(claim, Settlement(Outcome.SPLIT, detail="413"))])
 
-    assert (await needs(ledger))["pump"].live == window("11:00", "12:00")
+    assert (await needs(ledger))["pump"].windows.get(Lane.LIVE) == window("11:00", "12:00")
 
 
 async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_revision(ledger: Ledgers):
@@ -416,8 +412,7 @@ async def test_one_scheduler_plans_and_another_takes_over_when_its_lease_runs_ou
     await ledger.models.put_models([an_entry()])
     first = await lead(ledger, "scheduler-1")
     need = (await needs(ledger))["pump"]
-    assert need.live is not None
-    planned = [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)]
+    planned = [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)]
 
     assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is None
     await ledger.set_clock(NOW + timedelta(seconds=16))
@@ -531,6 +526,26 @@ async def test_tasks_of_a_paused_model_are_not_published(ledger: Ledgers):
     await ledger.fetch("UPDATE model SET paused = true")
 
     assert await ledger.scheduler.unpublished(await lead(ledger), 10) == []
+
+
+async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt_is_not(ledger: Ledgers):
+    names = {"live": Lane.LIVE, "back": Lane.BACKFILL, "repair": Lane.REPAIR, "manual": Lane.MANUAL, "waits": Lane.LIVE}
+    await ledger.models.put_models([an_entry(name) for name in names])
+    term = await lead(ledger)
+    lacking = await needs(ledger)
+    await ledger.scheduler.plan(
+        term,
+        [Planned(lacking[n].model_id, 1, lacking[n].windows[Lane.LIVE], lane) for n, lane in names.items()],
+    )
+    (waits,) = [task for task in await ledger.scheduler.unpublished(term, 10) if task.ref.name == "waits"]
+    claim = await ledger.executor.claim(waits.id, 1, "executor-1", LEASE)
+    assert claim is not None
+    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY))])
+
+    out = await ledger.scheduler.outstanding()
+
+    assert (out.lanes, out.waiting) == (dict.fromkeys(Lane, 1), 1)
+    assert (out.total, out.background) == (4, 3)
 
 
 async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Ledgers):
@@ -659,7 +674,7 @@ async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: L
     given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
 
     assert list(given_up.values()) == [3]
-    assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].live == window("11:30", "12:00")
+    assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].windows.get(Lane.LIVE) == window("11:30", "12:00")
 
 
 async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_someone_was_to_look_again(

@@ -41,7 +41,7 @@ async def unusable(
 
 
 async def live_needs(ledger: Ledgers) -> dict[str, Window | None]:
-    return {need.ref.name: need.live for need in await ledger.scheduler.needs(30 * DAY)}
+    return {need.ref.name: need.windows.get(Lane.LIVE) for need in await ledger.scheduler.needs(30 * DAY)}
 
 
 async def parked(ledger: Ledgers) -> list[tuple[object, ...]]:
@@ -54,8 +54,7 @@ async def claimed(ledger: Ledgers) -> Claim:
     term = await ledger.scheduler.take_lease("scheduler-1", timedelta(seconds=15))
     assert term is not None
     (need,) = await ledger.scheduler.needs(30 * DAY)
-    assert need.live is not None
-    await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)])
+    await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)])
     (task,) = await ledger.scheduler.unpublished(term, 1)
     claim = await ledger.executor.claim(task.id, task.epoch, "executor-1", timedelta(seconds=30))
     assert claim is not None

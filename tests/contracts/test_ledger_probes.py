@@ -36,8 +36,7 @@ async def plan(ledger: Ledgers, name: str, *, probe: bool = False) -> int:
     """Plan what a model needs; how many tasks that made."""
     needs = {need.ref.name: need for need in await ledger.scheduler.needs(CATCH_UP)}
     need = needs[name]
-    assert need.live is not None
-    planned = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=probe)
+    planned = Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE, probe=probe)
     return await ledger.scheduler.plan(await lead(ledger), [planned], probes=[GORDO] if probe else [])
 
 
@@ -70,9 +69,8 @@ async def test_a_planned_probe_ends_the_turn_until_the_pause_is_over_again(ledge
 async def test_a_probe_that_was_overtaken_by_events_does_not_cost_the_turn(ledger: Ledgers):
     (need,) = [need for need in await ledger.scheduler.needs(CATCH_UP) if need.ref.name == "pump"]
     await plan(ledger, "pump")
-    assert need.live is not None
 
-    again = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=True)
+    again = Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE, probe=True)
 
     assert await ledger.scheduler.plan(await lead(ledger), [again], probes=[GORDO]) == 0
     assert await is_due(ledger)

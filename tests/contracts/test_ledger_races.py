@@ -37,7 +37,11 @@ async def lead(ledger: Ledgers) -> Term:
 async def wanted(ledger: Ledgers) -> list[Planned]:
     """What all models need now."""
     needs = await ledger.scheduler.needs(CATCH_UP)
-    return [Planned(need.model_id, need.epoch, need.live, Lane.LIVE) for need in needs if need.live]
+    return [
+        Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)
+        for need in needs
+        if Lane.LIVE in need.windows
+    ]
 
 
 async def claimed(ledger: Ledgers) -> list[Claim]:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002 - a double is handed more than it looks at
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -118,18 +119,17 @@ class MemoryPlanning:
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         self._ask("needs")
-        found = [
-            replace(n, live=None if True in self._out(n) else n.live, back=None if False in self._out(n) else n.back)
-            for n in self.desired
+        needs = [
+            replace(need, windows={lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
+            for need in self.desired
         ]
-        return [need for need in found if need.live or need.back]
+        return [need for need in needs if need.windows]
 
     async def outstanding(self) -> Outstanding:
         self._ask("outstanding")
         out = [row for row in self.rows.values() if row.state != "waiting"]
         return Outstanding(
-            total=len(out),
-            live=sum(row.task.lane.is_live for row in out),
+            lanes=Counter(row.task.lane for row in out),
             waiting=len(self.in_state("waiting")),
             unpublished=len(self.in_state("planned")),
             settled=self.settled,

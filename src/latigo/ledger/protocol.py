@@ -30,13 +30,15 @@ class NotThePlanner(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one model lacks, as far as it can be planned now: at most one window a lane."""
+    """What one model lacks, as far as it can be planned now: at most one window a lane.
+
+    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
+    """
 
     model_id: int
     ref: ModelRef
     epoch: int
-    live: Window | None  #: from the newest due slot back over the contiguous gap
-    back: Window | None  #: the newest other hole
+    windows: Mapping[Lane, Window]
     covered_end: datetime | None  #: None: never covered
 
 
@@ -54,15 +56,24 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """What is out now."""
+    """Tasks that are planned, published or claimed now, and what planning has to know besides."""
 
-    total: int
-    live: int
+    lanes: Mapping[Lane, int]  #: without those that wait for another attempt
     waiting: int
     unpublished: int
     settled: int  #: in the last two minutes
     stale_metadata: bool = False  #: an executor found that a model has changed, or its revision is gone
     readable: int | None = None  #: the newest envelope version that every executor reads; None: there is no executor
+
+    @property
+    def total(self) -> int:
+        """Tasks in all lanes."""
+        return sum(self.lanes.values())
+
+    @property
+    def background(self) -> int:
+        """Tasks in all lanes but live, which count as backfill in every limit."""
+        return self.total - self.lanes.get(Lane.LIVE, 0)
 
 
 @dataclass(frozen=True, slots=True)

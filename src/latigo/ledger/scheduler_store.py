@@ -13,6 +13,9 @@ from latigo.ledger.executor_store import park, read_circuits
 from latigo.ledger.protocol import Circuit, Need, NotThePlanner, Outstanding, Planned, Term
 from latigo.postgres.database import SQL, Database, to_coverage, to_window
 
+#: Which column of ``needs`` is whose lane.
+_NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
+
 
 class PostgresSchedulerLedger:
     """`SchedulerLedger` on PostgreSQL."""
@@ -46,8 +49,7 @@ class PostgresSchedulerLedger:
                 model_id=row["model_id"],
                 ref=ModelRef(row["project"], row["name"]),
                 epoch=row["epoch"],
-                live=to_window(row["live"]) if row["live"] else None,
-                back=to_window(row["back"]) if row["back"] else None,
+                windows={lane: to_window(row[column]) for column, lane in _NEEDED_LANES if row[column]},
                 covered_end=row["covered_end"],
             )
             for row in await self._database.fetch("needs", max_catch_up)
@@ -57,8 +59,7 @@ class PostgresSchedulerLedger:
         row = await self._database.row("outstanding")
         assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
         return Outstanding(
-            row["outstanding"],
-            row["live"],
+            {lane: row[lane] for lane in Lane},
             row["waiting"],
             row["unpublished"],
             row["settled"],

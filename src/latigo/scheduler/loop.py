@@ -36,8 +36,8 @@ UPKEEP = timedelta(minutes=1)
 #: A model that has changed behind our back is looked up after this, and so is what could not be listed or described;
 #: where that is of no use, after twice as long, up to the ordinary time between two looks.
 RELIST = timedelta(seconds=10)
-#: Of what may be out, backfill takes this part at most, so that there is always room for live work that becomes due.
-BACKFILL_PART = 0.5
+#: Of what may be out, all lanes but live take this part at most, so that there is always room for live work.
+BACKGROUND_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,8 @@ class Scheduler:
         if out.stale_metadata and not self._stale_seen:  # what runs under it is deferred until it has been read again
             self._next_listing = min(self._next_listing, self._clock.monotonic() + RELIST.total_seconds())
         self._stale_seen = out.stale_metadata
-        self._metrics.tasks_outstanding.labels("live").set(out.live)
-        self._metrics.tasks_outstanding.labels("backfill").set(out.total - out.live)
+        for lane, tasks in out.lanes.items():
+            self._metrics.tasks_outstanding.labels(lane.value).set(tasks)
         most = most_outstanding(self._rules.max_outstanding, out.settled)
         room = most - out.total
         blocked = await self._blockade()
@@ -225,8 +225,8 @@ class Scheduler:
             await self._read_needs()
             await self._plan_probes(term, blocked)
             self._agenda.drop(lambda need: need.ref.project in blocked.blocked)
-            room_for_backfill = int(most * BACKFILL_PART) - (out.total - out.live)
-            if planned := self._agenda.take(room, room_for_backfill, self._share):
+            room_in_background = int(most * BACKGROUND_PART) - out.background
+            if planned := self._agenda.take(room, room_in_background, self._share):
                 trace = new_trace()
                 counted = await self._ledger.plan(term, [replace(each, trace=trace) for each in planned])
                 _log.debug("tasks.planned", tasks=counted, trace=trace)

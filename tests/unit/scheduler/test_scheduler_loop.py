@@ -28,6 +28,7 @@ from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_ci
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
+LIVE_AND_BACK = {Lane.LIVE: LIVE, Lane.BACKFILL: BACK}
 
 
 class Queue:
@@ -76,7 +77,9 @@ class World:
         self.ledger = MemoryPlanning(
             self.clock,
             [
-                Need(number, ModelRef(project, f"model-{number}"), 1, LIVE, BACK if back else None, None)
+                Need(
+                    number, ModelRef(project, f"model-{number}"), 1, LIVE_AND_BACK if back else {Lane.LIVE: LIVE}, None
+                )
                 for number, project in enumerate((p for p in self.projects for _ in range(models)), 1)
             ],
         )
@@ -300,7 +303,7 @@ async def test_no_more_is_out_than_may_be_and_settling_makes_room():
 
 async def test_backfill_takes_at_most_half_of_the_room():
     world = World(models=10, back=True)
-    world.ledger.desired = [Need(n.model_id, n.ref, 1, None, n.back, None) for n in world.ledger.desired]
+    world.ledger.desired = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in world.ledger.desired]
 
     async with running(world, world.scheduler(max_outstanding=8)):
         await world.clock.advance(5 * SECOND)
