@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from benchmarks.planning import SPEC
 from benchmarks.stage import Ledger, open_ledger
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Settlement
+from latigo.domain.outcome import Stored
 from latigo.domain.task import Task
 from latigo.domain.windows import DAY
 from latigo.ledger.executor_store import PostgresExecutorLedger
@@ -123,7 +123,7 @@ class Simulation:
                 raise RuntimeError(f"task {task.id} was in the queue and could not be claimed")
             done.append((task, claim))
         if done:
-            await self.executors.settle([(claim, Settlement.covers(task.window, rows=3)) for task, claim in done])
+            await self.executors.settle([(claim, Stored.in_full(task.window, rows=3)) for task, claim in done])
         return [task for task, _ in done]
 
     async def count(self, sql: str) -> int:

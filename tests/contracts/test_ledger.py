@@ -7,7 +7,7 @@ import pytest
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, Need, NotThePlanner, Planned, Term
@@ -92,7 +92,7 @@ async def test_settling_covers_the_window_and_ends_the_need(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00"), rows=12))])
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00"), rows=12))])
 
     assert counted == {claim.task_id}
     assert await covered(ledger) == [(at("10:00"), at("12:00"))]
@@ -118,7 +118,7 @@ async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_
     await ledger.set_clock(NOW + timedelta(seconds=31))
 
     second = await ledger.executor.claim(first.task_id, 1, "executor-2", LEASE)
-    late = await ledger.executor.settle([(first, Settlement.covers(window("10:00", "12:00")))])
+    late = await ledger.executor.settle([(first, Stored.in_full(window("10:00", "12:00")))])
 
     assert second is not None
     assert second.alone
@@ -142,7 +142,7 @@ async def test_a_settle_under_an_old_epoch_adds_nothing(ledger: Ledgers):
     claim = await claimed(ledger)
 
     await ledger.models.put_models([an_entry(revision="1001")])
-    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
 
     assert counted == frozenset()
     assert await covered(ledger) == []
@@ -169,7 +169,7 @@ async def test_a_changed_dataset_configuration_raises_the_epoch_within_a_revisio
 async def test_an_absent_slot_is_looked_at_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
     slot = window("11:30", "12:00")
-    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
+    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
     gaps = []
     now = NOW
     claim = await claimed(ledger)
@@ -197,14 +197,12 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
     silent = window("11:00", "12:00")
     exception = SlotException(SlotState.ABSENT, Coverage((silent,)), "no 'a'")
     claim = await claimed(ledger)
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.STORED, exceptions=[exception], silent_since=silent.start))]
-    )
+    await ledger.executor.settle([(claim, Stored(exceptions=[exception], silent_since=silent.start))])
 
     await ledger.set_clock(at("14:07"))
     while_silent = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("13:30", "14:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("13:30", "14:00")))])
     returned = (await needs(ledger))["pump"]
 
     assert while_silent.windows == {Lane.LIVE: window("13:30", "14:00")}
@@ -217,7 +215,7 @@ async def silent(ledger: Ledgers, now: datetime) -> Window:
     need = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
     exception = SlotException(SlotState.ABSENT, Coverage((need.windows[Lane.LIVE],)), "no 'a'")
-    ended = Settlement(Outcome.STORED, exceptions=[exception], silent_since=need.windows[Lane.LIVE].start)
+    ended = Stored(exceptions=[exception], silent_since=need.windows[Lane.LIVE].start)
     await ledger.executor.settle([(claim, ended)])
     return need.windows[Lane.LIVE]
 
@@ -233,7 +231,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
 
     await ledger.set_clock(now)
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("16:30", "17:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("16:30", "17:00")))])
 
     assert silence == window("11:30", "16:30")
     assert [(to_coverage(row["slots"]), row["final"]) for row in while_silent] == [
@@ -269,7 +267,7 @@ async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_b
     before = await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'")
 
     found = SlotException(SlotState.SHORT, Coverage((window("11:00", "11:30"),)), "no a")
-    ended = Settlement(Outcome.STORED, Coverage((window("11:30", "12:00"),)), [found])
+    ended = Stored(Coverage((window("11:30", "12:00"),)), [found])
     await ledger.executor.settle([(claim, ended)])
 
     assert await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'") == before
@@ -288,9 +286,7 @@ async def test_slots_that_become_final_alike_share_a_row_also_when_tasks_are_set
     live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
 
     def short(covered: Window, slot: Window) -> Settlement:
-        return Settlement(
-            Outcome.STORED, Coverage((covered,)), [SlotException(SlotState.SHORT, Coverage((slot,)), "no a")]
-        )
+        return Stored(Coverage((covered,)), [SlotException(SlotState.SHORT, Coverage((slot,)), "no a")])
 
     await ledger.executor.settle(
         [
@@ -311,7 +307,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
     claim = await claimed(ledger)
     now = NOW
     for attempt in range(1, 5):
-        await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
+        await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
         assert all(need.windows[Lane.LIVE].start >= at("12:00") for need in (await needs(ledger)).values())
         (row,) = await ledger.fetch("SELECT state, attempts FROM v_tasks WHERE state = 'waiting'")
         assert row == {"state": "waiting", "attempts": attempt}
@@ -325,7 +321,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         assert (again.attempts, again.alone) == (attempt, False)
         claim = again
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
+    await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
 
     (parked,) = await ledger.fetch("SELECT reason, detail, windows FROM v_parked")
     assert parked["reason"] == "attempts"
@@ -337,7 +333,7 @@ async def test_back_off_honours_what_the_server_asks_for(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="x", retry_after=timedelta(hours=3)))])
+    await ledger.executor.settle([(claim, Retry(detail="x", retry_after=timedelta(hours=3)))])
 
     assert await ledger.fetch("SELECT not_before FROM task") == [{"not_before": NOW + timedelta(hours=3)}]
 
@@ -346,7 +342,7 @@ async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(l
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, downstream="gordo/plant"))])
+    await ledger.executor.settle([(claim, Deferred(downstream="gordo/plant"))])
     at_once = await needs(ledger)
     await ledger.set_clock(at("13:07"))
     later = (await needs(ledger))["pump"]
@@ -358,7 +354,7 @@ async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(l
 async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, stored_in=["sink/influx"]))])
+    await ledger.executor.settle([(claim, Deferred(stored_in=["sink/influx"]))])
     await ledger.set_clock(NOW + timedelta(minutes=5))
     await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
 
@@ -373,9 +369,7 @@ async def test_a_rejected_model_is_parked_as_a_whole_until_a_new_revision(ledger
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.REJECTED, detail="gone", reason=Reason.MODEL_GONE, whole_model=True))]
-    )
+    await ledger.executor.settle([(claim, Rejected(detail="gone", reason=Reason.MODEL_GONE, whole_model=True))])
     await ledger.set_clock(at("18:00"))
     while_parked = await needs(ledger)
     await ledger.models.put_models([an_entry(revision="1001")])
@@ -389,7 +383,7 @@ async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Le
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.SPLIT, detail="413"))])
+    await ledger.executor.settle([(claim, Split(detail="413"))])
 
     assert (await needs(ledger))["pump"].windows.get(Lane.LIVE) == window("11:00", "12:00")
 
@@ -397,9 +391,7 @@ async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Le
 async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_revision(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.STORED, Coverage((window("10:00", "12:00"),)), plain=True))]
-    )
+    await ledger.executor.settle([(claim, Stored(Coverage((window("10:00", "12:00"),)), prediction_only=True))])
 
     same_revision = await ledger.fetch("SELECT anomaly FROM model")
     await ledger.models.put_models([an_entry(revision="1001")])
@@ -540,7 +532,7 @@ async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt
     (waits,) = [task for task in await ledger.scheduler.unpublished(term, 10) if task.ref.name == "waits"]
     claim = await ledger.executor.claim(waits.id, 1, "executor-1", LEASE)
     assert claim is not None
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY))])
+    await ledger.executor.settle([(claim, Retry())])
 
     out = await ledger.scheduler.outstanding()
 
@@ -612,7 +604,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     assert lonely is not None
     await ledger.executor.start_alone(lonely, LEASE)
 
-    await ledger.executor.settle([(lonely, Settlement(Outcome.RETRY, detail="500"))])
+    await ledger.executor.settle([(lonely, Retry(detail="500"))])
 
     await ledger.set_clock(NOW + timedelta(hours=1))
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
@@ -719,10 +711,10 @@ async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers
 async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole_slots(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
     await ledger.set_clock(at("12:37"))
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("12:00", "12:30")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("12:00", "12:30")))])
 
     await ledger.models.put_models([an_entry(revision="1001", slot=timedelta(hours=1))])
 
@@ -735,8 +727,8 @@ async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledger
 
     counted = await ledger.executor.settle(
         [
-            (live, Settlement.covers(window("11:00", "12:00"))),
-            (back, Settlement.covers(window("10:00", "11:00"))),
+            (live, Stored.in_full(window("11:00", "12:00"))),
+            (back, Stored.in_full(window("10:00", "11:00"))),
         ]
     )
 
@@ -771,7 +763,7 @@ async def test_a_window_that_was_covered_meanwhile_is_not_planned(ledger: Ledger
     await ledger.models.put_models([an_entry()])
     need = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
 
     overlapping = Planned(need.model_id, need.epoch, Window(at("11:00"), at("12:30")), Lane.LIVE)
 

@@ -9,7 +9,7 @@ import pytest
 
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
 from latigo.ledger.protocol import Claim, KnownProject, Planned
@@ -242,7 +242,7 @@ async def test_messages_are_kept_without_what_is_no_text(ledger: Ledgers):
     await ledger.executor.probe_failed("gordo/plant", f"still {NO_TEXT}", longest=HOUR)
     (probed,) = await ledger.scheduler.circuits()
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail=NO_TEXT))])
+    await ledger.executor.settle([(claim, Retry(detail=NO_TEXT))])
 
     assert (await project(ledger)).error == AS_TEXT
     assert (opened.reason, probed.reason) == (AS_TEXT, f"still {AS_TEXT}")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.errors import Reason
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Deferred, Rejected, Retry
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import NotThePlanner, Planned, Term
 from tests.support.build import NOW, an_entry, window
@@ -47,7 +47,7 @@ async def make_wait(ledger: Ledgers, name: str, pause: timedelta) -> int:
     (task_id,) = [task.id for task in tasks if task.ref.name == name]
     claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500", retry_after=pause))])
+    await ledger.executor.settle([(claim, Retry(detail="500", retry_after=pause))])
     return task_id
 
 
@@ -113,7 +113,7 @@ async def test_a_probe_that_waits_again_is_no_probe_any_more(ledger: Ledgers):
     claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500"))])
+    await ledger.executor.settle([(claim, Retry(detail="500"))])
 
     assert await ledger.scheduler.probing() == frozenset()
     assert await ledger.fetch("SELECT state, probe FROM task") == [{"state": "waiting", "probe": False}]
@@ -150,7 +150,7 @@ async def test_a_rejected_probe_leaves_the_circuit_as_it_is(ledger: Ledgers):
     claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert claim is not None
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.REJECTED, reason=Reason.VALUES_REFUSED, detail="no"))])
+    await ledger.executor.settle([(claim, Rejected(reason=Reason.VALUES_REFUSED, detail="no"))])
 
     assert [circuit.downstream for circuit in await ledger.scheduler.circuits()] == [GORDO]
     assert task.window == window("10:00", "12:00")
@@ -165,7 +165,7 @@ async def test_what_was_deferred_goes_out_as_soon_as_the_circuit_closes_that_it_
         (task,) = await ledger.scheduler.unpublished(await lead(ledger), 100)
         claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
         assert claim is not None
-        deferred = Settlement(Outcome.DEFERRED, downstream=downstream, retry_after=timedelta(hours=1))
+        deferred = Deferred(downstream=downstream, retry_after=timedelta(hours=1))
         await ledger.executor.settle([(claim, deferred)])
 
     held = await wanted()

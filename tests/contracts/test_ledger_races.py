@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.coverage import Coverage
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import Claim, Planned, Term
 from tests.support.build import NOW, an_entry, at, window
@@ -63,14 +63,14 @@ def coverage_of(claim: Claim) -> str:
 
 
 def stored(claims: list[Claim]) -> list[tuple[Claim, Settlement]]:
-    return [(claim, Settlement.covers(ASKED)) for claim in claims]
+    return [(claim, Stored.in_full(ASKED)) for claim in claims]
 
 
 async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Ledgers):
     await ledger.set_clock(at("12:37"))
     claims = await claimed(ledger)
     entries = [an_entry(name, slot=timedelta(hours=1)) for name in ("fan", "pump", "valve")]
-    everything = Settlement.covers(window("10:00", "12:30"))
+    everything = Stored.in_full(window("10:00", "12:30"))
 
     async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
         changing = group.create_task(ledger.models.put_models(entries))
@@ -86,7 +86,7 @@ async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Le
 async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger: Ledgers):
     """An exception refers to its model, so its settle needs the model's row as well."""
     claims = await claimed(ledger)
-    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
+    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
 
     async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
         settling = group.create_task(ledger.executor.settle([(claim, absent) for claim in claims]))

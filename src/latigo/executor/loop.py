@@ -1,17 +1,20 @@
 """The long-lived part of the executor: receive, claim, run, settle, acknowledge; and stop without losing anything."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import assert_never
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
 from latigo.executor.outcomes import settlement_of
@@ -222,14 +225,11 @@ class Executor:
 
     async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
         settlement = settlement_of(error, journey)
-        if settlement.outcome is Outcome.CRASHED:
-            _log.error("task.crashed", exc_info=error)
-        if (
-            isinstance(error, Rejected)
-            and error.reason is Reason.COLUMNS_REFUSED
-            and await self._may_have_changed(journey.task)
-        ):
-            return Settlement(Outcome.DEFERRED, detail=settlement.detail, stale_metadata=True)
+        match settlement:
+            case Crashed():
+                _log.error("task.crashed", exc_info=error)
+            case outcome.Rejected(Reason.COLUMNS_REFUSED, detail) if await self._may_have_changed(journey.task):
+                return Deferred(detail, stale_metadata=True)
         return settlement
 
     async def _may_have_changed(self, task: Task) -> bool:
@@ -248,27 +248,39 @@ class Executor:
             _log.warning("task.not_handed_back", task=claim.task_id, because=str(error))
 
     def _tell(self, task: Task, claim: Claim, settlement: Settlement, *, counted: bool, seconds: float) -> None:
-        outcome, project, lane = settlement.outcome.value, task.ref.project, task.lane.value
-        self._metrics.tasks.labels(project, lane, outcome).inc()
-        self._metrics.task_seconds.labels(lane, outcome).observe(seconds)
-        if counted and settlement.outcome is Outcome.STORED:
-            self._metrics.rows.labels(project).inc(settlement.rows)
-            slot = timedelta(seconds=task.slot_seconds)
-            slots = {SlotState.COVERED: settlement.covered.total // slot}
-            for exception in settlement.exceptions:
-                slots[exception.state] = slots.get(exception.state, 0) + exception.slots.total // slot
-            for state, count in slots.items():
-                self._metrics.slots.labels(project, lane, state.value).inc(count)
-        told = _log.info if settlement.outcome in {Outcome.STORED, Outcome.DEFERRED} else _log.warning
-        told(
+        project, lane, ended = task.ref.project, task.lane.value, settlement.outcome.value
+        self._metrics.tasks.labels(project, lane, ended).inc()
+        self._metrics.task_seconds.labels(lane, ended).observe(seconds)
+        rows, detail = 0, ""
+        match settlement:
+            case Stored(rows=rows):
+                log = _log.info
+                if counted:
+                    self._count(task, settlement)
+            case Deferred(detail):
+                log = _log.info
+            case Retry(detail) | outcome.Rejected(detail=detail) | Crashed(detail) | Split(detail):
+                log = _log.warning
+            case _:
+                assert_never(settlement)
+        log(
             "task.finished",
-            outcome=outcome,
+            outcome=ended,
             counted=counted,
-            rows=settlement.rows,
+            rows=rows,
             attempt=claim.attempts + 1,
             took_s=round(seconds, 3),
-            **({"because": settlement.detail[:400]} if settlement.detail else {}),
+            **({"because": detail[:400]} if detail else {}),
         )
+
+    def _count(self, task: Task, stored: Stored) -> None:
+        project, slot = task.ref.project, timedelta(seconds=task.slot_seconds)
+        slots = Counter({SlotState.COVERED: stored.covered.total // slot})
+        for exception in stored.exceptions:
+            slots[exception.state] += exception.slots.total // slot
+        for state, count in slots.items():
+            self._metrics.slots.labels(project, task.lane.value, state.value).inc(count)
+        self._metrics.rows.labels(project).inc(stored.rows)
 
     async def _renew_leases(self) -> None:
         while True:

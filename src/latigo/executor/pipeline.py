@@ -12,7 +12,7 @@ import structlog
 from latigo.dataset.build import Dataset, build, needs_look_back
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Stored
 from latigo.domain.series import Point, Predictions, Readings
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
@@ -71,7 +71,7 @@ class Pipeline:
     clock: Clock
     metrics: Metrics
 
-    async def run(self, journey: Journey) -> Settlement:
+    async def run(self, journey: Journey) -> Stored:
         """Predict one window and store the result.
 
         Raises:
@@ -80,7 +80,7 @@ class Pipeline:
         task = journey.task
         slot = timedelta(seconds=task.slot_seconds)
         dataset = await self._frame(journey)
-        predictions, plain = None, False
+        predictions, prediction_only = None, False
         if has_rows(dataset, task.window):
             try:
                 execution = await self._predict(journey, dataset)
@@ -88,15 +88,14 @@ class Pipeline:
                 _log.debug("task.too_few_rows", because=str(error))
             else:
                 predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-                plain = task.model.anomaly is not False and not execution.anomaly
+                prediction_only = task.model.anomaly is not False and not execution.anomaly
                 await self._write(journey, predictions)
         slots = classify(task.window, slot, dataset, NOTHING if predictions is None else predictions.times)
-        return Settlement(
-            Outcome.STORED,
+        return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
             rows=0 if predictions is None else len(predictions),
-            plain=plain,
+            prediction_only=prediction_only,
             silent_since=slots.silent_since,
         )
 

@@ -9,8 +9,9 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, Task
-from latigo.ledger.executor_store import park, read_circuits
+from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
 from latigo.ledger.protocol import Circuit, Need, NotThePlanner, Outstanding, Planned, Term
+from latigo.postgres.arrays import columns
 from latigo.postgres.database import SQL, Database, to_coverage, to_window
 
 #: Which column of ``needs`` is whose lane.
@@ -75,19 +76,10 @@ class PostgresSchedulerLedger:
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         async with self._planning(term) as connection:
-            rows = await connection.fetch(
-                SQL["plan_tasks"],
-                [each.model_id for each in planned],
-                [each.epoch for each in planned],
-                [each.window.start for each in planned],
-                [each.window.end for each in planned],
-                [each.lane.value for each in planned],
-                [each.probe for each in planned],
-                [each.trace for each in planned],
-            )
-            if probes and rows:
+            counted = await _plan_tasks(connection, planned)
+            if probes and counted:
                 await connection.execute(SQL["probe_sent"], list(probes))
-            return len(rows)
+            return counted
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         async with self._planning(term) as connection:
@@ -117,8 +109,7 @@ class PostgresSchedulerLedger:
             parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
             unsendable = await connection.fetch(SQL["unsendable"])
             parked += [(row, Reason.TASK_TOO_LARGE, row["detail"]) for row in unsendable]
-            if parked:
-                await _park_tasks(connection, parked, version)
+            await _park_tasks(connection, parked, version)
             return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
@@ -155,24 +146,21 @@ async def make_partitions(connection: Any) -> None:
 
 async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]], version: str) -> None:
     """Tasks that never came as far as an executor's verdict: (row, reason, detail)."""
-    await park(
-        connection,
-        [
-            (row["model_id"], row["revision"], reason.value, detail, to_window(row["span"]))
-            for row, reason, detail in parked
-        ],
-        version,
-    )
-    count = len(parked)
-    await connection.execute(
-        SQL["finish_tasks"],
-        [row["id"] for row, _, _ in parked],
-        [Outcome.REJECTED.value] * count,
-        [reason.value for _, reason, _ in parked],
-        [detail for _, _, detail in parked],
-        [0] * count,
-        [timedelta(0)] * count,
-    )
+    windows = [
+        ParkedWindow(row["model_id"], row["revision"], reason, detail, to_window(row["span"]))
+        for row, reason, detail in parked
+    ]
+    await park(connection, windows, version)
+    ended = [FinishedTask(row["id"], Outcome.REJECTED, detail, reason) for row, reason, detail in parked]
+    await finish_tasks(connection, ended)
+
+
+async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
+    """Insert tasks; how many have not been overtaken by events."""
+    if not planned:
+        return 0
+    rows = ((p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace) for p in planned)
+    return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
 
 
 def _task(row: Any) -> Task:

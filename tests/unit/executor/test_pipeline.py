@@ -7,7 +7,7 @@ import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.outcome import Outcome, SlotState, Stored
 from latigo.domain.series import Series
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, from_ns
@@ -27,7 +27,7 @@ def labels(span: Window) -> list[object]:
     return [slot.start for slot in span.slots(TEN_MINUTES)]
 
 
-async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Settlement, Journey]:
+async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Stored, Journey]:
     journey = Journey(task or a_task(span=ASKED), stored_in=set(stored_in))
     return await plant.pipeline.run(journey), journey
 
@@ -122,7 +122,7 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
 
     settlement, _ = await run(plant, a_task(a_spec(anomaly=known), ASKED))
 
-    assert settlement.plain is flagged
+    assert settlement.prediction_only is flagged
 
 
 # --- sinks ------------------------------------------------------------------------------------------------------------
