@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -39,11 +38,12 @@ class Queue:
         self.sent: list[Task] = []
         self.room = 10_000
         self.away = False
-
+        self.publishings = 0
         self.versions: list[int] = []
         self.slow: asyncio.Event | None = None  # set while it takes nothing and does not say so
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
+        self.publishings += 1
         if self.away:
             raise Unavailable("the queue is away", downstream="queue")
         if self.slow is not None:
@@ -207,11 +207,11 @@ async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publish
     """As when the process stood still: the end of the lease and the answer are there in the same turn of the loop."""
     world = World(models=2)
     world.queue.slow = asyncio.Event()
-    scheduler = world.scheduler(lease=timedelta(seconds=0.2))
+    scheduler = world.scheduler()
     take_lease = world.ledger.take_lease
 
     async def held_up(holder: str, lease: timedelta) -> Term | None:
-        time.sleep(0.3)  # noqa: ASYNC251 - the loop stands still
+        world.clock.jump(lease)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return await take_lease(holder, lease) if still_leads else None
@@ -226,6 +226,40 @@ async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publish
 
     assert during == []
     assert {task.id for task in world.queue.sent} == {1, 2}
+
+
+async def test_publishing_ends_with_the_lease_while_the_ledger_does_not_answer():
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+    answers = asyncio.Event()
+    acquire = world.ledger.take_lease
+
+    async def slow(holder: str, lease: timedelta) -> Term | None:
+        await answers.wait()
+        return await acquire(holder, lease)
+
+    async with running(world, world.scheduler(lease=15 * SECOND)):
+        world.ledger.take_lease = slow  # type: ignore[method-assign]  # from the second time on
+        await world.clock.advance(15 * SECOND)
+        world.queue.slow.set()
+        await world.clock.advance(SECOND)
+        during = list(world.queue.sent)
+        answers.set()
+
+    assert during == []
+
+
+async def test_publishing_goes_on_for_as_long_as_the_lease_is_renewed():
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+
+    async with running(world, world.scheduler(lease=15 * SECOND)):
+        await world.clock.advance(5 * MINUTE)
+        world.queue.slow.set()
+        await world.clock.advance(SECOND)
+
+    assert [task.id for task in world.queue.sent] == [1, 2]
+    assert world.queue.publishings == 1
 
 
 async def test_what_is_out_is_not_published_again():
