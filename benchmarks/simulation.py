@@ -110,7 +110,7 @@ class Simulation:
 
     async def plan(self) -> None:
         """A round of the scheduler, and its look for lost tasks."""
-        await self.ledger.scheduler.recover(self.term, self.line.channel, lonely_starts=3, version="benchmark")
+        await self.ledger.scheduler.recover(self.term, self.line.channel, isolated_starts=3, version="benchmark")
         await self.scheduler.plan_once(self.term)
 
     async def work(self, most: int) -> list[Task]:
@@ -148,7 +148,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
             clock.time = now - DAY
             found = Simulation(clock, ledger, line, make_scheduler(world, line), executors, Term("benchmark", 0))
             await found.set_clock(now)
-            term = await ledger.scheduler.take_lease("benchmark", _LEASE)
+            term = await ledger.scheduler.acquire_lease("benchmark", _LEASE)
             assert term is not None
             found.term = term
             yield found

@@ -10,7 +10,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Claim, ExecutorInfo, Need, NotThePlanner, Planned, Term
+from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned, Term
 from latigo.postgres.database import to_coverage
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
@@ -26,7 +26,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers, holder: str = "scheduler-1") -> Term:
-    term = await ledger.scheduler.take_lease(holder, timedelta(seconds=15))
+    term = await ledger.scheduler.acquire_lease(holder, timedelta(seconds=15))
     assert term is not None
     return term
 
@@ -121,7 +121,7 @@ async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_
     late = await ledger.executor.settle([(first, Stored.in_full(window("10:00", "12:00")))])
 
     assert second is not None
-    assert second.alone
+    assert second.isolated
     assert late == frozenset()
     assert await covered(ledger) == []
 
@@ -318,7 +318,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
         again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert (again.attempts, again.alone) == (attempt, False)
+        assert (again.attempts, again.isolated) == (attempt, False)
         claim = again
 
     await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
@@ -406,20 +406,20 @@ async def test_one_scheduler_plans_and_another_takes_over_when_its_lease_runs_ou
     need = (await needs(ledger))["pump"]
     planned = [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)]
 
-    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is None
+    assert await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15)) is None
     await ledger.set_clock(NOW + timedelta(seconds=16))
     second = await lead(ledger, "scheduler-2")
 
     assert second.number > first.number
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await ledger.scheduler.plan(first, planned)
     assert await ledger.scheduler.plan(second, planned) == 1
 
 
 async def test_a_lease_that_was_dropped_can_be_taken_at_once(ledger: Ledgers):
-    await ledger.scheduler.drop_lease(await lead(ledger, "scheduler-1"))
+    await ledger.scheduler.release_lease(await lead(ledger, "scheduler-1"))
 
-    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is not None
+    assert await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15)) is not None
 
 
 async def test_a_task_that_is_not_marked_is_published_again_and_a_marked_one_is_not(ledger: Ledgers):
@@ -440,8 +440,8 @@ async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(
     term = await lead(ledger)
     await ledger.scheduler.mark_published(term, {task_id: "queue-1"})
 
-    same = await ledger.scheduler.recover(term, "queue-1", lonely_starts=3, version="test")
-    other = await ledger.scheduler.recover(term, "queue-2", lonely_starts=3, version="test")
+    same = await ledger.scheduler.recover(term, "queue-1", isolated_starts=3, version="test")
+    other = await ledger.scheduler.recover(term, "queue-2", isolated_starts=3, version="test")
 
     assert (same["lost"], other["lost"]) == (0, 1)
     assert [task.id for task in await ledger.scheduler.unpublished(term, 10)] == [task_id]
@@ -466,7 +466,7 @@ async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_n
         drained_to,
     )
 
-    found = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
 
     assert found["lost"] == lost
     assert len(await ledger.scheduler.unpublished(term, 10)) == lost
@@ -478,17 +478,17 @@ async def test_a_task_in_an_envelope_that_an_executor_could_not_read_is_publishe
     term = await lead(ledger)
     await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
 
-    before = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    before = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
     await ledger.fetch(
         "INSERT INTO queue_refused (channel, partition, sequence, task_id, reason, detail, at)"
         " VALUES ('hub', '3', 17, $1, 'too_new', 'version 2 is newer than 1', $2)",
         task_id,
         NOW + timedelta(seconds=1),
     )
-    after = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    after = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
     await ledger.set_clock(NOW + timedelta(seconds=2))
     await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
-    later = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    later = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
 
     assert (before["lost"], after["lost"], later["lost"]) == (0, 1, 0)
 
@@ -503,7 +503,7 @@ async def test_a_task_that_no_message_can_hold_is_parked(ledger: Ledgers):
         NOW,
     )
 
-    found = await ledger.scheduler.recover(await lead(ledger), "hub", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "hub", isolated_starts=3, version="test")
 
     assert found["parked"] == 1
     assert await ledger.fetch("SELECT reason, detail FROM v_parked") == [
@@ -546,7 +546,7 @@ async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Le
     await ledger.executor.register(ExecutorInfo("old", "1", 1, 2, 8))
     both = (await ledger.scheduler.outstanding()).readable
     await ledger.set_clock(NOW + timedelta(minutes=3))
-    await ledger.executor.beat("new", in_flight=0, limit=1)
+    await ledger.executor.heartbeat("new", in_flight=0, limit=1)
 
     assert (none, both) == (None, 2)
     assert (await ledger.scheduler.outstanding()).readable == 3
@@ -559,14 +559,14 @@ async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger:
     for _ in range(3):
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert again.alone
-        assert await ledger.executor.start_alone(again, LEASE)
+        assert again.isolated
+        assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
     assert found["parked"] == 1
     assert await ledger.fetch("SELECT reason FROM v_parked") == [{"reason": "kills_process"}]
@@ -580,14 +580,14 @@ async def test_each_task_of_a_model_has_lonely_starts_of_its_own(ledger: Ledgers
     for task in [live, live, live, back, back, back]:
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         parked.append(found["parked"])
         again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert await ledger.executor.start_alone(again, LEASE)
+        assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
     assert [*parked, found["parked"]] == [0, 0, 0, 1, 0, 0, 1]
     (row,) = await ledger.fetch("SELECT reason, windows FROM v_parked")
@@ -598,11 +598,11 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     await claimed(ledger)
     await ledger.set_clock(NOW + timedelta(seconds=31))
-    await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
     lonely = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert lonely is not None
-    await ledger.executor.start_alone(lonely, LEASE)
+    await ledger.executor.start_isolated(lonely, LEASE)
 
     await ledger.executor.settle([(lonely, Retry(detail="500"))])
 
@@ -610,7 +610,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
     again = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert again is not None
-    assert not again.alone
+    assert not again.isolated
 
 
 async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
@@ -620,7 +620,7 @@ async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
     for _ in range(5):
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         assert await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE) is not None
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
@@ -634,7 +634,7 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
     again = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
     assert again is not None
-    assert not again.alone
+    assert not again.isolated
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -649,14 +649,14 @@ async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_
     lonely = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
     assert lonely is not None
     if begun:
-        await ledger.executor.start_alone(lonely, LEASE)
+        await ledger.executor.start_isolated(lonely, LEASE)
 
     await ledger.executor.release([lonely])
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
     again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
     assert again is not None
-    assert again.alone
+    assert again.isolated
 
 
 async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
@@ -751,9 +751,9 @@ async def test_executors_are_known_while_they_beat(ledger: Ledgers):
     info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
 
     await ledger.executor.register(info)
-    await ledger.executor.beat("executor-1", in_flight=3, limit=8)
+    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8)
     known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
-    await ledger.executor.unregister("executor-1")
+    await ledger.executor.deregister("executor-1")
 
     assert known == [{"id": "executor-1", "in_flight": 3, "working_limit": 8}]
     assert await ledger.fetch("SELECT id FROM executor") == []

@@ -15,7 +15,7 @@ from latigo.domain.windows import DAY, Window
 from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
-from latigo.scheduler.models import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync, Schedule
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.gordo_replay import PROJECT, DictRoster, Reply, gordo_json, recorded, replaying
 from tests.support.ledgers import Ledgers
@@ -51,7 +51,7 @@ async def parked(ledger: Ledgers) -> list[tuple[object, ...]]:
 
 async def claimed(ledger: Ledgers) -> Claim:
     """A claimed task of the one model that needs something."""
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(seconds=15))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(seconds=15))
     assert term is not None
     (need,) = await ledger.scheduler.needs(30 * DAY)
     await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)])
@@ -206,27 +206,27 @@ async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(
     doubted = []
     for minutes, models in enumerate((0, 0, 3, 3, 0)):
         await ledger.set_clock(NOW + timedelta(minutes=minutes))
-        await ledger.models.project_doubted("plant", models)
+        await ledger.models.project_quarantined("plant", models)
         found = await project(ledger)
-        assert found.doubted_since is not None
-        doubted.append(((found.doubted_since - NOW) // timedelta(minutes=1), found.doubted_models))
+        assert found.quarantined_since is not None
+        doubted.append(((found.quarantined_since - NOW) // timedelta(minutes=1), found.quarantined_models))
 
     assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
 
 
 async def test_a_list_that_could_not_be_read_has_not_stood(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
-    await ledger.models.project_doubted("plant", 0)
+    await ledger.models.project_quarantined("plant", 0)
     await ledger.models.accept_loss("plant")
 
     await ledger.models.project_failed("plant", "503")
     failed = await project(ledger)
     await ledger.set_clock(NOW + HOUR)
-    await ledger.models.project_doubted("plant", 0)
+    await ledger.models.project_quarantined("plant", 0)
     again = await project(ledger)
 
-    assert (failed.error, failed.doubted_since, failed.accept_loss) == ("503", None, True)
-    assert (again.error, again.doubted_since) == ("", NOW + HOUR)
+    assert (failed.error, failed.quarantined_since, failed.accept_loss) == ("503", None, True)
+    assert (again.error, again.quarantined_since) == ("", NOW + HOUR)
 
 
 # --- what is no text --------------------------------------------------------------------------------------------------

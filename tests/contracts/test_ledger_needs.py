@@ -264,7 +264,7 @@ async def test_whatever_is_needed_can_be_planned_and_is_then_not_needed_again(
     now, catch_up, models = plant
     await keep(ledgers, models)
     await ledgers.set_clock(now)
-    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", HOUR)
     assert term is not None
 
     needs = await ledgers.scheduler.needs(catch_up)
@@ -282,7 +282,7 @@ async def test_what_falls_behind_the_catch_up_is_recorded_once_and_changes_no_ne
     now, catch_up, models = plant
     await keep(ledgers, models)
     await ledgers.set_clock(now)
-    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", HOUR)
     assert term is not None
     before = await ledgers.scheduler.needs(catch_up)
 

@@ -7,7 +7,7 @@ import pytest
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import Deferred, Rejected, Retry
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import NotThePlanner, Planned, Term
+from latigo.ledger.protocol import LeaseLost, Planned, Term
 from tests.support.build import NOW, an_entry, window
 from tests.support.ledgers import Ledgers
 
@@ -27,7 +27,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers) -> Term:
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     assert term is not None
     return term
 
@@ -130,7 +130,7 @@ async def test_a_task_whose_lane_is_taken_is_not_woken(ledger: Ledgers):
 async def test_whoever_does_not_plan_wakes_nothing(ledger: Ledgers):
     term = await lead(ledger)
 
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await ledger.scheduler.wake_probe(Term("someone else", term.number), "plant", [GORDO])
 
 

@@ -29,7 +29,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers) -> Term:
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     assert term is not None
     return term
 
@@ -124,7 +124,7 @@ async def test_planning_does_not_wait_for_models_that_are_being_changed(ledger: 
 
     assert changing.result() == 3
     assert await ledger.scheduler.unpublished(term, 10) == []
-    assert (await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test"))["superseded"] == 3
+    assert (await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test"))["superseded"] == 3
 
 
 async def test_leases_are_renewed_in_the_order_in_which_tasks_are_settled(ledger: Ledgers):
@@ -152,7 +152,7 @@ async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: 
         settling = group.create_task(ledger.executor.settle(stored(claims)))
         await ledger.someone_waits_in(SETTLING)
         async with asyncio.timeout(10):
-            found = await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test")
+            found = await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
 
     assert found[kind] == 1
     assert settling.result() == ({claim.task_id for claim in claims[:2]} if kind == "lost" else frozenset())

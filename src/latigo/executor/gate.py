@@ -29,7 +29,7 @@ class Gate:
         self._running: Counter[str] = Counter()
         self._models: set[ModelRef] = set()
         self._active = 0
-        self._alone = asyncio.Lock()
+        self._exclusive = asyncio.Lock()
         self._changed = asyncio.Condition()
 
     @property
@@ -73,11 +73,11 @@ class Gate:
             self._changed.notify_all()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """For a started delivery: wait until it is the only one that is active, and stay so."""
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Wait until a started delivery is the only one that is active, and keep it so."""
         await self._step_aside()
         try:
-            async with self._alone:
+            async with self._exclusive:
                 async with self._changed:
                     await self._changed.wait_for(lambda: self._active == 0)
                     self._active += 1
@@ -97,7 +97,7 @@ class Gate:
             self._changed.notify_all()
 
     def _choose(self) -> Delivery | None:
-        if self.running >= self._concurrency or self._alone.locked():
+        if self.running >= self._concurrency or self._exclusive.locked():
             return None
         waiting = {delivery.task.ref.project for queue in self._lanes.values() for delivery in queue}
         full = {project for project in waiting if self._running[project] >= max(self._concurrency // 2, 1)}

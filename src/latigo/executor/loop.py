@@ -18,7 +18,7 @@ from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotStat
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Journey, Pipeline
+from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
 from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
@@ -51,7 +51,7 @@ class _InHand:
 
     claim: Claim
     running: "asyncio.Task[None]"
-    journey: Journey
+    progress: Progress
     settling: bool = False  #: its predictions are in the sinks, and would be made again for nothing
     lost: bool = False  #: somebody else may have it: it was cancelled for that
 
@@ -91,7 +91,7 @@ class Executor:
         """Tasks that have been worked on for longer than they may, which only a stuck process allows."""
         longest = (self._pipeline.hard_limit + self._rules.grace).total_seconds()
         now = self._clock.monotonic()
-        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.journey.worked(now) > longest]
+        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.progress.worked(now) > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""
@@ -137,7 +137,7 @@ class Executor:
 
     async def _leave(self) -> None:
         try:
-            await self._ledger.unregister(self._info.id)
+            await self._ledger.deregister(self._info.id)
         except Unavailable as error:
             _log.warning("executor.left_without_notice", because=str(error))
 
@@ -191,11 +191,11 @@ class Executor:
         this = asyncio.current_task()
         if this is None:
             raise RuntimeError("a task is worked on outside of the event loop")
-        journey = Journey(task, stored_in=set(claim.stored_in))
-        hand = self._in_hand[claim.task_id] = _InHand(claim, this, journey)
+        progress = Progress(task, stored_in=set(claim.stored_in))
+        hand = self._in_hand[claim.task_id] = _InHand(claim, this, progress)
         began = self._clock.monotonic()
         try:
-            settlement = await self._attempt(claim, journey)
+            settlement = await self._attempt(claim, progress)
             if settlement is not None:
                 hand.settling = True
                 with self._metrics.stage("settle"):
@@ -210,25 +210,25 @@ class Executor:
         finally:
             self._in_hand.pop(claim.task_id, None)
 
-    async def _attempt(self, claim: Claim, journey: Journey) -> Settlement | None:
+    async def _attempt(self, claim: Claim, progress: Progress) -> Settlement | None:
         """Run the task; None: the claim was lost before it began."""
         try:
-            if not claim.alone:
-                return await self._pipeline.run(journey)
-            async with self._gate.alone():
-                if not await self._ledger.start_alone(claim, self._rules.lease):
+            if not claim.isolated:
+                return await self._pipeline.run(progress)
+            async with self._gate.exclusive():
+                if not await self._ledger.start_isolated(claim, self._rules.lease):
                     return None
                 _log.warning("task.running_alone")
-                return await self._pipeline.run(journey)
+                return await self._pipeline.run(progress)
         except Exception as error:  # noqa: BLE001 - whatever a task raises is the end of that task only
-            return await self._ended_by(error, journey)
+            return await self._ended_by(error, progress)
 
-    async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
-        settlement = settlement_of(error, journey)
+    async def _ended_by(self, error: Exception, progress: Progress) -> Settlement:
+        settlement = settlement_of(error, progress)
         match settlement:
             case Crashed():
                 _log.error("task.crashed", exc_info=error)
-            case outcome.Rejected(Reason.COLUMNS_REFUSED, detail) if await self._may_have_changed(journey.task):
+            case outcome.Rejected(Reason.COLUMNS_REFUSED, detail) if await self._may_have_changed(progress.task):
                 return Deferred(detail, stale_metadata=True)
         return settlement
 
@@ -287,7 +287,7 @@ class Executor:
             await self._clock.sleep(self._rules.renew)
             held = dict(self._in_hand)
             try:
-                await self._ledger.beat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
+                await self._ledger.heartbeat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
                 if not held:
                     continue
                 ours = await self._ledger.renew([hand.claim for hand in held.values()], self._rules.lease)

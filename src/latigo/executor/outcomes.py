@@ -5,18 +5,18 @@ import traceback
 from latigo.domain import outcome
 from latigo.domain.errors import Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
 from latigo.domain.outcome import Settlement
-from latigo.executor.pipeline import Journey
+from latigo.executor.pipeline import Progress
 
 
-def settlement_of(error: BaseException, journey: Journey) -> Settlement:
+def settlement_of(error: BaseException, progress: Progress) -> Settlement:
     """Return how a task ends that raised ``error``."""
-    detail = f"{journey.stage}: {error}"
-    stored_in = sorted(journey.stored_in)
+    detail = f"{progress.stage}: {error}"
+    stored_in = sorted(progress.stored_in)
     match error:
         case RevisionGone():
             return outcome.Deferred(detail, stored_in=stored_in, stale_metadata=True)
         case TooLarge():
-            if journey.task.window.length.total_seconds() > journey.task.slot_seconds:
+            if progress.task.window.length.total_seconds() > progress.task.slot_seconds:
                 return outcome.Split(detail)
             return outcome.Rejected(Reason.TOO_LARGE, detail)
         case Rejected():

@@ -59,10 +59,10 @@ class PostgresExecutorLedger:
             executor.concurrency,
         )
 
-    async def unregister(self, executor_id: str) -> None:
+    async def deregister(self, executor_id: str) -> None:
         await self._database.execute("unregister_executor", executor_id)
 
-    async def beat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         await self._database.execute("beat", executor_id, in_flight, limit)
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
@@ -77,7 +77,7 @@ class PostgresExecutorLedger:
             stored_in=frozenset(row["stored_in"]),
         )
 
-    async def start_alone(self, claim: Claim, lease: timedelta) -> bool:
+    async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         return await self._database.row("start_alone", claim.task_id, claim.number, lease) is not None
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:

@@ -58,7 +58,7 @@ class PostgresModelLedger:
     async def project_failed(self, project: str, error: str) -> None:
         await self._database.execute("project_failed", project, kept(error))
 
-    async def project_doubted(self, project: str, models: int) -> None:
+    async def project_quarantined(self, project: str, models: int) -> None:
         await self._database.execute("project_doubted", project, models)
 
     async def project_dropped(self, project: str) -> int:

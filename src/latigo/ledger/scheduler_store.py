@@ -10,7 +10,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, Task
 from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
-from latigo.ledger.protocol import Circuit, Need, NotThePlanner, Outstanding, Planned, Term
+from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import SQL, Database, to_coverage, to_window
 
@@ -30,18 +30,18 @@ class PostgresSchedulerLedger:
         skew: timedelta = row["ledger"] - now
         return skew
 
-    async def take_lease(self, holder: str, lease: timedelta) -> Term | None:
+    async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         row = await self._database.row("take_lease", holder, lease)
         return Term(holder, row["term"]) if row else None
 
-    async def drop_lease(self, term: Term) -> None:
+    async def release_lease(self, term: Term) -> None:
         await self._database.execute("drop_lease", term.holder, term.number)
 
     @asynccontextmanager
     async def _planning(self, term: Term) -> AsyncIterator[Any]:
         async with self._database.transaction() as connection:
             if await connection.fetchrow(SQL["hold_lease"], term.holder, term.number) is None:
-                raise NotThePlanner(f"{term.holder} no longer holds term {term.number}")
+                raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
@@ -100,11 +100,11 @@ class PostgresSchedulerLedger:
         async with self._planning(term) as connection:
             await connection.execute(SQL["mark_published"], list(places), list(places.values()))
 
-    async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         async with self._planning(term) as connection:
             superseded = await connection.fetch(SQL["forget_superseded"])
             lost = await connection.fetch(SQL["lost_tasks"], channel)
-            killers = await connection.fetch(SQL["killers"], lonely_starts)
+            killers = await connection.fetch(SQL["killers"], isolated_starts)
             alone = "every process that started it died before it was done, {} times while nothing else was running"
             parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
             unsendable = await connection.fetch(SQL["unsendable"])

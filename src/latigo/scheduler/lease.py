@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
-from latigo.ledger.protocol import NotThePlanner, Term
+from latigo.ledger.protocol import LeaseLost, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 
@@ -42,7 +42,7 @@ class Lease:
         A process that has never held the lease itself is not stopped: the caller answers for the term.
 
         Raises:
-            NotThePlanner: the lease was lost or has run out; how much was done is not known.
+            LeaseLost: the lease was lost or has run out; how much was done is not known.
         """
         if self._ends is None:
             return await work
@@ -55,7 +55,7 @@ class Lease:
             working.cancel()
             ending.cancel()
             await asyncio.gather(working, ending, return_exceptions=True)
-        raise NotThePlanner("the lease ended while tasks were being published")
+        raise LeaseLost("the lease ended while tasks were being published")
 
     async def _end_of(self, term: Term | None) -> None:
         while term is not None and term == self.term and (left := self._left()) > timedelta(0):

@@ -12,11 +12,11 @@ import structlog
 from latigo.domain.errors import LatigoError
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import NotThePlanner, SchedulerLedger, Term
+from latigo.ledger.protocol import LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.scheduler.lease import Lease
-from latigo.scheduler.models import ModelSync
+from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
@@ -53,7 +53,7 @@ class SchedulerRules:
     max_outstanding: int  #: 0: measured
     min_share: float
     history: timedelta
-    lonely_starts: int = 3  #: a task that did not survive so many starts alone is parked
+    isolated_starts: int = 3  #: a task that did not survive so many starts alone is parked
 
 
 def envelope_version(readable: int | None) -> int:
@@ -113,7 +113,7 @@ class Scheduler:
             group.create_task(self._repeat(self._list_if_leading, TICK, stop), name="models")
         if self._lease.term is not None:
             try:
-                await self._ledger.drop_lease(self._lease.term)
+                await self._ledger.release_lease(self._lease.term)
             except LatigoError as error:
                 _log.warning("lease.not_dropped", because=str(error))
 
@@ -122,7 +122,7 @@ class Scheduler:
         while not stop.is_set():
             try:
                 await work()
-            except NotThePlanner as error:
+            except LeaseLost as error:
                 self._lose(str(error))
             except LatigoError as error:
                 _log.warning("scheduler.delayed", because=str(error))
@@ -131,7 +131,7 @@ class Scheduler:
     async def _hold_lease(self) -> None:
         asked = self._clock.monotonic()
         try:
-            term = await self._ledger.take_lease(self._rules.holder, self._rules.lease)
+            term = await self._ledger.acquire_lease(self._rules.holder, self._rules.lease)
         except LatigoError:
             # Whether we still hold it cannot be known; every planning transaction asks the ledger anyway.
             self._lose("the ledger is away")
@@ -184,7 +184,7 @@ class Scheduler:
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             found = await self._ledger.recover(
-                term, self._sender.channel, lonely_starts=self._rules.lonely_starts, version=self._rules.version
+                term, self._sender.channel, isolated_starts=self._rules.isolated_starts, version=self._rules.version
             )
             if any(found.values()):
                 _log.warning("tasks.recovered", **found)

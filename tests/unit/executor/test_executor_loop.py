@@ -22,7 +22,7 @@ from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.task_queue.protocol import Delivery
 from tests.support.build import a_spec, a_task, window
-from tests.support.journeys import Plant
+from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
 
 SECOND = timedelta(seconds=1)

@@ -166,7 +166,7 @@ async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_be
     inside, leave = asyncio.Event(), asyncio.Event()
 
     async def run_alone() -> None:
-        async with gate.alone():
+        async with gate.exclusive():
             inside.set()
             await leave.wait()
         await gate.ended(killer)
@@ -194,7 +194,7 @@ async def test_whoever_gives_up_waiting_to_run_alone_is_in_nobodys_way():
 
     async def run_alone() -> None:
         try:
-            async with gate.alone():
+            async with gate.exclusive():
                 raise AssertionError("it was not alone")
         finally:
             await gate.ended(killer)
@@ -226,7 +226,7 @@ class Watched:
     async def run(self, delivery: Held, *, alone: bool) -> None:
         try:
             if alone:
-                async with self.gate.alone():
+                async with self.gate.exclusive():
                     await self.body(alone=True)
             else:
                 await self.body(alone=False)

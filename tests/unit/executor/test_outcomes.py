@@ -11,7 +11,7 @@ from latigo.domain.errors import (
     ConfigurationError,
     Failed,
     NoData,
-    PartlyAway,
+    PartlyDown,
     Reason,
     Rejected,
     RevisionGone,
@@ -21,7 +21,7 @@ from latigo.domain.errors import (
 )
 from latigo.domain.outcome import Crashed, Deferred, Outcome, Retry, Settlement, Stored
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Journey
+from latigo.executor.pipeline import Progress
 from tests.support.build import a_task, window
 
 LATER = timedelta(minutes=7)
@@ -29,7 +29,7 @@ LATER = timedelta(minutes=7)
 
 def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), slot_seconds: int = 1800) -> Settlement:
     task = a_task(span=window(*span), slot_seconds=slot_seconds)
-    return settlement_of(error, Journey(task, stored_in={"sink/b", "sink/a"}, stage="predict"))
+    return settlement_of(error, Progress(task, stored_in={"sink/b", "sink/a"}, stage="predict"))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), s
             id="a circuit is open",
         ),
         pytest.param(
-            PartlyAway("half written", downstream="sensors/files"),
+            PartlyDown("half written", downstream="sensors/files"),
             Deferred(downstream="sensors/files", stored_in=["sink/a", "sink/b"]),
             id="a part of a downstream is away",
         ),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from latigo.ledger.protocol import NotThePlanner, Term
+from latigo.ledger.protocol import LeaseLost, Term
 from latigo.scheduler.lease import Lease
 from tests.support.clock import ManualClock
 
@@ -81,7 +81,7 @@ async def test_work_is_stopped_when_the_lease_runs_out_and_not_before(renewed: i
         await clock.advance(timedelta(milliseconds=1))
         assert work.ended == "cancelled"
 
-    assert isinstance(task.exception(), NotThePlanner)
+    assert isinstance(task.exception(), LeaseLost)
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -97,7 +97,7 @@ async def test_work_is_stopped_as_soon_as_the_lease_is_lost_even_if_it_comes_bac
         await clock.advance(timedelta(0))
         assert work.ended == "cancelled"
 
-    assert isinstance(task.exception(), NotThePlanner)
+    assert isinstance(task.exception(), LeaseLost)
 
 
 async def test_nothing_begins_once_the_lease_is_lost():
@@ -109,7 +109,7 @@ async def test_nothing_begins_once_the_lease_is_lost():
     async with guarded(lease, clock) as (_, task):
         pass
 
-    assert isinstance(task.exception(), NotThePlanner)
+    assert isinstance(task.exception(), LeaseLost)
 
 
 async def test_whoever_is_cancelled_takes_the_work_along():

@@ -14,11 +14,11 @@ from latigo.domain.errors import Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY
-from latigo.ledger.protocol import Need, NotThePlanner, Term
+from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
-from latigo.scheduler.models import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync, Schedule
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
@@ -192,8 +192,8 @@ async def test_a_scheduler_that_loses_its_lease_stops_publishing_at_once():
     world.queue.slow = asyncio.Event()
 
     async with running(world, world.scheduler()):
-        await world.ledger.drop_lease(Term("scheduler-1", 1))
-        assert await world.ledger.take_lease("scheduler-2", MINUTE) is not None
+        await world.ledger.release_lease(Term("scheduler-1", 1))
+        assert await world.ledger.acquire_lease("scheduler-2", MINUTE) is not None
         await world.clock.advance(5 * SECOND)
         world.queue.slow.set()
         await world.clock.advance(SECOND)
@@ -208,19 +208,19 @@ async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publish
     world = World(models=2)
     world.queue.slow = asyncio.Event()
     scheduler = world.scheduler()
-    take_lease = world.ledger.take_lease
+    acquire_lease = world.ledger.acquire_lease
 
     async def held_up(holder: str, lease: timedelta) -> Term | None:
         world.clock.jump(lease)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return await take_lease(holder, lease) if still_leads else None
+        return await acquire_lease(holder, lease) if still_leads else None
 
     async with running(world, scheduler):
-        world.ledger.take_lease = held_up  # type: ignore[method-assign]  # from the second time on
+        world.ledger.acquire_lease = held_up  # type: ignore[method-assign]  # from the second time on
         await world.clock.advance(5 * SECOND)
         during = list(world.queue.sent)
-        world.ledger.take_lease = take_lease  # type: ignore[method-assign]  # as before
+        world.ledger.acquire_lease = acquire_lease  # type: ignore[method-assign]  # as before
         world.queue.slow.set()
         await world.clock.advance(10 * SECOND)
 
@@ -232,14 +232,14 @@ async def test_publishing_ends_with_the_lease_while_the_ledger_does_not_answer()
     world = World(models=2)
     world.queue.slow = asyncio.Event()
     answers = asyncio.Event()
-    acquire = world.ledger.take_lease
+    acquire = world.ledger.acquire_lease
 
     async def slow(holder: str, lease: timedelta) -> Term | None:
         await answers.wait()
         return await acquire(holder, lease)
 
     async with running(world, world.scheduler(lease=15 * SECOND)):
-        world.ledger.take_lease = slow  # type: ignore[method-assign]  # from the second time on
+        world.ledger.acquire_lease = slow  # type: ignore[method-assign]  # from the second time on
         await world.clock.advance(15 * SECOND)
         world.queue.slow.set()
         await world.clock.advance(SECOND)
@@ -580,13 +580,13 @@ async def test_a_bug_of_ours_ends_the_role():
 async def test_planning_with_a_term_that_is_over_is_refused():
     """The double does what the real ledger does; else the tests above would say nothing."""
     world = World()
-    term = await world.ledger.take_lease("one", 15 * SECOND)
+    term = await world.ledger.acquire_lease("one", 15 * SECOND)
     assert term is not None
     await world.clock.advance(15 * SECOND)
 
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await world.ledger.plan(term, [])
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await world.ledger.unpublished(Term("one", 0), 10)
 
 
