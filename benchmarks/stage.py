@@ -165,7 +165,7 @@ class Ledger:
     async def envelopes(self, plans: Iterable[Plan]) -> list[str]:
         """Plan and publish; the tasks as an executor receives them."""
         if self._term is None:
-            self._term = await self.scheduler.take_lease("benchmark", timedelta(hours=1))
+            self._term = await self.scheduler.acquire_lease("benchmark", timedelta(hours=1))
         assert self._term is not None
         planned = [Planned(self._ids[name], 1, plan.window, plan.lane) for plan in plans for name in plan.models]
         if await self.scheduler.plan(self._term, planned) != len(planned):

@@ -7,7 +7,7 @@
     x Unavailable             a downstream is away or refuses for now: wait for it, not an attempt
       + TimedOut              it took too long: an attempt, unless others time out as well
       + CircuitOpen           it was away a moment ago, so it was not even asked
-      + PartlyAway            it answers, and a part of it that is needed here does not: its circuit does not count it
+      + PartlyDown              it answers, and a part of it that is needed here does not: its circuit does not count it
     x Failed                  may pass by itself: try again later
     x RevisionGone            look the revision up again
     x TooLarge                ask for less at once
@@ -57,7 +57,7 @@ class CircuitOpen(Unavailable):
     """A downstream was not called, because it is believed to be away."""
 
 
-class PartlyAway(Unavailable):
+class PartlyDown(Unavailable):
     """A downstream is there, and a part of it that this task needs is not; others may have no need of it."""
 
 

@@ -6,8 +6,8 @@ Latigo runs; both are noticed within a second.
 A file that cannot be opened or understood (a foreign one, a Parquet file that is still being written) is left out, with
 one warning, until that has changed, and the others are read without it:
 
-- A tag that no other file holds may stand in it, so the answer is `PartlyAway` and not `UNKNOWN_SENSOR`.
-- A tag that stood in it when it was last understood is not taken for silent: the answer is `PartlyAway` too, where
+- A tag that no other file holds may stand in it, so the answer is `PartlyDown` and not `UNKNOWN_SENSOR`.
+- A tag that stood in it when it was last understood is not taken for silent: the answer is `PartlyDown` too, where
   the window had readings in it that cannot be read any more, and where no other file has any.
 - Otherwise, readings in it are as those that arrive late: tags have the readings of the other files, and slots that are
   absent or short for that are looked at again by the ledger.
@@ -36,7 +36,7 @@ import structlog
 from latigo.domain.errors import (
     ConfigurationError,
     Failed,
-    PartlyAway,
+    PartlyDown,
     Reason,
     Rejected,
     TimedOut,
@@ -92,7 +92,7 @@ class FileSensors:
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
         """Raises also `Failed`, when a cell of what was asked for cannot be read; the message says where it stands.
 
-        And `PartlyAway`: what was asked for may stand in a file that is left out.
+        And `PartlyDown`: what was asked for may stand in a file that is left out.
         """
         start, end = to_ns(window.start), to_ns(window.end)
         return await self._in_thread(
@@ -231,7 +231,7 @@ class _Seen:
             yield from file.read(span, tags, start, end)
         except (FileChanged, OSError, pa.ArrowException) as error:
             if left_out := self.left_out.get(file.path):
-                raise PartlyAway(f"sensor file {left_out.because}", downstream=_DOWNSTREAM) from error
+                raise PartlyDown(f"sensor file {left_out.because}", downstream=_DOWNSTREAM) from error
             raise
 
     @property
@@ -426,8 +426,8 @@ def _go_on(stop: threading.Event) -> None:
         raise Stopped
 
 
-def _partly_away(said: str, tags: Sequence[str], seen: _Seen) -> PartlyAway:
-    return PartlyAway(f"{said} {describe_tags(tags)}; left out: {seen.complaints}", downstream=_DOWNSTREAM)
+def _partly_away(said: str, tags: Sequence[str], seen: _Seen) -> PartlyDown:
+    return PartlyDown(f"{said} {describe_tags(tags)}; left out: {seen.complaints}", downstream=_DOWNSTREAM)
 
 
 def _keep_newer(found: dict[str, Point], piece: Piece) -> None:

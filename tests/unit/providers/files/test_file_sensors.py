@@ -18,7 +18,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latigo.domain.errors import ConfigurationError, Failed, PartlyAway, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
@@ -605,7 +605,7 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
         writer.write_table(february)
         async with opened(tmp_path) as sensors:
             assert await values(sensors, "A") == [1]
-            with pytest.raises(PartlyAway, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
+            with pytest.raises(PartlyDown, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
                 await values(sensors, "B")
             assert await sensors.get_sensor_list() == ["A"]
 
@@ -626,7 +626,7 @@ async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Pa
             for _ in range(3):
                 assert await values(sensors) == [1]
                 assert await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY) == {"A": (to_ns(DAY), 1.0)}
-            with pytest.raises(PartlyAway, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
+            with pytest.raises(PartlyDown, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
                 await values(sensors, "who")
 
             write(foreign, "who,what\nme,nothing\nyou,something\n")
@@ -671,9 +671,9 @@ async def test_tags_of_a_file_that_is_being_written_anew_are_not_taken_for_silen
         path.write_bytes(half(whole))
 
         for window in (minutes(0, 9), minutes(5, 9)):  # of what it held, and of what it may hold by now
-            with pytest.raises(PartlyAway, match=r"a\.parquet"):
+            with pytest.raises(PartlyDown, match=r"a\.parquet"):
                 await values(sensors, "A", window)
-        with pytest.raises(PartlyAway, match=r"a\.parquet"):
+        with pytest.raises(PartlyDown, match=r"a\.parquet"):
             await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY)
         assert await values(sensors, "B", minutes(5, 10)) == [9]
         assert await values(sensors, "C", minutes(0, 9)) == []
@@ -693,7 +693,7 @@ async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_pa
 
         (tmp_path / "a.parquet").write_bytes(b"")
 
-        with pytest.raises(PartlyAway, match=r"a\.parquet"):
+        with pytest.raises(PartlyDown, match=r"a\.parquet"):
             await values(sensors)
 
 
@@ -721,7 +721,7 @@ async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Pa
 
         with structlog.testing.capture_logs() as told:
             assert await values(sensors, "A") == await values(sensors, "A") == [1]
-            with pytest.raises(PartlyAway, match=r"b\.csv: .*Permission denied"):
+            with pytest.raises(PartlyDown, match=r"b\.csv: .*Permission denied"):
                 await values(sensors, "B")
 
         failing.clear()

@@ -10,7 +10,7 @@ from latigo.domain.errors import LatigoError, Reason, Rejected, RevisionGone, Un
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import DAY
 from latigo.providers.protocols import ProjectModels
-from latigo.scheduler.models import AT_ONCE, CHUNK, ModelSync, Schedule
+from latigo.scheduler.model_sync import AT_ONCE, CHUNK, ModelSync, Schedule
 from tests.support.build import HALF_HOUR, a_spec
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryModels
@@ -269,7 +269,7 @@ async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_li
 
     assert world.states()["plant/model-000"] == "unregistered"
     assert list(world.states().values()).count("active") == 9
-    assert world.ledger.listed["plant"].doubted_since is not None
+    assert world.ledger.listed["plant"].quarantined_since is not None
 
 
 async def test_a_project_that_nobody_names_any_more_is_predicted_no_more_until_somebody_does():

@@ -96,7 +96,7 @@ class ModelSync:
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
         if not self._believes(listing, change, before):
             self._complete = False
-            await self._ledger.project_doubted(listing.project, len(listing.listed))
+            await self._ledger.project_quarantined(listing.project, len(listing.listed))
             return
         if change.older:
             self._complete = False
@@ -111,7 +111,7 @@ class ModelSync:
     def _believes(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
         since, accepted = None, False
         if before is not None:
-            since = before.doubted_since if before.doubted_models == len(listing.listed) else None
+            since = before.quarantined_since if before.quarantined_models == len(listing.listed) else None
             accepted = before.accept_loss
         believes = is_believable(change.predicted, change.lost, since, self._clock.now(), accepted=accepted)
         if not believes:
