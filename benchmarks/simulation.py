@@ -144,7 +144,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
         async with open_resources(settings, sensors=MemorySensors(), clock=clock) as world:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
-            await ledger.database.execute("drop_lease", "nobody", 0)
+            await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
             found = Simulation(clock, ledger, line, make_scheduler(world, line), executors, Term("benchmark", 0))
             await found.set_clock(now)

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.executor.loop import Executor
 from latigo.providers.postgres import PostgresPredictions
-from latigo.runtime.clock import Clock, SystemClock
+from latigo.providers.postgres.retention import keep_retention
+from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
@@ -37,7 +38,6 @@ _log = structlog.get_logger()
 
 #: Between two attempts to open what is away at start.
 PATIENCE = timedelta(seconds=2)
-UPKEEP = timedelta(hours=1)
 GAUGES = timedelta(seconds=30)
 #: After the roles' own grace, for closing what they used.
 CLOSING = timedelta(seconds=5)
@@ -72,9 +72,9 @@ class Reached:
         self._opened()
 
     async def ledger(self) -> None:
-        """Ask the ledger for the time."""
+        """Make a round trip to the ledger."""
         if self._resources is not None:
-            await self._resources.database.row("clock")
+            await self._resources.database.ping()
 
     async def queue(self) -> None:
         """What is known of the queue; it is not asked."""
@@ -211,16 +211,3 @@ def _retentions(resources: Resources) -> Sequence[tuple[PostgresPredictions, tim
         for sink, each in zip(resources.sinks, resources.settings.predictions, strict=True)
         if isinstance(each, PostgresSink) and isinstance(sink.store, PostgresPredictions)
     ]
-
-
-async def keep_retention(
-    kept: Sequence[tuple[PostgresPredictions, timedelta]], clock: Clock, stop: asyncio.Event
-) -> None:
-    """Drop predictions that are older than their sink keeps them, now and every hour until ``stop``."""
-    while not stop.is_set():
-        for store, retention in kept:
-            try:
-                await store.drop_older_than(clock.now() - retention)
-            except LatigoError as error:
-                _log.warning("retention.delayed", because=str(error))
-        await pause(clock, UPKEEP, stop)

@@ -11,7 +11,7 @@ from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotExc
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned, Term
-from latigo.postgres.database import to_coverage
+from latigo.postgres.ranges import to_coverage
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 

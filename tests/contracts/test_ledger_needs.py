@@ -11,7 +11,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, floor_to_slot
 from latigo.ledger.protocol import Planned
-from latigo.postgres.database import to_multirange
+from latigo.postgres.ranges import to_multirange
 from tests.support.build import at
 from tests.support.ledgers import Ledgers
 

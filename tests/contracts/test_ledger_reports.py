@@ -11,7 +11,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.reports import NAMED, LedgerReports
-from latigo.postgres.database import to_range
+from latigo.postgres.ranges import to_range
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 

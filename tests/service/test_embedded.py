@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.embedded import EmbeddedServer, open_embedded
+from tests.support.clock import ManualClock
 from tests.support.postgres import FAST
 from tests.support.waiting import eventually
 
@@ -241,6 +243,24 @@ async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Pat
 
     with (home / "guard").open() as guard:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or somebody were still starting it
+    assert server_pid(home) is None
+
+
+class Impatient(ManualClock):
+    """A clock on which a minute passes whenever somebody looks at it."""
+
+    def monotonic(self) -> float:
+        self.jump(timedelta(minutes=1))
+        return super().monotonic()
+
+
+def test_a_server_that_another_process_starts_or_stops_for_ever_is_unavailable(home: Path):
+    with (home / "guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+
+        with pytest.raises(Unavailable, match="another process is starting or stopping it"):
+            EmbeddedServer(home, FAST, clock=Impatient()).open()
+
     assert server_pid(home) is None
 
 

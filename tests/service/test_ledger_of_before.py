@@ -15,12 +15,12 @@ from pydantic import SecretStr
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
-from latigo.domain.outcome import Settlement
+from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.ledger.reports import LedgerReports
-from latigo.postgres.database import to_coverage
-from latigo.postgres.schema import bring_up_to_date
+from latigo.postgres.ranges import to_coverage
+from latigo.postgres.schema import upgrade
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, demo_project, running_standin
 from latigo.sandbox.plant import Plant
 from latigo.settings import (
@@ -59,7 +59,7 @@ async def dumped(database_url: str) -> str:
 @pytest.fixture
 async def ledger(dumped: str) -> AsyncIterator[Ledgers]:
     """The dump, opened ten minutes after it was made."""
-    await bring_up_to_date(dumped)
+    await upgrade(dumped)
     async with open_ledgers(dumped) as opened:
         await opened.set_clock(at("12:50"))
         yield opened
@@ -90,7 +90,7 @@ async def test_every_view_shows_what_it_showed(dumped: str):
     columns = await columns_of(dumped)
     before = await contents(dumped, columns)
 
-    await bring_up_to_date(dumped)
+    await upgrade(dumped)
     after = await contents(dumped, columns)
 
     assert {view: rows.total() for view, rows in before.items()} == {
@@ -124,10 +124,10 @@ async def test_the_dump_has_a_task_in_every_state_and_a_slot_of_every_kind(ledge
 
 
 async def test_the_scheduler_goes_on_with_what_is_out(ledger: Ledgers):
-    term = await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15))
+    term = await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15))
     assert term is not None
 
-    recovered = await ledger.scheduler.recover(term, CHANNEL, lonely_starts=3, version="0.2.0")
+    recovered = await ledger.scheduler.recover(term, CHANNEL, isolated_starts=3, version="0.2.0")
     woken = await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
     unpublished = await ledger.scheduler.unpublished(term, 100)
 
@@ -144,7 +144,7 @@ async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_cove
 
     claim = await ledger.executor.claim(int(str(task["id"])), 1, "executor-2", LEASE)
     assert claim is not None
-    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:30", "11:30"), rows=6))])
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:30", "11:30"), rows=6))])
     (row,) = await ledger.fetch("SELECT covered FROM v_coverage WHERE model = 'tall'")
 
     assert counted == {claim.task_id}

@@ -16,9 +16,10 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import DAY, Window, to_ns
 from latigo.postgres.database import Database
+from latigo.postgres.errors import translated_errors
 from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.postgres.errors import postgres_errors
-from latigo.service import keep_retention
+from latigo.providers.postgres.errors import TRANSLATIONS
+from latigo.providers.postgres.retention import keep_retention
 from latigo.settings import PostgresSink
 from latigo.wiring.resources import open_sink
 from tests.support.clock import ManualClock
@@ -342,7 +343,7 @@ async def test_tables_that_are_missing_call_an_operator(database_url: str):
 
 
 async def test_a_sink_with_a_name_of_its_own_is_called_by_it(pool: Pool):
-    async with open_sink(PostgresSink(name="history"), Database(pool, timedelta(seconds=1))) as sink:
+    async with open_sink(PostgresSink(name="history"), Database(pool, "ledger", timedelta(seconds=1))) as sink:
         assert sink.store.downstream == "sink/history"
         await pool.execute("DROP VIEW v_predictions; DROP TABLE prediction")
         with pytest.raises(Unavailable) as missing:
@@ -368,7 +369,10 @@ async def test_a_sink_with_a_name_of_its_own_is_called_by_it(pool: Pool):
 async def test_what_the_server_says_is_sorted_by_what_to_do_next(
     pool: Pool, code: str, becomes: type[Exception], alarm: bool | None
 ):
-    with pytest.raises(becomes) as raised, postgres_errors("trying", downstream="sink/postgres"):
+    with (
+        pytest.raises(becomes) as raised,
+        translated_errors("trying", downstream="sink/postgres", translations=TRANSLATIONS),
+    ):
         await pool.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
 
     assert getattr(raised.value, "alarm", None) is alarm

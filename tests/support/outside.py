@@ -10,7 +10,8 @@ import asyncpg
 
 from latigo.domain.coverage import Coverage
 from latigo.ledger.reports import LedgerReports
-from latigo.postgres.database import open_database, to_coverage
+from latigo.postgres.database import open_database
+from latigo.postgres.ranges import to_coverage
 from tests.support.process import RESOLUTION
 
 _MISSING = """

@@ -17,10 +17,12 @@ from latigo.domain.errors import ConfigurationError, LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY, EPOCH, Window
 from latigo.ledger.model_store import PostgresRoster
+from latigo.ledger.protocol import DOWNSTREAM
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
-from latigo.postgres.embedded import is_made
+from latigo.postgres.embedded import has_database
 from latigo.postgres.revisions import Standing, newest_revision, standing
-from latigo.postgres.schema import bring_up_to_date, current_revision
+from latigo.postgres.schema import current_revision, upgrade
 from latigo.providers.gordo import ProjectReached
 from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock
@@ -89,7 +91,7 @@ def migrate_(config: ConfigOption = None) -> None:
 
     async def work() -> tuple[str | None, str]:
         async with ledger_url(settings) as url:
-            return await bring_up_to_date(url, connect_timeout=settings.ledger.connect_timeout)
+            return await upgrade(url, downstream=DOWNSTREAM, connect_timeout=settings.ledger.connect_timeout)
 
     before, after = run_async(work)
     typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")
@@ -156,10 +158,11 @@ async def _try(system: str, work: Awaitable[str]) -> list[Found]:
 async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
     """Open the ledger as it is; None: it is still to be made."""
     ledger = settings.ledger
-    if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
+    if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
         return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
     url = await opened.enter_async_context(ledger_url(settings))
-    revision, newest = await current_revision(url, connect_timeout=ledger.connect_timeout), newest_revision()
+    revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)
+    newest = newest_revision()
     if revision is None:
         return None, "has no schema yet: serve makes it, or latigo migrate"
     match standing(revision, newest):
@@ -170,9 +173,8 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
         case Standing.NEWER:
             schema = f"schema {revision} of a newer Latigo, with which this one works"
     database = await opened.enter_async_context(connect_to(url, settings))
-    row = await database.row("clock")
-    skew = (row["ledger"] - SystemClock().now()).total_seconds() if row else 0.0
-    return database, f"{schema}, clock {skew:+.1f} s"
+    skew = await PostgresSchedulerLedger(database).clock_skew(SystemClock().now())
+    return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 
 async def _sensors(settings: Settings) -> str:

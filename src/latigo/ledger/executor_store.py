@@ -26,7 +26,11 @@ from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo
 from latigo.ledger.settling import Claimed, Exceptions, Rules, Verdict, decide, revise
 from latigo.postgres.arrays import columns
-from latigo.postgres.database import SQL, Database, to_coverage, to_multirange, to_range, to_window
+from latigo.postgres.database import Database
+from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/executor.sql")
 
 #: What is kept of a message or traceback.
 LONGEST_DETAIL = 4000
@@ -51,7 +55,7 @@ class PostgresExecutorLedger:
 
     async def register(self, executor: ExecutorInfo) -> None:
         await self._database.execute(
-            "register_executor",
+            SQL["register_executor"],
             executor.id,
             executor.version,
             executor.envelope_low,
@@ -60,13 +64,13 @@ class PostgresExecutorLedger:
         )
 
     async def deregister(self, executor_id: str) -> None:
-        await self._database.execute("unregister_executor", executor_id)
+        await self._database.execute(SQL["unregister_executor"], executor_id)
 
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
-        await self._database.execute("beat", executor_id, in_flight, limit)
+        await self._database.execute(SQL["beat"], executor_id, in_flight, limit)
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        row = await self._database.row("claim", task_id, epoch, executor_id, lease)
+        row = await self._database.row(SQL["claim"], task_id, epoch, executor_id, lease)
         if row is None:
             return None
         return Claim(
@@ -78,14 +82,14 @@ class PostgresExecutorLedger:
         )
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
-        return await self._database.row("start_alone", claim.task_id, claim.number, lease) is not None
+        return await self._database.row(SQL["start_alone"], claim.task_id, claim.number, lease) is not None
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
-        rows = await self._database.fetch("renew", *_keys(claims), lease)
+        rows = await self._database.fetch(SQL["renew"], *_keys(claims), lease)
         return frozenset(row["id"] for row in rows)
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        await self._database.execute("release", *_keys(claims), [claim.starts for claim in claims])
+        await self._database.execute(SQL["release"], *_keys(claims), [claim.starts for claim in claims])
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         by_task = {claim.task_id: settlement for claim, settlement in settlements}
@@ -104,13 +108,13 @@ class PostgresExecutorLedger:
         return await read_circuits(self._database)
 
     async def open_circuit(self, downstream: str, reason: str, *, alarm: bool, pause: timedelta) -> None:
-        await self._database.execute("open_circuit", downstream, kept(reason), alarm, pause)
+        await self._database.execute(SQL["open_circuit"], downstream, kept(reason), alarm, pause)
 
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
-        await self._database.execute("probe_failed", downstream, kept(reason), longest)
+        await self._database.execute(SQL["probe_failed"], downstream, kept(reason), longest)
 
     async def take_probe(self, downstream: str) -> bool:
-        return await self._database.row("take_probe", downstream) is not None
+        return await self._database.row(SQL["take_probe"], downstream) is not None
 
     async def close_circuit(self, downstream: str) -> bool:
         async with self._database.transaction() as connection:
@@ -130,7 +134,7 @@ async def read_circuits(database: Database) -> list[Circuit]:
         Circuit(
             row["downstream"], row["reason"], row["alarm"], row["opened_at"], row["pause"], probe_due=row["probe_due"]
         )
-        for row in await database.fetch("circuits")
+        for row in await database.fetch(SQL["circuits"])
     ]
 
 

@@ -11,7 +11,11 @@ from latigo.domain.windows import Window, floor_to_slot
 from latigo.ledger.executor_store import ParkedWindow, kept, park
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
 from latigo.postgres.arrays import columns
-from latigo.postgres.database import SQL, Database, to_coverage, to_multirange
+from latigo.postgres.database import Database
+from latigo.postgres.ranges import to_coverage, to_multirange
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/models.sql")
 
 
 class PostgresModelLedger:
@@ -31,7 +35,7 @@ class PostgresModelLedger:
                 row["doubted_models"],
                 row["accept_loss"],
             )
-            for row in await self._database.fetch("projects")
+            for row in await self._database.fetch(SQL["projects"])
         ]
 
     async def known_models(self, project: str) -> Sequence[KnownModel]:
@@ -47,7 +51,7 @@ class PostgresModelLedger:
                 row["delay"],
                 row["fold"],
             )
-            for row in await self._database.fetch("known_models", project)
+            for row in await self._database.fetch(SQL["known_models"], project)
         ]
 
     async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
@@ -56,10 +60,10 @@ class PostgresModelLedger:
             await connection.execute(SQL["unpark_listed"], project, list(models))
 
     async def project_failed(self, project: str, error: str) -> None:
-        await self._database.execute("project_failed", project, kept(error))
+        await self._database.execute(SQL["project_failed"], project, kept(error))
 
     async def project_quarantined(self, project: str, models: int) -> None:
-        await self._database.execute("project_doubted", project, models)
+        await self._database.execute(SQL["project_doubted"], project, models)
 
     async def project_dropped(self, project: str) -> int:
         async with self._database.transaction() as connection:
@@ -94,11 +98,11 @@ class PostgresModelLedger:
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
         if models:
             rows = ((m.model_id, m.delay, m.fold, "active" if m.enabled else "disabled") for m in models)
-            await self._database.execute("reschedule", *columns(rows))
+            await self._database.execute(SQL["reschedule"], *columns(rows))
 
     async def accept_loss(self, project: str) -> bool:
         """Believe a doubted model list after all; whether it was doubted."""
-        return await self._database.row("accept_loss", project) is not None
+        return await self._database.row(SQL["accept_loss"], project) is not None
 
 
 class _Row(NamedTuple):
@@ -185,11 +189,11 @@ class PostgresRoster:
         self._who = who
 
     async def add(self, name: ModelRef, data: Mapping[str, Any]) -> None:
-        await self._database.execute("roster_put", name.project, name.name, True, dict(data), self._who)
+        await self._database.execute(SQL["roster_put"], name.project, name.name, True, dict(data), self._who)
 
     async def remove(self, name: ModelRef) -> None:
-        await self._database.execute("roster_put", name.project, name.name, False, {}, self._who)
+        await self._database.execute(SQL["roster_put"], name.project, name.name, False, {}, self._who)
 
     async def entries(self) -> Mapping[ModelRef, bool]:
-        rows = await self._database.fetch("roster")
+        rows = await self._database.fetch(SQL["roster"])
         return {ModelRef(row["project"], row["name"]): row["registered"] for row in rows}

@@ -15,6 +15,8 @@ from latigo.domain.outcome import Settlement
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
+DOWNSTREAM = "ledger"  #: its name among the systems that Latigo needs
+
 
 @dataclass(frozen=True, slots=True)
 class Term:

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from latigo.ledger.executor_store import read_circuits
-from latigo.postgres.database import SQL, Database
+from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 
-REPORTS = load_statements("latigo.ledger", "reports.sql")
+SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/reports.sql", "sql/requests.sql")
 
 #: A model is stale when its newest looked-at slot is more than so many slots behind the newest due one.
 STALE_SLOTS = 1.0
@@ -32,14 +32,14 @@ class LedgerReports:
             planner = await connection.fetchrow(SQL["planner"])
             executors = await connection.fetch(SQL["executors"])
             projects = await connection.fetch(SQL["projects"])
-            freshness = await connection.fetch(REPORTS["freshness"], STALE_SLOTS, NAMED)
-            exceptions = await connection.fetch(REPORTS["exceptions_by_state"])
-            failures = await connection.fetch(REPORTS["failures_by_cause"])
-            backlog = await connection.fetch(REPORTS["backlog"], None, None)
-            rates = await connection.fetchrow(REPORTS["rates"])
+            freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
+            exceptions = await connection.fetch(SQL["exceptions_by_state"])
+            failures = await connection.fetch(SQL["failures_by_cause"])
+            backlog = await connection.fetch(SQL["backlog"], None, None)
+            rates = await connection.fetchrow(SQL["rates"])
             out = await connection.fetchrow(SQL["outstanding"])
-            partitions = await connection.fetch(REPORTS["queue"])
-            refused = await connection.fetch(REPORTS["refused"])
+            partitions = await connection.fetch(SQL["queue"])
+            refused = await connection.fetch(SQL["refused"])
         circuits = await read_circuits(self._database)
         found: dict[str, Any] = {
             "version": self._version,
@@ -89,18 +89,18 @@ class LedgerReports:
         self, project: str | None = None, model: str | None = None, reason: str | None = None, *, most: int = 1000
     ) -> Sequence[Mapping[str, Any]]:
         """What is parked, waits for another attempt, or came out of the queue and is no task."""
-        rows = await self._fetch("failures", project, model, reason, most)
+        rows = await self._database.fetch(SQL["failures"], project, model, reason, most)
         return [dict(row) for row in rows]
 
     async def models(
         self, project: str | None = None, model: str | None = None, *, most: int = 100_000
     ) -> Sequence[Mapping[str, Any]]:
         """The models that the ledger knows."""
-        return [dict(row) for row in await self._fetch("models", project, model, most)]
+        return [dict(row) for row in await self._database.fetch(SQL["models"], project, model, most)]
 
     async def backlog(self, project: str | None = None, model: str | None = None) -> Sequence[Mapping[str, Any]]:
         """What could be planned now, by project: models, slots and the calls that they cost when folded."""
-        return [dict(row) for row in await self._fetch("backlog", project, model)]
+        return [dict(row) for row in await self._database.fetch(SQL["backlog"], project, model)]
 
     async def holes(
         self,
@@ -112,16 +112,16 @@ class LedgerReports:
         most: int = 1000,
     ) -> Sequence[Mapping[str, Any]]:
         """The stretches of time that could be planned now, newest first."""
-        return [dict(row) for row in await self._fetch("holes", project, model, start, end, most)]
+        return [dict(row) for row in await self._database.fetch(SQL["holes"], project, model, start, end, most)]
 
     async def totals(self) -> Mapping[str, Any]:
         """Models, slots that are due, covered or excepted, parked, rows: everything there is, as of one moment."""
-        (row,) = await self._fetch("totals")
+        (row,) = await self._database.fetch(SQL["totals"])
         return dict(row)
 
     async def live_slots_since(self, time: datetime) -> Mapping[str, int]:
         """How many slots that began at or after ``time`` are covered, by model."""
-        rows = await self._fetch("live_progress", time)
+        rows = await self._database.fetch(SQL["live_progress"], time)
         return {f"{row['project']}/{row['model']}": int(row["slots"]) for row in rows}
 
     async def retry(
@@ -137,10 +137,6 @@ class LedgerReports:
                 SQL["record_request"], "retry", who, selector, f"{len(parked)} unparked, {woken} woken"
             )
         return parked
-
-    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        async with self._database.connection() as connection:
-            return list(await connection.fetch(REPORTS[name], *arguments))
 
 
 def _by_project(projects: Sequence[Any], freshness: Sequence[Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,11 @@ from latigo.domain.task import Lane, Task
 from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
 from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
 from latigo.postgres.arrays import columns
-from latigo.postgres.database import SQL, Database, to_coverage, to_window
+from latigo.postgres.database import Database
+from latigo.postgres.ranges import to_coverage, to_window
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
 
 #: Which column of ``needs`` is whose lane.
 _NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
@@ -25,17 +29,17 @@ class PostgresSchedulerLedger:
         self._database = database
 
     async def clock_skew(self, now: datetime) -> timedelta:
-        row = await self._database.row("clock")
+        row = await self._database.row(SQL["clock"])
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         skew: timedelta = row["ledger"] - now
         return skew
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
-        row = await self._database.row("take_lease", holder, lease)
+        row = await self._database.row(SQL["take_lease"], holder, lease)
         return Term(holder, row["term"]) if row else None
 
     async def release_lease(self, term: Term) -> None:
-        await self._database.execute("drop_lease", term.holder, term.number)
+        await self._database.execute(SQL["drop_lease"], term.holder, term.number)
 
     @asynccontextmanager
     async def _planning(self, term: Term) -> AsyncIterator[Any]:
@@ -53,11 +57,11 @@ class PostgresSchedulerLedger:
                 windows={lane: to_window(row[column]) for column, lane in _NEEDED_LANES if row[column]},
                 covered_end=row["covered_end"],
             )
-            for row in await self._database.fetch("needs", max_catch_up)
+            for row in await self._database.fetch(SQL["needs"], max_catch_up)
         ]
 
     async def outstanding(self) -> Outstanding:
-        row = await self._database.row("outstanding")
+        row = await self._database.row(SQL["outstanding"])
         assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
         return Outstanding(
             {lane: row[lane] for lane in Lane},
@@ -72,7 +76,7 @@ class PostgresSchedulerLedger:
         return await read_circuits(self._database)
 
     async def probing(self) -> frozenset[str]:
-        return frozenset(row["project"] for row in await self._database.fetch("probing"))
+        return frozenset(row["project"] for row in await self._database.fetch(SQL["probing"]))
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         async with self._planning(term) as connection:
@@ -129,7 +133,7 @@ class PostgresSchedulerLedger:
             await connection.execute(SQL["forget_executors"])
 
     async def forgive_crashes(self, version: str) -> int:
-        return len(await self._database.fetch("unpark_crashes", version))
+        return len(await self._database.fetch(SQL["unpark_crashes"], version))
 
 
 async def make_partitions(connection: Any) -> None:

@@ -1,87 +1,92 @@
-"""The connection to PostgreSQL that all parts of the ledger share: a pool, named statements, one seam for errors."""
+"""A pool of connections to PostgreSQL, with time limits; errors are those of `latigo.postgres.errors`."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import orjson
 
-from latigo.domain.coverage import Coverage
-from latigo.domain.errors import Unavailable
-from latigo.domain.windows import Window, iso
-from latigo.postgres.errors import ERRORS, Fault, fault_of, told_by
-from latigo.postgres.statements import load_statements
+from latigo.postgres.errors import translated_errors
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 STATEMENT_TIMEOUT = timedelta(seconds=60)
-DOWNSTREAM = "ledger"
-
-SQL = load_statements("latigo.ledger", "queries.sql")
+#: The name of the database in errors, where its owner gives no other.
+DOWNSTREAM = "database"
 
 
 class Database:
     """A pool of connections. Opened by `open_database`.
 
+    Every method raises `Unavailable` while the server cannot be used; errors in a statement propagate as they are.
+
     Args:
         pool: the connections.
-        turn: how long to wait for one of them.
+        downstream: the name of the database in errors.
+        acquire_timeout: limit of the wait for a free connection.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", turn: timedelta) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", downstream: str, acquire_timeout: timedelta) -> None:
         self.pool = pool
-        self._turn = turn.total_seconds()
+        self._downstream = downstream
+        self._acquire_timeout = acquire_timeout.total_seconds()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """One connection, no transaction: every statement stands alone."""
-        with ledger_errors():
-            async with self.pool.acquire(timeout=self._turn) as connection:
+        """Lend a connection without a transaction: every statement commits by itself."""
+        with translated_errors(self._downstream, downstream=self._downstream):
+            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
                 yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        """One connection in one transaction."""
+        """Lend a connection in one transaction."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def fetch(self, name: str, *arguments: Any) -> list[Any]:
-        """All rows of a named statement."""
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Return all rows of a statement."""
         async with self.connection() as connection:
-            return list(await connection.fetch(SQL[name], *arguments))
+            return list(await connection.fetch(sql, *arguments))
 
-    async def row(self, name: str, *arguments: Any) -> Any | None:
-        """The first row of a named statement, or None."""
+    async def row(self, sql: str, *arguments: Any) -> Any | None:
+        """Return the first row of a statement, or None."""
         async with self.connection() as connection:
-            return await connection.fetchrow(SQL[name], *arguments)
+            return await connection.fetchrow(sql, *arguments)
 
-    async def execute(self, name: str, *arguments: Any) -> None:
-        """Run a named statement for its effect."""
+    async def execute(self, sql: str, *arguments: Any) -> None:
+        """Run a statement for its effect."""
         async with self.connection() as connection:
-            await connection.execute(SQL[name], *arguments)
+            await connection.execute(sql, *arguments)
+
+    async def ping(self) -> None:
+        """Make a round trip to the server."""
+        await self.execute("SELECT 1")
 
 
 @asynccontextmanager
 async def open_database(
     url: str,
     *,
+    downstream: str = DOWNSTREAM,
     size: int = 8,
     connect_timeout: timedelta = CONNECT_TIMEOUT,
     statement_timeout: timedelta = STATEMENT_TIMEOUT,
 ) -> AsyncIterator[Database]:
-    """Connect to the ledger; its schema is expected to be one that we can work with.
+    """Connect to a database, whatever its schema.
 
     Args:
-        url: where it is.
-        size: most connections.
-        connect_timeout: for making a connection; twice as long for getting one that may be in use.
-        statement_timeout: for each statement, the sink's among them.
+        url: address of the database.
+        downstream: its name in errors.
+        size: largest number of connections.
+        connect_timeout: limit for opening a connection; twice as long for acquiring one that may be in use.
+        statement_timeout: limit for each statement, whoever uses the pool.
 
     Raises:
-        Unavailable: the server cannot be reached or refuses us.
+        Unavailable: the server cannot be reached or refuses the login.
     """
-    with ledger_errors():
+    with translated_errors(downstream, downstream=downstream):
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
@@ -92,7 +97,7 @@ async def open_database(
             server_settings={"application_name": "latigo", "timezone": "UTC", "jit": "off"},
         )
     try:
-        yield Database(pool, connect_timeout * 2)
+        yield Database(pool, downstream, connect_timeout * 2)
     finally:
         await pool.close()
 
@@ -105,35 +110,3 @@ async def _prepare(connection: Any) -> None:
         decoder=lambda data: orjson.loads(bytes(data)[1:]),
         format="binary",
     )
-
-
-@contextmanager
-def ledger_errors() -> Iterator[None]:
-    """Nothing of the driver leaves the ledger: a database that is away is `Unavailable`; the rest is a bug of ours."""
-    try:
-        yield
-    except ERRORS as error:
-        fault = fault_of(error)
-        if fault in {Fault.DATA, Fault.STATEMENT, Fault.OTHER}:
-            raise
-        raise Unavailable(f"ledger: {told_by(error)}", downstream=DOWNSTREAM, alarm=fault is Fault.OPERATOR) from error
-
-
-def to_range(window: Window | None) -> Any:
-    """A window as the driver takes a ``tstzrange``; None is all of time."""
-    return asyncpg.Range(window.start, window.end) if window else asyncpg.Range()
-
-
-def to_window(value: Any) -> Window:
-    """A bounded ``tstzrange``, as the driver gives it."""
-    return Window(value.lower, value.upper)
-
-
-def to_multirange(windows: Iterable[Window]) -> str:
-    """A ``tstzmultirange`` as text, because arrays of multiranges have no other unambiguous form."""
-    return "{" + ",".join(f"[{iso(window.start)},{iso(window.end)})" for window in windows) + "}"
-
-
-def to_coverage(value: Any) -> Coverage:
-    """A ``tstzmultirange`` of bounded ranges, as the driver gives it."""
-    return Coverage(tuple(Window(part.lower, part.upper) for part in value))

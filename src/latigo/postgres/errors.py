@@ -1,30 +1,35 @@
-"""What the driver of PostgreSQL raises, sorted by what it means; those who use it say what follows."""
+"""The one seam between the driver of PostgreSQL and Latigo: errors of the driver, sorted by meaning, and translated."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, auto
+from typing import TypeAlias
 
 import asyncpg
 
-#: All that it raises when it cannot do what was asked.
+from latigo.domain.errors import LatigoError, Unavailable
+
+#: Everything that the driver raises when it cannot do what was asked.
 ERRORS = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 
 class Fault(Enum):
     """Why a statement or a connection failed."""
 
-    BUSY = auto()  #: a time limit has passed, or a lock was not to be had
-    AWAY = auto()  #: server or connection are gone, or take nothing for now
+    BUSY = auto()  #: a time limit has passed, or a lock was not available
+    UNREACHABLE = auto()  #: server or connection are gone, or take no work for now
     OPERATOR = auto()  #: the same, but waiting alone does not help
-    PASSING = auto()  #: another transaction was in the way; the same again may go well
-    DATA = auto()  #: the data themselves are refused
-    STATEMENT = auto()  #: no such table, or no right to it
+    CONFLICT = auto()  #: another transaction was in the way; the same statement may succeed when it is repeated
+    DATA = auto()  #: the server refuses the values
+    STATEMENT = auto()  #: the table does not exist, or access to it is denied
     OTHER = auto()
 
 
-#: The first that fits counts: a subclass of one line may stand in another.
+#: The first line that matches counts: a subclass of one line may stand in another.
 _FAULTS = (
     (Fault.BUSY, (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)),
     (
-        Fault.AWAY,
+        Fault.UNREACHABLE,
         (
             OSError,
             asyncpg.InterfaceError,  # the connection or the pool is closed
@@ -46,17 +51,60 @@ _FAULTS = (
             asyncpg.InvalidCatalogNameError,
         ),
     ),
-    (Fault.PASSING, (asyncpg.TransactionRollbackError,)),
+    (Fault.CONFLICT, (asyncpg.TransactionRollbackError,)),
     (Fault.DATA, (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)),
     (Fault.STATEMENT, (asyncpg.SyntaxOrAccessError,)),
 )
 
+#: What each fault becomes, made of a message and the name of the downstream. A fault that is missing here is a bug of
+#: ours, and propagates as it is.
+Translations: TypeAlias = Mapping[Fault, Callable[[str, str], LatigoError]]
+
+
+def unavailable(message: str, downstream: str) -> LatigoError:
+    """Return an error that passes by itself."""
+    return Unavailable(message, downstream=downstream)
+
+
+def unavailable_until_repaired(message: str, downstream: str) -> LatigoError:
+    """Return an error that needs an operator."""
+    return Unavailable(message, downstream=downstream, alarm=True)
+
+
+#: For those whose statements and values are all their own: what the server refuses in them is a bug.
+FAULTS_OF_THE_SERVER: Translations = {
+    Fault.BUSY: unavailable,
+    Fault.UNREACHABLE: unavailable,
+    Fault.OPERATOR: unavailable_until_repaired,
+    Fault.CONFLICT: unavailable,
+}
+
+
+@contextmanager
+def translated_errors(
+    context: str, *, downstream: str, translations: Translations = FAULTS_OF_THE_SERVER
+) -> Iterator[None]:
+    """Translate errors of the driver that are raised in the block.
+
+    Args:
+        context: begins the message: who wanted what.
+        downstream: the name under which the database is known to whoever waits for it.
+        translations: what each fault becomes.
+    """
+    try:
+        yield
+    except ERRORS as error:
+        translate = translations.get(fault_of(error))
+        if translate is None:
+            raise
+        raise translate(f"{context}: {describe(error)}", downstream) from error
+
 
 def fault_of(error: BaseException) -> Fault:
-    """What one of `ERRORS` means."""
+    """Return the meaning of one of `ERRORS`."""
     return next((fault for fault, classes in _FAULTS if isinstance(error, classes)), Fault.OTHER)
 
 
-def told_by(error: BaseException) -> str:
-    """Its kind, and its words where it has any."""
+def describe(error: BaseException) -> str:
+    """Return the class of an error, and its message where it has one."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Bring the ledger's schema up to date: Alembic revisions, each a file of named SQL statements."""
+"""Migrate the schema of a database: Alembic revisions, each a file of named SQL statements."""
 
 import asyncio
 from datetime import timedelta
@@ -12,14 +12,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from latigo.postgres.database import CONNECT_TIMEOUT, ledger_errors
+from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
+from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import Standing, newest_revision, standing
 from latigo.postgres.statements import load_statements
 
-#: Only one process migrates; the others wait for it and find nothing left to do.
+#: Only one process migrates; the others wait for the lock, and then there is nothing left to do.
 _LOCK = "SELECT pg_advisory_lock(hashtext('latigo.migrate'))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext('latigo.migrate'))"
-LONGEST = 300.0  #: seconds for all of it, waiting for another process included
+TIME_LIMIT = 300.0  #: seconds for the whole migration, the wait for another process included
 
 
 def run_file(name: str) -> None:
@@ -29,34 +30,34 @@ def run_file(name: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-async def migrate(url: str, *, connect_timeout: timedelta = CONNECT_TIMEOUT) -> None:
-    """Bring the schema at ``url`` to the newest revision; harmless when several processes do it at once.
+async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT) -> None:
+    """Migrate the schema at ``url`` to the newest revision; safe when several processes do it at once.
 
     Raises:
         ConfigurationError: the schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
     engine = create_async_engine(
         "postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: _connect(url, connect_timeout)
     )
     try:
-        with ledger_errors():
-            async with asyncio.timeout(LONGEST), engine.connect() as connection:
+        with translated_errors(downstream, downstream=downstream):
+            async with asyncio.timeout(TIME_LIMIT), engine.connect() as connection:
                 await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
 
 
-async def _connect(url: str, within: timedelta) -> Any:
+async def _connect(url: str, limit: timedelta) -> Any:
     # The driver under SQLAlchemy, connected by ourselves: the URL may be a socket path that SQLAlchemy cannot express.
-    return await asyncpg.connect(url, timeout=within.total_seconds())
+    return await asyncpg.connect(url, timeout=limit.total_seconds())
 
 
 def _upgrade(connection: Connection) -> None:
     connection.execute(text(_LOCK))
     try:
-        found = MigrationContext.configure(connection).get_current_revision()
-        if standing(found, newest_revision()) is not Standing.OLDER:  # somebody else was first
+        current = MigrationContext.configure(connection).get_current_revision()
+        if standing(current, newest_revision()) is not Standing.OLDER:  # another process was first
             return
         config = Config()
         config.set_main_option("script_location", "latigo.postgres:migrations")

@@ -1,4 +1,4 @@
-"""The schema of the ledger as it is found; what changes it, `latigo.postgres.migrate`, loads Alembic and SQLAlchemy."""
+"""The revision of a database's schema; `latigo.postgres.migrate` changes it, and loads Alembic and SQLAlchemy."""
 
 from datetime import timedelta
 
@@ -6,64 +6,73 @@ import asyncpg
 import structlog
 
 from latigo.domain.errors import Unavailable
-from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM, ledger_errors
+from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
+from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import Standing, newest_revision, standing
 
 _log = structlog.get_logger()
 
 
-async def current_revision(url: str, *, connect_timeout: timedelta = CONNECT_TIMEOUT) -> str | None:
-    """The revision of the schema at ``url``; None: there is none.
+async def current_revision(
+    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
+) -> str | None:
+    """Return the revision of the schema at ``url``; None: there is no schema.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
-    with ledger_errors():
+    with translated_errors(downstream, downstream=downstream):
         connection = await asyncpg.connect(url, timeout=connect_timeout.total_seconds())
         try:
             if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
                 return None
-            found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-            return found
+            revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+            return revision
         finally:
             await connection.close()
 
 
-async def bring_up_to_date(url: str, *, connect_timeout: timedelta = CONNECT_TIMEOUT) -> tuple[str | None, str]:
-    """Migrate if need be; the revisions before and after.
+async def upgrade(
+    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
+) -> tuple[str | None, str]:
+    """Migrate the schema to the newest revision where it is older; return the revisions before and after.
 
     Raises:
         ConfigurationError: the schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
-    found, newest = await current_revision(url, connect_timeout=connect_timeout), newest_revision()
-    if found is not None and _stands(found, newest) is not Standing.OLDER:
-        return found, found
+    before = await current_revision(url, downstream=downstream, connect_timeout=connect_timeout)
+    newest = newest_revision()
+    if before is not None and _standing(before, newest) is not Standing.OLDER:
+        return before, before
     from latigo.postgres.migrate import migrate  # noqa: PLC0415 - half a second and 40 MB, once in a schema's life
 
-    await migrate(url, connect_timeout=connect_timeout)
-    return found, newest
+    await migrate(url, downstream=downstream, connect_timeout=connect_timeout)
+    return before, newest
 
 
-async def expect_usable(url: str, *, connect_timeout: timedelta = CONNECT_TIMEOUT) -> None:
-    """Change nothing.
+async def require_usable(
+    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
+) -> None:
+    """Check that this program can work with the schema; change nothing.
 
     Raises:
         ConfigurationError: the schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: the database is away, or its schema is older than this program.
+        Unavailable: the database cannot be reached, or its schema is older than this program.
     """
-    found, newest = await current_revision(url, connect_timeout=connect_timeout), newest_revision()
-    if _stands(found, newest) is Standing.OLDER:
-        says = "has no schema yet" if found is None else f"has schema {found}, which is older than this Latigo"
+    revision = await current_revision(url, downstream=downstream, connect_timeout=connect_timeout)
+    newest = newest_revision()
+    if _standing(revision, newest) is Standing.OLDER:
+        state = "has no schema yet" if revision is None else f"has schema {revision}, which is older than this Latigo"
         raise Unavailable(
-            f"the ledger {says}: `latigo migrate` brings it to {newest}, as does `latigo serve`",
-            downstream=DOWNSTREAM,
+            f"the {downstream} {state}: `latigo migrate` brings it to {newest}, as does `latigo serve`",
+            downstream=downstream,
             alarm=True,
         )
 
 
-def _stands(found: str | None, newest: str) -> Standing:
-    seen = standing(found, newest)
-    if seen is Standing.NEWER:
-        _log.warning("ledger.schema_newer", found=found, known=newest)
-    return seen
+def _standing(revision: str | None, newest: str) -> Standing:
+    result = standing(revision, newest)
+    if result is Standing.NEWER:
+        _log.warning("ledger.schema_newer", found=revision, known=newest)
+    return result

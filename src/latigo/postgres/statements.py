@@ -1,4 +1,4 @@
-"""SQL out of ``.sql`` files: statements by name."""
+"""Named SQL statements, loaded from ``.sql`` files."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ _HEADER = re.compile(r"^--[ \t]*([a-z][a-z0-9_]*)[ \t]*--[ \t]*$", re.MULTILINE)
 
 
 class Statements(Mapping[str, str]):
-    """The statements of one file, by name: ``statements["claim_task"]`` or ``statements.claim_task``."""
+    """Statements by name: ``statements["claim_task"]`` or ``statements.claim_task``."""
 
     def __init__(self, by_name: Mapping[str, str], source: str) -> None:
         self._by_name = dict(by_name)
@@ -38,7 +38,7 @@ class Statements(Mapping[str, str]):
 def parse_statements(text: str, source: str) -> Statements:
     """Split SQL text at its headers, lines of the form ``-- name --``.
 
-    What stands before the first header is a comment on the file and is passed over.
+    Text before the first header is a comment on the file and is ignored.
 
     Raises:
         ValueError: a name stands twice, a statement is empty, or SQL stands before the first header.
@@ -46,17 +46,27 @@ def parse_statements(text: str, source: str) -> Statements:
     preamble, *parts = _HEADER.split(text)
     if any(line and not line.startswith("--") for line in map(str.strip, preamble.splitlines())):
         raise ValueError(f"{source} has SQL before its first '-- name --'")
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):
-        if name in found:
+        if name in by_name:
             raise ValueError(f"{source} has two statements {name!r}")
         if not (sql := body.strip()):
             raise ValueError(f"{source} has an empty statement {name!r}")
-        found[name] = sql
-    return Statements(found, source)
+        by_name[name] = sql
+    return Statements(by_name, source)
 
 
-def load_statements(package: str, resource: str = "queries.sql") -> Statements:
-    """Read the statements of a file that is shipped inside a package."""
-    text = resources.files(package).joinpath(resource).read_text(encoding="utf-8")
-    return parse_statements(text, f"{package}/{resource}")
+def load_statements(package: str, *files: str) -> Statements:
+    """Load the statements of files that are shipped inside a package.
+
+    Raises:
+        ValueError: a file cannot be parsed, or two files have a statement of the same name.
+    """
+    by_name: dict[str, str] = {}
+    for file in files:
+        text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        statements = parse_statements(text, f"{package}/{file}")
+        if twice := by_name.keys() & statements.keys():
+            raise ValueError(f"{package}/{file} has {sorted(twice)}, which another file that is loaded with it has too")
+        by_name |= statements
+    return Statements(by_name, f"{package}/{','.join(files)}")

@@ -18,10 +18,11 @@ from latigo import __version__
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
+from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.reports import LedgerReports
-from latigo.postgres.database import DOWNSTREAM, Database, open_database
+from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import open_embedded
-from latigo.postgres.schema import bring_up_to_date, expect_usable
+from latigo.postgres.schema import require_usable, upgrade
 from latigo.providers.files import open_files
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
@@ -81,11 +82,11 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
     limit = settings.ledger.connect_timeout
     async with ledger_url(settings) as url:
         if migrate or isinstance(settings.ledger, EmbeddedLedger):
-            before, after = await bring_up_to_date(url, connect_timeout=limit)
+            before, after = await upgrade(url, downstream=DOWNSTREAM, connect_timeout=limit)
             if before != after:
                 _log.info("ledger.migrated", before=before, after=after)
         else:
-            await expect_usable(url, connect_timeout=limit)
+            await require_usable(url, downstream=DOWNSTREAM, connect_timeout=limit)
         async with connect_to(url, settings) as database:
             yield database
 
@@ -95,6 +96,7 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
     ledger = settings.ledger
     return open_database(
         url,
+        downstream=DOWNSTREAM,
         size=ledger.pool_size,
         connect_timeout=ledger.connect_timeout,
         statement_timeout=ledger.statement_timeout,

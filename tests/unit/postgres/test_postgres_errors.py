@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from latigo.postgres.errors import ERRORS, Fault, fault_of, told_by
+from latigo.postgres.errors import ERRORS, Fault, describe, fault_of
 
 
 @pytest.mark.parametrize(
@@ -12,20 +12,20 @@ from latigo.postgres.errors import ERRORS, Fault, fault_of, told_by
         (TimeoutError(), Fault.BUSY),
         (asyncpg.QueryCanceledError("statement timeout"), Fault.BUSY),  # an operator intervention as well
         (asyncpg.LockNotAvailableError("lock timeout"), Fault.BUSY),
-        (ConnectionRefusedError(), Fault.AWAY),
-        (asyncpg.InterfaceError("pool is closed"), Fault.AWAY),
-        (asyncpg.InternalClientError("got result for unknown protocol state"), Fault.AWAY),
-        (asyncpg.CannotConnectNowError("starting up"), Fault.AWAY),
-        (asyncpg.AdminShutdownError("terminated"), Fault.AWAY),
-        (asyncpg.ObjectNotInPrerequisiteStateError("not accepting connections"), Fault.AWAY),
-        (asyncpg.TooManyConnectionsError("too many clients"), Fault.AWAY),
-        (asyncpg.ReadOnlySQLTransactionError("a standby"), Fault.AWAY),
-        (asyncpg.IdleInTransactionSessionTimeoutError("idle"), Fault.AWAY),
+        (ConnectionRefusedError(), Fault.UNREACHABLE),
+        (asyncpg.InterfaceError("pool is closed"), Fault.UNREACHABLE),
+        (asyncpg.InternalClientError("got result for unknown protocol state"), Fault.UNREACHABLE),
+        (asyncpg.CannotConnectNowError("starting up"), Fault.UNREACHABLE),
+        (asyncpg.AdminShutdownError("terminated"), Fault.UNREACHABLE),
+        (asyncpg.ObjectNotInPrerequisiteStateError("not accepting connections"), Fault.UNREACHABLE),
+        (asyncpg.TooManyConnectionsError("too many clients"), Fault.UNREACHABLE),
+        (asyncpg.ReadOnlySQLTransactionError("a standby"), Fault.UNREACHABLE),
+        (asyncpg.IdleInTransactionSessionTimeoutError("idle"), Fault.UNREACHABLE),
         (asyncpg.DiskFullError("disk full"), Fault.OPERATOR),
         (asyncpg.PostgresIOError("I/O"), Fault.OPERATOR),
         (asyncpg.InvalidPasswordError("password"), Fault.OPERATOR),
         (asyncpg.InvalidCatalogNameError("no database"), Fault.OPERATOR),
-        (asyncpg.DeadlockDetectedError("deadlock"), Fault.PASSING),
+        (asyncpg.DeadlockDetectedError("deadlock"), Fault.CONFLICT),
         (asyncpg.NumericValueOutOfRangeError("too large"), Fault.DATA),
         (asyncpg.CheckViolationError("check"), Fault.DATA),
         (asyncpg.UndefinedTableError("no table"), Fault.STATEMENT),
@@ -40,5 +40,5 @@ def test_an_error_is_sorted_by_what_it_means(error: Exception, fault: Fault) -> 
 
 
 def test_an_error_is_told_with_its_words_where_it_has_any() -> None:
-    assert told_by(TimeoutError()) == "TimeoutError"
-    assert told_by(OSError("no route")) == "OSError: no route"
+    assert describe(TimeoutError()) == "TimeoutError"
+    assert describe(OSError("no route")) == "OSError: no route"

@@ -42,3 +42,8 @@ def test_a_file_that_would_lose_sql_is_refused(text: str, wrong: str):
 
 def test_files_are_read_from_inside_a_package():
     assert "write_rows" in load_statements("latigo.providers.postgres", "queries.sql")
+
+
+def test_files_that_are_loaded_together_have_no_statement_in_common():
+    with pytest.raises(ValueError, match=r"queries\.sql has \['.*'\], which another file"):
+        load_statements("latigo.providers.postgres", "queries.sql", "queries.sql")

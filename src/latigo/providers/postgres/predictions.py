@@ -17,11 +17,12 @@ from latigo.domain.errors import Failed, Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
+from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
-from latigo.providers.postgres.errors import postgres_errors
+from latigo.providers.postgres.errors import TRANSLATIONS
 
 _log = structlog.get_logger()
-_SQL = load_statements("latigo.providers.postgres")
+SQL = load_statements("latigo.providers.postgres", "queries.sql")
 _DAY_NS = span_ns(DAY)
 _MOST_KNOWN = 50_000  #: models and revisions whose ids are remembered, about 300 bytes each
 _LOCK_WAIT = "5s"  #: dropping old days waits for readers this long, no longer
@@ -75,8 +76,8 @@ class PostgresPredictions:
             self._connection(f"reading {model}") as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            rows = await connection.fetch(_SQL.read_rows, model.project, model.name, start, end)
-            names = await connection.fetch(_SQL.read_columns, list({row["columns_id"] for row in rows}))
+            rows = await connection.fetch(SQL.read_rows, model.project, model.name, start, end)
+            names = await connection.fetch(SQL.read_columns, list({row["columns_id"] for row in rows}))
         return _by_revision(model, rows, names)
 
     async def drop_older_than(self, time: datetime) -> int:
@@ -93,12 +94,12 @@ class PostgresPredictions:
         async with self._connection("dropping old predictions") as connection:
             await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
             try:
-                await connection.execute(_SQL.lock_days)
-                for day in await connection.fetch(_SQL.old_days, oldest_kept):
+                await connection.execute(SQL.lock_days)
+                for day in await connection.fetch(SQL.old_days, oldest_kept):
                     await _drop_day(connection, day)
                     dropped += 1
-                await connection.execute(_SQL.unlock_days)
-                await connection.execute(_SQL.drop_unused_columns, oldest_kept * _DAY_NS // 1000)
+                await connection.execute(SQL.unlock_days)
+                await connection.execute(SQL.drop_unused_columns, oldest_kept * _DAY_NS // 1000)
             finally:
                 self._forget_before(oldest_kept)
         if dropped:
@@ -107,7 +108,8 @@ class PostgresPredictions:
 
     @asynccontextmanager
     async def _connection(self, doing: str) -> AsyncIterator[Any]:
-        with postgres_errors(f"PostgreSQL, {doing}", downstream=self.downstream):
+        context = f"PostgreSQL, {doing}"
+        with translated_errors(context, downstream=self.downstream, translations=TRANSLATIONS):
             async with asyncio.timeout(self._time_limit), self._pool.acquire() as connection:
                 yield connection
 
@@ -115,13 +117,13 @@ class PostgresPredictions:
         """Write the rows; False when what we remember of the database is no longer so."""
         days = {int(day) for day in np.unique(times // _DAY_NS)}
         if missing := days - self._days:
-            await connection.execute(_SQL.ensure_days, sorted(missing))
+            await connection.execute(SQL.ensure_days, sorted(missing))
             self._days |= missing
         digest = _digest(predictions)
         known = await self._intern(connection, predictions, digest, used_until=(max(days) + 1) * _DAY_NS)
         try:
             written = await connection.fetchval(
-                _SQL.write_rows,
+                SQL.write_rows,
                 known.columns_id,
                 digest,
                 (times // 1000).tolist(),
@@ -141,7 +143,7 @@ class PostgresPredictions:
             self._known.move_to_end(digest)
             return known
         columns_id = await connection.fetchval(
-            _SQL.intern_columns,
+            SQL.intern_columns,
             *predictions.model,
             predictions.revision,
             [column.group for column in predictions.columns],

@@ -7,7 +7,7 @@ from azure.eventhub.aio import CheckpointStore
 
 from latigo.runtime.clock import Clock
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.store import QueueTables
+from latigo.task_queue.eventhub.store import SQL, QueueTables
 
 _Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ class PostgresCheckpointStore(CheckpointStore):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> list[_Row]:
         self.listed_at = self._clock.monotonic()
-        rows = await self._tables.fetch("list_ownership")
+        rows = await self._tables.fetch(SQL["list_ownership"])
         # Expiry is judged by this machine's clock, the age is by the database's: no skew between machines.
         now = self._clock.now().timestamp()
         return [
@@ -78,7 +78,7 @@ class PostgresCheckpointStore(CheckpointStore):
     async def advance(self, positions: Mapping[str, Position]) -> None:
         """`update_checkpoint` for several partitions at once."""
         await self._tables.fetch(
-            "advance_checkpoints",
+            SQL["advance_checkpoints"],
             self._owner,
             list(positions),
             [position.sequence for position in positions.values()],
@@ -88,11 +88,11 @@ class PostgresCheckpointStore(CheckpointStore):
     async def release(self) -> None:
         """Give up what the client has not given up by itself, as when it could not be closed in time."""
         if self._owner:
-            await self._tables.fetch("release", self._owner)
+            await self._tables.fetch(SQL["release"], self._owner)
 
     async def _claim(self, partition: str, owner: str, etag: str | None) -> str | None:
         if etag:
-            rows = await self._tables.fetch("claim_known", partition, owner, int(etag))
+            rows = await self._tables.fetch(SQL["claim_known"], partition, owner, int(etag))
         else:
-            rows = await self._tables.fetch("claim_new", partition, owner)
+            rows = await self._tables.fetch(SQL["claim_new"], partition, owner)
         return str(rows[0]["etag"]) if rows else None

@@ -15,7 +15,7 @@ from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.connection import AnyClient, Hub
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.partitions import Partition
-from latigo.task_queue.eventhub.store import Pool, QueueTables, Refused
+from latigo.task_queue.eventhub.store import SQL, Pool, QueueTables, Refused
 
 _log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ class Monitor:
         Raises:
             Unavailable: the hub or the database is away.
         """
-        rows = await self._tables.fetch("read_marks")
+        rows = await self._tables.fetch(SQL["read_marks"])
         checkpoints = await self._tables.checkpoints()
         at = rows[0]["at"]
         known = {row["partition"]: row for row in rows if row["partition"] is not None}
@@ -136,7 +136,7 @@ class Monitor:
                     drained_to,
                 )
             )
-        await self._tables.fetch("write_partitions", *map(list, zip(*found, strict=True)))
+        await self._tables.fetch(SQL["write_partitions"], *map(list, zip(*found, strict=True)))
         self._tell_recreated({row[0] for row in found if row[4]}, checkpoints)
 
     def _tell_recreated(self, partitions: set[str], checkpoints: Mapping[str, Position]) -> None:
@@ -163,7 +163,7 @@ async def read_lag(pool: Pool, channel: str, group: str) -> Sequence[PartitionLa
             drained_to=row["drained_to"],
             hub_recreated=row["hub_recreated"],
         )
-        for row in await QueueTables(pool, channel, group).fetch("read_partitions")
+        for row in await QueueTables(pool, channel, group).fetch(SQL["read_partitions"])
     ]
 
 

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from latigo.domain.errors import Unavailable
-from latigo.postgres.errors import ERRORS, told_by
+from latigo.postgres.errors import Fault, Translations, translated_errors, unavailable
 from latigo.postgres.statements import load_statements
 from latigo.task_queue.eventhub.offsets import Position
 
@@ -21,7 +20,9 @@ SECONDS = 10.0
 LONGEST_DETAIL = 400
 MOST_REFUSED = 10_000
 
-_SQL = load_statements("latigo.task_queue.eventhub")
+SQL = load_statements("latigo.task_queue.eventhub", "queries.sql")
+#: Whatever the fault, the queue goes on, and logs it again each time.
+_TRANSLATIONS: Translations = dict.fromkeys(Fault, unavailable)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
@@ -57,15 +58,15 @@ class QueueTables:
         self._pool = pool
         self._seconds = seconds
 
-    async def fetch(self, name: str, *arguments: Any) -> list[Any]:
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """All rows of a statement that takes channel and group first."""
-        return await self._ask(name, self.channel, self.group, *arguments)
+        return await self._ask(sql, self.channel, self.group, *arguments)
 
     async def checkpoints(self) -> dict[str, Position]:
         """How far each partition has been worked off."""
         return {
             row["partition"]: Position(row["sequence"], row["hub_offset"])
-            for row in await self.fetch("list_checkpoints")
+            for row in await self.fetch(SQL["list_checkpoints"])
         }
 
     async def refuse_received(
@@ -74,42 +75,40 @@ class QueueTables:
         """Record a message that is passed over; whether that is new."""
         detail = _storable(detail)
         return bool(
-            await self._ask("refuse_received", self.channel, partition, sequence, task_id, reason.value, detail)
+            await self._ask(SQL["refuse_received"], self.channel, partition, sequence, task_id, reason.value, detail)
         )
 
     async def refuse_unsent(self, partition: str, task_id: int, detail: str) -> bool:
         """Record a task that is too large to be sent; whether that is new."""
-        return bool(await self._ask("refuse_unsent", self.channel, partition, task_id, _storable(detail)))
+        return bool(await self._ask(SQL["refuse_unsent"], self.channel, partition, task_id, _storable(detail)))
 
     async def refused(self, most: int) -> Sequence[Refused]:
         """What was passed over, newest first."""
         return [
             Refused(**{**row, "reason": Refusal(row["reason"])})
-            for row in await self._ask("read_refused", self.channel, most)
+            for row in await self._ask(SQL["read_refused"], self.channel, most)
         ]
 
     async def prune_refused(self, most: int = MOST_REFUSED) -> None:
         """Keep the newest ``most`` only."""
-        await self._ask("prune_refused", self.channel, most)
+        await self._ask(SQL["prune_refused"], self.channel, most)
 
     async def reset(self) -> int:
         """Forget all checkpoints, and what was counted in a hub that is gone; how many there were."""
         async with self._connection() as connection, connection.transaction():
-            dropped = await connection.fetch(_SQL["drop_checkpoints"], self.channel, self.group)
-            await connection.execute(_SQL["drop_marks"], self.channel, self.group)
+            dropped = await connection.fetch(SQL["drop_checkpoints"], self.channel, self.group)
+            await connection.execute(SQL["drop_marks"], self.channel, self.group)
         return len(dropped)
 
-    async def _ask(self, name: str, *arguments: Any) -> list[Any]:
+    async def _ask(self, sql: str, *arguments: Any) -> list[Any]:
         async with self._connection() as connection:
-            return list(await connection.fetch(_SQL[name], *arguments, timeout=self._seconds))
+            return list(await connection.fetch(sql, *arguments, timeout=self._seconds))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        try:
+        with translated_errors("task queue's tables", downstream=DOWNSTREAM, translations=_TRANSLATIONS):
             async with self._pool.acquire(timeout=self._seconds) as connection:
                 yield connection
-        except ERRORS as error:  # whatever it is: the queue goes on, and says so again each time
-            raise Unavailable(f"task queue's tables: {told_by(error)}", downstream=DOWNSTREAM) from error
 
 
 def _storable(text: str) -> str:

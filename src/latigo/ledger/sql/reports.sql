@@ -1,3 +1,12 @@
+-- Reports: read-only.
+
+-- planner --
+SELECT holder, term, lease_until, lease_until > ledger_now() AS held FROM planner;
+
+-- executors --
+SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_flight, started_at, seen_at
+FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
+
 -- freshness --
 -- Per project: how many models, how many lack their newest due slot for longer than $1 slots, which of them do so for
 -- longest (model, looked until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not

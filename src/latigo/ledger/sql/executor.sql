@@ -1,0 +1,150 @@
+-- Executors: registration, claims, settlements, circuits.
+
+-- register_executor --
+INSERT INTO executor (id, version, envelope_low, envelope_high, concurrency, started_at, seen_at)
+VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
+ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
+
+-- beat --
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 WHERE id = $1;
+
+-- unregister_executor --
+DELETE FROM executor WHERE id = $1;
+
+-- claim --
+-- The right to work on a task, taken before any other I/O. No row: someone else has it, or it is stale.
+-- A task that was started before and never settled is not counted as started here: it waits to run alone.
+UPDATE task t
+SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
+    lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
+FROM (SELECT id, starts FROM task WHERE id = $1 FOR UPDATE) was, model m
+WHERE t.id = was.id AND t.epoch = $2 AND m.id = t.model_id AND m.epoch = t.epoch
+  AND m.state = 'active' AND NOT m.paused
+  AND (t.state IN ('planned', 'published') OR (t.state = 'claimed' AND t.lease_until <= ledger_now()))
+RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in;
+
+-- start_alone --
+UPDATE task SET starts = starts + 1, lease_until = ledger_now() + $3::interval
+WHERE id = $1 AND claim = $2 AND state = 'claimed'
+RETURNING starts;
+
+-- renew --
+-- Prolong leases; what does not come back is ours no more. Locks in the order of `settle_lock`.
+UPDATE task t SET lease_until = ledger_now() + $3::interval
+FROM (
+    SELECT o.id FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+    JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed'
+    ORDER BY o.model_id, o.id
+    FOR UPDATE OF o
+) ours
+WHERE t.id = ours.id
+RETURNING t.id;
+
+-- release --
+-- Hand back what was not begun or not finished; it goes out again at once, with as many starts ($3) as before.
+UPDATE task t
+SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = mine.starts
+FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS mine (id, claim, starts)
+WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+RETURNING t.id;
+
+-- settle_lock --
+-- Which of these claims still stand. Locks tasks by model and id, and with them the coverage of their models, which stands
+-- for all that is known of a model: who is to change several models locks it first and by model, so that nobody deadlocks.
+SELECT t.id
+FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
+JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+JOIN coverage c ON c.model_id = t.model_id
+ORDER BY t.model_id, t.id
+FOR UPDATE OF t, c;
+
+-- settling --
+-- Which of the locked tasks ($1) count, and their models. A statement of its own: one that has waited for a lock still sees
+-- the rest as it was before, and the epoch may have risen meanwhile.
+SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
+       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       ledger_now() AS now
+FROM task t
+JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+JOIN coverage c ON c.model_id = t.model_id
+WHERE t.id = ANY ($1::bigint[])
+ORDER BY t.model_id, t.id;
+
+-- keep_waiting --
+-- A task that is tried again as it is: it keeps its window, its attempts and the sinks that have its result.
+UPDATE task t
+SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
+    lease_until = NULL, probe = false, detail = s.detail,
+    stored_in = ARRAY(SELECT DISTINCT sink FROM unnest(t.stored_in || string_to_array(nullif(s.sinks, ''), ',')) AS sink)
+FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[])
+     AS s (id, not_before, attempts, detail, sinks)
+WHERE t.id = s.id;
+
+-- update_coverage --
+UPDATE coverage c
+SET covered = c.covered + s.covered::tstzmultirange,
+    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[])
+     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals)
+WHERE c.model_id = s.model_id;
+
+-- take_exceptions --
+-- Out of the table, to be put back as they are from now on: the exceptions of each model that touch a stretch of time.
+-- ANY, or a plan that was made while the table was small reads all of it.
+DELETE FROM slot_exception e
+USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
+WHERE e.model_id = ANY ($1) AND e.model_id = s.model_id AND e.slots && s.stretch
+RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots;
+
+-- add_exceptions --
+INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots)
+SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
+     AS n (model_id, state, reason, looks, next_look, slots)
+ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
+
+-- park --
+INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
+SELECT s.model_id, s.revision, s.reason, s.detail, range_agg(s.span), ledger_now(), $6
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[]) AS s (model_id, revision, reason, detail, span)
+GROUP BY s.model_id, s.revision, s.reason, s.detail
+ON CONFLICT (model_id, revision, reason)
+DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;
+
+-- learn --
+-- What executors found out about models.
+UPDATE model m
+SET anomaly = CASE WHEN s.plain THEN false ELSE m.anomaly END,
+    stale_metadata = m.stale_metadata OR s.stale,
+    fold_limit = coalesce(s.fold, m.fold_limit)
+FROM unnest($1::bigint[], $2::boolean[], $3::boolean[], $4::interval[]) AS s (model_id, plain, stale, fold)
+WHERE m.id = s.model_id;
+
+-- circuits --
+SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
+ORDER BY downstream;
+
+-- open_circuit --
+-- Whoever finds it open already adds nothing but the newest reason.
+INSERT INTO circuit AS c (downstream, reason, alarm, opened_at, pause, probe_at)
+VALUES ($1, $2, $3, ledger_now(), $4::interval, ledger_now() + $4::interval)
+ON CONFLICT (downstream) DO UPDATE SET reason = excluded.reason, alarm = excluded.alarm;
+
+-- probe_failed --
+UPDATE circuit SET pause = least(pause * 2, $3::interval), probe_at = ledger_now() + least(pause * 2, $3::interval),
+                   reason = $2
+WHERE downstream = $1;
+
+-- take_probe --
+UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = $1 AND probe_at <= ledger_now()
+RETURNING downstream;
+
+-- close_circuit --
+DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
+
+-- release_holds --
+-- Whatever was deferred for a downstream ($1) may go out again. What is being settled at this moment is passed over:
+-- waiting for it could deadlock with its batch.
+UPDATE coverage c SET hold_until = NULL
+FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
+WHERE c.model_id = held.model_id;

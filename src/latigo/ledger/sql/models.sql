@@ -1,0 +1,121 @@
+-- Projects, models and the roster.
+
+-- project_listed --
+INSERT INTO project AS p (name, revision, models, listed_at) VALUES ($1, $2, $3, ledger_now())
+ON CONFLICT (name) DO UPDATE
+SET revision = excluded.revision, models = excluded.models, listed_at = ledger_now(), error = '',
+    doubted_since = NULL, doubted_models = 0, accept_loss = false;
+
+-- project_failed --
+-- What could not be looked at has not stood.
+INSERT INTO project (name, error) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET error = excluded.error, doubted_since = NULL, doubted_models = 0;
+
+-- project_doubted --
+-- A list of another length ($2) is another one, and has just begun to stand.
+UPDATE project
+SET doubted_since = CASE WHEN doubted_models = $2 THEN coalesce(doubted_since, ledger_now()) ELSE ledger_now() END,
+    doubted_models = $2, error = ''
+WHERE name = $1;
+
+-- forget_project --
+DELETE FROM project WHERE name = $1;
+
+-- accept_loss --
+UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
+
+-- known_models --
+SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'resolution' AS resolution
+FROM model WHERE project = $1;
+
+-- lock_models --
+-- In the order of `settle_lock`: what is being settled ends first.
+SELECT c.model_id
+FROM unnest($1::text[], $2::text[]) AS n (project, name)
+JOIN model m ON m.project = n.project AND m.name = n.name
+JOIN coverage c ON c.model_id = m.id
+ORDER BY c.model_id
+FOR UPDATE OF c;
+
+-- model_states --
+-- What is known of these models, once they are locked; what is covered is told only where the slots become others.
+SELECT m.project, m.name, m.epoch, m.slot, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
+FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
+JOIN model m ON m.project = n.project AND m.name = n.name
+JOIN coverage c ON c.model_id = m.id;
+
+-- upsert_models --
+-- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
+-- Revisions only move forward: an older one than is known changes nothing.
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen)
+SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::interval[], $7::interval[],
+            $8::interval[], $9::jsonb[], $10::boolean[])
+     AS n (project, name, revision, state, since, slot, delay, fold, spec, anomaly)
+ON CONFLICT (project, name) DO UPDATE
+SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM excluded.spec OR m.slot <> excluded.slot
+                 THEN m.epoch + 1 ELSE m.epoch END,
+    fold = excluded.fold,
+    fold_limit = CASE WHEN m.revision = excluded.revision AND m.slot = excluded.slot THEN m.fold_limit END,
+    anomaly = CASE WHEN m.revision <> excluded.revision OR m.anomaly IS NULL THEN excluded.anomaly ELSE m.anomaly END,
+    revision = excluded.revision, state = excluded.state, slot = excluded.slot, delay = excluded.delay,
+    since = date_bin(excluded.slot, m.since, 'epoch'), spec = excluded.spec, stale_metadata = false
+WHERE excluded.revision::numeric >= m.revision::numeric
+RETURNING id, project, name, revision, epoch;
+
+-- upsert_unusable --
+-- A model that nobody can predict in this revision. A known one keeps its slots, where it begins and all that is settled;
+-- a new one begins its horizon ($4) ago, to be aligned once its slots are known. Revisions only move forward.
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen)
+VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now())
+ON CONFLICT (project, name) DO UPDATE
+SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS NOT NULL THEN m.epoch + 1 ELSE m.epoch END,
+    fold_limit = CASE WHEN m.revision = excluded.revision THEN m.fold_limit END,
+    anomaly = CASE WHEN m.revision = excluded.revision THEN m.anomaly END,
+    revision = excluded.revision, state = excluded.state, spec = NULL, stale_metadata = false
+WHERE excluded.revision::numeric >= m.revision::numeric
+RETURNING id;
+
+-- ensure_coverage --
+INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
+
+-- realign --
+-- The slots of a model have a new length: settled time is kept as far as it fills whole new slots.
+WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1)
+UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
+
+-- unpark_older --
+-- A new revision is a new chance; and metadata that can be used now is not bad any more.
+DELETE FROM parked p USING model m
+WHERE m.id = ANY ($1::bigint[]) AND p.model_id = m.id
+  AND (p.revision <> m.revision OR (p.reason = 'bad_metadata' AND m.state <> 'unusable'));
+
+-- unpark_listed --
+-- The model server lists these again.
+DELETE FROM parked p USING model m
+WHERE m.id = p.model_id AND p.reason = 'model_gone' AND m.project = $1 AND m.name = ANY ($2::text[]);
+
+-- set_state --
+-- These models are predicted no more. What was parked because they were missing or could not be understood is found out
+-- anew when they come back.
+WITH changed AS (
+    UPDATE model SET state = $3, stale_metadata = false
+    WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING id, name
+),
+unparked AS (
+    DELETE FROM parked p USING changed c WHERE p.model_id = c.id AND p.reason IN ('bad_metadata', 'model_gone')
+)
+SELECT name FROM changed;
+
+-- reschedule --
+-- Settings of schedule and overrides may change between starts.
+UPDATE model m SET delay = s.delay, fold = s.fold, state = s.state
+FROM unnest($1::bigint[], $2::interval[], $3::interval[], $4::text[]) AS s (id, delay, fold, state)
+WHERE m.id = s.id;
+
+-- roster --
+SELECT project, name, registered, data, who, at FROM roster ORDER BY project, name;
+
+-- roster_put --
+INSERT INTO roster (project, name, registered, data, who, at) VALUES ($1, $2, $3, $4, $5, ledger_now())
+ON CONFLICT (project, name) DO UPDATE SET registered = $3, data = $4, who = $5, at = ledger_now();

@@ -1,0 +1,220 @@
+-- The scheduler: the lease to plan, needs, tasks on their way to the queue, recovery and upkeep.
+
+-- take_lease --
+-- Become or stay the one scheduler that plans. The term rises when the lease changes hands.
+UPDATE planner
+SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE term + 1 END,
+    holder = $1,
+    lease_until = ledger_now() + $2::interval
+WHERE holder = $1 OR lease_until <= ledger_now()
+RETURNING term;
+
+-- drop_lease --
+UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
+
+-- hold_lease --
+-- Inside every planning transaction: no row, and someone else plans. The lock keeps the lease from changing hands
+-- before the transaction ends.
+SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
+
+-- needs --
+-- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
+-- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
+-- Steps are materialised, or every expression would be worked out anew wherever a later step uses it.
+WITH topped AS MATERIALIZED (
+    SELECT h.*, (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
+                 WHERE upper(r) = h.due) AS top
+    FROM (SELECT model_id, slot, fold, due, covered_end, live_out, back_out, cut,
+                 date_bin(slot, at - $1::interval, 'epoch') + slot AS edge,
+                 recent * tstzmultirange(tstzrange(date_bin(slot, at - $1::interval, 'epoch') + slot, NULL)) AS recent
+          FROM model_holes WHERE NOT held OFFSET 0) h
+),
+below AS MATERIALIZED (
+    SELECT t.*, CASE WHEN t.back_out THEN '{}'
+                     WHEN t.top IS NULL THEN t.recent
+                     ELSE t.recent - tstzmultirange(t.top) END AS near
+    FROM topped t
+),
+-- Only models whose newest hole may begin before their last days are looked at as a whole.
+far AS MATERIALIZED (
+    SELECT h.model_id, h.holes FROM model_holes h
+    WHERE h.model_id IN (SELECT b.model_id FROM below b
+                         WHERE b.cut AND NOT b.back_out
+                           AND coalesce(upper(b.near) - b.fold < b.due - b.fold * 4, true))
+),
+rest AS MATERIALIZED (
+    SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.top,
+           CASE WHEN f.model_id IS NULL THEN b.near
+                ELSE f.holes * tstzmultirange(tstzrange(least(b.edge, b.due), coalesce(lower(b.top), b.due))) END AS holes
+    FROM below b LEFT JOIN far f ON f.model_id = b.model_id
+),
+found AS MATERIALIZED (
+    SELECT r.model_id, r.covered_end, CASE WHEN NOT r.live_out THEN r.top END AS live,
+           (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
+            ORDER BY w DESC LIMIT 1) AS back
+    FROM rest r
+)
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.back
+FROM found f JOIN model m ON m.id = f.model_id
+WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
+
+-- plan_tasks --
+-- Remember tasks as planned. What was covered, planned or changed since the needs were read falls out silently.
+INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, planned_at)
+SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, ledger_now()
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[])
+     AS n (model_id, epoch, low, high, lane, probe, trace)
+JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
+JOIN coverage c ON c.model_id = n.model_id AND NOT c.covered && tstzrange(n.low, n.high)
+WHERE NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- wake_waiting --
+-- Tasks whose back-off is over go out again, unless their lane is taken or their project ($1) is blocked; $2 at most.
+UPDATE task SET state = 'planned', channel = ''
+WHERE id IN (
+    SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
+    FROM task t JOIN model m ON m.id = t.model_id
+    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
+      AND m.project <> ALL ($1::text[])
+      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
+                                           AND (o.lane = 'live') = (t.lane = 'live'))
+    ORDER BY t.model_id, t.lane = 'live', t.not_before
+    LIMIT $2
+)
+RETURNING id;
+
+-- wake_probe --
+-- One task of a blocked project ($1) whose back-off is over goes out as a probe.
+UPDATE task SET state = 'planned', channel = '', probe = true
+WHERE id = (
+    SELECT t.id
+    FROM task t JOIN model m ON m.id = t.model_id
+    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
+      AND m.project = $1
+      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
+                                           AND (o.lane = 'live') = (t.lane = 'live'))
+    ORDER BY t.not_before
+    LIMIT 1
+)
+RETURNING id;
+
+-- probing --
+-- Projects that have a probe out: one at a time.
+SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe AND t.state <> 'waiting';
+
+-- unpublished --
+-- Planned and not marked as published: new ones, and those whose publishing is not known to have worked.
+SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
+FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+WHERE t.state = 'planned' AND NOT m.paused
+ORDER BY (t.lane = 'live') DESC, t.id
+LIMIT $1;
+
+-- mark_published --
+-- After they were sent: what was in the queue at this time had them.
+UPDATE task t SET state = 'published', channel = s.place, published_at = ledger_now()
+FROM unnest($1::bigint[], $2::text[]) AS s (id, place)
+WHERE t.id = s.id AND t.state = 'planned';
+
+-- forget_superseded --
+-- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself; its settle
+-- finds nothing. One that is being settled at this moment is passed over, or both could deadlock.
+DELETE FROM task t
+USING (SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
+       WHERE o.epoch <> m.epoch OR m.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
+WHERE t.id = free.id
+RETURNING t.id;
+
+-- lost_tasks --
+-- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that is
+-- gone; tasks whose partition has been drained since they were put into it, and that nobody has claimed; and tasks in
+-- an envelope that an executor could not read, which are written again in one that all can. Whatever someone has in hand
+-- at this moment is not lost, and waiting for it could deadlock with a settle.
+UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
+FROM (
+    SELECT o.id FROM task o
+    WHERE (o.state = 'claimed' AND o.lease_until <= ledger_now())
+       OR (o.state = 'published' AND split_part(o.channel, '#', 1) <> $1)
+       OR (o.state = 'published' AND EXISTS (
+              SELECT FROM queue_partition p
+              WHERE p.channel = $1 AND p.channel || '#' || p.partition = o.channel AND o.published_at < p.drained_to))
+       OR (o.state = 'published' AND EXISTS (
+              SELECT FROM queue_refused r
+              WHERE r.channel = $1 AND r.task_id = o.id AND r.reason = 'too_new' AND r.at > o.published_at))
+    FOR UPDATE OF o SKIP LOCKED
+) free
+WHERE t.id = free.id
+RETURNING t.id, t.model_id, t.starts, t.span;
+
+-- unsendable --
+-- Tasks that are larger than any message of the queue may be.
+SELECT t.id, t.model_id, t.span, m.revision, r.detail
+FROM task t JOIN model m ON m.id = t.model_id
+JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large'
+WHERE t.state = 'planned' FOR UPDATE OF t;
+
+-- killers --
+-- Tasks that were started alone as often as $1 and never settled.
+SELECT t.id, t.model_id, t.span, t.starts, m.revision
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state = 'planned' AND t.starts > $1 FOR UPDATE OF t;
+
+-- expire --
+-- Holes that fall behind max_catch_up ($1) are given up, and recorded. Exceptions that do are recorded with them and
+-- forgotten; those that nobody was going to look at again are not told of. What is being settled at this moment is passed
+-- over: waiting for it could deadlock with its batch.
+WITH edge AS (
+    SELECT m.id, m.since, date_bin(m.slot, ledger_now() - $1::interval, 'epoch') + m.slot AS low FROM model m
+    WHERE m.state = 'active'
+),
+left_behind AS MATERIALIZED (
+    SELECT c.model_id, e.low,
+           tstzmultirange(tstzrange(e.since, e.low)) - c.covered - c.expired
+               - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = e.id), '{}')
+               - coalesce((SELECT range_agg(s) FROM parked p, unnest(p.windows) AS s WHERE p.model_id = e.id), '{}')
+               AS slots
+    FROM edge e JOIN coverage c ON c.model_id = e.id
+    WHERE e.since < e.low
+),
+free AS MATERIALIZED (
+    SELECT l.model_id, l.low, l.slots FROM left_behind l JOIN coverage c ON c.model_id = l.model_id
+    WHERE NOT isempty(l.slots) FOR UPDATE OF c SKIP LOCKED
+),
+forgotten AS (
+    DELETE FROM slot_exception x USING free f WHERE x.model_id = f.model_id AND upper(x.slots) <= f.low
+),
+cut AS (
+    UPDATE slot_exception x SET slots = x.slots * tstzmultirange(tstzrange(f.low, NULL)) FROM free f
+    WHERE x.model_id = f.model_id AND lower(x.slots) < f.low AND upper(x.slots) > f.low
+)
+UPDATE coverage c SET expired = c.expired + f.slots
+FROM free f JOIN model m ON m.id = f.model_id WHERE c.model_id = f.model_id
+RETURNING m.project, m.name, m.slot, f.slots - coalesce((SELECT range_agg(s) FROM slot_exception x, unnest(x.slots) AS s
+                                          WHERE x.model_id = f.model_id AND x.next_look = 'infinity'), '{}') AS slots;
+
+-- ensure_history --
+-- The days that need a partition of task_history and have none yet: yesterday to the day after tomorrow.
+SELECT day::date AS day
+FROM generate_series(date_trunc('day', ledger_now() AT TIME ZONE 'UTC') - interval '1 day',
+                     date_trunc('day', ledger_now() AT TIME ZONE 'UTC') + interval '2 days',
+                     interval '1 day') AS day
+WHERE to_regclass('task_history_' || to_char(day, 'YYYYMMDD')) IS NULL;
+
+-- old_history --
+-- Partitions of task_history that hold nothing younger than $1.
+SELECT c.relname AS name
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'task_history'::regclass
+  AND c.relname < 'task_history_' || to_char((ledger_now() - $1::interval) AT TIME ZONE 'UTC', 'YYYYMMDD');
+
+-- forget_executors --
+DELETE FROM executor WHERE seen_at < ledger_now() - interval '1 hour';
+
+-- unpark_crashes --
+-- A new version of Latigo may have mended it.
+DELETE FROM parked WHERE reason = 'crashed' AND version <> $1 RETURNING model_id;
+
+-- probe_sent --
+UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = ANY ($1::text[]);

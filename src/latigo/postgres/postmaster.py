@@ -1,0 +1,66 @@
+"""A running PostgreSQL server, as its file ``postmaster.pid`` describes it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """The process that ``postmaster.pid`` names; it may have ended without removing the file."""
+
+    pid: int
+    socket_dir: Path
+    status: str  #: starting, ready, stopping, standby
+
+    @classmethod
+    def read(cls, data: Path) -> "Postmaster | None":
+        """Read the file in a data directory; None: no server runs there."""
+        try:
+            lines = _pid_file(data).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return None
+        if len(lines) < 8 or not lines[7].strip():
+            return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, data, "starting")
+        return cls(int(lines[0]), Path(lines[4]), lines[7].strip())
+
+    @staticmethod
+    def forget(data: Path) -> None:
+        """Remove the file of a server that is dead.
+
+        PostgreSQL would refuse to start when another process has its id by now, as in a new container.
+        """
+        _pid_file(data).unlink(missing_ok=True)
+
+    def is_alive(self) -> bool:
+        """Return whether the process exists and is a PostgreSQL; the id may belong to another process by now."""
+        if self.pid <= 0:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return _program_name(self.pid).startswith("postgres")
+
+
+def _pid_file(data: Path) -> Path:
+    return data / "postmaster.pid"
+
+
+def _program_name(pid: int) -> str:
+    """Return the program of a process; empty for a zombie, which stays where nobody reaps it, as in a container."""
+    if sys.platform == "linux":
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+        name, state = text.partition("(")[2].rsplit(") ", 1)
+        return "" if state.startswith("Z") else name
+    listed = subprocess.run(  # noqa: S603 - a number of our own
+        ["/bin/ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True, timeout=10
+    )
+    return Path(listed.stdout.strip()).name
