@@ -4,16 +4,17 @@
 filter language, ``build`` joins it all.
 """
 
-from latigo.dataset.build import Dataset, Emptiness, Missing, build, needs_look_back
+from latigo.dataset.build import Buckets, Dataset, Emptiness, Missing, SlotOutcome, build
 from latigo.dataset.config import assets, parse_dataset, parse_duration, parse_resolution
 
 __all__ = [
+    "Buckets",
     "Dataset",
     "Emptiness",
     "Missing",
+    "SlotOutcome",
     "assets",
     "build",
-    "needs_look_back",
     "parse_dataset",
     "parse_duration",
     "parse_resolution",

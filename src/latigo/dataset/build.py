@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from latigo.dataset import row_filter
 from latigo.dataset.resample import OF_NOTHING, WHOLE_NUMBERS, Grid, aggregate, fill_forward, fill_from_before
 from latigo.domain.errors import TooLarge, describe_tags
 from latigo.domain.model import DatasetConfig
+from latigo.domain.outcome import SlotState
 from latigo.domain.series import Frame, Point, Readings, Series, Times, Values
 from latigo.domain.windows import Window, span_ns, to_ns
 
@@ -24,6 +25,9 @@ MOST_CELLS: Final = 1 << 24
 _NO_LOOK_BACK: Final[Mapping[str, Point]] = MappingProxyType({})
 _EMPTY: Final = Series.empty()
 _NEVER: Final = np.iinfo(np.int64).min
+
+#: Reason of a slot whose rows were all dropped by the row filter.
+FILTERED: Final = "the row filter leaves no rows"
 
 
 class Emptiness(StrEnum):
@@ -52,6 +56,15 @@ class Missing:
         return tuple(self.tags[tag] for tag in lacking.nonzero()[0])
 
 
+class SlotOutcome(NamedTuple):
+    """How a slot ends as far as its readings decide."""
+
+    state: SlotState
+    reason: str = ""  #: empty for a covered slot; names the tags
+    rows: int = 0  #: rows of X, all of which the model has to predict
+    silent: bool = False  #: no row, and none that the row filter dropped
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """X and y, and what became of the labels that are not in them.
@@ -73,8 +86,31 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    def outcome(self, slot: Window) -> SlotOutcome:
+        """Return how the slot ends once the model has predicted all of its rows."""
+        bounds = (to_ns(slot.start), to_ns(slot.end))
+        first, end = self.x.times.searchsorted(bounds)
+        first_dropped, end_dropped = self.filtered.searchsorted(bounds)
+        rows, dropped = int(end - first), int(end_dropped - first_dropped)
+        if not rows and self.emptiness is Emptiness.NO_READINGS:
+            return SlotOutcome(SlotState.ABSENT, self.empty_because, silent=True)
+        if not rows and dropped:
+            return SlotOutcome(SlotState.ABSENT, FILTERED)
+        lacking = self.missing.tags_in(slot)
+        if not rows:
+            return SlotOutcome(SlotState.ABSENT, f"no data: {describe_tags(lacking)}", silent=True)
+        if lacking:
+            return SlotOutcome(SlotState.SHORT, f"no data in a part of it: {describe_tags(lacking)}", rows)
+        if self.provisional[first:end].any() or self.filtered_provisional[first_dropped:end_dropped].any():
+            tags = describe_tags(self.carried_in(slot))
+            return SlotOutcome(SlotState.PROVISIONAL, f"carried on past the last reading: {tags}", rows)
+        return SlotOutcome(SlotState.COVERED, rows=rows)
+
     def carried_in(self, window: Window) -> tuple[str, ...]:
-        """The tags whose values were carried on past their last reading in some row of the window, kept or filtered."""
+        """Return the tags whose values were carried on past their last reading in a row of the window, kept or dropped.
+
+        Rows after a tag's last reading stand together, so that the newest row of the window decides.
+        """
         start, end = to_ns(window.start), to_ns(window.end)
         newest = max(
             (int(times[at - 1]) for times in (self.x.times, self.filtered) if (at := times.searchsorted(end))),
@@ -85,34 +121,113 @@ class Dataset:
         return tuple(self.tags[tag] for tag in (self.last_labels < newest).nonzero()[0])
 
 
-def needs_look_back(config: DatasetConfig, readings: Readings, period: Window) -> tuple[str, ...]:
-    """The tags whose last value before ``period.start`` may fill their beginning: those with an empty first bucket.
+@dataclass(frozen=True, slots=True, eq=False)
+class Buckets:
+    """The readings of a period as one number a tag and label, filled forward.
 
-    None where it would not be used: without an interpolation limit, or when a tag has no reading at all, which leaves
-    no rows anyway. The value must not be older than the limit.
+    Made by `Buckets.of` from readings; `dataset` turns them into X and y. One use: `dataset` fills ``values`` in place.
     """
-    if config.interpolation_limit is None or config.aggregation in OF_NOTHING:
-        return ()
-    grid = Grid.of(period, span_ns(config.resolution))
-    if grid.first % grid.step:
-        return ()
-    first = grid.first_bucket()
-    bounds = np.array([first.start, first.end + 1, grid.end + 1])
-    bucket = np.empty(1)
-    wanted = []
-    for tag in config.tags:
-        series = readings.get(tag, _EMPTY)
-        low, middle, high = series.times.searchsorted(bounds)
-        if low == high:
-            return ()
-        # Most tags: plain numbers in the first bucket, enough of them for any method.
-        if middle - low > 1 and np.isfinite(series.values[low:middle]).all():
-            continue
+
+    config: DatasetConfig
+    grid: Grid
+    values: Values  #: shape (tags, labels), NaN where there is none
+    firsts: tuple[int, ...]  #: for each tag, the first bucket with a reading; ``grid.count`` if none
+    lasts: npt.NDArray[np.int64]  #: for each tag, the last bucket with a reading; -1 if none
+    silent: tuple[str, ...]  #: tags without any reading
+
+    @classmethod
+    def of(cls, config: DatasetConfig, readings: Readings, period: Window) -> "Buckets":
+        """Aggregate readings.
+
+        Args:
+            config: the model's dataset configuration, as `latigo.dataset.config.parse_dataset` makes it.
+            readings: the readings of ``config.tags`` in ``period``; others and those outside of it are passed over, one
+                exactly at the end counts as in gordo-core.
+            period: for a prediction, the window and its context before it.
+
+        Raises:
+            TooLarge: there would be more than ``MOST_CELLS`` buckets.
+        """
+        grid, tags = Grid.of(period, span_ns(config.resolution)), config.tags
+        if grid.count * len(tags) > MOST_CELLS:
+            raise TooLarge(f"{len(tags)} tags by {grid.count} labels are more than {MOST_CELLS} values")
+        values = np.empty((len(tags), grid.count))
+        firsts, lasts, silent = [grid.count] * len(tags), [-1] * len(tags), []
         with np.errstate(all="ignore"):
-            held = aggregate(series, first, config.aggregation, bucket)
-        if held is None or np.isnan(bucket[0]):
-            wanted.append(tag)
-    return tuple(wanted)
+            for row, tag in enumerate(tags):
+                held = aggregate(readings.get(tag, _EMPTY), grid, config.aggregation, values[row])
+                if held is None:
+                    silent.append(tag)
+                    values[row] = np.nan
+                else:
+                    firsts[row], lasts[row] = held
+            limit = None if config.interpolation_limit is None else span_ns(config.interpolation_limit) // grid.step
+            fill_forward(values, linear=config.interpolation_method == "linear_interpolation", limit=limit)
+        return cls(config, grid, values, tuple(firsts), np.array(lasts, np.int64), tuple(silent))
+
+    @property
+    def look_back(self) -> tuple[str, ...]:
+        """The tags whose last value before the period may fill their beginning: those with an empty first bucket.
+
+        None where it would not be used: without an interpolation limit, or when a tag has no reading at all, which
+        leaves no rows anyway. The value must not be older than the limit.
+        """
+        if self.config.interpolation_limit is None or self.config.aggregation in OF_NOTHING:
+            return ()
+        if self.silent or self.grid.first % self.grid.step:
+            return ()
+        return tuple(self.config.tags[row] for row in np.isnan(self.values[:, 0]).nonzero()[0])
+
+    def dataset(self, look_back: Mapping[str, Point] = _NO_LOOK_BACK, *, label_at_end: bool = False) -> Dataset:
+        """Join, filter and split the buckets into X and y; on all labels before the period's end as gordo-core does.
+
+        Args:
+            look_back: the last finite value before the period of the tags that `Buckets.look_back` names.
+            label_at_end: keep the row labelled with the period's end, which gordo-core makes up, to compare with it.
+
+        Raises:
+            Rejected: the row filter cannot be read; `parse_dataset` has already refused such a filter.
+        """
+        config, grid, tags, buckets = self.config, self.grid, self.config.tags, self.values
+        self._fill_beginnings(look_back)
+        labels = grid.labels
+        shown = grid.count if label_at_end else int(labels.searchsorted(grid.end))
+        present = ~np.isnan(buckets)
+        complete: Flags = np.logical_and.reduce(present, axis=0)
+        provisional = np.arange(grid.count) > self.lasts.min()
+        kept = complete
+        if config.row_filter and complete.any():
+            kept = complete.copy()
+            kept[complete] = _kept(config, buckets, labels, complete)
+        # Only now: methods of the row filter, such as a mean, see the row labelled end.
+        joined, kept = complete[:shown], kept[:shown]
+        filtered = joined & ~kept
+        emptiness, why = None, ""
+        if not kept.any():
+            emptiness, why = _why_empty(config, self.silent, present[:, :shown], joined)
+        x, y = _split(config, tags, buckets, labels, kept)
+        return Dataset(
+            x=x,
+            y=y,
+            provisional=provisional[:shown][kept],
+            missing=_missing(tags, present[:, :shown], labels, joined),
+            filtered=labels[:shown][filtered],
+            filtered_provisional=provisional[:shown][filtered],
+            tags=tags,
+            last_labels=np.where(self.lasts >= 0, grid.first + grid.step * self.lasts, _NEVER),
+            emptiness=emptiness,
+            empty_because=why,
+        )
+
+    def _fill_beginnings(self, look_back: Mapping[str, Point]) -> None:
+        if not look_back or self.config.interpolation_limit is None:
+            return
+        reach = span_ns(self.config.interpolation_limit)
+        for tag in self.look_back:
+            point, row = look_back.get(tag), self.config.tags.index(tag)
+            if point and self.grid.start - reach <= point.time < self.grid.start:
+                with np.errstate(all="ignore"):
+                    fill_from_before(self.values[row], self.firsts[row], point, self.grid, reach // self.grid.step)
 
 
 def build(
@@ -123,88 +238,8 @@ def build(
     *,
     label_at_end: bool = False,
 ) -> Dataset:
-    """Make X and y of raw readings; on all labels before ``period.end`` they equal gordo-core's.
-
-    Args:
-        config: the model's dataset configuration, as `latigo.dataset.config.parse_dataset` makes it.
-        readings: the readings of ``config.tags`` in ``period``; others and those outside of it are passed over, one
-            exactly at the end counts as in gordo-core.
-        period: for a prediction, the window and its context before it.
-        look_back: the last finite value before ``period.start`` of the tags that `needs_look_back` names.
-        label_at_end: keep the row labelled ``period.end``, which gordo-core makes up, to compare with it.
-
-    Raises:
-        TooLarge: the frame would have more than ``MOST_CELLS`` cells.
-        Rejected: the row filter cannot be read; `parse_dataset` has already refused such a filter.
-    """
-    grid = Grid.of(period, span_ns(config.resolution))
-    tags = config.tags
-    if grid.count * len(tags) > MOST_CELLS:
-        raise TooLarge(f"{len(tags)} tags by {grid.count} labels are more than {MOST_CELLS} values")
-    with np.errstate(all="ignore"):
-        buckets, last, silent = _buckets(config, readings, grid, look_back)
-    labels = grid.labels
-    shown = grid.count if label_at_end else int(labels.searchsorted(grid.end))
-    present = ~np.isnan(buckets)
-    complete: Flags = np.logical_and.reduce(present, axis=0)
-    provisional = np.arange(grid.count) > last.min()
-    kept = complete
-    if config.row_filter and complete.any():
-        kept = complete.copy()
-        kept[complete] = _kept(config, buckets, labels, complete)
-    # Only now: methods of the row filter, such as a mean, see the row labelled end.
-    joined, kept = complete[:shown], kept[:shown]
-    filtered = joined & ~kept
-    emptiness, why = None, ""
-    if not kept.any():
-        emptiness, why = _why_empty(config, silent, present[:, :shown], joined)
-    x, y = _split(config, tags, buckets, labels, kept)
-    return Dataset(
-        x=x,
-        y=y,
-        provisional=provisional[:shown][kept],
-        missing=_missing(tags, present[:, :shown], labels, joined),
-        filtered=labels[:shown][filtered],
-        filtered_provisional=provisional[:shown][filtered],
-        tags=tags,
-        last_labels=np.where(last >= 0, grid.first + grid.step * last, _NEVER),
-        emptiness=emptiness,
-        empty_because=why,
-    )
-
-
-def _buckets(
-    config: DatasetConfig, readings: Readings, grid: Grid, look_back: Mapping[str, Point]
-) -> tuple[Values, npt.NDArray[np.int64], tuple[str, ...]]:
-    """Filled buckets, shape (tags, labels); each tag's last bucket with a reading, or -1; the tags without any."""
-    tags = config.tags
-    buckets = np.empty((len(tags), grid.count))
-    firsts, lasts = [grid.count] * len(tags), [-1] * len(tags)
-    silent = []
-    for row, tag in enumerate(tags):
-        held = aggregate(readings.get(tag, _EMPTY), grid, config.aggregation, buckets[row])
-        if held is None:
-            silent.append(tag)
-            buckets[row] = np.nan
-        else:
-            firsts[row], lasts[row] = held
-    linear = config.interpolation_method == "linear_interpolation"
-    if config.interpolation_limit is None:
-        fill_forward(buckets, linear=linear, limit=None)
-    else:
-        reach = span_ns(config.interpolation_limit)
-        limit = reach // grid.step
-        fill_forward(buckets, linear=linear, limit=limit)
-        for row, tag in enumerate(tags):
-            point = look_back.get(tag)
-            if (
-                point
-                and tag not in silent
-                and np.isnan(buckets[row, 0])
-                and grid.start - reach <= point.time < grid.start
-            ):
-                fill_from_before(buckets[row], firsts[row], point, grid, limit)
-    return buckets, np.array(lasts, np.int64), tuple(silent)
+    """Build X and y at once, with a look-back that is known beforehand; see `Buckets`."""
+    return Buckets.of(config, readings, period).dataset(look_back, label_at_end=label_at_end)
 
 
 def _kept(config: DatasetConfig, buckets: Values, labels: Times, complete: Flags) -> Flags:

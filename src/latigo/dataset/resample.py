@@ -63,10 +63,6 @@ class Grid:
         """The buckets of a period."""
         return cls(to_ns(period.start), to_ns(period.end), step)
 
-    def first_bucket(self) -> "Grid":
-        """The same with nothing but the first bucket."""
-        return Grid(self.start, min(self.first + self.step - 1, self.end), self.step)
-
 
 def _sums(values: Values, starts: Counts, counts: Counts) -> Values:
     sums: Values = np.add.reduceat(values, starts)

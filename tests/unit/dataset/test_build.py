@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.dataset import Dataset, Emptiness, build, needs_look_back
+from latigo.dataset import Buckets, Dataset, Emptiness, build
 from latigo.dataset.build import MOST_CELLS
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import TooLarge
@@ -319,11 +319,11 @@ def test_a_filter_that_leaves_nothing_is_told_apart() -> None:
 def test_the_last_value_before_the_start_is_wanted_where_the_first_bucket_is_empty(
     points: dict[str, float], changes: dict[str, object], wanted: tuple[str, ...]
 ) -> None:
-    assert needs_look_back(config("a", **changes), {"a": series(points)}, period()) == wanted
+    assert Buckets.of(config("a", **changes), {"a": series(points)}, period()).look_back == wanted
 
 
 def test_no_look_back_is_wanted_while_another_tag_is_silent() -> None:
-    assert needs_look_back(config("a", "b"), {"a": series({"10:10": 1})}, period()) == ()
+    assert Buckets.of(config("a", "b"), {"a": series({"10:10": 1})}, period()).look_back == ()
 
 
 @pytest.mark.parametrize("clock", ["09:35", "10:00"])
@@ -426,7 +426,7 @@ def test_a_look_back_adds_rows_and_changes_none(
 ) -> None:
     wanted = replace(wanted, row_filter="")
     point = Point(to_ns(window.start) - seconds * 1_000_000_000, value)
-    named = needs_look_back(wanted, raw, window)
+    named = Buckets.of(wanted, raw, window).look_back
 
     without = build(wanted, raw, window)
     of_all = build(wanted, raw, window, {"a": point, "b": point})
