@@ -229,7 +229,7 @@ def _row_filter(value: object) -> str:
         case list():
             return row_filter.join(value) if value else ""
         case _:
-            raise row_filter.refused("is neither a text nor a list of texts")
+            raise row_filter.rejected("is neither a text nor a list of texts")
 
 
 def _one_of(dataset: Mapping[str, Any], key: str, default: str, known: Mapping[str, object] | frozenset[str]) -> str:
