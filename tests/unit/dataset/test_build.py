@@ -263,7 +263,7 @@ def test_no_reading_of_a_tag_leaves_no_rows_and_names_it() -> None:
     dataset = build(config("a", "b", "c"), {"a": STEPS, "b": Series.empty()}, period(), point)
 
     assert (len(dataset), dataset.emptiness) == (0, Emptiness.NO_READINGS)
-    assert dataset.empty_because == "no reading in the period of 'b', 'c'"
+    assert dataset.empty_reason == "no reading in the period of 'b', 'c'"
     assert dataset.x.values.shape == (0, 3)
     assert dataset.missing.tags_in(period()) == ("b", "c")
 
@@ -280,7 +280,7 @@ def test_no_common_label_names_the_tags_with_the_fewest() -> None:
     dataset = build(config("a", "b", interpolation_limit=10 * MINUTE), readings, period())
 
     assert dataset.emptiness is Emptiness.NO_COMMON_LABEL
-    assert "'a'" in dataset.empty_because
+    assert "'a'" in dataset.empty_reason
 
 
 def test_a_value_at_the_end_alone_is_no_row() -> None:
@@ -293,7 +293,7 @@ def test_a_filter_that_leaves_nothing_is_told_apart() -> None:
     dataset = build(config("a", row_filter="a > 100"), {"a": STEPS}, period())
 
     assert dataset.emptiness is Emptiness.FILTERED
-    assert dataset.empty_because == "the row filter leaves none of 6 rows: a > 100"
+    assert dataset.empty_reason == "the row filter leaves none of 6 rows: a > 100"
     assert len(dataset.filtered) == 6
 
 
@@ -392,7 +392,7 @@ def test_a_frame_holds_no_nan_and_says_why_it_is_empty(
     dataset = build(wanted, raw, window)
 
     assert not np.isnan(dataset.x.values).any()
-    assert (len(dataset) == 0) == (dataset.emptiness is not None) == bool(dataset.empty_because)
+    assert (len(dataset) == 0) == (dataset.emptiness is not None) == bool(dataset.empty_reason)
     assert len(dataset.provisional) == len(dataset.x) == len(dataset.y)
     assert dataset.y.values.tolist() == dataset.x.values[:, 1:].tolist()
 

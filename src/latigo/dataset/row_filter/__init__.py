@@ -1,12 +1,12 @@
-"""The row filter: an allow-listed part of what ``pandas.DataFrame.eval`` takes, over numpy.
+"""The row filter: an allow-listed subset of ``pandas.DataFrame.eval``, over numpy.
 
-The text is parsed, never run. Whatever is not understood is refused with `Rejected`, naming it, so that a filter is
-either applied as gordo-core applies it or not at all. In gordo-core ``&`` and ``|`` are ``and`` and ``or``, and bind
-less than comparisons.
+The text is parsed, never run. Anything outside the subset raises `Rejected` and is named, so that a filter is either
+applied as gordo-core applies it or not at all. In gordo-core ``&`` and ``|`` mean ``and`` and ``or``, and bind weaker
+than comparisons.
 
-The size, the depth and the constants of a filter are bounded: it comes from the network.
+Filters come from the network: their length, depth and constants are limited.
 
-``language`` reads the text, ``operators`` and ``methods`` are what it may use, ``expressions`` is what it is read into.
+``language`` parses the text into ``expressions``; ``operators`` and ``methods`` are what a filter may use.
 """
 
 from latigo.dataset.row_filter.expressions import Table, rejected

@@ -1,6 +1,6 @@
-"""The language of the row filter: text to `RowFilter`.
+"""Parser of the row filter.
 
-The text is parsed as Python's own grammar, and only the nodes that are listed here are read.
+The text is parsed with Python's grammar; only the syntax nodes listed here are accepted.
 """
 
 import ast
@@ -35,68 +35,68 @@ from latigo.domain.windows import to_ns
 MOST_TEXT: Final = 20_000  #: characters
 MOST_NODES: Final = 5_000
 MOST_DEPTH: Final = 100
-#: gordo-core joins this many items of a list to one text.
-_TOGETHER: Final = 15
+#: gordo-core joins a list in groups of this many items.
+_GROUP: Final = 15
 
-#: Names that are the row's label, or nothing that a filter could use; every other name is a tag.
+#: Names that are not tags: the label of the row, and one that a filter cannot use.
 _INDEX: Final = "index"
 _NO_TAG: Final = frozenset({_INDEX, "columns"})
 
 
 @dataclass(frozen=True, slots=True)
 class RowFilter:
-    """A filter that was understood: the tags it reads, in order of appearance, and the rows it keeps."""
+    """A parsed filter: its tags in order of appearance, and the rows it keeps."""
 
     tags: tuple[str, ...]
-    part: Expression
+    condition: Expression
     assigns: bool = False  #: ``a = 2``, which keeps every row
 
     def mask(self, table: Table) -> Mask:
-        """Which rows to keep, shape (rows,)."""
+        """Return which rows to keep, shape (rows,)."""
         if self.assigns:
             return np.ones(len(table.times), np.bool_)
         with np.errstate(all="ignore"):
-            kept: Mask = self.part.value(table)
+            kept: Mask = self.condition.value(table)
         return kept
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> RowFilter:
-    """Understand one filter.
+    """Parse one filter.
 
     Raises:
-        Rejected: it is too large, or something in it is not understood.
+        Rejected: it is too large, or uses something that is not supported.
     """
-    found = _understand(text)
-    if not found.assigns and found.part.kind is not Kind.TRUTH:
-        raise rejected(f"is a number and no condition: {excerpt(text)}")
-    return found
+    row_filter = _parse(text)
+    if not row_filter.assigns and row_filter.condition.kind is not Kind.TRUTH:
+        raise rejected(f"is a number, not a condition: {excerpt(text)}")
+    return row_filter
 
 
 def join(items: Sequence[str]) -> str:
-    """One filter out of a list, as gordo-core does it.
+    """Join a list of filters into one, as gordo-core does.
 
-    Up to fifteen items are joined as text with ``&``, so that an item with ``|`` and no parentheses comes apart. What
-    these texts give is then combined by "and", a number counting as true unless it is 0.
+    Up to fifteen items are joined as text with ``&``, so that an item with ``|`` needs parentheses of its own. The
+    results of these groups are combined by "and"; a number is true unless it is 0.
 
     Raises:
-        Rejected: an item is no text, or cannot be read.
+        Rejected: an item is not a text, or not a valid filter.
     """
     if not all(isinstance(item, str) for item in items):
-        raise rejected("is a list with something that is no text in it")
+        raise rejected("has an item that is not a text")
     if sum(map(len, items)) > MOST_TEXT:
         raise rejected(f"has more than {MOST_TEXT} characters")
     texts = []
-    for at in range(0, len(items), _TOGETHER):
-        text = " & ".join(items[at : at + _TOGETHER])
-        found = _understand(text)
-        if found.assigns:
-            raise rejected(f"an assignment in a list: {excerpt(text)}")
-        texts.append(text if found.part.kind is Kind.TRUTH else f"({text}) != 0")
+    for at in range(0, len(items), _GROUP):
+        text = " & ".join(items[at : at + _GROUP])
+        row_filter = _parse(text)
+        if row_filter.assigns:
+            raise rejected(f"an assignment is not allowed in a list: {excerpt(text)}")
+        texts.append(text if row_filter.condition.kind is Kind.TRUTH else f"({text}) != 0")
     return texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts)
 
 
-#: Text in quotes, names in backticks, comments, and the two operators that pandas gives another precedence.
+#: Quoted text, tags in backticks, comments, and the two operators with another precedence in pandas.
 _TOKEN: Final = re.compile(
     r"""(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<comment>\#.*)|`(?P<tag>[^`]*)`|(?P<operator>[&|])"""
 )
@@ -104,7 +104,7 @@ _WORDS: Final = {"&": " and ", "|": " or "}
 
 
 def _to_python(text: str) -> tuple[str, dict[str, str]]:
-    """The text as Python's own grammar has it, and the tags that its stand-in names are for."""
+    """Return the text in Python's grammar, and the tags by the names that replace them."""
     prefix = next(prefix for number in count() if (prefix := f"tag{number}_") not in text)
     names: dict[str, str] = {}
 
@@ -117,23 +117,23 @@ def _to_python(text: str) -> tuple[str, dict[str, str]]:
 
     rewritten = _TOKEN.sub(rewrite, text)
     if "" in names:
-        raise rejected("there is nothing between two backticks")
+        raise rejected("a pair of backticks is empty")
     return rewritten, {name: tag for tag, name in names.items()}
 
 
-def _understand(text: str) -> RowFilter:
+def _parse(text: str) -> RowFilter:
     if len(text) > MOST_TEXT:
         raise rejected(f"has {len(text)} characters, more than {MOST_TEXT}")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) != 1:
-        raise rejected(f"is {len(lines)} lines and not one: {excerpt(text)}")
+        raise rejected(f"should be one line, not {len(lines)}: {excerpt(text)}")
     source, names = _to_python(lines[0])
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python says of odd spellings is of no use in a log
+            warnings.simplefilter("ignore")  # warnings of odd spellings do not belong in the log
             body = ast.parse(source).body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise rejected(f"cannot be read: {excerpt(text)} ({type(error).__name__})") from error
+        raise rejected(f"is not valid: {excerpt(text)} ({type(error).__name__})") from error
     if len(body) != 1:
         raise rejected(f"is not a single expression: {excerpt(text)}")
     if sum(1 for _ in ast.walk(body[0])) > MOST_NODES:
@@ -141,16 +141,16 @@ def _understand(text: str) -> RowFilter:
     reader = _Reader(source, names)
     match body[0]:
         case ast.Expr(value=value):
-            part = reader.read(value)
-            if part.kind not in {Kind.TRUTH, Kind.NUMBER} or not part.rows:
-                raise rejected(f"is no condition on the rows: {excerpt(text)}")
-            return RowFilter(tuple(reader.tags), part)
+            expression = reader.read(value)
+            if expression.kind not in {Kind.TRUTH, Kind.NUMBER} or not expression.rows:
+                raise rejected(f"is not a condition on the rows: {excerpt(text)}")
+            return RowFilter(tuple(reader.tags), expression)
         case ast.Assign(targets=[ast.Name() as target], value=value) if reader.assignable(target):
-            # gordo-core takes the changed table for the rows to keep, which comes out as all of them.
-            part = reader.read(value)
-            return RowFilter(tuple(reader.tags), part, assigns=True)
+            # gordo-core takes the assigned table for the rows to keep, which keeps all of them.
+            expression = reader.read(value)
+            return RowFilter(tuple(reader.tags), expression, assigns=True)
         case other:
-            raise rejected(f"cannot hold {_described(other)}: {excerpt(text)}")
+            raise rejected(f"{_described(other)} is not supported: {excerpt(text)}")
 
 
 def _described(node: ast.AST) -> str:
@@ -158,7 +158,7 @@ def _described(node: ast.AST) -> str:
 
 
 class _Reader:
-    """Turns a syntax tree into parts, collecting the tags. One use."""
+    """Translator of one syntax tree into an expression; collects the tags."""
 
     def __init__(self, source: str, names: Mapping[str, str]) -> None:
         self._source = source
@@ -167,11 +167,15 @@ class _Reader:
         self.tags: dict[str, None] = {}
 
     def assignable(self, target: ast.Name) -> bool:
-        """Whether ``target = ...`` does nothing: with a tag that has no plain name gordo-core breaks."""
+        """Return whether ``target = ...`` is allowed: gordo-core fails on a tag that is not an identifier."""
         return self.read(target).kind is Kind.NUMBER and self._names.get(target.id, target.id).isidentifier()
 
     def read(self, node: ast.expr) -> Expression:
-        """Understand an expression, or refuse it."""
+        """Return the expression of a node.
+
+        Raises:
+            Rejected: it is not supported.
+        """
         self._depth += 1
         if self._depth > MOST_DEPTH:
             raise rejected(f"is nested more than {MOST_DEPTH} deep")
@@ -204,13 +208,13 @@ class _Reader:
             case ast.Call(func=ast.Attribute(value=value, attr=name), args=args, keywords=keywords):
                 return self._method(node, self.read(value), name, self._arguments(node, args, keywords))
             case _:
-                raise self._rejected(node, f"{_described(node)} is not understood")
+                raise self._rejected(node, f"{_described(node)} is not supported")
 
-    def _rejected(self, node: ast.AST, why: str) -> Rejected:
+    def _rejected(self, node: ast.AST, problem: str) -> Rejected:
         source = ast.get_source_segment(self._source, node) or self._source
         for name, tag in self._names.items():
             source = source.replace(name, f"`{tag}`")
-        return rejected(f"{why}: {excerpt(source)}")
+        return rejected(f"{problem}: {excerpt(source)}")
 
     def _constant(self, node: ast.expr, value: object) -> Expression:
         match value:
@@ -221,13 +225,13 @@ class _Reader:
             case str():
                 return literal(Kind.TEXT, value)
             case _:
-                raise self._rejected(node, "a constant of another kind than number, text, True and False")
+                raise self._rejected(node, "a constant should be a number, a text, True or False")
 
     def _name(self, node: ast.expr, name: str) -> Expression:
         if name == _INDEX:
             return Expression(Kind.INDEX, lambda table: table.times, rows=True, term=True)
         if name in _NO_TAG or name in FUNCTIONS:
-            raise self._rejected(node, "this is no tag")
+            raise self._rejected(node, "this is not a tag")
         self.tags[name] = None
         return Expression(Kind.NUMBER, lambda table: table.columns[name], rows=True, term=True)
 
@@ -241,16 +245,16 @@ class _Reader:
                 return operand
             case _:
                 raise self._rejected(
-                    node, "a sign needs a number, and 'not' and '~' a condition, in parentheses after '~'"
+                    node, "a sign needs a number; 'not' and '~' need a condition, in parentheses after '~'"
                 )
 
     def _arithmetic(self, node: ast.expr, op: ast.operator, left: Expression, right: Expression) -> Expression:
         kinds = {left.kind, right.kind}
         if type(op) not in ARITHMETIC or not kinds <= {Kind.NUMBER, Kind.TRUTH}:
-            raise self._rejected(node, "calculation with something that cannot be calculated with")
+            raise self._rejected(node, "arithmetic needs numbers")
         truths = kinds == {Kind.TRUTH}
         if (truths and not isinstance(op, OF_TRUTHS)) or (Kind.TRUTH in kinds and isinstance(op, ast.Div)):
-            raise self._rejected(node, "calculation with a condition")
+            raise self._rejected(node, "this arithmetic does not take a condition")
         return apply(Kind.TRUTH if truths else Kind.NUMBER, ARITHMETIC[type(op)], [left, right])
 
     def _all(self, node: ast.expr, combine: Callable[[Any, Any], Any], parts: Sequence[Expression]) -> Expression:
@@ -273,7 +277,7 @@ class _Reader:
         raise self._rejected(node, "these cannot be compared")
 
     def _time(self, node: ast.expr, part: Expression) -> Expression:
-        """A text as a time in ns; anything else as it is."""
+        """Return a text as a time in ns, anything else unchanged."""
         if part.kind is not Kind.TEXT:
             return part
         return literal(Kind.NUMBER, self._nanoseconds(node, part.constant))
@@ -286,11 +290,11 @@ class _Reader:
             if time.tzinfo is not None:
                 return to_ns(time)
         except (ValueError, OverflowError) as error:
-            raise self._rejected(node, "a text that is no ISO 8601 time") from error
-        raise self._rejected(node, "a time without an offset from UTC")
+            raise self._rejected(node, "a time should be in ISO 8601") from error
+        raise self._rejected(node, "a time needs an offset from UTC")
 
     def _membership(self, node: ast.expr, op: ast.cmpop, left: Expression, right: Expression) -> Expression:
-        # As in pandas, which looks for the rows in the list even when they are written the other way round.
+        # As in pandas, which tests the rows for membership in the list even if written the other way round.
         inside, among = (right, left) if left.kind is Kind.LIST else (left, right)
         if isinstance(op, ast.Eq | ast.NotEq) and not inside.term:
             raise self._rejected(node, "only a tag can be equal to a list")
@@ -304,24 +308,24 @@ class _Reader:
             case Kind.NUMBER, Kind.NUMBER if inside.rows and among.rows and among.term:
                 pass
             case _:
-                raise self._rejected(node, "this cannot be looked for there")
+                raise self._rejected(node, "this membership test is not supported")
         return apply(Kind.TRUTH, is_not_in if negated else is_in, [inside, among])
 
     def _list(self, node: ast.expr, items: Sequence[Expression]) -> Expression:
         for item in items:
             if item.constant is None or item.kind is Kind.LIST:
-                raise self._rejected(node, "a list of something else than constants")
+                raise self._rejected(node, "a list may hold constants only")
         return literal(Kind.LIST, tuple(item.constant for item in items))
 
     def _arguments(self, node: ast.expr, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> list[Expression]:
         if keywords:
-            # gordo-core takes the keyword for a tag, which it then does not find.
-            raise self._rejected(node, "arguments have no names here")
+            # gordo-core takes the keyword for a tag, which does not exist.
+            raise self._rejected(node, "arguments cannot be named")
         return [self.read(arg) for arg in args]
 
     def _function(self, node: ast.expr, name: str, args: Sequence[Expression]) -> Expression:
         if name not in FUNCTIONS:
-            raise self._rejected(node, f"no function is named '{name}'")
+            raise self._rejected(node, f"the function '{name}' is not supported")
         function, wanted = FUNCTIONS[name]
         if len(args) != wanted or not {arg.kind for arg in args} <= {Kind.NUMBER, Kind.TRUTH}:
             raise self._rejected(node, f"'{name}' takes {wanted} number{'s' * (wanted > 1)}")
@@ -330,14 +334,14 @@ class _Reader:
     def _method(self, node: ast.expr, column: Expression, name: str, args: Sequence[Expression]) -> Expression:
         method = METHODS.get(name)
         if method is None:
-            raise self._rejected(node, f"no method is named '{name}'")
+            raise self._rejected(node, f"the method '{name}' is not supported")
         if not (column.term and column.rows and column.kind is Kind.NUMBER):
-            raise self._rejected(node, f"'.{name}' needs a tag in front of it")
+            raise self._rejected(node, f"'.{name}' is a method of tags only")
         if not method.needs <= len(args) <= len(method.takes):
             raise self._rejected(node, f"'.{name}' takes {method.needs} to {len(method.takes)} arguments")
-        # pandas takes no calculated argument here, not even a negative number.
+        # pandas accepts no computed argument here, not even a negative number.
         if not all(arg.term and allowed(arg) for arg, allowed in zip(args, method.takes, strict=False)):
-            raise self._rejected(node, f"'.{name}' does not take this")
+            raise self._rejected(node, f"'.{name}' does not take this argument")
 
         def value(table: Table) -> Any:
             return method.function(np.asarray(column.value(table), np.float64), *(arg.value(table) for arg in args))

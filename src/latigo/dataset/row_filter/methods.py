@@ -16,7 +16,10 @@ MOST_PERIODS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of a column: ``function(values, *args)``; ``takes`` says of each argument what it may be."""
+    """A method of a column: ``function(values, *args)``.
+
+    ``takes`` checks each argument, ``needs`` is their least number.
+    """
 
     function: Callable[..., Any]
     takes: tuple[Callable[[Expression], bool], ...] = ()
@@ -25,24 +28,24 @@ class Method:
     rows: bool = True
 
 
-def _a_number(part: Expression) -> bool:
+def _is_number(part: Expression) -> bool:
     return part.kind is Kind.NUMBER
 
 
-def _a_count(part: Expression) -> bool:
+def _is_count(part: Expression) -> bool:
     number = part.constant
     return part.kind is Kind.NUMBER and isinstance(number, int) and 0 <= number <= MOST_PERIODS
 
 
-def _a_fraction(part: Expression) -> bool:
+def _is_fraction(part: Expression) -> bool:
     return part.kind is Kind.NUMBER and part.constant is not None and 0 <= part.constant <= 1
 
 
-def _a_side(part: Expression) -> bool:
+def _is_side(part: Expression) -> bool:
     return part.kind is Kind.TEXT and part.constant in _SIDES
 
 
-def _some_numbers(part: Expression) -> bool:
+def _is_list_or_column(part: Expression) -> bool:
     return (part.kind is Kind.LIST and all_numbers(part.constant)) or (part.kind is Kind.NUMBER and part.rows)
 
 
@@ -61,7 +64,7 @@ def _round(values: Values, decimals: int = 0) -> Values:
 
 
 def _clip(values: Values, lower: Any = -np.inf, upper: Any = np.inf) -> Values:
-    # Not numpy.clip: to pandas a bound that is NaN is none.
+    # Not numpy.clip: pandas ignores a bound that is NaN.
     values = np.where(values < lower, lower, values)
     return np.where(values > upper, upper, values)
 
@@ -85,7 +88,7 @@ def _between(values: Values, left: Any, right: Any, inclusive: str = "both") -> 
 
 
 def _over_valid(function: Callable[[Values], Any], fewest: int = 1) -> Method:
-    """A number for the whole column, of its values that are not NaN."""
+    """Return a method that reduces a column to one number, without NaN."""
 
     def of(values: Values) -> float:
         valid = values[~np.isnan(values)]
@@ -103,14 +106,14 @@ _IS_NA: Final = Method(np.isnan, kind=Kind.TRUTH)
 _NOT_NA: Final = Method(lambda values: ~np.isnan(values), kind=Kind.TRUTH)
 
 METHODS: Final[dict[str, Method]] = {
-    "shift": Method(_shift, (_a_count,)),
-    "diff": Method(_diff, (_a_count,)),
+    "shift": Method(_shift, (_is_count,)),
+    "diff": Method(_diff, (_is_count,)),
     "abs": Method(np.abs),
-    "round": Method(_round, (_a_count,)),
-    "clip": Method(_clip, (_a_number, _a_number)),
-    "fillna": Method(_fillna, (_a_number,), needs=1),
-    "between": Method(_between, (_a_number, _a_number, _a_side), needs=2, kind=Kind.TRUTH),
-    "isin": Method(is_in, (_some_numbers,), needs=1, kind=Kind.TRUTH),
+    "round": Method(_round, (_is_count,)),
+    "clip": Method(_clip, (_is_number, _is_number)),
+    "fillna": Method(_fillna, (_is_number,), needs=1),
+    "between": Method(_between, (_is_number, _is_number, _is_side), needs=2, kind=Kind.TRUTH),
+    "isin": Method(is_in, (_is_list_or_column,), needs=1, kind=Kind.TRUTH),
     "isna": _IS_NA,
     "isnull": _IS_NA,
     "notna": _NOT_NA,
@@ -123,5 +126,5 @@ METHODS: Final[dict[str, Method]] = {
     "var": _over_valid(lambda values: np.var(values, ddof=1), fewest=2),
     "sum": _over_valid(np.sum, fewest=0),
     "count": _over_valid(len, fewest=0),
-    "quantile": Method(_quantile, (_a_fraction,), rows=False),
+    "quantile": Method(_quantile, (_is_fraction,), rows=False),
 }

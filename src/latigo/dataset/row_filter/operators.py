@@ -11,14 +11,14 @@ from latigo.dataset.row_filter.expressions import Mask
 
 
 def _floor_divide(a: Any, b: Any) -> Any:
-    # numexpr rounds the quotient down, where numpy rounds the exact one: 1 // 0.1 is 10 here and 9 there.
-    if _whole(a) and _whole(b):
+    # numexpr rounds the computed quotient down, numpy the exact one: 1 // 0.1 is 10 in numexpr and 9 in numpy.
+    if _is_integer(a) and _is_integer(b):
         return np.floor_divide(a, b)
     return np.floor(np.true_divide(a, b))
 
 
 def _modulo(a: Any, b: Any) -> Any:
-    if _whole(a) and _whole(b):
+    if _is_integer(a) and _is_integer(b):
         return np.remainder(a, b)
     return a - b * _floor_divide(a, b)
 
@@ -27,7 +27,7 @@ def _power(a: Any, b: Any) -> Any:
     return np.power(np.asarray(a, np.float64), b)
 
 
-def _whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return bool(np.asarray(value).dtype.kind == "i")
 
 
@@ -40,7 +40,7 @@ ARITHMETIC: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Mod: _modulo,
     ast.Pow: _power,
 }
-#: What numexpr can do with two conditions; numpy means the same: or, and.
+#: Operators that numexpr applies to two conditions, with numpy's meaning: or, and.
 OF_TRUTHS: Final = (ast.Add, ast.Mult)
 
 COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
@@ -69,10 +69,10 @@ def is_in(values: npt.NDArray[Any], among: Any) -> Mask:
     """Return which values are among others; NaN is in what holds NaN, as in pandas."""
     if isinstance(among, tuple):
         among = np.asarray(among, values.dtype if values.dtype.kind == "i" and _all_ints(among) else np.float64)
-    found: Mask = np.isin(values, among)
+    inside: Mask = np.isin(values, among)
     if values.dtype.kind == "f" and np.isnan(among).any():
-        found |= np.isnan(values)
-    return found
+        inside |= np.isnan(values)
+    return inside
 
 
 def _all_ints(items: Sequence[object]) -> bool:
