@@ -9,11 +9,11 @@ from datetime import timedelta
 import numpy as np
 import structlog
 
-from latigo.dataset.build import Dataset, build, needs_look_back
+from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
-from latigo.domain.series import Point, Predictions, Readings
+from latigo.domain.series import Point, Predictions
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
@@ -104,13 +104,12 @@ class Pipeline:
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
             async with self._stage(progress, "read", self.sensors.downstream):
-                readings, look_back = await read(self.sensors, spec, period, max_bytes=self.budget.share)
-            nbytes = sum(series.nbytes for series in readings.values())
+                buckets, look_back, nbytes = await read(self.sensors, spec, period, max_bytes=self.budget.share)
             reserved.used(nbytes)
             self.budget.learn(nbytes, tags, period.length)
             progress.stage = "frame"
             with self.metrics.stage("frame"):
-                return build(spec.dataset, readings, period, look_back)
+                return buckets.dataset(look_back)
 
     async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
         task = progress.task
@@ -165,14 +164,20 @@ def period_of(spec: ModelSpec, window: Window) -> Window:
 
 async def read(
     sensors: SensorDataProvider, spec: ModelSpec, period: Window, *, max_bytes: int
-) -> tuple[Readings, Mapping[str, Point]]:
-    """The readings of a period, and the last value before it of those tags whose beginning it may fill."""
+) -> tuple[Buckets, Mapping[str, Point], int]:
+    """Read and aggregate a period.
+
+    Returns:
+        The buckets, the last value before the period of the tags whose beginning it may fill, and the size of the
+        readings in bytes.
+    """
     readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
-    wanted = needs_look_back(spec.dataset, readings, period)
-    limit = spec.dataset.interpolation_limit
-    if not wanted or limit is None:
-        return readings, {}
-    return readings, await sensors.get_last_before(wanted, period.start, period.start - limit)
+    buckets = Buckets.of(spec.dataset, readings, period)
+    nbytes = sum(series.nbytes for series in readings.values())
+    tags, limit = buckets.look_back, spec.dataset.interpolation_limit
+    if not tags or limit is None:
+        return buckets, {}, nbytes
+    return buckets, await sensors.get_last_before(tags, period.start, period.start - limit), nbytes
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:

@@ -13,6 +13,8 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -29,6 +31,7 @@ from latigo.settings.values import (
     Positive,
     Secret,
     Secrets,
+    Separator,
     Text,
     point_to_files,
     postgres_url,
@@ -262,9 +265,7 @@ class FileSensors(_Sensors):
     layout: Literal["wide", "long"] = Field(
         default="wide", description="wide has one column a tag, long has one row a reading."
     )
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=",", description="What separates the columns of a CSV file."
-    )
+    separator: Separator = Field(default=",", description="What separates the columns of a CSV file.")
     decimal_point: Annotated[str, Field(min_length=1, max_length=1)] = Field(
         default=".", description="What separates the decimals of a number in a CSV file."
     )
@@ -274,6 +275,13 @@ class FileSensors(_Sensors):
     )
     tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
     value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
+
+    @field_validator("decimal_point")
+    @classmethod
+    def _not_the_separator(cls, decimal_point: str, given: ValidationInfo) -> str:
+        if decimal_point == given.data.get("separator"):
+            raise ValueError(f"should not be {decimal_point!r}, which is the separator")
+        return decimal_point
 
 
 class _Influx(Section):

@@ -143,18 +143,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
     """Reach the source of readings."""
     match settings.sensors:
         case FileSensors() as files:
-            async with open_files(
-                path=files.path,
-                layout=files.layout,
-                format=files.format,
-                separator=files.separator,
-                decimal_point=files.decimal_point,
-                time_column=files.time_column,
-                timezone=files.timezone,
-                tag_column=files.tag_column,
-                value_column=files.value_column,
-                time_limit=files.read_timeout,
-            ) as source:
+            async with open_files(files, clock) as source:
                 yield source
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
