@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from latigo.domain.windows import from_ns, span_ns, to_ns
+from latigo.providers.simulated import Plant, synth_series
 from latigo.sandbox.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
-from latigo.sandbox.plant import Plant, synth_series
 from tests.support.gordo_python import run_in_gordo
 from tests.support.real_gordo import require_gordo
 

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from latigo.domain.windows import floor_to_slot
+from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo import ProjectDefinition, Trouble, demo_project
-from latigo.sandbox.plant import Plant
 from latigo.settings.reference import to_toml
 from tests.support.waiting import eventually
 

@@ -21,13 +21,13 @@ from latigo.domain.windows import floor_to_slot
 from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded
+from latigo.providers.simulated import PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
 from latigo.sandbox.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
 from latigo.sandbox.gordo import GordoStandin, running_standin
 from latigo.sandbox.gordo.controls import PREDICTING
-from latigo.sandbox.plant import PlantSensors
 from latigo.service import serve
 from latigo.settings import Settings
 from latigo.settings.reference import to_toml

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo import CallKind, GordoStandin, Scope, demo_project, running_standin
-from latigo.sandbox.plant import Plant
 from tests.support.waiting import eventually
 
 START = datetime(2025, 10, 20, tzinfo=UTC)

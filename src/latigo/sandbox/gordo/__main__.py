@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import structlog
 import uvloop
 
+from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo.definition import demo_project
 from latigo.sandbox.gordo.server import running_standin
-from latigo.sandbox.plant import Plant
 
 
 def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from latigo.sandbox.plant import Fault, FaultKind, Plant
+from latigo.providers.simulated import Fault, FaultKind, Plant
 
 REVISION = "1764547200000"
 

@@ -107,7 +107,7 @@ def _dataset(definition: ModelDefinition, until: int) -> Json:
         "additional_tags": [{"name": tag} for tag in definition.filter_tags] or None,
         "aggregation_methods": definition.aggregation,
         "asset": definition.asset,
-        "data_provider": {"type": "latigo.sandbox.plant.Plant"},
+        "data_provider": {"type": "latigo.providers.simulated.Plant"},
         "default_tag": None,
         "filter_periods": None,
         "interpolation_limit": definition.interpolation_limit,

@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from latigo.domain.windows import from_ns
+from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo.control_http import answer_control
 from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
@@ -37,7 +38,6 @@ from latigo.sandbox.gordo.wire import (
     page,
     read_frames,
 )
-from latigo.sandbox.plant import Plant
 
 SERVER = "latigo-gordo-standin (development part)"
 
