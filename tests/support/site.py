@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from benchmarks.gordo_stub import StubPredictions
 from latigo.sandbox.gordo import GordoStandin, running_standin
 from tests.support.outside import Outside, looking_at
 from tests.support.postgres import database_on, execute
@@ -73,5 +74,5 @@ class Site:
 @asynccontextmanager
 async def open_site(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Site]:
     """Such a plant, with so many models."""
-    async with running_standin(a_project(models), stub=True) as gordo, looking_at(ledger_url) as ledger:
+    async with running_standin(a_project(models), canned=StubPredictions()) as gordo, looking_at(ledger_url) as ledger:
         yield Site(gordo, ledger, folder, models)

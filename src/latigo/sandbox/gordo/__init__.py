@@ -6,10 +6,12 @@ process of its own: ``python -m latigo.sandbox.gordo``.
 
 from latigo.sandbox.gordo.controls import CallKind, Controls, Scope, Trouble
 from latigo.sandbox.gordo.definition import ModelDefinition, ModelKind, ProjectDefinition, demo_faults, demo_project
+from latigo.sandbox.gordo.predictions import CannedPredictions
 from latigo.sandbox.gordo.server import GordoStandin, running_standin
 
 __all__ = [
     "CallKind",
+    "CannedPredictions",
     "Controls",
     "GordoStandin",
     "ModelDefinition",

@@ -18,11 +18,12 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from latigo.sandbox.gordo.body import Body
 from latigo.sandbox.gordo.controls import (
     EMPTY_MODELS,
     GARBAGE,
@@ -38,10 +39,7 @@ from latigo.sandbox.gordo.controls import (
     Trouble,
     unavailable,
 )
-from latigo.sandbox.gordo.wire import Body
-
-if TYPE_CHECKING:
-    from latigo.sandbox.gordo.server import Project
+from latigo.sandbox.gordo.projects import Project
 
 _LONGEST_WAIT_S = 60.0
 _SIMPLE: Mapping[str, Misbehaviour] = {
@@ -53,7 +51,7 @@ _SIMPLE: Mapping[str, Misbehaviour] = {
 
 
 async def answer_control(
-    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+    controls: Controls, projects: Mapping[str, Project], request: web.Request, body: bytes
 ) -> web.Response:
     """Do what is asked; 400 with the reason where it cannot be done."""
     try:
@@ -63,7 +61,7 @@ async def answer_control(
 
 
 async def _control(
-    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+    controls: Controls, projects: Mapping[str, Project], request: web.Request, body: bytes
 ) -> Mapping[str, Any]:
     match request.method, request.path.split("/")[2:]:
         case "GET", ["calls"]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from latigo.sandbox.gordo.wire import Body, page
+from latigo.sandbox.gordo.body import Body, page
 
 _EXECUTIONS_KEPT = 200_000
 _TROUBLES_KEPT = 1_000

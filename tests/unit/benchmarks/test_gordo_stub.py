@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.gordo_stub import StubPredictions, read_index
 from latigo.domain.series import Frame
 from latigo.domain.windows import to_ns
 from latigo.providers.gordo.frames import request_body
 from latigo.sandbox.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
-from latigo.sandbox.gordo.stub import StubAnswers, read_index
-from latigo.sandbox.gordo.wire import Index
+from latigo.sandbox.gordo.frames import Index
 
 Nested = Mapping[str, Mapping[str, float]]
 
@@ -58,7 +58,7 @@ def test_any_reader_finds_the_tags_of_the_model_and_the_times_of_the_request(
     model = ModelDefinition("m", tuple(tags), kind, resolution=step)
     start = datetime.fromtimestamp(seconds, UTC)
 
-    answer = StubAnswers().answer(model, index(rows + model.offset, start, step), anomaly=anomaly)
+    answer = StubPredictions().answer(model, index(rows + model.offset, start, step), anomaly=anomaly)
 
     assert answer is not None
     table = pq.read_table(io.BytesIO(answer))
@@ -77,7 +77,7 @@ def test_any_reader_finds_the_tags_of_the_model_and_the_times_of_the_request(
 @pytest.fixture
 async def servers() -> AsyncIterator[tuple[GordoStandin, GordoStandin]]:
     project = ProjectDefinition("plant-a", MODELS)
-    async with running_standin(project, stub=True) as stub, running_standin(project) as real:
+    async with running_standin(project, canned=StubPredictions()) as stub, running_standin(project) as real:
         yield stub, real
 
 
@@ -158,8 +158,8 @@ async def test_models_whose_tags_are_as_long_share_one_template_and_train_nothin
 
     assert b"1903.PT-4711.PV" in bodies[2]
     assert b"1903.PT-0017.PV" not in bodies[2]
-    assert stub._stub
-    assert len(stub._stub._templates) == 1
+    assert isinstance(stub._canned, StubPredictions)
+    assert len(stub._canned._templates) == 1
     assert len(stub._fitted) == 0
     assert [run.model for run in stub.controls.executed] == ["ab", "ab", "cd", "cd"]
 
