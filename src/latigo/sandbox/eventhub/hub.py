@@ -241,6 +241,7 @@ class Hub:
         self.created = created
         self.partitions = tuple(Partition(number, keep) for number in range(partitions))
         self.capacity = partitions * keep  #: events that are kept at most
+        self.users: dict[Callable[[Refused], None], None] = {}  #: called, in order, with the reason, when it is deleted
         self._record = record
         self._receivers: defaultdict[tuple[str, str], Receivers[Any]] = defaultdict(Receivers)
         self._turns = cycle(self.partitions)
