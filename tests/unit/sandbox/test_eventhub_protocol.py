@@ -18,7 +18,6 @@ from latigo.runtime.clock import SystemClock
 from latigo.sandbox.eventhub import Limits, RejectStyle
 from latigo.sandbox.eventhub.access import JWT, SAS, Grants, Keys, TokenRefused
 from latigo.sandbox.eventhub.behaviour import Behaviour
-from latigo.sandbox.eventhub.codec import CodecError, Described, Symbol, Timestamp, UByte, UInt, ULong
 from latigo.sandbox.eventhub.connection import Connection
 from latigo.sandbox.eventhub.frames import (
     AMQP_HEADER,
@@ -46,6 +45,7 @@ from latigo.sandbox.eventhub.frames import (
 from latigo.sandbox.eventhub.links import MAX_MESSAGE_BYTES
 from latigo.sandbox.eventhub.messages import Section, section, split
 from latigo.sandbox.eventhub.namespace import Namespace
+from latigo.sandbox.eventhub.values import CodecError, Described, Symbol, Timestamp, UByte, UInt, ULong
 from tests.support.waiting import eventually
 
 HUB = "amqps://127.0.0.1/h"

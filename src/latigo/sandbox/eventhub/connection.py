@@ -13,7 +13,6 @@ import structlog
 
 from latigo.sandbox.eventhub.access import Grants
 from latigo.sandbox.eventhub.behaviour import Traced
-from latigo.sandbox.eventhub.codec import Array, CodecError, Symbol, UByte, UInt, UShort
 from latigo.sandbox.eventhub.frames import (
     AMQP_HEADER,
     EMPTY_FRAME,
@@ -36,6 +35,7 @@ from latigo.sandbox.eventhub.hub import Refused
 from latigo.sandbox.eventhub.links import Link, Session, error_of
 from latigo.sandbox.eventhub.namespace import Namespace
 from latigo.sandbox.eventhub.nodes import CBS, MANAGEMENT, open_link
+from latigo.sandbox.eventhub.values import Array, CodecError, Symbol, UByte, UInt, UShort
 
 CONTAINER_ID = "latigo-event-hubs-emulator (development part)"
 

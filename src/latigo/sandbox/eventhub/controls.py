@@ -5,10 +5,10 @@ from collections.abc import Collection
 from latigo.sandbox.eventhub.access import Keys
 from latigo.sandbox.eventhub.addresses import EVERYWHERE, Scope
 from latigo.sandbox.eventhub.behaviour import Behaviour, Strikes, Trouble
-from latigo.sandbox.eventhub.codec import Symbol
 from latigo.sandbox.eventhub.connection import Connection
 from latigo.sandbox.eventhub.frames import Error
 from latigo.sandbox.eventhub.nodes import EventsIn, EventsOut
+from latigo.sandbox.eventhub.values import Symbol
 
 
 class Controls(Behaviour):

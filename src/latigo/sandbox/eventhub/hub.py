@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 from zlib import crc32
 
-from latigo.sandbox.eventhub.codec import Symbol, Timestamp
 from latigo.sandbox.eventhub.messages import Message, Section, read_message, section, split
+from latigo.sandbox.eventhub.values import Symbol, Timestamp
 
 PARTITION_KEY = Symbol("x-opt-partition-key")
 

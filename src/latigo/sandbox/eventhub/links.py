@@ -8,7 +8,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
-from latigo.sandbox.eventhub.codec import CodecError, UInt, ULong, UShort
 from latigo.sandbox.eventhub.frames import (
     Accepted,
     AmqpPerformative,
@@ -24,6 +23,7 @@ from latigo.sandbox.eventhub.frames import (
     Transfer,
 )
 from latigo.sandbox.eventhub.hub import Refused
+from latigo.sandbox.eventhub.values import CodecError, UInt, ULong, UShort
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 _CREDIT = 300

@@ -7,9 +7,9 @@ from pathlib import Path
 from latigo.runtime.clock import Clock
 from latigo.sandbox.eventhub.access import Keys
 from latigo.sandbox.eventhub.behaviour import Behaviour
-from latigo.sandbox.eventhub.codec import Timestamp
 from latigo.sandbox.eventhub.hub import KEEP, Hub, Refused
 from latigo.sandbox.eventhub.journal import Journal, open_hub
+from latigo.sandbox.eventhub.values import Timestamp
 
 
 @dataclass(frozen=True, slots=True)

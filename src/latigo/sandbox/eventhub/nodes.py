@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 from latigo.sandbox.eventhub.access import TokenRefused
 from latigo.sandbox.eventhub.addresses import place_of
-from latigo.sandbox.eventhub.codec import Array, Described, Int, Symbol
 from latigo.sandbox.eventhub.frames import Accepted, Attach, Error, Symbols
 from latigo.sandbox.eventhub.hub import PARTITION_KEY, START, Hub, Position, Refused
 from latigo.sandbox.eventhub.links import IncomingLink, Link, Outcome, OutgoingLink, Session, Settle, error_of
@@ -21,6 +20,7 @@ from latigo.sandbox.eventhub.messages import (
     write_reply,
 )
 from latigo.sandbox.eventhub.namespace import Namespace
+from latigo.sandbox.eventhub.values import Array, Described, Int, Symbol
 
 CBS, MANAGEMENT = "$cbs", "$management"
 _STOLEN = Symbol("amqp:link:stolen")
