@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._flushing: asyncio.Handle | None = None
         self._paused = False
         self._closed = False
-        self._heard_at = self._loop.time()
+        self._heard_at = namespace.clock.monotonic()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     # -- what the transport calls ------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle every frame that is complete by now."""
-        self._heard_at = self._loop.time()
+        self._heard_at = self.namespace.clock.monotonic()
         if self.silent:
             return
         try:
@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
         """Close it when nothing was heard for too long; look again when that could be."""
         if self.silent:
             return  # whoever does not answer does not hang up either
-        left = self._heard_at + self.namespace.limits.idle_time_out - self._loop.time()
+        left = self._heard_at + self.namespace.limits.idle_time_out - self.namespace.clock.monotonic()
         if left <= 0:
             self.close(Error(Symbol("amqp:connection:forced"), "The connection was idle for too long."))
         else:

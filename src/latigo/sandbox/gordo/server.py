@@ -5,7 +5,6 @@ several projects; with a single one any project name works, as with Gordo.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from latigo.domain.windows import from_ns
 from latigo.providers.simulated import Plant
+from latigo.runtime.clock import Clock, SystemClock
 from latigo.sandbox.gordo.body import Body, Refused, encode_json, message, page
 from latigo.sandbox.gordo.control_http import answer_control
 from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
@@ -64,6 +64,7 @@ class GordoStandin:
         workers: predictions worked on at a time; None for no limit. Others wait in line, as with gunicorn.
         service_seconds: what a prediction takes at least, as one that has to be loaded from disk does.
         models_kept: trained models held in memory.
+        clock: for the durations that responses report.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class GordoStandin:
         workers: int | None = None,
         service_seconds: float = 0.0,
         models_kept: int = 1024,
+        clock: Clock | None = None,
     ) -> None:
         definitions = [projects] if isinstance(projects, ProjectDefinition) else projects
         if not definitions or len({definition.project for definition in definitions}) < len(definitions):
@@ -90,11 +92,12 @@ class GordoStandin:
         self._workers = nullcontext() if workers is None else asyncio.Semaphore(workers)
         self._service_seconds = service_seconds
         self._models_kept = models_kept
+        self._clock = clock or SystemClock()
         self._fitted: OrderedDict[tuple[ModelDefinition, str], FittedModel] = OrderedDict()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        began = time.perf_counter()
+        began = self._clock.monotonic()
         body = await request.read()
         if request.path.startswith("/standin/"):
             return await answer_control(self.controls, self.projects, request, body)
@@ -217,7 +220,7 @@ class GordoStandin:
             return Body(200, response_parquet(groups, index), "application/octet-stream")
         content: dict[str, Any] = {"data": response_json(groups, index)}
         if anomaly:
-            content["time-seconds"] = f"{time.perf_counter() - asked.began:.4f}"
+            content["time-seconds"] = f"{self._clock.monotonic() - asked.began:.4f}"
         return Body(200, content)
 
     def _canned_response(self, asked: _Asked, model: ModelDefinition) -> bytes | None:
@@ -247,7 +250,7 @@ class GordoStandin:
         headers = {
             "Content-Type": answer.content_type + charset,
             "Server": SERVER,
-            "Server-Timing": f"request_walltime_s;dur={time.perf_counter() - began:.6f}",
+            "Server-Timing": f"request_walltime_s;dur={self._clock.monotonic() - began:.6f}",
             "revision": revision,
             **answer.headers,
         }
