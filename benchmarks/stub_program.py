@@ -16,7 +16,7 @@ import structlog
 from benchmarks.gordo_stub import StubPredictions
 from benchmarks.stage import PROJECT
 from latigo.cli.context import run_async
-from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, running_standin
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, open_sandbox_gordo
 
 
 def sensors_of(count: int) -> list[str]:
@@ -36,7 +36,7 @@ def project_of(models: int, tags: int, sensors: int) -> ProjectDefinition:
 async def serve(project: ProjectDefinition) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with running_standin(project, canned=StubPredictions()) as server:
+    async with open_sandbox_gordo(project, canned=StubPredictions()) as server:
         gc.freeze()
         print(json.dumps({"url": server.url}), flush=True)
         await stop.wait()

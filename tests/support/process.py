@@ -124,7 +124,7 @@ class Service:
         return self.events(name)[0]
 
     async def meets(self, trouble: Trouble) -> None:
-        """Wait until it runs into a trouble of the stand-in."""
+        """Wait until it runs into a trouble of the sandbox's Gordo."""
         await self.until(lambda: trouble.met, what="it meets the trouble")
 
     async def url(self) -> str:

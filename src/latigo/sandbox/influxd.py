@@ -1,4 +1,4 @@
-"""A real InfluxDB 1.x of our own, for the demo and for tests; unlike the other stand-ins, nothing about it is made up.
+"""A real InfluxDB 1.x of our own, for the demo, tests and benchmarks; unlike the rest of the sandbox, no emulation.
 
 The one program ``influxd`` is enough. It is looked for on the path; where it is absent, Debian's package is unpacked
 into the user's cache: 5 MB, without root and without installing anything.
@@ -25,7 +25,7 @@ from latigo.runtime.clock import Clock, SystemClock
 
 _log = structlog.get_logger()
 
-_DOWNSTREAM = "standins/influxd"
+_DOWNSTREAM = "sandbox/influxd"
 _PACKAGE = "influxdb"
 _FETCH_LIMIT_S = 180.0
 _STARTS_WITHIN_S = 30.0  #: 0.05 s empty

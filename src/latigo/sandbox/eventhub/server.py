@@ -146,7 +146,13 @@ async def open_event_hubs(
         await emulator.listen()
         if door is not None:
             emulator.websocket_port = await door.open()
-        log.info("standin.started", standin="eventhub", port=emulator.port, hubs=dict(hubs), purpose="development only")
+        log.info(
+            "sandbox.started",
+            downstream="sandbox/eventhub",
+            port=emulator.port,
+            hubs=dict(hubs),
+            purpose="development only",
+        )
         yield emulator
     finally:
         controls.lift_all()

@@ -1,13 +1,13 @@
-"""The controls of a stand-in over HTTP, for one that runs in a process of its own. A development part.
+"""The controls over HTTP, for a server that runs in a process of its own.
 
 =======  ================================  ==========================================================================
-GET      ``/standin/calls``                counts by path, project and model; predictions under way now and at most
-GET      ``/standin/executed``             every run of a model
-POST     ``/standin/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
-GET      ``/standin/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
-DELETE   ``/standin/troubles/{id}``        lift it
-POST     ``/standin/revisions``            ``{"project", "revision"}``: publish the same models under it
-DELETE   ``/standin/models/{p}/{m}``       lose model m of project p
+GET      ``/sandbox/calls``                counts by path, project and model; predictions under way now and at most
+GET      ``/sandbox/executed``             every run of a model
+POST     ``/sandbox/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
+GET      ``/sandbox/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
+DELETE   ``/sandbox/troubles/{id}``        lift it
+POST     ``/sandbox/revisions``            ``{"project", "revision"}``: publish the same models under it
+DELETE   ``/sandbox/models/{p}/{m}``       lose model m of project p
 =======  ================================  ==========================================================================
 
 Kinds of trouble: ``unavailable`` (``retry_after`` seconds), ``hang``, ``garbage``, ``server_error``, ``empty_models``,

@@ -42,7 +42,7 @@ def metadata_document(
     until = _trained_until(revision)
     document: Json = {
         "checksum": hashlib.sha512(orjson.dumps([definition.name, configuration, revision])).hexdigest(),
-        "env": {"MODEL_COLLECTION_DIR": f"/stand-in/{project}/models/{revision}"},
+        "env": {"MODEL_COLLECTION_DIR": f"/sandbox/{project}/models/{revision}"},
         "gordo-server-version": GORDO_VERSION,
         "metadata": {
             "dataset": _dataset(definition, until),
@@ -62,7 +62,7 @@ def metadata_document(
                         "model_training_duration_sec": 0.005,
                     },
                 },
-                "user_defined": {"global-metadata": {}, "machine-metadata": {"stand-in": "a development part"}},
+                "user_defined": {"global-metadata": {}, "machine-metadata": {"sandbox": "a development part"}},
             },
             "model": configuration,
             "name": definition.name,

@@ -1,4 +1,4 @@
-"""Run a stand-in in a process of its own. A development part, not for production.
+"""Run the sandbox's Gordo in a process of its own. A development part, not for production.
 
 The first line on standard output is JSON with ``url``, ``port`` and ``pid``; SIGTERM or SIGINT ends it.
 """
@@ -18,7 +18,7 @@ import uvloop
 from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo.definition import demo_project
 from latigo.sandbox.gordo.predictions import CannedPredictions
-from latigo.sandbox.gordo.server import running_standin
+from latigo.sandbox.gordo.server import open_sandbox_gordo
 
 
 def _arguments(program: str) -> argparse.Namespace:
@@ -50,15 +50,15 @@ async def _serve(asked: argparse.Namespace, canned: CannedPredictions | None) ->
     ]
     options = {"canned": canned, "full_metadata": asked.full_metadata}
     limits = {"workers": asked.workers, "service_seconds": asked.service_seconds}
-    async with running_standin(projects, plant, host=asked.host, port=asked.port, **options, **limits) as server:
-        where = {"standin": "gordo", "url": server.url, "port": urlsplit(server.url).port, "pid": os.getpid()}
+    async with open_sandbox_gordo(projects, plant, host=asked.host, port=asked.port, **options, **limits) as server:
+        where = {"sandbox": "gordo", "url": server.url, "port": urlsplit(server.url).port, "pid": os.getpid()}
         sys.stdout.write(json.dumps(where) + "\n")
         sys.stdout.flush()
         await stop.wait()
 
 
 def main(canned: CannedPredictions | None = None, program: str = "python -m latigo.sandbox.gordo") -> None:
-    """Serve until a signal asks to stop; ``canned`` as in `GordoStandin`."""
+    """Serve until a signal asks to stop; ``canned`` as in `SandboxGordo`."""
     # Standard output belongs to the one line of JSON.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

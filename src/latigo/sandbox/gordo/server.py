@@ -1,6 +1,6 @@
 """A server that answers as Gordo's does. A development part, not for production.
 
-Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one stand-in may serve
+Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one server may serve
 several projects; with a single one any project name works, as with Gordo.
 """
 
@@ -30,7 +30,7 @@ from latigo.sandbox.gordo.requests import read_frames
 from latigo.sandbox.gordo.responses import response_json, response_parquet
 from latigo.sandbox.gordo.routes import Route, check_method, find_route
 
-SERVER = "latigo-gordo-standin (development part)"
+SERVER = "latigo-sandbox-gordo (development part)"
 
 #: Gordo runs under gunicorn, which closes idle connections after two seconds.
 KEEP_ALIVE_S = 2.0
@@ -52,8 +52,8 @@ class _Asked(NamedTuple):
     began: float
 
 
-class GordoStandin:
-    """The server: open it with `running_standin`.
+class SandboxGordo:
+    """The server: open it with `open_sandbox_gordo`.
 
     Args:
         projects: what it serves; the first one answers paths without a project.
@@ -81,7 +81,7 @@ class GordoStandin:
     ) -> None:
         definitions = [projects] if isinstance(projects, ProjectDefinition) else projects
         if not definitions or len({definition.project for definition in definitions}) < len(definitions):
-            raise ValueError("a stand-in serves one project or more, each under a name of its own")
+            raise ValueError("a server has one project or more, each under a name of its own")
         self.projects = {definition.project: Project(definition) for definition in definitions}
         self.controls = Controls()
         self.url = ""  #: known once it runs
@@ -99,7 +99,7 @@ class GordoStandin:
         """Answer one request."""
         began = self._clock.monotonic()
         body = await request.read()
-        if request.path.startswith("/standin/"):
+        if request.path.startswith("/sandbox/"):
             return await answer_control(self.controls, self.projects, request, body)
         route = find_route(request.path)
         with self.controls.under_way(route.call):
@@ -169,7 +169,7 @@ class GordoStandin:
                 return self._delete(project, route)
             case CallKind.DOWNLOAD:
                 find_model(models, route.call.model, "No such model found: ")
-                return Body(200, b"a stand-in has no pickled models", "application/octet-stream")
+                return Body(200, b"the sandbox has no pickled models", "application/octet-stream")
             case _:
                 model = find_model(models, route.call.model, "No metadata found for ")
                 thresholds = self._thresholds(model, revision)
@@ -268,26 +268,28 @@ class GordoStandin:
 
 
 @asynccontextmanager
-async def running_standin(
+async def open_sandbox_gordo(
     projects: ProjectDefinition | Sequence[ProjectDefinition],
     plant: Plant | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     **options: Any,
-) -> AsyncIterator[GordoStandin]:
-    """Run a stand-in in this event loop; ``server.url`` says where. Options are those of `GordoStandin`."""
-    standin = GordoStandin(projects, plant or Plant(), **options)
+) -> AsyncIterator[SandboxGordo]:
+    """Run a server in this event loop; it listens at ``server.url``. Options are those of `SandboxGordo`."""
+    server = SandboxGordo(projects, plant or Plant(), **options)
     app = web.Application(client_max_size=_MOST_BODY_BYTES)
-    app.router.add_route("*", "/{path:.*}", standin.handle)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        standin.url = f"http://{host}:{runner.addresses[0][1]}"
-        counts = {name: len(project.revisions[project.latest]) for name, project in standin.projects.items()}
-        log.info("standin.started", standin="gordo", url=standin.url, models=counts, purpose="development only")
-        yield standin
+        server.url = f"http://{host}:{runner.addresses[0][1]}"
+        counts = {name: len(project.revisions[project.latest]) for name, project in server.projects.items()}
+        log.info(
+            "sandbox.started", downstream="sandbox/gordo", url=server.url, models=counts, purpose="development only"
+        )
+        yield server
     finally:
-        standin.controls.lift_all()  # or calls that hang would hold up the end
+        server.controls.lift_all()  # or calls that hang would hold up the end
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""The models of the stand-in really model: errors are small on a healthy plant and rise with a fault."""
+"""The models of the sandbox really model: errors are small on a healthy plant and rise with a fault."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

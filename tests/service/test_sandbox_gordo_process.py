@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own."""
+"""The sandbox's Gordo as a process of its own."""
 
 import asyncio
 import json
