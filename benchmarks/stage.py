@@ -124,8 +124,8 @@ def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
 @asynccontextmanager
 async def running_stub(models: int, tags: int, *more: str) -> AsyncIterator[str]:
     """A stub of Gordo, which answers for next to nothing; yields its URL."""
-    options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
-    async with running(sys.executable, "-m", "latigo.sandbox.gordo", *options, name="the stub of Gordo") as stub:
+    options = ("--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
+    async with running(sys.executable, "-m", "benchmarks.gordo_stub", *options, name="the stub of Gordo") as stub:
         url: str = (await stub.read())["url"]
         yield url
 

@@ -27,8 +27,8 @@ from latigo.providers.files import open_files
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.sandbox.plant import Plant, PlantSensors
 from latigo.settings import (
     EmbeddedLedger,
     EventHubQueue,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from latigo.domain.errors import Reason, Rejected, TooLarge
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, to_ns
-from latigo.sandbox.plant import Fault, FaultKind, Plant, PlantSensors, synth_series
+from latigo.providers.simulated import Fault, FaultKind, Plant, PlantSensors, synth_series
 
 MIDNIGHT = datetime(2025, 10, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)

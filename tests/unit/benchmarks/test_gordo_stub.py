@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.gordo_stub import StubPredictions, read_index
 from latigo.domain.series import Frame
 from latigo.domain.windows import to_ns
 from latigo.providers.gordo.frames import request_body
-from latigo.sandbox.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
-from latigo.sandbox.gordo.stub import StubAnswers, read_index
-from latigo.sandbox.gordo.wire import Index
+from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, SandboxGordo, open_sandbox_gordo
+from latigo.sandbox.gordo.frames import Index
 
 Nested = Mapping[str, Mapping[str, float]]
 
@@ -58,7 +58,7 @@ def test_any_reader_finds_the_tags_of_the_model_and_the_times_of_the_request(
     model = ModelDefinition("m", tuple(tags), kind, resolution=step)
     start = datetime.fromtimestamp(seconds, UTC)
 
-    answer = StubAnswers().answer(model, index(rows + model.offset, start, step), anomaly=anomaly)
+    answer = StubPredictions().answer(model, index(rows + model.offset, start, step), anomaly=anomaly)
 
     assert answer is not None
     table = pq.read_table(io.BytesIO(answer))
@@ -75,9 +75,9 @@ def test_any_reader_finds_the_tags_of_the_model_and_the_times_of_the_request(
 
 
 @pytest.fixture
-async def servers() -> AsyncIterator[tuple[GordoStandin, GordoStandin]]:
+async def servers() -> AsyncIterator[tuple[SandboxGordo, SandboxGordo]]:
     project = ProjectDefinition("plant-a", MODELS)
-    async with running_standin(project, stub=True) as stub, running_standin(project) as real:
+    async with open_sandbox_gordo(project, canned=StubPredictions()) as stub, open_sandbox_gordo(project) as real:
         yield stub, real
 
 
@@ -113,7 +113,7 @@ def parquet_form(frames: Mapping[str, Nested]) -> aiohttp.FormData:
 
 async def post(
     http: aiohttp.ClientSession,
-    server: GordoStandin,
+    server: SandboxGordo,
     model: ModelDefinition,
     *,
     parquet: bool = False,
@@ -131,7 +131,7 @@ async def post(
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 async def test_a_canned_answer_has_the_schema_rows_and_times_of_a_computed_one(
     http: aiohttp.ClientSession,
-    servers: tuple[GordoStandin, GordoStandin],
+    servers: tuple[SandboxGordo, SandboxGordo],
     model: ModelDefinition,
     path: str,
     parquet: bool,
@@ -150,7 +150,7 @@ async def test_a_canned_answer_has_the_schema_rows_and_times_of_a_computed_one(
 
 
 async def test_models_whose_tags_are_as_long_share_one_template_and_train_nothing(
-    http: aiohttp.ClientSession, servers: tuple[GordoStandin, GordoStandin]
+    http: aiohttp.ClientSession, servers: tuple[SandboxGordo, SandboxGordo]
 ) -> None:
     stub, _ = servers
 
@@ -158,14 +158,14 @@ async def test_models_whose_tags_are_as_long_share_one_template_and_train_nothin
 
     assert b"1903.PT-4711.PV" in bodies[2]
     assert b"1903.PT-0017.PV" not in bodies[2]
-    assert stub._stub
-    assert len(stub._stub._templates) == 1
+    assert isinstance(stub._canned, StubPredictions)
+    assert len(stub._canned._templates) == 1
     assert len(stub._fitted) == 0
     assert [run.model for run in stub.controls.executed] == ["ab", "ab", "cd", "cd"]
 
 
 async def test_names_that_do_not_stand_in_the_file_as_they_are_get_a_computed_answer(
-    http: aiohttp.ClientSession, servers: tuple[GordoStandin, GordoStandin]
+    http: aiohttp.ClientSession, servers: tuple[SandboxGordo, SandboxGordo]
 ) -> None:
     stub, _ = servers
 
@@ -180,7 +180,7 @@ async def test_names_that_do_not_stand_in_the_file_as_they_are_get_a_computed_an
     "body", [b"", b"[]", b'{"X": {}}', b'{"X": null}', b'{"y": {}}', b'{"X": {"a": {"garbage": 1}}}', b"{"]
 )
 async def test_a_request_that_is_not_plain_gets_the_refusal_that_it_deserves(
-    http: aiohttp.ClientSession, servers: tuple[GordoStandin, GordoStandin], body: bytes
+    http: aiohttp.ClientSession, servers: tuple[SandboxGordo, SandboxGordo], body: bytes
 ) -> None:
     statuses = []
     for server in servers:
@@ -193,7 +193,7 @@ async def test_a_request_that_is_not_plain_gets_the_refusal_that_it_deserves(
 
 
 async def test_metadata_of_a_stub_marks_anomaly_models_without_training_them(
-    http: aiohttp.ClientSession, servers: tuple[GordoStandin, GordoStandin]
+    http: aiohttp.ClientSession, servers: tuple[SandboxGordo, SandboxGordo]
 ) -> None:
     stub, _ = servers
     metas = []

@@ -1,4 +1,4 @@
-"""Gordo's own client, unmodified, takes the stand-in for Gordo."""
+"""Gordo's own client, unmodified, takes the sandbox's Gordo for a real one."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from latigo.domain.windows import from_ns, span_ns, to_ns
-from latigo.sandbox.gordo import GordoStandin, ModelDefinition, ModelKind, ProjectDefinition, running_standin
-from latigo.sandbox.plant import Plant, synth_series
+from latigo.providers.simulated import Plant, synth_series
+from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, SandboxGordo, open_sandbox_gordo
 from tests.support.gordo_python import run_in_gordo
 from tests.support.real_gordo import require_gordo
 
@@ -35,15 +35,15 @@ MODELS = {
 
 
 @pytest.fixture
-async def standin() -> AsyncIterator[GordoStandin]:
+async def sandbox() -> AsyncIterator[SandboxGordo]:
     require_gordo()
-    async with running_standin(ProjectDefinition("plant-a", tuple(MODELS.values())), Plant()) as server:
+    async with open_sandbox_gordo(ProjectDefinition("plant-a", tuple(MODELS.values())), Plant()) as server:
         yield server
 
 
-async def predicted(standin: GordoStandin, model: str, *, parquet: bool) -> Any:
+async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
     asked = {
-        "port": urlsplit(standin.url).port,
+        "port": urlsplit(sandbox.url).port,
         "project": "plant-a",
         "model": model,
         "start": START.isoformat(),
@@ -56,10 +56,10 @@ async def predicted(standin: GordoStandin, model: str, *, parquet: bool) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
-async def test_it_gets_the_same_frame_by_json_and_by_parquet(standin: GordoStandin, name: str) -> None:
+async def test_it_gets_the_same_frame_by_json_and_by_parquet(sandbox: SandboxGordo, name: str) -> None:
     model = MODELS[name]
 
-    json, parquet = [await predicted(standin, name, parquet=parquet) for parquet in (False, True)]
+    json, parquet = [await predicted(sandbox, name, parquet=parquet) for parquet in (False, True)]
 
     # The client reads five rows and the model's offset before what was asked for, and one row at its end.
     first = START - 5 * TEN
@@ -81,8 +81,8 @@ def columns(frame: Any) -> list[list[str]]:
     return [column for column in frame["columns"] if column[0] not in {"start", "end"}]
 
 
-async def test_it_sends_what_the_plant_reads(standin: GordoStandin) -> None:
-    frame = await predicted(standin, "anomaly", parquet=True)
+async def test_it_sends_what_the_plant_reads(sandbox: SandboxGordo) -> None:
+    frame = await predicted(sandbox, "anomaly", parquet=True)
 
     sent = np.array(frame["rows"])[:, [column[0] == "model-input" for column in columns(frame)]]
 

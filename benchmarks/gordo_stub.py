@@ -1,14 +1,14 @@
-"""Prediction answers for next to nothing, for benchmarks. A development part, not for production.
+"""A Gordo whose predictions cost next to nothing; ``python -m benchmarks.gordo_stub`` runs it in a process of its own.
 
-Where a benchmark measures Latigo, the server must not cost more than the client. A parquet answer of real Gordo is
-mostly footer: names of columns, over and over, which depend on nothing but the tags. So an answer is encoded once, with
-markers in place of tags and times and without compression, dictionaries and statistics, in which a marker would
-not stand as it is. Every later answer of the same form (rows, lengths of the names) is the same bytes with the
-markers replaced by the model's own tags and the times of the request: some tens of microseconds against
-milliseconds, for a file that any reader takes for what it is.
+Where a benchmark measures Latigo, the server must not cost more than the client. A parquet response of real Gordo is
+mostly footer: names of columns, over and over, which depend on nothing but the tags. So a response is encoded once,
+with markers in place of tags and times and without compression, dictionaries and statistics, in which a marker would
+not appear literally. Every later response of the same form (rows, lengths of the names) is the same bytes with the
+markers replaced by the model's own tags and the times of the request: some tens of microseconds against milliseconds,
+for a file that every reader accepts.
 
-What is true in such an answer: columns, rows, times. What is not: the numbers, which are the same in every answer, also
-in ``model-input``. It is larger than Gordo's own by what snappy saves, and smaller by the Arrow schema that is left
+Columns, rows and times of such a response are those of the request. The numbers are the same in every response, also in
+``model-input``. It is larger than Gordo's own by what snappy saves, and smaller by the Arrow schema that is left
 out; every client in a benchmark reads the same bytes.
 """
 
@@ -23,8 +23,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latigo.sandbox.gordo.definition import ModelDefinition
-from latigo.sandbox.gordo.wire import Group, Index, answer_table, files, read_labels
+from latigo.sandbox.gordo import ModelDefinition
+from latigo.sandbox.gordo.frames import Index
+from latigo.sandbox.gordo.program import main
+from latigo.sandbox.gordo.requests import files, read_labels
+from latigo.sandbox.gordo.responses import Group, response_table
 
 #: Names of which every byte stands in the file as it is, in a Python tuple and in JSON.
 _SIMPLE_NAME = re.compile(r"[A-Za-z0-9 _.:/%+#-]{6,}")
@@ -101,7 +104,7 @@ def _encode(form: _Form, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> b
             groups += (Group(name, targets, outputs), Group(name.replace("tag", "total"), (), outputs[:, 0]))
         groups.append(Group("anomaly-confidence", targets, outputs))
         groups.append(Group("total-anomaly-confidence", (), outputs[:, 0]))
-    return _plain_parquet(answer_table(groups, Index(times, timed=True, name=form.index_name)))
+    return _plain_parquet(response_table(groups, Index(times, timed=True, name=form.index_name)))
 
 
 def _plain_parquet(table: pa.Table) -> bytes:
@@ -126,11 +129,18 @@ def _numbers(rows: int, columns: int) -> np.ndarray[tuple[int, int], np.dtype[np
     return 0.25 + (np.arange(rows * columns, dtype=np.float64).reshape(rows, columns) % 97) / 128
 
 
-class StubAnswers:
-    """Canned answers, cut to the tags of a model and the times of a request."""
+class StubPredictions:
+    """Canned responses, cut to the tags of a model and the times of a request."""
 
     def __init__(self) -> None:
         self._templates: OrderedDict[_Form, _Template] = OrderedDict()
+
+    def predict(
+        self, definition: ModelDefinition, body: bytes, content_type: str, *, anomaly: bool
+    ) -> tuple[bytes, Index] | None:
+        index = read_index(body, content_type)
+        response = None if index is None else self.answer(definition, index, anomaly=anomaly)
+        return None if index is None or response is None else (response, index)
 
     def answer(self, definition: ModelDefinition, index: Index, *, anomaly: bool) -> bytes | None:
         """A parquet answer for the rows of X; None where there is no short cut, and the model itself has to answer."""
@@ -203,3 +213,7 @@ def _simple(definition: ModelDefinition, index: Index) -> bool:
     if index.name is not None and not index.name.isidentifier():
         return False
     return len(names) <= _MOST_TAGS and all(_SIMPLE_NAME.fullmatch(name) for name in names)
+
+
+if __name__ == "__main__":
+    main(StubPredictions(), "python -m benchmarks.gordo_stub")

@@ -1,4 +1,4 @@
-"""The models of the stand-in really model: errors are small on a healthy plant and rise with a fault."""
+"""The models of the sandbox really model: errors are small on a healthy plant and rise with a fault."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +11,10 @@ from hypothesis.extra.numpy import arrays
 
 from latigo.domain.series import Values
 from latigo.domain.windows import span_ns, to_ns
+from latigo.providers.simulated import FaultKind, Plant
 from latigo.sandbox.gordo import ModelDefinition, ModelKind, demo_faults, demo_project
 from latigo.sandbox.gordo.definition import frequency
 from latigo.sandbox.gordo.model import FittedModel, ValuesRefused
-from latigo.sandbox.plant import FaultKind, Plant
 
 UNTIL = to_ns(datetime(2025, 10, 15, tzinfo=UTC))
 LATER = UNTIL + span_ns(timedelta(days=3))

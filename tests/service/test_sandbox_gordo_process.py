@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own."""
+"""The sandbox's Gordo as a process of its own."""
 
 import asyncio
 import json
@@ -13,9 +13,9 @@ import pytest
 from tests.support.process import ENDS_WITHIN, STARTS_WITHIN, environment
 
 
-async def start(arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+async def start(program: str, arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "latigo.sandbox.gordo", *arguments),
+        *(sys.executable, "-m", program, *arguments),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -24,9 +24,11 @@ async def start(arguments: Sequence[str]) -> tuple[asyncio.subprocess.Process, d
     return process, json.loads(line)
 
 
-@pytest.mark.parametrize("extra", [(), ("--stub", "--uniform")])
-async def test_it_says_where_it_is_and_leaves_with_0_when_told_to(extra: tuple[str, ...]) -> None:
-    process, where = await start(["--models", "7", "--tags", "4", "--project", "a", "--project", "b", *extra])
+@pytest.mark.parametrize(
+    ("program", "extra"), [("latigo.sandbox.gordo", ()), ("benchmarks.gordo_stub", ("--uniform",))]
+)
+async def test_it_says_where_it_is_and_leaves_with_0_when_told_to(program: str, extra: tuple[str, ...]) -> None:
+    process, where = await start(program, ["--models", "7", "--tags", "4", "--project", "a", "--project", "b", *extra])
     try:
         async with aiohttp.ClientSession() as http, http.get(f"{where['url']}/gordo/v0/b/models") as response:
             listed = await response.json()

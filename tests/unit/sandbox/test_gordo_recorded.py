@@ -1,4 +1,4 @@
-"""The stand-in against everything that was recorded of a real Gordo 6.0.4, but for what depends on trained models."""
+"""The sandbox's Gordo against all that was recorded of a real Gordo 6.0.4, but for what depends on trained models."""
 
 import io
 import json
@@ -11,19 +11,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from latigo.sandbox.gordo import GordoStandin, running_standin
+from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from tests.support.recorded_gordo import PAIRS, recorded_answer, recorded_project, recorded_request
 
 #: Deleting changes what later calls see; these are asked in order, in a test of their own.
 DELETES = [case for case in PAIRS if case.startswith("delete-")]
 CASES = [case for case in PAIRS if case not in DELETES]
-#: The text of a refusal is scikit-learn's and long; the stand-in says its first line.
+#: The text of a refusal is scikit-learn's and long; the sandbox says its first line.
 FIRST_LINE_ONLY = {"nan-null-in-x-linear-plain", "nan-word-in-x-linear-plain"}
 
 
 @pytest.fixture
-async def standin() -> AsyncIterator[GordoStandin]:
-    async with running_standin(recorded_project()) as server:
+async def sandbox() -> AsyncIterator[SandboxGordo]:
+    async with open_sandbox_gordo(recorded_project()) as server:
         yield server
 
 
@@ -38,13 +38,13 @@ class Got:
         self.status, self.headers, self.body = response.status, response.headers, body
 
 
-async def ask(http: aiohttp.ClientSession, standin: GordoStandin, case: str) -> Got:
+async def ask(http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str) -> Got:
     pair = PAIRS[case]
     body, headers = recorded_request(pair)
     left_out = [] if "Content-Type" in headers else ["Content-Type"]
     async with http.request(
         pair["method"],
-        standin.url + pair["path"],
+        sandbox.url + pair["path"],
         params=pair["query"],
         headers=headers,
         data=body,
@@ -62,11 +62,11 @@ def shape(value: Any) -> Any:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_status_and_headers_are_those_of_gordo(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
     recorded = PAIRS[case]
 
-    got = await ask(http, standin, case)
+    got = await ask(http, sandbox, case)
 
     expected = recorded["response_headers"]
     assert got.status == recorded["status"]
@@ -78,11 +78,11 @@ async def test_status_and_headers_are_those_of_gordo(
 
 @pytest.mark.parametrize("case", [case for case in CASES if PAIRS[case]["status"] != 200])
 async def test_refusals_are_those_of_gordo_word_for_word(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
     expected = recorded_answer(PAIRS[case])
 
-    got = await ask(http, standin, case)
+    got = await ask(http, sandbox, case)
 
     if case in FIRST_LINE_ONLY:
         assert json.loads(expected)["error"].startswith(json.loads(got.body)["error"])
@@ -92,7 +92,7 @@ async def test_refusals_are_those_of_gordo_word_for_word(
         assert got.body == expected
 
 
-#: Gordo gives back the text that was sent for a number; the stand-in the number.
+#: Gordo gives back the text that was sent for a number; the sandbox the number.
 TEXT_ECHOED = {"number-as-text-in-x-linear-plain"}
 ANSWERS = [
     case
@@ -103,11 +103,11 @@ ANSWERS = [
 
 @pytest.mark.parametrize("case", [case for case in ANSWERS if PAIRS[case]["content_type"] == "application/json"])
 async def test_json_predictions_have_groups_columns_and_times_as_gordo_writes_them(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
     expected = json.loads(recorded_answer(PAIRS[case]))
 
-    answer = json.loads((await ask(http, standin, case)).body)
+    answer = json.loads((await ask(http, sandbox, case)).body)
 
     assert list(answer) == list(expected)
     assert isinstance(answer.get("time-seconds", ""), str)
@@ -119,11 +119,11 @@ async def test_json_predictions_have_groups_columns_and_times_as_gordo_writes_th
     "case", [case for case in ANSWERS if PAIRS[case]["content_type"] == "application/octet-stream"]
 )
 async def test_parquet_predictions_have_the_schema_that_gordo_writes(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
     expected = pq.ParquetFile(io.BytesIO(recorded_answer(PAIRS[case])))
 
-    answer = pq.ParquetFile(io.BytesIO((await ask(http, standin, case)).body))
+    answer = pq.ParquetFile(io.BytesIO((await ask(http, sandbox, case)).body))
 
     mine, theirs = answer.schema_arrow, expected.schema_arrow
     assert [(field.name, field.type) for field in mine] == [(field.name, field.type) for field in theirs]
@@ -138,11 +138,11 @@ async def test_parquet_predictions_have_the_schema_that_gordo_writes(
 
 @pytest.mark.parametrize("case", ["anomaly-pca-linear-parquet", "anomaly-lstm-ae-parquet", "anomaly-targets-parquet"])
 async def test_json_and_parquet_carry_the_same_numbers(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
-    table = pq.read_table(io.BytesIO((await ask(http, standin, case)).body))
+    table = pq.read_table(io.BytesIO((await ask(http, sandbox, case)).body))
 
-    answer = json.loads((await ask(http, standin, case.replace("-parquet", "-json"))).body)["data"]
+    answer = json.loads((await ask(http, sandbox, case.replace("-parquet", "-json"))).body)["data"]
 
     for group, columns in answer.items():
         for tag, cells in columns.items():
@@ -152,7 +152,7 @@ async def test_json_and_parquet_carry_the_same_numbers(
 
 @pytest.mark.parametrize("model", ["pca-linear", "lstm-ae"])
 async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_them(
-    http: aiohttp.ClientSession, standin: GordoStandin, model: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, model: str
 ) -> None:
     """A model that looks back on rows would else see them in the order of the request."""
     body, headers = recorded_request(PAIRS[f"anomaly-{model}-json"])
@@ -164,7 +164,7 @@ async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_t
 
     answers = []
     for asked in (frames, turned):
-        url = f"{standin.url}{PAIRS[f'anomaly-{model}-json']['path']}?format=parquet"
+        url = f"{sandbox.url}{PAIRS[f'anomaly-{model}-json']['path']}?format=parquet"
         async with http.post(url, data=json.dumps(asked), headers=headers) as response:
             answers.append(pq.read_table(io.BytesIO(await response.read())))
 
@@ -172,14 +172,14 @@ async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_t
     assert answers[0].equals(answers[1])
 
 
-async def test_metadata_has_every_key_that_a_client_reads(http: aiohttp.ClientSession, standin: GordoStandin) -> None:
+async def test_metadata_has_every_key_that_a_client_reads(http: aiohttp.ClientSession, sandbox: SandboxGordo) -> None:
     def keys(document: Any, deep: int) -> Any:
         return {k: keys(v, deep - 1) for k, v in document.items()} if isinstance(document, dict) and deep else ...
 
     for case in [case for case in CASES if case.startswith("metadata-") and PAIRS[case]["status"] == 200]:
         recorded = json.loads(recorded_answer(PAIRS[case]))
 
-        got = json.loads((await ask(http, standin, case)).body)
+        got = json.loads((await ask(http, sandbox, case)).body)
 
         build, recorded_build = (m["metadata"]["metadata"]["build_metadata"] for m in (got, recorded))
         assert list(got) == list(recorded)
@@ -206,11 +206,11 @@ DATASET_KEYS = (
 
 @pytest.mark.parametrize("model", ["pca-linear", "targets", "minute-filter", "filter-list", "lstm-ae"])
 async def test_the_dataset_configuration_is_written_as_gordo_writes_it(
-    http: aiohttp.ClientSession, standin: GordoStandin, model: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, model: str
 ) -> None:
     recorded = json.loads(recorded_answer(PAIRS[f"metadata-{model}"]))["metadata"]["dataset"]
 
-    dataset = json.loads((await ask(http, standin, f"metadata-{model}")).body)["metadata"]["dataset"]
+    dataset = json.loads((await ask(http, sandbox, f"metadata-{model}")).body)["metadata"]["dataset"]
 
     assert {key: dataset[key] for key in DATASET_KEYS} == {key: recorded[key] for key in DATASET_KEYS}
     assert {key: len(dataset[key]) for key in ("train_start_date", "train_end_date")} == {
@@ -221,28 +221,28 @@ async def test_the_dataset_configuration_is_written_as_gordo_writes_it(
 
 @pytest.mark.parametrize("case", ["metadata-pca-linear", "metadata-wide-linear"])
 async def test_full_metadata_is_about_as_large_as_the_real_one(http: aiohttp.ClientSession, case: str) -> None:
-    async with running_standin(recorded_project(), full_metadata=True) as standin:
-        got = await ask(http, standin, case)
+    async with open_sandbox_gordo(recorded_project(), full_metadata=True) as sandbox:
+        got = await ask(http, sandbox, case)
 
     assert len(got.body) == pytest.approx(PAIRS[case]["response_bytes"], rel=0.3)
 
 
 @pytest.mark.parametrize("case", ["models", "models-old-revision", "expected-models", "revisions", "server-version"])
-async def test_listings_hold_what_gordo_lists(http: aiohttp.ClientSession, standin: GordoStandin, case: str) -> None:
+async def test_listings_hold_what_gordo_lists(http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str) -> None:
     expected = json.loads(recorded_answer(PAIRS[case]))
 
-    got = json.loads((await ask(http, standin, case)).body)
+    got = json.loads((await ask(http, sandbox, case)).body)
 
     assert list(got) == list(expected)  # the key order, the revision last
     for key, value in expected.items():
         assert sorted(got[key]) == sorted(value)
 
 
-async def test_a_deleted_model_is_gone_from_that_revision(http: aiohttp.ClientSession, standin: GordoStandin) -> None:
+async def test_a_deleted_model_is_gone_from_that_revision(http: aiohttp.ClientSession, sandbox: SandboxGordo) -> None:
     for case in DELETES:
         recorded = PAIRS[case]
 
-        got = await ask(http, standin, case)
+        got = await ask(http, sandbox, case)
 
         assert (got.status, got.headers["revision"]) == (recorded["status"], recorded["response_headers"]["revision"])
         if case != "delete-before-use":
@@ -253,9 +253,9 @@ async def test_a_deleted_model_is_gone_from_that_revision(http: aiohttp.ClientSe
     "case", [case for case in ANSWERS if case.startswith("anomaly-") and case.endswith("-parquet")]
 )
 async def test_the_numbers_keep_the_laws_of_anomaly_models(
-    http: aiohttp.ClientSession, standin: GordoStandin, case: str
+    http: aiohttp.ClientSession, sandbox: SandboxGordo, case: str
 ) -> None:
-    table = pq.read_table(io.BytesIO((await ask(http, standin, case)).body))
+    table = pq.read_table(io.BytesIO((await ask(http, sandbox, case)).body))
     groups: dict[str, list[str]] = {}
     for name in table.schema.names[:-1]:
         groups.setdefault(name.split("'")[1], []).append(name)
@@ -263,7 +263,7 @@ async def test_the_numbers_keep_the_laws_of_anomaly_models(
     def numbers(group: str) -> Any:
         return np.column_stack([table.column(name).to_numpy() for name in groups[group]])
 
-    metadata = await http.get(standin.url + PAIRS[case]["path"].replace("anomaly/prediction", "metadata"))
+    metadata = await http.get(sandbox.url + PAIRS[case]["path"].replace("anomaly/prediction", "metadata"))
     meta = (await metadata.json())["metadata"]["metadata"]["build_metadata"]["model"]["model_meta"]
     body, _ = recorded_request(PAIRS[case])
     assert body
