@@ -27,6 +27,7 @@ from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.http import tls_context
 from latigo.sandbox.plant import Plant, PlantSensors
 from latigo.settings import (
     EmbeddedLedger,
@@ -214,19 +215,18 @@ def _influx_server(influx: InfluxSensors | InfluxSink, section: str) -> "Server"
         "password": _text(influx.password) or None,
         "token": _text(influx.token) or None,
         "version": influx.version,
-        "tls": _trusting(influx.ca_file, section),
+        "tls": _tls_of(influx.ca_file, section),
         "connect_timeout": influx.connect_timeout,
     }
 
 
-def _trusting(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
-    """TLS with authorities of one's own; None: the system's."""
+def _tls_of(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
     if ca_file is None:
         return None
     try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"{section}.ca_file: {ca_file} cannot be read: {error}") from error
+        return tls_context(ca_file)
+    except ValueError as error:
+        raise ConfigurationError(f"{section}.ca_file: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

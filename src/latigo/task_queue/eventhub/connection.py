@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from azure.identity import aio as identity
 
 from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unavailable
 from latigo.runtime.clock import Clock
+from latigo.runtime.http import tls_context
 from latigo.runtime.redaction import mask_text
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.limits import limited
@@ -225,7 +227,7 @@ class Hub:
             "transport_type": TransportType.AmqpOverWebsocket
             if address.transport == "websocket"
             else TransportType.Amqp,
-            "ssl_context": _trusting(address.ca_file),  # one for all: else every attempt reads the file again
+            "ssl_context": _tls_of(address.ca_file),  # one for all: else every attempt reads the file again
             "use_tls": parts.tls,
             "idle_timeout": IDLE_SECONDS,
             "user_agent": "latigo",
@@ -308,11 +310,11 @@ class Hub:
             _log.info("queue.not_closed", because=str(self.translated(error, "closing")))
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _tls_of(ca_file: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"task_queue.ca_file: {ca_file} cannot be read: {error}") from error
+        return tls_context(Path(ca_file) if ca_file else None)
+    except ValueError as error:
+        raise ConfigurationError(f"task_queue.ca_file: {error}") from error
 
 
 @asynccontextmanager
