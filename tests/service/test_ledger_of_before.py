@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import orjson
 import pytest
+from latigo.sandbox.plant import Plant
 from pydantic import SecretStr
 
 from latigo.domain.coverage import Coverage
@@ -22,7 +23,6 @@ from latigo.ledger.reports import LedgerReports
 from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, demo_project, running_standin
-from latigo.sandbox.plant import Plant
 from latigo.settings import (
     BackfillSettings,
     GordoModels,

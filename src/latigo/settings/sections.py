@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from latigo.runtime.azure import IdentityKind
+from latigo.settings.event_hubs import HubAddress, hub_in_namespace, parse_connection_string
 from latigo.settings.keys import PLUGIN, secret_names
 from latigo.settings.values import (
     Duration,
@@ -163,8 +165,8 @@ class EventHubQueue(_Queue):
     consumer_group: Text = Field(
         default="$Default", description="What the executors share. Nothing else may read with this group."
     )
-    credential: Literal["default", "managed_identity", "workload_identity", "client_secret", "client_certificate"] = (
-        Field(default="default", description="How to log in to a namespace; default tries what the environment offers.")
+    credential: IdentityKind = Field(
+        default="default", description="How to log in to a namespace; default tries what the environment offers."
     )
     tenant_id: Text | None = Field(
         default=None, description="For client_secret and client_certificate.", examples=["a-tenant-id"]
@@ -195,12 +197,20 @@ class EventHubQueue(_Queue):
         description="How long a partition stays with an executor that is not heard of; then another one takes it.",
     )
 
+    @property
+    def address(self) -> HubAddress:
+        """Where the hub is."""
+        if self.connection_string is not None:
+            return parse_connection_string(self.connection_string.get_secret_value(), self.hub or "")
+        return hub_in_namespace(self.namespace or "", self.hub or "")
+
     @model_validator(mode="after")
     def _says_where(self) -> Self:
         if (self.connection_string is None) == (self.namespace is None):
             raise ValueError("give either connection_string, or namespace and hub")
         if self.namespace is not None and self.hub is None:
             raise ValueError("hub is missing, which goes with namespace")
+        _ = self.address  # which raises what is wrong with it
         if self.credential == "client_secret" and not (self.tenant_id and self.client_id and self.client_secret):
             raise ValueError('credential = "client_secret" needs tenant_id, client_id and client_secret')
         if self.credential == "client_certificate" and not (

@@ -18,9 +18,10 @@ from latigo.domain.errors import Unavailable
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.runtime.retry import backoff
+from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.background import Background
 from latigo.task_queue.eventhub.channel import HandOff
-from latigo.task_queue.eventhub.connection import GROUP, Hub, HubAddress, open_hub
+from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.consumer import HubDelivery, Intake
 from latigo.task_queue.eventhub.session import Bounds, ReceiverTiming, Session
 from latigo.task_queue.eventhub.store import Pool, QueueTables
@@ -152,12 +153,11 @@ class EventHubReceiver:
 
 @asynccontextmanager
 async def open_receiver(
-    address: HubAddress,
+    eventhub: EventHubQueue,
     pool: Pool,
     *,
     clock: Clock,
     concurrency: int,
-    group: str = GROUP,
     most_behind: int = MOST_BEHIND,
     most_events: int = MOST_EVENTS,
     timing: ReceiverTiming | None = None,
@@ -165,20 +165,19 @@ async def open_receiver(
     """An executor's end of a hub. Leaving it checkpoints what is done and gives its partitions to others.
 
     Args:
-        address: where the hub is. It may be away for as long as it likes: that is logged, and seen in ``state``.
+        eventhub: settings of the queue. The hub may be unavailable for any time: that is logged, and seen in ``state``.
         pool: connections to the ledger's database.
         clock: the machine's.
         concurrency: tasks that are worked on at once; so many events of each partition are fetched ahead.
-        group: the consumer group.
         most_behind: events of a partition that may be begun after its first one that is not done.
         most_events: events after which the client of the library is replaced by a new one.
         timing: shorter for tests.
 
     Raises:
-        ConfigurationError: the address cannot be used here.
+        ConfigurationError: the settings cannot be used here.
     """
-    async with open_hub(address, clock) as hub:
-        tables = QueueTables(pool, hub.channel, group)
+    async with open_hub(eventhub, clock) as hub:
+        tables = QueueTables(pool, hub.channel, eventhub.consumer_group)
         bounds = Bounds(prefetch=max(concurrency, 1), behind=most_behind, events=most_events)
         receiver = EventHubReceiver(hub, tables, bounds, timing or ReceiverTiming())
         background = Background()

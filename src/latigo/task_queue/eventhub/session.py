@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from azure.eventhub.aio import PartitionContext
 
 from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
-from latigo.task_queue.eventhub.connection import Balancing, Hub
+from latigo.task_queue.eventhub.connection import Hub
 from latigo.task_queue.eventhub.consumer import Assignment, Intake
 from latigo.task_queue.eventhub.limits import put_down
 from latigo.task_queue.eventhub.offsets import Position
@@ -30,7 +30,6 @@ class ReceiverTiming:
     """How long the receiver waits for what.
 
     Args:
-        balancing: how partitions are shared out.
         flush: between two checkpoints.
         close: for the client library to close.
         look: between two looks of the watchdog.
@@ -41,7 +40,6 @@ class ReceiverTiming:
         longest_probe: no pause is longer.
     """
 
-    balancing: Balancing = field(default_factory=Balancing)
     flush: timedelta = timedelta(seconds=2)
     close: timedelta = timedelta(seconds=10)
     look: timedelta = timedelta(seconds=30)
@@ -82,7 +80,7 @@ class Session:
         self._timing = timing
         self._clock = hub.clock
         self._store = PostgresCheckpointStore(tables, hub.clock)
-        self._client = hub.consumer(tables.group, self._store, timing.balancing)
+        self._client = hub.consumer(self._store)
         self._assignments: dict[str, Assignment] = {}
         self._events = 0
         self._worn = asyncio.Event()
@@ -204,7 +202,7 @@ class Session:
         watchdog = Watchdog(
             away_after=timing.away_after,
             stuck_after=timing.stuck_after,
-            unbalanced_after=max(timing.stuck_after, _ROUNDS * timing.balancing.every),
+            unbalanced_after=max(timing.stuck_after, _ROUNDS * self._hub.balance),
             now=self._clock.monotonic(),
         )
         while (verdict := await self._judge(watchdog)) is Verdict.FINE:
