@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import orjson
 import pytest
-from latigo.sandbox.plant import Plant
 from pydantic import SecretStr
 
+from benchmarks.gordo_stub import StubPredictions
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.outcome import Stored
@@ -22,7 +22,8 @@ from latigo.domain.windows import Window
 from latigo.ledger.reports import LedgerReports
 from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
-from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, demo_project, running_standin
+from latigo.providers.simulated import Plant
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, demo_project, open_sandbox_gordo
 from latigo.settings import (
     BackfillSettings,
     GordoModels,
@@ -161,7 +162,7 @@ async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
 async def test_the_queue_goes_on_where_it_was(ledger: Ledgers):
     queue = QueueTables(ledger.database.pool, CHANNEL, "$Default")
 
-    owners = {row["partition"]: row["owner_id"] for row in await queue.fetch("list_ownership")}
+    owners = {row["partition"]: row["owner_id"] for row in await ledger.fetch("SELECT * FROM queue_ownership")}
     refused = await queue.refused(10)
 
     assert await queue.checkpoints() == {
@@ -190,7 +191,7 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
     covered = await _covered(dumped)
     clock = ShiftedClock(at("12:50"))
     await clock.share(dumped)
-    async with running_standin((plant_a, plant_b), stub=True) as gordo:
+    async with open_sandbox_gordo((plant_a, plant_b), canned=StubPredictions()) as gordo:
         settings = Settings(
             schedule=ScheduleSettings(max_window=timedelta(hours=3)),
             backfill=BackfillSettings(horizon=timedelta(hours=6)),
