@@ -3,22 +3,31 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks docs
+SITE := build/docs
+COVERAGE := 86
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench gordo format lock clean
+.PHONY: help demo test check test-python docs bench gordo format lock clean
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
-test: $(VENV)/.ready lint gordo-if-possible ## Lint, types, import rules and every test, real Gordo included where a Python 3.10 is found
-	$(BIN)/pytest -q -n 2 --dist loadfile
+test: $(VENV)/.ready lint gordo-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
+	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-fail-under=$(COVERAGE)
 
 check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit tests/docs
+
+test-python: ## The same as check on another Python (PYTHON=python3.13), in an environment of its own
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	    $(MAKE) --no-print-directory check VENV=.venv-$$version
+
+docs: $(VENV)/.ready ## Build the documentation site; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --keep-going -c docs . $(SITE)
 
 bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
 	@benchmarks/peers/setup.sh
@@ -38,7 +47,7 @@ lock: ## Resolve the pinned versions anew (needs uv)
 	    --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and all caches of this folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build
 
 .PHONY: lint gordo-if-possible
 lint: $(VENV)/.ready

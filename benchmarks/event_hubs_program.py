@@ -20,6 +20,7 @@ from typing import Any
 
 from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
+from pydantic import SecretStr
 
 from benchmarks.planning import SPEC
 from latigo.cli.context import run_async
@@ -29,8 +30,8 @@ from latigo.domain.windows import Window
 from latigo.postgres.database import open_database
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.log import configure_logging
+from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode
-from latigo.task_queue.eventhub.connection import HubAddress
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, open_sender
@@ -85,8 +86,8 @@ class Side(ABC):
 class LatigoSide(Side):
     """What scheduler and executors use."""
 
-    def __init__(self, address: HubAddress, pool: Pool, sender: EventHubSender) -> None:
-        self._address = address
+    def __init__(self, section: EventHubQueue, pool: Pool, sender: EventHubSender) -> None:
+        self._section = section
         self._pool = pool
         self._sender = sender
 
@@ -101,7 +102,7 @@ class LatigoSide(Side):
     async def consume(self, count: int) -> dict[str, float]:
         watch, seen = Watch(), set[int]()
         async with (
-            open_receiver(self._address, self._pool, clock=SystemClock(), concurrency=CONCURRENCY) as receiver,
+            open_receiver(self._section, self._pool, clock=SystemClock(), concurrency=CONCURRENCY) as receiver,
             aclosing(receiver.receive()) as deliveries,
         ):
             async for delivery in deliveries:
@@ -182,12 +183,12 @@ async def open_side(asked: dict[str, Any]) -> AsyncIterator[Side]:
         async with EventHubProducerClient.from_connection_string(connection_string) as producer:
             yield BareSide(connection_string, producer)
         return
-    address = HubAddress(connection_string=connection_string)
+    section = EventHubQueue(connection_string=SecretStr(connection_string))
     async with (
         open_database(asked["ledger"]) as database,
-        open_sender(address, database.pool, clock=SystemClock()) as sender,
+        open_sender(section, database.pool, clock=SystemClock()) as sender,
     ):
-        yield LatigoSide(address, database.pool, sender)
+        yield LatigoSide(section, database.pool, sender)
 
 
 async def work(asked: dict[str, Any]) -> None:

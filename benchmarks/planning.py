@@ -66,7 +66,7 @@ async def _fill(database: Database, models: int, covered: str) -> None:
 
 
 async def _plan(ledger: PostgresSchedulerLedger, database: Database) -> float:
-    term = await ledger.take_lease("bench", timedelta(minutes=10))
+    term = await ledger.acquire_lease("bench", timedelta(minutes=10))
     if term is None:
         raise RuntimeError("someone else plans")
     took = []

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from benchmarks.planning import SPEC
 from benchmarks.stage import Ledger, open_ledger
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Settlement
+from latigo.domain.outcome import Stored
 from latigo.domain.task import Task
 from latigo.domain.windows import DAY
 from latigo.ledger.executor_store import PostgresExecutorLedger
@@ -110,7 +110,7 @@ class Simulation:
 
     async def plan(self) -> None:
         """A round of the scheduler, and its look for lost tasks."""
-        await self.ledger.scheduler.recover(self.term, self.line.channel, lonely_starts=3, version="benchmark")
+        await self.ledger.scheduler.recover(self.term, self.line.channel, isolated_starts=3, version="benchmark")
         await self.scheduler.plan_once(self.term)
 
     async def work(self, most: int) -> list[Task]:
@@ -123,7 +123,7 @@ class Simulation:
                 raise RuntimeError(f"task {task.id} was in the queue and could not be claimed")
             done.append((task, claim))
         if done:
-            await self.executors.settle([(claim, Settlement.covers(task.window, rows=3)) for task, claim in done])
+            await self.executors.settle([(claim, Stored.in_full(task.window, rows=3)) for task, claim in done])
         return [task for task, _ in done]
 
     async def count(self, sql: str) -> int:
@@ -144,11 +144,11 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
         async with open_resources(settings, sensors=MemorySensors(), clock=clock) as world:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
-            await ledger.scheduler.drop_lease(Term("nobody", 0))
+            await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
             found = Simulation(clock, ledger, line, make_scheduler(world, line), executors, Term("benchmark", 0))
             await found.set_clock(now)
-            term = await ledger.scheduler.take_lease("benchmark", _LEASE)
+            term = await ledger.scheduler.acquire_lease("benchmark", _LEASE)
             assert term is not None
             found.term = term
             yield found

@@ -124,8 +124,8 @@ def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
 @asynccontextmanager
 async def running_stub(models: int, tags: int, *more: str) -> AsyncIterator[str]:
     """A stub of Gordo, which answers for next to nothing; yields its URL."""
-    options = ("--stub", "--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
-    async with running(sys.executable, "-m", "latigo.sandbox.gordo", *options, name="the stub of Gordo") as stub:
+    options = ("--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
+    async with running(sys.executable, "-m", "benchmarks.gordo_stub", *options, name="the stub of Gordo") as stub:
         url: str = (await stub.read())["url"]
         yield url
 
@@ -165,7 +165,7 @@ class Ledger:
     async def envelopes(self, plans: Iterable[Plan]) -> list[str]:
         """Plan and publish; the tasks as an executor receives them."""
         if self._term is None:
-            self._term = await self.scheduler.take_lease("benchmark", timedelta(hours=1))
+            self._term = await self.scheduler.acquire_lease("benchmark", timedelta(hours=1))
         assert self._term is not None
         planned = [Planned(self._ids[name], 1, plan.window, plan.lane) for plan in plans for name in plan.models]
         if await self.scheduler.plan(self._term, planned) != len(planned):

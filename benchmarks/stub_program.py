@@ -1,6 +1,6 @@
 """A stub of Gordo whose models share the sensors of one plant, each with some of them: ``MODELS TAGS SENSORS``.
 
-``python -m latigo.sandbox.gordo --stub`` gives every model sensors of its own, which thousands of models would take a
+``python -m benchmarks.gordo_stub`` gives every model sensors of its own, which thousands of models would take a
 long time to fill with readings. The first line on standard output is JSON with ``url``; SIGTERM ends it.
 """
 
@@ -13,9 +13,10 @@ import sys
 
 import structlog
 
+from benchmarks.gordo_stub import StubPredictions
 from benchmarks.stage import PROJECT
 from latigo.cli.context import run_async
-from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, running_standin
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, open_sandbox_gordo
 
 
 def sensors_of(count: int) -> list[str]:
@@ -35,7 +36,7 @@ def project_of(models: int, tags: int, sensors: int) -> ProjectDefinition:
 async def serve(project: ProjectDefinition) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with running_standin(project, stub=True) as server:
+    async with open_sandbox_gordo(project, canned=StubPredictions()) as server:
         gc.freeze()
         print(json.dumps({"url": server.url}), flush=True)
         await stop.wait()

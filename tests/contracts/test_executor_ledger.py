@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Retry, Settlement, Stored
 from latigo.ledger.protocol import Claim, ExecutorInfo
 from tests.support.build import NOW, window
 from tests.support.role_ledgers import LEASE, RoleLedgers, role_ledgers
@@ -11,7 +11,7 @@ __all__ = ["role_ledgers"]
 
 PAUSE, LONGEST = timedelta(seconds=15), timedelta(minutes=1)
 GORDO = "gordo/plant"
-STORED = Settlement.covers(window("11:00", "12:00"))
+STORED = Stored.in_full(window("11:00", "12:00"))
 
 
 async def claimed(ledgers: RoleLedgers, task_id: int, executor: str = "executor-1") -> Claim:
@@ -25,16 +25,16 @@ async def test_an_executor_may_register_twice_send_heartbeats_and_leave(role_led
 
     await role_ledgers.executor.register(executor)
     await role_ledgers.executor.register(executor)
-    await role_ledgers.executor.beat("executor-1", in_flight=1, limit=4)
-    await role_ledgers.executor.unregister("executor-1")
-    await role_ledgers.executor.beat("executor-1", in_flight=1, limit=4)
-    await role_ledgers.executor.unregister("executor-1")
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.deregister("executor-1")
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.deregister("executor-1")
 
 
 async def test_a_first_claim_has_no_history(role_ledgers: RoleLedgers):
     claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
 
-    assert (claim.attempts, claim.starts, claim.stored_in, claim.alone) == (0, 0, frozenset(), False)
+    assert (claim.attempts, claim.starts, claim.stored_in, claim.isolated) == (0, 0, frozenset(), False)
 
 
 async def test_a_task_has_one_claim_at_a_time(role_ledgers: RoleLedgers):
@@ -52,10 +52,10 @@ async def test_a_claim_is_taken_over_when_its_lease_has_run_out_and_counts_for_n
 
     second = await claimed(role_ledgers, task_id, "executor-2")
 
-    assert (second.starts, second.alone) == (1, True)
+    assert (second.starts, second.isolated) == (1, True)
     assert second.number > first.number
     assert await role_ledgers.executor.renew([first, second], LEASE) == {task_id}
-    assert not await role_ledgers.executor.start_alone(first, LEASE)
+    assert not await role_ledgers.executor.start_isolated(first, LEASE)
     assert await role_ledgers.executor.settle([(first, STORED)]) == frozenset()
     await role_ledgers.executor.release([first])
     assert await role_ledgers.executor.settle([(second, STORED)]) == {task_id}
@@ -88,7 +88,7 @@ async def test_starting_alone_counts_a_start_and_renews_the_lease(role_ledgers: 
     second = await claimed(role_ledgers, task_id)
     await role_ledgers.set_clock(NOW + LEASE * 1.5)
 
-    assert await role_ledgers.executor.start_alone(second, LEASE)
+    assert await role_ledgers.executor.start_isolated(second, LEASE)
 
     await role_ledgers.set_clock(NOW + 2 * LEASE)
     assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
@@ -112,7 +112,7 @@ async def test_a_release_keeps_the_starts_of_before(role_ledgers: RoleLedgers):
     await claimed(role_ledgers, task_id)
     await role_ledgers.set_clock(NOW + LEASE)
     second = await claimed(role_ledgers, task_id)
-    assert await role_ledgers.executor.start_alone(second, LEASE)
+    assert await role_ledgers.executor.start_isolated(second, LEASE)
 
     await role_ledgers.executor.release([second])
 
@@ -124,7 +124,7 @@ async def test_a_settled_task_can_neither_be_claimed_nor_settled_again(role_ledg
         await claimed(role_ledgers, task_id)
         for task_id in [await role_ledgers.add_task("pump"), await role_ledgers.add_task("fan")]
     ]
-    batch = [(stored, STORED), (failed, Settlement(Outcome.RETRY, detail="500"))]
+    batch: list[tuple[Claim, Settlement]] = [(stored, STORED), (failed, Retry("500"))]
 
     assert await role_ledgers.executor.settle(batch) == {stored.task_id, failed.task_id}
     assert await role_ledgers.executor.settle(batch) == frozenset()

@@ -7,10 +7,10 @@ import pytest
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Claim, ExecutorInfo, Need, NotThePlanner, Planned, Term
+from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned, Term
 from latigo.postgres.ranges import to_coverage
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
@@ -26,7 +26,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers, holder: str = "scheduler-1") -> Term:
-    term = await ledger.scheduler.take_lease(holder, timedelta(seconds=15))
+    term = await ledger.scheduler.acquire_lease(holder, timedelta(seconds=15))
     assert term is not None
     return term
 
@@ -39,9 +39,8 @@ async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> i
     """Plan the one window that the model needs in this lane; the id of the task."""
     term = await lead(ledger)
     need = (await needs(ledger))[name]
-    span = need.live if lane is Lane.LIVE else need.back
-    assert span is not None
-    assert await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, span, lane)]) == 1
+    planned = Planned(need.model_id, need.epoch, need.windows[lane], lane)
+    assert await ledger.scheduler.plan(term, [planned]) == 1
     return max(task.id for task in await ledger.scheduler.unpublished(term, 100) if task.model.ref.name == name)
 
 
@@ -62,8 +61,7 @@ async def test_a_new_model_needs_its_whole_horizon_as_one_live_window(ledger: Le
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("10:00", "12:00")
-    assert found.back is None
+    assert found.windows == {Lane.LIVE: window("10:00", "12:00")}
 
 
 async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(ledger: Ledgers):
@@ -71,8 +69,7 @@ async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(l
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("11:00", "12:00")
-    assert found.back == window("10:00", "11:00")
+    assert found.windows == {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
 
 
 async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
@@ -80,7 +77,7 @@ async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
 
     found = (await needs(ledger))["pump"]
 
-    assert found.live == window("10:00", "11:30")
+    assert found.windows.get(Lane.LIVE) == window("10:00", "11:30")
 
 
 async def test_what_is_out_is_not_needed_again(ledger: Ledgers):
@@ -95,7 +92,7 @@ async def test_settling_covers_the_window_and_ends_the_need(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00"), rows=12))])
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00"), rows=12))])
 
     assert counted == {claim.task_id}
     assert await covered(ledger) == [(at("10:00"), at("12:00"))]
@@ -121,10 +118,10 @@ async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_
     await ledger.set_clock(NOW + timedelta(seconds=31))
 
     second = await ledger.executor.claim(first.task_id, 1, "executor-2", LEASE)
-    late = await ledger.executor.settle([(first, Settlement.covers(window("10:00", "12:00")))])
+    late = await ledger.executor.settle([(first, Stored.in_full(window("10:00", "12:00")))])
 
     assert second is not None
-    assert second.alone
+    assert second.isolated
     assert late == frozenset()
     assert await covered(ledger) == []
 
@@ -145,7 +142,7 @@ async def test_a_settle_under_an_old_epoch_adds_nothing(ledger: Ledgers):
     claim = await claimed(ledger)
 
     await ledger.models.put_models([an_entry(revision="1001")])
-    counted = await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
 
     assert counted == frozenset()
     assert await covered(ledger) == []
@@ -172,7 +169,7 @@ async def test_a_changed_dataset_configuration_raises_the_epoch_within_a_revisio
 async def test_an_absent_slot_is_looked_at_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
     slot = window("11:30", "12:00")
-    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
+    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
     gaps = []
     now = NOW
     claim = await claimed(ledger)
@@ -200,30 +197,27 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
     silent = window("11:00", "12:00")
     exception = SlotException(SlotState.ABSENT, Coverage((silent,)), "no 'a'")
     claim = await claimed(ledger)
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.STORED, exceptions=[exception], silent_since=silent.start))]
-    )
+    await ledger.executor.settle([(claim, Stored(exceptions=[exception], silent_since=silent.start))])
 
     await ledger.set_clock(at("14:07"))
     while_silent = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("13:30", "14:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("13:30", "14:00")))])
     returned = (await needs(ledger))["pump"]
 
-    assert (while_silent.live, while_silent.back) == (window("13:30", "14:00"), None)
-    assert (returned.live, returned.back) == (None, window("11:00", "13:30"))
+    assert while_silent.windows == {Lane.LIVE: window("13:30", "14:00")}
+    assert returned.windows == {Lane.BACKFILL: window("11:00", "13:30")}
 
 
 async def silent(ledger: Ledgers, now: datetime) -> Window:
     """The newest slot of the model is found to have no readings."""
     await ledger.set_clock(now)
     need = (await needs(ledger))["pump"]
-    assert need.live is not None
     claim = await claimed(ledger)
-    exception = SlotException(SlotState.ABSENT, Coverage((need.live,)), "no 'a'")
-    ended = Settlement(Outcome.STORED, exceptions=[exception], silent_since=need.live.start)
+    exception = SlotException(SlotState.ABSENT, Coverage((need.windows[Lane.LIVE],)), "no 'a'")
+    ended = Stored(exceptions=[exception], silent_since=need.windows[Lane.LIVE].start)
     await ledger.executor.settle([(claim, ended)])
-    return need.live
+    return need.windows[Lane.LIVE]
 
 
 async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until_the_data_returns(ledger: Ledgers):
@@ -237,7 +231,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
 
     await ledger.set_clock(now)
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("16:30", "17:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("16:30", "17:00")))])
 
     assert silence == window("11:30", "16:30")
     assert [(to_coverage(row["slots"]), row["final"]) for row in while_silent] == [
@@ -245,7 +239,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
         (Coverage((Window(silence.start, tried[-1].start),)), True),
     ]
     assert await ledger.fetch("SELECT next_look FROM slot_exception") == [{"next_look": now}]
-    assert (await needs(ledger))["pump"].back == silence
+    assert (await needs(ledger))["pump"].windows.get(Lane.BACKFILL) == silence
 
 
 async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_the_newest(ledger: Ledgers):
@@ -273,7 +267,7 @@ async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_b
     before = await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'")
 
     found = SlotException(SlotState.SHORT, Coverage((window("11:00", "11:30"),)), "no a")
-    ended = Settlement(Outcome.STORED, Coverage((window("11:30", "12:00"),)), [found])
+    ended = Stored(Coverage((window("11:30", "12:00"),)), [found])
     await ledger.executor.settle([(claim, ended)])
 
     assert await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'") == before
@@ -292,9 +286,7 @@ async def test_slots_that_become_final_alike_share_a_row_also_when_tasks_are_set
     live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
 
     def short(covered: Window, slot: Window) -> Settlement:
-        return Settlement(
-            Outcome.STORED, Coverage((covered,)), [SlotException(SlotState.SHORT, Coverage((slot,)), "no a")]
-        )
+        return Stored(Coverage((covered,)), [SlotException(SlotState.SHORT, Coverage((slot,)), "no a")])
 
     await ledger.executor.settle(
         [
@@ -315,8 +307,8 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
     claim = await claimed(ledger)
     now = NOW
     for attempt in range(1, 5):
-        await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
-        assert all(need.live and need.live.start >= at("12:00") for need in (await needs(ledger)).values())
+        await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
+        assert all(need.windows[Lane.LIVE].start >= at("12:00") for need in (await needs(ledger)).values())
         (row,) = await ledger.fetch("SELECT state, attempts FROM v_tasks WHERE state = 'waiting'")
         assert row == {"state": "waiting", "attempts": attempt}
         now += timedelta(hours=1)
@@ -326,10 +318,10 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
         again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert (again.attempts, again.alone) == (attempt, False)
+        assert (again.attempts, again.isolated) == (attempt, False)
         claim = again
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="server said 500"))])
+    await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
 
     (parked,) = await ledger.fetch("SELECT reason, detail, windows FROM v_parked")
     assert parked["reason"] == "attempts"
@@ -341,7 +333,7 @@ async def test_back_off_honours_what_the_server_asks_for(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="x", retry_after=timedelta(hours=3)))])
+    await ledger.executor.settle([(claim, Retry(detail="x", retry_after=timedelta(hours=3)))])
 
     assert await ledger.fetch("SELECT not_before FROM task") == [{"not_before": NOW + timedelta(hours=3)}]
 
@@ -350,19 +342,19 @@ async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(l
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, downstream="gordo/plant"))])
+    await ledger.executor.settle([(claim, Deferred(downstream="gordo/plant"))])
     at_once = await needs(ledger)
     await ledger.set_clock(at("13:07"))
     later = (await needs(ledger))["pump"]
 
     assert at_once == {}
-    assert later.live == window("10:00", "13:00")
+    assert later.windows.get(Lane.LIVE) == window("10:00", "13:00")
 
 
 async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement(Outcome.DEFERRED, stored_in=["sink/influx"]))])
+    await ledger.executor.settle([(claim, Deferred(stored_in=["sink/influx"]))])
     await ledger.set_clock(NOW + timedelta(minutes=5))
     await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
 
@@ -377,33 +369,29 @@ async def test_a_rejected_model_is_parked_as_a_whole_until_a_new_revision(ledger
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.REJECTED, detail="gone", reason=Reason.MODEL_GONE, whole_model=True))]
-    )
+    await ledger.executor.settle([(claim, Rejected(detail="gone", reason=Reason.MODEL_GONE, whole_model=True))])
     await ledger.set_clock(at("18:00"))
     while_parked = await needs(ledger)
     await ledger.models.put_models([an_entry(revision="1001")])
     afterwards = await needs(ledger)
 
     assert while_parked == {}
-    assert afterwards["pump"].live == window("10:00", "17:30")
+    assert afterwards["pump"].windows.get(Lane.LIVE) == window("10:00", "17:30")
 
 
 async def test_a_window_that_was_too_large_is_planned_again_in_halves(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.SPLIT, detail="413"))])
+    await ledger.executor.settle([(claim, Split(detail="413"))])
 
-    assert (await needs(ledger))["pump"].live == window("11:00", "12:00")
+    assert (await needs(ledger))["pump"].windows.get(Lane.LIVE) == window("11:00", "12:00")
 
 
 async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_revision(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle(
-        [(claim, Settlement(Outcome.STORED, Coverage((window("10:00", "12:00"),)), plain=True))]
-    )
+    await ledger.executor.settle([(claim, Stored(Coverage((window("10:00", "12:00"),)), prediction_only=True))])
 
     same_revision = await ledger.fetch("SELECT anomaly FROM model")
     await ledger.models.put_models([an_entry(revision="1001")])
@@ -416,23 +404,22 @@ async def test_one_scheduler_plans_and_another_takes_over_when_its_lease_runs_ou
     await ledger.models.put_models([an_entry()])
     first = await lead(ledger, "scheduler-1")
     need = (await needs(ledger))["pump"]
-    assert need.live is not None
-    planned = [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)]
+    planned = [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)]
 
-    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is None
+    assert await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15)) is None
     await ledger.set_clock(NOW + timedelta(seconds=16))
     second = await lead(ledger, "scheduler-2")
 
     assert second.number > first.number
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await ledger.scheduler.plan(first, planned)
     assert await ledger.scheduler.plan(second, planned) == 1
 
 
 async def test_a_lease_that_was_dropped_can_be_taken_at_once(ledger: Ledgers):
-    await ledger.scheduler.drop_lease(await lead(ledger, "scheduler-1"))
+    await ledger.scheduler.release_lease(await lead(ledger, "scheduler-1"))
 
-    assert await ledger.scheduler.take_lease("scheduler-2", timedelta(seconds=15)) is not None
+    assert await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15)) is not None
 
 
 async def test_a_task_that_is_not_marked_is_published_again_and_a_marked_one_is_not(ledger: Ledgers):
@@ -453,8 +440,8 @@ async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(
     term = await lead(ledger)
     await ledger.scheduler.mark_published(term, {task_id: "queue-1"})
 
-    same = await ledger.scheduler.recover(term, "queue-1", lonely_starts=3, version="test")
-    other = await ledger.scheduler.recover(term, "queue-2", lonely_starts=3, version="test")
+    same = await ledger.scheduler.recover(term, "queue-1", isolated_starts=3, version="test")
+    other = await ledger.scheduler.recover(term, "queue-2", isolated_starts=3, version="test")
 
     assert (same["lost"], other["lost"]) == (0, 1)
     assert [task.id for task in await ledger.scheduler.unpublished(term, 10)] == [task_id]
@@ -479,7 +466,7 @@ async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_n
         drained_to,
     )
 
-    found = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
 
     assert found["lost"] == lost
     assert len(await ledger.scheduler.unpublished(term, 10)) == lost
@@ -491,17 +478,17 @@ async def test_a_task_in_an_envelope_that_an_executor_could_not_read_is_publishe
     term = await lead(ledger)
     await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
 
-    before = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    before = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
     await ledger.fetch(
         "INSERT INTO queue_refused (channel, partition, sequence, task_id, reason, detail, at)"
         " VALUES ('hub', '3', 17, $1, 'too_new', 'version 2 is newer than 1', $2)",
         task_id,
         NOW + timedelta(seconds=1),
     )
-    after = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    after = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
     await ledger.set_clock(NOW + timedelta(seconds=2))
     await ledger.scheduler.mark_published(term, {task_id: "hub#3"})
-    later = await ledger.scheduler.recover(term, "hub", lonely_starts=3, version="test")
+    later = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
 
     assert (before["lost"], after["lost"], later["lost"]) == (0, 1, 0)
 
@@ -516,7 +503,7 @@ async def test_a_task_that_no_message_can_hold_is_parked(ledger: Ledgers):
         NOW,
     )
 
-    found = await ledger.scheduler.recover(await lead(ledger), "hub", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "hub", isolated_starts=3, version="test")
 
     assert found["parked"] == 1
     assert await ledger.fetch("SELECT reason, detail FROM v_parked") == [
@@ -533,13 +520,33 @@ async def test_tasks_of_a_paused_model_are_not_published(ledger: Ledgers):
     assert await ledger.scheduler.unpublished(await lead(ledger), 10) == []
 
 
+async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt_is_not(ledger: Ledgers):
+    names = {"live": Lane.LIVE, "back": Lane.BACKFILL, "repair": Lane.REPAIR, "manual": Lane.MANUAL, "waits": Lane.LIVE}
+    await ledger.models.put_models([an_entry(name) for name in names])
+    term = await lead(ledger)
+    lacking = await needs(ledger)
+    await ledger.scheduler.plan(
+        term,
+        [Planned(lacking[n].model_id, 1, lacking[n].windows[Lane.LIVE], lane) for n, lane in names.items()],
+    )
+    (waits,) = [task for task in await ledger.scheduler.unpublished(term, 10) if task.ref.name == "waits"]
+    claim = await ledger.executor.claim(waits.id, 1, "executor-1", LEASE)
+    assert claim is not None
+    await ledger.executor.settle([(claim, Retry())])
+
+    out = await ledger.scheduler.outstanding()
+
+    assert (out.lanes, out.waiting) == (dict.fromkeys(Lane, 1), 1)
+    assert (out.total, out.background) == (4, 3)
+
+
 async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Ledgers):
     none = (await ledger.scheduler.outstanding()).readable
     await ledger.executor.register(ExecutorInfo("new", "2", 1, 3, 8))
     await ledger.executor.register(ExecutorInfo("old", "1", 1, 2, 8))
     both = (await ledger.scheduler.outstanding()).readable
     await ledger.set_clock(NOW + timedelta(minutes=3))
-    await ledger.executor.beat("new", in_flight=0, limit=1)
+    await ledger.executor.heartbeat("new", in_flight=0, limit=1)
 
     assert (none, both) == (None, 2)
     assert (await ledger.scheduler.outstanding()).readable == 3
@@ -552,14 +559,14 @@ async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger:
     for _ in range(3):
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert again.alone
-        assert await ledger.executor.start_alone(again, LEASE)
+        assert again.isolated
+        assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
     assert found["parked"] == 1
     assert await ledger.fetch("SELECT reason FROM v_parked") == [{"reason": "kills_process"}]
@@ -573,14 +580,14 @@ async def test_each_task_of_a_model_has_lonely_starts_of_its_own(ledger: Ledgers
     for task in [live, live, live, back, back, back]:
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         parked.append(found["parked"])
         again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
         assert again is not None
-        assert await ledger.executor.start_alone(again, LEASE)
+        assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
     assert [*parked, found["parked"]] == [0, 0, 0, 1, 0, 0, 1]
     (row,) = await ledger.fetch("SELECT reason, windows FROM v_parked")
@@ -591,19 +598,19 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     await claimed(ledger)
     await ledger.set_clock(NOW + timedelta(seconds=31))
-    await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
     lonely = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert lonely is not None
-    await ledger.executor.start_alone(lonely, LEASE)
+    await ledger.executor.start_isolated(lonely, LEASE)
 
-    await ledger.executor.settle([(lonely, Settlement(Outcome.RETRY, detail="500"))])
+    await ledger.executor.settle([(lonely, Retry(detail="500"))])
 
     await ledger.set_clock(NOW + timedelta(hours=1))
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
     again = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert again is not None
-    assert not again.alone
+    assert not again.isolated
 
 
 async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
@@ -613,7 +620,7 @@ async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
     for _ in range(5):
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        await ledger.scheduler.recover(await lead(ledger), "queue", lonely_starts=3, version="test")
+        await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         assert await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE) is not None
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
@@ -627,7 +634,7 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
     again = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
     assert again is not None
-    assert not again.alone
+    assert not again.isolated
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -642,14 +649,14 @@ async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_
     lonely = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
     assert lonely is not None
     if begun:
-        await ledger.executor.start_alone(lonely, LEASE)
+        await ledger.executor.start_isolated(lonely, LEASE)
 
     await ledger.executor.release([lonely])
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
     again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
     assert again is not None
-    assert again.alone
+    assert again.isolated
 
 
 async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
@@ -659,7 +666,7 @@ async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: L
     given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
 
     assert list(given_up.values()) == [3]
-    assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].live == window("11:30", "12:00")
+    assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].windows.get(Lane.LIVE) == window("11:30", "12:00")
 
 
 async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_someone_was_to_look_again(
@@ -704,10 +711,10 @@ async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers
 async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole_slots(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
     await ledger.set_clock(at("12:37"))
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("12:00", "12:30")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("12:00", "12:30")))])
 
     await ledger.models.put_models([an_entry(revision="1001", slot=timedelta(hours=1))])
 
@@ -720,8 +727,8 @@ async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledger
 
     counted = await ledger.executor.settle(
         [
-            (live, Settlement.covers(window("11:00", "12:00"))),
-            (back, Settlement.covers(window("10:00", "11:00"))),
+            (live, Stored.in_full(window("11:00", "12:00"))),
+            (back, Stored.in_full(window("10:00", "11:00"))),
         ]
     )
 
@@ -744,9 +751,9 @@ async def test_executors_are_known_while_they_beat(ledger: Ledgers):
     info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
 
     await ledger.executor.register(info)
-    await ledger.executor.beat("executor-1", in_flight=3, limit=8)
+    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8)
     known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
-    await ledger.executor.unregister("executor-1")
+    await ledger.executor.deregister("executor-1")
 
     assert known == [{"id": "executor-1", "in_flight": 3, "working_limit": 8}]
     assert await ledger.fetch("SELECT id FROM executor") == []
@@ -756,7 +763,7 @@ async def test_a_window_that_was_covered_meanwhile_is_not_planned(ledger: Ledger
     await ledger.models.put_models([an_entry()])
     need = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
-    await ledger.executor.settle([(claim, Settlement.covers(window("10:00", "12:00")))])
+    await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
 
     overlapping = Planned(need.model_id, need.epoch, Window(at("11:00"), at("12:30")), Lane.LIVE)
 

@@ -9,13 +9,13 @@ import pytest
 
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
 from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
-from latigo.scheduler.models import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync, Schedule
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.gordo_replay import PROJECT, DictRoster, Reply, gordo_json, recorded, replaying
 from tests.support.ledgers import Ledgers
@@ -41,7 +41,7 @@ async def unusable(
 
 
 async def live_needs(ledger: Ledgers) -> dict[str, Window | None]:
-    return {need.ref.name: need.live for need in await ledger.scheduler.needs(30 * DAY)}
+    return {need.ref.name: need.windows.get(Lane.LIVE) for need in await ledger.scheduler.needs(30 * DAY)}
 
 
 async def parked(ledger: Ledgers) -> list[tuple[object, ...]]:
@@ -51,11 +51,10 @@ async def parked(ledger: Ledgers) -> list[tuple[object, ...]]:
 
 async def claimed(ledger: Ledgers) -> Claim:
     """A claimed task of the one model that needs something."""
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(seconds=15))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(seconds=15))
     assert term is not None
     (need,) = await ledger.scheduler.needs(30 * DAY)
-    assert need.live is not None
-    await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)])
+    await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)])
     (task,) = await ledger.scheduler.unpublished(term, 1)
     claim = await ledger.executor.claim(task.id, task.epoch, "executor-1", timedelta(seconds=30))
     assert claim is not None
@@ -207,27 +206,27 @@ async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(
     doubted = []
     for minutes, models in enumerate((0, 0, 3, 3, 0)):
         await ledger.set_clock(NOW + timedelta(minutes=minutes))
-        await ledger.models.project_doubted("plant", models)
+        await ledger.models.project_quarantined("plant", models)
         found = await project(ledger)
-        assert found.doubted_since is not None
-        doubted.append(((found.doubted_since - NOW) // timedelta(minutes=1), found.doubted_models))
+        assert found.quarantined_since is not None
+        doubted.append(((found.quarantined_since - NOW) // timedelta(minutes=1), found.quarantined_models))
 
     assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
 
 
 async def test_a_list_that_could_not_be_read_has_not_stood(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
-    await ledger.models.project_doubted("plant", 0)
+    await ledger.models.project_quarantined("plant", 0)
     await ledger.models.accept_loss("plant")
 
     await ledger.models.project_failed("plant", "503")
     failed = await project(ledger)
     await ledger.set_clock(NOW + HOUR)
-    await ledger.models.project_doubted("plant", 0)
+    await ledger.models.project_quarantined("plant", 0)
     again = await project(ledger)
 
-    assert (failed.error, failed.doubted_since, failed.accept_loss) == ("503", None, True)
-    assert (again.error, again.doubted_since) == ("", NOW + HOUR)
+    assert (failed.error, failed.quarantined_since, failed.accept_loss) == ("503", None, True)
+    assert (again.error, again.quarantined_since) == ("", NOW + HOUR)
 
 
 # --- what is no text --------------------------------------------------------------------------------------------------
@@ -243,7 +242,7 @@ async def test_messages_are_kept_without_what_is_no_text(ledger: Ledgers):
     await ledger.executor.probe_failed("gordo/plant", f"still {NO_TEXT}", longest=HOUR)
     (probed,) = await ledger.scheduler.circuits()
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail=NO_TEXT))])
+    await ledger.executor.settle([(claim, Retry(detail=NO_TEXT))])
 
     assert (await project(ledger)).error == AS_TEXT
     assert (opened.reason, probed.reason) == (AS_TEXT, f"still {AS_TEXT}")

@@ -223,10 +223,10 @@ async def test_a_hole_that_began_long_ago_is_filled_with_whole_windows_however_f
 
     for _ in range(3):
         (need,) = await ledgers.scheduler.needs(30 * DAY)
-        assert need.back is not None
-        filled.append((now - need.back.end) / slot)
-        assert need.back == needed(model, now, 30 * DAY)[1]
-        model = replace(model, covered=model.covered | Coverage((need.back,)))
+        hole = need.windows[Lane.BACKFILL]
+        filled.append((now - hole.end) / slot)
+        assert hole == needed(model, now, 30 * DAY)[1]
+        model = replace(model, covered=model.covered | Coverage((hole,)))
         await keep(ledgers, [model])
 
     assert filled == [13, 17, 22]  # the hole is 8 slots long; the next one lies behind a piece
@@ -248,7 +248,7 @@ async def test_the_needs_are_what_asking_slot_after_slot_finds(
 
     needs = {need.ref: need for need in await ledgers.scheduler.needs(catch_up)}
 
-    found = {int(ref.name): (need.live, need.back) for ref, need in needs.items()}
+    found = {int(ref.name): tuple(map(need.windows.get, (Lane.LIVE, Lane.BACKFILL))) for ref, need in needs.items()}
     expected = {number: needed(model, now, catch_up) for number, model in enumerate(models, 1)}
     assert found == {number: windows for number, windows in expected.items() if windows != (None, None)}
     for ref, need in needs.items():
@@ -264,12 +264,11 @@ async def test_whatever_is_needed_can_be_planned_and_is_then_not_needed_again(
     now, catch_up, models = plant
     await keep(ledgers, models)
     await ledgers.set_clock(now)
-    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", HOUR)
     assert term is not None
 
     needs = await ledgers.scheduler.needs(catch_up)
-    planned = [Planned(n.model_id, n.epoch, n.live, Lane.LIVE) for n in needs if n.live]
-    planned += [Planned(n.model_id, n.epoch, n.back, Lane.BACKFILL) for n in needs if n.back]
+    planned = [Planned(n.model_id, n.epoch, window, lane) for n in needs for lane, window in n.windows.items()]
 
     assert await ledgers.scheduler.plan(term, planned) == len(planned)
     assert await ledgers.scheduler.needs(catch_up) == []
@@ -283,7 +282,7 @@ async def test_what_falls_behind_the_catch_up_is_recorded_once_and_changes_no_ne
     now, catch_up, models = plant
     await keep(ledgers, models)
     await ledgers.set_clock(now)
-    term = await ledgers.scheduler.take_lease("scheduler-1", HOUR)
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", HOUR)
     assert term is not None
     before = await ledgers.scheduler.needs(catch_up)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.errors import Reason
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Deferred, Rejected, Retry
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import NotThePlanner, Planned, Term
+from latigo.ledger.protocol import LeaseLost, Planned, Term
 from tests.support.build import NOW, an_entry, window
 from tests.support.ledgers import Ledgers
 
@@ -27,7 +27,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers) -> Term:
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     assert term is not None
     return term
 
@@ -36,8 +36,7 @@ async def plan(ledger: Ledgers, name: str, *, probe: bool = False) -> int:
     """Plan what a model needs; how many tasks that made."""
     needs = {need.ref.name: need for need in await ledger.scheduler.needs(CATCH_UP)}
     need = needs[name]
-    assert need.live is not None
-    planned = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=probe)
+    planned = Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE, probe=probe)
     return await ledger.scheduler.plan(await lead(ledger), [planned], probes=[GORDO] if probe else [])
 
 
@@ -48,7 +47,7 @@ async def make_wait(ledger: Ledgers, name: str, pause: timedelta) -> int:
     (task_id,) = [task.id for task in tasks if task.ref.name == name]
     claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500", retry_after=pause))])
+    await ledger.executor.settle([(claim, Retry(detail="500", retry_after=pause))])
     return task_id
 
 
@@ -70,9 +69,8 @@ async def test_a_planned_probe_ends_the_turn_until_the_pause_is_over_again(ledge
 async def test_a_probe_that_was_overtaken_by_events_does_not_cost_the_turn(ledger: Ledgers):
     (need,) = [need for need in await ledger.scheduler.needs(CATCH_UP) if need.ref.name == "pump"]
     await plan(ledger, "pump")
-    assert need.live is not None
 
-    again = Planned(need.model_id, need.epoch, need.live, Lane.LIVE, probe=True)
+    again = Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE, probe=True)
 
     assert await ledger.scheduler.plan(await lead(ledger), [again], probes=[GORDO]) == 0
     assert await is_due(ledger)
@@ -115,7 +113,7 @@ async def test_a_probe_that_waits_again_is_no_probe_any_more(ledger: Ledgers):
     claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500"))])
+    await ledger.executor.settle([(claim, Retry(detail="500"))])
 
     assert await ledger.scheduler.probing() == frozenset()
     assert await ledger.fetch("SELECT state, probe FROM task") == [{"state": "waiting", "probe": False}]
@@ -132,7 +130,7 @@ async def test_a_task_whose_lane_is_taken_is_not_woken(ledger: Ledgers):
 async def test_whoever_does_not_plan_wakes_nothing(ledger: Ledgers):
     term = await lead(ledger)
 
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await ledger.scheduler.wake_probe(Term("someone else", term.number), "plant", [GORDO])
 
 
@@ -152,7 +150,7 @@ async def test_a_rejected_probe_leaves_the_circuit_as_it_is(ledger: Ledgers):
     claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
     assert claim is not None
 
-    await ledger.executor.settle([(claim, Settlement(Outcome.REJECTED, reason=Reason.VALUES_REFUSED, detail="no"))])
+    await ledger.executor.settle([(claim, Rejected(reason=Reason.VALUES_REFUSED, detail="no"))])
 
     assert [circuit.downstream for circuit in await ledger.scheduler.circuits()] == [GORDO]
     assert task.window == window("10:00", "12:00")
@@ -167,7 +165,7 @@ async def test_what_was_deferred_goes_out_as_soon_as_the_circuit_closes_that_it_
         (task,) = await ledger.scheduler.unpublished(await lead(ledger), 100)
         claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
         assert claim is not None
-        deferred = Settlement(Outcome.DEFERRED, downstream=downstream, retry_after=timedelta(hours=1))
+        deferred = Deferred(downstream=downstream, retry_after=timedelta(hours=1))
         await ledger.executor.settle([(claim, deferred)])
 
     held = await wanted()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.coverage import Coverage
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import Claim, Planned, Term
 from tests.support.build import NOW, an_entry, at, window
@@ -29,7 +29,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def lead(ledger: Ledgers) -> Term:
-    term = await ledger.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     assert term is not None
     return term
 
@@ -37,7 +37,11 @@ async def lead(ledger: Ledgers) -> Term:
 async def wanted(ledger: Ledgers) -> list[Planned]:
     """What all models need now."""
     needs = await ledger.scheduler.needs(CATCH_UP)
-    return [Planned(need.model_id, need.epoch, need.live, Lane.LIVE) for need in needs if need.live]
+    return [
+        Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)
+        for need in needs
+        if Lane.LIVE in need.windows
+    ]
 
 
 async def claimed(ledger: Ledgers) -> list[Claim]:
@@ -59,14 +63,14 @@ def coverage_of(claim: Claim) -> str:
 
 
 def stored(claims: list[Claim]) -> list[tuple[Claim, Settlement]]:
-    return [(claim, Settlement.covers(ASKED)) for claim in claims]
+    return [(claim, Stored.in_full(ASKED)) for claim in claims]
 
 
 async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Ledgers):
     await ledger.set_clock(at("12:37"))
     claims = await claimed(ledger)
     entries = [an_entry(name, slot=timedelta(hours=1)) for name in ("fan", "pump", "valve")]
-    everything = Settlement.covers(window("10:00", "12:30"))
+    everything = Stored.in_full(window("10:00", "12:30"))
 
     async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
         changing = group.create_task(ledger.models.put_models(entries))
@@ -82,7 +86,7 @@ async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Le
 async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger: Ledgers):
     """An exception refers to its model, so its settle needs the model's row as well."""
     claims = await claimed(ledger)
-    absent = Settlement(Outcome.STORED, exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
+    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
 
     async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
         settling = group.create_task(ledger.executor.settle([(claim, absent) for claim in claims]))
@@ -120,7 +124,7 @@ async def test_planning_does_not_wait_for_models_that_are_being_changed(ledger: 
 
     assert changing.result() == 3
     assert await ledger.scheduler.unpublished(term, 10) == []
-    assert (await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test"))["superseded"] == 3
+    assert (await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test"))["superseded"] == 3
 
 
 async def test_leases_are_renewed_in_the_order_in_which_tasks_are_settled(ledger: Ledgers):
@@ -148,7 +152,7 @@ async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: 
         settling = group.create_task(ledger.executor.settle(stored(claims)))
         await ledger.someone_waits_in(SETTLING)
         async with asyncio.timeout(10):
-            found = await ledger.scheduler.recover(term, "queue", lonely_starts=3, version="test")
+            found = await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
 
     assert found[kind] == 1
     assert settling.result() == ({claim.task_id for claim in claims[:2]} if kind == "lost" else frozenset())

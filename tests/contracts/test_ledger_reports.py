@@ -23,7 +23,7 @@ FRESH = at("12:00")
 async def ledger(ledgers: Ledgers) -> Ledgers:
     """A ledger with a scheduler and an executor, for which there is nothing to complain about."""
     await ledgers.set_clock(NOW)
-    await ledgers.scheduler.take_lease("scheduler-1", timedelta(days=1))
+    await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
     assert (await status(ledgers))["healthy"]
     return ledgers

@@ -50,7 +50,7 @@ async def test_a_project_that_was_listed_is_known_and_one_that_was_dropped_is_no
 
 async def test_a_project_that_could_not_be_listed_keeps_what_was_known(role_ledgers: RoleLedgers):
     await role_ledgers.models.project_listed("plant", "1000", ["fan", "pump"])
-    await role_ledgers.models.project_doubted("plant", 0)
+    await role_ledgers.models.project_quarantined("plant", 0)
     await role_ledgers.models.project_failed("plant", "503")
     failed = await projects(role_ledgers)
     await role_ledgers.models.project_listed("plant", "1000", ["fan", "pump"])
@@ -65,19 +65,23 @@ async def test_a_project_that_could_never_be_listed_is_known_by_its_error(role_l
     assert await projects(role_ledgers) == [KnownProject("plant", "", 0, "503", None, 0, accept_loss=False)]
 
 
-async def test_a_list_is_doubted_since_it_first_had_this_length(role_ledgers: RoleLedgers):
+async def test_a_list_is_quarantined_since_it_first_had_this_length(role_ledgers: RoleLedgers):
     await role_ledgers.models.project_listed("plant", "1000", ["fan", "pump"])
     doubted = []
     for hours, models in enumerate((1, 1, 0)):
         await role_ledgers.set_clock(NOW + hours * HOUR)
-        await role_ledgers.models.project_doubted("plant", models)
+        await role_ledgers.models.project_quarantined("plant", models)
         doubted += await projects(role_ledgers)
 
-    assert [(each.doubted_since, each.doubted_models) for each in doubted] == [(NOW, 1), (NOW, 1), (NOW + 2 * HOUR, 0)]
+    assert [(each.quarantined_since, each.quarantined_models) for each in doubted] == [
+        (NOW, 1),
+        (NOW, 1),
+        (NOW + 2 * HOUR, 0),
+    ]
 
 
 async def test_a_project_that_is_not_known_is_not_doubted(role_ledgers: RoleLedgers):
-    await role_ledgers.models.project_doubted("plant", 1)
+    await role_ledgers.models.project_quarantined("plant", 1)
 
     assert await projects(role_ledgers) == []
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import Need, NotThePlanner, Planned, SchedulerLedger, Term
+from latigo.ledger.protocol import LeaseLost, Need, Planned, SchedulerLedger, Term
 from tests.support.build import NOW, window
 from tests.support.role_ledgers import RoleLedgers, role_ledgers
 
@@ -19,7 +19,7 @@ LIVE, BACK = window("11:00", "12:00"), window("10:00", "11:00")
 
 
 async def lead(ledgers: RoleLedgers, holder: str = "scheduler-1", lease: timedelta = LEASE) -> Term:
-    term = await ledgers.scheduler.take_lease(holder, lease)
+    term = await ledgers.scheduler.acquire_lease(holder, lease)
     assert term is not None
     return term
 
@@ -30,9 +30,7 @@ async def needs(ledgers: RoleLedgers) -> dict[str, Need]:
 
 async def planned(ledgers: RoleLedgers, name: str, lane: Lane = Lane.LIVE, *, probe: bool = False) -> Planned:
     need = (await needs(ledgers))[name]
-    span = need.live if lane is Lane.LIVE else need.back
-    assert span is not None
-    return Planned(need.model_id, need.epoch, span, lane, probe=probe)
+    return Planned(need.model_id, need.epoch, need.windows[lane], lane, probe=probe)
 
 
 async def plan(ledgers: RoleLedgers, name: str, lane: Lane = Lane.LIVE) -> int:
@@ -60,7 +58,7 @@ async def unpublished(ledgers: RoleLedgers) -> list[int]:
 async def test_the_lease_has_one_holder_until_it_runs_out_and_a_new_one_a_higher_term(role_ledgers: RoleLedgers):
     first = await lead(role_ledgers, "scheduler-1", PAUSE)
     again = await lead(role_ledgers, "scheduler-1", PAUSE)
-    refused = await role_ledgers.scheduler.take_lease("scheduler-2", PAUSE)
+    refused = await role_ledgers.scheduler.acquire_lease("scheduler-2", PAUSE)
     await role_ledgers.set_clock(NOW + PAUSE)
     second = await lead(role_ledgers, "scheduler-2", PAUSE)
 
@@ -70,13 +68,13 @@ async def test_the_lease_has_one_holder_until_it_runs_out_and_a_new_one_a_higher
 
 async def test_a_lease_that_its_holder_gave_back_is_free_at_once_and_is_another_term(role_ledgers: RoleLedgers):
     first = await lead(role_ledgers)
-    await role_ledgers.scheduler.drop_lease(first)
+    await role_ledgers.scheduler.release_lease(first)
 
     second = await lead(role_ledgers, "scheduler-2")
-    await role_ledgers.scheduler.drop_lease(first)
+    await role_ledgers.scheduler.release_lease(first)
 
     assert second.number > first.number
-    assert await role_ledgers.scheduler.take_lease("scheduler-1", LEASE) is None
+    assert await role_ledgers.scheduler.acquire_lease("scheduler-1", LEASE) is None
 
 
 PLANNING: dict[str, Callable[[SchedulerLedger, Term], Awaitable[object]]] = {
@@ -85,7 +83,7 @@ PLANNING: dict[str, Callable[[SchedulerLedger, Term], Awaitable[object]]] = {
     "wake_probe": lambda ledger, term: ledger.wake_probe(term, "plant", []),
     "unpublished": lambda ledger, term: ledger.unpublished(term, 1),
     "mark_published": lambda ledger, term: ledger.mark_published(term, {}),
-    "recover": lambda ledger, term: ledger.recover(term, "queue-1", lonely_starts=3, version="test"),
+    "recover": lambda ledger, term: ledger.recover(term, "queue-1", isolated_starts=3, version="test"),
     "expire": lambda ledger, term: ledger.expire(term, CATCH_UP),
 }
 
@@ -96,10 +94,10 @@ async def test_nothing_is_planned_without_the_lease(role_ledgers: RoleLedgers, m
     await PLANNING[method](role_ledgers.scheduler, term)
 
     for stranger in (Term("scheduler-2", term.number), Term(term.holder, term.number + 1)):
-        with pytest.raises(NotThePlanner):
+        with pytest.raises(LeaseLost):
             await PLANNING[method](role_ledgers.scheduler, stranger)
     await role_ledgers.set_clock(NOW + PAUSE)
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await PLANNING[method](role_ledgers.scheduler, term)
 
 
@@ -120,7 +118,7 @@ async def test_what_is_out_is_not_needed_and_not_planned_twice(role_ledgers: Rol
     second = await role_ledgers.scheduler.plan(term, [live, back])
 
     assert (first, second) == (1, 1)
-    assert (need.live, need.back) == (None, BACK)
+    assert need.windows == {Lane.BACKFILL: BACK}
     assert await needs(role_ledgers) == {}
 
 
@@ -130,7 +128,7 @@ async def test_a_need_of_an_older_epoch_is_not_planned(role_ledgers: RoleLedgers
     outdated = Planned(live.model_id, live.epoch - 1, live.window, live.lane)
 
     assert await role_ledgers.scheduler.plan(await lead(role_ledgers), [outdated]) == 0
-    assert (await needs(role_ledgers))["pump"].live == LIVE
+    assert (await needs(role_ledgers))["pump"].windows[Lane.LIVE] == LIVE
 
 
 async def test_a_planned_task_has_all_that_an_executor_needs(role_ledgers: RoleLedgers):
@@ -162,8 +160,8 @@ async def test_a_marked_task_is_not_published_again_unless_its_queue_is_gone(rol
 
     await role_ledgers.scheduler.mark_published(term, {pump: "queue-1#3"})
     marked = await unpublished(role_ledgers)
-    same = await role_ledgers.scheduler.recover(term, "queue-1", lonely_starts=3, version="test")
-    other = await role_ledgers.scheduler.recover(term, "queue-2", lonely_starts=3, version="test")
+    same = await role_ledgers.scheduler.recover(term, "queue-1", isolated_starts=3, version="test")
+    other = await role_ledgers.scheduler.recover(term, "queue-2", isolated_starts=3, version="test")
 
     assert marked == [fan]
     assert (same, other) == ({"superseded": 0, "lost": 0, "parked": 0}, {"superseded": 0, "lost": 1, "parked": 0})
@@ -190,7 +188,8 @@ async def test_what_is_out_is_counted(role_ledgers: RoleLedgers):
 
     out = await role_ledgers.scheduler.outstanding()
 
-    assert (out.total, out.live, out.waiting, out.unpublished) == (3, 2, 1, 2)
+    assert {lane: out.lanes.get(lane, 0) for lane in Lane} == {**dict.fromkeys(Lane, 0), Lane.LIVE: 2, Lane.BACKFILL: 1}
+    assert (out.total, out.background, out.waiting, out.unpublished) == (3, 1, 1, 2)
     assert (out.stale_metadata, out.readable, out.settled) == (False, None, 0)
 
 
@@ -229,7 +228,7 @@ async def test_a_task_that_waits_is_not_needed_either(role_ledgers: RoleLedgers)
     await role_ledgers.add_need("pump")
     await waiting(role_ledgers, "pump", HOUR)
 
-    assert (await needs(role_ledgers))["pump"].live is None
+    assert Lane.LIVE not in (await needs(role_ledgers))["pump"].windows
 
 
 async def test_one_waiting_task_of_a_blocked_project_becomes_the_probe(role_ledgers: RoleLedgers):

@@ -25,7 +25,6 @@ from latigo.settings import (
     Settings,
     load_settings,
 )
-from latigo.wiring.resources import hub_address
 from tests.support.grafana import sources
 from tests.support.process import ROOT
 
@@ -141,7 +140,7 @@ def test_the_connection_string_is_that_of_the_emulator(tmp_path: Path) -> None:
     asked = emulator_arguments(SERVICES["event-hub"]["command"])
 
     assert isinstance(queue, EventHubQueue)
-    assert hub_address(queue).channel == f"eventhub/event-hub:{asked.port}/{asked.hub[0]}"
+    assert queue.address.channel == f"eventhub/event-hub:{asked.port}/{asked.hub[0]}"
     assert queue.connection_string is not None
     given = queue.connection_string.get_secret_value()
     assert f"SharedAccessKeyName={KEY_NAME};SharedAccessKey={DEVELOPMENT_KEY};UseDevelopmentEmulator=true" in given

@@ -1,4 +1,4 @@
-"""A small plant for tests that run all of Latigo: a Gordo stand-in in the test's loop, and a ledger of its own."""
+"""A small plant for tests that run all of Latigo: the sandbox's Gordo in the test's loop, and a ledger of its own."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator

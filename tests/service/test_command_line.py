@@ -463,10 +463,10 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_t
             refused = {"kind": "status", "status": 422, "model": PUMP}
             unanswered = {"kind": "hang", "model": COMPRESSOR}
             for trouble in (refused, unanswered):
-                await gordo.post("/standin/troubles", json=trouble | predicting)
+                await gordo.post("/sandbox/troubles", json=trouble | predicting)
 
             async def is_unanswered() -> bool:
-                async with gordo.get("/standin/troubles/2") as answer:
+                async with gordo.get("/sandbox/troubles/2") as answer:
                     return bool((await answer.json())["met"])
 
             await eventually(ledger.parked, within=STARTS_WITHIN, what="the refused model is parked")

@@ -48,7 +48,7 @@ async def assert_each_slot_was_settled_once(site: Site) -> None:
 
 
 def last_row(task: Mapping[str, Any]) -> tuple[str, Any]:
-    """How the stand-in names the run of a task."""
+    """How the sandbox names the run of a task."""
     return task["model"], task["window"].upper - RESOLUTION
 
 

@@ -19,10 +19,12 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import Unavailable
+from latigo.runtime.azure import SharedCredential
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.eventhub import EventHubsEmulator, RejectStyle, Scope
+from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, LARGEST, decode, encode
-from latigo.task_queue.eventhub.connection import GROUP, Balancing, Hub, HubAddress, SingleFlight
+from latigo.task_queue.eventhub.connection import Hub
 from latigo.task_queue.eventhub.consumer import HubDelivery
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
@@ -35,10 +37,12 @@ from tests.support.event_hub_queue import (
     QUICK,
     QUICK_SENDER,
     HubQueue,
+    hub_section,
     nothing_left,
     open_hub_queue,
     publish,
     seconds,
+    secret_of,
     some_tasks,
     working,
 )
@@ -69,7 +73,7 @@ async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_tells_wh
     partitions = queue.emulator.hub(HUB).partitions
     found = {decode(event.body).id: partition.id for partition in partitions for event in partition.events}
     assert found == {task.id: str(partition_of(task.ref, 2)) for task in tasks}
-    assert places == {task_id: f"{queue.address.channel}#{partition}" for task_id, partition in found.items()}
+    assert places == {task_id: f"{queue.section.address.channel}#{partition}" for task_id, partition in found.items()}
     assert queue.emulator.controls.counts["sends"] == 2, "one batch a partition"
 
 
@@ -200,7 +204,8 @@ async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_task
 async def test_tasks_pass_over_websockets(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url, websocket=True) as direct:
         endpoint = f"127.0.0.1:{direct.emulator.websocket_port}"
-        queue = replace(direct, address=replace(direct.address, transport="websocket", custom_endpoint=endpoint))
+        section = hub_section(secret_of(direct.section), transport="websocket", custom_endpoint=endpoint)
+        queue = replace(direct, section=section)
         tasks = some_tasks(4)
         async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
             await publish(sender, tasks)
@@ -214,12 +219,12 @@ async def test_tasks_pass_over_tls_with_an_authority_of_our_own(ledger_url: str,
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(found.certificate, found.key)
     async with nothing_left(), open_hub_queue(ledger_url, ssl_context=server) as direct:
-        address = HubAddress(
-            connection_string=direct.address.connection_string.replace(";UseDevelopmentEmulator=true", ""),
+        section = hub_section(
+            secret_of(direct.section).replace(";UseDevelopmentEmulator=true", ""),
             custom_endpoint=f"127.0.0.1:{direct.emulator.port}",
-            ca_file=str(found.certificate),
+            ca_file=found.certificate,
         )
-        queue, tasks = replace(direct, address=address), some_tasks(3)
+        queue, tasks = replace(direct, section=section), some_tasks(3)
         async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
             await publish(sender, tasks)
             await worker.sees(tasks)
@@ -236,8 +241,8 @@ class Login:
 
 async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url, bearer_tokens=["of the directory"]) as queue:
-        address = HubAddress(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB, tls=False)
-        hub = Hub(address, SingleFlight(Login(), SystemClock()), SystemClock())
+        section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
+        hub = Hub(section, SharedCredential(Login(), SystemClock()), SystemClock(), tls=False)
         client = hub.producer()
 
         found = await hub.partition_ids(client, seconds(5))
@@ -255,10 +260,10 @@ class Refused:
 
 async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url) as queue:
-        address = HubAddress(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB, tls=False)
-        hub = Hub(address, SingleFlight(Refused(), SystemClock()), SystemClock())
+        section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
+        hub = Hub(section, SharedCredential(Refused(), SystemClock()), SystemClock(), tls=False)
         bounds, patient = Bounds(prefetch=8, behind=100, events=100), replace(QUICK, unreachable_after=seconds(60))
-        receiver = EventHubReceiver(hub, QueueStore(queue.pool, hub.channel, GROUP), bounds, patient)
+        receiver = EventHubReceiver(hub, QueueStore(queue.pool, hub.channel, section.consumer_group), bounds, patient)
         with capture_logs() as logs:
             running = asyncio.create_task(receiver.run())
             async with working(receiver):
@@ -504,7 +509,8 @@ async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner
 
 
 async def test_a_partition_whose_link_is_stolen_under_a_handler_goes_on_at_the_new_owner_only(queue: HubQueue):
-    looks_late, steals = Balancing(seconds(60), seconds(120)), Balancing(seconds(0.5), seconds(120))
+    looks_late = {"balance": seconds(60), "expiration": seconds(120)}
+    steals = {"balance": seconds(0.5), "expiration": seconds(120)}
     tasks = [next(task for task in some_tasks(40) if partition_of(task.ref, 2) == number) for number in (0, 1)]
     async with (
         queue.receiver(balancing=looks_late) as first,
@@ -665,7 +671,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
             proxy = await opened.enter_async_context(open_freezing_proxy(direct.emulator.port))
             port = proxy.port if trouble is loses_everything_in_silence else direct.emulator.port
             through = direct.emulator.connection_string(HUB, port=port)
-            queue = replace(direct, address=HubAddress(connection_string=through))
+            queue = replace(direct, section=hub_section(through))
             receiver = await opened.enter_async_context(
                 queue.receiver(poll_timeout=seconds(1.5), unreachable_after=seconds(1.5), stuck_after=seconds(1.5))
             )

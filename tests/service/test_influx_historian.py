@@ -6,8 +6,8 @@ from datetime import timedelta
 from latigo.cli.demo_influx import Historian
 from latigo.domain.windows import to_ns
 from latigo.providers.influx.client import open_client
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.sandbox.demo import STEP
-from latigo.sandbox.plant import Plant, PlantSensors
 from tests.support.clock import ManualClock
 from tests.support.influxd import InfluxServers, fresh_influx_database, select
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from latigo.domain.windows import Window, to_ns
+from latigo.providers.simulated import Plant
 from latigo.sandbox.influxd import Influxd
-from latigo.sandbox.plant import Plant
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, select, sensor_lines, write_lines
 from tests.support.process import a_project, latigo, serving
 from tests.support.site import Site

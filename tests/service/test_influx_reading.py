@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from latigo.domain.errors import ConfigurationError, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, from_ns, to_ns
-from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, RawAnswer, open_client
+from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, Response, open_client
 from latigo.providers.influx.query import Layout
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from tests.support.influxd import (
@@ -81,13 +81,19 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    async def read(self, statements: str, **options: Any) -> RawAnswer:
+    async def query(self, statements: str, interpret: Callable[[Response], Any], **options: Any) -> Any:
         self.asked.append(statements)
-        answer = await self._client.read(statements, **options)
-        self.sizes.append(len(answer.body))
-        if len(self.sizes) == 1:
-            self.after_first()
-        return answer
+        attempts = itertools.count()
+
+        def watch(response: Response) -> Any:
+            if next(attempts):
+                self.asked.append(statements)
+            self.sizes.append(len(response.body))
+            if len(self.sizes) == 1:
+                self.after_first()
+            return interpret(response)
+
+        return await self._client.query(statements, watch, **options)
 
 
 @asynccontextmanager

@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from benchmarks.gordo_stub import StubPredictions
 from latigo.postgres.embedded import EmbeddedServer
-from latigo.sandbox.gordo import CallKind, Controls, Scope, Trouble, running_standin
+from latigo.sandbox.gordo import CallKind, Controls, Scope, Trouble, open_sandbox_gordo
 from latigo.sandbox.gordo.controls import PREDICTING, PREDICTIONS, Hang
 from tests.support.outside import Outside, looking_at
 from tests.support.ports import free_port
@@ -62,12 +63,12 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
     config = write_config(tmp_path, ledger={"kind": "postgres", "url": ledger_url}, models={"url": url})
     async with looking_at(ledger_url) as ledger, serving(config) as service:
         await service.until(lambda: _warns(ledger, "its models cannot be listed"), what="an alarm says so")
-        async with running_standin(a_project(MODELS), stub=True, port=port) as gordo:
+        async with open_sandbox_gordo(a_project(MODELS), canned=StubPredictions(), port=port) as gordo:
             await service.meets(gordo.controls.trouble(Hang(), PREDICTING, skip=4))
         during = await circuit_opens(ledger, service)
         parked, attempts = await ledger.parked(), await ledger.value("SELECT max(attempts) FROM v_tasks")
         in_vain = deferred(service)
-        async with running_standin(a_project(MODELS), stub=True, port=port) as gordo:
+        async with open_sandbox_gordo(a_project(MODELS), canned=StubPredictions(), port=port) as gordo:
             await goes_on(Site(gordo, ledger, tmp_path, models=MODELS), service)
 
     assert [circuit["downstream"] for circuit in during["circuits"]] == [GORDO]

@@ -26,7 +26,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
 from latigo.domain.windows import Window, iso, to_ns
-from latigo.sandbox.plant import synth_series
+from latigo.providers.simulated import synth_series
 from latigo.settings import (
     BackfillSettings,
     ExecutorSettings,

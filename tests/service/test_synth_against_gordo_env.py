@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from latigo.domain.windows import to_ns
-from latigo.sandbox.plant import Plant, synth_series
+from latigo.providers.simulated import Plant, synth_series
 from tests.support.gordo_python import run_in_gordo
 from tests.support.real_gordo import require_gordo
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from latigo.domain.errors import MissingExtra
 from tests.support.process import STARTS_WITHIN, environment, write_config
 
 DONE, CONFIGURATION = 0, 78
@@ -90,6 +91,6 @@ def test_what_is_configured_and_missing_is_named_with_its_extra(bare: Bare, ever
 
     assert [each.returncode for each in (checked, demo, plot)] == [CONFIGURATION] * 3
     for key, extra in (("sensors.kind", "influx"), ("predictions.kind", "influx"), ("task_queue.kind", "eventhub")):
-        assert f'{key} needs the extra "{extra}": pip install "latigo[{extra}]"' in checked.stdout
-    assert '--influx needs the extra "influx": pip install "latigo[influx]"' in demo.stderr
-    assert '--plot needs the extra "plots": pip install "latigo[plots]"' in plot.stderr
+        assert str(MissingExtra(key, extra)) in checked.stdout
+    assert str(MissingExtra("--influx", "influx")) in demo.stderr
+    assert str(MissingExtra("--plot", "plots")) in plot.stderr

@@ -49,7 +49,7 @@ class ManualClock:
             if not woken.done():  # cancelled sleepers stay in the heap
                 woken.set_result(None)
                 await _let_others_run()
-        self._move_to(target)
+        self._move_to(max(target, self._now))
 
     def jump(self, duration: timedelta) -> None:
         """Let time pass without anybody noticing, as when something blocks the event loop."""

@@ -4,20 +4,21 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
+from pydantic import SecretStr
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
+from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode
-from latigo.task_queue.eventhub.connection import GROUP, Balancing, HubAddress
 from latigo.task_queue.eventhub.lag import PartitionLag, read_lag, read_refused, reset_checkpoints
 from latigo.task_queue.eventhub.limits import cancel_all
 from latigo.task_queue.eventhub.partitions import partition_of
@@ -37,7 +38,6 @@ def seconds(number: float) -> timedelta:
 
 
 QUICK = ReceiverTiming(
-    balancing=Balancing(interval=seconds(0.5), lease=seconds(3)),
     flush_interval=seconds(0.1),
     close_timeout=seconds(5),
     poll_interval=seconds(0.5),
@@ -62,6 +62,17 @@ def some_tasks(count: int, first: int = 1) -> list[Task]:
     return [a_task(a_spec(f"pump-{number}"), id=number) for number in range(first, first + count)]
 
 
+def hub_section(connection_string: str, **options: Any) -> EventHubQueue:
+    """The settings of a hub; partitions change hands in a second or two, not in half a minute."""
+    quick = {"balance": seconds(0.5), "expiration": seconds(3)}
+    return EventHubQueue(connection_string=SecretStr(connection_string), **(quick | options))
+
+
+def secret_of(section: EventHubQueue) -> str:
+    assert section.connection_string is not None
+    return section.connection_string.get_secret_value()
+
+
 @dataclass
 class HubQueue:
     """A hub in the emulator, and a database for it."""
@@ -69,19 +80,25 @@ class HubQueue:
     emulator: EventHubsEmulator
     database: str
     pool: "asyncpg.Pool[asyncpg.Record]"
-    address: HubAddress
+    section: EventHubQueue
 
     @asynccontextmanager
     async def sender(self, timing: SenderTiming = QUICK_SENDER) -> AsyncIterator[EventHubSender]:
-        async with open_sender(self.address, self.pool, clock=SystemClock(), timing=timing) as sender:
+        async with open_sender(self.section, self.pool, clock=SystemClock(), timing=timing) as sender:
             yield sender
 
     @asynccontextmanager
     async def receiver(
-        self, *, concurrency: int = 8, max_behind: int = 20_000, max_events: int = MAX_EVENTS, **timing: Any
+        self,
+        *,
+        concurrency: int = 8,
+        max_behind: int = 20_000,
+        max_events: int = MAX_EVENTS,
+        balancing: Mapping[str, timedelta] | None = None,
+        **timing: Any,
     ) -> AsyncIterator[EventHubReceiver]:
         async with open_receiver(
-            self.address,
+            self.section.model_copy(update=dict(balancing or {})),
             self.pool,
             clock=SystemClock(),
             concurrency=concurrency,
@@ -98,7 +115,7 @@ class HubQueue:
             sys.executable,
             "-c",
             "from tests.support.event_hub_queue import take_everything; take_everything()",
-            env=environment() | {"HUB": self.address.connection_string, "DATABASE": self.database},
+            env=environment() | {"HUB": secret_of(self.section), "DATABASE": self.database},
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -125,13 +142,13 @@ class HubQueue:
             self.put(encode(task), str(partition_of(task.ref, count)))
 
     async def lag(self) -> Sequence[PartitionLag]:
-        return await read_lag(self.pool, self.address.channel, GROUP)
+        return await read_lag(self.pool, self.section.address.channel, self.section.consumer_group)
 
     async def refused(self) -> Sequence[Refused]:
-        return await read_refused(self.pool, self.address.channel)
+        return await read_refused(self.pool, self.section.address.channel)
 
     async def reset(self) -> int:
-        return await reset_checkpoints(self.pool, self.address.channel, GROUP)
+        return await reset_checkpoints(self.pool, self.section.address.channel, self.section.consumer_group)
 
     async def checkpoints(self) -> dict[str, int]:
         return {
@@ -161,7 +178,7 @@ async def open_hub_queue(database: str, *, partitions: int = 2, **emulator_optio
     async with AsyncExitStack() as opened:
         pool = await opened.enter_async_context(asyncpg.create_pool(database, min_size=1, max_size=6))
         emulator = await opened.enter_async_context(open_event_hubs({HUB: partitions}, **emulator_options))
-        yield HubQueue(emulator, database, pool, HubAddress(connection_string=emulator.connection_string(HUB)))
+        yield HubQueue(emulator, database, pool, hub_section(emulator.connection_string(HUB)))
 
 
 @asynccontextmanager
@@ -222,13 +239,13 @@ async def publish(sender: EventHubSender, tasks: Sequence[Task]) -> dict[int, st
 
 def take_everything() -> None:
     """The program of `HubQueue.receiver_process`."""
-    asyncio.run(_take_everything(HubAddress(connection_string=os.environ["HUB"]), os.environ["DATABASE"]))
+    asyncio.run(_take_everything(hub_section(os.environ["HUB"]), os.environ["DATABASE"]))
 
 
-async def _take_everything(address: HubAddress, database: str) -> None:
+async def _take_everything(section: EventHubQueue, database: str) -> None:
     async with (
         asyncpg.create_pool(database, min_size=1, max_size=2) as pool,
-        open_receiver(address, pool, clock=SystemClock(), concurrency=8, timing=QUICK) as receiver,
+        open_receiver(section, pool, clock=SystemClock(), concurrency=8, timing=QUICK) as receiver,
     ):
         async for _ in receiver.receive():
             pass

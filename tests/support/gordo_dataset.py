@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latigo.dataset import Dataset, Emptiness, build, needs_look_back, parse_dataset
+from latigo.dataset import Buckets, Dataset, Emptiness, build, parse_dataset
 from latigo.domain.errors import Rejected
 from latigo.domain.model import DatasetConfig
 from latigo.domain.series import Frame, Point, Series
@@ -49,7 +49,7 @@ def _look_back(case: Case, config: DatasetConfig, readings: Mapping[str, Series]
     if not case["look_back"]:
         return {}
     found = {}
-    for tag in needs_look_back(config, readings, period):
+    for tag in Buckets.of(config, readings, period).look_back:
         assert config.interpolation_limit is not None
         start = to_ns(period.start)
         before = _between(_series(case["raw"][tag]), start - span_ns(config.interpolation_limit), start)

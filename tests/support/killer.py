@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from latigo.domain.series import Readings
 from latigo.domain.windows import Window
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
-from latigo.sandbox.plant import Plant, PlantSensors
 
 
 class Killer(PlantSensors):

@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
-from latigo.sandbox.plant import Plant, PlantSensors
 
 KIND = "python:tests.support.late_sensors:open_late"
 

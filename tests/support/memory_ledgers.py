@@ -6,6 +6,7 @@ it to that part, next to the real one. Everything else is set by the test.
 
 # ruff: noqa: ARG002 - a double is handed more than it looks at
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,9 +22,9 @@ from latigo.ledger.protocol import (
     ExecutorInfo,
     KnownModel,
     KnownProject,
+    LeaseLost,
     ModelEntry,
     Need,
-    NotThePlanner,
     Outstanding,
     Planned,
     Rescheduled,
@@ -99,7 +100,7 @@ class MemoryPlanning:
         if self.away:
             raise Unavailable("the ledger is away", downstream="ledger")
         if term and (term != Term(self.holder, self.term) or not self._is_held()):
-            raise NotThePlanner(f"{term.holder} no longer holds term {term.number}")
+            raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
 
     def _is_held(self) -> bool:
         return self.lease_until is not None and self.lease_until > self.clock.now()
@@ -111,7 +112,7 @@ class MemoryPlanning:
         self._ask("clock_skew")
         return self.clock.now() + self.skew - now
 
-    async def take_lease(self, holder: str, lease: timedelta) -> Term | None:
+    async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         self._ask("take_lease")
         if self._is_held() and self.holder != holder:
             return None
@@ -119,7 +120,7 @@ class MemoryPlanning:
         self.holder, self.lease_until = holder, self.clock.now() + lease
         return Term(holder, self.term)
 
-    async def drop_lease(self, term: Term) -> None:
+    async def release_lease(self, term: Term) -> None:
         self._ask("drop_lease")
         if term == Term(self.holder, self.term):
             self.lease_until = None
@@ -132,18 +133,17 @@ class MemoryPlanning:
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         self._ask("needs")
-        found = [
-            replace(n, live=None if True in self._out(n) else n.live, back=None if False in self._out(n) else n.back)
-            for n in self.desired
+        needs = [
+            replace(need, windows={lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
+            for need in self.desired
         ]
-        return [need for need in found if need.live or need.back]
+        return [need for need in needs if need.windows]
 
     async def outstanding(self) -> Outstanding:
         self._ask("outstanding")
         out = [row for row in self.rows.values() if row.state != "waiting"]
         return Outstanding(
-            total=len(out),
-            live=sum(row.task.lane.is_live for row in out),
+            lanes=Counter(row.task.lane for row in out),
             waiting=len(self.in_state("waiting")),
             unpublished=len(self.in_state("planned")),
             settled=self.settled,
@@ -223,7 +223,7 @@ class MemoryPlanning:
             if id_ in self.rows and self.rows[id_].state == "planned":
                 self.rows[id_].state, self.rows[id_].channel = "published", place
 
-    async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         self._ask("recover", term)
         rows = self.rows.items()
         lost = [id_ for id_, row in rows if row.state == "published" and row.channel.split("#")[0] != channel]
@@ -278,11 +278,11 @@ class MemoryWork:
         self._ask()
         self.known.add(executor.id)
 
-    async def unregister(self, executor_id: str) -> None:
+    async def deregister(self, executor_id: str) -> None:
         self._ask()
         self.known.discard(executor_id)
 
-    async def beat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         self._ask()
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
@@ -303,7 +303,7 @@ class MemoryWork:
     def _holds(self, claim: Claim) -> bool:
         return self.held.get(claim.task_id) == claim and claim.task_id not in self.lost
 
-    async def start_alone(self, claim: Claim, lease: timedelta) -> bool:
+    async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         self._ask()
         self.log.append(("start_alone", claim.task_id))
         if not self._holds(claim):
@@ -402,14 +402,18 @@ class MemoryModels:
             raise ValueError("a bug of ours")
 
     async def project_failed(self, project: str, error: str) -> None:
-        self.listed[project] = replace(self._project(project), error=error, doubted_since=None, doubted_models=0)
+        self.listed[project] = replace(
+            self._project(project), error=error, quarantined_since=None, quarantined_models=0
+        )
 
-    async def project_doubted(self, project: str, models: int) -> None:
+    async def project_quarantined(self, project: str, models: int) -> None:
         before = self.listed.get(project)
         if before is None:
             return
-        since = before.doubted_since if before.doubted_models == models else None
-        self.listed[project] = replace(before, doubted_since=since or self.clock.now(), doubted_models=models, error="")
+        since = before.quarantined_since if before.quarantined_models == models else None
+        self.listed[project] = replace(
+            before, quarantined_since=since or self.clock.now(), quarantined_models=models, error=""
+        )
 
     async def project_dropped(self, project: str) -> int:
         self.listed.pop(project, None)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from latigo.domain.series import Series
 from latigo.domain.windows import Window, to_ns
-from latigo.sandbox.plant import synth_series
+from latigo.providers.simulated import synth_series
 
 
 def write_plant(

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from latigo.domain.windows import floor_to_slot
+from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo import ProjectDefinition, Trouble, demo_project
-from latigo.sandbox.plant import Plant
 from latigo.settings.reference import to_toml
 from tests.support.waiting import eventually
 
@@ -124,7 +124,7 @@ class Service:
         return self.events(name)[0]
 
     async def meets(self, trouble: Trouble) -> None:
-        """Wait until it runs into a trouble of the stand-in."""
+        """Wait until it runs into a trouble of the sandbox's Gordo."""
         await self.until(lambda: trouble.met, what="it meets the trouble")
 
     async def url(self) -> str:

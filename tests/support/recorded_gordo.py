@@ -1,4 +1,4 @@
-"""The recorded traffic of a real Gordo, and a project for the stand-in in the shape of the one that was recorded."""
+"""The recorded traffic of a real Gordo, and a project for the sandbox in the shape of the one that was recorded."""
 
 import json
 import uuid

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Need, Planned, SchedulerLedger
 from tests.support.build import NOW, an_entry, window
@@ -61,10 +61,9 @@ class RealLedgers:
     async def add_task(self, name: str) -> int:
         await self.add_need(name)
         (need,) = [need for need in await self.scheduler.needs(timedelta(days=30)) if need.ref.name == name]
-        assert need.live is not None
-        term = await self.scheduler.take_lease("scheduler-1", LEASE)
+        term = await self.scheduler.acquire_lease("scheduler-1", LEASE)
         assert term is not None
-        await self.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.live, Lane.LIVE)])
+        await self.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)])
         (task_id,) = [task.id for task in await self.scheduler.unpublished(term, 100) if task.ref.name == name]
         return task_id
 
@@ -74,7 +73,7 @@ class RealLedgers:
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
         claim = await self.executor.claim(task_id, 1, "executor-1", LEASE)
         assert claim is not None
-        await self.executor.settle([(claim, Settlement(Outcome.RETRY, detail="500", retry_after=pause))])
+        await self.executor.settle([(claim, Retry("500", retry_after=pause))])
 
     async def open_circuit(self, downstream: str, pause: timedelta) -> None:
         await self.executor.open_circuit(downstream, "503", alarm=False, pause=pause)
@@ -100,8 +99,8 @@ class LedgersInMemory:
 
     async def add_need(self, name: str, project: str = "plant") -> None:
         desired = self.planning.desired
-        live, back = window("11:00", "12:00"), window("10:00", "11:00")
-        desired.append(Need(len(desired) + 1, ModelRef(project, name), 1, live, back, None))
+        windows = {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
+        desired.append(Need(len(desired) + 1, ModelRef(project, name), 1, windows, None))
 
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
         row = self.planning.rows[task_id]

@@ -18,6 +18,8 @@ from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
 from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
+from latigo.runtime.clock import SystemClock
+from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
 
 
@@ -48,7 +50,7 @@ async def file_source(
         (folder / "plant.csv").write_text(csv_text(header, rows), encoding="utf-8")
     else:
         write_parquet(folder / "plant.parquet", header, rows, numbers=1 if layout == "wide" else 2)
-    async with open_files(path=folder, layout=layout) as sensors:
+    async with open_files(FileSensorsSettings(path=folder, layout=layout), SystemClock()) as sensors:
         yield sensors
 
 

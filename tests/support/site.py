@@ -1,4 +1,4 @@
-"""A small plant that processes of Latigo work for: a Gordo stand-in in the test's loop, and a ledger."""
+"""A small plant that processes of Latigo work for: the sandbox's Gordo in the test's loop, and a ledger."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from latigo.sandbox.gordo import GordoStandin, running_standin
+from benchmarks.gordo_stub import StubPredictions
+from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from tests.support.outside import Outside, looking_at
 from tests.support.postgres import database_on, execute
 from tests.support.process import Service, a_project, newest_due, write_config
@@ -22,7 +23,7 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 class Site:
     """Everything around a process."""
 
-    gordo: GordoStandin
+    gordo: SandboxGordo
     ledger: Outside
     folder: Path
     models: int
@@ -73,5 +74,8 @@ class Site:
 @asynccontextmanager
 async def open_site(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Site]:
     """Such a plant, with so many models."""
-    async with running_standin(a_project(models), stub=True) as gordo, looking_at(ledger_url) as ledger:
+    async with (
+        open_sandbox_gordo(a_project(models), canned=StubPredictions()) as gordo,
+        looking_at(ledger_url) as ledger,
+    ):
         yield Site(gordo, ledger, folder, models)

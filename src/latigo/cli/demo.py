@@ -21,13 +21,13 @@ from latigo.domain.windows import floor_to_slot
 from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded
+from latigo.providers.simulated import PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.lifecycle import pause, stop_on_signals
 from latigo.runtime.log import configure_logging
 from latigo.sandbox.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
-from latigo.sandbox.gordo import GordoStandin, running_standin
+from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from latigo.sandbox.gordo.controls import PREDICTING
-from latigo.sandbox.plant import PlantSensors
 from latigo.service import serve
 from latigo.settings import Settings
 from latigo.settings.reference import to_toml
@@ -116,7 +116,7 @@ class Show:
     asked: Asked
     clock: Clock
     began: datetime
-    gordo: GordoStandin
+    gordo: SandboxGordo
     stop: asyncio.Event
 
     async def follow(self, database: Database) -> None:
@@ -192,7 +192,7 @@ async def _demo(asked: Asked) -> Mapping[str, Any]:
     async with AsyncExitStack() as opened:
         opened.enter_context(stop_on_signals(stop))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="latigo-demo-")))
-        gordo = await opened.enter_async_context(running_standin(demo.project, demo.plant))
+        gordo = await opened.enter_async_context(open_sandbox_gordo(demo.project, demo.plant))
         show = Show(asked, clock, began, gordo, stop)
         tree = demo_settings(gordo.url, folder, asked.port)
         asked.tell(f"{asked.models} models, {HISTORY} of history, live slots of {SLOT}")

@@ -14,11 +14,11 @@ from latigo.domain.series import Readings
 from latigo.domain.windows import Window
 from latigo.providers.influx.client import InfluxClient, InfluxSwitches, open_client
 from latigo.providers.influx.line_protocol import MOST_LINES, tag_value
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.sandbox.demo import STEP
 from latigo.sandbox.influxd import open_influxd
-from latigo.sandbox.plant import Plant, PlantSensors
 
 _LARGEST_ANSWER = 1 << 20
 #: What the historian has in hand at once, and how long before the history it begins: models look back a little.

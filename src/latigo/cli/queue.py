@@ -8,7 +8,8 @@ from latigo.cli.context import ConfigOption, Exit, JsonOption, age, run_async, s
 from latigo.domain.errors import ConfigurationError
 from latigo.runtime.clock import SystemClock
 from latigo.settings import EventHubQueue, Settings
-from latigo.wiring.resources import hub_address, open_ledger
+from latigo.wiring.plugins import extra
+from latigo.wiring.resources import open_ledger
 
 queue = typer.Typer(
     help="The task queue between scheduler and executors; without a command: status.", rich_markup_mode=None
@@ -79,8 +80,8 @@ def _event_hub(settings: Settings) -> EventHubQueue:
 
 
 async def _read(settings: Settings, hub: EventHubQueue) -> list[dict[str, Any]]:
-    channel = hub_address(hub).channel
-    from latigo.task_queue.eventhub.lag import read_lag  # noqa: PLC0415 - an extra
+    with extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.lag import read_lag  # noqa: PLC0415 - an extra
 
     async with open_ledger(settings) as database:
         return [
@@ -93,13 +94,13 @@ async def _read(settings: Settings, hub: EventHubQueue) -> list[dict[str, Any]]:
                 "read_at": each.read_at,
                 "hub_recreated": each.hub_recreated,
             }
-            for each in await read_lag(database.pool, channel, hub.consumer_group)
+            for each in await read_lag(database.pool, hub.address.channel, hub.consumer_group)
         ]
 
 
 async def _reset(settings: Settings, hub: EventHubQueue) -> int:
-    channel = hub_address(hub).channel
-    from latigo.task_queue.eventhub.lag import reset_checkpoints  # noqa: PLC0415 - an extra
+    with extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.lag import reset_checkpoints  # noqa: PLC0415 - an extra
 
     async with open_ledger(settings) as database:
-        return await reset_checkpoints(database.pool, channel, hub.consumer_group)
+        return await reset_checkpoints(database.pool, hub.address.channel, hub.consumer_group)

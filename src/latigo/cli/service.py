@@ -29,10 +29,10 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
 from latigo.service import serve as run_service
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
+from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
     RoleName,
     connect_to,
-    hub_address,
     ledger_url,
     open_models,
     open_sensors,
@@ -186,10 +186,10 @@ async def _sensors(settings: Settings) -> str:
 async def _queue(settings: Settings) -> str:
     if not isinstance(settings.task_queue, EventHubQueue):
         return "within this process"
-    address = hub_address(settings.task_queue)
-    from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
+    with extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
 
-    async with open_hub(address, SystemClock()) as hub:
+    async with open_hub(settings.task_queue, SystemClock()) as hub:
         client = hub.producer()
         try:
             return f"{hub.channel}, {len(await hub.partition_ids(client, QUEUE_LIMIT))} partitions"

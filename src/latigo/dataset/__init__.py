@@ -1,19 +1,20 @@
-"""Raw readings to X and y, equal to what gordo-core makes of them. Pure: numpy in, numpy out.
+"""X and y from raw readings, equal to gordo-core's. Pure: numpy in, numpy out.
 
-``config`` reads a model's metadata, ``resample`` makes buckets and fills them, ``row_filter`` reads and applies the
-filter language, ``build`` joins it all.
+``config`` parses a model's metadata, ``resample`` aggregates readings into buckets and fills gaps, ``row_filter``
+parses and applies the filter language, ``build`` combines them.
 """
 
-from latigo.dataset.build import Dataset, Emptiness, Missing, build, needs_look_back
+from latigo.dataset.build import Buckets, Dataset, Emptiness, Missing, SlotOutcome, build
 from latigo.dataset.config import assets, parse_dataset, parse_duration, parse_resolution
 
 __all__ = [
+    "Buckets",
     "Dataset",
     "Emptiness",
     "Missing",
+    "SlotOutcome",
     "assets",
     "build",
-    "needs_look_back",
     "parse_dataset",
     "parse_duration",
     "parse_resolution",

@@ -1,4 +1,4 @@
-"""A model's metadata to the part of it that makes X and y."""
+"""Parser of the dataset configuration in a model's metadata."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import Reason, Rejected, describe_tags
 from latigo.domain.model import DatasetConfig
 
-#: Data sets that gordo-core makes as described here, whatever module an older version kept them in.
+#: Dataset classes that are resampled as described here; older versions keep them in other modules.
 _TYPES: Final = frozenset({"TimeSeriesDataset", "RandomDataset"})
 _INTERPOLATIONS: Final = frozenset({"linear_interpolation", "ffill"})
 
@@ -26,7 +26,7 @@ _SECOND: Final = 1_000_000_000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-#: Pandas frequencies of fixed length. "M" and "m" are months there, "W" weeks that end on a Sunday.
+#: Pandas frequencies of fixed length. "M" and "m" are months in pandas, "W" weeks ending on a Sunday.
 _FREQUENCIES: Final = _by_spelling(
     (1, "n ns"), (_US, "u us"), (_MS, "l ms"), (_SECOND, "s"), (_MINUTE, "t min"), (_HOUR, "h"), (_DAY, "d")
 )
@@ -43,7 +43,7 @@ _DURATIONS: Final = _FREQUENCIES | _by_spelling(
 )
 _MOST_TEXT: Final = 64
 _NUMBER: Final = r"\d+(?:\.\d*)?|\.\d+"
-_PIECE: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
+_NUMBER_WITH_UNIT: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
 _CLOCK: Final = re.compile(r"(?:(?P<d>\d+)\s+days?\s+)?(?P<h>\d+):(?P<min>\d{1,2}):(?P<s>\d{1,2}(?:\.\d+)?)")
 _ISO: Final = re.compile(
     rf"P(?:(?P<w>{_NUMBER})W)?(?:(?P<d>{_NUMBER})D)?"
@@ -51,16 +51,16 @@ _ISO: Final = re.compile(
 )
 
 
-def _refused(key: str, why: str) -> Rejected:
-    return Rejected(f"{key}: {why}", reason=Reason.BAD_METADATA, whole_model=True)
+def _rejected(key: str, problem: str) -> Rejected:
+    return Rejected(f"{key}: {problem}", reason=Reason.BAD_METADATA, whole_model=True)
 
 
-def _pieces(text: str, units: Mapping[str, int]) -> int | None:
-    """Nanoseconds of ``2h30min``, or None."""
+def _sum_of_units(text: str, units: Mapping[str, int]) -> int | None:
+    """Return the nanoseconds of a text such as ``2h30min``, or None."""
     total, at = Decimal(0), 0
-    while match := _PIECE.match(text, at):
+    while match := _NUMBER_WITH_UNIT.match(text, at):
         number, spelling = match.groups()
-        # "ms" alone is told apart by case: "MS" is the start of a month.
+        # Only "ms" is case-sensitive: "MS" is the start of a month.
         unit = units.get(spelling if spelling.lower() == "ms" else spelling.lower())
         if unit is None:
             return None
@@ -69,8 +69,8 @@ def _pieces(text: str, units: Mapping[str, int]) -> int | None:
     return int(total) if 0 < at == len(text) else None
 
 
-def _named(match: re.Match[str] | None) -> int | None:
-    """Nanoseconds of a match whose groups are units, or None."""
+def _from_groups(match: re.Match[str] | None) -> int | None:
+    """Return the nanoseconds of a match whose groups are named after units, or None."""
     if match is None or not any(match.groups()):
         return None
     return int(sum(Decimal(number) * _DURATIONS[unit] for unit, number in match.groupdict().items() if number))
@@ -79,9 +79,9 @@ def _named(match: re.Match[str] | None) -> int | None:
 def _nanoseconds(text: str) -> int | None:
     if text.isascii() and text.isdigit():
         return int(text)
-    if (found := _pieces(text, _DURATIONS)) is not None:
-        return found
-    return _named(_CLOCK.fullmatch(text) or _ISO.fullmatch(text))
+    if (nanoseconds := _sum_of_units(text, _DURATIONS)) is not None:
+        return nanoseconds
+    return _from_groups(_CLOCK.fullmatch(text) or _ISO.fullmatch(text))
 
 
 def _timedelta(nanoseconds: int) -> timedelta | None:
@@ -92,55 +92,57 @@ def _timedelta(nanoseconds: int) -> timedelta | None:
 
 
 def parse_resolution(text: object, key: str = "resolution") -> timedelta:
-    """Read a pandas frequency of fixed length, with a number: ``10T``, ``10min``, ``600S``, ``0.5H``, ``1H30T``.
+    """Parse a pandas frequency of fixed length with a number: ``10T``, ``10min``, ``600S``, ``0.5H``, ``1H30T``.
 
     Raises:
-        Rejected: it is none, has no number, is not positive, or is no whole number of microseconds.
+        Rejected: it is not such a frequency, not positive, or not a whole number of microseconds.
     """
-    found = _pieces(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
-    if not found:
-        raise _refused(key, f"{text!r} is no time of fixed length with a number, such as '10T' or '10min'"[:300])
-    resolution = _timedelta(found)
-    if resolution is None or found % 1000:
-        raise _refused(key, f"{text!r} is too long or finer than a microsecond")
+    nanoseconds = _sum_of_units(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
+    if not nanoseconds:
+        raise _rejected(
+            key, f"{text!r} is not a fixed length of time with a number; write it as '10T' or '10min'"[:300]
+        )
+    resolution = _timedelta(nanoseconds)
+    if resolution is None or nanoseconds % 1000:
+        raise _rejected(key, f"{text!r} is too long, or finer than a microsecond")
     return resolution
 
 
 def parse_duration(text: object, key: str = "interpolation_limit") -> timedelta:
-    """Read a pandas duration: ``48H``, ``2H30T``, ``2 days``, ``1 days 00:30:00``, ``P1DT12H``, a number of ns.
+    """Parse a pandas duration: ``48H``, ``2H30T``, ``2 days``, ``1 days 00:30:00``, ``P1DT12H``, a number of ns.
 
-    What is below a microsecond is cut off.
+    Fractions of a microsecond are cut off.
 
     Raises:
-        Rejected: it is none.
+        Rejected: it is not a duration.
     """
-    found = text if isinstance(text, int) and not isinstance(text, bool) and text >= 0 else None
+    nanoseconds = text if isinstance(text, int) and not isinstance(text, bool) and text >= 0 else None
     if isinstance(text, str) and len(text) <= _MOST_TEXT:
-        found = _nanoseconds(text.strip())
-    duration = None if found is None else _timedelta(found)
+        nanoseconds = _nanoseconds(text.strip())
+    duration = None if nanoseconds is None else _timedelta(nanoseconds)
     if duration is None:
-        raise _refused(key, f"{text!r} is no duration such as '48H'"[:300])
+        raise _rejected(key, f"{text!r} is not a duration; write it as '48H'"[:300])
     return duration
 
 
 def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | None) -> DatasetConfig:
-    """Read the server's ``metadata.dataset``, with gordo-core's defaults for what is missing.
+    """Parse the server's ``metadata.dataset``, with gordo-core's defaults for missing keys.
 
     Args:
         dataset: the dataset configuration.
-        dataset_meta: ``build_metadata.dataset.dataset_meta``; where it lists the tags that the model was built with,
-            every tag has to be among them.
+        dataset_meta: ``build_metadata.dataset.dataset_meta``; if it lists the tags that the model was built with,
+            every tag must be among them.
 
     Raises:
         Rejected: ``BAD_METADATA`` for the whole model, naming the key.
     """
     kind = dataset.get("type")
     if kind is not None and (not isinstance(kind, str) or kind.rpartition(".")[2] not in _TYPES):
-        raise _refused("type", f"{kind!r} is no data set of time series that gordo-core resamples")
+        raise _rejected("type", f"{kind!r} is not a dataset of time series that gordo-core resamples")
     defaults = _defaults(dataset)
     tags = _tags(dataset, "tag_list" if "tag_list" in dataset else "tags", defaults)
     if not tags:
-        raise _refused("tag_list", "is empty")
+        raise _rejected("tag_list", "is empty")
     targets = _tags(dataset, "target_tag_list", defaults) or tags
     text = _row_filter(dataset.get("row_filter"))
     filtered = row_filter.parse(text).tags if text else ()
@@ -160,13 +162,13 @@ def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | 
     )
     built_with = _built_with(dataset_meta)
     if built_with and (unknown := [tag for tag in config.tags if tag not in built_with]):
-        raise _refused("tag_loading_metadata.tags", f"the model was built without {describe_tags(unknown)}")
+        raise _rejected("tag_loading_metadata.tags", f"the model was built without {describe_tags(unknown)}")
     return config
 
 
 def assets(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | None) -> dict[str, str]:
-    """The asset, or else the facility, of every tag that has one: what the model was built with before what it asks."""
-    found: dict[str, str] = {}
+    """Return the asset, else the facility, of every tag that has one; the tags of the build take precedence."""
+    by_tag: dict[str, str] = {}
     try:
         defaults = _defaults(dataset)
         listed = [
@@ -177,35 +179,35 @@ def assets(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | None) -
     for tag in [*_built_with(dataset_meta).values(), *listed]:
         asset = next((tag[key] for key in ("asset", "facility") if isinstance(tag.get(key), str) and tag[key]), None)
         if asset is not None and isinstance(tag.get("name"), str):
-            found.setdefault(tag["name"], asset)
-    return found
+            by_tag.setdefault(tag["name"], asset)
+    return by_tag
 
 
 def _defaults(dataset: Mapping[str, Any]) -> dict[str, Any]:
     asset, fields = dataset.get("asset"), dataset.get("default_tag")
     if asset is not None and fields is not None:
-        raise _refused("default_tag", "stands beside asset")
+        raise _rejected("default_tag", "cannot be combined with asset")
     if asset is not None:
         return {"asset": asset}
     if fields is not None and not isinstance(fields, Mapping):
-        raise _refused("default_tag", "is no object")
+        raise _rejected("default_tag", "is not an object")
     return dict(fields or {})
 
 
 def _tags(dataset: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tags of a list, with all their fields."""
+    """Return the tags of a list with all their fields."""
     entries = dataset.get(key)
     if entries is None:
         return []
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise _refused(key, "is no list")
+        raise _rejected(key, "is not a list")
     return [_tag(entry, key, defaults) for entry in entries]
 
 
 def _tag(entry: object, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     fields = {**defaults, "name": entry} if isinstance(entry, str) else entry
     if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise _refused(key, f"a tag is a name, or an object with a name, not {entry!r:.200}")
+        raise _rejected(key, f"a tag is a name or an object with a name, not {entry!r:.200}")
     return {**defaults, **fields}
 
 
@@ -213,7 +215,7 @@ def _same_fields(tags: Sequence[dict[str, Any]]) -> None:
     seen: dict[str, dict[str, Any]] = {}
     for tag in tags:
         if seen.setdefault(tag["name"], tag) != tag:
-            raise _refused("tag_list", f"tag {tag['name']!r} is written in two ways, with different fields")
+            raise _rejected("tag_list", f"tag {tag['name']!r} is listed twice, with different fields")
 
 
 def _names(tags: Sequence[dict[str, Any]]) -> tuple[str, ...]:
@@ -229,14 +231,14 @@ def _row_filter(value: object) -> str:
         case list():
             return row_filter.join(value) if value else ""
         case _:
-            raise row_filter.refused("is neither a text nor a list of texts")
+            raise row_filter.rejected("is neither a text nor a list of texts")
 
 
 def _one_of(dataset: Mapping[str, Any], key: str, default: str, known: Mapping[str, object] | frozenset[str]) -> str:
     value = dataset.get(key, default)
     if isinstance(value, str) and value in known:
         return value
-    raise _refused(key, f"{value!r:.200} is none of {', '.join(sorted(known))}")
+    raise _rejected(key, f"{value!r:.200} is not supported; supported are {', '.join(sorted(known))}")
 
 
 def _limit(value: object, resolution: timedelta) -> timedelta | None:
@@ -244,12 +246,12 @@ def _limit(value: object, resolution: timedelta) -> timedelta | None:
         return None
     limit = parse_duration(value)
     if limit < resolution:
-        raise _refused("interpolation_limit", f"{value!r} is shorter than the resolution")
+        raise _rejected("interpolation_limit", f"{value!r} is shorter than the resolution")
     return limit
 
 
 def _built_with(dataset_meta: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """The tags that the model was built with, with their fields; empty where the metadata does not say."""
+    """Return the tags that the model was built with, with their fields; empty if the metadata does not list them."""
     loading = (dataset_meta or {}).get("tag_loading_metadata")
     tags = loading.get("tags") if isinstance(loading, Mapping) else None
     if not isinstance(tags, Mapping):

@@ -1,7 +1,7 @@
-"""Buckets: the readings of one tag to one number each ``step``, and the filling of those without a reading.
+"""Aggregation of readings into buckets of equal length, and filling of empty buckets.
 
-Every rule here is gordo-core's, as measured on its version 0.3.6 with pandas 1.5.3.
-Arrays of buckets have shape (labels,) or (tags, labels); a bucket that is empty is NaN.
+Every rule equals gordo-core's, as measured on version 0.3.6 with pandas 1.5.3.
+Arrays of buckets have shape (labels,) or (tags, labels); an empty bucket is NaN.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,16 @@ from latigo.domain.windows import Window, to_ns
 DAY_NS: Final = 86_400_000_000_000
 Counts = npt.NDArray[np.int64]
 
-#: Cells that are filled at a time, so that the index arrays of a long window stay in the cache and out of the memory.
+#: Cells filled at a time, so that the index arrays of a long window stay small.
 _BLOCK: Final = 1 << 16
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The buckets of a period: ``count`` of them, the first labelled ``first``, each ``step`` ns long.
+    """Buckets of a period: ``count`` of them, each ``step`` ns long, the first labelled ``first``.
 
-    Labels are counted from midnight UTC of the day of ``start``. The first bucket holds ``start``, the last one holds
-    ``end``, which makes one more bucket when ``end`` is on the grid.
+    Labels are counted from midnight UTC of the day of ``start``. The first bucket contains ``start``, the last one
+    ``end``, which adds a bucket when ``end`` is on the grid.
     """
 
     start: int
@@ -42,7 +42,7 @@ class Grid:
 
     @cached_property
     def count(self) -> int:
-        """How many buckets there are, that of ``end`` included."""
+        """The number of buckets, including that of ``end``."""
         return (self.end - self.first) // self.step + 1
 
     @cached_property
@@ -52,7 +52,7 @@ class Grid:
 
     @cached_property
     def edges(self) -> Times:
-        """Where buckets begin, and where the last one ends, cut to ``start <= time <= end``; shape (count + 1,)."""
+        """The edges of the buckets, clipped to ``start <= time <= end``; shape (count + 1,)."""
         edges = self.first + self.step * np.arange(self.count + 1, dtype=np.int64)
         edges[0] = self.start
         edges[-1] = self.end + 1
@@ -60,18 +60,14 @@ class Grid:
 
     @classmethod
     def of(cls, period: Window, step: int) -> "Grid":
-        """The buckets of a period."""
+        """Return the buckets of a period."""
         return cls(to_ns(period.start), to_ns(period.end), step)
-
-    def first_bucket(self) -> "Grid":
-        """The same with nothing but the first bucket."""
-        return Grid(self.start, min(self.first + self.step - 1, self.end), self.step)
 
 
 def _sums(values: Values, starts: Counts, counts: Counts) -> Values:
     sums: Values = np.add.reduceat(values, starts)
     if np.count_nonzero(np.isfinite(sums)) < len(sums):
-        # pandas adds with compensation, so that anything added to infinity is NaN: only one that comes last stays.
+        # pandas sums with compensation: infinity plus anything is NaN, so that only a last infinity remains.
         infinite = np.isinf(values)
         infinite[starts + counts - 1] = False
         sums[np.logical_or.reduceat(infinite, starts)] = np.nan
@@ -112,7 +108,7 @@ def _count(values: Values, starts: Counts, counts: Counts) -> Values:  # noqa: A
 
 
 def _sorted_inside(values: Values, counts: Counts) -> Values:
-    """The values of each bucket in rising order, the buckets where they were."""
+    """Return the values sorted within each bucket."""
     ordered: Values = values[np.lexsort((values, np.repeat(np.arange(len(counts)), counts)))]
     return ordered
 
@@ -133,7 +129,7 @@ def _median(values: Values, starts: Counts, counts: Counts) -> Values:
 
 
 def _var(values: Values, starts: Counts, counts: Counts) -> Values:
-    # Counted from each bucket's first value, so that a flat sensor deviates by exactly 0.
+    # Relative to each bucket's first value, so that a constant sensor has a variance of exactly 0.
     offsets = values - np.repeat(values[starts], counts)
     deviations = offsets - np.repeat(np.add.reduceat(offsets, starts) / counts, counts)
     squares: Values = np.add.reduceat(deviations * deviations, starts)
@@ -148,7 +144,7 @@ def _sem(values: Values, starts: Counts, counts: Counts) -> Values:
     return np.sqrt(_var(values, starts, counts) / counts)
 
 
-#: By name: (values, first index of each bucket, length of each bucket) to one number a bucket. No value is NaN.
+#: By name: (values without NaN, start of each bucket, length of each bucket) to one number for each bucket.
 AGGREGATIONS: Final[dict[str, Callable[[Values, Counts, Counts], Values]]] = {
     "mean": _mean,
     "median": _median,
@@ -165,21 +161,21 @@ AGGREGATIONS: Final[dict[str, Callable[[Values, Counts, Counts], Values]]] = {
     "nunique": _nunique,
 }
 
-#: What a bucket without a value is, for the methods that give it a number; for the others it is empty.
-OF_NOTHING: Final = {"sum": 0.0, "prod": 1.0, "count": 0.0, "nunique": 0.0}
+#: Results for an empty bucket, by method; with the other methods it stays empty.
+EMPTY_RESULTS: Final = {"sum": 0.0, "prod": 1.0, "count": 0.0, "nunique": 0.0}
 
-#: Methods whose numbers pandas keeps as integers, which the row filter can tell.
-WHOLE_NUMBERS: Final = frozenset({"count", "nunique"})
+#: Methods with integer results in pandas; the row filter divides integers differently.
+INTEGER_METHODS: Final = frozenset({"count", "nunique"})
 
 
 def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int, int] | None:
-    """One number for each bucket, into ``out``, shape (grid.count,).
+    """Aggregate the readings of one tag into ``out``, shape (grid.count,).
 
-    Readings outside ``grid.start <= time <= grid.end`` are passed over.
+    Readings outside ``grid.start <= time <= grid.end`` are ignored.
 
     Returns:
-        The first and the last bucket that hold a number made of readings, (count, -1) if none does; None if there is
-        not even a reading that is NaN.
+        The first and the last bucket with a number from readings, (count, -1) if there is none; None if there are
+        no readings at all, not even NaN.
     """
     bounds = series.times.searchsorted(grid.edges)
     low, high = int(bounds[0]), int(bounds[-1])
@@ -188,14 +184,14 @@ def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int
     values = series.values[low:high]
     bounds -= low
     nan = np.isnan(values)
-    if np.count_nonzero(nan):  # of all ways to ask, the fastest by far on a few hundred values
+    if np.count_nonzero(nan):  # faster than any() on a few hundred values
         valid = ~nan
         before = np.zeros(len(values) + 1, np.int64)
         valid.cumsum(out=before[1:])
         bounds, values = before[bounds], values[valid]
     counts = bounds[1:] - bounds[:-1]
     (held,) = counts.nonzero()
-    out.fill(OF_NOTHING.get(method, np.nan))
+    out.fill(EMPTY_RESULTS.get(method, np.nan))
     if not len(held):
         return len(out), -1
     if len(held) < len(counts):
@@ -211,7 +207,7 @@ def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int
 
 
 def _on_the_line(left: Values, right: Values, at: Counts, length: Counts) -> Values:
-    """Values ``at`` steps along straight lines of ``length`` steps, with infinite ends as `numpy.interp` has them."""
+    """Return the values ``at`` steps along lines of ``length`` steps; infinite ends as in `numpy.interp`."""
     slope = (right - left) / length
     line = slope * at + left
     broken = np.isnan(line)
@@ -222,10 +218,10 @@ def _on_the_line(left: Values, right: Values, at: Counts, length: Counts) -> Val
 
 
 def fill_forward(buckets: Values, *, linear: bool, limit: int | None) -> None:
-    """Fill the first ``limit`` empty buckets after each filled one, in place; ``buckets`` has shape (tags, labels).
+    """Fill up to ``limit`` empty buckets after each filled one, in place; ``buckets`` has shape (tags, labels).
 
-    ``linear`` draws a line to the next filled bucket, however far away; after the last one, and without ``linear``,
-    the value is carried on. Nothing is filled backwards.
+    With ``linear``, interpolates towards the next filled bucket at any distance. Without it, and after the last filled
+    bucket, carries the value forward. Never fills backwards.
     """
     tags, labels = buckets.shape
     together = max(1, _BLOCK // max(labels, 1))
@@ -257,11 +253,11 @@ def _fill_block(buckets: Values, *, linear: bool, limit: int | None) -> None:
 
 
 def fill_from_before(buckets: Values, first: int, point: Point, grid: Grid, limit: int) -> None:
-    """Fill the beginning of one tag, in place, from its last value before the period; always along a line.
+    """Fill the beginning of one tag, in place, from its last value before the period; always interpolates linearly.
 
-    ``first`` is the first bucket that holds a number, ``grid.count`` if none does: then the value is carried on. The
-    point counts from its time rounded to a multiple of the step since the epoch, to the even one of two; where the
-    labels are no such multiples, which takes a step that does not divide a day, nothing is filled.
+    ``first`` is the first bucket with a number, or ``grid.count``: then the value is carried forward. The time of the
+    point is rounded half to even to a multiple of the step since the epoch. Where labels are not such multiples,
+    because the step does not divide a day, nothing is filled.
     """
     steps, rest = divmod(point.time, grid.step)
     rounded = steps + (rest * 2 > grid.step or (rest * 2 == grid.step and steps % 2 == 1))

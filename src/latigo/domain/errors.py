@@ -4,10 +4,11 @@
 
     LatigoError
     x ConfigurationError      refuse to start; names the key
+      + MissingExtra          the same; names the extra, and how to install it
     x Unavailable             a downstream is away or refuses for now: wait for it, not an attempt
       + TimedOut              it took too long: an attempt, unless others time out as well
       + CircuitOpen           it was away a moment ago, so it was not even asked
-      + PartlyAway            it answers, and a part of it that is needed here does not: its circuit does not count it
+      + PartlyDown              it answers, and a part of it that is needed here does not: its circuit does not count it
     x Failed                  may pass by itself: try again later
     x RevisionGone            look the revision up again
     x TooLarge                ask for less at once
@@ -28,6 +29,23 @@ class LatigoError(Exception):
 
 class ConfigurationError(LatigoError):
     """The configuration cannot be used as it is; the message names the key."""
+
+
+class MissingExtra(ConfigurationError):
+    """An optional dependency is not installed.
+
+    Args:
+        needed_by: settings key or option that needs it.
+        extra: its name in the package metadata.
+        detail: what else the message has to say.
+    """
+
+    def __init__(self, needed_by: str, extra: str, *, detail: str = "") -> None:
+        super().__init__(
+            f'{needed_by} needs the extra "{extra}"{detail}. Install it from where Latigo was installed: '
+            f'pip install "PATH[{extra}]" for a checkout or wheel at PATH, '
+            f'pip install "gordo-latigo[{extra}] @ git+URL" for a repository at URL'
+        )
 
 
 class Unavailable(LatigoError):
@@ -57,7 +75,7 @@ class CircuitOpen(Unavailable):
     """A downstream was not called, because it is believed to be away."""
 
 
-class PartlyAway(Unavailable):
+class PartlyDown(Unavailable):
     """A downstream is there, and a part of it that this task needs is not; others may have no need of it."""
 
 

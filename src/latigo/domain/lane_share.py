@@ -1,26 +1,33 @@
-"""How live work and backfill share a limited number of starts."""
+"""How live work and the other lanes share a limited number of starts."""
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from latigo.domain.task import Lane
 
 
 @dataclass
 class LaneShare:
-    """Live goes first, yet backfill gets at least ``backfill`` (a fraction) of the starts whenever some waits.
+    """Live goes first, yet the other lanes together get at least ``min_share`` of the starts while one of them waits.
 
-    The claim of backfill does not pile up while it has nothing to do: less than one start is owed.
+    They take turns among each other. Their share does not accumulate while they have nothing to do: less than one
+    start is owed.
     """
 
-    backfill: float = 0.05
+    min_share: float = 0.05
     _owed: float = 0.0
+    _turns: deque[Lane] = field(default_factory=lambda: deque(lane for lane in Lane if not lane.is_live))
 
-    def choose(self, *, live: bool, backfill: bool) -> bool | None:
-        """Whether the next start is a live one; None when nothing waits in either lane."""
-        if not live and not backfill:
-            return None
-        if not backfill:
-            return True
-        self._owed += self.backfill
-        if not live or self._owed >= 1.0 - 1e-9:
-            self._owed = max(self._owed - 1.0, 0.0)
-            return False
-        return True
+    def choose(self, waiting: Collection[Lane]) -> Lane | None:
+        """Return the lane of the next start, out of those in which something waits; None if there is none."""
+        other = next((lane for lane in self._turns if lane in waiting), None)
+        if other is None:
+            return Lane.LIVE if Lane.LIVE in waiting else None
+        self._owed += self.min_share
+        if Lane.LIVE in waiting and self._owed < 1.0 - 1e-9:
+            return Lane.LIVE
+        self._owed = max(self._owed - 1.0, 0.0)
+        self._turns.remove(other)
+        self._turns.append(other)
+        return other

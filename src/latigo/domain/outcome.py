@@ -4,21 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.windows import Window
-
-
-class Outcome(StrEnum):
-    """How a task ends."""
-
-    STORED = "stored"  #: predictions are in every required sink, or there was nothing to predict
-    DEFERRED = "deferred"  #: a downstream is away; not an attempt
-    RETRY = "retry"  #: failed for a reason of its own that may pass
-    REJECTED = "rejected"  #: cannot work as it stands; parked
-    CRASHED = "crashed"  #: a bug of ours; parked
-    SPLIT = "split"  #: too much at once; planned again in smaller windows
 
 
 class SlotState(StrEnum):
@@ -39,29 +29,84 @@ class SlotException:
     reason: str  #: names the tags
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a task ended, slot by slot: everything that the ledger has to know.
+class Outcome(StrEnum):
+    """How a task ends, as the ledger, metrics and logs name it."""
 
-    ``covered`` and ``exceptions`` together make up the window of a task that was ``stored``; both are empty for
-    the other outcomes.
+    STORED = "stored"
+    DEFERRED = "deferred"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    CRASHED = "crashed"
+    SPLIT = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Predictions are in every required sink, or there was nothing to predict.
+
+    ``covered`` and ``exceptions`` together make up the window of the task.
     """
 
-    outcome: Outcome
+    outcome: ClassVar = Outcome.STORED
     covered: Coverage = field(default_factory=Coverage)
     exceptions: Sequence[SlotException] = ()
     rows: int = 0  #: rows written to each sink
-    detail: str = ""  #: what happened, in a sentence; holds the traceback of a crash
-    reason: Reason | None = None  #: why it is parked
-    whole_model: bool = False  #: park every window of the model, not this one alone
-    retry_after: timedelta | None = None
-    downstream: str = ""  #: what it waits for, when deferred
-    stored_in: Sequence[str] = ()  #: sinks that have the result although the task as a whole has not ended well
-    plain: bool = False  #: the model turned out to answer on ``prediction`` only
-    stale_metadata: bool = False  #: the model has changed behind our back: read its metadata again
+    prediction_only: bool = False  #: the model turned out to answer on ``prediction`` only
     silent_since: datetime | None = None  #: from here to the end of the window there were no readings
 
     @classmethod
-    def covers(cls, window: Window, rows: int = 0) -> "Settlement":
-        """The usual end: all of it."""
-        return cls(Outcome.STORED, Coverage((window,)), rows=rows)
+    def in_full(cls, window: Window, rows: int = 0) -> "Stored":
+        """Return the usual end: the whole window is covered."""
+        return cls(Coverage((window,)), rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Something the task needs is unavailable, or its metadata is outdated; not an attempt."""
+
+    outcome: ClassVar = Outcome.DEFERRED
+    detail: str = ""
+    downstream: str = ""  #: what it waits for
+    retry_after: timedelta | None = None  #: what the downstream asked for
+    stored_in: Sequence[str] = ()  #: sinks that have the result already
+    stale_metadata: bool = False  #: the model has changed, or its revision is gone: read its metadata again
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The task failed for a reason of its own that may pass; an attempt."""
+
+    outcome: ClassVar = Outcome.RETRY
+    detail: str = ""
+    retry_after: timedelta | None = None  #: what the downstream asked for
+    stored_in: Sequence[str] = ()  #: sinks that have the result already
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The task cannot work as it stands; parked."""
+
+    outcome: ClassVar = Outcome.REJECTED
+    reason: Reason
+    detail: str = ""
+    whole_model: bool = False  #: no window of the model can work, not only this one
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The task met a bug of ours; parked."""
+
+    outcome: ClassVar = Outcome.CRASHED
+    detail: str  #: ends with the traceback
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The window is too much at once; planned again in smaller windows."""
+
+    outcome: ClassVar = Outcome.SPLIT
+    detail: str = ""
+
+
+#: How a task ended, with everything that the ledger has to know. ``detail`` says in a sentence what happened.
+Settlement = Stored | Deferred | Retry | Rejected | Crashed | Split

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from latigo.domain.errors import CircuitOpen, LatigoError, PartlyAway, TimedOut, Unavailable
+from latigo.domain.errors import CircuitOpen, LatigoError, PartlyDown, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.ledger.protocol import Circuit, ExecutorLedger
 
@@ -109,7 +109,7 @@ class CircuitBoard:
                 await self._failed(error, probe=probe)
                 raise Unavailable(str(error), downstream=error.downstream) from error
             raise
-        except PartlyAway:  # it was there: one that waits for a part of it must not stop those who do not
+        except PartlyDown:  # it was there: one that waits for a part of it must not stop those who do not
             await self._worked(downstream, probe=probe)
             raise
         except Unavailable as error:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
+from latigo.domain.task import Lane
 from latigo.task_queue.protocol import Delivery
 
 #: Deliveries that wait for a start, per start. More would only take work away from other replicas.
@@ -14,7 +15,7 @@ ROOM = 4
 
 
 class Gate:
-    """Starts deliveries: at most ``concurrency`` at once, live ones first, backfill never starved.
+    """Starts deliveries: at most ``concurrency`` at once, live ones first, no other lane starved.
 
     No project holds more than half of the starts while others wait, and no model runs twice at once: one that hangs
     holds one call of its server, not one in each lane. A task that has to run alone waits until nothing else runs, and
@@ -24,18 +25,17 @@ class Gate:
     def __init__(self, concurrency: int, share: LaneShare) -> None:
         self._concurrency = concurrency
         self._share = share
-        self._live: deque[Delivery] = deque()
-        self._back: deque[Delivery] = deque()
+        self._lanes: dict[Lane, deque[Delivery]] = {lane: deque() for lane in Lane}
         self._running: Counter[str] = Counter()
         self._models: set[ModelRef] = set()
         self._active = 0
-        self._alone = asyncio.Lock()
+        self._exclusive = asyncio.Lock()
         self._changed = asyncio.Condition()
 
     @property
     def waiting(self) -> int:
         """Deliveries that have not been started."""
-        return len(self._live) + len(self._back)
+        return sum(map(len, self._lanes.values()))
 
     @property
     def running(self) -> int:
@@ -46,7 +46,7 @@ class Gate:
         """Put a delivery into the waiting room; waits while it is full."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
-            (self._live if delivery.task.lane.is_live else self._back).append(delivery)
+            self._lanes[delivery.task.lane].append(delivery)
             self._changed.notify_all()
 
     async def next(self) -> Delivery:
@@ -73,11 +73,11 @@ class Gate:
             self._changed.notify_all()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """For a started delivery: wait until it is the only one that is active, and stay so."""
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Wait until a started delivery is the only one that is active, and keep it so."""
         await self._step_aside()
         try:
-            async with self._alone:
+            async with self._exclusive:
                 async with self._changed:
                     await self._changed.wait_for(lambda: self._active == 0)
                     self._active += 1
@@ -97,24 +97,19 @@ class Gate:
             self._changed.notify_all()
 
     def _choose(self) -> Delivery | None:
-        if self.running >= self._concurrency or self._alone.locked():
+        if self.running >= self._concurrency or self._exclusive.locked():
             return None
-        live, back = self._first(self._live), self._first(self._back)
-        is_live = self._share.choose(live=live is not None, backfill=back is not None)
-        if is_live is None:
+        waiting = {delivery.task.ref.project for queue in self._lanes.values() for delivery in queue}
+        full = {project for project in waiting if self._running[project] >= max(self._concurrency // 2, 1)}
+        barred = full if len(waiting) > 1 else set()
+        ready: dict[Lane, Delivery] = {}
+        for lane, queue in self._lanes.items():
+            for delivery in queue:
+                if delivery.task.ref.project not in barred and delivery.task.ref not in self._models:
+                    ready[lane] = delivery
+                    break
+        chosen = self._share.choose(ready)
+        if chosen is None:
             return None
-        queue, at = (self._live, live) if is_live else (self._back, back)
-        if at is None:
-            raise RuntimeError("a lane was chosen in which nothing can start")
-        found = queue[at]
-        del queue[at]
-        return found
-
-    def _first(self, queue: deque[Delivery]) -> int | None:
-        projects = {each.task.ref.project for lane in (self._live, self._back) for each in lane}
-        for at, delivery in enumerate(queue):
-            project = delivery.task.ref.project
-            crowded = self._running[project] + 1 > max(self._concurrency // 2, 1)
-            if delivery.task.ref not in self._models and not (crowded and projects - {project}):
-                return at
-        return None
+        self._lanes[chosen].remove(ready[chosen])
+        return ready[chosen]

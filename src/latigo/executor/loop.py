@@ -1,21 +1,24 @@
 """The long-lived part of the executor: receive, claim, run, settle, acknowledge; and stop without losing anything."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import assert_never
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Journey, Pipeline
+from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
 from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
@@ -48,7 +51,7 @@ class _InHand:
 
     claim: Claim
     running: "asyncio.Task[None]"
-    journey: Journey
+    progress: Progress
     settling: bool = False  #: its predictions are in the sinks, and would be made again for nothing
     lost: bool = False  #: somebody else may have it: it was cancelled for that
 
@@ -88,7 +91,7 @@ class Executor:
         """Tasks that have been worked on for longer than they may, which only a stuck process allows."""
         longest = (self._pipeline.hard_limit + self._rules.grace).total_seconds()
         now = self._clock.monotonic()
-        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.journey.worked(now) > longest]
+        return [f"task-{id_}" for id_, hand in self._in_hand.items() if hand.progress.worked(now) > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back what is in hand within the grace."""
@@ -134,7 +137,7 @@ class Executor:
 
     async def _leave(self) -> None:
         try:
-            await self._ledger.unregister(self._info.id)
+            await self._ledger.deregister(self._info.id)
         except Unavailable as error:
             _log.warning("executor.left_without_notice", because=str(error))
 
@@ -188,11 +191,11 @@ class Executor:
         this = asyncio.current_task()
         if this is None:
             raise RuntimeError("a task is worked on outside of the event loop")
-        journey = Journey(task, stored_in=set(claim.stored_in))
-        hand = self._in_hand[claim.task_id] = _InHand(claim, this, journey)
+        progress = Progress(task, stored_in=set(claim.stored_in))
+        hand = self._in_hand[claim.task_id] = _InHand(claim, this, progress)
         began = self._clock.monotonic()
         try:
-            settlement = await self._attempt(claim, journey)
+            settlement = await self._attempt(claim, progress)
             if settlement is not None:
                 hand.settling = True
                 with self._metrics.stage("settle"):
@@ -207,29 +210,26 @@ class Executor:
         finally:
             self._in_hand.pop(claim.task_id, None)
 
-    async def _attempt(self, claim: Claim, journey: Journey) -> Settlement | None:
+    async def _attempt(self, claim: Claim, progress: Progress) -> Settlement | None:
         """Run the task; None: the claim was lost before it began."""
         try:
-            if not claim.alone:
-                return await self._pipeline.run(journey)
-            async with self._gate.alone():
-                if not await self._ledger.start_alone(claim, self._rules.lease):
+            if not claim.isolated:
+                return await self._pipeline.run(progress)
+            async with self._gate.exclusive():
+                if not await self._ledger.start_isolated(claim, self._rules.lease):
                     return None
                 _log.warning("task.running_alone")
-                return await self._pipeline.run(journey)
+                return await self._pipeline.run(progress)
         except Exception as error:  # noqa: BLE001 - whatever a task raises is the end of that task only
-            return await self._ended_by(error, journey)
+            return await self._ended_by(error, progress)
 
-    async def _ended_by(self, error: Exception, journey: Journey) -> Settlement:
-        settlement = settlement_of(error, journey)
-        if settlement.outcome is Outcome.CRASHED:
-            _log.error("task.crashed", exc_info=error)
-        if (
-            isinstance(error, Rejected)
-            and error.reason is Reason.COLUMNS_REFUSED
-            and await self._may_have_changed(journey.task)
-        ):
-            return Settlement(Outcome.DEFERRED, detail=settlement.detail, stale_metadata=True)
+    async def _ended_by(self, error: Exception, progress: Progress) -> Settlement:
+        settlement = settlement_of(error, progress)
+        match settlement:
+            case Crashed():
+                _log.error("task.crashed", exc_info=error)
+            case outcome.Rejected(Reason.COLUMNS_REFUSED, detail) if await self._may_have_changed(progress.task):
+                return Deferred(detail, stale_metadata=True)
         return settlement
 
     async def _may_have_changed(self, task: Task) -> bool:
@@ -248,34 +248,46 @@ class Executor:
             _log.warning("task.not_handed_back", task=claim.task_id, because=str(error))
 
     def _tell(self, task: Task, claim: Claim, settlement: Settlement, *, counted: bool, seconds: float) -> None:
-        outcome, project, lane = settlement.outcome.value, task.ref.project, task.lane.value
-        self._metrics.tasks.labels(project, lane, outcome).inc()
-        self._metrics.task_seconds.labels(lane, outcome).observe(seconds)
-        if counted and settlement.outcome is Outcome.STORED:
-            self._metrics.rows.labels(project).inc(settlement.rows)
-            slot = timedelta(seconds=task.slot_seconds)
-            slots = {SlotState.COVERED: settlement.covered.total // slot}
-            for exception in settlement.exceptions:
-                slots[exception.state] = slots.get(exception.state, 0) + exception.slots.total // slot
-            for state, count in slots.items():
-                self._metrics.slots.labels(project, lane, state.value).inc(count)
-        told = _log.info if settlement.outcome in {Outcome.STORED, Outcome.DEFERRED} else _log.warning
-        told(
+        project, lane, ended = task.ref.project, task.lane.value, settlement.outcome.value
+        self._metrics.tasks.labels(project, lane, ended).inc()
+        self._metrics.task_seconds.labels(lane, ended).observe(seconds)
+        rows, detail = 0, ""
+        match settlement:
+            case Stored(rows=rows):
+                log = _log.info
+                if counted:
+                    self._count(task, settlement)
+            case Deferred(detail):
+                log = _log.info
+            case Retry(detail) | outcome.Rejected(detail=detail) | Crashed(detail) | Split(detail):
+                log = _log.warning
+            case _:
+                assert_never(settlement)
+        log(
             "task.finished",
-            outcome=outcome,
+            outcome=ended,
             counted=counted,
-            rows=settlement.rows,
+            rows=rows,
             attempt=claim.attempts + 1,
             took_s=round(seconds, 3),
-            **({"because": settlement.detail[:400]} if settlement.detail else {}),
+            **({"because": detail[:400]} if detail else {}),
         )
+
+    def _count(self, task: Task, stored: Stored) -> None:
+        project, slot = task.ref.project, timedelta(seconds=task.slot_seconds)
+        slots = Counter({SlotState.COVERED: stored.covered.total // slot})
+        for exception in stored.exceptions:
+            slots[exception.state] += exception.slots.total // slot
+        for state, count in slots.items():
+            self._metrics.slots.labels(project, task.lane.value, state.value).inc(count)
+        self._metrics.rows.labels(project).inc(stored.rows)
 
     async def _renew_leases(self) -> None:
         while True:
             await self._clock.sleep(self._rules.renew)
             held = dict(self._in_hand)
             try:
-                await self._ledger.beat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
+                await self._ledger.heartbeat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
                 if not held:
                     continue
                 ours = await self._ledger.renew([hand.claim for hand in held.values()], self._rules.lease)

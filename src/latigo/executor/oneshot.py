@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from latigo.dataset.build import Dataset, build
+from latigo.dataset.build import Dataset
 from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Predictions
@@ -69,8 +69,8 @@ async def _predict(
     max_bytes: int,
 ) -> Piece:
     period = period_of(spec, window)
-    readings, look_back = await read(sensors, spec, period, max_bytes=max_bytes)
-    dataset = build(spec.dataset, readings, period, look_back)
+    buckets, look_back, _ = await read(sensors, spec, period, max_bytes=max_bytes)
+    dataset = buckets.dataset(look_back)
     predictions = None
     if has_rows(dataset, window):
         try:

@@ -2,36 +2,30 @@
 
 import traceback
 
+from latigo.domain import outcome
 from latigo.domain.errors import Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, Settlement
-from latigo.executor.pipeline import Journey
+from latigo.domain.outcome import Settlement
+from latigo.executor.pipeline import Progress
 
 
-def settlement_of(error: BaseException, journey: Journey) -> Settlement:
-    """How a task ends that raised ``error``."""
-    detail = f"{journey.stage}: {error}"
-    stored_in = sorted(journey.stored_in)
+def settlement_of(error: BaseException, progress: Progress) -> Settlement:
+    """Return how a task ends that raised ``error``."""
+    detail = f"{progress.stage}: {error}"
+    stored_in = sorted(progress.stored_in)
     match error:
         case RevisionGone():
-            return Settlement(Outcome.DEFERRED, detail=detail, stored_in=stored_in, stale_metadata=True)
+            return outcome.Deferred(detail, stored_in=stored_in, stale_metadata=True)
         case TooLarge():
-            if journey.task.window.length.total_seconds() > journey.task.slot_seconds:
-                return Settlement(Outcome.SPLIT, detail=detail)
-            return Settlement(Outcome.REJECTED, detail=detail, reason=Reason.TOO_LARGE)
+            if progress.task.window.length.total_seconds() > progress.task.slot_seconds:
+                return outcome.Split(detail)
+            return outcome.Rejected(Reason.TOO_LARGE, detail)
         case Rejected():
-            return Settlement(Outcome.REJECTED, detail=detail, reason=error.reason, whole_model=error.whole_model)
+            return outcome.Rejected(error.reason, detail, error.whole_model)
         case TimedOut():
-            return Settlement(Outcome.RETRY, detail=detail, stored_in=stored_in, retry_after=error.retry_after)
+            return outcome.Retry(detail, error.retry_after, stored_in)
         case Unavailable():
-            return Settlement(
-                Outcome.DEFERRED,
-                detail=detail,
-                stored_in=stored_in,
-                retry_after=error.retry_after,
-                downstream=error.downstream,
-            )
+            return outcome.Deferred(detail, error.downstream, error.retry_after, stored_in)
         case Failed():
-            return Settlement(Outcome.RETRY, detail=detail, stored_in=stored_in, retry_after=error.retry_after)
+            return outcome.Retry(detail, error.retry_after, stored_in)
         case _:
-            trace = "".join(traceback.format_exception(error))
-            return Settlement(Outcome.CRASHED, detail=trace, reason=Reason.CRASHED)
+            return outcome.Crashed("".join(traceback.format_exception(error)))

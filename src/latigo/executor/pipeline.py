@@ -1,4 +1,4 @@
-"""The journey of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries and settling stand around it."""
+"""The progress of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries and settling stand around it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,11 +9,11 @@ from datetime import timedelta
 import numpy as np
 import structlog
 
-from latigo.dataset.build import Dataset, build, needs_look_back
+from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
-from latigo.domain.outcome import Outcome, Settlement
-from latigo.domain.series import Point, Predictions, Readings
+from latigo.domain.outcome import Stored
+from latigo.domain.series import Point, Predictions
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
@@ -43,7 +43,7 @@ class Sink:
 
 
 @dataclass(slots=True)
-class Journey:
+class Progress:
     """A task under way: what happened so far, for whoever has to explain why it ended."""
 
     task: Task
@@ -71,92 +71,90 @@ class Pipeline:
     clock: Clock
     metrics: Metrics
 
-    async def run(self, journey: Journey) -> Settlement:
+    async def run(self, progress: Progress) -> Stored:
         """Predict one window and store the result.
 
         Raises:
-            LatigoError: as the providers do; ``journey`` says how far it came.
+            LatigoError: as the providers do; ``progress`` says how far it came.
         """
-        task = journey.task
+        task = progress.task
         slot = timedelta(seconds=task.slot_seconds)
-        dataset = await self._frame(journey)
-        predictions, plain = None, False
+        dataset = await self._frame(progress)
+        predictions, prediction_only = None, False
         if has_rows(dataset, task.window):
             try:
-                execution = await self._predict(journey, dataset)
+                execution = await self._predict(progress, dataset)
             except NoData as error:
                 _log.debug("task.too_few_rows", because=str(error))
             else:
                 predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-                plain = task.model.anomaly is not False and not execution.anomaly
-                await self._write(journey, predictions)
+                prediction_only = task.model.anomaly is not False and not execution.anomaly
+                await self._write(progress, predictions)
         slots = classify(task.window, slot, dataset, NOTHING if predictions is None else predictions.times)
-        return Settlement(
-            Outcome.STORED,
+        return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
             rows=0 if predictions is None else len(predictions),
-            plain=plain,
+            prediction_only=prediction_only,
             silent_since=slots.silent_since,
         )
 
-    async def _frame(self, journey: Journey) -> Dataset:
-        spec, period = journey.task.model, period_of(journey.task.model, journey.task.window)
+    async def _frame(self, progress: Progress) -> Dataset:
+        spec, period = progress.task.model, period_of(progress.task.model, progress.task.window)
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
-            async with self._stage(journey, "read", self.sensors.downstream):
-                readings, look_back = await read(self.sensors, spec, period, max_bytes=self.budget.share)
-            nbytes = sum(series.nbytes for series in readings.values())
+            async with self._stage(progress, "read", self.sensors.downstream):
+                buckets, look_back, nbytes = await read(self.sensors, spec, period, max_bytes=self.budget.share)
             reserved.used(nbytes)
             self.budget.learn(nbytes, tags, period.length)
-            journey.stage = "frame"
+            progress.stage = "frame"
             with self.metrics.stage("frame"):
-                return build(spec.dataset, readings, period, look_back)
+                return buckets.dataset(look_back)
 
-    async def _predict(self, journey: Journey, dataset: Dataset) -> Execution:
-        task = journey.task
+    async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
+        task = progress.task
         project = task.ref.project
         async with (
             self.limits[project].call(),
-            self._stage(journey, "predict", f"gordo/{project}"),
+            self._stage(progress, "predict", f"gordo/{project}"),
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 
-    async def _write(self, journey: Journey, predictions: Predictions) -> None:
+    async def _write(self, progress: Progress, predictions: Predictions) -> None:
         for sink in self.sinks:
             name = sink.store.downstream
-            if name in journey.stored_in or not len(predictions):
+            if name in progress.stored_in or not len(predictions):
                 continue
             try:
                 # The scheduler sends no probes to a sink that no task has to wait for.
                 probe = not sink.required and await self.circuits.may_probe(name)
-                async with self._stage(journey, "write", name, probe=probe):
+                async with self._stage(progress, "write", name, probe=probe):
                     await sink.store.put_predictions(predictions)
             except LatigoError as error:
                 if sink.required:
                     raise
                 _log.warning("sink.skipped", sink=name, because=str(error))
             else:
-                journey.stored_in.add(name)
+                progress.stored_in.add(name)
 
     @asynccontextmanager
     async def _stage(
-        self, journey: Journey, stage: str, downstream: str, *, probe: bool = False
+        self, progress: Progress, stage: str, downstream: str, *, probe: bool = False
     ) -> AsyncIterator[None]:
         """One stage that calls out: under the circuit of what it calls, within the hard limit, and timed."""
-        journey.stage = stage
-        async with self.circuits.call(downstream, journey.task.ref, probe=probe or journey.task.probe):
-            journey.began = self.clock.monotonic()
+        progress.stage = stage
+        async with self.circuits.call(downstream, progress.task.ref, probe=probe or progress.task.probe):
+            progress.began = self.clock.monotonic()
             try:
                 with self.metrics.stage(stage):
-                    async with asyncio.timeout(self.hard_limit.total_seconds() - journey.spent) as limit:
+                    async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
                         yield
             except TimeoutError as error:
                 if not limit.expired():
                     raise
                 raise TimedOut("took longer than a task may", downstream=downstream) from error
             finally:
-                journey.began, journey.spent = None, journey.worked(self.clock.monotonic())
+                progress.began, progress.spent = None, progress.worked(self.clock.monotonic())
 
 
 def period_of(spec: ModelSpec, window: Window) -> Window:
@@ -166,14 +164,20 @@ def period_of(spec: ModelSpec, window: Window) -> Window:
 
 async def read(
     sensors: SensorDataProvider, spec: ModelSpec, period: Window, *, max_bytes: int
-) -> tuple[Readings, Mapping[str, Point]]:
-    """The readings of a period, and the last value before it of those tags whose beginning it may fill."""
+) -> tuple[Buckets, Mapping[str, Point], int]:
+    """Read and aggregate a period.
+
+    Returns:
+        The buckets, the last value before the period of the tags whose beginning it may fill, and the size of the
+        readings in bytes.
+    """
     readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
-    wanted = needs_look_back(spec.dataset, readings, period)
-    limit = spec.dataset.interpolation_limit
-    if not wanted or limit is None:
-        return readings, {}
-    return readings, await sensors.get_last_before(wanted, period.start, period.start - limit)
+    buckets = Buckets.of(spec.dataset, readings, period)
+    nbytes = sum(series.nbytes for series in readings.values())
+    tags, limit = buckets.look_back, spec.dataset.interpolation_limit
+    if not tags or limit is None:
+        return buckets, {}, nbytes
+    return buckets, await sensors.get_last_before(tags, period.start, period.start - limit), nbytes
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import structlog
 
-from latigo.domain.errors import Reason, Unavailable
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.errors import Unavailable
+from latigo.domain.outcome import Crashed, Settlement
 from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.clock import Clock
 
@@ -64,8 +64,7 @@ class Settler:
 
     async def _write_crash(self, entry: _Waiting, error: Exception) -> None:
         claim, settlement, recorded = entry
-        if settlement.outcome is Outcome.CRASHED:
+        if isinstance(settlement, Crashed):
             raise error
         _log.exception("settle.crashed", task=claim.task_id)
-        crash = Settlement(Outcome.CRASHED, detail=f"settling failed: {error!r}", reason=Reason.CRASHED)
-        await self._write([(claim, crash, recorded)])
+        await self._write([(claim, Crashed(f"settling failed: {error!r}"), recorded)])

@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from latigo.dataset.build import Dataset, Emptiness
+from latigo.dataset.build import Dataset, SlotOutcome
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import describe_tags
 from latigo.domain.outcome import SlotException, SlotState
 from latigo.domain.series import Times
 from latigo.domain.windows import Window, to_ns
 
-FILTERED = "the row filter leaves no rows"
 TOO_FEW_ROWS = "too few rows before it for the model"
 
 
@@ -39,12 +37,12 @@ def classify(window: Window, slot: timedelta, dataset: Dataset, predicted: Times
     found: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
     silent_since: datetime | None = None
     for each in window.slots(slot):
-        state, reason, silent = _slot(each, dataset, predicted)
-        if state is SlotState.COVERED:
+        outcome = _outcome(each, dataset, predicted)
+        if outcome.state is SlotState.COVERED:
             covered.append(each)
         else:
-            found[state, reason].append(each)
-        if not silent:
+            found[outcome.state, outcome.reason].append(each)
+        if not outcome.silent:
             silent_since = None
         elif silent_since is None:
             silent_since = each.start
@@ -52,36 +50,9 @@ def classify(window: Window, slot: timedelta, dataset: Dataset, predicted: Times
     return Slots(Coverage.of(covered), exceptions, silent_since)
 
 
-def _slot(slot: Window, dataset: Dataset, predicted: Times) -> tuple[SlotState, str, bool]:
-    allowed, done = _count(dataset.x.times, slot), _count(predicted, slot)
-    lacking = dataset.missing.tags_in(slot)
-    if not done:
-        if dataset.emptiness is Emptiness.NO_READINGS:
-            return SlotState.ABSENT, dataset.empty_because, True
-        if allowed:
-            return SlotState.ABSENT, TOO_FEW_ROWS, False
-        if _count(dataset.filtered, slot):
-            return SlotState.ABSENT, FILTERED, False
-        return SlotState.ABSENT, f"no data: {describe_tags(lacking)}", True
-    if done < allowed:
-        return SlotState.SHORT, TOO_FEW_ROWS, False
-    if lacking:
-        return SlotState.SHORT, f"no data in a part of it: {describe_tags(lacking)}", False
-    if _provisional(slot, dataset):
-        tags = describe_tags(dataset.carried_in(slot))
-        return SlotState.PROVISIONAL, f"carried on past the last reading: {tags}", False
-    return SlotState.COVERED, "", False
-
-
-def _count(times: Times, slot: Window) -> int:
-    low, high = np.searchsorted(times, (to_ns(slot.start), to_ns(slot.end)))
-    return int(high - low)
-
-
-def _provisional(slot: Window, dataset: Dataset) -> bool:
-    """Whether later readings may change a row of the slot, or bring back one that the filter dropped."""
-    bounds = (to_ns(slot.start), to_ns(slot.end))
-    kept, dropped = np.searchsorted(dataset.x.times, bounds), np.searchsorted(dataset.filtered, bounds)
-    return bool(
-        dataset.provisional[kept[0] : kept[1]].any() or dataset.filtered_provisional[dropped[0] : dropped[1]].any()
-    )
+def _outcome(slot: Window, dataset: Dataset, predicted: Times) -> SlotOutcome:
+    outcome = dataset.outcome(slot)
+    first, end = np.searchsorted(predicted, (to_ns(slot.start), to_ns(slot.end)))
+    if end - first < outcome.rows:
+        return SlotOutcome(SlotState.SHORT if end > first else SlotState.ABSENT, TOO_FEW_ROWS)
+    return outcome

@@ -2,17 +2,30 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, assert_never
 
 from latigo.domain.coverage import Coverage
-from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import (
+    Crashed,
+    Deferred,
+    Outcome,
+    Rejected,
+    Retry,
+    Settlement,
+    SlotException,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo
 from latigo.ledger.settling import Claimed, Exceptions, Rules, Verdict, decide, revise
+from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
 from latigo.postgres.statements import load_statements
@@ -50,10 +63,10 @@ class PostgresExecutorLedger:
             executor.concurrency,
         )
 
-    async def unregister(self, executor_id: str) -> None:
+    async def deregister(self, executor_id: str) -> None:
         await self._database.execute(SQL["unregister_executor"], executor_id)
 
-    async def beat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         await self._database.execute(SQL["beat"], executor_id, in_flight, limit)
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
@@ -68,7 +81,7 @@ class PostgresExecutorLedger:
             stored_in=frozenset(row["stored_in"]),
         )
 
-    async def start_alone(self, claim: Claim, lease: timedelta) -> bool:
+    async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         return await self._database.row(SQL["start_alone"], claim.task_id, claim.number, lease) is not None
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
@@ -134,7 +147,7 @@ class _ModelChange:
     hold_until: datetime | None = None
     held_for: str = ""
     deferrals: int = 0
-    settled: list[tuple[Window, Settlement]] = field(default_factory=list)
+    settled: list[tuple[Window, Sequence[SlotException]]] = field(default_factory=list)
     silence: Window | None = None
     reopen: bool = False
     now: datetime | None = None
@@ -148,14 +161,57 @@ class _ModelChange:
         return Window(min(window.start for window in windows), max(window.end for window in windows))
 
 
+class FinishedTask(NamedTuple):
+    """A task that becomes history."""
+
+    task_id: int
+    outcome: Outcome
+    detail: str = ""
+    reason: str = ""
+    rows: int = 0
+    covered: timedelta = timedelta(0)
+
+
+class WaitingTask(NamedTuple):
+    """A task that is tried again as it is."""
+
+    task_id: int
+    not_before: datetime
+    attempts: int
+    detail: str
+    stored_in: Sequence[str]
+
+
+class ParkedWindow(NamedTuple):
+    """No more attempts for a window of a model; None: for any."""
+
+    model_id: int
+    revision: str
+    reason: Reason
+    detail: str
+    window: Window | None
+
+
+class Lesson(NamedTuple):
+    """What a task has shown about its model."""
+
+    model_id: int
+    prediction_only: bool
+    stale_metadata: bool
+    fold: timedelta | None
+
+
 class _Batch:
     """Collects the verdicts of one batch and writes them with a few statements, however many tasks there are."""
 
     def __init__(self, rules: Rules, random: Callable[[], float]) -> None:
         self._rules = rules
         self._random = random
-        self._ended: list[tuple[Claimed, Settlement, Verdict]] = []
         self._models: dict[int, _ModelChange] = {}
+        self._finished: list[FinishedTask] = []
+        self._waiting: list[WaitingTask] = []
+        self._parked: list[ParkedWindow] = []
+        self._lessons: list[Lesson] = []
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -171,62 +227,52 @@ class _Batch:
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
         )
-        settlement = replace(settlement, detail=kept(settlement.detail, end=True))
+        if not isinstance(settlement, Stored):
+            settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
-        self._ended.append((task, settlement, verdict))
+        self._end(task, settlement, verdict)
         change = before or _ModelChange(Coverage(), task.silent_since, now=task.now)
-        change.covered |= settlement.covered
         change.silent_since = verdict.silent_since
         if verdict.hold_until:
             change.hold_until, change.held_for = verdict.hold_until, verdict.held_for
         change.deferrals = verdict.deferrals
         change.silence = verdict.silence or change.silence
         change.reopen |= verdict.data_returned
-        if settlement.outcome is Outcome.STORED and (settlement.exceptions or row["touches"]):
-            change.settled.append((task.window, settlement))
+        if isinstance(settlement, Stored):
+            change.covered |= settlement.covered
+            if settlement.exceptions or row["touches"]:
+                change.settled.append((task.window, settlement.exceptions))
         self._models[task.model_id] = change
 
+    def _end(self, task: Claimed, settlement: Settlement, verdict: Verdict) -> None:
+        match settlement:
+            case Stored(covered=covered, rows=rows):
+                finished = FinishedTask(task.id, verdict.outcome, rows=rows, covered=covered.total)
+            case Deferred() | Retry() | Rejected() | Crashed() | Split():
+                finished = FinishedTask(task.id, verdict.outcome, settlement.detail)
+            case _:
+                assert_never(settlement)
+        if verdict.waiting is not None:
+            stored_in = settlement.stored_in if isinstance(settlement, Deferred | Retry) else ()
+            not_before, attempts = verdict.waiting.not_before, verdict.waiting.attempts
+            self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in))
+        elif verdict.parking is not None:
+            reason, detail, window = verdict.parking.reason, verdict.parking.detail, verdict.parking.window
+            self._finished.append(finished._replace(reason=reason, detail=detail))
+            self._parked.append(ParkedWindow(task.model_id, task.revision, reason, detail, window))
+        else:
+            self._finished.append(finished)
+        if verdict.prediction_only or verdict.stale_metadata or verdict.fold:
+            lesson = Lesson(task.model_id, verdict.prediction_only, verdict.stale_metadata, verdict.fold)
+            self._lessons.append(lesson)
+
     async def write(self, connection: Any, version: str) -> None:
-        await self._write_tasks(connection)
-        await self._write_coverage(connection)
+        await finish_tasks(connection, self._finished)
+        await keep_waiting(connection, self._waiting)
+        await update_coverage(connection, self._models)
         await self._write_exceptions(connection)
-        await self._write_parked(connection, version)
-        await self._write_learned(connection)
-
-    async def _write_tasks(self, connection: Any) -> None:
-        finished = [(t, s, v) for t, s, v in self._ended if v.waiting is None]
-        if finished:
-            await connection.execute(
-                SQL["finish_tasks"],
-                [t.id for t, _, _ in finished],
-                [v.outcome.value for _, _, v in finished],
-                [v.parking.reason.value if v.parking else "" for _, _, v in finished],
-                [v.parking.detail if v.parking else s.detail for _, s, v in finished],
-                [s.rows for _, s, _ in finished],
-                [s.covered.total for _, s, _ in finished],
-            )
-        waiting = [(t, s, v.waiting) for t, s, v in self._ended if v.waiting is not None]
-        if waiting:
-            await connection.execute(
-                SQL["keep_waiting"],
-                [t.id for t, _, _ in waiting],
-                [w.not_before for _, _, w in waiting],
-                [w.attempts for _, _, w in waiting],
-                [s.detail for _, s, _ in waiting],
-                [",".join(s.stored_in) for _, s, _ in waiting],
-            )
-
-    async def _write_coverage(self, connection: Any) -> None:
-        changes = list(self._models.items())
-        await connection.execute(
-            SQL["update_coverage"],
-            [model_id for model_id, _ in changes],
-            [to_multirange(change.covered) for _, change in changes],
-            [change.silent_since for _, change in changes],
-            [change.hold_until for _, change in changes],
-            [change.held_for for _, change in changes],
-            [change.deferrals for _, change in changes],
-        )
+        await park(connection, self._parked, version)
+        await learn(connection, self._lessons)
 
     async def _write_exceptions(self, connection: Any) -> None:
         touched = {model_id: change for model_id, change in self._models.items() if change.settled or change.reopen}
@@ -245,51 +291,59 @@ class _Batch:
             revised = known[model_id]
             if change.reopen:
                 revised = revise(revised, None, (), change.now, reopen=True)
-            for window, settlement in change.settled:
-                revised = revise(revised, window, settlement.exceptions, change.now, silence=change.silence)
+            for window, exceptions in change.settled:
+                revised = revise(revised, window, exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
-        if rows:
-            await connection.execute(
-                SQL["add_exceptions"],
-                [model_id for model_id, _ in rows],
-                [row.state.value for _, row in rows],
-                [row.reason for _, row in rows],
-                [row.looks for _, row in rows],
-                [row.next_look for _, row in rows],
-                [to_multirange(row.slots) for _, row in rows],
-            )
-
-    async def _write_parked(self, connection: Any, version: str) -> None:
-        parked = [(t, v.parking) for t, _, v in self._ended if v.parking]
-        if parked:
-            await park(
-                connection,
-                [(t.model_id, t.revision, p.reason.value, p.detail, p.window) for t, p in parked],
-                version,
-            )
-
-    async def _write_learned(self, connection: Any) -> None:
-        learned = [(t, s, v) for t, s, v in self._ended if s.plain or s.stale_metadata or v.fold]
-        if learned:
-            await connection.execute(
-                SQL["learn"],
-                [t.model_id for t, _, _ in learned],
-                [s.plain for _, s, _ in learned],
-                [s.stale_metadata for _, s, _ in learned],
-                [v.fold for _, _, v in learned],
-            )
+        await add_exceptions(connection, rows)
 
 
-async def park(connection: Any, rows: Sequence[tuple[int, str, str, str, Window | None]], version: str) -> None:
-    """Park windows of models: (model id, revision, reason, detail, window or None for all of time)."""
-    # One statement takes each (model, revision, reason) once: the last detail stands for all of them.
-    details = {(model_id, revision, reason): detail for model_id, revision, reason, detail, _ in rows}
-    await connection.execute(
-        SQL["park"],
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        [details[row[:3]] for row in rows],
-        [to_range(row[4]) for row in rows],
-        version,
-    )
+async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
+    """Make history of tasks."""
+    if tasks:
+        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
+        await connection.execute(SQL["finish_tasks"], *columns(rows))
+
+
+async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
+    """Keep tasks as they are until they are tried again."""
+    if tasks:
+        rows = ((t.task_id, t.not_before, t.attempts, t.detail, ",".join(t.stored_in)) for t in tasks)
+        await connection.execute(SQL["keep_waiting"], *columns(rows))
+
+
+async def update_coverage(connection: Any, changes: Mapping[int, _ModelChange]) -> None:
+    """Add to the coverage of models, by id, and set what is known of their silence and holds."""
+    if changes:
+        rows = (
+            (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals)
+            for id_, c in changes.items()
+        )
+        await connection.execute(SQL["update_coverage"], *columns(rows))
+
+
+async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Exceptions]]) -> None:
+    """Add exceptions of models, by the model's id."""
+    if exceptions:
+        rows = (
+            (model_id, e.state.value, e.reason, e.looks, e.next_look, to_multirange(e.slots))
+            for model_id, e in exceptions
+        )
+        await connection.execute(SQL["add_exceptions"], *columns(rows))
+
+
+async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:
+    """Park windows of models under this version of Latigo."""
+    if windows:
+        # One statement takes each (model, revision, reason) once: the last detail stands for all of them.
+        details = {(w.model_id, w.revision, w.reason): w.detail for w in windows}
+        rows = (
+            (w.model_id, w.revision, w.reason.value, details[w.model_id, w.revision, w.reason], to_range(w.window))
+            for w in windows
+        )
+        await connection.execute(SQL["park"], *columns(rows), version)
+
+
+async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:
+    """Remember what tasks have shown about their models."""
+    if lessons:
+        await connection.execute(SQL["learn"], *columns(lessons))

@@ -8,8 +8,9 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window, floor_to_slot
-from latigo.ledger.executor_store import kept, park
+from latigo.ledger.executor_store import ParkedWindow, kept, park
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
+from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange
 from latigo.postgres.statements import load_statements
@@ -61,7 +62,7 @@ class PostgresModelLedger:
     async def project_failed(self, project: str, error: str) -> None:
         await self._database.execute(SQL["project_failed"], project, kept(error))
 
-    async def project_doubted(self, project: str, models: int) -> None:
+    async def project_quarantined(self, project: str, models: int) -> None:
         await self._database.execute(SQL["project_doubted"], project, models)
 
     async def project_dropped(self, project: str) -> int:
@@ -82,26 +83,22 @@ class PostgresModelLedger:
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
     ) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(SQL["lock_models"], [ref.project], [ref.name])
+            await _lock_models(connection, [ref])
             row = await connection.fetchrow(SQL["upsert_unusable"], ref.project, ref.name, revision, horizon)
             if row is None:  # a newer revision is known
                 return
             await connection.execute(SQL["ensure_coverage"], [row["id"]])
             await connection.execute(SQL["unpark_older"], [row["id"]])
-            await park(connection, [(row["id"], revision, reason.value, kept(detail), None)], version)
+            await park(connection, [ParkedWindow(row["id"], revision, reason, kept(detail), None)], version)
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
         async with self._database.transaction() as connection:
             return await _set_state(connection, project, names, state)
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
-        await self._database.execute(
-            SQL["reschedule"],
-            [model.model_id for model in models],
-            [model.delay for model in models],
-            [model.fold for model in models],
-            ["active" if model.enabled else "disabled" for model in models],
-        )
+        if models:
+            rows = ((m.model_id, m.delay, m.fold, "active" if m.enabled else "disabled") for m in models)
+            await self._database.execute(SQL["reschedule"], *columns(rows))
 
     async def accept_loss(self, project: str) -> bool:
         """Believe a doubted model list after all; whether it was doubted."""
@@ -135,25 +132,26 @@ def _ref(entry: ModelEntry) -> ModelRef:
     return entry.spec.ref
 
 
+async def _lock_models(connection: Any, models: Sequence[ModelRef]) -> None:
+    if models:
+        await connection.execute(SQL["lock_models"], *columns(models))
+
+
 async def _set_state(connection: Any, project: str, names: Sequence[str], state: str) -> list[str]:
     """The names that changed."""
-    await connection.execute(SQL["lock_models"], [project] * len(names), list(names))
+    await _lock_models(connection, [ModelRef(project, name) for name in names])
     return [row["name"] for row in await connection.fetch(SQL["set_state"], project, list(names), state)]
 
 
 async def _put(connection: Any, rows: Sequence[_Row]) -> int:
     """Write models with a few statements, however many there are; how many are new or have a new epoch."""
-    projects, names = [row.ref.project for row in rows], [row.ref.name for row in rows]
+    if not rows:
+        return 0
     slots = {row.ref: row.slot for row in rows}
-    await connection.execute(SQL["lock_models"], projects, names)
-    states = await connection.fetch(SQL["model_states"], projects, names, [row.slot for row in rows])
+    await _lock_models(connection, list(slots))
+    states = await connection.fetch(SQL["model_states"], *columns((*ref, slot) for ref, slot in slots.items()))
     known = {ModelRef(state["project"], state["name"]): state for state in states}
-    written = await connection.fetch(
-        SQL["upsert_models"],
-        projects,
-        names,
-        *([row[column] for row in rows] for column in range(1, len(_Row._fields))),
-    )
+    written = await connection.fetch(SQL["upsert_models"], *columns((*row.ref, *row[1:]) for row in rows))
     await connection.execute(SQL["ensure_coverage"], [row["id"] for row in written])
     changed = []
     for row in written:

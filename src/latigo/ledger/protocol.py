@@ -26,19 +26,21 @@ class Term:
     number: int
 
 
-class NotThePlanner(Exception):
-    """The lease to plan has run out or changed hands."""
+class LeaseLost(Exception):
+    """The planner's lease has run out or changed hands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one model lacks, as far as it can be planned now: at most one window a lane."""
+    """What one model lacks, as far as it can be planned now: at most one window a lane.
+
+    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
+    """
 
     model_id: int
     ref: ModelRef
     epoch: int
-    live: Window | None  #: from the newest due slot back over the contiguous gap
-    back: Window | None  #: the newest other hole
+    windows: Mapping[Lane, Window]
     covered_end: datetime | None  #: None: never covered
 
 
@@ -56,15 +58,24 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """What is out now."""
+    """Tasks that are planned, published or claimed now, and what planning has to know besides."""
 
-    total: int
-    live: int
+    lanes: Mapping[Lane, int]  #: without those that wait for another attempt
     waiting: int
     unpublished: int
     settled: int  #: in the last two minutes
     stale_metadata: bool = False  #: an executor found that a model has changed, or its revision is gone
     readable: int | None = None  #: the newest envelope version that every executor reads; None: there is no executor
+
+    @property
+    def total(self) -> int:
+        """Tasks in all lanes."""
+        return sum(self.lanes.values())
+
+    @property
+    def background(self) -> int:
+        """Tasks in all lanes but live, which count as backfill in every limit."""
+        return self.total - self.lanes.get(Lane.LIVE, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +101,8 @@ class Claim:
     stored_in: frozenset[str]
 
     @property
-    def alone(self) -> bool:
-        """Whether nothing else may run beside it: it may have been what ended the process."""
+    def isolated(self) -> bool:
+        """Whether the task has to run in isolation: it may have been what ended its process."""
         return self.starts > 0
 
 
@@ -114,8 +125,8 @@ class KnownProject:
     revision: str
     models: int
     error: str
-    doubted_since: datetime | None
-    doubted_models: int  #: that the doubted list had
+    quarantined_since: datetime | None
+    quarantined_models: int  #: in the quarantined list
     accept_loss: bool
 
 
@@ -162,16 +173,16 @@ class ExecutorLedger(Protocol):
     async def register(self, executor: ExecutorInfo) -> None:
         """Be known, with the envelope versions that can be read."""
 
-    async def unregister(self, executor_id: str) -> None:
+    async def deregister(self, executor_id: str) -> None:
         """Leave."""
 
-    async def beat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         """Still here."""
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
         """Take a task, before any other I/O for it. None: it is done, stale, paused or someone else's."""
 
-    async def start_alone(self, claim: Claim, lease: timedelta) -> bool:
+    async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         """Count a start of a task that now runs alone; False: the claim has been lost meanwhile."""
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
@@ -208,10 +219,10 @@ class SchedulerLedger(Protocol):
     async def clock_skew(self, now: datetime) -> timedelta:
         """How far the ledger's clock is ahead of ``now``."""
 
-    async def take_lease(self, holder: str, lease: timedelta) -> Term | None:
+    async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         """Become or stay the one that plans; None while someone else does."""
 
-    async def drop_lease(self, term: Term) -> None:
+    async def release_lease(self, term: Term) -> None:
         """Let someone else plan at once."""
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
@@ -230,7 +241,7 @@ class SchedulerLedger(Protocol):
         """Commit tasks; what has been overtaken by events falls out. ``probes`` names the circuits being probed.
 
         Raises:
-            NotThePlanner: as in every method that takes a term.
+            LeaseLost: as in every method that takes a term.
         """
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
@@ -245,7 +256,7 @@ class SchedulerLedger(Protocol):
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         """They are in the queue: by task id where, as the sender told."""
 
-    async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         """Find lost and superseded tasks; park those that kill their process. Answers with a count of each kind."""
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
@@ -273,7 +284,7 @@ class ModelLedger(Protocol):
     async def project_failed(self, project: str, error: str) -> None:
         """Its models could not be listed; what was doubted before has to stand anew."""
 
-    async def project_doubted(self, project: str, models: int) -> None:
+    async def project_quarantined(self, project: str, models: int) -> None:
         """Its list, now of so many models, has lost too many at once; it is not believed yet."""
 
     async def project_dropped(self, project: str) -> int:

@@ -9,13 +9,17 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, Task
-from latigo.ledger.executor_store import park, read_circuits
-from latigo.ledger.protocol import Circuit, Need, NotThePlanner, Outstanding, Planned, Term
+from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
+from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
+from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
+
+#: Which column of ``needs`` is whose lane.
+_NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
 
 
 class PostgresSchedulerLedger:
@@ -30,18 +34,18 @@ class PostgresSchedulerLedger:
         skew: timedelta = row["ledger"] - now
         return skew
 
-    async def take_lease(self, holder: str, lease: timedelta) -> Term | None:
+    async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         row = await self._database.row(SQL["take_lease"], holder, lease)
         return Term(holder, row["term"]) if row else None
 
-    async def drop_lease(self, term: Term) -> None:
+    async def release_lease(self, term: Term) -> None:
         await self._database.execute(SQL["drop_lease"], term.holder, term.number)
 
     @asynccontextmanager
     async def _planning(self, term: Term) -> AsyncIterator[Any]:
         async with self._database.transaction() as connection:
             if await connection.fetchrow(SQL["hold_lease"], term.holder, term.number) is None:
-                raise NotThePlanner(f"{term.holder} no longer holds term {term.number}")
+                raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
@@ -50,8 +54,7 @@ class PostgresSchedulerLedger:
                 model_id=row["model_id"],
                 ref=ModelRef(row["project"], row["name"]),
                 epoch=row["epoch"],
-                live=to_window(row["live"]) if row["live"] else None,
-                back=to_window(row["back"]) if row["back"] else None,
+                windows={lane: to_window(row[column]) for column, lane in _NEEDED_LANES if row[column]},
                 covered_end=row["covered_end"],
             )
             for row in await self._database.fetch(SQL["needs"], max_catch_up)
@@ -61,8 +64,7 @@ class PostgresSchedulerLedger:
         row = await self._database.row(SQL["outstanding"])
         assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
         return Outstanding(
-            row["outstanding"],
-            row["live"],
+            {lane: row[lane] for lane in Lane},
             row["waiting"],
             row["unpublished"],
             row["settled"],
@@ -78,19 +80,10 @@ class PostgresSchedulerLedger:
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         async with self._planning(term) as connection:
-            rows = await connection.fetch(
-                SQL["plan_tasks"],
-                [each.model_id for each in planned],
-                [each.epoch for each in planned],
-                [each.window.start for each in planned],
-                [each.window.end for each in planned],
-                [each.lane.value for each in planned],
-                [each.probe for each in planned],
-                [each.trace for each in planned],
-            )
-            if probes and rows:
+            counted = await _plan_tasks(connection, planned)
+            if probes and counted:
                 await connection.execute(SQL["probe_sent"], list(probes))
-            return len(rows)
+            return counted
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         async with self._planning(term) as connection:
@@ -111,17 +104,16 @@ class PostgresSchedulerLedger:
         async with self._planning(term) as connection:
             await connection.execute(SQL["mark_published"], list(places), list(places.values()))
 
-    async def recover(self, term: Term, channel: str, *, lonely_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         async with self._planning(term) as connection:
             superseded = await connection.fetch(SQL["forget_superseded"])
             lost = await connection.fetch(SQL["lost_tasks"], channel)
-            killers = await connection.fetch(SQL["killers"], lonely_starts)
+            killers = await connection.fetch(SQL["killers"], isolated_starts)
             alone = "every process that started it died before it was done, {} times while nothing else was running"
             parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
             unsendable = await connection.fetch(SQL["unsendable"])
             parked += [(row, Reason.TASK_TOO_LARGE, row["detail"]) for row in unsendable]
-            if parked:
-                await _park_tasks(connection, parked, version)
+            await _park_tasks(connection, parked, version)
             return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
@@ -158,24 +150,21 @@ async def make_partitions(connection: Any) -> None:
 
 async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]], version: str) -> None:
     """Tasks that never came as far as an executor's verdict: (row, reason, detail)."""
-    await park(
-        connection,
-        [
-            (row["model_id"], row["revision"], reason.value, detail, to_window(row["span"]))
-            for row, reason, detail in parked
-        ],
-        version,
-    )
-    count = len(parked)
-    await connection.execute(
-        SQL["finish_tasks"],
-        [row["id"] for row, _, _ in parked],
-        [Outcome.REJECTED.value] * count,
-        [reason.value for _, reason, _ in parked],
-        [detail for _, _, detail in parked],
-        [0] * count,
-        [timedelta(0)] * count,
-    )
+    windows = [
+        ParkedWindow(row["model_id"], row["revision"], reason, detail, to_window(row["span"]))
+        for row, reason, detail in parked
+    ]
+    await park(connection, windows, version)
+    ended = [FinishedTask(row["id"], Outcome.REJECTED, detail, reason) for row, reason, detail in parked]
+    await finish_tasks(connection, ended)
+
+
+async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
+    """Insert tasks; how many have not been overtaken by events."""
+    if not planned:
+        return 0
+    rows = ((p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace) for p in planned)
+    return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
 
 
 def _task(row: Any) -> Task:

@@ -3,10 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import (
+    Crashed,
+    Deferred,
+    Outcome,
+    Rejected,
+    Retry,
+    Settlement,
+    SlotException,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.runtime.retry import backoff
@@ -77,75 +89,70 @@ class Verdict:
     deferrals: int = 0
     fold: timedelta | None = None
     data_returned: bool = False  #: the first success after silence
+    prediction_only: bool = False  #: the model answers on ``prediction`` only
+    stale_metadata: bool = False  #: the model's metadata has to be read again
 
 
 def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
     """Say what follows from a settlement, by the rules of the task life cycle."""
-    match settlement.outcome:
-        case Outcome.STORED:
+    match settlement:
+        case Stored():
             return _stored(task, settlement)
-        case Outcome.DEFERRED:
+        case Deferred():
             return _deferred(task, settlement, random)
-        case Outcome.RETRY:
+        case Retry():
             return _retry(task, settlement, rules, random)
-        case Outcome.SPLIT:
+        case Rejected(reason, detail, whole_model):
+            return _parked(task, settlement.outcome, Parking(reason, detail, None if whole_model else task.window))
+        case Crashed(detail):
+            return _parked(task, settlement.outcome, Parking(Reason.CRASHED, detail, task.window))
+        case Split():
             slots = max(task.window.length // task.slot // 2, 1)
             return Verdict(Outcome.SPLIT, silent_since=task.silent_since, fold=slots * task.slot)
-        case Outcome.REJECTED | Outcome.CRASHED:
-            reason = settlement.reason or Reason.CRASHED
-            window = None if settlement.whole_model else task.window
-            return Verdict(
-                settlement.outcome,
-                parking=Parking(reason, settlement.detail, window),
-                silent_since=task.silent_since,
-            )
+        case _:
+            assert_never(settlement)
 
 
-def _stored(task: Claimed, settlement: Settlement) -> Verdict:
-    known, found = task.silent_since, settlement.silent_since
-    unchanged = Verdict(Outcome.STORED, silent_since=known)
+def _stored(task: Claimed, settlement: Stored) -> Verdict:
+    known, noticed = task.silent_since, settlement.silent_since
+    verdict = Verdict(Outcome.STORED, silent_since=known, prediction_only=settlement.prediction_only)
     if not task.lane.is_live or (known is not None and task.window.end < known):  # it says nothing about now
-        return unchanged
-    if found is not None:
-        since, newest = min(found, known or found), task.window.end - task.slot
-        return Verdict(Outcome.STORED, silent_since=since, silence=Window(since, newest) if since < newest else None)
+        return verdict
+    if noticed is not None:
+        since, newest = min(noticed, known or noticed), task.window.end - task.slot
+        return replace(verdict, silent_since=since, silence=Window(since, newest) if since < newest else None)
     if known is None or task.window.end == known:
-        return unchanged
-    return Verdict(Outcome.STORED, data_returned=True)
+        return verdict
+    return replace(verdict, silent_since=None, data_returned=True)
 
 
-def _deferred(task: Claimed, settlement: Settlement, random: Callable[[], float]) -> Verdict:
+def _deferred(task: Claimed, settlement: Deferred, random: Callable[[], float]) -> Verdict:
     pause = backoff(task.deferrals + 1, FIRST_HOLD, LONGEST_HOLD, random)
     until = task.now + max(pause, settlement.retry_after or timedelta(0))
-    if task.attempts or settlement.stored_in:
-        # It has something to remember, so it keeps its row; all others are planned anew, and fold with what came since.
-        return Verdict(
-            Outcome.DEFERRED,
-            waiting=Waiting(until, task.attempts),
-            silent_since=task.silent_since,
-            deferrals=task.deferrals + 1,
-        )
-    return Verdict(
+    verdict = Verdict(
         Outcome.DEFERRED,
         silent_since=task.silent_since,
-        hold_until=until,
-        held_for=settlement.downstream,
         deferrals=task.deferrals + 1,
+        stale_metadata=settlement.stale_metadata,
     )
+    if task.attempts or settlement.stored_in:
+        # It has something to remember, so it keeps its row; all others are planned anew, and fold with what came since.
+        return replace(verdict, waiting=Waiting(until, task.attempts))
+    return replace(verdict, hold_until=until, held_for=settlement.downstream)
 
 
-def _retry(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
+def _retry(task: Claimed, settlement: Retry, rules: Rules, random: Callable[[], float]) -> Verdict:
     attempts = task.attempts + 1
     if attempts >= rules.max_attempts:
         detail = f"{attempts} attempts, the last one: {settlement.detail}"
-        return Verdict(
-            Outcome.REJECTED,
-            parking=Parking(Reason.ATTEMPTS, detail, task.window),
-            silent_since=task.silent_since,
-        )
+        return _parked(task, Outcome.REJECTED, Parking(Reason.ATTEMPTS, detail, task.window))
     pause = backoff(attempts, rules.backoff_first, rules.backoff_longest, random)
     until = task.now + max(pause, settlement.retry_after or timedelta(0))
     return Verdict(Outcome.RETRY, waiting=Waiting(until, attempts), silent_since=task.silent_since)
+
+
+def _parked(task: Claimed, outcome: Outcome, parking: Parking) -> Verdict:
+    return Verdict(outcome, parking=parking, silent_since=task.silent_since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from threading import Event
 
 import structlog
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError, MissingExtra, Unavailable
 from latigo.postgres.postmaster import Postmaster
 from latigo.runtime.clock import Clock
 
@@ -243,9 +243,10 @@ def find_programs() -> Path:
         programs = Path(location) / f"pginstall{_VERSION}" / "bin"
         if (programs / "pg_ctl").exists():
             return programs
-    raise ConfigurationError(
-        'ledger.kind = "embedded" needs the extra "embedded" (pip install "latigo[embedded]"), '
-        f'with PostgreSQL {_VERSION} in it; or use kind = "postgres" with a url'
+    raise MissingExtra(
+        'ledger.kind = "embedded"',
+        "embedded",
+        detail=f' with PostgreSQL {_VERSION} in it, or kind = "postgres" with a url instead',
     )
 
 

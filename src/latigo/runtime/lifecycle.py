@@ -67,17 +67,17 @@ async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grac
         ExceptionGroup: roles raised; the others were cancelled at once.
         GraceExceeded: roles were still at it when the grace was over.
     """
-    loop = asyncio.get_running_loop()
-    tasks: list[asyncio.Task[None]] = []
-    try:
-        async with asyncio.timeout(None) as deadline, asyncio.TaskGroup() as group:
-            tasks += [group.create_task(_run(name, role, stop), name=name) for name, role in roles.items()]
-            await stop.wait()
-            deadline.reschedule(loop.time() + grace.total_seconds())
-    except TimeoutError:
-        late = [task.get_name() for task in tasks if task.cancelled()]
-        _log.warning("stop.grace_exceeded", roles=late)
-        raise GraceExceeded(late, grace) from None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_run(name, role, stop), name=name) for name, role in roles.items()]
+        await stop.wait()
+        await asyncio.wait(tasks, timeout=grace.total_seconds())
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+    if late:
+        names = [task.get_name() for task in late]
+        _log.warning("stop.grace_exceeded", roles=names)
+        raise GraceExceeded(names, grace)
 
 
 async def _run(name: str, role: Role, stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Development worlds: stand-ins for the systems around Latigo, for the demo, tests and benchmarks.
+"""The sandbox: servers in the place of the systems around Latigo, for the demo, tests and benchmarks.
 
-Nothing here is for production, and every stand-in says so: in its ``Server`` header and in the log at its start.
+None of them is for production, which the log says when they start, and Gordo's ``Server`` header with every response.
 """

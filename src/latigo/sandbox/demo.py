@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.gordo import ProjectDefinition, demo_faults, demo_project
-from latigo.sandbox.plant import Plant, PlantSensors
 
 PROJECT = "demo"
 RESOLUTION = timedelta(seconds=5)

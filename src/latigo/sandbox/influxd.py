@@ -1,4 +1,4 @@
-"""A real InfluxDB 1.x of our own, for the demo and for tests; unlike the other stand-ins, nothing about it is made up.
+"""A real InfluxDB 1.x of our own, for the demo, tests and benchmarks; unlike the rest of the sandbox, no emulation.
 
 The one program ``influxd`` is enough. It is looked for on the path; where it is absent, Debian's package is unpacked
 into the user's cache: 5 MB, without root and without installing anything.
@@ -21,10 +21,11 @@ from pathlib import Path
 import structlog
 
 from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.runtime.clock import Clock, SystemClock
 
 _log = structlog.get_logger()
 
-_DOWNSTREAM = "standins/influxd"
+_DOWNSTREAM = "sandbox/influxd"
 _PACKAGE = "influxdb"
 _FETCH_LIMIT_S = 180.0
 _STARTS_WITHIN_S = 30.0  #: 0.05 s empty
@@ -73,9 +74,10 @@ async def open_influxd(data_dir: Path, *, env: Mapping[str, str] | None = None) 
 class Influxd:
     """A server on a data directory. Blocking; meant for one thread at a time."""
 
-    def __init__(self, data_dir: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, env: Mapping[str, str] | None = None, *, clock: Clock | None = None) -> None:
         self._home = data_dir.expanduser().absolute()
         self._env = dict(env or {})
+        self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
 
@@ -105,7 +107,7 @@ class Influxd:
                 start_new_session=True,  # Ctrl-C is for us, who then end the server
             )
         try:
-            self._url = _listening(self._process, log)
+            self._url = _wait_until_listening(self._process, log, self._clock)
         except BaseException:
             self.kill()
             raise
@@ -222,10 +224,10 @@ def _dying_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
-def _listening(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """The URL, as soon as the log tells it."""
-    give_up = time.monotonic() + _STARTS_WITHIN_S
-    while process.poll() is None and time.monotonic() < give_up:
+def _wait_until_listening(process: "subprocess.Popen[bytes]", log: Path, clock: Clock) -> str:
+    """Return the URL as soon as it is in the log."""
+    deadline = clock.monotonic() + _STARTS_WITHIN_S
+    while process.poll() is None and clock.monotonic() < deadline:
         if found := _LISTENING.search(log.read_bytes()):
             return f"{'https' if found[2] == b'true' else 'http'}://{found[1].decode()}"
         time.sleep(0.01)

@@ -18,14 +18,14 @@ DOUBT_LASTS = timedelta(hours=1)
 PREDICTED = frozenset({"active", "disabled"})
 
 
-def is_believable(known: int, lost: int, doubted_since: datetime | None, now: datetime, *, accepted: bool) -> bool:
+def is_believable(known: int, lost: int, quarantined_since: datetime | None, now: datetime, *, accepted: bool) -> bool:
     """Whether a list without ``lost`` of the ``known`` active models is to be acted upon.
 
     Gordo answers 200 with an empty list when its directory is gone.
     """
     if accepted or known < FEWEST_MODELS or lost <= known * SUSPICIOUS_LOSS:
         return True
-    return doubted_since is not None and now - doubted_since >= DOUBT_LASTS
+    return quarantined_since is not None and now - quarantined_since >= DOUBT_LASTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,22 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
 
 import structlog
 
 from latigo.domain.errors import LatigoError
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import NotThePlanner, SchedulerLedger, Term
+from latigo.ledger.protocol import LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
-from latigo.scheduler.models import ModelSync
+from latigo.scheduler.lease import Lease
+from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
 
-_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 TICK = timedelta(seconds=1)
@@ -36,8 +35,8 @@ UPKEEP = timedelta(minutes=1)
 #: A model that has changed behind our back is looked up after this, and so is what could not be listed or described;
 #: where that is of no use, after twice as long, up to the ordinary time between two looks.
 RELIST = timedelta(seconds=10)
-#: Of what may be out, backfill takes this part at most, so that there is always room for live work that becomes due.
-BACKFILL_PART = 0.5
+#: Of what may be out, all lanes but live take this part at most, so that there is always room for live work.
+BACKGROUND_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class SchedulerRules:
     max_outstanding: int  #: 0: measured
     min_share: float
     history: timedelta
-    lonely_starts: int = 3  #: a task that did not survive so many starts alone is parked
+    isolated_starts: int = 3  #: a task that did not survive so many starts alone is parked
 
 
 def envelope_version(readable: int | None) -> int:
@@ -84,16 +83,14 @@ class Scheduler:
     ) -> None:
         self._rules = rules
         self._ledger = ledger
-        self._sync = sync(lambda: self._term is not None)
+        self._sync = sync(lambda: self._lease.term is not None)
         self._sender = sender
         self._downstreams = downstreams
         self._projects = projects
         self._clock = clock
         self._metrics = metrics
         self._share = LaneShare(rules.min_share)
-        self._term: Term | None = None
-        self._lease_ends: float | None = None  # by our own clock, and never later than by the ledger's
-        self._publishing: asyncio.Timeout | None = None
+        self._lease = Lease(clock)
         self._clocks_agree = True
         self._agenda = Agenda()
         self._next_listing = 0.0
@@ -106,7 +103,7 @@ class Scheduler:
     @property
     def plans(self) -> bool:
         """Whether this scheduler holds the lease and may use it."""
-        return self._term is not None and self._clocks_agree
+        return self._lease.term is not None and self._clocks_agree
 
     async def run(self, stop: asyncio.Event) -> None:
         """Plan or stand by until ``stop``; then let another scheduler take over at once."""
@@ -114,9 +111,9 @@ class Scheduler:
             group.create_task(self._repeat(self._hold_lease, self._rules.renew, stop), name="lease")
             group.create_task(self._repeat(self._plan_if_leading, TICK, stop), name="planner")
             group.create_task(self._repeat(self._list_if_leading, TICK, stop), name="models")
-        if self._term is not None:
+        if self._lease.term is not None:
             try:
-                await self._ledger.drop_lease(self._term)
+                await self._ledger.release_lease(self._lease.term)
             except LatigoError as error:
                 _log.warning("lease.not_dropped", because=str(error))
 
@@ -125,7 +122,7 @@ class Scheduler:
         while not stop.is_set():
             try:
                 await work()
-            except NotThePlanner as error:
+            except LeaseLost as error:
                 self._lose(str(error))
             except LatigoError as error:
                 _log.warning("scheduler.delayed", because=str(error))
@@ -134,37 +131,28 @@ class Scheduler:
     async def _hold_lease(self) -> None:
         asked = self._clock.monotonic()
         try:
-            term = await self._ledger.take_lease(self._rules.holder, self._rules.lease)
+            term = await self._ledger.acquire_lease(self._rules.holder, self._rules.lease)
         except LatigoError:
             # Whether we still hold it cannot be known; every planning transaction asks the ledger anyway.
             self._lose("the ledger is away")
             raise
         if term is None:
-            if self._term is not None:
-                self._lose("someone else plans")
+            self._lose("someone else plans")
             return
-        if self._term != term:
+        if self._lease.term != term:
             _log.info("planner.leading", holder=term.holder, term=term.number)
             await self._ledger.forgive_crashes(self._rules.version)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
-            self._term = term
-        self._lease_ends = asked + self._rules.lease.total_seconds()
-        self._publish_for(self._lease_ends - self._clock.monotonic())
+        self._lease.hold(term, asked + self._rules.lease.total_seconds())
 
     def _lose(self, because: str) -> None:
-        if self._term is not None:
+        if self._lease.term is not None:
             _log.warning("planner.lost", because=because)
-        self._term = None
+        self._lease.lose()
         self._agenda = Agenda()
-        self._publish_for(0)
-
-    def _publish_for(self, seconds: float) -> None:
-        """What is being published has so long from now on; nothing changes once its time is up."""
-        if self._publishing is not None and not self._publishing.expired():
-            self._publishing.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def _list_if_leading(self) -> None:
-        if self._term is None or self._clock.monotonic() < self._next_listing:
+        if self._lease.term is None or self._clock.monotonic() < self._next_listing:
             return
         refresh = self._rules.refresh
         wait = min(self._relist, refresh)
@@ -176,12 +164,13 @@ class Scheduler:
             self._next_listing = self._clock.monotonic() + wait.total_seconds()
 
     async def _plan_if_leading(self) -> None:
-        if self._term is None:
+        term = self._lease.term
+        if term is None:
             return
-        await self._keep_up(self._term)
+        await self._keep_up(term)
         if self._clocks_agree:
             with self._metrics.planning_seconds.time():
-                await self.plan_once(self._term)
+                await self.plan_once(term)
 
     async def _keep_up(self, term: Term) -> None:
         now = self._clock.monotonic()
@@ -195,7 +184,7 @@ class Scheduler:
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             found = await self._ledger.recover(
-                term, self._sender.channel, lonely_starts=self._rules.lonely_starts, version=self._rules.version
+                term, self._sender.channel, isolated_starts=self._rules.isolated_starts, version=self._rules.version
             )
             if any(found.values()):
                 _log.warning("tasks.recovered", **found)
@@ -214,8 +203,8 @@ class Scheduler:
         if out.stale_metadata and not self._stale_seen:  # what runs under it is deferred until it has been read again
             self._next_listing = min(self._next_listing, self._clock.monotonic() + RELIST.total_seconds())
         self._stale_seen = out.stale_metadata
-        self._metrics.tasks_outstanding.labels("live").set(out.live)
-        self._metrics.tasks_outstanding.labels("backfill").set(out.total - out.live)
+        for lane, tasks in out.lanes.items():
+            self._metrics.tasks_outstanding.labels(lane.value).set(tasks)
         most = most_outstanding(self._rules.max_outstanding, out.settled)
         room = most - out.total
         blocked = await self._blockade()
@@ -225,8 +214,8 @@ class Scheduler:
             await self._read_needs()
             await self._plan_probes(term, blocked)
             self._agenda.drop(lambda need: need.ref.project in blocked.blocked)
-            room_for_backfill = int(most * BACKFILL_PART) - (out.total - out.live)
-            if planned := self._agenda.take(room, room_for_backfill, self._share):
+            room_in_background = int(most * BACKGROUND_PART) - out.background
+            if planned := self._agenda.take(room, room_in_background, self._share):
                 trace = new_trace()
                 counted = await self._ledger.plan(term, [replace(each, trace=trace) for each in planned])
                 _log.debug("tasks.planned", tasks=counted, trace=trace)
@@ -268,24 +257,10 @@ class Scheduler:
         tasks = await self._ledger.unpublished(term, most)
         if not tasks:
             return 0
-        places = await self._while_leading(self._sender.publish(tasks, envelope_version(readable)))
+        # Only planning transactions check in the ledger that one scheduler plans; this is between two of them.
+        places = await self._lease.guard(self._sender.publish(tasks, envelope_version(readable)))
         await self._ledger.mark_published(term, places)
         for task in tasks:
             if task.id in places:
                 self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
         return len(places)
-
-    async def _while_leading(self, publishing: Awaitable[_T]) -> _T:
-        """Only in planning transactions does the ledger see to it that one scheduler plans: this is between them.
-
-        Raises:
-            NotThePlanner: the lease was lost, or may have run out; how much was published is not known.
-        """
-        left = None if self._lease_ends is None else self._lease_ends - self._clock.monotonic()
-        try:
-            async with asyncio.timeout(left) as self._publishing:
-                return await publishing
-        except TimeoutError:
-            raise NotThePlanner("the lease ended while tasks were being published") from None
-        finally:
-            self._publishing = None

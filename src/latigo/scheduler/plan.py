@@ -2,12 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
-from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
 
 SMALLEST_OUTSTANDING = 64
@@ -30,60 +29,56 @@ class Agenda:
     every free place would cost more than the work. What is overtaken by events falls out when it is planned.
     """
 
-    live: deque[Need] = field(default_factory=deque)
-    back: deque[Need] = field(default_factory=deque)
+    lanes: dict[Lane, deque[Need]] = field(default_factory=dict)  #: live first; no lane is empty
 
     @classmethod
     def of(cls, needs: Iterable[Need]) -> "Agenda":
-        """Put needs in order: live by the oldest covered end, backfill by the newest hole; projects take turns."""
-        needs = list(needs)
-        live = sorted((n for n in needs if n.live), key=lambda n: (n.covered_end or _LONG_AGO, n.ref))
-        back = sorted((n for n in needs if n.back), key=lambda n: (-_end(n.back).timestamp(), n.ref))
-        return cls(deque(in_turns(live)), deque(in_turns(back)))
+        """Put needs in order: live by the oldest covered end, others by the newest window; projects take turns."""
+        lanes: dict[Lane, list[Need]] = {lane: [] for lane in Lane}
+        for need in needs:
+            for lane in need.windows:
+                lanes[lane].append(need)
+        return cls({lane: deque(in_turns(_ordered(lane, lacking))) for lane, lacking in lanes.items() if lacking})
 
     def __bool__(self) -> bool:
-        return bool(self.live or self.back)
+        return bool(self.lanes)
 
     def drop(self, unwanted: Callable[[Need], bool]) -> None:
         """Forget needs that must not go out now."""
-        self.live = deque(need for need in self.live if not unwanted(need))
-        self.back = deque(need for need in self.back if not unwanted(need))
+        kept = {lane: deque(need for need in needs if not unwanted(need)) for lane, needs in self.lanes.items()}
+        self.lanes = {lane: needs for lane, needs in kept.items() if needs}
 
-    def take(self, room: int, room_for_backfill: int, share: LaneShare) -> list[Planned]:
-        """The next tasks, at most ``room`` and among them at most ``room_for_backfill`` of backfill."""
+    def take(self, room: int, room_in_background: int, share: LaneShare) -> list[Planned]:
+        """Return the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live."""
         taken: list[Planned] = []
         while len(taken) < room:
-            is_live = share.choose(live=bool(self.live), backfill=bool(self.back) and room_for_backfill > 0)
-            if is_live is None:
+            lane = share.choose([lane for lane in self.lanes if lane.is_live or room_in_background > 0])
+            if lane is None:
                 break
-            if is_live:
-                need = self.live.popleft()
-                taken.append(_planned(need, need.live, Lane.LIVE))
-            else:
-                need = self.back.popleft()
-                taken.append(_planned(need, need.back, Lane.BACKFILL))
-                room_for_backfill -= 1
+            taken.append(self._take(lane, self.lanes[lane][0]))
+            room_in_background -= not lane.is_live
         return taken
 
     def take_probe(self, project: str) -> Planned | None:
-        """One task of a project, to see whether what it needs is back; taken out of the agenda."""
-        for queue, lane in ((self.live, Lane.LIVE), (self.back, Lane.BACKFILL)):
-            for need in queue:
+        """Return one task of a project, to see whether what it needs is back; it leaves the agenda."""
+        for lane, needs in self.lanes.items():
+            for need in needs:
                 if need.ref.project == project:
-                    queue.remove(need)
-                    window = need.live if lane is Lane.LIVE else need.back
-                    return _planned(need, window, lane, probe=True)
+                    return replace(self._take(lane, need), probe=True)
         return None
 
+    def _take(self, lane: Lane, need: Need) -> Planned:
+        needs = self.lanes[lane]
+        needs.remove(need)
+        if not needs:
+            del self.lanes[lane]
+        return Planned(need.model_id, need.epoch, need.windows[lane], lane)
 
-def _end(window: Window | None) -> datetime:
-    return window.end if window else _LONG_AGO
 
-
-def _planned(need: Need, window: Window | None, lane: Lane, *, probe: bool = False) -> Planned:
-    if window is None:
-        raise ValueError(f"{need.ref} needs nothing in the {lane} lane")
-    return Planned(need.model_id, need.epoch, window, lane, probe=probe)
+def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
+    if lane.is_live:
+        return sorted(needs, key=lambda need: (need.covered_end or _LONG_AGO, need.ref))
+    return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), need.ref))
 
 
 def in_turns(needs: Sequence[Need]) -> list[Need]:

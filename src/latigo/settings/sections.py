@@ -13,9 +13,13 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
+from latigo.runtime.azure import IdentityKind
+from latigo.settings.event_hubs import HubAddress, hub_in_namespace, parse_connection_string
 from latigo.settings.keys import PLUGIN, secret_names
 from latigo.settings.values import (
     Duration,
@@ -29,6 +33,7 @@ from latigo.settings.values import (
     Positive,
     Secret,
     Secrets,
+    Separator,
     Text,
     point_to_files,
     postgres_url,
@@ -160,8 +165,8 @@ class EventHubQueue(_Queue):
     consumer_group: Text = Field(
         default="$Default", description="What the executors share. Nothing else may read with this group."
     )
-    credential: Literal["default", "managed_identity", "workload_identity", "client_secret", "client_certificate"] = (
-        Field(default="default", description="How to log in to a namespace; default tries what the environment offers.")
+    credential: IdentityKind = Field(
+        default="default", description="How to log in to a namespace; default tries what the environment offers."
     )
     tenant_id: Text | None = Field(
         default=None, description="For client_secret and client_certificate.", examples=["a-tenant-id"]
@@ -192,12 +197,20 @@ class EventHubQueue(_Queue):
         description="How long a partition stays with an executor that is not heard of; then another one takes it.",
     )
 
+    @property
+    def address(self) -> HubAddress:
+        """Where the hub is."""
+        if self.connection_string is not None:
+            return parse_connection_string(self.connection_string.get_secret_value(), self.hub or "")
+        return hub_in_namespace(self.namespace or "", self.hub or "")
+
     @model_validator(mode="after")
     def _says_where(self) -> Self:
         if (self.connection_string is None) == (self.namespace is None):
             raise ValueError("give either connection_string, or namespace and hub")
         if self.namespace is not None and self.hub is None:
             raise ValueError("hub is missing, which goes with namespace")
+        _ = self.address  # which raises what is wrong with it
         if self.credential == "client_secret" and not (self.tenant_id and self.client_id and self.client_secret):
             raise ValueError('credential = "client_secret" needs tenant_id, client_id and client_secret')
         if self.credential == "client_certificate" and not (
@@ -262,9 +275,7 @@ class FileSensors(_Sensors):
     layout: Literal["wide", "long"] = Field(
         default="wide", description="wide has one column a tag, long has one row a reading."
     )
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=",", description="What separates the columns of a CSV file."
-    )
+    separator: Separator = Field(default=",", description="What separates the columns of a CSV file.")
     decimal_point: Annotated[str, Field(min_length=1, max_length=1)] = Field(
         default=".", description="What separates the decimals of a number in a CSV file."
     )
@@ -274,6 +285,13 @@ class FileSensors(_Sensors):
     )
     tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
     value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
+
+    @field_validator("decimal_point")
+    @classmethod
+    def _not_the_separator(cls, decimal_point: str, given: ValidationInfo) -> str:
+        if decimal_point == given.data.get("separator"):
+            raise ValueError(f"should not be {decimal_point!r}, which is the separator")
+        return decimal_point
 
 
 class _Influx(Section):

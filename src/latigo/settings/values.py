@@ -71,6 +71,12 @@ def time_zone(name: str) -> str:
     return name
 
 
+def _separator(character: str) -> str:
+    if character in '"\r\n':
+        raise ValueError("should be neither a quote nor a line end")
+    return character
+
+
 class _SecretFile(NamedTuple):
     """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
 
@@ -131,6 +137,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
 Text = Annotated[str, Field(min_length=1)]
+Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Glob = Annotated[Text, AfterValidator(_glob)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]

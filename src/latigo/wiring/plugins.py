@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import Any
 
-from latigo.domain.errors import ConfigurationError
+from latigo.domain.errors import ConfigurationError, MissingExtra
 
 
 @asynccontextmanager
@@ -25,8 +25,8 @@ async def open_plugin(
 
 @contextmanager
 def extra(name: str, key: str) -> Iterator[None]:
-    """What an extra brings is imported only where it is configured."""
+    """Import what an extra brings, only where it is configured."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f'{key} needs the extra "{name}": pip install "latigo[{name}]"') from error
+        raise MissingExtra(key, name) from error

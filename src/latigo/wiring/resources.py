@@ -27,8 +27,9 @@ from latigo.providers.files import open_files
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.sandbox.plant import Plant, PlantSensors
+from latigo.runtime.http import tls_context
 from latigo.settings import (
     EmbeddedLedger,
     EventHubQueue,
@@ -50,7 +51,6 @@ from latigo.wiring.plugins import extra, open_plugin
 
 if TYPE_CHECKING:
     from latigo.providers.influx.client import Server
-    from latigo.task_queue.eventhub.connection import HubAddress
 
 _log = structlog.get_logger()
 
@@ -143,18 +143,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
     """Reach the source of readings."""
     match settings.sensors:
         case FileSensors() as files:
-            async with open_files(
-                path=files.path,
-                layout=files.layout,
-                format=files.format,
-                separator=files.separator,
-                decimal_point=files.decimal_point,
-                time_column=files.time_column,
-                timezone=files.timezone,
-                tag_column=files.tag_column,
-                value_column=files.value_column,
-                time_limit=files.read_timeout,
-            ) as source:
+            async with open_files(files, clock) as source:
                 yield source
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
@@ -216,19 +205,18 @@ def _influx_server(influx: InfluxSensors | InfluxSink, section: str) -> "Server"
         "password": _text(influx.password) or None,
         "token": _text(influx.token) or None,
         "version": influx.version,
-        "tls": _trusting(influx.ca_file, section),
+        "tls": _tls_of(influx.ca_file, section),
         "connect_timeout": influx.connect_timeout,
     }
 
 
-def _trusting(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
-    """TLS with authorities of one's own; None: the system's."""
+def _tls_of(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
     if ca_file is None:
         return None
     try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"{section}.ca_file: {ca_file} cannot be read: {error}") from error
+        return tls_context(ca_file)
+    except ValueError as error:
+        raise ConfigurationError(f"{section}.ca_file: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,48 +266,17 @@ async def _open_event_hub(
     hub: EventHubQueue, database: Database, clock: Clock, role: RoleName, concurrency: int
 ) -> AsyncIterator[Queue]:
     with extra("eventhub", "task_queue.kind"):
-        from latigo.task_queue.eventhub.connection import Balancing  # noqa: PLC0415 - an extra
         from latigo.task_queue.eventhub.receiver import open_receiver  # noqa: PLC0415 - an extra
         from latigo.task_queue.eventhub.sender import open_sender  # noqa: PLC0415 - an extra
-        from latigo.task_queue.eventhub.session import ReceiverTiming  # noqa: PLC0415 - an extra
-    address, pool, group = hub_address(hub), database.pool, hub.consumer_group
-    timing = ReceiverTiming(balancing=Balancing(hub.balance, hub.expiration))
+    pool = database.pool
     async with AsyncExitStack() as opened:
         sender, receiver = None, None
         if role is not RoleName.EXECUTOR:
-            sender = await opened.enter_async_context(open_sender(address, pool, clock=clock, group=group))
+            sender = await opened.enter_async_context(open_sender(hub, pool, clock=clock))
         if role is not RoleName.SCHEDULER:
-            receiver = await opened.enter_async_context(
-                open_receiver(address, pool, clock=clock, concurrency=concurrency, group=group, timing=timing)
-            )
+            receiver = await opened.enter_async_context(open_receiver(hub, pool, clock=clock, concurrency=concurrency))
         ends = [end for end in (sender, receiver) if end is not None]
         yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
-
-
-def hub_address(hub: EventHubQueue) -> "HubAddress":
-    """Where the event hub is, in the adapter's words.
-
-    Raises:
-        ConfigurationError: it does not fit together.
-    """
-    with extra("eventhub", "task_queue.kind"):
-        from latigo.task_queue.eventhub.connection import HubAddress, Identity  # noqa: PLC0415 - an extra
-    identity = Identity(
-        kind=hub.credential,
-        tenant_id=hub.tenant_id or "",
-        client_id=hub.client_id or "",
-        client_secret=_text(hub.client_secret),
-        certificate_path=str(hub.certificate_file or ""),
-    )
-    return HubAddress(
-        connection_string=_text(hub.connection_string),
-        namespace=hub.namespace or "",
-        hub=hub.hub or "",
-        identity=identity if hub.namespace else None,
-        transport=hub.transport,
-        custom_endpoint=hub.custom_endpoint or "",
-        ca_file=str(hub.ca_file or ""),
-    )
 
 
 def _text(secret: SecretStr | None) -> str:

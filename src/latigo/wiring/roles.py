@@ -21,7 +21,7 @@ from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.ledger.settling import Rules
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
-from latigo.scheduler.models import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync, Schedule
 from latigo.settings import (
     overrides_for,
 )

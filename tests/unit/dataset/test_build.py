@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.dataset import Dataset, Emptiness, build, needs_look_back
+from latigo.dataset import Buckets, Dataset, Emptiness, build
 from latigo.dataset.build import MOST_CELLS
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import TooLarge
@@ -263,7 +263,7 @@ def test_no_reading_of_a_tag_leaves_no_rows_and_names_it() -> None:
     dataset = build(config("a", "b", "c"), {"a": STEPS, "b": Series.empty()}, period(), point)
 
     assert (len(dataset), dataset.emptiness) == (0, Emptiness.NO_READINGS)
-    assert dataset.empty_because == "no reading in the period of 'b', 'c'"
+    assert dataset.empty_reason == "no reading in the period of 'b', 'c'"
     assert dataset.x.values.shape == (0, 3)
     assert dataset.missing.tags_in(period()) == ("b", "c")
 
@@ -280,7 +280,7 @@ def test_no_common_label_names_the_tags_with_the_fewest() -> None:
     dataset = build(config("a", "b", interpolation_limit=10 * MINUTE), readings, period())
 
     assert dataset.emptiness is Emptiness.NO_COMMON_LABEL
-    assert "'a'" in dataset.empty_because
+    assert "'a'" in dataset.empty_reason
 
 
 def test_a_value_at_the_end_alone_is_no_row() -> None:
@@ -293,7 +293,7 @@ def test_a_filter_that_leaves_nothing_is_told_apart() -> None:
     dataset = build(config("a", row_filter="a > 100"), {"a": STEPS}, period())
 
     assert dataset.emptiness is Emptiness.FILTERED
-    assert dataset.empty_because == "the row filter leaves none of 6 rows: a > 100"
+    assert dataset.empty_reason == "the row filter leaves none of 6 rows: a > 100"
     assert len(dataset.filtered) == 6
 
 
@@ -319,11 +319,11 @@ def test_a_filter_that_leaves_nothing_is_told_apart() -> None:
 def test_the_last_value_before_the_start_is_wanted_where_the_first_bucket_is_empty(
     points: dict[str, float], changes: dict[str, object], wanted: tuple[str, ...]
 ) -> None:
-    assert needs_look_back(config("a", **changes), {"a": series(points)}, period()) == wanted
+    assert Buckets.of(config("a", **changes), {"a": series(points)}, period()).look_back == wanted
 
 
 def test_no_look_back_is_wanted_while_another_tag_is_silent() -> None:
-    assert needs_look_back(config("a", "b"), {"a": series({"10:10": 1})}, period()) == ()
+    assert Buckets.of(config("a", "b"), {"a": series({"10:10": 1})}, period()).look_back == ()
 
 
 @pytest.mark.parametrize("clock", ["09:35", "10:00"])
@@ -392,7 +392,7 @@ def test_a_frame_holds_no_nan_and_says_why_it_is_empty(
     dataset = build(wanted, raw, window)
 
     assert not np.isnan(dataset.x.values).any()
-    assert (len(dataset) == 0) == (dataset.emptiness is not None) == bool(dataset.empty_because)
+    assert (len(dataset) == 0) == (dataset.emptiness is not None) == bool(dataset.empty_reason)
     assert len(dataset.provisional) == len(dataset.x) == len(dataset.y)
     assert dataset.y.values.tolist() == dataset.x.values[:, 1:].tolist()
 
@@ -426,7 +426,7 @@ def test_a_look_back_adds_rows_and_changes_none(
 ) -> None:
     wanted = replace(wanted, row_filter="")
     point = Point(to_ns(window.start) - seconds * 1_000_000_000, value)
-    named = needs_look_back(wanted, raw, window)
+    named = Buckets.of(wanted, raw, window).look_back
 
     without = build(wanted, raw, window)
     of_all = build(wanted, raw, window, {"a": point, "b": point})

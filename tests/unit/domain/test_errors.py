@@ -11,7 +11,7 @@ from latigo.domain.errors import (
     Failed,
     LatigoError,
     NoData,
-    PartlyAway,
+    PartlyDown,
     Reason,
     Rejected,
     TimedOut,
@@ -27,7 +27,7 @@ def test_everything_that_latigo_raises_on_purpose_can_be_caught_as_one():
     assert all(issubclass(each, LatigoError) for each in raised)
 
 
-@pytest.mark.parametrize("kind", [TimedOut, CircuitOpen, PartlyAway])
+@pytest.mark.parametrize("kind", [TimedOut, CircuitOpen, PartlyDown])
 def test_a_time_out_an_open_circuit_and_a_part_that_is_away_are_waited_for_alike(kind: type[Unavailable]):
     error = kind("no answer", downstream="gordo/plant", retry_after=timedelta(seconds=3), alarm=True)
 

@@ -1,5 +1,6 @@
-"""How live work and backfill share the starts."""
+"""How live work and the other lanes share the starts."""
 
+from collections import Counter
 from itertools import groupby
 
 import pytest
@@ -7,33 +8,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.lane_share import LaneShare
+from latigo.domain.task import Lane
 
+BOTH = {Lane.LIVE, Lane.BACKFILL}
+OTHERS = [lane for lane in Lane if not lane.is_live]
 shares = st.floats(0, 0.99)
-#: Stretches in which live work, backfill, both or neither waits.
-waiting = st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(1, 60)), max_size=8).map(
-    lambda stretches: [(live, backfill) for live, backfill, length in stretches for _ in range(length)]
+some_lanes = st.frozensets(st.sampled_from(Lane))
+others = st.frozensets(st.sampled_from(OTHERS), min_size=1)
+#: Stretches in which something waits in some lanes, or in none.
+waiting = st.lists(st.tuples(some_lanes, st.integers(1, 60)), max_size=8).map(
+    lambda stretches: [lanes for lanes, length in stretches for _ in range(length)]
 )
 EPS = 1e-6
 
 
 def test_nothing_is_chosen_where_nothing_waits():
-    assert LaneShare().choose(live=False, backfill=False) is None
+    assert LaneShare().choose(()) is None
 
 
 def test_with_the_usual_share_every_twentieth_start_is_backfill():
     share = LaneShare(0.05)
 
-    chosen = [share.choose(live=True, backfill=True) for _ in range(100)]
+    chosen = [share.choose(BOTH) for _ in range(100)]
 
-    assert [number for number, live in enumerate(chosen, 1) if not live] == [20, 40, 60, 80, 100]
+    assert [number for number, lane in enumerate(chosen, 1) if lane is not Lane.LIVE] == [20, 40, 60, 80, 100]
 
 
-@given(shares, st.integers(1, 400))
-def test_backfill_that_waits_has_had_its_share_at_every_moment_and_no_more(least, starts):
+@given(shares, st.integers(1, 400), others)
+def test_backfill_that_waits_has_had_its_share_at_every_moment_and_no_more(least, starts, background):
     share, backfill = LaneShare(least), 0
 
     for start in range(1, starts + 1):
-        backfill += share.choose(live=True, backfill=True) is False
+        backfill += share.choose({Lane.LIVE, *background}) in background
         assert least * start - 1 - EPS <= backfill <= least * start + EPS
 
 
@@ -41,26 +47,37 @@ def test_backfill_that_waits_has_had_its_share_at_every_moment_and_no_more(least
 def test_a_lane_is_only_chosen_if_something_waits_in_it(least, moments):
     share = LaneShare(least)
 
-    for live, backfill in moments:
-        chosen = share.choose(live=live, backfill=backfill)
-        assert (chosen is None) == (not live and not backfill)
-        assert chosen is not True or live
-        assert chosen is not False or backfill
+    for lanes in moments:
+        chosen = share.choose(lanes)
+        assert (chosen is None) == (not lanes)
+        assert chosen is None or chosen in lanes
 
 
 @given(shares, waiting)
 def test_whatever_was_before_backfill_has_its_share_while_both_wait_and_makes_up_for_nothing(least, moments):
     share = LaneShare(least)
-    chosen = [(moment, share.choose(live=moment[0], backfill=moment[1])) for moment in moments]
+    chosen = [(moment, share.choose(moment)) for moment in moments]
 
     for moment, stretch in groupby(chosen, key=lambda each: each[0]):
-        starts = [is_live for _, is_live in stretch]
-        if moment == (True, True):
+        starts = [lane is Lane.LIVE for _, lane in stretch]
+        if Lane.LIVE in moment and len(moment) > 1:
             assert least * len(starts) - 1 - EPS < starts.count(False) <= least * len(starts) + 1 + EPS
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_a_lane_that_is_alone_has_all_starts(live: bool):
+@pytest.mark.parametrize("lane", Lane)
+def test_a_lane_that_is_alone_has_all_starts(lane: Lane):
     share = LaneShare(0.05)
 
-    assert {share.choose(live=live, backfill=not live) for _ in range(50)} == {live}
+    assert {share.choose({lane}) for _ in range(50)} == {lane}
+
+
+@given(shares, waiting, others, st.booleans(), st.integers(1, 200))
+def test_the_other_lanes_take_turns_in_what_live_leaves_them(least, before, background, live_waits, starts):
+    share = LaneShare(least)
+    for lanes in before:
+        share.choose(lanes)
+
+    chosen = Counter(share.choose({Lane.LIVE, *background} if live_waits else background) for _ in range(starts))
+
+    turns = [chosen[lane] for lane in background]
+    assert max(turns) - min(turns) <= 1

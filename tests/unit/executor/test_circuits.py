@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from latigo.domain.errors import CircuitOpen, Failed, LatigoError, PartlyAway, Reason, Rejected, TimedOut, Unavailable
+from latigo.domain.errors import CircuitOpen, Failed, LatigoError, PartlyDown, Reason, Rejected, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.executor.circuits import CircuitBoard, CircuitRules
 from tests.support.clock import ManualClock
@@ -104,14 +104,14 @@ async def test_that_it_said_no_is_an_answer():
 
 async def test_that_a_part_of_it_is_away_stops_none_who_do_not_need_it():
     world = World()
-    part = PartlyAway("half written", downstream=GORDO)
+    part = PartlyDown("half written", downstream=GORDO)
 
     told = await world.call(*[part] * 25)
     before = world.is_open
     await world.call(*[AWAY] * 5)
     await world.call(part, probe=True)
 
-    assert set(told) == {PartlyAway}
+    assert set(told) == {PartlyDown}
     assert (before, world.is_open) == (False, False)
 
 

@@ -13,7 +13,8 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Outcome
+from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
+from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.task import Task
 from latigo.executor.circuits import CircuitRules
 from latigo.executor.gate import Gate
@@ -21,7 +22,7 @@ from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.task_queue.protocol import Delivery
 from tests.support.build import a_spec, a_task, window
-from tests.support.journeys import Plant
+from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
 
 SECOND = timedelta(seconds=1)
@@ -123,7 +124,9 @@ async def test_a_task_is_claimed_then_written_then_settled_then_done():
         await world.until(("done", 7))
 
     assert world.log == [("claim", 7), ("write", 0), ("write", 1), ("settle", 7), ("done", 7)]
-    assert world.ledger.ended[7].covered == Coverage((ASKED,))
+    settlement = world.ledger.ended[7]
+    assert isinstance(settlement, Stored)
+    assert settlement.covered == Coverage((ASKED,))
 
 
 async def test_a_task_that_cannot_be_claimed_is_done_without_work():
@@ -169,8 +172,9 @@ async def test_a_task_beyond_the_hard_limit_is_ended_and_tried_again():
     async with running(world):
         await world.until(("done", 7))
 
-    assert world.ledger.ended[7].outcome is Outcome.RETRY
-    assert "predict: took longer" in world.ledger.ended[7].detail
+    settlement = world.ledger.ended[7]
+    assert isinstance(settlement, Retry)
+    assert "predict: took longer" in settlement.detail
 
 
 async def test_waiting_for_a_turn_is_not_held_against_a_task():
@@ -512,7 +516,8 @@ async def test_when_columns_are_refused_the_metadata_is_read_again_first(now: Mo
         await world.until(("done", 1))
 
     settlement = world.ledger.ended[1]
-    assert (settlement.outcome, settlement.stale_metadata) == (outcome, outcome is Outcome.DEFERRED)
+    assert settlement.outcome is outcome
+    assert (isinstance(settlement, Deferred) and settlement.stale_metadata) == (outcome is Outcome.DEFERRED)
     assert world.described == [PUMP]
 
 
@@ -524,7 +529,9 @@ async def test_for_any_other_refusal_the_metadata_is_left_alone():
     async with running(world):
         await world.until(("done", 1))
 
-    assert world.ledger.ended[1].reason is Reason.VALUES_REFUSED
+    settlement = world.ledger.ended[1]
+    assert isinstance(settlement, RejectedTask)
+    assert settlement.reason is Reason.VALUES_REFUSED
     assert world.described == []
 
 

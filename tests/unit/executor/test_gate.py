@@ -95,6 +95,30 @@ async def test_all_other_lanes_count_as_backfill(lane: Lane):
     assert [task.id for task in await started(gate, 2)] == [2, 1]
 
 
+async def test_the_lanes_that_count_as_backfill_take_turns():
+    gate = Gate(100, LaneShare(0.5))
+    lanes = [Lane.BACKFILL] * 6 + [Lane.REPAIR] * 6 + [Lane.MANUAL] * 2 + [Lane.LIVE] * 20
+    await fill(gate, *(a_delivery(number, lane=lane) for number, lane in enumerate(lanes)))
+
+    order = [task.lane for task in await started(gate, 20)]
+
+    assert order[::2] == [Lane.LIVE] * 10
+    turn = [Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]
+    assert order[1::2] == [*turn, *turn, Lane.BACKFILL, Lane.REPAIR, Lane.BACKFILL, Lane.REPAIR]
+
+
+async def test_a_lane_in_which_nothing_may_start_loses_no_turn_to_live_and_gives_none_away():
+    gate = Gate(100, LaneShare(0.5))
+    await fill(
+        gate, a_delivery(1, lane=Lane.BACKFILL), a_delivery(1, lane=Lane.REPAIR), a_delivery(2, lane=Lane.MANUAL)
+    )
+    order = [(task.ref.name, task.lane) for task in await started(gate, 2)]
+    stuck = asyncio.create_task(gate.next())
+
+    assert order == [("model-1", Lane.BACKFILL), ("model-2", Lane.MANUAL)]  # no model runs twice at once
+    assert await is_stuck(stuck)
+
+
 async def test_no_project_holds_more_than_half_while_others_wait():
     gate = Gate(8, LaneShare())
     await fill(gate, *(a_delivery(n, "big") for n in range(10)), *(a_delivery(n, "small") for n in range(10, 16)))
@@ -142,7 +166,7 @@ async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_be
     inside, leave = asyncio.Event(), asyncio.Event()
 
     async def run_alone() -> None:
-        async with gate.alone():
+        async with gate.exclusive():
             inside.set()
             await leave.wait()
         await gate.ended(killer)
@@ -170,7 +194,7 @@ async def test_whoever_gives_up_waiting_to_run_alone_is_in_nobodys_way():
 
     async def run_alone() -> None:
         try:
-            async with gate.alone():
+            async with gate.exclusive():
                 raise AssertionError("it was not alone")
         finally:
             await gate.ended(killer)
@@ -202,7 +226,7 @@ class Watched:
     async def run(self, delivery: Held, *, alone: bool) -> None:
         try:
             if alone:
-                async with self.gate.alone():
+                async with self.gate.exclusive():
                     await self.body(alone=True)
             else:
                 await self.body(alone=False)

@@ -1,4 +1,4 @@
-"""The journey of one task, on a plant in memory."""
+"""The progress of one task, on a plant in memory."""
 
 from datetime import timedelta
 
@@ -7,15 +7,15 @@ import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, Settlement, SlotState
+from latigo.domain.outcome import Outcome, SlotState, Stored
 from latigo.domain.series import Series
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, from_ns
-from latigo.executor.pipeline import Journey, period_of
+from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
 from tests.support.build import a_spec, a_task, at, window
-from tests.support.journeys import Plant, every_minute
 from tests.support.memory_ledgers import a_circuit
+from tests.support.memory_plant import Plant, every_minute
 
 TEN_MINUTES = timedelta(minutes=10)
 ASKED = window("10:00", "11:00")
@@ -27,22 +27,22 @@ def labels(span: Window) -> list[object]:
     return [slot.start for slot in span.slots(TEN_MINUTES)]
 
 
-async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Settlement, Journey]:
-    journey = Journey(task or a_task(span=ASKED), stored_in=set(stored_in))
-    return await plant.pipeline.run(journey), journey
+async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Stored, Progress]:
+    progress = Progress(task or a_task(span=ASKED), stored_in=set(stored_in))
+    return await plant.pipeline.run(progress), progress
 
 
 async def test_what_the_model_says_is_stored_in_every_sink_and_the_window_is_covered():
     plant = Plant()
 
-    settlement, journey = await run(plant)
+    settlement, progress = await run(plant)
 
     assert (settlement.outcome, settlement.covered, settlement.exceptions) == (Outcome.STORED, Coverage((ASKED,)), ())
     assert settlement.rows == 6
     for store in plant.stores:
-        assert store.times(journey.task.ref) == labels(ASKED)
-        assert {point.value for point in store.points[journey.task.ref].values()} == {2.0}
-    assert journey.stored_in == {"sink/first", "sink/second"}
+        assert store.times(progress.task.ref) == labels(ASKED)
+        assert {point.value for point in store.points[progress.task.ref].values()} == {2.0}
+    assert progress.stored_in == {"sink/first", "sink/second"}
 
 
 async def test_context_is_read_and_sent_and_neither_it_nor_the_end_is_written():
@@ -122,7 +122,7 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
 
     settlement, _ = await run(plant, a_task(a_spec(anomaly=known), ASKED))
 
-    assert settlement.plain is flagged
+    assert settlement.prediction_only is flagged
 
 
 # --- sinks ------------------------------------------------------------------------------------------------------------
@@ -131,21 +131,21 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
 async def test_a_required_sink_that_fails_ends_the_task_and_who_has_the_result_is_remembered():
     plant = Plant()
     plant.stores[1].errors = [AWAY]
-    journey = Journey(a_task(span=ASKED))
+    progress = Progress(a_task(span=ASKED))
 
     with pytest.raises(Unavailable):
-        await plant.pipeline.run(journey)
+        await plant.pipeline.run(progress)
 
-    assert (journey.stage, journey.stored_in) == ("write", {"sink/first"})
+    assert (progress.stage, progress.stored_in) == ("write", {"sink/first"})
 
 
 async def test_a_sink_that_has_the_result_is_not_written_again():
     plant = Plant()
 
-    _, journey = await run(plant, None, "sink/first")
+    _, progress = await run(plant, None, "sink/first")
 
     assert [len(store.writes) for store in plant.stores] == [0, 1]
-    assert journey.stored_in == {"sink/first", "sink/second"}
+    assert progress.stored_in == {"sink/first", "sink/second"}
 
 
 @pytest.mark.parametrize("error", [AWAY, REFUSED, TooLarge("413"), Failed("500")])
@@ -153,10 +153,10 @@ async def test_a_sink_that_is_not_required_stops_nothing(error: Exception):
     plant = Plant("sink/first")
     plant.stores[0].errors = [error]
 
-    settlement, journey = await run(plant)
+    settlement, progress = await run(plant)
 
     assert settlement.covered == Coverage((ASKED,))
-    assert journey.stored_in == {"sink/second"}
+    assert progress.stored_in == {"sink/second"}
 
 
 async def test_a_sink_that_is_not_required_is_written_again_once_it_is_back():
@@ -190,16 +190,16 @@ async def test_the_sinks_get_whole_windows_once():
 @pytest.mark.parametrize(
     ("downstream", "stage"), [("sensors/memory", "read"), ("gordo/plant", "predict"), ("sink/first", "write")]
 )
-async def test_an_open_circuit_stops_the_journey_where_it_is_needed(downstream: str, stage: str):
+async def test_an_open_circuit_stops_the_progress_where_it_is_needed(downstream: str, stage: str):
     plant = Plant()
     plant.ledger.board.set(a_circuit(downstream))
     await plant.board.refresh()
-    journey = Journey(a_task(span=ASKED))
+    progress = Progress(a_task(span=ASKED))
 
     with pytest.raises(CircuitOpen):
-        await plant.pipeline.run(journey)
+        await plant.pipeline.run(progress)
 
-    assert journey.stage == stage
+    assert progress.stage == stage
 
 
 async def test_a_probe_passes_open_circuits_and_closes_them():
@@ -246,22 +246,22 @@ async def test_projects_have_limits_of_their_own():
     assert {limit.in_flight for limit in plant.limits.values()} == {0}
 
 
-async def test_an_unknown_tag_ends_the_journey_at_reading():
+async def test_an_unknown_tag_ends_the_progress_at_reading():
     plant = Plant()
-    journey = Journey(a_task(a_spec(tags=("a", "nobody knows")), ASKED))
+    progress = Progress(a_task(a_spec(tags=("a", "nobody knows")), ASKED))
 
     with pytest.raises(Rejected, match="nobody knows") as refused:
-        await plant.pipeline.run(journey)
+        await plant.pipeline.run(progress)
 
-    assert (refused.value.reason, journey.stage) == (Reason.UNKNOWN_SENSOR, "read")
+    assert (refused.value.reason, progress.stage) == (Reason.UNKNOWN_SENSOR, "read")
 
 
 async def test_doing_it_twice_changes_nothing():
     plant = Plant()
 
-    first, journey = await run(plant)
-    points = dict(plant.stores[0].points[journey.task.ref])
+    first, progress = await run(plant)
+    points = dict(plant.stores[0].points[progress.task.ref])
     second, _ = await run(plant)
 
     assert first == second
-    assert plant.stores[0].points[journey.task.ref] == points
+    assert plant.stores[0].points[progress.task.ref] == points

@@ -7,15 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from latigo.domain.errors import Reason
-from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.outcome import Crashed, Outcome, Settlement, Stored
 from latigo.executor.settler import LARGEST_BATCH, Settler
 from latigo.ledger.protocol import Claim
 from tests.support.build import window
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork
 
-STORED = Settlement.covers(window("10:00", "10:30"))
+STORED = Stored.in_full(window("10:00", "10:30"))
 LEASE = timedelta(seconds=30)
 
 
@@ -109,7 +108,7 @@ async def test_one_poisonous_settlement_does_not_stop_the_others_and_ends_as_cra
         4: Outcome.STORED,
     }
     crash = world.ledger.ended[2]
-    assert crash.reason is Reason.CRASHED
+    assert isinstance(crash, Crashed)
     assert "cannot be written down" in crash.detail
 
 

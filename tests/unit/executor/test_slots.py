@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.dataset.build import Dataset, build
+from latigo.dataset.build import FILTERED, Dataset, build
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig
 from latigo.domain.outcome import SlotState
 from latigo.domain.series import Series, Times
 from latigo.domain.windows import Window, to_ns
-from latigo.executor.slots import FILTERED, TOO_FEW_ROWS, Slots, classify
+from latigo.executor.slots import TOO_FEW_ROWS, Slots, classify
 from tests.support.build import HALF_HOUR, at, window
 
 MINUTE = timedelta(minutes=1)

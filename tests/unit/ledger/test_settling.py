@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
-from latigo.domain.outcome import Outcome, Settlement, SlotException, SlotState
+from latigo.domain.outcome import (
+    Crashed,
+    Deferred,
+    Outcome,
+    Rejected,
+    Retry,
+    Settlement,
+    SlotException,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.settling import (
@@ -55,46 +66,42 @@ def decided(task: Claimed, settlement: Settlement, random: float = 0.0) -> Verdi
     return decide(task, settlement, RULES, lambda: random)
 
 
-def ended(outcome: Outcome, **more: object) -> Settlement:
-    return Settlement(outcome, **more)  # type: ignore[arg-type]  # fields by name, of any type
-
-
 # --- stored -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_task_that_was_stored_is_finished():
-    assert decided(a_claimed(deferrals=3), Settlement.covers(ASKED)) == Verdict(Outcome.STORED)
+    assert decided(a_claimed(deferrals=3), Stored.in_full(ASKED)) == Verdict(Outcome.STORED)
 
 
 @pytest.mark.parametrize("before", [None, at("09:00"), at("11:00")])
 def test_a_model_is_silent_from_the_earliest_moment_on_that_was_noticed(before: datetime | None):
-    verdict = decided(a_claimed(silent_since=before), ended(Outcome.STORED, silent_since=at("10:30")))
+    verdict = decided(a_claimed(silent_since=before), Stored(silent_since=at("10:30")))
 
     assert verdict.silent_since == min(before or at("10:30"), at("10:30"))
     assert not verdict.data_returned
 
 
 def test_the_first_live_success_after_silence_says_that_the_data_has_returned():
-    verdict = decided(a_claimed(silent_since=at("08:00")), Settlement.covers(ASKED))
+    verdict = decided(a_claimed(silent_since=at("08:00")), Stored.in_full(ASKED))
 
     assert (verdict.silent_since, verdict.data_returned) == (None, True)
 
 
 def test_a_success_without_silence_before_is_no_return():
-    assert not decided(a_claimed(), Settlement.covers(ASKED)).data_returned
+    assert not decided(a_claimed(), Stored.in_full(ASKED)).data_returned
 
 
 @pytest.mark.parametrize("known", [at("12:00"), at("13:00")])
 def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it(known: datetime):
     """Its task waited for another attempt while newer slots were found silent."""
-    verdict = decided(a_claimed(silent_since=known), Settlement.covers(ASKED))
+    verdict = decided(a_claimed(silent_since=known), Stored.in_full(ASKED))
 
     assert (verdict.silent_since, verdict.data_returned) == (known, False)
 
 
 @pytest.mark.parametrize(("known", "since"), [(at("12:00"), at("11:00")), (at("12:30"), at("12:30"))])
 def test_an_older_silence_counts_only_where_nothing_lies_between(known: datetime, since: datetime):
-    verdict = decided(a_claimed(silent_since=known), ended(Outcome.STORED, silent_since=at("11:00")))
+    verdict = decided(a_claimed(silent_since=known), Stored(silent_since=at("11:00")))
 
     assert verdict.silent_since == since
 
@@ -110,7 +117,7 @@ def test_an_older_silence_counts_only_where_nothing_lies_between(known: datetime
 def test_of_a_silent_model_all_but_the_newest_slot_waits_for_the_data(
     known: datetime | None, found: str, silence: Window | None
 ):
-    verdict = decided(a_claimed(silent_since=known), ended(Outcome.STORED, silent_since=at(found)))
+    verdict = decided(a_claimed(silent_since=known), Stored(silent_since=at(found)))
 
     assert verdict.silence == silence
 
@@ -120,7 +127,7 @@ def test_of_a_silent_model_all_but_the_newest_slot_waits_for_the_data(
 def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: datetime | None):
     task = a_claimed(lane=lane, silent_since=at("11:00"))
 
-    verdict = decided(task, ended(Outcome.STORED, silent_since=silent_since))
+    verdict = decided(task, Stored(silent_since=silent_since))
 
     assert (verdict.silent_since, verdict.data_returned) == (at("11:00"), False)
 
@@ -129,18 +136,18 @@ def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: dateti
 
 
 def test_a_deferred_task_goes_and_its_model_is_left_alone_for_a_moment():
-    verdict = decided(a_claimed(), ended(Outcome.DEFERRED), random=1.0)
+    verdict = decided(a_claimed(), Deferred(), random=1.0)
 
     assert verdict == Verdict(Outcome.DEFERRED, hold_until=NOW + FIRST_HOLD, deferrals=1)
 
 
 def test_a_model_is_held_for_what_it_was_deferred_for():
-    assert decided(a_claimed(), ended(Outcome.DEFERRED, downstream="gordo/plant")).held_for == "gordo/plant"
+    assert decided(a_claimed(), Deferred(downstream="gordo/plant")).held_for == "gordo/plant"
 
 
 @pytest.mark.parametrize(("deferrals", "pause"), [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32), (5, 60), (50, 60)])
 def test_the_moment_doubles_up_to_a_minute(deferrals: int, pause: int):
-    verdict = decided(a_claimed(deferrals=deferrals), ended(Outcome.DEFERRED), random=1.0)
+    verdict = decided(a_claimed(deferrals=deferrals), Deferred(), random=1.0)
 
     assert verdict.hold_until == NOW + pause * SECOND
     assert pause * SECOND <= LONGEST_HOLD
@@ -148,7 +155,7 @@ def test_the_moment_doubles_up_to_a_minute(deferrals: int, pause: int):
 
 
 def test_a_downstream_may_ask_for_longer():
-    verdict = decided(a_claimed(), ended(Outcome.DEFERRED, retry_after=5 * HOUR))
+    verdict = decided(a_claimed(), Deferred(retry_after=5 * HOUR))
 
     assert verdict.hold_until == NOW + 5 * HOUR
 
@@ -157,7 +164,7 @@ def test_a_downstream_may_ask_for_longer():
 def test_a_deferred_task_that_has_something_to_remember_waits_and_it_is_not_an_attempt(
     attempts: int, stored_in: tuple[str, ...]
 ):
-    verdict = decided(a_claimed(attempts=attempts), ended(Outcome.DEFERRED, stored_in=stored_in), random=1.0)
+    verdict = decided(a_claimed(attempts=attempts), Deferred(stored_in=stored_in), random=1.0)
 
     assert verdict.waiting == Waiting(NOW + FIRST_HOLD, attempts)
     assert (verdict.hold_until, verdict.deferrals) == (None, 1)
@@ -169,13 +176,13 @@ def test_a_deferred_task_that_has_something_to_remember_waits_and_it_is_not_an_a
 @pytest.mark.parametrize(("attempts", "pause"), [(0, 30), (1, 60), (2, 120), (3, 240)])
 @pytest.mark.parametrize(("random", "part"), [(0.0, 0.5), (1.0, 1.0)])
 def test_a_failed_task_waits_longer_each_time(attempts: int, pause: int, random: float, part: float):
-    verdict = decided(a_claimed(attempts=attempts), ended(Outcome.RETRY), random)
+    verdict = decided(a_claimed(attempts=attempts), Retry(), random)
 
     assert verdict == Verdict(Outcome.RETRY, waiting=Waiting(NOW + pause * part * SECOND, attempts + 1))
 
 
 def test_a_failed_task_waits_as_long_as_it_was_asked_to():
-    verdict = decided(a_claimed(), ended(Outcome.RETRY, retry_after=2 * HOUR))
+    verdict = decided(a_claimed(), Retry(retry_after=2 * HOUR))
 
     assert verdict.waiting == Waiting(NOW + 2 * HOUR, 1)
 
@@ -184,14 +191,14 @@ def test_a_failed_task_waits_as_long_as_it_was_asked_to():
 def test_no_back_off_is_longer_than_the_longest(attempts, random):
     rules = replace(RULES, max_attempts=1000)
 
-    verdict = decide(a_claimed(attempts=attempts), ended(Outcome.RETRY), rules, lambda: random)
+    verdict = decide(a_claimed(attempts=attempts), Retry(), rules, lambda: random)
 
     assert verdict.waiting is not None
     assert rules.backoff_first / 2 <= verdict.waiting.not_before - NOW <= rules.backoff_longest
 
 
 def test_after_its_last_attempt_the_window_is_parked_with_the_last_reason():
-    verdict = decided(a_claimed(attempts=4), ended(Outcome.RETRY, detail="predict: 500"))
+    verdict = decided(a_claimed(attempts=4), Retry(detail="predict: 500"))
 
     assert verdict.waiting is None
     assert verdict.outcome is Outcome.REJECTED
@@ -201,21 +208,20 @@ def test_after_its_last_attempt_the_window_is_parked_with_the_last_reason():
 # --- parked and split -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.CRASHED])
 @pytest.mark.parametrize(("whole_model", "parked"), [(False, ASKED), (True, None)])
-def test_what_cannot_work_is_parked_at_once(outcome: Outcome, whole_model: bool, parked: Window | None):
-    settlement = ended(outcome, reason=Reason.VALUES_REFUSED, detail="why", whole_model=whole_model)
+def test_what_cannot_work_is_parked_at_once(whole_model: bool, parked: Window | None):
+    settlement = Rejected(reason=Reason.VALUES_REFUSED, detail="why", whole_model=whole_model)
 
     verdict = decided(a_claimed(attempts=1), settlement)
 
-    assert verdict == Verdict(outcome, parking=Parking(Reason.VALUES_REFUSED, "why", parked))
+    assert verdict == Verdict(Outcome.REJECTED, parking=Parking(Reason.VALUES_REFUSED, "why", parked))
 
 
-def test_a_crash_without_a_reason_is_a_crash():
-    verdict = decided(a_claimed(), ended(Outcome.CRASHED))
+@pytest.mark.parametrize("attempts", [0, 1, 4])
+def test_a_crash_parks_its_window_at_once(attempts: int):
+    verdict = decided(a_claimed(attempts=attempts), Crashed("Traceback"))
 
-    assert verdict.parking is not None
-    assert verdict.parking.reason is Reason.CRASHED
+    assert verdict == Verdict(Outcome.CRASHED, parking=Parking(Reason.CRASHED, "Traceback", ASKED))
 
 
 @pytest.mark.parametrize(
@@ -228,14 +234,34 @@ def test_a_crash_without_a_reason_is_a_crash():
     ],
 )
 def test_too_large_a_window_teaches_half_of_its_slots_and_at_least_one(span: Window, fold: timedelta):
-    assert decided(a_claimed(window=span), ended(Outcome.SPLIT)) == Verdict(Outcome.SPLIT, fold=fold)
+    assert decided(a_claimed(window=span), Split()) == Verdict(Outcome.SPLIT, fold=fold)
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.STORED])
-def test_only_what_was_stored_says_anything_about_silence(outcome: Outcome):
-    verdict = decided(a_claimed(silent_since=at("09:00")), ended(outcome))
+@pytest.mark.parametrize(
+    "settlement", [Deferred(), Retry(), Rejected(Reason.VALUES_REFUSED), Crashed(""), Split()], ids=lambda s: s.outcome
+)
+def test_only_what_was_stored_says_anything_about_silence(settlement: Settlement):
+    verdict = decided(a_claimed(silent_since=at("09:00")), settlement)
 
     assert (verdict.silent_since, verdict.data_returned) == (at("09:00"), False)
+
+
+@pytest.mark.parametrize(
+    ("settlement", "prediction_only", "stale_metadata"),
+    [
+        (Stored.in_full(ASKED), False, False),
+        (Stored(Coverage((ASKED,)), prediction_only=True), True, False),
+        (Stored(silent_since=at("10:00"), prediction_only=True), True, False),
+        (Deferred(stale_metadata=True), False, True),
+        (Deferred(stored_in=["sink/a"], stale_metadata=True), False, True),
+    ],
+)
+def test_what_a_task_has_shown_about_its_model_is_remembered(
+    settlement: Settlement, prediction_only: bool, stale_metadata: bool
+):
+    verdict = decided(a_claimed(silent_since=at("09:00")), settlement)
+
+    assert (verdict.prediction_only, verdict.stale_metadata) == (prediction_only, stale_metadata)
 
 
 # --- exceptions -------------------------------------------------------------------------------------------------------
@@ -391,7 +417,7 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
         slot = Window(NOW + number * HALF_HOUR, NOW + (number + 1) * HALF_HOUR)
         now = slot.end + number * SECOND
         task = a_claimed(window=slot, silent_since=silent_since, now=now)
-        verdict = decided(task, ended(Outcome.STORED, silent_since=slot.start))
+        verdict = decided(task, Stored(silent_since=slot.start))
         found = [SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")]
         rows = revise(rows, slot, found, now, silence=verdict.silence)
         silent_since = verdict.silent_since

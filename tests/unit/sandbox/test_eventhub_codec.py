@@ -12,7 +12,8 @@ from azure.eventhub._pyamqp import _encode as client_encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.sandbox.eventhub.codec import (
+from latigo.sandbox.eventhub.codec import decode, encode, skip
+from latigo.sandbox.eventhub.values import (
     Array,
     Byte,
     Char,
@@ -28,9 +29,6 @@ from latigo.sandbox.eventhub.codec import (
     UInt,
     ULong,
     UShort,
-    decode,
-    encode,
-    skip,
 )
 
 INTEGERS: dict[Callable[[int], int], tuple[int, int]] = {

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.sandbox.eventhub.codec import CodecError, Symbol, Timestamp, encode
+from latigo.sandbox.eventhub.codec import encode
 from latigo.sandbox.eventhub.hub import NEVER, START, Hub, Partition, Position, PositionField, Receivers, Refused
 from latigo.sandbox.eventhub.journal import open_hub
 from latigo.sandbox.eventhub.messages import BATCH_FORMAT, Section, read_batch, read_message, section, split
+from latigo.sandbox.eventhub.values import CodecError, Symbol, Timestamp
 
 NOW = Timestamp(1_700_000_000_000)
 

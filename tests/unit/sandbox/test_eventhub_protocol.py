@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.eventhub import Limits, RejectStyle
 from latigo.sandbox.eventhub.access import JWT, SAS, Grants, Keys, TokenRefused
-from latigo.sandbox.eventhub.codec import CodecError, Described, Symbol, Timestamp, UByte, UInt, ULong
+from latigo.sandbox.eventhub.behaviour import Behaviour
 from latigo.sandbox.eventhub.connection import Connection
 from latigo.sandbox.eventhub.frames import (
     AMQP_HEADER,
@@ -45,6 +45,7 @@ from latigo.sandbox.eventhub.frames import (
 from latigo.sandbox.eventhub.links import MAX_MESSAGE_BYTES
 from latigo.sandbox.eventhub.messages import Section, section, split
 from latigo.sandbox.eventhub.namespace import Namespace
+from latigo.sandbox.eventhub.values import CodecError, Described, Symbol, Timestamp, UByte, UInt, ULong
 from tests.support.waiting import eventually
 
 HUB = "amqps://127.0.0.1/h"
@@ -93,7 +94,8 @@ class Peer:
 
     def __init__(self, namespace: Namespace, **opened: Any) -> None:
         self.wire = Wire()
-        self.connection = Connection(namespace)
+        self.connections: set[Connection] = set()
+        self.connection = Connection(namespace, self.connections)
         self.connection.connection_made(self.wire)
         self._reader = FrameReader(2**24)
         greeting = encode_frame(0, SaslInit(Symbol("ANONYMOUS")))
@@ -156,7 +158,7 @@ class Peer:
 
 @pytest.fixture
 async def namespace() -> Namespace:
-    return Namespace({"h": 1}, Keys("root", KEY, {"bearer"}), SystemClock(), Limits())
+    return Namespace({"h": 1}, Keys("root", KEY, {"bearer"}), SystemClock(), Limits(), Behaviour())
 
 
 @pytest.fixture
@@ -256,7 +258,7 @@ async def test_every_performative_has_all_of_its_fields(namespace, peer):
 
 
 async def test_a_header_of_another_protocol_is_answered_with_ours_and_the_end(namespace):
-    connection, wire = Connection(namespace), Wire()
+    connection, wire = Connection(namespace, set()), Wire()
     connection.connection_made(wire)
 
     connection.data_received(b"AMQP\x02\x01\x00\x00")
@@ -300,12 +302,12 @@ async def test_a_link_without_a_token_is_refused(namespace):
     assert attach.source is None
     assert attach.target is not None
     assert (detach.closed, detach.error.condition) == (True, "amqp:unauthorized-access")
-    assert namespace.controls.counts["links_refused"] == 1
+    assert namespace.behaviour.counts["links_refused"] == 1
 
 
 async def test_a_link_can_also_be_refused_after_it_was_attached(namespace):
     peer = Peer(namespace)
-    namespace.controls.reject_style = RejectStyle.ATTACHED
+    namespace.behaviour.reject_style = RejectStyle.ATTACHED
     await peer.frames()
 
     peer.attach_sender()
@@ -493,7 +495,7 @@ async def test_no_more_transfers_are_sent_than_the_session_takes(namespace, peer
 
 
 async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_the_oldest_one():
-    namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(), keep=3)
+    namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(), Behaviour(), keep=3)
     peer = Peer(namespace)
     peer.log_in()
     put(namespace, b"0", b"1")
@@ -593,12 +595,25 @@ async def test_a_link_that_ended_gets_nothing_more(namespace, peer):
     assert namespace.hub("h")["0"].readers == {}
 
 
+async def test_links_to_a_hub_that_is_deleted_are_detached_with_the_reason(namespace, peer):
+    peer.attach_receiver(credit=5)
+    peer.attach_sender(HUB, handle=1)
+    await peer.frames()
+
+    namespace.delete_hub("h")
+
+    detached = await peer.heard(Detach)
+    assert [frame.handle for frame in detached] == [0, 1]
+    assert {frame.error.condition for frame in detached} == {"amqp:not-found"}
+
+
 async def test_a_connection_that_is_lost_leaves_nothing_behind(namespace, peer):
     epoch = {Symbol("com.microsoft:epoch"): 5}
     peer.attach_receiver(credit=5, properties=epoch)
     peer.connection.connection_lost(None)
 
-    assert namespace.connections == set()
+    assert peer.connections == set()
+    assert namespace.hub("h").users == {}
     assert namespace.hub("h")["0"].readers == {}
     assert namespace.hub("h").receivers("$Default", "0").admit("another", None) == []
 
@@ -621,7 +636,7 @@ async def test_the_newest_event_is_told_with_each_to_whoever_wants_to_know(names
 
 
 async def test_a_connection_that_is_idle_for_too_long_is_closed_with_the_reason():
-    namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(idle_time_out=0.05))
+    namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(idle_time_out=0.05), Behaviour())
     peer = Peer(namespace)
     await peer.frames()
 

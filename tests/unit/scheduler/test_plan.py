@@ -24,36 +24,42 @@ def a_need(
     *,
     live: Window | None = LIVE,
     back: Window | None = None,
+    windows: dict[Lane, Window] | None = None,
     covered_end: str | None = "11:30",
 ) -> Need:
+    if windows is None:
+        windows = {lane: span for lane, span in ((Lane.LIVE, live), (Lane.BACKFILL, back)) if span}
     ref = ModelRef(project, f"model-{model_id:03}")
-    return Need(model_id, ref, model_id + 100, live, back, at(covered_end) if covered_end else None)
+    return Need(model_id, ref, model_id + 100, windows, at(covered_end) if covered_end else None)
 
 
-def taken(agenda: Agenda, room: int, room_for_backfill: int | None = None, share: float = 0.05) -> list[Planned]:
-    return agenda.take(room, room if room_for_backfill is None else room_for_backfill, LaneShare(share))
+def taken(agenda: Agenda, room: int, room_in_background: int | None = None, share: float = 0.05) -> list[Planned]:
+    return agenda.take(room, room if room_in_background is None else room_in_background, LaneShare(share))
 
 
 def ids(planned: Iterable[Planned]) -> list[int]:
     return [each.model_id for each in planned]
 
 
+def hole(number: int) -> Window:
+    return Window(BACK.start + number * HALF_HOUR, BACK.end + number * HALF_HOUR)
+
+
 @st.composite
 def needs(draw: st.DrawFn) -> list[Need]:
     """Needs of some models in some projects."""
     drawn = st.tuples(
-        st.sampled_from(["a", "b", "c"]), st.sampled_from(["live", "back", "both"]), st.none() | st.integers(0, 20)
+        st.sampled_from(["a", "b", "c"]), st.sets(st.sampled_from(Lane), min_size=1), st.none() | st.integers(0, 20)
     )
     return [
         Need(
             number,
             ModelRef(project, f"model-{number}"),
             1,
-            None if lanes == "back" else LIVE,
-            None if lanes == "live" else Window(BACK.start + number * HALF_HOUR, BACK.end + number * HALF_HOUR),
+            {lane: LIVE if lane.is_live else hole(number) for lane in needed},
             None if behind is None else at("12:00") - behind * HALF_HOUR,
         )
-        for number, (project, lanes, behind) in enumerate(draw(st.lists(drawn, max_size=40)), 1)
+        for number, (project, needed, behind) in enumerate(draw(st.lists(drawn, max_size=40)), 1)
     ]
 
 
@@ -105,13 +111,13 @@ def test_no_project_waits_for_more_than_one_turn_of_each_other(found):
 
 
 @given(needs(), st.integers(0, 100), st.integers(0, 50), st.floats(0, 0.9))
-def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(found, room, room_for_backfill, share):
+def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(found, room, room_in_background, share):
     agenda = Agenda.of(found)
 
-    planned = [*taken(agenda, room, room_for_backfill, share), *taken(agenda, room, room_for_backfill, share)]
+    planned = [*taken(agenda, room, room_in_background, share), *taken(agenda, room, room_in_background, share)]
 
     assert len(planned) <= 2 * room
-    assert sum(not each.lane.is_live for each in planned) <= 2 * max(room_for_backfill, 0)
+    assert sum(not each.lane.is_live for each in planned) <= 2 * max(room_in_background, 0)
     assert len({(each.model_id, each.lane) for each in planned}) == len(planned)
 
 
@@ -121,9 +127,7 @@ def test_with_room_enough_every_need_becomes_a_task_of_its_model_and_epoch(found
 
     planned = {(p.model_id, p.epoch, p.window, p.lane) for p in taken(agenda, 1000)}
 
-    assert planned == {(n.model_id, n.epoch, n.live, Lane.LIVE) for n in found if n.live} | {
-        (n.model_id, n.epoch, n.back, Lane.BACKFILL) for n in found if n.back
-    }
+    assert planned == {(n.model_id, n.epoch, span, lane) for n in found for lane, span in n.windows.items()}
     assert not agenda
     assert not any(p.probe for p in taken(Agenda.of(found), 1000))
 
@@ -131,17 +135,17 @@ def test_with_room_enough_every_need_becomes_a_task_of_its_model_and_epoch(found
 def test_live_goes_first_yet_backfill_has_its_share():
     agenda = Agenda.of([a_need(number, back=BACK) for number in range(1, 101)])
 
-    lanes = [each.lane for each in taken(agenda, 60)]
+    order = [each.lane for each in taken(agenda, 60)]
 
-    assert [place for place, lane in enumerate(lanes, 1) if lane is Lane.BACKFILL] == [20, 40, 60]
+    assert [place for place, lane in enumerate(order, 1) if lane is Lane.BACKFILL] == [20, 40, 60]
 
 
 def test_the_share_goes_on_from_one_round_to_the_next():
     agenda, share = Agenda.of([a_need(number, back=BACK) for number in range(1, 101)]), LaneShare(0.05)
 
-    lanes = [each.lane for _ in range(40) for each in agenda.take(1, 1, share)]
+    order = [each.lane for _ in range(40) for each in agenda.take(1, 1, share)]
 
-    assert [place for place, lane in enumerate(lanes, 1) if lane is Lane.BACKFILL] == [20, 40]
+    assert [place for place, lane in enumerate(order, 1) if lane is Lane.BACKFILL] == [20, 40]
 
 
 def test_without_room_for_backfill_only_live_work_goes_out():
@@ -149,6 +153,37 @@ def test_without_room_for_backfill_only_live_work_goes_out():
 
     assert [(each.model_id, each.lane) for each in taken(agenda, 10, 0)] == [(1, Lane.LIVE)]
     assert agenda
+
+
+OTHERS = [Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]
+
+
+@pytest.mark.parametrize("lane", OTHERS)
+def test_every_other_lane_has_the_share_and_the_room_of_backfill(lane: Lane):
+    asked = [a_need(number, windows={Lane.LIVE: LIVE, lane: BACK}) for number in range(1, 101)]
+
+    order = [each.lane for each in taken(Agenda.of(asked), 60)]
+
+    assert [place for place, each in enumerate(order, 1) if each is lane] == [20, 40, 60]
+    assert {each.lane for each in taken(Agenda.of(asked), 200, 0)} == {Lane.LIVE}
+    assert sum(each.lane is lane for each in taken(Agenda.of(asked), 200, 7)) == 7
+
+
+def test_the_other_lanes_take_turns():
+    asked = [a_need(number, windows=dict.fromkeys(OTHERS, BACK)) for number in range(1, 5)]
+
+    planned = taken(Agenda.of(asked), 7)
+
+    assert [each.lane for each in planned] == [*OTHERS, *OTHERS, Lane.BACKFILL]
+    assert {each.window for each in planned} == {BACK}
+
+
+@pytest.mark.parametrize("lane", OTHERS)
+def test_the_newest_windows_that_were_asked_for_go_first_and_projects_take_turns(lane: Lane):
+    ends = {1: ("big", "03:00"), 2: ("big", "05:00"), 3: ("big", "04:00"), 4: ("small", "01:00")}
+    asked = [a_need(n, project, windows={lane: window("00:00", end)}) for n, (project, end) in ends.items()]
+
+    assert ids(taken(Agenda.of(asked), 4)) == [2, 4, 3, 1]
 
 
 @pytest.mark.parametrize("room", [0, -3])
@@ -183,6 +218,17 @@ def test_where_nothing_is_live_backfill_is_the_probe():
 
     assert probe is not None
     assert (probe.lane, probe.window, probe.probe) == (Lane.BACKFILL, BACK, True)
+
+
+@pytest.mark.parametrize("lane", [Lane.REPAIR, Lane.MANUAL])
+def test_what_was_asked_for_is_a_probe_where_there_is_nothing_else(lane: Lane):
+    agenda = Agenda.of([a_need(1, windows={lane: BACK})])
+
+    probe = agenda.take_probe("plant")
+
+    assert probe is not None
+    assert (probe.lane, probe.window, probe.probe) == (lane, BACK, True)
+    assert not agenda
 
 
 def test_the_other_lane_of_a_model_that_probes_stays_on_the_agenda():

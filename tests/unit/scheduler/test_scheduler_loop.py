@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,11 +14,11 @@ from latigo.domain.errors import Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY
-from latigo.ledger.protocol import Need, NotThePlanner, Term
+from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
-from latigo.scheduler.models import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync, Schedule
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
@@ -28,6 +27,7 @@ from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_ci
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
+LIVE_AND_BACK = {Lane.LIVE: LIVE, Lane.BACKFILL: BACK}
 
 
 class Queue:
@@ -38,11 +38,12 @@ class Queue:
         self.sent: list[Task] = []
         self.room = 10_000
         self.away = False
-
+        self.publishings = 0
         self.versions: list[int] = []
         self.slow: asyncio.Event | None = None  # set while it takes nothing and does not say so
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
+        self.publishings += 1
         if self.away:
             raise Unavailable("the queue is away", downstream="queue")
         if self.slow is not None:
@@ -76,7 +77,9 @@ class World:
         self.ledger = MemoryPlanning(
             self.clock,
             [
-                Need(number, ModelRef(project, f"model-{number}"), 1, LIVE, BACK if back else None, None)
+                Need(
+                    number, ModelRef(project, f"model-{number}"), 1, LIVE_AND_BACK if back else {Lane.LIVE: LIVE}, None
+                )
                 for number, project in enumerate((p for p in self.projects for _ in range(models)), 1)
             ],
         )
@@ -189,8 +192,8 @@ async def test_a_scheduler_that_loses_its_lease_stops_publishing_at_once():
     world.queue.slow = asyncio.Event()
 
     async with running(world, world.scheduler()):
-        await world.ledger.drop_lease(Term("scheduler-1", 1))
-        assert await world.ledger.take_lease("scheduler-2", MINUTE) is not None
+        await world.ledger.release_lease(Term("scheduler-1", 1))
+        assert await world.ledger.acquire_lease("scheduler-2", MINUTE) is not None
         await world.clock.advance(5 * SECOND)
         world.queue.slow.set()
         await world.clock.advance(SECOND)
@@ -204,25 +207,59 @@ async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publish
     """As when the process stood still: the end of the lease and the answer are there in the same turn of the loop."""
     world = World(models=2)
     world.queue.slow = asyncio.Event()
-    scheduler = world.scheduler(lease=timedelta(seconds=0.2))
-    take_lease = world.ledger.take_lease
+    scheduler = world.scheduler()
+    acquire_lease = world.ledger.acquire_lease
 
     async def held_up(holder: str, lease: timedelta) -> Term | None:
-        time.sleep(0.3)  # noqa: ASYNC251 - the loop stands still
+        world.clock.jump(lease)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return await take_lease(holder, lease) if still_leads else None
+        return await acquire_lease(holder, lease) if still_leads else None
 
     async with running(world, scheduler):
-        world.ledger.take_lease = held_up  # type: ignore[method-assign]  # from the second time on
+        world.ledger.acquire_lease = held_up  # type: ignore[method-assign]  # from the second time on
         await world.clock.advance(5 * SECOND)
         during = list(world.queue.sent)
-        world.ledger.take_lease = take_lease  # type: ignore[method-assign]  # as before
+        world.ledger.acquire_lease = acquire_lease  # type: ignore[method-assign]  # as before
         world.queue.slow.set()
         await world.clock.advance(10 * SECOND)
 
     assert during == []
     assert {task.id for task in world.queue.sent} == {1, 2}
+
+
+async def test_publishing_ends_with_the_lease_while_the_ledger_does_not_answer():
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+    answers = asyncio.Event()
+    acquire = world.ledger.acquire_lease
+
+    async def slow(holder: str, lease: timedelta) -> Term | None:
+        await answers.wait()
+        return await acquire(holder, lease)
+
+    async with running(world, world.scheduler(lease=15 * SECOND)):
+        world.ledger.acquire_lease = slow  # type: ignore[method-assign]  # from the second time on
+        await world.clock.advance(15 * SECOND)
+        world.queue.slow.set()
+        await world.clock.advance(SECOND)
+        during = list(world.queue.sent)
+        answers.set()
+
+    assert during == []
+
+
+async def test_publishing_goes_on_for_as_long_as_the_lease_is_renewed():
+    world = World(models=2)
+    world.queue.slow = asyncio.Event()
+
+    async with running(world, world.scheduler(lease=15 * SECOND)):
+        await world.clock.advance(5 * MINUTE)
+        world.queue.slow.set()
+        await world.clock.advance(SECOND)
+
+    assert [task.id for task in world.queue.sent] == [1, 2]
+    assert world.queue.publishings == 1
 
 
 async def test_what_is_out_is_not_published_again():
@@ -300,7 +337,7 @@ async def test_no_more_is_out_than_may_be_and_settling_makes_room():
 
 async def test_backfill_takes_at_most_half_of_the_room():
     world = World(models=10, back=True)
-    world.ledger.desired = [Need(n.model_id, n.ref, 1, None, n.back, None) for n in world.ledger.desired]
+    world.ledger.desired = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in world.ledger.desired]
 
     async with running(world, world.scheduler(max_outstanding=8)):
         await world.clock.advance(5 * SECOND)
@@ -543,13 +580,13 @@ async def test_a_bug_of_ours_ends_the_role():
 async def test_planning_with_a_term_that_is_over_is_refused():
     """The double does what the real ledger does; else the tests above would say nothing."""
     world = World()
-    term = await world.ledger.take_lease("one", 15 * SECOND)
+    term = await world.ledger.acquire_lease("one", 15 * SECOND)
     assert term is not None
     await world.clock.advance(15 * SECOND)
 
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await world.ledger.plan(term, [])
-    with pytest.raises(NotThePlanner):
+    with pytest.raises(LeaseLost):
         await world.ledger.unpublished(Term("one", 0), 10)
 
 

@@ -148,3 +148,18 @@ DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 UPDATE coverage c SET hold_until = NULL
 FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
 WHERE c.model_id = held.model_id;
+
+-- finish_tasks --
+-- A finished task leaves the table of work that is out and becomes history.
+WITH gone AS (
+    DELETE FROM task t
+    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
+          AS s (id, outcome, reason, detail, rows, covered)
+    WHERE t.id = s.id
+    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
+)
+INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
+                          covered, claimed_by, planned_at, claimed_at, settled_at)
+SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reason, g.said, g.attempts, g.starts, g.rows,
+       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now()
+FROM gone g JOIN model m ON m.id = g.model_id;

@@ -3,39 +3,28 @@
 import csv
 import io
 import os
-import re
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 
-from latigo.domain.errors import Failed
-from latigo.domain.series import Times, Values
+from latigo.domain.series import Times
+from latigo.providers.files.csv_block import CsvBlock
+from latigo.providers.files.lines import first_row_end, last_row_end
 from latigo.providers.files.reading import (
-    MAX_TIME,
-    MIN_TIME,
     BadFile,
     FileChanged,
     Layout,
     Piece,
     Span,
     Stopped,
-    pieces_of_columns,
-    pieces_of_rows,
-    rows_between,
 )
-from latigo.providers.files.times import ClockState, ParsedTimes
+from latigo.providers.files.times import ClockState
+from latigo.runtime.clock import Clock
 
 _SMALLEST_BLOCK = 64 * 1024
 _MOST_BLOCKS = 16 * 1024  #: of one file, more or less: larger files have larger blocks
@@ -43,8 +32,6 @@ _LARGEST_READ = 1024 * 1024  #: neighbouring blocks are read together up to this
 _LONGEST_LINE = 4 * 1024 * 1024
 _FINGERPRINT = 64  #: bytes before the end of what is indexed, to tell a file that grew from one written anew
 _SETTLED_SECONDS = 10.0  #: a last line without a line end counts once nobody has touched the file for this long
-_MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
-_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
 class Block(NamedTuple):
@@ -97,10 +84,10 @@ class _Index:
 class DelimitedFile:
     """One CSV file, which may grow."""
 
-    def __init__(self, path: Path, layout: Layout, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, layout: Layout, clock: Clock) -> None:
         self.path = path
         self._layout = layout
-        self._wall_clock = wall_clock  # only to compare with the file system's own stamps
+        self._clock = clock
         self._index: _Index | None = None
 
     @property
@@ -159,11 +146,8 @@ class DelimitedFile:
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
         index, blocks = span.part
         data = self._read_bytes(index, blocks)
-        rows = _Rows(self.path, self._layout, index.columns, blocks[0])
-        if self._layout.is_long:
-            yield from rows.long(data, tags, start, end)
-        else:
-            yield from rows.wide(data, [name for name in index.columns if name in tags], start, end)
+        rows = CsvBlock(self.path, self._layout, index.columns, data, blocks[0].line, blocks[0].clock)
+        return rows.read(tags, start, end)
 
     def _read_bytes(self, index: "_Index", blocks: Sequence[Block]) -> bytes:
         size = _extent(blocks)
@@ -178,7 +162,7 @@ class DelimitedFile:
         return data
 
     def _is_settled(self, found: os.stat_result) -> bool:
-        return self._wall_clock() - found.st_mtime > _SETTLED_SECONDS
+        return self._clock.now().timestamp() - found.st_mtime > _SETTLED_SECONDS
 
     def _read_header(self, handle: int, *, settled: bool) -> bytes:
         """The first line with its end; empty while it is not written to its end."""
@@ -186,7 +170,7 @@ class DelimitedFile:
         while len(data) < _LONGEST_LINE:
             more = os.pread(handle, _SMALLEST_BLOCK, len(data))
             data += more
-            if end := _first_line_end(data, self._layout.separator):
+            if end := first_row_end(data, self._layout.separator):
                 return data[:end]
             if not more:
                 if data and settled:
@@ -240,17 +224,16 @@ class DelimitedFile:
             if len(data) != wanted:
                 raise FileChanged
             at_end = offset + wanted == index.identity.size
-            end = wanted if at_end and settled else _last_line_end(data, self._layout.separator)
+            end = wanted if at_end and settled else last_row_end(data, self._layout.separator)
             if not end and wanted < _LONGEST_LINE:
                 continue  # a line longer than a block: read more of it
             end = end or data.rfind(b"\n") + 1  # a quote that is never closed: lines are what they look like
             if not end:
                 raise BadFile(f"{self.path}: line {line} has no end within {wanted} bytes")
-            block = Block(offset, end, line, data.count(b"\n", 0, end), MIN_TIME, MAX_TIME, clock)
-            seen = _Rows(self.path, self._layout, index.columns, block).look(data[:end])
-            blocks.append(block._replace(first=seen.first, last=seen.last))
-            tags |= seen.tags
-            clock, offset, line, data = seen.clock, offset + end, line + block.lines, b""
+            held = CsvBlock(self.path, self._layout, index.columns, data[:end], line, clock).contents()
+            blocks.append(Block(offset, end, line, data.count(b"\n", 0, end), held.first, held.last, clock))
+            tags |= held.tags
+            clock, offset, line, data = held.clock, offset + end, line + blocks[-1].lines, b""
         made = replace(index, blocks=tuple(blocks), tags=frozenset(tags), clock=clock)
         print_size = min(_FINGERPRINT, made.end)
         return replace(
@@ -263,194 +246,6 @@ class DelimitedFile:
         )
 
 
-class _Seen(NamedTuple):
-    """What the index has to know of a block."""
-
-    first: int
-    last: int
-    tags: AbstractSet[str]
-    clock: ClockState
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The lines of a block or of several neighbours.
-
-    All goes through Arrow at once. When it stumbles, the lines are read again one by one, to find readings that Arrow
-    is too strict for and to name the line that nobody can read. Such a line hurts only those who ask for its time
-    and its column.
-    """
-
-    path: Path
-    layout: Layout
-    columns: tuple[str, ...]
-    block: Block
-
-    def look(self, data: bytes) -> _Seen:
-        """The first and last time, the tags of a long file, and the clock after the last row."""
-        names = [self.layout.tag_column] if self.layout.is_long else []
-        if (at_once := self._at_once(data, dict.fromkeys(names, pa.string()))) is None:
-            return self._look_slowly(data)
-        table, parsed = at_once
-        tags = pc.unique(table[self.layout.tag_column]).drop_null().to_pylist() if self.layout.is_long else ()
-        if not len(parsed.times):
-            return _Seen(MAX_TIME, MIN_TIME, frozenset(tags), parsed.state)
-        return _Seen(int(parsed.times.min()), int(parsed.times.max()), frozenset(tags), parsed.state)
-
-    def wide(self, data: bytes, tags: Sequence[str], start: int, end: int) -> Iterator[Piece]:
-        """A column a tag."""
-        if (at_once := self._at_once(data, dict.fromkeys(tags, pa.float64()))) is None:
-            times, columns = self._wide_slowly(data, tags, start, end)
-        else:
-            table, parsed = at_once
-            rows = rows_between(parsed.times, start, end)
-            times, columns = parsed.times[rows], [_numbers(table[tag])[rows] for tag in tags]
-        yield from pieces_of_columns(tags, times, columns)
-
-    def long(self, data: bytes, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
-        """A row a reading."""
-        wanted = sorted(tags)
-        tag_name, value_name = self.layout.tag_column, self.layout.value_column
-        if (at_once := self._at_once(data, {tag_name: pa.string(), value_name: pa.float64()})) is None:
-            codes, times, values = self._long_slowly(data, wanted, start, end)
-        else:
-            table, parsed = at_once
-            codes = pc.index_in(table[tag_name], pa.array(wanted, pa.string())).fill_null(-1).to_numpy()
-            mine = (codes >= 0) & (parsed.times >= start) & (parsed.times < end)
-            codes, times, values = codes[mine], parsed.times[mine], _numbers(table[value_name])[mine]
-        yield from pieces_of_rows(wanted, codes, times, values)
-
-    def _at_once(self, data: bytes, kinds: Mapping[str, Any]) -> tuple[Any, ParsedTimes] | None:
-        """The columns of these kinds and the times; None when something is not as Arrow wants it."""
-        table = self._table(data, {self.layout.time_column: pa.string(), **kinds})
-        if table is None:
-            return None
-        parsed = self.layout.times.parse(table[self.layout.time_column], self.block.clock)
-        return (table, parsed) if parsed.readable.all() else None
-
-    def _table(self, data: bytes, kinds: Mapping[str, Any]) -> Any | None:
-        """The columns of these kinds; None when a line or a number is not as Arrow wants it."""
-        strange: list[Any] = []
-
-        def pass_over(row: Any) -> str:
-            strange.append(row)
-            return "skip"
-
-        # By place: names may hold anything, and one without a name may stand there twice.
-        places = {str(self.columns.index(name)): name for name in kinds}
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(data),
-                pyarrow.csv.ReadOptions(
-                    use_threads=False, block_size=len(data) + 1, column_names=list(map(str, range(len(self.columns))))
-                ),
-                pyarrow.csv.ParseOptions(delimiter=self.layout.separator, invalid_row_handler=pass_over),
-                pyarrow.csv.ConvertOptions(
-                    include_columns=list(places),
-                    column_types={place: kinds[name] for place, name in places.items()},
-                    null_values=_MISSING,
-                    decimal_point=self.layout.decimal_point,
-                ),
-            )
-        except pa.ArrowInvalid:
-            return None
-        return None if strange else table.rename_columns(list(places.values()))
-
-    def _look_slowly(self, data: bytes) -> _Seen:
-        lines = self._lines(data)
-        tag_place = self.columns.index(self.layout.tag_column) if self.layout.is_long else None
-        tags = {line.cells[tag_place] for line in lines if tag_place is not None and line.is_whole} - {""}
-        clock = lines[-1].clock if lines else self.block.clock
-        times = [line.time for line in lines if line.time is not None]
-        if not times and lines:
-            return _Seen(MIN_TIME, MAX_TIME, tags, clock)  # in the way of everybody: it may be anyone's
-        return _Seen(min(times, default=MAX_TIME), max(times, default=MIN_TIME), tags, clock)
-
-    def _wide_slowly(self, data: bytes, tags: Sequence[str], start: int, end: int) -> tuple[Times, list[Values]]:
-        places = [self.columns.index(tag) for tag in tags]
-        lines = self._lines_between(data, start, end)
-        values = [[self._number(line, place) for line in lines] for place in places]
-        times = np.array([line.time for line in lines], np.int64)
-        return times, [np.array(column, np.float64) for column in values]
-
-    def _long_slowly(
-        self, data: bytes, wanted: Sequence[str], start: int, end: int
-    ) -> tuple[npt.NDArray[np.int32], Times, Values]:
-        code_of = {tag: code for code, tag in enumerate(wanted)}
-        tag, value = self.columns.index(self.layout.tag_column), self.columns.index(self.layout.value_column)
-        lines = [line for line in self._lines_between(data, start, end) if line.cells[tag] in code_of]
-        codes = np.array([code_of[line.cells[tag]] for line in lines], np.int32)
-        times = np.array([line.time for line in lines], np.int64)
-        return codes, times, np.array([self._number(line, value) for line in lines], np.float64)
-
-    def _lines_between(self, data: bytes, start: int, end: int) -> list["_Line"]:
-        """The lines in the window; a line that may be in it and cannot be read is an error."""
-        chosen: list[_Line] = []
-        for line in self._lines(data):
-            if line.time is None:
-                cell = self._time_cell(line)
-                raise Failed(
-                    f"{self.path}, line {line.number}: {cell!r} in column {self.layout.time_column!r} is no time"
-                )
-            if not start <= line.time < end:
-                continue
-            if not line.is_whole:
-                raise Failed(f"{self.path}, line {line.number}: {len(line.cells)} cells, not {len(self.columns)}")
-            chosen.append(line)
-        return chosen
-
-    def _number(self, line: "_Line", place: int) -> float:
-        cell = line.cells[place].strip()
-        if cell in _MISSING:
-            return np.nan
-        text = cell.replace(self.layout.decimal_point, ".")
-        if not _NUMBER.fullmatch(text):
-            raise Failed(
-                f"{self.path}, line {line.number}: {cell[:80]!r} in column {self.columns[place]!r} is no number"
-            )
-        return float(text)
-
-    def _time_cell(self, line: "_Line") -> str:
-        place = self.columns.index(self.layout.time_column)
-        return line.cells[place][:80] if place < len(line.cells) else ""
-
-    def _lines(self, data: bytes) -> list["_Line"]:
-        reader = csv.reader(
-            io.StringIO(data.decode("utf-8", errors="replace"), newline=""), delimiter=self.layout.separator
-        )
-        place = self.columns.index(self.layout.time_column)
-        found: list[tuple[int, list[str]]] = []
-        line = self.block.line
-        try:
-            for cells in reader:
-                if cells:
-                    found.append((line, cells))
-                line = self.block.line + reader.line_num
-        except csv.Error as error:
-            found.append((line, [str(error)]))
-        cells_of_time = [cells[place] if place < len(cells) else None for _, cells in found]
-        parsed = self.layout.times.parse(pa.array(cells_of_time, pa.string()), self.block.clock)
-        return [
-            _Line(number, cells, int(time) if readable else None, len(cells) == len(self.columns), parsed.state)
-            for (number, cells), time, readable in zip(found, parsed.times, parsed.readable, strict=True)
-        ]
-
-
-class _Line(NamedTuple):
-    """One line, read on its own."""
-
-    number: int
-    cells: list[str]
-    time: int | None
-    is_whole: bool  #: has as many cells as there are columns
-    clock: ClockState  #: after the last line of all
-
-
-def _numbers(column: Any) -> Values:
-    numbers: Values = (column.fill_null(np.nan) if column.null_count else column).to_numpy()
-    return numbers
-
-
 def _extent(blocks: Sequence[Block]) -> int:
     return blocks[-1].offset + blocks[-1].size - blocks[0].offset
 
@@ -459,31 +254,6 @@ def _without_last_block(index: _Index) -> _Index:
     if not index.blocks:
         return index
     return replace(index, blocks=index.blocks[:-1], clock=index.blocks[-1].clock)
-
-
-def _first_line_end(data: bytes, separator: str) -> int:
-    """Just behind the first line; 0 when its end is not there."""
-    return next(_line_ends(data, separator), 0)
-
-
-def _last_line_end(data: bytes, separator: str) -> int:
-    """Just behind the last whole line; 0 when there is none."""
-    end = data.rfind(b"\n") + 1
-    if data.count(b'"', 0, end) % 2 == 0:
-        return end
-    # Either a cell goes on behind its line's end, or a quote stands alone, as in 5" pipe: only a reader can tell.
-    return max(_line_ends(data[:end], separator), default=0)
-
-
-def _line_ends(data: bytes, separator: str) -> Iterator[int]:
-    """Just behind each line, where a quoted cell may hold line ends. In Latin-1 every byte is one character."""
-    parts = data.decode("latin-1").split("\n")
-    ends = list(accumulate(len(part) + 1 for part in parts[:-1]))
-    reader = csv.reader((part + "\n" for part in parts[:-1]), delimiter=separator)
-    with suppress(csv.Error):  # a cell beyond all measure, because a quote is never closed
-        for cells in reader:
-            if not (cells and cells[-1].endswith("\n")):  # or it was open at the end of the data
-                yield ends[reader.line_num - 1]
 
 
 def _few(names: Sequence[str]) -> str:

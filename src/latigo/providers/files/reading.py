@@ -1,11 +1,13 @@
 """What both kinds of file have in common: how they are laid out, and what is gathered from them."""
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +15,11 @@ import numpy.typing as npt
 from latigo.domain.errors import TooLarge
 from latigo.domain.series import Series, Times, Values
 from latigo.providers.files.times import TimeParser
+from latigo.settings import FileSensors
 
 MIN_TIME, MAX_TIME = -(2**63), 2**63 - 1  #: of a span whose times are not known
 _READING_BYTES = 16
+MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,29 @@ class Layout:
     separator: str
     decimal_point: str
     times: TimeParser
+    missing: tuple[str, ...] = MISSING  #: cells of a CSV file that hold no reading
+
+    @classmethod
+    def of(cls, settings: FileSensors) -> "Layout":
+        return cls(
+            settings.layout,
+            settings.time_column,
+            settings.tag_column,
+            settings.value_column,
+            settings.separator,
+            settings.decimal_point,
+            TimeParser(ZoneInfo(settings.timezone)),
+        )
 
     @property
     def is_long(self) -> bool:
         return self.layout == "long"
+
+    @property
+    def number_pattern(self) -> str:
+        """What is a number in a CSV file, in the syntax of RE2: what Arrow takes for one."""
+        point = re.escape(self.decimal_point)
+        return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan)$"
 
     @property
     def needed(self) -> Sequence[tuple[str, str]]:

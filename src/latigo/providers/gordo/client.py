@@ -1,12 +1,10 @@
 """The wire: one HTTP session for a model server, with a limit on the time and the size of everything."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,17 +13,24 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError
 from latigo.providers.gordo.frames import RequestBody
-from latigo.providers.gordo.responses import Answer, retry_after
-from latigo.runtime.http import BodyTooLarge, read_beginning, read_whole
+from latigo.providers.gordo.responses import Answer
+from latigo.providers.transport import transport_failures
+from latigo.runtime.http import (
+    read_body,
+    read_excerpt,
+    request_body,
+    retry_after,
+    session_options,
+    time_limit,
+    transport_errors,
+)
 
 log = structlog.get_logger()
 
 #: Gordo closes idle connections after 2.0 s; a request sent at that moment is lost.
-_KEEPALIVE_S = 1.5
-_EXCERPT = 1 << 16  #: of a body that only explains a refusal
-_STREAMED = 1 << 20  #: request bodies from this size are written in pieces, so that they do not hold up the loop
+_IDLE_TIMEOUT = timedelta(seconds=1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,9 @@ class GordoClient:
         return await self._send(request)
 
     async def _send(self, request: "_Request") -> Answer:
-        with _translated(request):
-            async with asyncio.timeout(request.time_limit.total_seconds()):
+        failures = transport_failures(request.downstream)
+        async with time_limit(request.time_limit, request.doing, failures):
+            with transport_errors(request.doing, failures):
                 attempt = _Attempt()
                 try:
                     return await self._exchange(request, attempt)
@@ -103,7 +109,7 @@ class GordoClient:
         asked = self._session.request(
             request.method,
             request.url(self._url),
-            data=request.payload(),
+            data=request_body(request.body.data) if request.body else None,
             headers={"Content-Type": request.body.content_type} if request.body else None,
             allow_redirects=False,
             trace_request_ctx=attempt,
@@ -116,7 +122,7 @@ class GordoClient:
                 status=response.status,
                 content_type=response.content_type if "Content-Type" in response.headers else "",
                 revision=revision,
-                body=await (read_whole(response, request.size_limit) if whole else read_beginning(response, _EXCERPT)),
+                body=await (read_body(response, request.size_limit) if whole else read_excerpt(response)),
                 retry_after=retry_after(response.headers),
             )
 
@@ -145,15 +151,11 @@ async def open_client(
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise ConfigurationError("models.url: not an http or https URL")
     limits = limits or Limits()
-    # A compressed answer could hide its size, and Gordo compresses none.
-    always = {"Accept-Encoding": "identity", **(headers or {})}
+    always = dict(headers or {})
     if token:
         always["Authorization"] = f"Bearer {token}"
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, ssl=tls if tls is not None else True),
-        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect.total_seconds()),
-        headers=always,
-        cookie_jar=aiohttp.DummyCookieJar(),
+        **session_options(connect_timeout=limits.connect, headers=always, tls=tls, idle_timeout=_IDLE_TIMEOUT),
         trace_configs=[_reuse_trace()],
     ) as session:
         yield GordoClient(session, url, limits)
@@ -183,11 +185,6 @@ class _Request:
         query = "&".join(f"{key}={quote(value, safe='')}" for key, value in self.query.items())
         return URL(f"{base}/gordo/v0/{route}{'?' if query else ''}{query}", encoded=True)
 
-    def payload(self) -> bytes | BytesIO | None:
-        if self.body is None or len(self.body.data) < _STREAMED:
-            return self.body.data if self.body else None
-        return BytesIO(self.body.data)
-
 
 @dataclass(slots=True)
 class _Attempt:
@@ -212,20 +209,3 @@ def _reuse_trace() -> aiohttp.TraceConfig:
     trace.on_connection_reuseconn.append(reused)
     trace.on_connection_create_end.append(fresh)
     return trace
-
-
-@contextmanager
-def _translated(request: _Request) -> Iterator[None]:
-    """Nothing from aiohttp leaves this module."""
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError as error:
-        raise Unavailable(f"{request.doing}: no connection in time", downstream=request.downstream) from error
-    except TimeoutError as error:
-        limit = request.time_limit.total_seconds()
-        raise TimedOut(f"{request.doing}: no answer within {limit:g} s", downstream=request.downstream) from error
-    except BodyTooLarge as error:
-        raise TooLarge(f"{request.doing}: the answer is larger than {request.size_limit} bytes") from error
-    except aiohttp.ClientError as error:
-        reason = f"{type(error).__name__}: {error}"[:300]
-        raise Unavailable(f"{request.doing}: {reason}", downstream=request.downstream) from error

@@ -2,10 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from html import unescape
 from typing import Any, Final
 
@@ -16,7 +14,6 @@ from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, Revision
 REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
 AWAY: Final = frozenset({429, 502, 503, 504})
 
-_LONGEST_WAIT = timedelta(days=1)
 _LONGEST_TEXT = 500
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 #: How the ``prediction`` path tells why a model refuses its input.
@@ -59,21 +56,6 @@ def document(answer: Answer) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             return None
     return found if isinstance(found, dict) else None
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """How long we are asked to stay away: seconds, or a date by the clock of whoever answered; at most a day."""
-    asked = headers.get("Retry-After", "").strip()
-    if not asked:
-        return None
-    if asked.isdecimal() and asked.isascii():
-        return min(timedelta(seconds=int(asked[:9])), _LONGEST_WAIT)
-    try:
-        until, now = (parsedate_to_datetime(text) for text in (asked, headers.get("Date", "")))
-        wait = until.replace(tzinfo=until.tzinfo or UTC) - now.replace(tzinfo=now.tzinfo or UTC)
-    except (ValueError, OverflowError):
-        return None
-    return min(max(wait, timedelta(0)), _LONGEST_WAIT)
 
 
 def outage(answer: Answer, *, doing: str, downstream: str) -> LatigoError | None:

@@ -1,38 +1,31 @@
-"""The wire: one HTTP session for an InfluxDB, with a limit on the time and the size of everything.
+"""Requests to an InfluxDB: the one place where its calls are limited in time and size, and retried."""
 
-The only module that imports aioinflux, and all it takes from it is the session, the URL and the authorization: its own
-reading hides statuses and cut answers, its own writing takes no precision.
-"""
-
-import asyncio
 import re
 import ssl
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from typing import Any, Literal, Required, TypedDict, TypeVar
-from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import aiohttp
 import orjson
 from yarl import URL
 
-from latigo.domain.errors import ConfigurationError, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError, TimedOut, Unavailable
+from latigo.providers.influx.connection import Connection, permits
 from latigo.providers.influx.errors import MSGPACK, Refusal, points_dropped, refused_read, refused_write
-from latigo.runtime.http import BodyTooLarge, read_beginning, read_whole
+from latigo.providers.transport import transport_failures
+from latigo.runtime.http import (
+    read_body,
+    read_excerpt,
+    request_body,
+    retry_after,
+    time_limit,
+    transport_errors,
+)
 from latigo.runtime.retry import short_outage
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # it misses pandas, which we do not want
-    from aioinflux import InfluxDBClient  # type: ignore[import-untyped]  # has no type hints
-
-_IN_FLIGHT = 8  #: requests of a process to a server; more only add latency
-_EXCERPT = 1 << 16  #: of a body that only explains a refusal
-_STREAMED = 1 << 20  #: request bodies from this size are written in pieces, so that they do not hold up the loop
 _T = TypeVar("_T")
 _ACCEPT = {"msgpack": MSGPACK, "json": "application/json"}
 _FORM = "application/x-www-form-urlencoded"
@@ -59,8 +52,8 @@ SWITCHES: Mapping[str, InfluxSwitches] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """An answer with status 200; whether it holds an error is for its reader to see."""
+class Response:
+    """A response with status 200, which may hold an error all the same."""
 
     content_type: str  #: without parameters, in lower case
     body: bytes | bytearray
@@ -88,7 +81,7 @@ class InfluxClient:
 
     def __init__(
         self,
-        connection: "_Connection",
+        connection: Connection,
         *,
         downstream: str,
         section: str,
@@ -103,35 +96,39 @@ class InfluxClient:
         self.switches = switches
         self._connection = connection
         self._retention_policy = {"rp": retention_policy} if retention_policy else {}
-        self._time_limit = time_limit.total_seconds()
-        self._permits = _permits(connection.url)
+        self._time_limit = time_limit
+        self._failures = transport_failures(downstream)
+        self._permits = permits(connection.url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.downstream}>"
 
-    async def read(
+    async def query(
         self,
         statements: str,
+        interpret: Callable[[Response], _T],
         *,
         params: Mapping[str, object] | None = None,
         epoch: str = "ns",
         max_bytes: int,
         database: str | None = None,
-    ) -> RawAnswer:
-        """Send one or more statements, joined by ``;``, in one request.
+    ) -> _T:
+        """Send one or more statements, joined by ``;``, in one request, and return what ``interpret`` makes of them.
 
-        Status 200 is not success: database missing, query time-out and the server's limits arrive as 200.
+        Has no time limit of its own: a read takes several requests, and its caller bounds them with `time_limit`.
 
         Args:
             statements: InfluxQL.
+            interpret: reads the response. Status 200 is not success: database missing, query time-out and the server's
+                limits arrive as 200. A passing `Unavailable` that it raises is retried as one for the status is.
             params: values of its ``$names``; only where ``switches.bind`` is set.
-            epoch: the unit of times in the answer.
-            max_bytes: no larger answer is taken.
+            epoch: the unit of times in the response.
+            max_bytes: no larger response is read.
             database: another one than the client's own.
 
         Raises:
-            TooLarge: the answer is larger than ``max_bytes``; found out before it is read, where its length is told.
-            Unavailable, TimedOut: no whole answer came; with an alarm where waiting alone does not help.
+            TooLarge: the response is larger than ``max_bytes``; known before it is read if it has a length.
+            Unavailable: there is no complete response; with an alarm where waiting alone does not help.
             Failed: the server does not understand the statements.
         """
         form = {"q": statements, "db": database or self.database, "epoch": epoch, **self._retention_policy}
@@ -143,7 +140,7 @@ class InfluxClient:
         body = None if in_url else URL.build(query=form).raw_query_string.encode()
         headers = {"Accept": _ACCEPT[self.switches.format]} | ({} if in_url else {"Content-Type": _FORM})
 
-        async def exchange() -> RawAnswer:
+        async def exchange() -> _T:
             async with self._connection.session().request(
                 self.switches.method,
                 self._connection.url.format(endpoint="query"),
@@ -154,9 +151,19 @@ class InfluxClient:
             ) as response:
                 if response.status != 200:
                     raise refused_read(await self._refusal(response))
-                return RawAnswer(response.content_type, await read_whole(response, max_bytes))
+                content = await read_body(response, max_bytes)
+            return interpret(Response(response.content_type, content))
 
-        return await self._within_limits("reading", exchange)
+        return await self._send("reading", exchange)
+
+    async def read(self, statements: str, **options: Any) -> Response:
+        """Send statements in one request, within the time limit, and return the response as it is; see `query`.
+
+        Raises:
+            TimedOut: there is no response in time.
+        """
+        async with self.time_limit("reading"):
+            return await self.query(statements, lambda response: response, **options)
 
     async def write_lines(self, body: bytes, *, precision: Literal["s", "ns"], database: str | None = None) -> int:
         """Write line protocol.
@@ -181,7 +188,7 @@ class InfluxClient:
             async with self._connection.session().post(
                 self._connection.url.format(endpoint="write"),
                 params=query,
-                data=body if len(body) < _STREAMED else BytesIO(body),
+                data=request_body(body),
                 headers={"Content-Type": "text/plain; charset=utf-8"},
                 allow_redirects=False,
             ) as response:
@@ -193,7 +200,8 @@ class InfluxClient:
                     raise refused_write(refusal)
                 return dropped
 
-        return await self._within_limits("writing", exchange)
+        async with self.time_limit("writing"):
+            return await self._send("writing", exchange)
 
     async def ping(self) -> str:
         """The version of the server; says nothing of database or credentials.
@@ -210,47 +218,37 @@ class InfluxClient:
                     raise refused_read(await self._refusal(response))
                 return response.headers.get("X-Influxdb-Version", "")
 
-        return await self._within_limits("asking for its version", exchange)
+        async with self.time_limit("asking for its version"):
+            return await self._send("asking for its version", exchange)
 
     async def close(self) -> None:
         """Close the session."""
         await self._connection.close()
 
-    async def _within_limits(self, doing: str, exchange: Callable[[], Awaitable[_T]]) -> _T:
-        """Every request: in its turn, in time, and once more after a short outage."""
+    def time_limit(self, doing: str) -> AbstractAsyncContextManager[None]:
+        """Bound the time of everything inside, however many requests it takes.
+
+        Raises:
+            TimedOut: it took longer.
+        """
+        return time_limit(self._time_limit, f"InfluxDB, {doing}", self._failures)
+
+    async def _send(self, doing: str, exchange: Callable[[], Awaitable[_T]]) -> _T:
+        """Run one request when it has a permit, and again after a short outage."""
 
         async def attempt() -> _T:
-            with self._translated(doing):
+            with transport_errors(f"InfluxDB, {doing}", self._failures):
                 async with self._permits:
                     return await exchange()
 
-        try:
-            async with asyncio.timeout(self._time_limit):
-                return await short_outage(_passes)(attempt)
-        except TimeoutError as error:
-            raise TimedOut(
-                f"InfluxDB, {doing}: no answer within {self._time_limit:g} s", downstream=self.downstream
-            ) from error
-
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """Nothing from aiohttp leaves this module."""
-        try:
-            yield
-        except BodyTooLarge as error:
-            raise TooLarge(f"InfluxDB, {doing}: the answer is larger than {error.limit} bytes") from error
-        except aiohttp.ConnectionTimeoutError as error:
-            raise Unavailable(f"InfluxDB, {doing}: no connection in time", downstream=self.downstream) from error
-        except aiohttp.ClientError as error:
-            reason = f"{type(error).__name__}: {error}"[:300]
-            raise Unavailable(f"InfluxDB, {doing}: {reason}", downstream=self.downstream) from error
+        return await short_outage(_passes)(attempt)
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> Refusal:
         return Refusal(
             status=response.status,
             content_type=response.content_type,
-            body=bytes(await read_beginning(response, _EXCERPT)),
-            retry_after=response.headers.get("Retry-After", ""),
+            body=bytes(await read_excerpt(response)),
+            retry_after=retry_after(response.headers),
             downstream=self.downstream,
             section=self.section,
         )
@@ -308,7 +306,7 @@ async def open_client(
     headers = {"Authorization": f"Token {token}"} if token else {}
     if username and password:
         headers = {"Authorization": aiohttp.encode_basic_auth(username, password, "utf-8")}
-    connection = _Connection(
+    connection = Connection(
         url, section=section, database=database, headers=headers, tls=tls, connect_timeout=connect_timeout
     )
     await connection.create_session()
@@ -324,79 +322,6 @@ async def open_client(
         )
     finally:
         await connection.close()
-
-
-class _Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type hints
-    """What is taken from aioinflux. Made inside a running loop only; its base would look for one of its own."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        section: str,
-        database: str,
-        headers: Mapping[str, str],
-        tls: ssl.SSLContext | None,
-        connect_timeout: timedelta,
-    ) -> None:
-        self._loop, self._session = asyncio.get_running_loop(), None  # the base asks for both when it is thrown away
-        server = _server(url, section)
-        if tls is not None and not server["ssl"]:
-            raise ConfigurationError(f"{section}.ca_file: of no use with {section}.url, which is not https")
-        super().__init__(
-            **server,
-            db=database,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout.total_seconds()),
-            # A compressed answer could hide its size, and costs the server half as much CPU again.
-            headers={"Accept-Encoding": "identity", **headers},
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
-    def __repr__(self) -> str:
-        """Without the password, which the base shows."""
-        return f"<{type(self).__name__} {self.host}:{self.port}>"
-
-    def session(self) -> aiohttp.ClientSession:
-        """The session, as long as it is open."""
-        if self._session is None:
-            raise RuntimeError("the client is closed")
-        session: aiohttp.ClientSession = self._session
-        return session
-
-
-def _server(url: str, section: str) -> dict[str, Any]:
-    """The URL in aioinflux's terms; its path has to begin and end with a slash."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        (parts.hostname or "").encode("idna")  # a part of the name may be empty or too long
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"{section}.url: not an http or https URL")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigurationError(f"{section}.url: holds more than host, port and path")
-    if "{" in url or "}" in url:
-        raise ConfigurationError(f"{section}.url: holds braces, which stand for something else in aioinflux")
-    secure = parts.scheme == "https"
-    path = parts.path.strip("/")
-    return {
-        "host": f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
-        "port": port or (443 if secure else 80),
-        "path": f"/{path}/" if path else "/",
-        "ssl": secure,
-    }
-
-
-#: One semaphore a server and loop, as long as a client of it lives.
-_permits_of: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[str, asyncio.Semaphore]]"
-_permits_of = WeakKeyDictionary()
-
-
-def _permits(url: str) -> asyncio.Semaphore:
-    by_url = _permits_of.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
-    return by_url.setdefault(url, asyncio.Semaphore(_IN_FLIGHT))
 
 
 def _passes(error: BaseException) -> bool:

@@ -32,7 +32,6 @@ from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, TooLarge
 
 MSGPACK = "application/x-msgpack"
 _LONGEST_TEXT = 500
-_LONGEST_WAIT = timedelta(days=1)
 _BEYOND_RETENTION = re.compile(r"points beyond retention policy dropped=(\d+)")
 #: What the server calls its limits, and the section of its settings where they stand.
 _SERVER_LIMITS = {
@@ -54,7 +53,7 @@ class Refusal:
     status: int
     content_type: str
     body: bytes  #: as much of it as explains
-    retry_after: str  #: the header, empty without one
+    retry_after: timedelta | None = None
     downstream: str
     section: str  #: of the settings
 
@@ -139,12 +138,6 @@ def _away(refusal: Refusal, doing: str) -> Unavailable:
     return Unavailable(
         f"InfluxDB, {doing}: status {status}, {refusal.text}{hint}",
         downstream=refusal.downstream,
-        retry_after=_wait(refusal.retry_after) if passes else None,
+        retry_after=refusal.retry_after if passes else None,
         alarm=not passes,
     )
-
-
-def _wait(asked: str) -> timedelta | None:
-    """Seconds; no server of this kind sends a date."""
-    asked = asked.strip()
-    return min(timedelta(seconds=int(asked[:9])), _LONGEST_WAIT) if asked.isascii() and asked.isdigit() else None

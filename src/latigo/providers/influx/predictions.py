@@ -13,7 +13,7 @@ from latigo.domain.errors import TooLarge, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series, Times
 from latigo.domain.windows import Window, to_ns
-from latigo.providers.influx.asking import Asker
+from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import InfluxClient, Server, open_client
 from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
 from latigo.providers.influx.query import Statement, between, can_be_asked, identifier, literal
@@ -22,7 +22,7 @@ from latigo.providers.influx.responses import NotNumbersError, UnreadableError, 
 _log = structlog.get_logger()
 
 _LARGEST_ANSWER = 64 << 20
-#: Gives nothing, and shows by being there that nothing before it was cut; see `asking.Asker`.
+#: Gives nothing, and shows by being there that nothing before it was cut; see `Batch`.
 _NOTHING = f'SELECT {identifier(FIELD)} FROM "model-output" WHERE time = 0 LIMIT 1'  # noqa: S608 -- holds constants
 
 
@@ -68,7 +68,9 @@ class InfluxPredictions:
         """What was written, under the revision ``""``; not what others wrote beside it, under other tags."""
         if not all(can_be_asked(name, bind=False) for name in model):
             return []  # nor can it have been written
-        heard = await self._asker(model).ask(_points(model.project, window), [model.name], max_bytes=_LARGEST_ANSWER)
+        batch = self._batch(model)
+        async with self._client.time_limit(f"reading {model}"):
+            heard = await batch.run(_points(model.project, window), [model.name], max_bytes=_LARGEST_ANSWER)
         if not heard.results:
             raise TooLarge(
                 f"InfluxDB, reading {model}: more rows than can be seen to be whole (version 3: 10 000 of a column,"
@@ -84,9 +86,9 @@ class InfluxPredictions:
             raise Unavailable(f"InfluxDB, reading {model}: {error}", downstream=self.downstream) from error
         return [_gathered(model, found)] if found else []
 
-    def _asker(self, model: ModelRef) -> Asker:
+    def _batch(self, model: ModelRef) -> Batch:
         several = self._client.switches.statements_per_request == "many"
-        return Asker(self._client, _NOTHING if several else "", self._database_of(model))
+        return Batch(self._client, _NOTHING if several else "", self._database_of(model))
 
     def _database_of(self, model: ModelRef) -> str:
         return self._database.replace("{project}", model.project)

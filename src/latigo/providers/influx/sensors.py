@@ -1,6 +1,5 @@
 """Readings out of InfluxDB: one request for all sensors of a model, as long as that is not too much."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -14,14 +13,13 @@ from latigo.domain.errors import (
     ConfigurationError,
     Reason,
     Rejected,
-    TimedOut,
     TooLarge,
     Unavailable,
     describe_tags,
 )
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
-from latigo.providers.influx.asking import Asker
+from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.chunks import Pace, Piece
 from latigo.providers.influx.client import InfluxClient, Server, open_client
 from latigo.providers.influx.query import Layout, Statement, can_be_asked, literal
@@ -54,7 +52,6 @@ class InfluxSensors:
     Args:
         client: of the database.
         layout: where in it readings stand.
-        read_timeout: for each call, all its requests together.
         remember: how long a silent sensor is believed to be known, so that it is not looked for in every window.
     """
 
@@ -63,15 +60,13 @@ class InfluxSensors:
         client: InfluxClient,
         layout: Layout,
         *,
-        read_timeout: timedelta = timedelta(seconds=60),
         remember: timedelta = timedelta(minutes=10),
     ) -> None:
         self._client = client
         self._layout = layout
-        self._time_limit = read_timeout.total_seconds()
         self._remember = remember.total_seconds()
         many, readings = client.switches.statements_per_request == "many", _READINGS[client.switches.format]
-        self._asker = Asker(client, layout.nothing() if many else "")
+        self._batch = Batch(client, layout.nothing() if many else "")
         self._pace = Pace(readings, _STATEMENTS) if many else Pace(min(readings, _SURELY_WHOLE), 1)
         self._known: dict[str, float] = {}  #: silent sensors, and until when they are believed to be known
         self._layout_found = False
@@ -81,13 +76,13 @@ class InfluxSensors:
         return self._client.downstream
 
     async def get_sensor_list(self) -> Sequence[str]:
-        async with self._limited("listing sensors"):
+        async with self._client.time_limit("listing sensors"):
             names = await self._all_names()
             await self._check_layout(again=not names)
             return sorted(filter(None, names))
 
     async def sensor_exists(self, name: str) -> bool:
-        async with self._limited("looking for a sensor"):
+        async with self._client.time_limit("looking for a sensor"):
             unknown = await self._unknown([name])
             await self._check_layout(again=bool(unknown))
             return not unknown
@@ -108,7 +103,7 @@ class InfluxSensors:
         Raises also `Rejected` with ``BAD_METADATA``: a field holds text, which no model can use.
         """
         names = tuple(dict.fromkeys(tags))
-        async with self._limited(f"reading {window}"):
+        async with self._client.time_limit(f"reading {window}"):
             found = await self._read(tuple(filter(self._can_be_asked, names)), window, max_bytes)
             if silent := [name for name in names if name not in found or not len(found[name])]:
                 await self._check_known(silent)
@@ -120,7 +115,7 @@ class InfluxSensors:
         start, end = to_ns(not_older_than), to_ns(time)
         names = tuple(filter(self._can_be_asked, dict.fromkeys(tags))) if start < end else ()
         found: dict[str, Point] = {}
-        async with self._limited("looking back"):
+        async with self._client.time_limit("looking back"):
             for name, result in await self._each(self._layout.newest(start, end), names):
                 with self._understood(name):
                     last = newest_of(result, self._layout, name)
@@ -171,8 +166,8 @@ class InfluxSensors:
         return found
 
     async def _ask(self, statement: Statement, names: Sequence[str], *, max_bytes: int) -> Sequence[Result]:
-        """See `Asker.ask`; a limit of the server that comes to light is kept to from now on."""
-        heard = await self._asker.ask(statement, names, max_bytes=max_bytes)
+        """See `Batch.run`; a limit of the server that comes to light is kept to from now on."""
+        heard = await self._batch.run(statement, names, max_bytes=max_bytes)
         if heard.cut_at is not None and self._pace.limit(heard.cut_at - 1):
             _log.warning("answer.cut_short", downstream=self.downstream, rows=heard.cut_at)
         return heard.results
@@ -182,7 +177,7 @@ class InfluxSensors:
         found: set[str] = set()
         skip, most = 0, _NAMES
         while True:
-            heard = await self._asker.ask(lambda _: self._layout.names(most, skip), [""], max_bytes=_INDEX_BYTES)  # noqa: B023 - called before the next page
+            heard = await self._batch.run(lambda _: self._layout.names(most, skip), [""], max_bytes=_INDEX_BYTES)  # noqa: B023 - called before the next page
             if heard.results:
                 names = self._column(heard.results[0], "value")
                 found.update(names)
@@ -269,16 +264,6 @@ class InfluxSensors:
         except UnreadableError as error:
             raise Unavailable(f"InfluxDB, reading: {error}", downstream=self.downstream) from error
 
-    @asynccontextmanager
-    async def _limited(self, doing: str) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._time_limit):
-                yield
-        except TimeoutError as error:
-            raise TimedOut(
-                f"InfluxDB, {doing}: not within {self._time_limit:g} s", downstream=self.downstream
-            ) from error
-
     def _cut_short(self, what: str) -> Unavailable:
         return Unavailable(
             f"InfluxDB cuts its answers short, however little is asked for: {what}"
@@ -349,4 +334,4 @@ async def open_sensors(
         if not can_be_asked(name, bind=False):
             raise ConfigurationError(f"sensors.{key}: nothing in InfluxDB can have the name {name!r}")
     async with open_client(downstream="sensors/influx", section="sensors", time_limit=read_timeout, **server) as client:
-        yield InfluxSensors(client, Layout(**layout), read_timeout=read_timeout)
+        yield InfluxSensors(client, Layout(**layout))

@@ -6,7 +6,8 @@ latigo.sandbox.eventhub``.
 """
 
 from latigo.sandbox.eventhub.addresses import EVERYWHERE, Scope
-from latigo.sandbox.eventhub.controls import Controls, Traced, Trouble
+from latigo.sandbox.eventhub.behaviour import Traced, Trouble
+from latigo.sandbox.eventhub.controls import Controls
 from latigo.sandbox.eventhub.hub import Event, Hub, Partition, Refused
 from latigo.sandbox.eventhub.links import RejectStyle
 from latigo.sandbox.eventhub.namespace import Limits

@@ -46,7 +46,7 @@ async def _serve(asked: argparse.Namespace) -> None:
             if asked.trace:
                 emulator.controls.on_frame = lambda frame: log.info("frame.passed", **frame._asdict())
             where = {
-                "standin": "eventhub",
+                "sandbox": "eventhub",
                 "port": emulator.port,
                 "pid": os.getpid(),
                 "connection_strings": {name: emulator.connection_string(name) for name in hubs},

@@ -7,13 +7,12 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import structlog
 
 from latigo.sandbox.eventhub.access import Grants
-from latigo.sandbox.eventhub.codec import Array, CodecError, Symbol, UByte, UInt, UShort
-from latigo.sandbox.eventhub.controls import Traced
+from latigo.sandbox.eventhub.behaviour import Traced
 from latigo.sandbox.eventhub.frames import (
     AMQP_HEADER,
     EMPTY_FRAME,
@@ -32,11 +31,11 @@ from latigo.sandbox.eventhub.frames import (
     SaslOutcome,
     encode_frame,
 )
-from latigo.sandbox.eventhub.links import Link, Session
+from latigo.sandbox.eventhub.hub import Refused
+from latigo.sandbox.eventhub.links import Link, Session, error_of
+from latigo.sandbox.eventhub.namespace import Namespace
 from latigo.sandbox.eventhub.nodes import CBS, MANAGEMENT, open_link
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.namespace import Namespace
+from latigo.sandbox.eventhub.values import Array, CodecError, Symbol, UByte, UInt, UShort
 
 CONTAINER_ID = "latigo-event-hubs-emulator (development part)"
 
@@ -52,10 +51,16 @@ log = structlog.get_logger()
 
 
 class Connection(asyncio.Protocol):
-    """The server's end of a connection. Handles everything at once as it arrives; nothing waits in here."""
+    """The server's end of a connection. Handles everything at once as it arrives; nothing waits in here.
 
-    def __init__(self, namespace: "Namespace") -> None:
+    Args:
+        namespace: that the client talks to.
+        connections: those that are open: it adds and removes itself.
+    """
+
+    def __init__(self, namespace: Namespace, connections: "set[Connection]") -> None:
         self.namespace = namespace
+        self._connections = connections
         self.number = next(_numbers)
         self.sessions: dict[int, Session] = {}
         self.silent = False  #: takes bytes and answers nothing
@@ -67,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._flushing: asyncio.Handle | None = None
         self._paused = False
         self._closed = False
-        self._heard_at = self._loop.time()
+        self._heard_at = namespace.clock.monotonic()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     # -- what the transport calls ------------------------------------------------------------------------------------
@@ -75,14 +80,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # of a stream, as everywhere here
-        self.namespace.connections.add(self)
-        self.namespace.controls.count("connections")
-        self.silent = self.namespace.controls.silences()
+        self._connections.add(self)
+        self.namespace.behaviour.count("connections")
+        self.silent = self.namespace.behaviour.silences()
         self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
         """Handle every frame that is complete by now."""
-        self._heard_at = self._loop.time()
+        self._heard_at = self.namespace.clock.monotonic()
         if self.silent:
             return
         try:
@@ -109,7 +114,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """It is gone, in whichever way."""
         self._closed = True
-        self.namespace.connections.discard(self)
+        self._connections.discard(self)
         for timer in self._timers.values():
             timer.cancel()
         for channel in list(self.sessions):
@@ -129,7 +134,7 @@ class Connection(asyncio.Protocol):
                 self._open(performative)
             case Begin():
                 self._end(channel)
-                self.sessions[channel] = Session(self, channel, performative)
+                self.sessions[channel] = Session(self, self._open_link, channel, performative)
             case End():
                 self._end(channel)
                 self.send(channel, End())
@@ -171,13 +176,14 @@ class Connection(asyncio.Protocol):
         if theirs.idle_time_out:
             self._stay_alive(theirs.idle_time_out / 2000)
 
-    def open_link(self, session: Session, attach: Attach) -> Link:
-        """The link that an attach asks for.
-
-        Raises:
-            Refused: it may not be there.
-        """
-        return open_link(session, attach)
+    def _open_link(self, session: Session, attach: Attach) -> Link | None:
+        behaviour = self.namespace.behaviour
+        try:
+            return open_link(self, session, attach)
+        except Refused as refused:
+            behaviour.count("links_refused")
+            session.refuse(attach, error_of(refused), behaviour.reject_style)
+            return None
 
     def send(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
         """Send a frame soon, together with others."""
@@ -211,7 +217,7 @@ class Connection(asyncio.Protocol):
     def _trace(
         self, direction: Literal["in", "out"], channel: int, performative: Performative | None, payload: int
     ) -> None:
-        on_frame = self.namespace.controls.on_frame
+        on_frame = self.namespace.behaviour.on_frame
         if on_frame is not None:
             on_frame(Traced(self.number, direction, channel, performative, payload))
 
@@ -285,7 +291,7 @@ class Connection(asyncio.Protocol):
         """Close it when nothing was heard for too long; look again when that could be."""
         if self.silent:
             return  # whoever does not answer does not hang up either
-        left = self._heard_at + self.namespace.limits.idle_time_out - self._loop.time()
+        left = self._heard_at + self.namespace.limits.idle_time_out - self.namespace.clock.monotonic()
         if left <= 0:
             self.close(Error(Symbol("amqp:connection:forced"), "The connection was idle for too long."))
         else:

@@ -1,133 +1,28 @@
-"""Making the emulator misbehave, and seeing what was done with it. A development part, not for production.
+"""The controls of an emulator for tests: everything of its `Behaviour`, and what is done to its connections."""
 
-Tests never sleep here: whatever strikes says so by an event, and lasts until it is lifted.
-"""
-
-import asyncio
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from collections.abc import Collection
 
 from latigo.sandbox.eventhub.access import Keys
-from latigo.sandbox.eventhub.addresses import EVERYWHERE, Place, Scope
-from latigo.sandbox.eventhub.codec import Symbol
-from latigo.sandbox.eventhub.frames import Accepted, Error, Performative
-from latigo.sandbox.eventhub.hub import Refused
-from latigo.sandbox.eventhub.links import RejectStyle, Settle
+from latigo.sandbox.eventhub.addresses import EVERYWHERE, Scope
+from latigo.sandbox.eventhub.behaviour import Behaviour, Strikes, Trouble
+from latigo.sandbox.eventhub.connection import Connection
+from latigo.sandbox.eventhub.frames import Error
 from latigo.sandbox.eventhub.nodes import EventsIn, EventsOut
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.connection import Connection
-
-_FRAMES_KEPT = 20_000
+from latigo.sandbox.eventhub.values import Symbol
 
 
-class Traced(NamedTuple):
-    """One frame that passed; ``performative`` is None for an empty one. Payloads, which hold tokens, are not kept."""
+class Controls(Behaviour):
+    """Behaviour and connections of an emulator, to be changed and observed by tests.
 
-    connection: int
-    direction: Literal["in", "out"]
-    channel: int
-    performative: Performative | None
-    payload_bytes: int
-
-
-class Strikes(Enum):
-    """What a trouble strikes."""
-
-    CONNECTIONS = auto()  #: new ones are never answered
-    LINKS = auto()  #: senders and receivers are refused
-    SENDS = auto()  #: events are rejected, and not kept
-    ACKNOWLEDGEMENTS = auto()  #: events are kept, and nobody is told
-
-
-@dataclass(eq=False)
-class Trouble:
-    """A misbehaviour that lasts until it is lifted, or has struck ``times`` times."""
-
-    strikes: Strikes
-    scope: Scope = EVERYWHERE
-    error: Refused | None = None
-    times: int | None = None
-    met: int = 0
-    withheld: list[Settle] = field(default_factory=list)
-    lifted: bool = False
-    _reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def meets(self, strikes: Strikes, place: Place | None) -> bool:
-        """Whether it strikes; counts it."""
-        if self.lifted or strikes is not self.strikes or (place is not None and place not in self.scope):
-            return False
-        if self.times is not None and self.met >= self.times:
-            return False
-        self.met += 1
-        self._reached.set()
-        return True
-
-    async def reached(self, *, within: float = 30.0) -> None:
-        """Return once it has struck.
-
-        Raises:
-            TimeoutError: not within so many seconds.
-        """
-        async with asyncio.timeout(within):
-            await self._reached.wait()
-
-    def lift(self) -> None:
-        """End it. Acknowledgements that were withheld are sent; a connection that got no answer never gets one."""
-        self.lifted = True
-        for settle in self.withheld:
-            settle(Accepted())
-        self.withheld.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.lift()
-
-
-class Controls:
-    """What an emulator is told by tests, and what it tells them. Belongs to one event loop.
-
-    ``counts`` has ``connections``, ``senders``, ``receivers``, ``links_stolen``, ``links_refused``, ``tokens``,
-    ``tokens_refused``, ``questions`` (to $management), ``sends`` (a batch is one), ``sends_rejected``, ``events_in``
-    and ``events_out``.
+    Args:
+        connections: that are open; the emulator keeps it up to date.
+        keys: of the namespace.
     """
 
-    def __init__(self, connections: "set[Connection]", keys: Keys) -> None:
-        self.counts: Counter[str] = Counter()
-        self.trace: deque[Traced] = deque(maxlen=_FRAMES_KEPT)  #: the newest frames since `start_trace`
-        self.on_frame: Callable[[Traced], None] | None = None  #: called with every frame that passes
-        self.strict_offsets = True  #: whether a position beyond the newest event is refused
-        self.reject_style = RejectStyle.NULL_TERMINUS
+    def __init__(self, connections: Collection[Connection], keys: Keys) -> None:
+        super().__init__()
         self._connections = connections
         self._keys = keys
-        self._troubles: list[Trouble] = []
-        self._changed = asyncio.Event()
-
-    # -- seeing ------------------------------------------------------------------------------------------------------
-
-    def count(self, what: str, by: int = 1) -> None:
-        """Count something."""
-        self.counts[what] += by
-        self._changed.set()
-
-    async def counted(self, what: str, times: int = 1, *, within: float = 30.0) -> None:
-        """Return once something was counted so often, from the beginning on.
-
-        Raises:
-            TimeoutError: not within so many seconds.
-        """
-        async with asyncio.timeout(within):
-            while self.counts[what] < times:
-                self._changed.clear()
-                await self._changed.wait()
 
     def receivers(self, scope: Scope = EVERYWHERE) -> list[EventsOut]:
         """Receivers that are attached."""
@@ -136,10 +31,6 @@ class Controls:
     def senders(self, scope: Scope = EVERYWHERE) -> list[EventsIn]:
         """Senders that are attached."""
         return [link for link in self._links() if isinstance(link, EventsIn) and link.place in scope]
-
-    def start_trace(self) -> None:
-        """Keep the newest 20 000 frames in ``trace``."""
-        self.on_frame = self.trace.append
 
     # -- striking once -----------------------------------------------------------------------------------------------
 
@@ -173,91 +64,12 @@ class Controls:
         """Let all tokens that were put have ended; how many links that detached."""
         return sum(connection.expire_tokens() for connection in list(self._connections))
 
-    # -- striking until lifted ---------------------------------------------------------------------------------------
-
     def stop_answering(self, *, existing: bool = True, new: bool = True) -> Trouble:
         """Take bytes and answer nothing: on connections that exist, on those that come, or both."""
         if existing:
             for connection in self._connections:
                 connection.silent = True
-        return self._trouble(Trouble(Strikes.CONNECTIONS, times=None if new else 0))
-
-    def withhold_acknowledgements(self, scope: Scope = EVERYWHERE, *, times: int | None = None) -> Trouble:
-        """Keep events, and say so only when lifted."""
-        return self._trouble(Trouble(Strikes.ACKNOWLEDGEMENTS, scope, times=times))
-
-    def reject_sends(
-        self,
-        condition: str = "com.microsoft:server-busy",
-        description: str = "as asked for",
-        scope: Scope = EVERYWHERE,
-        *,
-        times: int | None = None,
-    ) -> Trouble:
-        """Reject events."""
-        return self._trouble(Trouble(Strikes.SENDS, scope, Refused(condition, description), times))
-
-    def refuse_links(
-        self,
-        condition: str = "amqp:not-found",
-        description: str = "as asked for",
-        scope: Scope = EVERYWHERE,
-        *,
-        times: int | None = None,
-    ) -> Trouble:
-        """Refuse senders and receivers, in the way that ``reject_style`` says."""
-        return self._trouble(Trouble(Strikes.LINKS, scope, Refused(condition, description), times))
-
-    def lift_all(self) -> None:
-        """End every trouble."""
-        for trouble in self._troubles:
-            trouble.lift()
-        self._troubles.clear()
-
-    # -- asked by the emulator ---------------------------------------------------------------------------------------
-
-    def silences(self) -> bool:
-        """Whether a new connection is never answered."""
-        return self._strike(Strikes.CONNECTIONS) is not None
-
-    def check_link(self, place: Place) -> None:
-        """Let a link through.
-
-        Raises:
-            Refused: it is to be refused.
-        """
-        self._refuse(Strikes.LINKS, place)
-
-    def check_send(self, place: Place) -> None:
-        """Let events through.
-
-        Raises:
-            Refused: they are to be rejected.
-        """
-        try:
-            self._refuse(Strikes.SENDS, place)
-        except Refused:
-            self.count("sends_rejected")
-            raise
-
-    def acknowledges(self, place: Place, settle: Settle) -> bool:
-        """Whether events are acknowledged now; otherwise ``settle`` is called when the trouble is lifted."""
-        trouble = self._strike(Strikes.ACKNOWLEDGEMENTS, place)
-        if trouble is not None:
-            trouble.withheld.append(settle)
-        return trouble is None
-
-    def _refuse(self, strikes: Strikes, place: Place) -> None:
-        trouble = self._strike(strikes, place)
-        if trouble is not None and trouble.error is not None:
-            raise Refused(trouble.error.condition, str(trouble.error))
-
-    def _strike(self, strikes: Strikes, place: Place | None = None) -> Trouble | None:
-        return next((trouble for trouble in reversed(self._troubles) if trouble.meets(strikes, place)), None)
-
-    def _trouble(self, trouble: Trouble) -> Trouble:
-        self._troubles = [*(before for before in self._troubles if not before.lifted), trouble]
-        return trouble
+        return self.add_trouble(Trouble(Strikes.CONNECTIONS, times=None if new else 0))
 
     def _links(self) -> list[object]:
         return [

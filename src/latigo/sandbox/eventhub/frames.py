@@ -9,18 +9,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from latigo.sandbox.eventhub.codec import (
-    Array,
-    CodecError,
-    Described,
-    Symbol,
-    UByte,
-    UInt,
-    ULong,
-    UShort,
-    decode,
-    encode_into,
-)
+from latigo.sandbox.eventhub.codec import decode, encode_into
+from latigo.sandbox.eventhub.values import Array, CodecError, Described, Symbol, UByte, UInt, ULong, UShort
 
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER = b"AMQP\x03\x01\x00\x00"

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 from zlib import crc32
 
-from latigo.sandbox.eventhub.codec import Symbol, Timestamp
 from latigo.sandbox.eventhub.messages import Message, Section, read_message, section, split
+from latigo.sandbox.eventhub.values import Symbol, Timestamp
 
 PARTITION_KEY = Symbol("x-opt-partition-key")
 
@@ -241,6 +241,7 @@ class Hub:
         self.created = created
         self.partitions = tuple(Partition(number, keep) for number in range(partitions))
         self.capacity = partitions * keep  #: events that are kept at most
+        self.users: dict[Callable[[Refused], None], None] = {}  #: called, in order, with the reason, when it is deleted
         self._record = record
         self._receivers: defaultdict[tuple[str, str], Receivers[Any]] = defaultdict(Receivers)
         self._turns = cycle(self.partitions)

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from latigo.sandbox.eventhub.codec import CodecError, Timestamp, UInt, decode, encode
+from latigo.sandbox.eventhub.codec import decode, encode
 from latigo.sandbox.eventhub.hub import KEEP, Event, Hub, Partition, Place
+from latigo.sandbox.eventhub.values import CodecError, Timestamp, UInt
 
 
 def open_hub(name: str, partitions: int, now: Timestamp, folder: Path, *, keep: int = KEEP) -> tuple[Hub, "Journal"]:

@@ -6,9 +6,8 @@ What a link is good for is the affair of `latigo.sandbox.eventhub.nodes`.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from latigo.sandbox.eventhub.codec import CodecError, UInt, ULong, UShort
 from latigo.sandbox.eventhub.frames import (
     Accepted,
     AmqpPerformative,
@@ -24,9 +23,7 @@ from latigo.sandbox.eventhub.frames import (
     Transfer,
 )
 from latigo.sandbox.eventhub.hub import Refused
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.connection import Connection
+from latigo.sandbox.eventhub.values import CodecError, UInt, ULong, UShort
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 _CREDIT = 300
@@ -36,7 +33,23 @@ _TRANSFER_BYTES = 128  #: of a frame without its payload, at most
 
 Outcome = Accepted | Rejected
 Settle = Callable[[Outcome], None]
-"""Tells the client what became of its message."""
+"""Report the outcome of a message to the client."""
+
+OpenLink = Callable[["Session", Attach], "Link | None"]
+"""Open the link that an attach asks for; None: it was refused, and the client has the reason."""
+
+
+class Carrier(Protocol):
+    """What sessions need of the connection that carries them."""
+
+    max_frame_size: int  #: bytes, of what is sent
+
+    @property
+    def writable(self) -> bool:
+        """Whether events may be sent."""
+
+    def send(self, channel: int, performative: AmqpPerformative, payload: bytes = b"") -> None:
+        """Send a frame."""
 
 
 class RejectStyle(StrEnum):
@@ -54,10 +67,11 @@ def error_of(refused: Refused) -> Error:
 class Session:
     """One session of a connection. Its windows count transfers."""
 
-    def __init__(self, connection: "Connection", channel: int, begin: Begin) -> None:
+    def __init__(self, connection: Carrier, open_link: OpenLink, channel: int, begin: Begin) -> None:
         self.connection = connection
         self.links: dict[int, Link] = {}
         self.window = int(begin.incoming_window)  #: transfers that the client still takes
+        self._open_link = open_link
         self._channel = channel
         self._next_incoming_id = int(begin.next_outgoing_id)
         self._incoming_left = _WINDOW
@@ -128,13 +142,9 @@ class Session:
             raise CodecError(f"a link with the handle {attach.handle}, beyond {_HANDLE_MAX}")
         if before := self.links.get(attach.handle):
             before.end()
-        try:
-            self.links[attach.handle] = self.connection.open_link(self, attach)
-        except Refused as refused:
-            self.connection.namespace.controls.count("links_refused")
-            self.refuse(attach, error_of(refused), self.connection.namespace.controls.reject_style)
-        else:
-            self.links[attach.handle].start()
+        if link := self._open_link(self, attach):
+            self.links[attach.handle] = link
+            link.start()
 
     def _flow(self, flow: Flow) -> None:
         first = 1 if flow.next_incoming_id is None else flow.next_incoming_id

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from latigo.sandbox.eventhub.codec import CodecError, Described, ULong, decode, encode, skip
+from latigo.sandbox.eventhub.codec import decode, encode, skip
+from latigo.sandbox.eventhub.values import CodecError, Described, ULong
 
 #: The format of a message whose data sections are messages each.
 BATCH_FORMAT = 0x80013700

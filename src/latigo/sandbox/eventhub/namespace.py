@@ -3,19 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from latigo.runtime.clock import Clock
 from latigo.sandbox.eventhub.access import Keys
-from latigo.sandbox.eventhub.addresses import Scope
-from latigo.sandbox.eventhub.codec import Symbol, Timestamp
-from latigo.sandbox.eventhub.controls import Controls
-from latigo.sandbox.eventhub.frames import Error
+from latigo.sandbox.eventhub.behaviour import Behaviour
 from latigo.sandbox.eventhub.hub import KEEP, Hub, Refused
 from latigo.sandbox.eventhub.journal import Journal, open_hub
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.connection import Connection
+from latigo.sandbox.eventhub.values import Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +28,7 @@ class Namespace:
         keys: that open it.
         clock: enqueued times, and the ends of tokens.
         limits: of connections.
+        behaviour: troubles and counts.
         folder: where events are kept; None to have them in memory only.
         keep: so many events of each partition; older ones are dropped.
     """
@@ -44,6 +39,7 @@ class Namespace:
         keys: Keys,
         clock: Clock,
         limits: Limits,
+        behaviour: Behaviour,
         folder: Path | None = None,
         *,
         keep: int = KEEP,
@@ -51,8 +47,7 @@ class Namespace:
         self.keys = keys
         self.clock = clock
         self.limits = limits
-        self.connections: set[Connection] = set()
-        self.controls = Controls(self.connections, keys)
+        self.behaviour = behaviour
         self._folder = folder
         self._keep = keep
         self._hubs: dict[str, Hub] = {}
@@ -71,7 +66,7 @@ class Namespace:
             Refused: there is none.
         """
         if name.lower() not in self._hubs:
-            raise Refused("amqp:not-found", f"The messaging entity '{name}' could not be found.")
+            raise _not_found(name)
         return self._hubs[name.lower()]
 
     def create_hub(self, name: str, partitions: int) -> Hub:
@@ -92,9 +87,8 @@ class Namespace:
         del self._hubs[name.lower()]
         if journal := self._journals.pop(name.lower(), None):
             journal.remove()
-        gone = Error(Symbol("amqp:not-found"), f"The messaging entity '{hub.name}' could not be found.")
-        for link in (*self.controls.receivers(Scope(name)), *self.controls.senders(Scope(name))):
-            link.detach(gone)
+        for notify in list(hub.users):
+            notify(_not_found(hub.name))
 
     def recreate_hub(self, name: str, partitions: int | None = None) -> Hub:
         """Lose a hub and have one of the same name: its sequence numbers begin again."""
@@ -106,3 +100,7 @@ class Namespace:
         """Write no more."""
         for journal in self._journals.values():
             journal.close()
+
+
+def _not_found(hub: str) -> Refused:
+    return Refused("amqp:not-found", f"The messaging entity '{hub}' could not be found.")

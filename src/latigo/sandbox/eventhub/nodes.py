@@ -2,14 +2,13 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from latigo.sandbox.eventhub.access import TokenRefused
 from latigo.sandbox.eventhub.addresses import place_of
-from latigo.sandbox.eventhub.codec import Array, Described, Int, Symbol
 from latigo.sandbox.eventhub.frames import Accepted, Attach, Error, Symbols
 from latigo.sandbox.eventhub.hub import PARTITION_KEY, START, Hub, Position, Refused
-from latigo.sandbox.eventhub.links import IncomingLink, Link, Outcome, OutgoingLink, Session, Settle
+from latigo.sandbox.eventhub.links import IncomingLink, Link, Outcome, OutgoingLink, Session, Settle, error_of
 from latigo.sandbox.eventhub.messages import (
     BATCH_FORMAT,
     Request,
@@ -20,9 +19,8 @@ from latigo.sandbox.eventhub.messages import (
     section,
     write_reply,
 )
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.connection import Connection
+from latigo.sandbox.eventhub.namespace import Namespace
+from latigo.sandbox.eventhub.values import Array, Described, Int, Symbol
 
 CBS, MANAGEMENT = "$cbs", "$management"
 _STOLEN = Symbol("amqp:link:stolen")
@@ -31,8 +29,24 @@ _RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
 _SELECTOR_FILTER = "apache.org:selector-filter:string"
 
 
-def open_link(session: Session, attach: Attach) -> Link:
-    """The link that an attach asks for.
+class Client(Protocol):
+    """What nodes need to know of the client at the other end of a link."""
+
+    namespace: Namespace
+
+    def allows(self, address: str) -> bool:
+        """Whether a token was put for an address."""
+
+    def put_token(self, kind: object, token: object, audience: str) -> None:
+        """Take a token.
+
+        Raises:
+            TokenRefused: it gives no access.
+        """
+
+
+def open_link(client: Client, session: Session, attach: Attach) -> Link:
+    """Open the link that an attach asks for.
 
     Raises:
         Refused: there is no such thing, it may not be used, or others use it.
@@ -40,66 +54,77 @@ def open_link(session: Session, attach: Attach) -> Link:
     terminus = attach.source if attach.role else attach.target
     address = terminus.address if terminus is not None and terminus.address else ""
     if address in {CBS, MANAGEMENT}:
-        return RepliesOut(session, attach, address) if attach.role else RequestsIn(session, attach, address)
-    connection = session.connection
-    if not connection.allows(address):
+        return RepliesOut(session, attach, address) if attach.role else RequestsIn(client, session, attach, address)
+    if not client.allows(address):
         raise Refused("amqp:unauthorized-access", f"Unauthorized access. No token that is valid was put for {address}")
-    connection.namespace.controls.check_link(place_of(address))
-    return EventsOut(session, attach, address) if attach.role else EventsIn(session, attach, address)
+    namespace = client.namespace
+    namespace.behaviour.check_link(place_of(address))
+    return (EventsOut if attach.role else EventsIn)(namespace, session, attach, address)
+
+
+def _detach_when_deleted(link: Link, hub: Hub) -> None:
+    def detach(reason: Refused) -> None:
+        link.detach(error_of(reason))
+
+    hub.users[detach] = None
+    link.at_end(lambda: hub.users.pop(detach, None))
 
 
 class EventsIn(IncomingLink):
     """Events from a client, for a hub or one of its partitions."""
 
-    def __init__(self, session: Session, attach: Attach, address: str) -> None:
+    def __init__(self, namespace: Namespace, session: Session, attach: Attach, address: str) -> None:
         super().__init__(session, attach, address)
         self.place = place_of(address)
-        self._hub = session.connection.namespace.hub(self.place.hub)
+        self._namespace = namespace
+        self._hub = namespace.hub(self.place.hub)
         if self.place.partition is not None:
             self._hub[self.place.partition]  # refuses one that is not there
-        session.connection.namespace.controls.count("senders")
+        _detach_when_deleted(self, self._hub)
+        namespace.behaviour.count("senders")
 
     def take(self, message_format: int, message: bytes, settle: Settle) -> Outcome | None:
-        namespace = self.session.connection.namespace
-        namespace.controls.check_send(self.place)
+        behaviour = self._namespace.behaviour
+        behaviour.check_send(self.place)
         if message_format == BATCH_FORMAT:
             annotations, messages = read_batch(message)
         else:
             annotations, messages = read_message(message).annotations, [message]
         key = annotations.get(PARTITION_KEY)
         routed_by = key if isinstance(key, str) else None  # any other is ignored by the service
-        self._hub.publish(messages, namespace.now(), partition=self.place.partition, key=routed_by)
-        namespace.controls.count("sends")
-        namespace.controls.count("events_in", len(messages))
-        return Accepted() if namespace.controls.acknowledges(self.place, settle) else None
+        self._hub.publish(messages, self._namespace.now(), partition=self.place.partition, key=routed_by)
+        behaviour.count("sends")
+        behaviour.count("events_in", len(messages))
+        return Accepted() if behaviour.acknowledges(self.place, settle) else None
 
 
 class EventsOut(OutgoingLink):
     """Events of a partition for a client, from a position on."""
 
-    def __init__(self, session: Session, attach: Attach, address: str) -> None:
+    def __init__(self, namespace: Namespace, session: Session, attach: Attach, address: str) -> None:
         super().__init__(session, attach, address)
         self.place = place_of(address)
         if self.place.partition is None or self.place.group is None:
             raise Refused("amqp:not-allowed", f"{address!r} is not a partition in a consumer group")
-        self._namespace = session.connection.namespace
+        self._namespace = namespace
         hub = self._namespace.hub(self.place.hub)
         self._partition = hub[self.place.partition]
-        controls = self._namespace.controls
-        first = self._partition.index(_position(attach), strict=controls.strict_offsets)
+        behaviour = namespace.behaviour
+        first = self._partition.index(_position(attach), strict=behaviour.strict_offsets)
         self._next = self._partition.begin.sequence_number + first
         self._metric = _RUNTIME_METRIC in _symbols(attach.desired_capabilities)
         self._admit(hub, attach)
         self._partition.readers[self.pump] = None
         self.at_end(lambda: self._partition.readers.pop(self.pump, None))
-        controls.count("receivers")
+        _detach_when_deleted(self, hub)
+        behaviour.count("receivers")
 
     def _admit(self, hub: Hub, attach: Attach) -> None:
         asked = (attach.properties or {}).get(_EPOCH)
         epoch = int(asked) if isinstance(asked, int) else None
         receivers = hub.receivers(self.place.group or "", self._partition.id)
         for receiver in receivers.admit(self, epoch):
-            self._namespace.controls.count("links_stolen")
+            self._namespace.behaviour.count("links_stolen")
             receiver.detach(Error(_STOLEN, f"A receiver with the epoch '{epoch}' reads here now"))
         self.at_end(lambda: receivers.leave(self))
 
@@ -108,7 +133,7 @@ class EventsOut(OutgoingLink):
         if event is None:
             return None
         self._next = event.sequence_number + 1
-        self._namespace.controls.count("events_out")
+        self._namespace.behaviour.count("events_out")
         return event.header + self._metrics() + event.message
 
     def _metrics(self) -> bytes:
@@ -155,10 +180,14 @@ class Reply(NamedTuple):
 class RequestsIn(IncomingLink):
     """Requests from a client, each answered on its link for replies from the same node."""
 
+    def __init__(self, client: Client, session: Session, attach: Attach, address: str) -> None:
+        super().__init__(session, attach, address)
+        self._client = client
+
     def take(self, message_format: int, message: bytes, settle: Settle) -> Outcome | None:  # noqa: ARG002  # one is taken as it is, at once
         request = read_request(message)
-        connection = self.session.connection
-        reply = answer_cbs(connection, request) if self.address == CBS else answer_management(connection, request)
+        answer = answer_cbs if self.address == CBS else answer_management
+        reply = answer(self._client, request)
         properties = {"status-code": Int(reply.status), "status-description": reply.description}
         raw = write_reply(request.message_id, properties, reply.body)
         for link in self.session.links.values():
@@ -183,32 +212,32 @@ class RepliesOut(OutgoingLink):
         return self._replies.popleft() if self._replies else None
 
 
-def answer_cbs(connection: "Connection", request: Request) -> Reply:
+def answer_cbs(client: Client, request: Request) -> Reply:
     """Take a token."""
-    asked, controls = request.properties, connection.namespace.controls
+    asked, behaviour = request.properties, client.namespace.behaviour
     if asked.get("operation") != "put-token":
         return Reply(400, f"No such operation: {asked.get('operation')}")
     audience = str(asked.get("name"))
     try:
-        connection.put_token(asked.get("type"), request.body, audience)
+        client.put_token(asked.get("type"), request.body, audience)
     except TokenRefused as refused:
-        controls.count("tokens_refused")
+        behaviour.count("tokens_refused")
         return Reply(401, str(refused))
-    controls.count("tokens")
+    behaviour.count("tokens")
     return Reply(202, "Accepted")
 
 
-def answer_management(connection: "Connection", request: Request) -> Reply:
+def answer_management(client: Client, request: Request) -> Reply:
     """Say what a hub, or one of its partitions, is like."""
-    connection.namespace.controls.count("questions")
+    client.namespace.behaviour.count("questions")
     asked = request.properties
     kind, name = asked.get("type"), str(asked.get("name"))
     if asked.get("operation") != "READ":
         return Reply(400, f"No such operation: {asked.get('operation')}")
-    if not connection.allows(f"/{name}"):
+    if not client.allows(f"/{name}"):
         return Reply(401, f"Unauthorized access. No token that is valid was put for {name}")
     try:
-        hub = connection.namespace.hub(name)
+        hub = client.namespace.hub(name)
         if kind == "com.microsoft:eventhub":
             return Reply(200, "OK", _describe_hub(hub, name))
         if kind == "com.microsoft:partition":

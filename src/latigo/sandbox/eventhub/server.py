@@ -6,8 +6,9 @@ The protocol is that of the reference page on Event Hubs; the official client ca
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -31,18 +32,23 @@ log = structlog.get_logger()
 class EventHubsEmulator:
     """The server: open it with `open_event_hubs`."""
 
-    def __init__(self, namespace: Namespace, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        controls: Controls,
+        accept: Callable[[], Connection],
+        host: str,
+        port: int,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
         self.namespace = namespace
+        self.controls = controls  #: how it behaves, and what was done with it
         self.port = port  #: 0 until it listens
         self.websocket_port = 0  #: 0 where there is no WebSocket
+        self._accept = accept
         self._host = host
         self._ssl_context = ssl_context
         self._server: asyncio.Server | None = None
-
-    @property
-    def controls(self) -> Controls:
-        """To make it misbehave, and to see what was done with it."""
-        return self.namespace.controls
 
     def hub(self, name: str) -> Hub:
         """A hub, to look at its partitions and events.
@@ -75,9 +81,7 @@ class EventHubsEmulator:
     async def listen(self) -> None:
         """Take connections, from the second time on at the same port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self.namespace), self._host, self.port, ssl=self._ssl_context
-        )
+        self._server = await loop.create_server(self._accept, self._host, self.port, ssl=self._ssl_context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop_listening(self) -> None:
@@ -132,17 +136,26 @@ async def open_event_hubs(
         The emulator, listening.
     """
     keys = Keys(KEY_NAME, key, bearer_tokens)
-    namespace = Namespace(hubs, keys, clock or SystemClock(), limits, data_dir, keep=keep)
-    emulator = EventHubsEmulator(namespace, host, port, ssl_context)
-    door = WebSocketDoor(namespace, host, ssl_context) if websocket else None
+    connections: set[Connection] = set()
+    controls = Controls(connections, keys)
+    namespace = Namespace(hubs, keys, clock or SystemClock(), limits, controls, data_dir, keep=keep)
+    accept = partial(Connection, namespace, connections)
+    emulator = EventHubsEmulator(namespace, controls, accept, host, port, ssl_context)
+    door = WebSocketDoor(accept, host, ssl_context) if websocket else None
     try:
         await emulator.listen()
         if door is not None:
             emulator.websocket_port = await door.open()
-        log.info("standin.started", standin="eventhub", port=emulator.port, hubs=dict(hubs), purpose="development only")
+        log.info(
+            "sandbox.started",
+            downstream="sandbox/eventhub",
+            port=emulator.port,
+            hubs=dict(hubs),
+            purpose="development only",
+        )
         yield emulator
     finally:
-        namespace.controls.lift_all()
+        controls.lift_all()
         await emulator.stop_listening()
         if door is not None:
             await door.close()

@@ -2,15 +2,12 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
 from latigo.sandbox.eventhub.connection import Connection
-
-if TYPE_CHECKING:
-    from latigo.sandbox.eventhub.namespace import Namespace
 
 PATH = "/$servicebus/websocket"
 _PROTOCOL = "AMQPWSB10"
@@ -46,8 +43,8 @@ class _Transport(asyncio.Transport):
 class WebSocketDoor:
     """Lets clients in that come over HTTP."""
 
-    def __init__(self, namespace: "Namespace", host: str, ssl_context: ssl.SSLContext | None) -> None:
-        self._namespace = namespace
+    def __init__(self, accept: Callable[[], Connection], host: str, ssl_context: ssl.SSLContext | None) -> None:
+        self._accept = accept
         self._host = host
         self._ssl_context = ssl_context
         app = web.Application()
@@ -69,7 +66,7 @@ class WebSocketDoor:
     async def _handle(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=_MOST_BYTES)
         await socket.prepare(request)
-        transport, connection = _Transport(), Connection(self._namespace)
+        transport, connection = _Transport(), self._accept()
         connection.connection_made(transport)
         sending = asyncio.create_task(_send(socket, transport, request))
         try:

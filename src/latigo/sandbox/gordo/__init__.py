@@ -1,23 +1,25 @@
 """A Gordo-compatible model server, for the demo, tests and benchmarks. A development part, not for production.
 
-In the demo's own event loop: ``async with running_standin(demo_project(plant, "plant-a", 50), plant) as server``. In a
-process of its own: ``python -m latigo.sandbox.gordo``.
+In an event loop: ``async with open_sandbox_gordo(demo_project(plant, "plant-a", 50), plant) as server``. In a process
+of its own: ``python -m latigo.sandbox.gordo``.
 """
 
 from latigo.sandbox.gordo.controls import CallKind, Controls, Scope, Trouble
 from latigo.sandbox.gordo.definition import ModelDefinition, ModelKind, ProjectDefinition, demo_faults, demo_project
-from latigo.sandbox.gordo.server import GordoStandin, running_standin
+from latigo.sandbox.gordo.predictions import CannedPredictions
+from latigo.sandbox.gordo.server import SandboxGordo, open_sandbox_gordo
 
 __all__ = [
     "CallKind",
+    "CannedPredictions",
     "Controls",
-    "GordoStandin",
     "ModelDefinition",
     "ModelKind",
     "ProjectDefinition",
+    "SandboxGordo",
     "Scope",
     "Trouble",
     "demo_faults",
     "demo_project",
-    "running_standin",
+    "open_sandbox_gordo",
 ]

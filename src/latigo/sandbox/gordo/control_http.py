@@ -1,13 +1,13 @@
-"""The controls of a stand-in over HTTP, for one that runs in a process of its own. A development part.
+"""The controls over HTTP, for a server that runs in a process of its own.
 
 =======  ================================  ==========================================================================
-GET      ``/standin/calls``                counts by path, project and model; predictions under way now and at most
-GET      ``/standin/executed``             every run of a model
-POST     ``/standin/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
-GET      ``/standin/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
-DELETE   ``/standin/troubles/{id}``        lift it
-POST     ``/standin/revisions``            ``{"project", "revision"}``: publish the same models under it
-DELETE   ``/standin/models/{p}/{m}``       lose model m of project p
+GET      ``/sandbox/calls``                counts by path, project and model; predictions under way now and at most
+GET      ``/sandbox/executed``             every run of a model
+POST     ``/sandbox/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
+GET      ``/sandbox/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
+DELETE   ``/sandbox/troubles/{id}``        lift it
+POST     ``/sandbox/revisions``            ``{"project", "revision"}``: publish the same models under it
+DELETE   ``/sandbox/models/{p}/{m}``       lose model m of project p
 =======  ================================  ==========================================================================
 
 Kinds of trouble: ``unavailable`` (``retry_after`` seconds), ``hang``, ``garbage``, ``server_error``, ``empty_models``,
@@ -18,11 +18,12 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from latigo.sandbox.gordo.body import Body
 from latigo.sandbox.gordo.controls import (
     EMPTY_MODELS,
     GARBAGE,
@@ -38,10 +39,7 @@ from latigo.sandbox.gordo.controls import (
     Trouble,
     unavailable,
 )
-from latigo.sandbox.gordo.wire import Body
-
-if TYPE_CHECKING:
-    from latigo.sandbox.gordo.server import Project
+from latigo.sandbox.gordo.projects import Project
 
 _LONGEST_WAIT_S = 60.0
 _SIMPLE: Mapping[str, Misbehaviour] = {
@@ -53,7 +51,7 @@ _SIMPLE: Mapping[str, Misbehaviour] = {
 
 
 async def answer_control(
-    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+    controls: Controls, projects: Mapping[str, Project], request: web.Request, body: bytes
 ) -> web.Response:
     """Do what is asked; 400 with the reason where it cannot be done."""
     try:
@@ -63,7 +61,7 @@ async def answer_control(
 
 
 async def _control(
-    controls: Controls, projects: "Mapping[str, Project]", request: web.Request, body: bytes
+    controls: Controls, projects: Mapping[str, Project], request: web.Request, body: bytes
 ) -> Mapping[str, Any]:
     match request.method, request.path.split("/")[2:]:
         case "GET", ["calls"]:

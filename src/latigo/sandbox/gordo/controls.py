@@ -1,4 +1,4 @@
-"""Making the stand-in misbehave, and seeing what was asked of it. A development part, not for production.
+"""The controls of the server for tests: troubles, and a record of its calls.
 
 Tests never sleep here: a call that is held says so by an event, and goes on when it is told to.
 """
@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from latigo.sandbox.gordo.wire import Body, page
+from latigo.sandbox.gordo.body import Body, page
 
 _EXECUTIONS_KEPT = 200_000
 _TROUBLES_KEPT = 1_000
@@ -168,7 +168,7 @@ class Trouble:
 
 
 class Controls:
-    """What a stand-in is told by tests, and what it tells them. Belongs to one event loop."""
+    """Troubles of a server, and a record of its calls. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self.calls: Counter[Call] = Counter()

@@ -1,11 +1,11 @@
-"""Which models a stand-in serves, and what they are like. A development part, not for production."""
+"""Definitions of the models and projects that are served."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from latigo.sandbox.plant import Fault, FaultKind, Plant
+from latigo.providers.simulated import Fault, FaultKind, Plant
 
 REVISION = "1764547200000"
 
@@ -18,7 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class ModelKind(StrEnum):
     """The kinds of models that Gordo's answers differ for."""
 
-    PCA = "pca"  #: an anomaly model over PCA and regression, the usual stand-in for an autoencoder
+    PCA = "pca"  #: an anomaly model over PCA and regression, the usual substitute for an autoencoder
     KERAS = "keras"  #: as ``PCA``, with the manners of a Keras network: float32, and NaN is taken
     LSTM_AUTOENCODER = "lstm-autoencoder"  #: sees ``lookback`` rows, the newest included
     LSTM_FORECAST = "lstm-forecast"  #: sees the ``lookback`` rows before

@@ -42,7 +42,7 @@ def metadata_document(
     until = _trained_until(revision)
     document: Json = {
         "checksum": hashlib.sha512(orjson.dumps([definition.name, configuration, revision])).hexdigest(),
-        "env": {"MODEL_COLLECTION_DIR": f"/stand-in/{project}/models/{revision}"},
+        "env": {"MODEL_COLLECTION_DIR": f"/sandbox/{project}/models/{revision}"},
         "gordo-server-version": GORDO_VERSION,
         "metadata": {
             "dataset": _dataset(definition, until),
@@ -62,7 +62,7 @@ def metadata_document(
                         "model_training_duration_sec": 0.005,
                     },
                 },
-                "user_defined": {"global-metadata": {}, "machine-metadata": {"stand-in": "a development part"}},
+                "user_defined": {"global-metadata": {}, "machine-metadata": {"sandbox": "a development part"}},
             },
             "model": configuration,
             "name": definition.name,
@@ -107,7 +107,7 @@ def _dataset(definition: ModelDefinition, until: int) -> Json:
         "additional_tags": [{"name": tag} for tag in definition.filter_tags] or None,
         "aggregation_methods": definition.aggregation,
         "asset": definition.asset,
-        "data_provider": {"type": "latigo.sandbox.plant.Plant"},
+        "data_provider": {"type": "latigo.providers.simulated.Plant"},
         "default_tag": None,
         "filter_periods": None,
         "interpolation_limit": definition.interpolation_limit,

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from latigo.domain.series import Values
 from latigo.domain.windows import span_ns
+from latigo.providers.simulated.plant import PLANT_EPOCH_NS, Plant
 from latigo.sandbox.gordo.definition import ModelDefinition, ModelKind
-from latigo.sandbox.plant import PLANT_EPOCH_NS, Plant
 
 Output = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 

@@ -1,16 +1,13 @@
 """A server that answers as Gordo's does. A development part, not for production.
 
-Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one stand-in may serve
+Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one server may serve
 several projects; with a single one any project name works, as with Gordo.
 """
 
 import asyncio
-import re
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,43 +15,29 @@ import structlog
 from aiohttp import web
 
 from latigo.domain.windows import from_ns
+from latigo.providers.simulated import Plant
+from latigo.runtime.clock import Clock, SystemClock
+from latigo.sandbox.gordo.body import Body, Refused, encode_json, message, page
 from latigo.sandbox.gordo.control_http import answer_control
 from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
-from latigo.sandbox.gordo.metadata import GORDO_VERSION, metadata_document, model_class
-from latigo.sandbox.gordo.model import FittedModel, Output, Thresholds, ValuesRefused
-from latigo.sandbox.gordo.stub import StubAnswers, read_index
-from latigo.sandbox.gordo.wire import (
-    Body,
-    Group,
-    Index,
-    Refused,
-    Table,
-    answer_json,
-    answer_parquet,
-    encode_json,
-    message,
-    page,
-    read_frames,
-)
-from latigo.sandbox.plant import Plant
+from latigo.sandbox.gordo.frames import Index
+from latigo.sandbox.gordo.metadata import GORDO_VERSION, metadata_document
+from latigo.sandbox.gordo.model import FittedModel, Thresholds
+from latigo.sandbox.gordo.predictions import CannedPredictions, check_inputs, predict
+from latigo.sandbox.gordo.projects import Project, find_model, find_revision
+from latigo.sandbox.gordo.requests import read_frames
+from latigo.sandbox.gordo.responses import response_json, response_parquet
+from latigo.sandbox.gordo.routes import Route, check_method, find_route
 
-SERVER = "latigo-gordo-standin (development part)"
+SERVER = "latigo-sandbox-gordo (development part)"
 
 #: Gordo runs under gunicorn, which closes idle connections after two seconds.
 KEEP_ALIVE_S = 2.0
 
 _MOST_BODY_BYTES = 256 * 1024 * 1024
-_MODEL_NAME = re.compile(r"[A-Za-z0-9-]", re.ASCII)
-_ALLOWED = MappingProxyType({"GET": "OPTIONS, HEAD, GET", "POST": "POST, OPTIONS", "DELETE": "DELETE, OPTIONS"})
 
 log = structlog.get_logger()
-
-
-class _Route(NamedTuple):
-    call: Call
-    method: str
-    revision: str = ""  #: of a DELETE
 
 
 class _Asked(NamedTuple):
@@ -69,84 +52,19 @@ class _Asked(NamedTuple):
     began: float
 
 
-_SERVER_ROUTES = {"healthcheck": CallKind.HEALTHCHECK, "server-version": CallKind.VERSION}
-_PROJECT_ROUTES = {
-    "revisions": CallKind.REVISIONS,
-    "models": CallKind.MODELS,
-    "expected-models": CallKind.EXPECTED,
-}
-_MODEL_ROUTES = {
-    "metadata": (CallKind.METADATA, "GET"),
-    "healthcheck": (CallKind.MODEL_HEALTHCHECK, "GET"),
-    "download-model": (CallKind.DOWNLOAD, "GET"),
-    "prediction": (CallKind.PREDICTION, "POST"),
-    "anomaly/prediction": (CallKind.ANOMALY, "POST"),
-}
-
-
-def find_route(path: str) -> _Route:
-    """What a path means; ``UNKNOWN`` where Gordo has nothing."""
-    match path.split("/")[1:]:
-        case [name] if name in _SERVER_ROUTES:
-            return _Route(Call(_SERVER_ROUTES[name]), "GET")
-        case ["gordo", "v0", project, name] if project and name in _PROJECT_ROUTES:
-            return _Route(Call(_PROJECT_ROUTES[name], project), "GET")
-        case ["gordo", "v0", project, model, "revision", revision] if project and model and revision:
-            return _Route(Call(CallKind.DELETE, project, model), "DELETE", revision)
-        case ["gordo", "v0", project, model, *rest] if project and model and "/".join(rest) in _MODEL_ROUTES:
-            kind, method = _MODEL_ROUTES["/".join(rest)]
-            return _Route(Call(kind, project, model), method)
-        case _:
-            return _Route(Call(CallKind.UNKNOWN), "")
-
-
-class Project:
-    """The models of a project, in revisions that come and go."""
-
-    def __init__(self, definition: ProjectDefinition) -> None:
-        self.name = definition.project
-        self.latest = definition.revision
-        self.expected = sorted(model.name for model in definition.models)
-        self.revisions = {
-            revision: {model.name: model for model in models}
-            for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
-        }
-
-    def publish(self, revision: str, models: Sequence[ModelDefinition] | None = None) -> None:
-        """Make a revision the latest, with the models of the one before unless others are given.
-
-        Real Gordo serves a new revision at once but calls it the latest only after a restart; here the restart is
-        part of it.
-        """
-        if not revision.isdigit():
-            raise ValueError(f"a revision is written in digits, not {revision!r}")
-        kept = self.revisions[self.latest] if models is None else {model.name: model for model in models}
-        self.revisions[revision] = dict(kept)
-        self.latest = revision
-
-    def forget(self, revision: str) -> None:
-        """Lose a revision that is not the latest."""
-        if revision == self.latest:
-            raise ValueError("the latest revision stays")
-        del self.revisions[revision]
-
-    def remove(self, model: str, revision: str | None = None) -> None:
-        """Lose a model, by default from the latest revision."""
-        del self.revisions[self.latest if revision is None else revision][model]
-
-
-class GordoStandin:
-    """The server: open it with `running_standin`.
+class SandboxGordo:
+    """The server: open it with `open_sandbox_gordo`.
 
     Args:
         projects: what it serves; the first one answers paths without a project.
         plant: whose readings the models are trained on.
-        stub: answer parquet requests with canned numbers (see `latigo.sandbox.gordo.stub`), and publish
-            thresholds of 1 instead of training a model for its metadata.
+        canned: parquet responses that are made without a model; no model is trained for its metadata either, which
+            then has thresholds of 1.
         full_metadata: metadata of the size of a real document, about 4 kB a tag.
         workers: predictions worked on at a time; None for no limit. Others wait in line, as with gunicorn.
         service_seconds: what a prediction takes at least, as one that has to be loaded from disk does.
         models_kept: trained models held in memory.
+        clock: for the durations that responses report.
     """
 
     def __init__(
@@ -154,32 +72,34 @@ class GordoStandin:
         projects: ProjectDefinition | Sequence[ProjectDefinition],
         plant: Plant,
         *,
-        stub: bool = False,
+        canned: CannedPredictions | None = None,
         full_metadata: bool = False,
         workers: int | None = None,
         service_seconds: float = 0.0,
         models_kept: int = 1024,
+        clock: Clock | None = None,
     ) -> None:
         definitions = [projects] if isinstance(projects, ProjectDefinition) else projects
         if not definitions or len({definition.project for definition in definitions}) < len(definitions):
-            raise ValueError("a stand-in serves one project or more, each under a name of its own")
+            raise ValueError("a server has one project or more, each under a name of its own")
         self.projects = {definition.project: Project(definition) for definition in definitions}
         self.controls = Controls()
         self.url = ""  #: known once it runs
         self._only = next(iter(self.projects.values()))
         self._plant = plant
-        self._stub = StubAnswers() if stub else None
+        self._canned = canned
         self._full_metadata = full_metadata
         self._workers = nullcontext() if workers is None else asyncio.Semaphore(workers)
         self._service_seconds = service_seconds
         self._models_kept = models_kept
+        self._clock = clock or SystemClock()
         self._fitted: OrderedDict[tuple[ModelDefinition, str], FittedModel] = OrderedDict()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        began = time.perf_counter()
+        began = self._clock.monotonic()
         body = await request.read()
-        if request.path.startswith("/standin/"):
+        if request.path.startswith("/sandbox/"):
             return await answer_control(self.controls, self.projects, request, body)
         route = find_route(request.path)
         with self.controls.under_way(route.call):
@@ -200,12 +120,12 @@ class GordoStandin:
             return await self._broken(request, response.body, trouble.how.after_bytes or 0)
         return response
 
-    async def _usual(self, request: web.Request, route: _Route, body: bytes, began: float) -> web.Response:
+    async def _usual(self, request: web.Request, route: Route, body: bytes, began: float) -> web.Response:
         project = self._project(route.call)
         revision = self._asked_revision(request, route)
         try:
-            models = _find_revision(project, revision)
-            _check_method(request.method, route)
+            models = find_revision(project, revision)
+            check_method(request.method, route)
             if route.call.kind.predicts:
                 content_type = request.headers.get("Content-Type", "")
                 asked = _Asked(route.call, revision, models, request.query, content_type, body, began)
@@ -223,7 +143,7 @@ class GordoStandin:
             return self._only
         return self.projects.get(call.project)
 
-    def _asked_revision(self, request: web.Request, route: _Route) -> str:
+    def _asked_revision(self, request: web.Request, route: Route) -> str:
         """The query wins over the header, and both over the latest."""
         if "revision" in request.query:
             return request.query["revision"]
@@ -231,7 +151,7 @@ class GordoStandin:
             return request.headers["revision"]
         return (self._project(route.call) or self._only).latest
 
-    def _look_up(self, project: Project, route: _Route, revision: str, models: Mapping[str, ModelDefinition]) -> Body:
+    def _look_up(self, project: Project, route: Route, revision: str, models: Mapping[str, ModelDefinition]) -> Body:
         """Everything but predictions."""
         match route.call.kind:
             case CallKind.HEALTHCHECK:
@@ -248,15 +168,15 @@ class GordoStandin:
             case CallKind.DELETE:
                 return self._delete(project, route)
             case CallKind.DOWNLOAD:
-                _find_model(models, route.call.model, "No such model found: ")
-                return Body(200, b"a stand-in has no pickled models", "application/octet-stream")
+                find_model(models, route.call.model, "No such model found: ")
+                return Body(200, b"the sandbox has no pickled models", "application/octet-stream")
             case _:
-                model = _find_model(models, route.call.model, "No metadata found for ")
+                model = find_model(models, route.call.model, "No metadata found for ")
                 thresholds = self._thresholds(model, revision)
                 content = metadata_document(project.name, model, revision, thresholds, full=self._full_metadata)
                 return Body(200, content)
 
-    def _delete(self, project: Project, route: _Route) -> Body:
+    def _delete(self, project: Project, route: Route) -> Body:
         if not route.revision.isdigit():
             return message(422, "Revision should only contains numbers.", "error")
         if route.revision == project.latest:
@@ -269,7 +189,7 @@ class GordoStandin:
     def _thresholds(self, model: ModelDefinition, revision: str) -> Thresholds | None:
         if not model.kind.detector:
             return None
-        if self._stub:
+        if self._canned is not None:
             return Thresholds(np.ones(len(model.target_list)), 1.0)
         return self._fitted_model(model, revision).thresholds
 
@@ -285,33 +205,34 @@ class GordoStandin:
         return fitted
 
     def _predict(self, asked: _Asked) -> Body:
-        model = _find_model(asked.models, asked.call.model, "No such model found: ")
+        model = find_model(asked.models, asked.call.model, "No such model found: ")
         parquet = asked.query.get("format") == "parquet"
         every_column = "all_columns" in asked.query
-        if parquet and not every_column and (canned := self._canned(asked, model)):
+        if parquet and not every_column and (canned := self._canned_response(asked, model)):
             return Body(200, canned, "application/octet-stream")
         anomaly = asked.call.kind is CallKind.ANOMALY
-        x, y = _checked(read_frames(asked.body, asked.content_type), model, anomaly=anomaly)
+        x, y = check_inputs(read_frames(asked.body, asked.content_type), model, anomaly=anomaly)
         self._executed(asked, x.index)
-        groups, index = _answer(self._fitted_model(model, asked.revision), x, y)
+        groups, index = predict(self._fitted_model(model, asked.revision), x, y)
         if not every_column:
             groups = [group for group in groups if not group.name.startswith("smooth-")]
         if parquet:
-            return Body(200, answer_parquet(groups, index), "application/octet-stream")
-        content: dict[str, Any] = {"data": answer_json(groups, index)}
+            return Body(200, response_parquet(groups, index), "application/octet-stream")
+        content: dict[str, Any] = {"data": response_json(groups, index)}
         if anomaly:
-            content["time-seconds"] = f"{time.perf_counter() - asked.began:.4f}"
+            content["time-seconds"] = f"{self._clock.monotonic() - asked.began:.4f}"
         return Body(200, content)
 
-    def _canned(self, asked: _Asked, model: ModelDefinition) -> bytes | None:
+    def _canned_response(self, asked: _Asked, model: ModelDefinition) -> bytes | None:
         anomaly = asked.call.kind is CallKind.ANOMALY
-        if self._stub is None or (anomaly and not model.kind.detector):
+        if self._canned is None or (anomaly and not model.kind.detector):
             return None
-        index = read_index(asked.body, asked.content_type)
-        canned = None if index is None else self._stub.answer(model, index, anomaly=anomaly)
-        if index is not None and canned is not None:
-            self._executed(asked, index)
-        return canned
+        canned = self._canned.predict(model, asked.body, asked.content_type, anomaly=anomaly)
+        if canned is None:
+            return None
+        response, index = canned
+        self._executed(asked, index)
+        return response
 
     def _executed(self, asked: _Asked, index: Index) -> None:
         first, last = None, None
@@ -329,7 +250,7 @@ class GordoStandin:
         headers = {
             "Content-Type": answer.content_type + charset,
             "Server": SERVER,
-            "Server-Timing": f"request_walltime_s;dur={time.perf_counter() - began:.6f}",
+            "Server-Timing": f"request_walltime_s;dur={self._clock.monotonic() - began:.6f}",
             "revision": revision,
             **answer.headers,
         }
@@ -346,123 +267,29 @@ class GordoStandin:
         return response
 
 
-def _find_revision(project: Project | None, revision: str) -> Mapping[str, ModelDefinition]:
-    """The models of a revision. Gordo looks at the revision before anything else of a request."""
-    if project is None:
-        raise Refused(page(404))
-    if not revision.isdigit():
-        raise Refused(message(410, "Revision should only contains numbers.", "error"))
-    if revision not in project.revisions:
-        raise Refused(message(410, f"Revision '{revision}' not found.", "error"))
-    return project.revisions[revision]
-
-
-def _check_method(method: str, route: _Route) -> None:
-    if route.call.kind is CallKind.UNKNOWN:
-        raise Refused(page(404))
-    if method == "OPTIONS":
-        raise Refused(Body(200, b"", "text/html", {"Allow": _ALLOWED[route.method]}))
-    if method != route.method and not (method == "HEAD" and route.method == "GET"):
-        raise Refused(page(405, Allow=_ALLOWED[route.method]))
-    if route.call.model and not _MODEL_NAME.match(route.call.model):
-        raise Refused(page(422, "gordo_name field has wrong format"))
-
-
-def _find_model(models: Mapping[str, ModelDefinition], name: str, complaint: str) -> ModelDefinition:
-    model = models.get(name)
-    if model is None:
-        raise Refused(page(404, f"{complaint}'{name}'"))
-    return model
-
-
-def _checked(
-    frames: Mapping[str, Table | None], model: ModelDefinition, *, anomaly: bool
-) -> tuple[Table, Table | None]:
-    """X and y with the columns of the model; y is None where it is not needed.
-
-    Raises:
-        Refused: in the order in which Gordo looks at things.
-    """
-    x, y = frames.get("X"), frames.get("y")
-    if x is None:
-        raise Refused(message(400, 'Cannot predict without "X"'))
-    x = x.checked(model.tags)
-    if y is not None:
-        y = y.checked(model.target_list)
-    if not anomaly:
-        return x, None
-    if y is None:
-        raise Refused(message(400, "Cannot perform anomaly without 'y' to compare against."))
-    if not model.kind.detector:
-        text = f"Model is not an AnomalyDetector, it is of type: <class '{model_class(model)}'>"
-        raise Refused(message(422, text))
-    return x, y
-
-
-def _answer(fitted: FittedModel, x: Table, y: Table | None) -> tuple[list[Group], Index]:
-    """The columns of an answer in the order of a parquet file, for anomalies where there is a y.
-
-    Raises:
-        Refused: the model does not take the values: 400 with the reason without y, 500 without it with y.
-    """
-    if y is None:
-        try:
-            output = fitted.output(x.numbers())
-        except ValuesRefused as refusal:
-            raise Refused(message(400, f"ValueError: {refusal}", "error")) from None
-        return _plain_groups(fitted.definition, x, output, None)
-    try:
-        output = fitted.output(x.numbers())
-        targets = y.numbers()
-    except ValuesRefused:
-        raise Refused(page(500)) from None
-    if len(targets) < len(output) or len(np.unique(x.index.labels)) < len(x.index):
-        raise Refused(page(500))
-    # y belongs to X by position, counted from the last row, whatever its times are.
-    anomalies = fitted.anomalies(output, targets[len(targets) - len(output) :])
-    groups, index = _plain_groups(fitted.definition, x, output, fitted.definition)
-    for name, values in anomalies.items():
-        groups.append(Group(name, fitted.definition.target_list if values.ndim == 2 else (), values))
-    return groups, index
-
-
-def _plain_groups(
-    model: ModelDefinition, x: Table, output: Output, timed: ModelDefinition | None
-) -> tuple[list[Group], Index]:
-    index = x.index.last(len(output))
-    start = index.texts() if index.timed else None
-    end = index.shifted(model.resolution).texts() if timed and index.timed else None
-    targets = model.target_list
-    columns = targets if output.shape[1] == len(targets) else tuple(str(n) for n in range(output.shape[1]))
-    return [
-        Group("start", (), start),
-        Group("end", (), end),
-        Group("model-input", model.tags, x.values[len(x.values) - len(output) :]),
-        Group("model-output", columns, output),
-    ], index
-
-
 @asynccontextmanager
-async def running_standin(
+async def open_sandbox_gordo(
     projects: ProjectDefinition | Sequence[ProjectDefinition],
     plant: Plant | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     **options: Any,
-) -> AsyncIterator[GordoStandin]:
-    """Run a stand-in in this event loop; ``server.url`` says where. Options are those of `GordoStandin`."""
-    standin = GordoStandin(projects, plant or Plant(), **options)
+) -> AsyncIterator[SandboxGordo]:
+    """Run a server in this event loop; it listens at ``server.url``. Options are those of `SandboxGordo`."""
+    server = SandboxGordo(projects, plant or Plant(), **options)
     app = web.Application(client_max_size=_MOST_BODY_BYTES)
-    app.router.add_route("*", "/{path:.*}", standin.handle)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        standin.url = f"http://{host}:{runner.addresses[0][1]}"
-        counts = {name: len(project.revisions[project.latest]) for name, project in standin.projects.items()}
-        log.info("standin.started", standin="gordo", url=standin.url, models=counts, purpose="development only")
-        yield standin
+        server.url = f"http://{host}:{runner.addresses[0][1]}"
+        counts = {name: len(project.revisions[project.latest]) for name, project in server.projects.items()}
+        log.info(
+            "sandbox.started", downstream="sandbox/gordo", url=server.url, models=counts, purpose="development only"
+        )
+        yield server
     finally:
-        standin.controls.lift_all()  # or calls that hang would hold up the end
+        server.controls.lift_all()  # or calls that hang would hold up the end
         await runner.cleanup()

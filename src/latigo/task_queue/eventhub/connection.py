@@ -1,29 +1,28 @@
-"""Address of the event hub, our identity there, and clients for it with the settings that proved to work.
+"""Clients of an event hub, with the options that proved to work.
 
 The client library hangs or loops in silence when things go wrong (refused connections, rejected tokens, peers that
 never answer), so every call has a time limit of our own, and every error becomes `Unavailable`.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
 
 import structlog
-from azure.core.credentials import AccessToken, AzureNamedKeyCredential, AzureSasCredential
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError, OperationTimeoutError
-from azure.identity import aio as identity
 
 from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unavailable
+from latigo.runtime.azure import Identity, SharedCredential, is_refused, open_credential
 from latigo.runtime.clock import Clock
+from latigo.runtime.http import tls_context
 from latigo.runtime.redaction import mask_text
+from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import Partition
@@ -31,12 +30,8 @@ from latigo.task_queue.eventhub.partitions import Partition
 _log = structlog.get_logger()
 
 DOWNSTREAM = "task_queue/eventhub"
-GROUP = "$Default"  #: the consumer group that every hub has
 IDLE_SECONDS = 120  # without it a connection whose packets are dropped silently is never closed
-TOKEN_LIMIT = timedelta(seconds=30)
 CLOSE_LIMIT = timedelta(seconds=10)
-#: A token is fetched anew when so much of its life is left.
-TOKEN_MARGIN = timedelta(minutes=5)
 #: Conditions that waiting does not change.
 _NEEDS_OPERATOR = frozenset({"unauthorized-access", "not-found", "auth-failed"})
 _MAX_MESSAGE = 400
@@ -44,193 +39,43 @@ _MAX_MESSAGE = 400
 AnyClient = EventHubConsumerClient | EventHubProducerClient
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who we are in Microsoft Entra ID, where there is no shared access key.
-
-    Args:
-        kind: how to prove it; ``default`` tries what the environment offers.
-        tenant_id: for ``client_secret`` and ``client_certificate``.
-        client_id: for those; for ``managed_identity`` the user-assigned one, if any.
-        client_secret: for ``client_secret``.
-        certificate_path: for ``client_certificate``, a PEM or PKCS12 file without password.
-    """
-
-    kind: Literal["default", "managed_identity", "workload_identity", "client_secret", "client_certificate"] = "default"
-    tenant_id: str = ""
-    client_id: str = ""
-    client_secret: str = field(default="", repr=False)
-    certificate_path: str = ""
-
-    def __post_init__(self) -> None:
-        needed = {
-            "client_secret": ("tenant_id", "client_id", "client_secret"),
-            "client_certificate": ("tenant_id", "client_id", "certificate_path"),
-        }.get(self.kind, ())
-        if missing := [name for name in needed if not getattr(self, name)]:
-            raise ConfigurationError(f"task_queue: {self.kind} needs {' and '.join(missing)}")
-
-
-@dataclass(frozen=True, slots=True)
-class HubAddress:
-    """Where the event hub is: by a connection string with a key or signature, or by namespace and identity.
-
-    Args:
-        connection_string: as the portal shows it, with or without ``EntityPath``. ``UseDevelopmentEmulator=true`` turns
-            TLS off.
-        namespace: fully qualified, without scheme, where there is no connection string.
-        hub: its name; may be left out where the connection string has it.
-        identity: where there is no connection string.
-        transport: AMQP over TCP (port 5671), or over WebSockets (443) where only those get out.
-        custom_endpoint: ``host:port`` of a gateway in between.
-        tls: False only for an emulator that is reached by namespace and identity.
-        ca_file: authorities to trust instead of the system's, in PEM.
-
-    Raises:
-        ConfigurationError: it does not fit together; the message never holds what is secret.
-    """
-
-    connection_string: str = field(default="", repr=False)
-    namespace: str = ""
-    hub: str = ""
-    identity: Identity | None = None
-    transport: Literal["tcp", "websocket"] = "tcp"
-    custom_endpoint: str = ""
-    tls: bool = True
-    ca_file: str = ""
-
-    def __post_init__(self) -> None:
-        if bool(self.connection_string) == bool(self.namespace):
-            raise ConfigurationError("task_queue: either connection_string, or namespace and hub")
-        if self.connection_string and self.identity:
-            raise ConfigurationError("task_queue: connection_string and identity exclude each other")
-        if self.namespace and not self.identity:
-            object.__setattr__(self, "identity", Identity())
-        known = _Parts.of(self)
-        if not known.hub:
-            raise ConfigurationError("task_queue.hub is missing, and connection_string has no EntityPath")
-
-    @property
-    def channel(self) -> str:
-        """The name of the hub in ledger and checkpoints."""
-        known = _Parts.of(self)
-        return f"eventhub/{known.host}/{known.hub}"
-
-
-class _Parts(NamedTuple):
-    """The parts of an address, as the client library takes them."""
-
-    host: str
-    hub: str
-    key_name: str
-    key: str = ""
-    signature: str = ""
-    tls: bool = True
-
-    def __repr__(self) -> str:
-        return f"{self.host}/{self.hub}"
-
-    @classmethod
-    def of(cls, address: HubAddress) -> "_Parts":
-        if address.namespace:
-            if urlsplit(f"//{address.namespace}").netloc != address.namespace:
-                raise ConfigurationError("task_queue.namespace is a host name, such as name.servicebus.windows.net")
-            return cls(address.namespace, address.hub, "", tls=address.tls)
-        pairs = (part.partition("=") for part in address.connection_string.strip().split(";") if part.strip())
-        given = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        host = urlsplit(given.get("endpoint", "")).netloc
-        key_name, key = given.get("sharedaccesskeyname", ""), given.get("sharedaccesskey", "")
-        signature = given.get("sharedaccesssignature", "")
-        if not host:
-            raise ConfigurationError("task_queue.connection_string has no Endpoint=sb://...")
-        if bool(key_name and key) == bool(signature) or bool(key_name) != bool(key):
-            raise ConfigurationError(
-                "task_queue.connection_string needs SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature"
-            )
-        if signature and "se=" not in signature:
-            raise ConfigurationError("task_queue.connection_string has a SharedAccessSignature without expiry")
-        if address.hub and given.get("entitypath", address.hub) != address.hub:
-            raise ConfigurationError("task_queue.hub is not the EntityPath of connection_string")
-        emulator = given.get("usedevelopmentemulator", "").lower() == "true"
-        return cls(host, address.hub or given.get("entitypath", ""), key_name, key, signature, not emulator)
-
-
-@dataclass(frozen=True, slots=True)
-class Balancing:
-    """How partitions are distributed; with these, the work of a process that died continues after about 30 s.
-
-    Args:
-        interval: between two rounds of balancing; one more partition moves to a new process in each.
-        lease: a partition whose owner has not renewed it for so long is free.
-    """
-
-    interval: timedelta = timedelta(seconds=10)
-    lease: timedelta = timedelta(seconds=30)
-
-
-class SingleFlight:
-    """A credential that asks for a token once, however many connections are being opened.
-
-    ``failure`` is what the last attempt ended with: the client library does not tell a refused login from other errors.
-    """
-
-    def __init__(self, credential: Any, clock: Clock) -> None:
-        self.failure: BaseException | None = None
-        self._credential = credential
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._tokens: dict[tuple[str, ...], AccessToken] = {}
-
-    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """The token for these scopes, from memory while it is fresh."""
-        async with self._lock:
-            token = self._tokens.get(scopes)
-            if token is None or token.expires_on - self._clock.now().timestamp() < TOKEN_MARGIN.total_seconds():
-                token = self._tokens[scopes] = await self._ask(*scopes, **options)
-            return token
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._credential.close()
-
-    async def _ask(self, *scopes: str, **options: Any) -> AccessToken:
-        try:
-            token: AccessToken = await limited(self._credential.get_token(*scopes, **options), TOKEN_LIMIT)
-        except Exception as error:
-            self.failure = error
-            raise
-        self.failure = None
-        return token
+Credential = AzureNamedKeyCredential | AzureSasCredential | SharedCredential
 
 
 class Hub:
     """Creates clients of one event hub. Opened by `open_hub`.
 
-    ``trouble`` is the error of the last call, of any client; empty when the hub answered it.
+    ``trouble`` is the error of the last call, of whichever client; empty when the hub answered.
+
+    Args:
+        eventhub: settings of the queue.
+        credential: how to log in there.
+        clock: the clock of this machine.
+        tls: False only for an emulator that is reached by namespace and identity.
     """
 
-    def __init__(
-        self, address: HubAddress, credential: AzureNamedKeyCredential | AzureSasCredential | SingleFlight, clock: Clock
-    ) -> None:
-        parts = _Parts.of(address)
+    def __init__(self, eventhub: EventHubQueue, credential: Credential, clock: Clock, *, tls: bool = True) -> None:
+        address = eventhub.address
         self.channel = address.channel
         self.clock = clock
+        self.balance = eventhub.balance
         self.trouble = "event hub: has not answered yet"
+        self._eventhub = eventhub
         self._credential = credential
         self._common: dict[str, Any] = {
-            "fully_qualified_namespace": parts.host,
-            "eventhub_name": parts.hub,
+            "fully_qualified_namespace": address.host,
+            "eventhub_name": address.hub,
             "credential": credential,
             "transport_type": TransportType.AmqpOverWebsocket
-            if address.transport == "websocket"
+            if eventhub.transport == "websocket"
             else TransportType.Amqp,
-            "ssl_context": _trusting(address.ca_file),  # one for all: else every attempt reads the file again
-            "use_tls": parts.tls,
+            "ssl_context": _tls_of(eventhub.ca_file),  # one for all: else every attempt reads the file again
+            "use_tls": tls and address.tls,
             "idle_timeout": IDLE_SECONDS,
             "user_agent": "latigo",
         }
-        if address.custom_endpoint:
-            self._common["custom_endpoint_address"] = f"sb://{address.custom_endpoint.removeprefix('sb://')}"
+        if eventhub.custom_endpoint:
+            self._common["custom_endpoint_address"] = f"sb://{eventhub.custom_endpoint.removeprefix('sb://')}"
 
     def producer(self, keep_alive: timedelta = timedelta(seconds=30)) -> EventHubProducerClient:
         """Create a client that sends, or reads the state of partitions.
@@ -240,14 +85,14 @@ class Hub:
         """
         return EventHubProducerClient(**self._common, keep_alive=keep_alive.total_seconds(), retry_total=1)
 
-    def consumer(self, group: str, store: PostgresCheckpointStore, balancing: Balancing) -> EventHubConsumerClient:
+    def consumer(self, store: PostgresCheckpointStore) -> EventHubConsumerClient:
         """Create a client that shares partitions with all others of its group."""
         return EventHubConsumerClient(
             **self._common,
-            consumer_group=group,
+            consumer_group=self._eventhub.consumer_group,
             checkpoint_store=store,
-            load_balancing_interval=balancing.interval.total_seconds(),
-            partition_ownership_expiration_interval=balancing.lease.total_seconds(),
+            load_balancing_interval=self._eventhub.balance.total_seconds(),
+            partition_ownership_expiration_interval=self._eventhub.expiration.total_seconds(),
             load_balancing_strategy="greedy",
         )
 
@@ -307,31 +152,43 @@ class Hub:
             _log.info("queue.close_failed", error=str(self.translated(error, "closing")))
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _tls_of(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"task_queue.ca_file: {ca_file} cannot be read: {error}") from error
+        return tls_context(ca_file)
+    except ValueError as error:
+        raise ConfigurationError(f"task_queue.ca_file: {error}") from error
 
 
 @asynccontextmanager
-async def open_hub(address: HubAddress, clock: Clock) -> AsyncIterator[Hub]:
+async def open_hub(eventhub: EventHubQueue, clock: Clock) -> AsyncIterator[Hub]:
     """Prepare clients for an event hub; no connection is opened yet.
 
     Raises:
         ConfigurationError: the identity cannot be used here.
     """
-    parts = _Parts.of(address)
-    if parts.signature:
-        yield Hub(address, AzureSasCredential(parts.signature), clock)
-    elif parts.key:
-        yield Hub(address, AzureNamedKeyCredential(parts.key_name, parts.key), clock)
+    address = eventhub.address
+    if address.signature:
+        yield Hub(eventhub, AzureSasCredential(address.signature), clock)
+    elif address.key:
+        yield Hub(eventhub, AzureNamedKeyCredential(address.key_name, address.key), clock)
     else:
-        credential = SingleFlight(_credential(address.identity or Identity()), clock)
-        try:
-            yield Hub(address, credential, clock)
-        finally:
-            await credential.close()
+        async with AsyncExitStack() as opened:
+            try:
+                credential = await opened.enter_async_context(open_credential(identity_of(eventhub), clock))
+            except ValueError as error:
+                raise ConfigurationError(f"task_queue: {error}") from error
+            yield Hub(eventhub, credential, clock)
+
+
+def identity_of(eventhub: EventHubQueue) -> Identity:
+    """Return how to log in where the address holds neither key nor signature."""
+    return Identity(
+        kind=eventhub.credential,
+        tenant_id=eventhub.tenant_id or "",
+        client_id=eventhub.client_id or "",
+        client_secret=eventhub.client_secret.get_secret_value() if eventhub.client_secret else "",
+        certificate_path=str(eventhub.certificate_file or ""),
+    )
 
 
 def translated(error: BaseException, action: str, login_failure: BaseException | None = None) -> Unavailable:
@@ -346,26 +203,8 @@ def translated(error: BaseException, action: str, login_failure: BaseException |
     condition = getattr(error, "error", None) if isinstance(error, EventHubError) else None
     text = " ".join(str(cause).split())[:_MAX_MESSAGE]
     message = mask_text(f"event hub, {action}: {type(cause).__name__}" + (f": {text}" if text else ""))
-    if isinstance(cause, AuthenticationError | ClientAuthenticationError) or condition in _NEEDS_OPERATOR:
+    if isinstance(cause, AuthenticationError) or is_refused(cause) or condition in _NEEDS_OPERATOR:
         return Unavailable(message, downstream=DOWNSTREAM, alarm=True)
     if isinstance(error, TimeoutError | OperationTimeoutError):
         return TimedOut(message, downstream=DOWNSTREAM)
     return Unavailable(message, downstream=DOWNSTREAM)
-
-
-def _credential(given: Identity) -> Any:
-    try:
-        match given.kind:
-            case "default":
-                return identity.DefaultAzureCredential()
-            case "managed_identity":
-                return identity.ManagedIdentityCredential(client_id=given.client_id or None)
-            case "workload_identity":
-                options = {"tenant_id": given.tenant_id, "client_id": given.client_id}
-                return identity.WorkloadIdentityCredential(**{key: value for key, value in options.items() if value})
-            case "client_secret":
-                return identity.ClientSecretCredential(given.tenant_id, given.client_id, given.client_secret)
-            case "client_certificate":
-                return identity.CertificateCredential(given.tenant_id, given.client_id, given.certificate_path)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError(f"task_queue: {given.kind} cannot be used: {mask_text(str(error))[:200]}") from error

@@ -18,9 +18,10 @@ from latigo.domain.errors import Unavailable
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.runtime.retry import backoff
+from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.background import Background
 from latigo.task_queue.eventhub.channel import Channel
-from latigo.task_queue.eventhub.connection import GROUP, Hub, HubAddress, open_hub
+from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.consumer import Consumer, HubDelivery
 from latigo.task_queue.eventhub.session import Bounds, ReceiverTiming, Session
 from latigo.task_queue.eventhub.store import Pool, QueueStore
@@ -153,12 +154,11 @@ class EventHubReceiver:
 
 @asynccontextmanager
 async def open_receiver(
-    address: HubAddress,
+    eventhub: EventHubQueue,
     pool: Pool,
     *,
     clock: Clock,
     concurrency: int,
-    group: str = GROUP,
     max_behind: int = MAX_BEHIND,
     max_events: int = MAX_EVENTS,
     timing: ReceiverTiming | None = None,
@@ -166,20 +166,19 @@ async def open_receiver(
     """Open an executor's end of a hub; on leaving, finished events are checkpointed and partitions released.
 
     Args:
-        address: where the hub is. It need not be reachable: that is logged, and seen in ``state``.
+        eventhub: settings of the queue. The hub need not be reachable: that is logged, and seen in ``state``.
         pool: connections to the ledger's database.
         clock: the clock of this machine.
         concurrency: number of tasks in progress; as many events of each partition are fetched ahead.
-        group: the consumer group.
         max_behind: events of a partition that may be started after its first unfinished one.
         max_events: events after which the client of the library is replaced by a new one.
         timing: shorter for tests.
 
     Raises:
-        ConfigurationError: the address cannot be used here.
+        ConfigurationError: the settings cannot be used here.
     """
-    async with open_hub(address, clock) as hub:
-        store = QueueStore(pool, hub.channel, group)
+    async with open_hub(eventhub, clock) as hub:
+        store = QueueStore(pool, hub.channel, eventhub.consumer_group)
         bounds = Bounds(prefetch=max(concurrency, 1), behind=max_behind, events=max_events)
         receiver = EventHubReceiver(hub, store, bounds, timing or ReceiverTiming())
         background = Background()

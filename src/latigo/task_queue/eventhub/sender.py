@@ -17,9 +17,10 @@ from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.runtime.clock import Clock
 from latigo.runtime.retry import backoff
+from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import LARGEST, encode
 from latigo.task_queue.eventhub.background import Background
-from latigo.task_queue.eventhub.connection import GROUP, Hub, HubAddress, open_hub
+from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.lag import Monitor
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import partition_of
@@ -209,23 +210,22 @@ def _added(batch: EventDataBatch, message: _Message) -> bool:
 
 @asynccontextmanager
 async def open_sender(
-    address: HubAddress, pool: Pool, *, clock: Clock, group: str = GROUP, timing: SenderTiming | None = None
+    eventhub: EventHubQueue, pool: Pool, *, clock: Clock, timing: SenderTiming | None = None
 ) -> AsyncIterator[EventHubSender]:
     """Open the scheduler's end of a hub, and the monitor that records its state in the database.
 
     Args:
-        address: where the hub is. It need not be reachable before something is sent.
+        eventhub: settings of the queue. The hub need not be reachable before something is sent.
         pool: connections to the ledger's database.
         clock: the clock of this machine.
-        group: the consumer group of the executors, whose lag is measured.
         timing: shorter for tests.
 
     Raises:
-        ConfigurationError: the address cannot be used here.
+        ConfigurationError: the settings cannot be used here.
     """
     timing = timing or SenderTiming()
-    async with open_hub(address, clock) as hub:
-        store = QueueStore(pool, hub.channel, group)
+    async with open_hub(eventhub, clock) as hub:
+        store = QueueStore(pool, hub.channel, eventhub.consumer_group)
         background = Background()
         sender = EventHubSender(hub, store, background, timing)
         background.start(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from azure.eventhub.aio import PartitionContext
 
 from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
-from latigo.task_queue.eventhub.connection import Balancing, Hub
+from latigo.task_queue.eventhub.connection import Hub
 from latigo.task_queue.eventhub.consumer import Assignment, Consumer
 from latigo.task_queue.eventhub.limits import cancel_all
 from latigo.task_queue.eventhub.offsets import Position
@@ -30,7 +30,6 @@ class ReceiverTiming:
     """Intervals and time limits of the receiver.
 
     Args:
-        balancing: how partitions are distributed.
         flush_interval: between two checkpoints.
         close_timeout: for the client library to close.
         poll_interval: between two checks of the watchdog.
@@ -41,7 +40,6 @@ class ReceiverTiming:
         longest_probe: no pause is longer.
     """
 
-    balancing: Balancing = field(default_factory=Balancing)
     flush_interval: timedelta = timedelta(seconds=2)
     close_timeout: timedelta = timedelta(seconds=10)
     poll_interval: timedelta = timedelta(seconds=30)
@@ -82,7 +80,7 @@ class Session:
         self._timing = timing
         self._clock = hub.clock
         self._checkpoints = PostgresCheckpointStore(store, hub.clock)
-        self._client = hub.consumer(store.group, self._checkpoints, timing.balancing)
+        self._client = hub.consumer(self._checkpoints)
         self._assignments: dict[str, Assignment] = {}
         self._events = 0
         self._is_worn = asyncio.Event()
@@ -207,7 +205,7 @@ class Session:
         watchdog = Watchdog(
             unreachable_after=timing.unreachable_after,
             stuck_after=timing.stuck_after,
-            unbalanced_after=max(timing.stuck_after, _ROUNDS * timing.balancing.interval),
+            unbalanced_after=max(timing.stuck_after, _ROUNDS * self._hub.balance),
             now=self._clock.monotonic(),
         )
         while (verdict := await self._judge(watchdog)) is Verdict.FINE:

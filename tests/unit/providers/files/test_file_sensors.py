@@ -18,12 +18,16 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latigo.domain.errors import ConfigurationError, Failed, PartlyAway, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
+from latigo.providers.files.csv_block import CsvBlock
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Stopped
+from latigo.runtime.clock import Clock, SystemClock
+from latigo.settings import FileSensors as FileSensorsSettings
+from tests.support.clock import ManualClock
 from tests.support.skab import SKAB, require_skab
 from tests.support.waiting import eventually
 
@@ -32,9 +36,9 @@ ALL = Window(DAY - timedelta(days=700), DAY + timedelta(days=700))
 PLENTY = 10**9
 
 
-def opened(path: Path | str, **options: Any) -> AbstractAsyncContextManager[FileSensors]:
+def opened(path: Path | str, *, clock: Clock | None = None, **options: Any) -> AbstractAsyncContextManager[FileSensors]:
     """Always looking whether files have changed."""
-    return open_files(path=path, refresh=timedelta(0), **options)
+    return open_files(FileSensorsSettings(path=Path(path), **options), clock or SystemClock(), refresh=timedelta(0))
 
 
 async def values(sensors: FileSensors, tag: str = "A", window: Window = ALL) -> list[float]:
@@ -302,13 +306,13 @@ async def test_what_a_logger_appends_is_read_and_only_that_is_indexed(tmp_path: 
     async with opened(tmp_path) as sensors:
         await sensors.get_sensor_list()
         looked_at: list[int] = []
-        look = delimited._Rows.look
+        contents = CsvBlock.contents
 
-        def looking(rows: Any, data: bytes) -> Any:
-            looked_at.append(len(data))
-            return look(rows, data)
+        def looking(block: CsvBlock) -> Any:
+            looked_at.append(len(block.data))
+            return contents(block)
 
-        monkeypatch.setattr(delimited._Rows, "look", looking)
+        monkeypatch.setattr(CsvBlock, "contents", looking)
 
         with path.open("a") as file:
             file.write(f"{clock(3000)},3000\n")
@@ -344,10 +348,11 @@ async def test_a_line_that_is_still_being_written_waits_until_it_is_whole(tmp_pa
 
 async def test_a_last_line_without_its_end_counts_once_the_file_rests(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n{clock(1)},2")
-    async with opened(tmp_path) as sensors:
+    manual = ManualClock(datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(seconds=10))
+    async with opened(tmp_path, clock=manual) as sensors:
         assert await values(sensors) == [1]
 
-        settle(path)
+        await manual.advance(timedelta(seconds=1))
         assert await values(sensors) == [1, 2]
 
         with path.open("a") as file:
@@ -392,7 +397,7 @@ async def test_a_file_of_the_same_size_with_other_rows_is_indexed_anew(tmp_path:
 
 async def test_a_file_that_is_replaced_under_a_reader_is_never_read_by_an_old_index(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,2\n")
-    async with open_files(path=tmp_path, refresh=timedelta(hours=1)) as sensors:
+    async with open_files(FileSensorsSettings(path=tmp_path), SystemClock(), refresh=timedelta(hours=1)) as sensors:
         assert await values(sensors) == [1]
 
         write(tmp_path / "new", f"time,B,A\n{clock(0)},20,10\n")
@@ -410,6 +415,19 @@ async def test_new_files_are_found(tmp_path: Path):
 
         assert await values(sensors) == [1, 2]
         assert await sensors.sensor_exists("B")
+
+
+async def test_files_are_looked_at_once_a_second(tmp_path: Path):
+    manual = ManualClock()
+    write(tmp_path / "1.csv", f"time,A\n{clock(0)},1\n")
+    async with open_files(FileSensorsSettings(path=tmp_path), manual) as sensors:
+        assert await values(sensors) == [1]
+        write(tmp_path / "2.csv", f"time,A\n{clock(1)},2\n")
+
+        await manual.advance(timedelta(seconds=0.9))
+        assert await values(sensors) == [1]
+        await manual.advance(timedelta(seconds=0.1))
+        assert await values(sensors) == [1, 2]
 
 
 async def test_a_file_that_is_created_and_still_empty_holds_nothing(tmp_path: Path):
@@ -442,18 +460,18 @@ async def test_an_index_that_was_broken_off_is_gone_on_with(tmp_path: Path):
     path = write(tmp_path / "a.csv", "time,A\n" + "".join(f"{clock(n)},{n}\n" for n in range(500)))
     async with opened(path) as sensors:
         layout = sensors._folder._layout
-    file = DelimitedFile(path, layout)
-    look, calls, stop = delimited._Rows.look, 0, threading.Event()
+    file = DelimitedFile(path, layout, SystemClock())
+    contents, calls, stop = CsvBlock.contents, 0, threading.Event()
 
-    def look_and_stop(rows: Any, data: bytes) -> Any:
+    def look_and_stop(block: CsvBlock) -> Any:
         nonlocal calls
         calls += 1
         if calls == 10:
             stop.set()
-        return look(rows, data)
+        return contents(block)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited._Rows, "look", look_and_stop)
+        patch.setattr(CsvBlock, "contents", look_and_stop)
         with pytest.raises(Stopped):
             file.refresh(stop)
         assert calls == 10
@@ -461,7 +479,7 @@ async def test_an_index_that_was_broken_off_is_gone_on_with(tmp_path: Path):
         stop.clear()
         file.refresh(stop)
 
-    whole = DelimitedFile(path, layout)
+    whole = DelimitedFile(path, layout, SystemClock())
     whole.refresh(threading.Event())
     assert blocks_before > 0
     assert calls <= len(whole._index.blocks) + 1  # type: ignore[union-attr] # it has been refreshed
@@ -546,6 +564,38 @@ async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
             await values(sensors)
 
 
+async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
+    """Whatever else stands in the block: 1.100 is eleven hundred to whoever writes commas, or nothing at all."""
+    write(tmp_path / "a.csv", f"time;A;B\n{clock(0)};1,5;1.100\n{clock(1)}; ;2,5\n{clock(2)};+2,5;3\n")
+
+    async with opened(tmp_path, separator=";", decimal_point=",") as sensors:
+        assert await values(sensors, "A") == [1.5, 2.5]
+        with pytest.raises(Failed, match=r"line 2: '1\.100' in column 'B' is no number"):
+            await values(sensors, "B")
+
+
+async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lines(tmp_path: Path):
+    rows = [f'{clock(0)},1,"two\nlines"', "", f"{clock(1)},2", f"{clock(2)},bad,x", f"{clock(3)},4,x"]
+    write(tmp_path / "a.csv", "time,A,remark\n" + "\n".join(rows) + "\n")
+
+    async with opened(tmp_path) as sensors:
+        with pytest.raises(Failed, match="line 5: 2 cells, not 3"):
+            await values(sensors)
+        with pytest.raises(Failed, match="line 6: 'bad' in column 'A' is no number"):
+            await values(sensors, window=minutes(2, 9))
+        assert await values(sensors, window=minutes(3, 9)) == [4]
+
+
+async def test_a_malformed_line_takes_part_in_the_order_that_tells_a_repeated_hour(tmp_path: Path):
+    """The clock is set back between the malformed line and the one after it."""
+    rows = ["2026-10-25 02:10:00,1", "2026-10-25 02:50:00", "2026-10-25 02:05:00,3"]
+    write(tmp_path / "a.csv", "time,A\n" + "\n".join(rows) + "\n")
+
+    async with opened(tmp_path, timezone="Europe/Oslo") as sensors:
+        second = datetime(2026, 10, 25, 1, tzinfo=UTC)
+        assert await values(sensors, window=Window(second, second + timedelta(hours=1))) == [3]
+
+
 async def test_long_files_know_errors_and_gaps_of_one_tag_from_those_of_another(tmp_path: Path):
     rows = [(0, "A", "1"), (1, "B", "Comm Fail"), (2, "A", "2"), (3, "A", ""), (4, "C", "+5")]
     text = "tag,value,quality,time\n" + "".join(f"{tag},{value},good,{clock(n)}\n" for n, tag, value in rows)
@@ -605,7 +655,7 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
         writer.write_table(february)
         async with opened(tmp_path) as sensors:
             assert await values(sensors, "A") == [1]
-            with pytest.raises(PartlyAway, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
+            with pytest.raises(PartlyDown, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
                 await values(sensors, "B")
             assert await sensors.get_sensor_list() == ["A"]
 
@@ -626,7 +676,7 @@ async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Pa
             for _ in range(3):
                 assert await values(sensors) == [1]
                 assert await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY) == {"A": (to_ns(DAY), 1.0)}
-            with pytest.raises(PartlyAway, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
+            with pytest.raises(PartlyDown, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
                 await values(sensors, "who")
 
             write(foreign, "who,what\nme,nothing\nyou,something\n")
@@ -671,9 +721,9 @@ async def test_tags_of_a_file_that_is_being_written_anew_are_not_taken_for_silen
         path.write_bytes(half(whole))
 
         for window in (minutes(0, 9), minutes(5, 9)):  # of what it held, and of what it may hold by now
-            with pytest.raises(PartlyAway, match=r"a\.parquet"):
+            with pytest.raises(PartlyDown, match=r"a\.parquet"):
                 await values(sensors, "A", window)
-        with pytest.raises(PartlyAway, match=r"a\.parquet"):
+        with pytest.raises(PartlyDown, match=r"a\.parquet"):
             await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY)
         assert await values(sensors, "B", minutes(5, 10)) == [9]
         assert await values(sensors, "C", minutes(0, 9)) == []
@@ -688,12 +738,12 @@ async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_pa
     whole = table(A=1.0)
     pq.write_table(whole, tmp_path / "a.parquet")
     pq.write_table(table(A=3.0), tmp_path / "b.parquet")
-    async with open_files(path=tmp_path, refresh=timedelta(hours=1)) as sensors:
+    async with open_files(FileSensorsSettings(path=tmp_path), SystemClock(), refresh=timedelta(hours=1)) as sensors:
         assert await values(sensors) == [1, 3]
 
         (tmp_path / "a.parquet").write_bytes(b"")
 
-        with pytest.raises(PartlyAway, match=r"a\.parquet"):
+        with pytest.raises(PartlyDown, match=r"a\.parquet"):
             await values(sensors)
 
 
@@ -721,7 +771,7 @@ async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Pa
 
         with structlog.testing.capture_logs() as told:
             assert await values(sensors, "A") == await values(sensors, "A") == [1]
-            with pytest.raises(PartlyAway, match=r"b\.csv: .*Permission denied"):
+            with pytest.raises(PartlyDown, match=r"b\.csv: .*Permission denied"):
                 await values(sensors, "B")
 
         failing.clear()
@@ -864,7 +914,7 @@ async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
     hangs = threading.Event()
     monkeypatch.setattr(DelimitedFile, "check_header", lambda _: hangs.wait())
     try:
-        async with opened(tmp_path, time_limit=timedelta(seconds=0.1)) as sensors:
+        async with opened(tmp_path, read_timeout=timedelta(seconds=0.1)) as sensors:
             monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=60))
             assert await values(sensors) == [1]
     finally:
@@ -879,9 +929,6 @@ async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
         ({"layout": "long"}, "time,name,value\n", "sensors.tag_column"),
         ({"layout": "long"}, "time,tag,v\n", "sensors.value_column"),
         ({}, "time,A,A\n", "two columns 'A'"),
-        ({"timezone": "Middle/Earth"}, "time,A\n", "sensors.timezone.*Middle/Earth"),
-        ({"separator": ";;"}, "time,A\n", "sensors.separator"),
-        ({"decimal_point": ","}, "time,A\n", "sensors.decimal_point"),
     ],
 )
 async def test_settings_that_do_not_fit_the_files_are_refused_by_name(

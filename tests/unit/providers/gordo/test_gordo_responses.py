@@ -1,10 +1,8 @@
 """What an answer says, whoever gave it."""
 
-from datetime import timedelta
-
 import pytest
 
-from latigo.providers.gordo.responses import Answer, document, retry_after
+from latigo.providers.gordo.responses import Answer, document
 from tests.support.gordo_replay import recorded
 
 
@@ -57,29 +55,3 @@ def test_what_is_no_json_object_is_no_document(body: bytes) -> None:
 
 def test_json_under_another_type_is_no_document() -> None:
     assert document(Answer(200, "text/html", "1", b"{}")) is None
-
-
-@pytest.mark.parametrize(
-    ("headers", "wait"),
-    [
-        ({}, None),
-        ({"Retry-After": "120"}, timedelta(minutes=2)),
-        ({"Retry-After": " 0 "}, timedelta(0)),
-        ({"Retry-After": "999999999999"}, timedelta(days=1)),
-        ({"Retry-After": "-5"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
-        (
-            {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:27:30 GMT"},
-            timedelta(seconds=30),
-        ),
-        (
-            {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 09:27:30 +0000"},
-            timedelta(0),
-        ),
-    ],
-)
-def test_how_long_to_stay_away_is_seconds_or_a_date_by_the_clock_of_the_server(
-    headers: dict[str, str], wait: timedelta | None
-) -> None:
-    assert retry_after(headers) == wait

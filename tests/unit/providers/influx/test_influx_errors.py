@@ -15,6 +15,7 @@ from latigo.providers.influx.errors import (
     refused_statement,
     refused_write,
 )
+from latigo.runtime.http import retry_after
 
 CONFLICT = (
     'partial write: field type conflict: input field "sensor_value" on measurement "model-output" is type float, '
@@ -22,12 +23,12 @@ CONFLICT = (
 )
 
 
-def refusal(status: int, text: str = "", *, body: bytes | None = None, retry_after: str = "") -> Refusal:
+def refusal(status: int, text: str = "", *, body: bytes | None = None, wait: timedelta | None = None) -> Refusal:
     return Refusal(
         status=status,
         content_type="application/json",
         body=orjson.dumps({"error": text}) if body is None else body,
-        retry_after=retry_after,
+        retry_after=wait,
         downstream="sink/influx",
         section="predictions",
     )
@@ -95,7 +96,7 @@ def test_a_server_that_is_away_or_busy_is_waited_for(status: int):
     ],
 )
 def test_how_long_to_stay_away_is_the_servers_to_say(header: str, wait: timedelta | None):
-    found = refused_write(refusal(503, "busy", retry_after=header))
+    found = refused_write(refusal(503, "busy", wait=retry_after({"Retry-After": header})))
 
     assert isinstance(found, Unavailable)
     assert found.retry_after == wait
@@ -191,7 +192,6 @@ def test_the_reason_is_found_in_every_form_and_kept_short(content_type: str, bod
         status=400,
         content_type=content_type,
         body=body,
-        retry_after="",
         downstream="sink/influx",
         section="predictions",
     )

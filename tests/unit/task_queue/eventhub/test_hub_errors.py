@@ -1,9 +1,6 @@
-"""What the client library raises, in our words; and one login for many connections."""
-
-import asyncio
+"""What the client library raises, in our words."""
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.eventhub.exceptions import (
     AuthenticationError,
@@ -16,8 +13,7 @@ from azure.eventhub.exceptions import (
 )
 
 from latigo.domain.errors import TimedOut, Unavailable
-from latigo.runtime.clock import SystemClock
-from latigo.task_queue.eventhub.connection import SingleFlight, translated
+from latigo.task_queue.eventhub.connection import translated
 
 
 def with_condition(condition: str) -> ConnectError:
@@ -76,58 +72,3 @@ def test_keys_and_signatures_do_not_get_out_with_an_error():
 
 def test_a_long_error_is_cut():
     assert len(str(translated(ConnectError("x" * 10_000), "sending"))) < 500
-
-
-class Login:
-    """A credential that counts how often it is asked, and answers when it is let."""
-
-    def __init__(self, *answers: AccessToken | Exception) -> None:
-        self.asked = 0
-        self.go_on = asyncio.Event()
-        self._answers = list(answers)
-
-    async def get_token(self, *scopes: str, **options: object) -> AccessToken:  # noqa: ARG002 - the library's signature
-        self.asked += 1
-        await self.go_on.wait()
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def a_token(value: str, *, lives: float) -> AccessToken:
-    return AccessToken(value, int(SystemClock().now().timestamp() + lives))
-
-
-async def test_many_connections_log_in_once():
-    login = Login(a_token("one", lives=3600))
-    credential = SingleFlight(login, SystemClock())
-
-    asking = [asyncio.create_task(credential.get_token("scope")) for _ in range(32)]
-    await asyncio.sleep(0)
-    login.go_on.set()
-
-    assert {(await each).token for each in asking} == {"one"}
-    assert login.asked == 1
-
-
-async def test_a_token_that_is_about_to_expire_is_fetched_anew():
-    login = Login(a_token("old", lives=200), a_token("new", lives=3600))
-    login.go_on.set()
-    credential = SingleFlight(login, SystemClock())
-
-    assert [(await credential.get_token("scope")).token for _ in range(3)] == ["old", "new", "new"]
-
-
-async def test_a_failed_login_is_remembered_until_one_works():
-    refused = ClientAuthenticationError("no")
-    login = Login(refused, a_token("one", lives=3600))
-    login.go_on.set()
-    credential = SingleFlight(login, SystemClock())
-
-    with pytest.raises(ClientAuthenticationError):
-        await credential.get_token("scope")
-    assert credential.failure is refused
-
-    await credential.get_token("scope")
-    assert credential.failure is None

@@ -1,0 +1,219 @@
+"""A Gordo whose predictions cost next to nothing; ``python -m benchmarks.gordo_stub`` runs it in a process of its own.
+
+Where a benchmark measures Latigo, the server must not cost more than the client. A parquet response of real Gordo is
+mostly footer: names of columns, over and over, which depend on nothing but the tags. So a response is encoded once,
+with markers in place of tags and times and without compression, dictionaries and statistics, in which a marker would
+not appear literally. Every later response of the same form (rows, lengths of the names) is the same bytes with the
+markers replaced by the model's own tags and the times of the request: some tens of microseconds against milliseconds,
+for a file that every reader accepts.
+
+Columns, rows and times of such a response are those of the request. The numbers are the same in every response, also in
+``model-input``. It is larger than Gordo's own by what snappy saves, and smaller by the Arrow schema that is left
+out; every client in a benchmark reads the same bytes.
+"""
+
+import io
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latigo.sandbox.gordo import ModelDefinition
+from latigo.sandbox.gordo.frames import Index
+from latigo.sandbox.gordo.program import main
+from latigo.sandbox.gordo.requests import files, read_labels
+from latigo.sandbox.gordo.responses import Group, response_table
+
+#: Names of which every byte stands in the file as it is, in a Python tuple and in JSON.
+_SIMPLE_NAME = re.compile(r"[A-Za-z0-9 _.:/%+#-]{6,}")
+_MARKER = re.compile(rb"@(\d{4})~+|<([SE])(\d{6})>~+")
+_UTC_LABEL = re.compile(r".{19}(\+00:00|Z)")  #: as gordo-client writes it, and as Latigo does
+_TIME_MARKER = 0x0123_4567_89AB_0000
+_TEXT_LENGTH = len("2025-10-20T00:00:00+00:00")
+_MOST_ROWS = 20_000  # beyond that a column takes more than one page, and its times do not stand in one piece
+_MOST_TAGS = 2_000
+_TEMPLATES_KEPT = 64
+
+_TAG_GROUPS = ("tag-anomaly-scaled", "tag-anomaly-unscaled")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Everything on which the bytes of an answer depend, but for tags and times."""
+
+    anomaly: bool
+    single: bool  #: model output in float32
+    rows: int
+    index_name: str | None
+    lengths: tuple[int, ...]  #: of the names of all tags, in bytes
+    inputs: tuple[int, ...]  #: which of them are the columns of X
+    targets: tuple[int, ...]
+
+
+class _Template:
+    """The bytes of an answer in pieces: every second one is replaced."""
+
+    def __init__(self, form: _Form) -> None:
+        times = np.arange(form.rows, dtype=np.int64) + _TIME_MARKER
+        encoded = _encode(form, times)
+        block = times.tobytes()
+        where = encoded.index(block)
+        spans = [(where, where + len(block), 0)]
+        first_start = 1 + len(form.lengths)
+        for found in _MARKER.finditer(encoded):
+            if found[1] is not None:
+                spans.append((*found.span(), 1 + int(found[1])))
+            else:
+                spans.append((*found.span(), first_start + form.rows * (found[2] == b"E") + int(found[3])))
+        self._pieces: list[bytes] = []
+        self._fills: list[int] = []
+        end = 0
+        for start, stop, fill in sorted(spans):
+            self._pieces += (encoded[end:start], b"")
+            self._fills.append(fill)
+            end = stop
+        self._pieces.append(encoded[end:])
+
+    def render(self, fills: Sequence[bytes]) -> bytes:
+        """The answer with times, tags, start and end texts in this order, all of the lengths of the form."""
+        pieces = self._pieces.copy()
+        pieces[1::2] = [fills[fill] for fill in self._fills]
+        return b"".join(pieces)
+
+
+def _encode(form: _Form, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bytes:
+    names = [f"@{place:04d}".ljust(length, "~") for place, length in enumerate(form.lengths)]
+    inputs = tuple(names[place] for place in form.inputs)
+    targets = tuple(names[place] for place in form.targets)
+    texts = {side: [f"<{side}{row:06d}>".ljust(_TEXT_LENGTH, "~") for row in range(form.rows)] for side in "SE"}
+    numbers = _numbers(form.rows, len(inputs))
+    outputs = _numbers(form.rows, len(targets))
+    groups = [
+        Group("start", (), texts["S"]),
+        Group("end", (), texts["E"] if form.anomaly else None),
+        Group("model-input", inputs, numbers),
+        Group("model-output", targets, outputs.astype(np.float32) if form.single else outputs),
+    ]
+    if form.anomaly:
+        for name in _TAG_GROUPS:
+            groups += (Group(name, targets, outputs), Group(name.replace("tag", "total"), (), outputs[:, 0]))
+        groups.append(Group("anomaly-confidence", targets, outputs))
+        groups.append(Group("total-anomaly-confidence", (), outputs[:, 0]))
+    return _plain_parquet(response_table(groups, Index(times, timed=True, name=form.index_name)))
+
+
+def _plain_parquet(table: pa.Table) -> bytes:
+    """A file in which every value and every name stands as it is."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        version="2.6",
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,  # it would repeat the names in base64
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(table.schema.metadata)
+    return sink.getvalue()
+
+
+def _numbers(rows: int, columns: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Finite numbers that look like nothing else in the file."""
+    return 0.25 + (np.arange(rows * columns, dtype=np.float64).reshape(rows, columns) % 97) / 128
+
+
+class StubPredictions:
+    """Canned responses, cut to the tags of a model and the times of a request."""
+
+    def __init__(self) -> None:
+        self._templates: OrderedDict[_Form, _Template] = OrderedDict()
+
+    def predict(
+        self, definition: ModelDefinition, body: bytes, content_type: str, *, anomaly: bool
+    ) -> tuple[bytes, Index] | None:
+        index = read_index(body, content_type)
+        response = None if index is None else self.answer(definition, index, anomaly=anomaly)
+        return None if index is None or response is None else (response, index)
+
+    def answer(self, definition: ModelDefinition, index: Index, *, anomaly: bool) -> bytes | None:
+        """A parquet answer for the rows of X; None where there is no short cut, and the model itself has to answer."""
+        rows = len(index) - definition.offset
+        if not 0 < rows <= _MOST_ROWS or not _whole_seconds(index) or not _simple(definition, index):
+            return None
+        lengths, inputs, targets, tags = self._named(definition)
+        template = self._template(_Form(anomaly, definition.kind.keras, rows, index.name, lengths, inputs, targets))
+        answered = index.last(rows)
+        starts = "\0".join(answered.texts()).encode().split(b"\0")
+        ends = "\0".join(answered.shifted(definition.resolution).texts()).encode().split(b"\0") if anomaly else []
+        return template.render([answered.labels.tobytes(), *tags, *starts, *ends])
+
+    def _named(
+        self, definition: ModelDefinition
+    ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], list[bytes]]:
+        names = list(dict.fromkeys((*definition.tags, *definition.target_list)))
+        places = {name: place for place, name in enumerate(names)}
+        return (
+            tuple(len(name) for name in names),
+            tuple(places[name] for name in definition.tags),
+            tuple(places[name] for name in definition.target_list),
+            [name.encode() for name in names],
+        )
+
+    def _template(self, form: _Form) -> _Template:
+        template = self._templates.get(form)
+        if template is None:
+            template = self._templates[form] = _Template(form)
+            if len(self._templates) > _TEMPLATES_KEPT:
+                self._templates.popitem(last=False)
+        self._templates.move_to_end(form)
+        return template
+
+
+def read_index(body: bytes, content_type: str) -> Index | None:
+    """The labels of the rows of X, and nothing else of the request; None where they are not plain to see."""
+    if content_type.startswith("application/json"):
+        try:
+            columns = orjson.loads(body)["X"]
+            keys = list(next(iter(columns.values())))
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, StopIteration):
+            return None
+        if not all(map(_UTC_LABEL.fullmatch, keys)):
+            return None
+        return read_labels(keys)
+    content = files(body, content_type).get("X")
+    return None if content is None else _parquet_index(content)
+
+
+def _parquet_index(content: bytes) -> Index | None:
+    try:
+        source = pq.ParquetFile(pa.BufferReader(content))
+        pandas: Mapping[str, Sequence[object]] = orjson.loads((source.schema_arrow.metadata or {})[b"pandas"])
+        name = next(name for name in pandas["index_columns"] if isinstance(name, str))
+        times = source.read(columns=[name], use_threads=False).column(0).cast(pa.timestamp("ns", tz="UTC"))
+    except (pa.ArrowException, LookupError, ValueError, StopIteration):
+        return None
+    labels = times.cast(pa.int64()).to_numpy()
+    return Index(labels, timed=True, name=None if name.startswith("__index_level_") else name)
+
+
+def _whole_seconds(index: Index) -> bool:
+    rising = bool((np.diff(index.labels) > 0).all())
+    return index.timed and index.offset == 0 and rising and not (index.labels % 1_000_000_000).any()
+
+
+def _simple(definition: ModelDefinition, index: Index) -> bool:
+    names = (*definition.tags, *definition.target_list)
+    if index.name is not None and not index.name.isidentifier():
+        return False
+    return len(names) <= _MOST_TAGS and all(_SIMPLE_NAME.fullmatch(name) for name in names)
+
+
+if __name__ == "__main__":
+    main(StubPredictions(), "python -m benchmarks.gordo_stub")

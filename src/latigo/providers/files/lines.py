@@ -1,0 +1,58 @@
+"""Where the rows of CSV text stand: a quoted cell may hold line ends.
+
+Arrow parses rows and does not tell where they stand in the bytes, so that Python's csv module looks for them here:
+where a block may be cut, and, for a message, on which line a row begins. It gives no value to anyone.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import accumulate
+
+
+def first_row_end(data: bytes, separator: str) -> int:
+    """Return the offset just after the first row; 0 if the row is not complete."""
+    return next(_row_ends(data, separator), 0)
+
+
+def last_row_end(data: bytes, separator: str) -> int:
+    """Return the offset just after the last complete row; 0 if there is none."""
+    end = data.rfind(b"\n") + 1
+    if data.count(b'"', 0, end) % 2 == 0:
+        return end
+    # Either a cell goes on after the line's end, or a quote stands alone, as in 5" pipe: only a reader can tell.
+    return max(_row_ends(data[:end], separator), default=0)
+
+
+def line_of_row(data: bytes, separator: str, row: int) -> int:
+    """Return the line, counted from 0, on which a row begins; rows are counted from 0 and blank lines are none."""
+    line = 0
+    # In Latin-1 every byte is one character.
+    reader = csv.reader(io.StringIO(data.decode("latin-1"), newline=""), delimiter=separator)
+    with suppress(csv.Error):  # a quote that is never closed
+        for cells in reader:
+            if cells:
+                if not row:
+                    return line
+                row -= 1
+            line = reader.line_num
+    return line + row
+
+
+def cells_of_row(text: str, separator: str) -> list[str]:
+    """Return the cells of one row that Arrow has refused for their number."""
+    with suppress(csv.Error):
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    return []
+
+
+def _row_ends(data: bytes, separator: str) -> Iterator[int]:
+    """Yield the offset just after each row. In Latin-1 every byte is one character."""
+    parts = data.decode("latin-1").split("\n")
+    ends = list(accumulate(len(part) + 1 for part in parts[:-1]))
+    reader = csv.reader((part + "\n" for part in parts[:-1]), delimiter=separator)
+    with suppress(csv.Error):  # a cell beyond all measure, because a quote is never closed
+        for cells in reader:
+            if not (cells and cells[-1].endswith("\n")):  # or it was open at the end of the data
+                yield ends[reader.line_num - 1]

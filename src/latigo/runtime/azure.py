@@ -1,0 +1,177 @@
+"""Login to Microsoft Entra ID: identities, and tokens that are fetched once for many callers.
+
+azure-identity comes with an extra, and is imported only where a credential is opened.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from latigo.runtime.clock import Clock
+from latigo.runtime.redaction import mask_text
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
+
+#: A token is renewed when this much of its life is left.
+RENEWAL_MARGIN = timedelta(minutes=5)
+_TIMEOUT = timedelta(seconds=30)  #: azure-identity has none of its own
+_LONGEST_REASON = 400
+
+IdentityKind = Literal["default", "managed_identity", "workload_identity", "client_secret", "client_certificate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Identity in Microsoft Entra ID.
+
+    Args:
+        kind: how to prove it; ``default`` tries what the environment offers.
+        tenant_id: for ``client_secret`` and ``client_certificate``.
+        client_id: for those; for ``managed_identity`` the user-assigned one, if any.
+        client_secret: for ``client_secret``.
+        certificate_path: for ``client_certificate``, a PEM or PKCS12 file without password.
+    """
+
+    kind: IdentityKind = "default"
+    tenant_id: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    certificate_path: str = ""
+
+
+class LoginFailed(Exception):
+    """There is no token; the message holds no secrets.
+
+    ``refused``: waiting does not help, an operator has to correct identity or permissions.
+    """
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class SharedCredential:
+    """Credential that asks for a token once, however many callers need it at the same time.
+
+    ``failure`` is the error of the last request for a token, None after a success: clients of Azure's own libraries do
+    not report why a login failed.
+    """
+
+    def __init__(self, credential: Any, clock: Clock) -> None:
+        self.failure: Exception | None = None
+        self._credential = credential
+        self._clock = clock
+        self._tokens: dict[tuple[str, ...], AccessToken] = {}
+        self._requests: dict[tuple[str, ...], asyncio.Task[AccessToken]] = {}
+
+    async def get_token(self, *scopes: str, **options: Any) -> "AccessToken":
+        """Return a token for these scopes, from memory until shortly before it expires. What Azure's libraries call.
+
+        Raises:
+            Exception: whatever azure-identity raises.
+        """
+        token = self._tokens.get(scopes)
+        if token is not None and token.expires_on - self._clock.now().timestamp() >= RENEWAL_MARGIN.total_seconds():
+            return token
+        request = self._requests.get(scopes)
+        if request is None:
+            request = self._requests[scopes] = asyncio.create_task(self._request(scopes, options), name="azure login")
+            request.add_done_callback(lambda done: self._ended(scopes, done))
+        return await asyncio.shield(request)  # a caller that is cancelled takes the token from nobody else
+
+    async def bearer(self, scope: str) -> str:
+        """Return the text of a token, for a header ``Authorization: Bearer``.
+
+        Raises:
+            LoginFailed: there is none.
+        """
+        try:
+            text, *_ = await self.get_token(scope)
+        except Exception as error:
+            raise login_failed(error) from error
+        return text
+
+    async def close(self) -> None:
+        """Cancel requests and close connections."""
+        requests = list(self._requests.values())
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+        await self._credential.close()
+
+    async def _request(self, scopes: tuple[str, ...], options: dict[str, Any]) -> "AccessToken":
+        try:
+            async with asyncio.timeout(_TIMEOUT.total_seconds()):
+                token: AccessToken = await self._credential.get_token(*scopes, **options)
+        except Exception as error:
+            self.failure = error
+            raise
+        self.failure = None
+        self._tokens[scopes] = token
+        return token
+
+    def _ended(self, scopes: tuple[str, ...], request: "asyncio.Task[AccessToken]") -> None:
+        del self._requests[scopes]
+        if not request.cancelled():
+            request.exception()  # all callers may have been cancelled meanwhile
+
+
+@asynccontextmanager
+async def open_credential(identity: Identity, clock: Clock) -> AsyncIterator[SharedCredential]:
+    """Open a credential. Nothing is sent before a token is needed.
+
+    Raises:
+        ValueError: the identity cannot be used here, such as a certificate file that is missing.
+        ModuleNotFoundError: azure-identity is not installed.
+    """
+    credential = SharedCredential(_credential(identity), clock)
+    try:
+        yield credential
+    finally:
+        await credential.close()
+
+
+def _credential(identity: Identity) -> Any:
+    from azure.identity import aio  # noqa: PLC0415 - an extra
+
+    try:
+        match identity.kind:
+            case "default":
+                return aio.DefaultAzureCredential()
+            case "managed_identity":
+                return aio.ManagedIdentityCredential(client_id=identity.client_id or None)
+            case "workload_identity":
+                options = {"tenant_id": identity.tenant_id, "client_id": identity.client_id}
+                return aio.WorkloadIdentityCredential(**{key: value for key, value in options.items() if value})
+            case "client_secret":
+                return aio.ClientSecretCredential(identity.tenant_id, identity.client_id, identity.client_secret)
+            case "client_certificate":
+                return aio.CertificateCredential(identity.tenant_id, identity.client_id, identity.certificate_path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{identity.kind} cannot be used: {_reason(error)[:200]}") from error
+
+
+def login_failed(error: Exception) -> LoginFailed:
+    """Translate what `SharedCredential.get_token` raised."""
+    reason = _reason(error)
+    text = f"login to Microsoft Entra ID: {type(error).__name__}" + (f": {reason}" if reason else "")
+    return LoginFailed(text, refused=is_refused(error))
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether Entra ID refused the identity, as opposed to being unreachable or busy.
+
+    azure-identity raises the same error for both; the status of the response tells them apart.
+    """
+    from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - an extra
+
+    status = getattr(error, "status_code", None) or 401
+    return isinstance(error, ClientAuthenticationError) and status < 500 and status != 429
+
+
+def _reason(error: Exception) -> str:
+    return mask_text(" ".join(str(error).split()))[:_LONGEST_REASON]

@@ -1,0 +1,64 @@
+"""The projects of a server: models in revisions that are published and deleted."""
+
+from collections.abc import Mapping, Sequence
+
+from latigo.sandbox.gordo.body import Refused, message, page
+from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
+
+
+class Project:
+    """The models of a project, in revisions that come and go."""
+
+    def __init__(self, definition: ProjectDefinition) -> None:
+        self.name = definition.project
+        self.latest = definition.revision
+        self.expected = sorted(model.name for model in definition.models)
+        self.revisions = {
+            revision: {model.name: model for model in models}
+            for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
+        }
+
+    def publish(self, revision: str, models: Sequence[ModelDefinition] | None = None) -> None:
+        """Make a revision the latest, with the models of the one before unless others are given.
+
+        Real Gordo serves a new revision at once but calls it the latest only after a restart; here the restart is
+        part of it.
+        """
+        if not revision.isdigit():
+            raise ValueError(f"a revision is written in digits, not {revision!r}")
+        kept = self.revisions[self.latest] if models is None else {model.name: model for model in models}
+        self.revisions[revision] = dict(kept)
+        self.latest = revision
+
+    def forget(self, revision: str) -> None:
+        """Lose a revision that is not the latest."""
+        if revision == self.latest:
+            raise ValueError("the latest revision stays")
+        del self.revisions[revision]
+
+    def remove(self, model: str, revision: str | None = None) -> None:
+        """Lose a model, by default from the latest revision."""
+        del self.revisions[self.latest if revision is None else revision][model]
+
+
+def find_revision(project: Project | None, revision: str) -> Mapping[str, ModelDefinition]:
+    """The models of a revision. Gordo looks at the revision before anything else of a request."""
+    if project is None:
+        raise Refused(page(404))
+    if not revision.isdigit():
+        raise Refused(message(410, "Revision should only contains numbers.", "error"))
+    if revision not in project.revisions:
+        raise Refused(message(410, f"Revision '{revision}' not found.", "error"))
+    return project.revisions[revision]
+
+
+def find_model(models: Mapping[str, ModelDefinition], name: str, complaint: str) -> ModelDefinition:
+    """Return a model by its name.
+
+    Raises:
+        Refused: 404 with ``complaint``: there is none.
+    """
+    model = models.get(name)
+    if model is None:
+        raise Refused(page(404, f"{complaint}'{name}'"))
+    return model

@@ -1,0 +1,65 @@
+"""The planner's lease, as the process that holds it sees it."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+from latigo.ledger.protocol import LeaseLost, Term
+from latigo.runtime.clock import Clock
+from latigo.runtime.lifecycle import pause
+
+_T = TypeVar("_T")
+
+
+class Lease:
+    """The right of this process to plan; by its own clock it ends no later than by the ledger's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.term: Term | None = None
+        self._clock = clock
+        self._ends: float | None = None
+        self._lost = asyncio.Event()
+
+    def hold(self, term: Term, ends: float) -> None:
+        """Hold the lease, or go on holding it.
+
+        Args:
+            term: what the ledger calls it.
+            ends: when, by the monotonic clock.
+        """
+        self.term, self._ends = term, ends
+        self._lost.clear()
+
+    def lose(self) -> None:
+        """Stop whatever runs under `guard`."""
+        self.term = None
+        self._lost.set()
+
+    async def guard(self, work: Awaitable[_T]) -> _T:
+        """Run what the ledger does not check, for as long as the lease lasts.
+
+        A process that has never held the lease itself is not stopped: the caller answers for the term.
+
+        Raises:
+            LeaseLost: the lease was lost or has run out; how much was done is not known.
+        """
+        if self._ends is None:
+            return await work
+        working, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._end_of(self.term))
+        try:
+            await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                return working.result()
+        finally:
+            working.cancel()
+            ending.cancel()
+            await asyncio.gather(working, ending, return_exceptions=True)
+        raise LeaseLost("the lease ended while tasks were being published")
+
+    async def _end_of(self, term: Term | None) -> None:
+        while term is not None and term == self.term and (left := self._left()) > timedelta(0):
+            await pause(self._clock, left, self._lost)
+
+    def _left(self) -> timedelta:
+        return timedelta(seconds=(self._ends or 0.0) - self._clock.monotonic())

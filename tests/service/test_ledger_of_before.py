@@ -1,0 +1,279 @@
+"""A ledger that an earlier commit has filled opens under this one and goes on; so do its messages in the task queue.
+
+What it holds is described in ``tests/data/upgrades/README.md``.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from benchmarks.gordo_stub import StubPredictions
+from latigo.domain.coverage import Coverage
+from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
+from latigo.domain.outcome import Stored
+from latigo.domain.task import Lane, Task
+from latigo.domain.windows import Window
+from latigo.ledger.reports import LedgerReports
+from latigo.postgres.ranges import to_coverage
+from latigo.postgres.schema import upgrade
+from latigo.providers.simulated import Plant
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, demo_project, open_sandbox_gordo
+from latigo.settings import (
+    BackfillSettings,
+    GordoModels,
+    HttpSettings,
+    PostgresLedger,
+    ScheduleSettings,
+    Settings,
+    SimulatedSensors,
+)
+from latigo.task_queue import envelope
+from latigo.task_queue.eventhub.offsets import Position
+from latigo.task_queue.eventhub.store import QueueStore, Refusal
+from tests.support.build import HALF_HOUR, at, window
+from tests.support.ledgers import Ledgers, open_ledgers
+from tests.support.postgres import execute
+from tests.support.running_latigo import ShiftedClock, all_done, all_known, running_latigo
+
+UPGRADES = Path(__file__).parents[1] / "data" / "upgrades"
+VIEWS = ("v_models", "v_coverage", "v_exceptions", "v_tasks", "v_parked", "v_predictions", "v_queue")
+CHANNEL = "eventhub/plant.servicebus.windows.net/latigo"
+EXECUTOR = "executor.example/7/0a1b2c3d"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+LEASE = timedelta(seconds=30)
+PLANT_B = ("waits", "deferred", "refused", "crashed", "gaps", "in-claim", "in-queue", "planned", "whole", "tall", "odd")
+
+
+@pytest.fixture
+async def dumped(database_url: str) -> str:
+    """The URL of a database that holds the dump as it is."""
+    await execute(database_url, (UPGRADES / "ledger-32f86e9.sql").read_text(encoding="utf-8"))
+    return database_url
+
+
+@pytest.fixture
+async def ledger(dumped: str) -> AsyncIterator[Ledgers]:
+    """The dump, opened ten minutes after it was made."""
+    await upgrade(dumped)
+    async with open_ledgers(dumped) as opened:
+        await opened.set_clock(at("12:50"))
+        yield opened
+
+
+async def contents(url: str, columns: Mapping[str, str]) -> Mapping[str, Counter[str]]:
+    """The rows of every public view as text, as far as these columns go."""
+    return {
+        view: Counter(
+            row["line"]
+            for row in await _rows(url, f"SELECT (SELECT v FROM (SELECT {names}) AS v)::text AS line FROM {view}")
+        )
+        for view, names in columns.items()
+    }
+
+
+async def columns_of(url: str) -> Mapping[str, str]:
+    """The columns of every public view."""
+    rows = await _rows(
+        url,
+        "SELECT table_name AS view, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS names "
+        "FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name",
+    )
+    return {row["view"]: row["names"] for row in rows if row["view"] in VIEWS}
+
+
+async def test_every_view_shows_what_it_showed(dumped: str):
+    columns = await columns_of(dumped)
+    before = await contents(dumped, columns)
+
+    await upgrade(dumped)
+    after = await contents(dumped, columns)
+
+    assert {view: rows.total() for view, rows in before.items()} == {
+        "v_models": 5 + 11,
+        "v_coverage": 5 + 11,
+        "v_exceptions": 12 + 3 + 1 + 1 + 2,
+        "v_tasks": 10 + 13,
+        "v_parked": 3,
+        "v_predictions": 1128,
+        "v_queue": 4,
+    }
+    assert after == before
+
+
+async def test_the_dump_has_a_task_in_every_state_and_a_slot_of_every_kind(ledger: Ledgers):
+    tasks = await ledger.fetch("SELECT model, lane, state FROM v_tasks WHERE project = 'plant-b'")
+    exceptions = await ledger.fetch("SELECT DISTINCT state FROM v_exceptions")
+    parked = await ledger.fetch("SELECT model, reason FROM v_parked")
+
+    assert {row["state"] for row in tasks} == {
+        *("planned", "published", "claimed", "waiting"),
+        *("stored", "deferred", "rejected", "crashed", "split"),
+    }
+    assert {row["lane"] for row in tasks} == {lane.value for lane in Lane}
+    assert {row["state"] for row in exceptions} == {"absent", "short", "provisional"}
+    assert {row["model"]: row["reason"] for row in parked} == {
+        "odd": "bad_metadata",
+        "refused": "values_refused",
+        "crashed": "crashed",
+    }
+
+
+async def test_the_scheduler_goes_on_with_what_is_out(ledger: Ledgers):
+    term = await ledger.scheduler.acquire_lease("scheduler-2", timedelta(seconds=15))
+    assert term is not None
+
+    recovered = await ledger.scheduler.recover(term, CHANNEL, isolated_starts=3, version="0.2.0")
+    woken = await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
+    unpublished = await ledger.scheduler.unpublished(term, 100)
+
+    assert term.number == 2 + 1
+    assert recovered == {"superseded": 2, "lost": 1, "parked": 0}
+    assert woken == 1
+    assert {(task.ref.name, task.window) for task in unpublished} == {
+        (name, window("11:30", "12:30")) for name in ("planned", "waits", "in-claim")
+    }
+
+
+async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_covers(ledger: Ledgers):
+    (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'tall' AND state = 'published'")
+
+    claim = await ledger.executor.claim(int(str(task["id"])), 1, "executor-2", LEASE)
+    assert claim is not None
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:30", "11:30"), rows=6))])
+    (row,) = await ledger.fetch("SELECT covered FROM v_coverage WHERE model = 'tall'")
+
+    assert counted == {claim.task_id}
+    assert to_coverage(row["covered"]) == Coverage((window("10:30", "11:30"),))
+
+
+async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
+    unparked = await LedgerReports(ledger.database, "0.2.0").retry("operator@plant.example", "plant-b")
+
+    assert {row["model"] for row in unparked} == {"odd", "refused", "crashed"}
+    assert await ledger.fetch("SELECT * FROM v_parked") == []
+
+
+async def test_the_queue_goes_on_where_it_was(ledger: Ledgers):
+    queue = QueueStore(ledger.database.pool, CHANNEL, "$Default")
+
+    owners = {row["partition"]: row["owner_id"] for row in await ledger.fetch("SELECT * FROM queue_ownership")}
+    refused = await queue.refused(10)
+
+    assert await queue.checkpoints() == {
+        "0": Position(41, "4294967336"),
+        "1": Position(17, "8589934608"),
+        "3": Position(5, "12884901893"),
+    }
+    assert owners == dict.fromkeys("0123", EXECUTOR)
+    assert {(each.partition, each.sequence, each.reason) for each in refused} == {
+        ("2", 12, Refusal.UNREADABLE),
+        ("2", 13, Refusal.TOO_NEW),
+        ("1", None, Refusal.TOO_LARGE),
+    }
+
+
+async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(dumped: str):
+    plant = Plant()
+    project = demo_project(plant, "plant-a", 5, timedelta(minutes=10), 2)
+    names = {row["model"] for row in await _rows(dumped, "SELECT model FROM v_models WHERE project = 'plant-a'")}
+    plant_a = ProjectDefinition(
+        "plant-a",
+        tuple(ModelDefinition(name, project.models[0].tags) for name in sorted(map(str, names))),
+        project.revision,
+    )
+    plant_b = ProjectDefinition("plant-b", tuple(ModelDefinition(name, ("a", "b")) for name in PLANT_B))
+    covered = await _covered(dumped)
+    clock = ShiftedClock(at("12:50"))
+    await clock.share(dumped)
+    async with open_sandbox_gordo((plant_a, plant_b), canned=StubPredictions()) as gordo:
+        settings = Settings(
+            schedule=ScheduleSettings(max_window=timedelta(hours=3)),
+            backfill=BackfillSettings(horizon=timedelta(hours=6)),
+            ledger=PostgresLedger(url=SecretStr(dumped)),
+            models=GordoModels(url=gordo.url, projects=("plant-a", "plant-b")),
+            sensors=SimulatedSensors(),
+            http=HttpSettings(enabled=False),
+        )
+        async with running_latigo(settings, clock) as latigo:
+            await all_known(latigo, PLANT_B, plant_b.revision)
+            await all_done(latigo)
+
+    newest = window("12:00", "12:30")
+    now_covered = await _covered(dumped)
+    excepted = {
+        (row["project"], row["model"])
+        for row in await _rows(
+            dumped, "SELECT project, model FROM v_exceptions WHERE lower(slot) = '2026-03-01T12:00Z'"
+        )
+    }
+    again = await _rows(
+        dumped,
+        "SELECT m.project, m.name, h.span FROM task_history h JOIN model m ON m.id = h.model_id "
+        "WHERE h.outcome = 'stored' AND h.settled_at >= '2026-03-01T12:45Z'",
+    )
+    assert len(now_covered) == 5 + 11
+    assert {ref for ref, coverage in now_covered.items() if Coverage((newest,)) - coverage} == excepted
+    assert excepted == {("plant-a", "filtered"), ("plant-b", "gaps")}
+    assert [ref for ref, coverage in covered.items() if coverage - now_covered[ref]] == []
+    assert again
+    for row in again:
+        repeated = Coverage((Window(row["span"].lower, row["span"].upper),)) & covered[row["project"], row["name"]]
+        assert not repeated, row
+
+
+async def _rows(url: str, sql: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(sql))
+    finally:
+        await connection.close()
+
+
+async def _covered(url: str) -> dict[tuple[str, str], Coverage]:
+    rows = await _rows(url, "SELECT project, model, covered FROM v_coverage")
+    return {(row["project"], row["model"]): to_coverage(row["covered"]) for row in rows}
+
+
+def expected_tasks() -> list[Task]:
+    pump = DatasetConfig(tag_list=("a", "b"), target_tag_list=("a", "b"))
+    fan = DatasetConfig(tag_list=("a", "b"), target_tag_list=("a",))
+    morning = window("10:00", "10:30")
+    return [
+        Task(7, 1, ModelSpec(ModelRef("plant", "pump"), "1000", pump, anomaly=True), morning, 1800, Lane.LIVE, TRACE),
+        Task(
+            8,
+            3,
+            ModelSpec(ModelRef("plant-b", "fan"), "1577836800000", fan, model_offset=5),
+            window("10:00", "13:00"),
+            1800,
+            Lane.BACKFILL,
+            probe=True,
+        ),
+        Task(
+            2**40,
+            1,
+            ModelSpec(ModelRef("plant", "Kjølevann"), "1000", pump, anomaly=False),
+            morning,
+            HALF_HOUR // timedelta(seconds=1) * 2,
+            Lane.REPAIR,
+        ),
+        Task(9, 1, ModelSpec(ModelRef("plant", "pump"), "1000", pump, anomaly=True), morning, 1800, Lane.MANUAL),
+    ]
+
+
+def test_messages_are_read_as_they_were_meant_and_written_as_they_were():
+    lines = (UPGRADES / "envelopes-32f86e9.jsonl").read_bytes().splitlines()
+
+    tasks = [envelope.decode(line) for line in lines]
+
+    assert tasks == expected_tasks()
+    # An executor of before passes over keys that it does not know, so that there may be more of them.
+    for task, line in zip(tasks, lines, strict=True):
+        written, of_before = orjson.loads(envelope.encode(task, 1)), orjson.loads(line)
+        assert {key: written[key] for key in of_before} == of_before

@@ -1,0 +1,188 @@
+"""One login for many callers, and what a failed one may say."""
+
+import asyncio
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+
+from latigo.runtime.azure import Identity, LoginFailed, SharedCredential, is_refused, open_credential
+from latigo.runtime.clock import SystemClock
+
+
+class Login:
+    """A credential that counts how often it is asked, and answers when it is let."""
+
+    def __init__(self, *answers: AccessToken | Exception) -> None:
+        self.asked = 0
+        self.closed = False
+        self.go_on = asyncio.Event()
+        self._answers = list(answers)
+
+    async def get_token(self, *scopes: str, **options: object) -> AccessToken:  # noqa: ARG002 - the library's signature
+        self.asked += 1
+        await self.go_on.wait()
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def a_token(value: str, *, lives: float) -> AccessToken:
+    return AccessToken(value, int(SystemClock().now().timestamp() + lives))
+
+
+def ready(*answers: AccessToken | Exception) -> tuple[Login, SharedCredential]:
+    login = Login(*answers)
+    login.go_on.set()
+    return login, SharedCredential(login, SystemClock())
+
+
+def with_status(status: int) -> ClientAuthenticationError:
+    error = ClientAuthenticationError("no")
+    error.status_code = status
+    return error
+
+
+async def test_many_connections_log_in_once():
+    login = Login(a_token("one", lives=3600))
+    credential = SharedCredential(login, SystemClock())
+
+    asking = [asyncio.create_task(credential.get_token("scope")) for _ in range(32)]
+    await asyncio.sleep(0)
+    login.go_on.set()
+
+    assert {(await each).token for each in asking} == {"one"}
+    assert login.asked == 1
+
+
+async def test_a_refusal_is_asked_for_once_too():
+    login = Login(ClientAuthenticationError("no"))
+    credential = SharedCredential(login, SystemClock())
+
+    asking = [asyncio.create_task(credential.get_token("scope")) for _ in range(8)]
+    await asyncio.sleep(0)
+    login.go_on.set()
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert {type(each) for each in ended} == {ClientAuthenticationError}
+    assert login.asked == 1
+
+
+async def test_a_caller_that_is_cancelled_takes_the_token_from_nobody():
+    login = Login(a_token("one", lives=3600))
+    credential = SharedCredential(login, SystemClock())
+    first, second = (asyncio.create_task(credential.get_token("scope")) for _ in range(2))
+    await asyncio.sleep(0)
+
+    first.cancel()
+    login.go_on.set()
+
+    assert (await second).token == "one"
+    assert login.asked == 1
+
+
+async def test_every_scope_has_a_token_of_its_own():
+    login, credential = ready(a_token("one", lives=3600), a_token("other", lives=3600))
+
+    assert [(await credential.get_token(scope)).token for scope in ("a", "b", "a")] == ["one", "other", "one"]
+    assert login.asked == 2
+
+
+async def test_a_token_that_is_about_to_expire_is_fetched_anew():
+    _, credential = ready(a_token("old", lives=200), a_token("new", lives=3600))
+
+    assert [(await credential.get_token("scope")).token for _ in range(3)] == ["old", "new", "new"]
+
+
+async def test_a_failed_login_is_remembered_until_one_works():
+    refused = ClientAuthenticationError("no")
+    _, credential = ready(refused, a_token("one", lives=3600))
+
+    with pytest.raises(ClientAuthenticationError):
+        await credential.get_token("scope")
+    assert credential.failure is refused
+
+    await credential.get_token("scope")
+    assert credential.failure is None
+
+
+async def test_a_bearer_is_the_text_of_a_token():
+    _, credential = ready(a_token("one", lives=3600))
+
+    assert await credential.bearer("scope") == "one"
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (ClientAuthenticationError("AADSTS7000215 bad secret"), True),
+        (with_status(401), True),
+        (with_status(503), False),
+        (with_status(429), False),
+        (ServiceRequestError("no network"), False),
+        (TimeoutError(), False),
+    ],
+)
+async def test_a_failed_login_says_whether_waiting_helps(error: Exception, refused: bool):
+    _, credential = ready(error)
+
+    with pytest.raises(LoginFailed, match=rf"login to Microsoft Entra ID: {type(error).__name__}") as failed:
+        await credential.bearer("scope")
+
+    assert failed.value.refused is is_refused(error) is refused
+
+
+async def test_secrets_do_not_get_out_with_an_error():
+    _, credential = ready(ClientAuthenticationError("client_secret=s3cret-value is wrong " + "x" * 10_000))
+
+    with pytest.raises(LoginFailed) as failed:
+        await credential.bearer("scope")
+
+    assert "s3cret" not in str(failed.value)
+    assert len(str(failed.value)) < 500
+    assert "s3cret" not in repr(Identity("client_secret", "t", "c", "s3cret-value"))
+
+
+async def test_closing_ends_what_is_under_way():
+    login = Login()
+    credential = SharedCredential(login, SystemClock())
+    asking = asyncio.create_task(credential.get_token("scope"))
+    await asyncio.sleep(0)
+
+    await credential.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert login.closed
+
+
+IDENTITIES = [
+    Identity("default"),
+    Identity("managed_identity"),
+    Identity("managed_identity", client_id="11111111-2222-3333-4444-555555555555"),
+    Identity("client_secret", "11111111-2222-3333-4444-555555555555", "client", "secret"),
+]
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.kind)
+async def test_identities_open_without_asking_anybody(identity: Identity):
+    async with open_credential(identity, SystemClock()) as credential:
+        assert credential.failure is None
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [Identity("workload_identity"), Identity("client_certificate", "t", "c", certificate_path="/not/there.pem")],
+    ids=lambda identity: identity.kind,
+)
+async def test_an_identity_that_is_not_to_be_had_here_is_named(identity: Identity, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(ValueError, match=f"{identity.kind} cannot be used"):
+        async with open_credential(identity, SystemClock()):
+            pytest.fail("it opened")
