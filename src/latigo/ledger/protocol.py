@@ -1,7 +1,7 @@
-"""What the roles ask of the ledger. Every method is one transaction; all time is the ledger's own.
+"""Interface of the ledger to the roles. Every method is one transaction; all time is that of the ledger's clock.
 
-Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) while the database is away; the roles wait
-and ask again. Nothing is promised about the order of concurrent calls beyond what each docstring says.
+Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) while the database cannot be used; the
+roles wait and try again. The order of concurrent calls is undefined but for what a docstring says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from latigo.domain.outcome import Settlement
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
-DOWNSTREAM = "ledger"  #: its name among the systems that Latigo needs
+DOWNSTREAM = "ledger"  #: the name of the ledger in errors
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A scheduler's right to plan; every planning call checks it, by the ledger's clock."""
+    """A scheduler's lease to plan; every planning call checks it by the ledger's clock."""
 
     holder: str
     number: int
@@ -32,7 +32,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one model lacks, as far as it can be planned now: at most one window a lane.
+    """Windows that one model lacks and that can be planned now: at most one for each lane.
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
     """
@@ -46,7 +46,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One task to be: a window of a need, in a lane."""
+    """A task to plan: a window of a need, in a lane."""
 
     model_id: int
     epoch: int
@@ -58,13 +58,13 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """Tasks that are planned, published or claimed now, and what planning has to know besides."""
+    """Counts of tasks that are planned, published or claimed now, and the state that planning depends on."""
 
     lanes: Mapping[Lane, int]  #: without those that wait for another attempt
     waiting: int
     unpublished: int
     settled: int  #: in the last two minutes
-    stale_metadata: bool = False  #: an executor found that a model has changed, or its revision is gone
+    stale_metadata: bool = False  #: metadata of a model is outdated: it has changed, or its revision is gone
     readable: int | None = None  #: the newest envelope version that every executor reads; None: there is no executor
 
     @property
@@ -80,7 +80,7 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A downstream that is believed to be away."""
+    """The open circuit of a downstream."""
 
     downstream: str
     reason: str
@@ -97,7 +97,7 @@ class Claim:
     task_id: int
     number: int
     attempts: int
-    starts: int  #: how often it was started before and never settled
+    starts: int  #: earlier starts that never ended in a settlement
     stored_in: frozenset[str]
 
     @property
@@ -108,7 +108,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorInfo:
-    """An executor, as it introduces itself."""
+    """An executor, as it registers."""
 
     id: str
     version: str
@@ -119,7 +119,7 @@ class ExecutorInfo:
 
 @dataclass(frozen=True, slots=True)
 class KnownProject:
-    """What was believed of a project when it was last listed."""
+    """A project, as of its last accepted model list."""
 
     name: str
     revision: str
@@ -132,7 +132,7 @@ class KnownProject:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model as the ledger has it."""
+    """A model in the ledger."""
 
     id: int
     name: str
@@ -147,19 +147,19 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model as the ledger is to have it."""
+    """A model to put into the ledger."""
 
     spec: ModelSpec
     slot: timedelta
     delay: timedelta
     fold: timedelta  #: longest window of one task
-    horizon: timedelta  #: how far back it is covered, if it is new
+    horizon: timedelta  #: how far back a new model is to be predicted
     enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled:
-    """What settings may change of a model without its slots becoming others."""
+    """Settings of a model that may change without changing its slots."""
 
     model_id: int
     delay: timedelta
@@ -168,141 +168,146 @@ class Rescheduled:
 
 
 class ExecutorLedger(Protocol):
-    """The ledger as executors see it."""
+    """Interface for executors."""
 
     async def register(self, executor: ExecutorInfo) -> None:
-        """Be known, with the envelope versions that can be read."""
+        """Register an executor, with the envelope versions that it reads."""
 
     async def deregister(self, executor_id: str) -> None:
-        """Leave."""
+        """Remove an executor."""
 
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
-        """Still here."""
+        """Record that an executor is alive."""
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        """Take a task, before any other I/O for it. None: it is done, stale, paused or someone else's."""
+        """Claim a task, before any other I/O for it. None: it is finished, stale, paused or claimed elsewhere."""
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
-        """Count a start of a task that now runs alone; False: the claim has been lost meanwhile."""
+        """Count an isolated start of a task; return False if the claim was lost meanwhile."""
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
-        """Prolong leases; answers with the task ids that are still ours."""
+        """Renew leases; return the ids of the tasks whose claims still hold."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Hand tasks back as if they had not been started."""
+        """Release tasks as if they had not been started."""
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
-        """Record how tasks ended, all or none of the batch; answers with the task ids that counted.
+        """Record how tasks ended, the whole batch or nothing; return the ids of the tasks that counted.
 
-        A settle of an old epoch or a superseded claim adds nothing.
+        A settlement under an old epoch or a superseded claim does not count.
         """
 
     async def circuits(self) -> Sequence[Circuit]:
-        """The open ones."""
+        """Return the open circuits, by name."""
 
     async def open_circuit(self, downstream: str, reason: str, *, alarm: bool, pause: timedelta) -> None:
-        """Publish that a downstream is away."""
+        """Open the circuit of a downstream; an open one keeps its pause and takes the reason."""
 
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
-        """It is still away: the pause doubles."""
+        """Record a failed probe: the pause doubles, up to ``longest``."""
 
     async def take_probe(self, downstream: str) -> bool:
-        """Whether the caller may probe the downstream now, and nobody else before its pause is over again."""
+        """Return whether the caller may probe the downstream; no other caller may before the next pause is over."""
 
     async def close_circuit(self, downstream: str) -> bool:
-        """It works again, and what was deferred for it may go out; whether its circuit was open."""
+        """Close a circuit and release what was deferred for it; return whether it was open."""
 
 
 class SchedulerLedger(Protocol):
-    """The ledger as schedulers see it."""
+    """Interface for schedulers."""
 
     async def clock_skew(self, now: datetime) -> timedelta:
-        """How far the ledger's clock is ahead of ``now``."""
+        """Return how far the ledger's clock is ahead of ``now``."""
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
-        """Become or stay the one that plans; None while someone else does."""
+        """Acquire or renew the lease to plan; None while another scheduler holds it."""
 
     async def release_lease(self, term: Term) -> None:
-        """Let someone else plan at once."""
+        """Release the lease to plan."""
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        """Everything there is to do: desired - actual, bounded to one window a lane and model."""
+        """Return everything that is to be planned: desired - actual, at most one window for each lane and model."""
 
     async def outstanding(self) -> Outstanding:
-        """How much is out."""
+        """Return the counts of outstanding tasks."""
 
     async def circuits(self) -> Sequence[Circuit]:
-        """The open ones."""
+        """Return the open circuits, by name."""
 
     async def probing(self) -> frozenset[str]:
-        """Projects that have a probe out."""
+        """Return the projects that have a probe outstanding."""
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
-        """Commit tasks; what has been overtaken by events falls out. ``probes`` names the circuits being probed.
+        """Commit tasks, and return their number; tasks that are outdated by now are left out.
+
+        Args:
+            term: the lease to plan.
+            planned: the tasks.
+            probes: the circuits that the tasks probe.
 
         Raises:
             LeaseLost: as in every method that takes a term.
         """
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
-        """Plan again what has waited long enough, except for blocked projects."""
+        """Plan up to ``most`` tasks again whose back-off is over, except for blocked projects; return how many."""
 
     async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
-        """Plan one task of a blocked project again that has waited long enough, to probe these circuits; if any."""
+        """Plan one task of a blocked project again whose back-off is over, as a probe; False: there is none."""
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
-        """Committed tasks that are not known to be in the queue, live ones first."""
+        """Return at most ``most`` planned tasks that are not marked as published, live ones first."""
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
-        """They are in the queue: by task id where, as the sender told."""
+        """Mark tasks as published, each with the place in the queue that the sender returned."""
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
-        """Find lost and superseded tasks; park those that kill their process. Answers with a count of each kind."""
+        """Recover lost tasks, delete superseded ones, park poison tasks; return a count of each kind."""
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
-        """Give up holes that have become too old; how many slots of which model."""
+        """Expire holes older than ``max_catch_up``; return the number of slots by model."""
 
     async def maintain(self, *, history: timedelta) -> None:
-        """Make the next days' partitions of the history and drop old ones."""
+        """Create the next days of the history and drop old ones."""
 
     async def forgive_crashes(self, version: str) -> int:
-        """Give what crashed under another version of Latigo one more chance."""
+        """Unpark what crashed under another version of Latigo; return the number of entries."""
 
 
 class ModelLedger(Protocol):
-    """Which models there are, as the ledger remembers it."""
+    """Interface for the model list: projects and models."""
 
     async def projects(self) -> Sequence[KnownProject]:
-        """What is believed of the projects."""
+        """Return the known projects."""
 
     async def known_models(self, project: str) -> Sequence[KnownModel]:
-        """Every model of the project that was ever seen."""
+        """Return every model of a project that was ever listed."""
 
     async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
-        """Its model list is believed; what was parked because the server had lost it gets another chance."""
+        """Record an accepted model list; unpark its models that were parked as missing."""
 
     async def project_failed(self, project: str, error: str) -> None:
-        """Its models could not be listed; what was doubted before has to stand anew."""
+        """Record that the models could not be listed; a quarantine begins anew."""
 
     async def project_quarantined(self, project: str, models: int) -> None:
-        """Its list, now of so many models, has lost too many at once; it is not believed yet."""
+        """Quarantine a list, now of ``models`` models, that has lost too many at once."""
 
     async def project_dropped(self, project: str) -> int:
-        """Nobody names it any more: none of its models is predicted until somebody does; how many were."""
+        """Delete a project that settings and roster no longer name, and unregister its models; return their number."""
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
-        """Add or update models; the epoch rises where predictions would change. How many rose or are new."""
+        """Add or update models; return how many are new or have a new epoch, since their predictions would change."""
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
     ) -> None:
-        """A model that cannot be predicted in this revision: parked as a whole, and nothing of it is forgotten.
+        """Park a model that cannot be predicted in this revision; its coverage and schedule stay.
 
-        ``horizon`` is how far back it is to be covered, if it is new.
+        ``horizon`` is how far back a new model is to be predicted.
         """
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
-        """Settings have changed for these models: delay, longest window, enabled."""
+        """Apply changed settings to models: delay, longest window, enabled."""
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
-        """Models that are gone or unregistered from now on; the names that changed."""
+        """Set the state of models, such as gone or unregistered; return the names that changed."""
