@@ -250,7 +250,7 @@ async def test_what_cannot_work_is_parked_for_its_own_reason_and_nothing_else_is
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("no-number", "'H' is no time of fixed length with a number"),
+        ("no-number", "'H' is not a fixed length of time with a number"),
         ("twins", "entries 1 and 2 are both '1902.B.TT-001.PV'"),
         ("code", "row_filter"),
         ("cut-short", "3 attempts, the last one: predict: prediction of demo-project/cut-short: 500"),

@@ -1,4 +1,4 @@
-"""Readings in CSV and Parquet files, as loggers and historians leave them."""
+"""Readings in CSV and Parquet files, as loggers and historians write them."""
 
 from latigo.providers.files.sensors import FileSensors, open_files
 

@@ -1,4 +1,4 @@
-"""Parquet files: row-group statistics say where which times stand; only those groups and columns are read."""
+"""Parquet files: row-group statistics locate times; only the row groups and columns of a window are read."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,25 +19,25 @@ from latigo.domain.series import Values
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
-    BadFile,
+    Chunk,
     FileChanged,
+    InvalidFile,
     Layout,
-    Piece,
     Span,
     Stopped,
-    pieces_of_columns,
-    pieces_of_rows,
+    chunks_of_columns,
+    chunks_of_rows,
     rows_between,
 )
 from latigo.providers.files.times import ClockState, ParsedTimes
 
-_ROWS_AT_ONCE = 64 * 1024  #: of a row group, so that a group of a million rows does not take hundreds of megabytes
-_DAMAGE = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError)  #: what Arrow makes of it
+_BATCH_ROWS = 64 * 1024  #: rows read at a time: a row group may hold millions
+_FILE_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError)  #: of invalid content too
 _TICKS = {"milliseconds": 10**6, "microseconds": 10**3, "nanoseconds": 1}
 
 
 class Group(NamedTuple):
-    """A row group, and the first and last time in it."""
+    """A row group with its first and last time."""
 
     number: int
     rows_before: int
@@ -48,17 +48,17 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """What is known of a file. Never changed, only replaced, so that readers need no lock."""
+    """The index of a file. Immutable and replaced as a whole, so that readers need no lock."""
 
     identity: tuple[int, int, int, int]
     metadata: Any
-    leaves: dict[str, int]  #: columns that are not nested, and their place among the columns of the file
+    leaves: dict[str, int]  #: columns that are not nested, and their indexes in the file
     groups: tuple[Group, ...]
     tags: frozenset[str]
 
 
 class ColumnarFile:
-    """One Parquet file; written once, or replaced as a whole."""
+    """One Parquet file; never appended to, only replaced."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
@@ -70,11 +70,11 @@ class ColumnarFile:
         return self._index.tags if self._index else frozenset()
 
     def check_header(self) -> None:
-        """Read the schema alone.
+        """Read the schema.
 
         Raises:
-            OSError: it cannot be read.
-            BadFile: a column is missing, or this is no Parquet file, or not one that was written to its end.
+            OSError: the file cannot be read.
+            InvalidFile: a column is missing, or the file is not a Parquet file, or incomplete.
         """
         with self._opened() as file:
             self._leaves(file)
@@ -94,7 +94,7 @@ class ColumnarFile:
             self._index = _Index(identity, file.metadata, leaves, groups, tags)
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
-        """One span a row group."""
+        """Return one span for each row group."""
         index = self._index
         return [
             Span(group.first, group.last, (index, group))
@@ -105,7 +105,7 @@ class ColumnarFile:
     def describe(self, spans: Sequence[Span]) -> str:
         return f"{self.path} row groups {', '.join(str(span.part[1].number) for span in spans)}"
 
-    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
+    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, group = span.part
         with self._handle(index) as file:
             if self._layout.is_long:
@@ -116,133 +116,135 @@ class ColumnarFile:
 
     def _read_wide(
         self, file: Any, index: _Index, group: Group, tags: Sequence[str], *, start: int, end: int
-    ) -> Iterator[Piece]:
+    ) -> Iterator[Chunk]:
         for row, columns, parsed in self._batches(file, index, group, (self._layout.time_column, *tags)):
-            self._refuse_unreadable(group, row, parsed)
+            self._require_times(group, row, parsed)
             rows = rows_between(parsed.times, start, end)
             times = parsed.times[rows]
             if len(times):
-                yield from pieces_of_columns(tags, times, [self._numbers(columns[tag], rows, tag) for tag in tags])
+                yield from chunks_of_columns(tags, times, [self._numbers(columns[tag], rows, tag) for tag in tags])
 
     def _read_long(
         self, file: Any, index: _Index, group: Group, tags: Sequence[str], *, start: int, end: int
-    ) -> Iterator[Piece]:
+    ) -> Iterator[Chunk]:
         time, tag, value = self._layout.time_column, self._layout.tag_column, self._layout.value_column
         for row, columns, parsed in self._batches(file, index, group, (time, tag, value)):
-            self._refuse_unreadable(group, row, parsed)
+            self._require_times(group, row, parsed)
             names = columns[tag].cast(pa.string())
             codes = pc.index_in(names, pa.array(tags, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
-            mine = (codes >= 0) & (parsed.times >= start) & (parsed.times < end)
-            if mine.any():
-                values = self._numbers(columns[value], mine, value)
-                yield from pieces_of_rows(tags, codes[mine], parsed.times[mine], values)
+            rows = (codes >= 0) & (parsed.times >= start) & (parsed.times < end)
+            if rows.any():
+                values = self._numbers(columns[value], rows, value)
+                yield from chunks_of_rows(tags, codes[rows], parsed.times[rows], values)
 
     def _batches(
         self, file: Any, index: _Index, group: Group, names: Sequence[str]
     ) -> Iterator[tuple[int, dict[str, Any], ParsedTimes]]:
-        """Pages of a row group: number of the first row, columns by name, times.
+        """Yield batches of a row group: number of the first row, columns by name, times.
 
-        Columns are asked for by place: by name, ``a`` would bring ``a.b`` along.
+        Columns are selected by index: by name, ``a`` would select ``a.b`` as well.
         """
         ordered = sorted(set(names), key=index.leaves.__getitem__)
-        places = [index.leaves[name] for name in ordered]
+        indexes = [index.leaves[name] for name in ordered]
         row, clock = group.rows_before, group.clock
         for batch in file.reader.iter_batches(
-            _ROWS_AT_ONCE, row_groups=[group.number], column_indices=places, use_threads=False
+            _BATCH_ROWS, row_groups=[group.number], column_indices=indexes, use_threads=False
         ):
             columns = dict(zip(ordered, batch.columns, strict=True))
             parsed = self._layout.times.parse(columns[self._layout.time_column], clock)
             yield row, columns, parsed
             row, clock = row + batch.num_rows, parsed.state
 
-    def _refuse_unreadable(self, group: Group, row: int, parsed: ParsedTimes) -> None:
+    def _require_times(self, group: Group, row: int, parsed: ParsedTimes) -> None:
         if not parsed.readable.all():
-            wrong = row + int(np.argmin(parsed.readable))
+            invalid = row + int(np.argmin(parsed.readable))
             column = self._layout.time_column
-            raise Failed(f"{self.path}, row {wrong} (row group {group.number}): no time in column {column!r}")
+            raise Failed(f"{self.path}, row {invalid} (row group {group.number}): column {column!r} has no time")
 
     def _numbers(self, column: Any, rows: Any, name: str) -> Values:
-        chosen = column[rows.start : rows.stop] if isinstance(rows, slice) else column.filter(pa.array(rows))
-        if pa.types.is_dictionary(chosen.type):
-            chosen = chosen.dictionary_decode()
+        selected = column[rows.start : rows.stop] if isinstance(rows, slice) else column.filter(pa.array(rows))
+        if pa.types.is_dictionary(selected.type):
+            selected = selected.dictionary_decode()
         try:
-            numbers = chosen if chosen.type == pa.float64() else chosen.cast(pa.float64(), safe=False)
+            numbers = selected if selected.type == pa.float64() else selected.cast(pa.float64(), safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise Failed(f"{self.path}: column {name!r} holds something that is no number: {error}") from error
+            raise Failed(f"{self.path}: column {name!r} has a value that is not a number: {error}") from error
         values: Values = numbers.to_numpy(zero_copy_only=False)  # nulls become NaN
         return values
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
-        """To look at what it says of itself; what cannot be understood of that is `BadFile`."""
+        """Open the file for its metadata; raises `InvalidFile` if it is invalid."""
         try:
             with pq.ParquetFile(self.path) as file:
                 yield file
-        except _DAMAGE as error:
-            if _is_of_the_system(error):
+        except _FILE_ERRORS as error:
+            if _is_os_error(error):
                 raise
-            raise BadFile(f"{self.path} is no Parquet file, or not written to its end: {error}") from error
+            raise InvalidFile(f"{self.path} is not a Parquet file, or is incomplete: {error}") from error
 
     @contextmanager
     def _handle(self, index: _Index) -> Iterator[Any]:
-        """The file that was indexed. One reader serves one thread, and with known metadata it opens in 0.06 ms."""
+        """Open the indexed file. A reader serves one thread; with known metadata it opens in 0.06 ms."""
         try:
             with pq.ParquetFile(self.path, metadata=index.metadata) as file:
                 if _identity(self.path) != index.identity:
                     raise FileChanged
                 yield file
-        except _DAMAGE as error:
-            if _is_of_the_system(error):
+        except _FILE_ERRORS as error:
+            if _is_os_error(error):
                 raise
-            raise Failed(f"{self.path} is damaged, or is being written anew: {error}") from error
+            raise Failed(f"{self.path} is damaged, or is being replaced: {error}") from error
 
     def _leaves(self, file: Any) -> dict[str, int]:
         leaves: dict[str, int] = {}
-        place = 0
+        position = 0
         for field in file.schema_arrow:
             if not pa.types.is_nested(field.type):
                 if field.name in leaves:
-                    raise BadFile(f"{self.path} has two columns {field.name!r}")
-                leaves[field.name] = place
-            place += _leaf_count(field.type)
-        for key, name in self._layout.needed:
+                    raise InvalidFile(f"{self.path} has two columns {field.name!r}: rename one")
+                leaves[field.name] = position
+            position += _leaf_count(field.type)
+        for key, name in self._layout.required:
             if name not in leaves:
-                raise BadFile(f"{self.path} has no column {name!r}; it has {', '.join(map(repr, leaves))}", key)
+                raise InvalidFile(
+                    f"{self.path} has no column {name!r}; its columns are {', '.join(map(repr, leaves))}", key
+                )
         return leaves
 
-    def _groups(self, file: Any, place: int, stop: threading.Event) -> Iterator[Group]:
-        """Times of the groups from their statistics; where there are none, or they say nothing, from the column."""
+    def _groups(self, file: Any, time_index: int, stop: threading.Event) -> Iterator[Group]:
+        """Yield row groups with their times, from statistics where these are usable, else from the column."""
         row, clock = 0, ClockState()
-        tick = self._tick(file, place)
+        tick = self._tick(file, time_index)
         for number in range(file.metadata.num_row_groups):
             if stop.is_set():
                 raise Stopped
-            described = file.metadata.row_group(number)
-            found = described.column(place).statistics
-            if tick and found is not None and found.has_min_max and found.has_null_count and not found.null_count:
-                yield Group(number, row, found.min_raw * tick, found.max_raw * tick, clock)
-            elif described.num_rows:
-                table = file.reader.read_row_group(number, column_indices=[place], use_threads=False)
+            metadata = file.metadata.row_group(number)
+            statistics = metadata.column(time_index).statistics
+            if tick and _are_complete(statistics):
+                yield Group(number, row, statistics.min_raw * tick, statistics.max_raw * tick, clock)
+            elif metadata.num_rows:
+                table = file.reader.read_row_group(number, column_indices=[time_index], use_threads=False)
                 parsed = self._layout.times.parse(table.column(0), clock)
                 known = parsed.times[parsed.readable]
                 bounds = (int(known.min()), int(known.max())) if len(known) else (MIN_TIME, MAX_TIME)
                 yield Group(number, row, *bounds, clock)
                 clock = parsed.state
-            row += described.num_rows
+            row += metadata.num_rows
 
-    def _tick(self, file: Any, place: int) -> int:
-        """Nanoseconds to one of the column's raw values, when these are instants; else 0."""
-        logical = orjson.loads(file.schema.column(place).logical_type.to_json())
+    def _tick(self, file: Any, time_index: int) -> int:
+        """Return the unit of the column's raw values in ns; 0 if they are not instants."""
+        logical = orjson.loads(file.schema.column(time_index).logical_type.to_json())
         if logical.get("Type") != "Timestamp" or not (logical.get("isAdjustedToUTC") or self._layout.times.is_utc):
             return 0
         return _TICKS.get(logical.get("timeUnit", ""), 0)
 
-    def _tags_of_rows(self, file: Any, place: int, stop: threading.Event) -> frozenset[str]:
+    def _tags_of_rows(self, file: Any, tag_index: int, stop: threading.Event) -> frozenset[str]:
         tags: set[str] = set()
         for batch in file.reader.iter_batches(
-            _ROWS_AT_ONCE,
+            _BATCH_ROWS,
             row_groups=list(range(file.metadata.num_row_groups)),
-            column_indices=[place],
+            column_indices=[tag_index],
             use_threads=False,
         ):
             if stop.is_set():
@@ -252,12 +254,19 @@ class ColumnarFile:
 
 
 def _identity(path: Path) -> tuple[int, int, int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _is_of_the_system(error: Exception) -> bool:
-    """Whether an error is the file system's; those of Arrow's own, of what stands in the file, have no number."""
+def _are_complete(statistics: Any) -> bool:
+    """Return whether the statistics of a row group have all times."""
+    return bool(
+        statistics is not None and statistics.has_min_max and statistics.has_null_count and not statistics.null_count
+    )
+
+
+def _is_os_error(error: Exception) -> bool:
+    """Return whether an error is from the file system; Arrow's own, about the content, have no number."""
     return isinstance(error, OSError) and error.errno is not None
 
 

@@ -1,4 +1,4 @@
-"""CSV files: one streaming pass makes an index of where which times stand, then only those bytes are read."""
+"""CSV files: one streaming pass indexes the times of blocks, then only the blocks of a window are read."""
 
 import csv
 import io
@@ -16,26 +16,26 @@ from latigo.domain.series import Times
 from latigo.providers.files.csv_block import CsvBlock
 from latigo.providers.files.lines import first_row_end, last_row_end
 from latigo.providers.files.reading import (
-    BadFile,
+    Chunk,
     FileChanged,
+    InvalidFile,
     Layout,
-    Piece,
     Span,
     Stopped,
 )
 from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import Clock
 
-_SMALLEST_BLOCK = 64 * 1024
-_MOST_BLOCKS = 16 * 1024  #: of one file, more or less: larger files have larger blocks
-_LARGEST_READ = 1024 * 1024  #: neighbouring blocks are read together up to this
-_LONGEST_LINE = 4 * 1024 * 1024
-_FINGERPRINT = 64  #: bytes before the end of what is indexed, to tell a file that grew from one written anew
-_SETTLED_SECONDS = 10.0  #: a last line without a line end counts once nobody has touched the file for this long
+_MIN_BLOCK = 64 * 1024
+_MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
+_MAX_READ = 1024 * 1024  #: adjacent blocks are read together up to this size
+_MAX_LINE = 4 * 1024 * 1024
+_FINGERPRINT = 64  #: bytes at the end of the indexed part, which show that a file has grown and was not replaced
+_SETTLED_SECONDS = 10.0  #: after this long without a write, a last line without its line end is complete
 
 
 class Block(NamedTuple):
-    """Whole lines of a file, and the first and last time in them."""
+    """Complete rows of a file, with their first and last time."""
 
     offset: int
     size: int
@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
 
 class _Identity(NamedTuple):
-    """Which file it was, and how far it had been written."""
+    """Identity and extent of a file."""
 
     device: int
     inode: int
@@ -55,13 +55,13 @@ class _Identity(NamedTuple):
     modified: int
 
     @classmethod
-    def of(cls, found: os.stat_result) -> "_Identity":
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    def of(cls, stat: os.stat_result) -> "_Identity":
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Index:
-    """What is known of a file. Never changed, only replaced, so that readers need no lock."""
+    """The index of a file. Immutable and replaced as a whole, so that readers need no lock."""
 
     identity: _Identity
     header: bytes
@@ -70,10 +70,10 @@ class _Index:
     firsts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of the blocks
     lasts: Times = field(default_factory=lambda: np.empty(0, np.int64))
     tags: frozenset[str] = frozenset()
-    clock: ClockState = field(default_factory=ClockState)  #: after the last whole block
+    clock: ClockState = field(default_factory=ClockState)  #: after the last block
     fingerprint: bytes = b""
-    finished: bool = False  #: all that was there has been seen; a pass that was stopped goes on where it was
-    tail: bool = False  #: a last line without its end was left for later
+    finished: bool = False  #: the file was indexed to its end; a cancelled pass continues where it stopped
+    tail: bool = False  #: a last line without its line end is not indexed yet
 
     @property
     def end(self) -> int:
@@ -82,7 +82,7 @@ class _Index:
 
 
 class DelimitedFile:
-    """One CSV file, which may grow."""
+    """One CSV file; it may grow, or be replaced."""
 
     def __init__(self, path: Path, layout: Layout, clock: Clock) -> None:
         self.path = path
@@ -95,11 +95,11 @@ class DelimitedFile:
         return self._index.tags if self._index else frozenset()
 
     def check_header(self) -> None:
-        """Read the first line alone.
+        """Read the header.
 
         Raises:
-            OSError: it cannot be read.
-            BadFile: a column is missing, stands twice, or this is no text.
+            OSError: the file cannot be read.
+            InvalidFile: a column is missing or repeated, or the header is not text.
         """
         with self.path.open("rb", buffering=0) as file:
             handle = file.fileno()
@@ -108,8 +108,8 @@ class DelimitedFile:
     def refresh(self, stop: threading.Event) -> None:
         with self.path.open("rb", buffering=0) as file:
             handle = file.fileno()
-            found = os.fstat(handle)
-            identity, settled = _Identity.of(found), self._is_settled(found)
+            stat = os.fstat(handle)
+            identity, settled = _Identity.of(stat), self._is_settled(stat)
             index = self._index
             if index and index.identity == identity and index.finished and not (index.tail and settled):
                 return
@@ -125,14 +125,14 @@ class DelimitedFile:
                 raise Stopped
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
-        """Neighbouring blocks as one span, up to a size."""
+        """Return spans of adjacent blocks, up to a size."""
         index = self._index
         if index is None:
             return []
         runs: list[list[Block]] = []
         for number in np.flatnonzero((index.lasts >= start) & (index.firsts < end)).tolist():
             block, run = index.blocks[number], runs[-1] if runs else None
-            if run and run[-1].offset + run[-1].size == block.offset and _extent(run) + block.size <= _LARGEST_READ:
+            if run and run[-1].offset + run[-1].size == block.offset and _extent(run) + block.size <= _MAX_READ:
                 run.append(block)
             else:
                 runs.append([block])
@@ -143,7 +143,7 @@ class DelimitedFile:
         parts = [f"{run[0].offset}-{run[-1].offset + run[-1].size - 1}" for run in runs]
         return f"{self.path} bytes {', '.join(parts)}"
 
-    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
+    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, blocks = span.part
         data = self._read_bytes(index, blocks)
         rows = CsvBlock(self.path, self._layout, index.columns, data, blocks[0].line, blocks[0].clock)
@@ -154,21 +154,21 @@ class DelimitedFile:
         with self.path.open("rb", buffering=0) as file:
             handle = file.fileno()
             identity = _Identity.of(os.fstat(handle))
-            if identity != index.identity and not self._still_holds(handle, index, identity):
+            if identity != index.identity and not self._still_matches(handle, index, identity):
                 raise FileChanged
             data = os.pread(handle, size, blocks[0].offset)
         if len(data) != size:
             raise FileChanged
         return data
 
-    def _is_settled(self, found: os.stat_result) -> bool:
-        return self._clock.now().timestamp() - found.st_mtime > _SETTLED_SECONDS
+    def _is_settled(self, stat: os.stat_result) -> bool:
+        return self._clock.now().timestamp() - stat.st_mtime > _SETTLED_SECONDS
 
     def _read_header(self, handle: int, *, settled: bool) -> bytes:
-        """The first line with its end; empty while it is not written to its end."""
+        """Return the first row with its line end; empty while it is incomplete."""
         data = b""
-        while len(data) < _LONGEST_LINE:
-            more = os.pread(handle, _SMALLEST_BLOCK, len(data))
+        while len(data) < _MAX_LINE:
+            more = os.pread(handle, _MIN_BLOCK, len(data))
             data += more
             if end := first_row_end(data, self._layout.separator):
                 return data[:end]
@@ -176,7 +176,7 @@ class DelimitedFile:
                 if data and settled:
                     break
                 return b""
-        raise BadFile(f"{self.path}: the first line has no end: no CSV file, or another kind of line end")
+        raise InvalidFile(f"{self.path}: the first line has no line end (LF or CR LF); is this a CSV file?")
 
     def _columns(self, header: bytes) -> tuple[str, ...]:
         if not header:
@@ -184,25 +184,25 @@ class DelimitedFile:
         try:
             text = header.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise BadFile(f"{self.path}: the first line is not UTF-8: {error}") from error
+            raise InvalidFile(f"{self.path}: the first line is not UTF-8; convert the file: {error}") from error
         try:
             columns = tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=self._layout.separator), ()))
         except csv.Error as error:
-            raise BadFile(f"{self.path}: the first line cannot be read: {error}") from error
-        for key, name in self._layout.needed:
+            raise InvalidFile(f"{self.path}: the first line is not valid CSV: {error}") from error
+        for key, name in self._layout.required:
             if name not in columns:
-                raise BadFile(f"{self.path} has no column {name!r}; it has {_few(columns)}", key)
-        if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
-            raise BadFile(f"{self.path} has two columns {twice[0]!r}")
+                raise InvalidFile(f"{self.path} has no column {name!r}; its columns are {_first_names(columns)}", key)
+        if repeated := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
+            raise InvalidFile(f"{self.path} has two columns {repeated[0]!r}: rename one")
         return columns
 
     def _has_grown(self, handle: int, index: _Index, identity: _Identity) -> bool:
-        """Whether only the rest has to be looked at. A file that was touched and has not grown was written anew."""
+        """Return whether only the rest has to be indexed. A file that changed without growing was replaced."""
         unchanged = identity == index.identity
-        return (unchanged or identity.size > index.identity.size) and self._still_holds(handle, index, identity)
+        return (unchanged or identity.size > index.identity.size) and self._still_matches(handle, index, identity)
 
-    def _still_holds(self, handle: int, index: _Index, identity: _Identity) -> bool:
-        """Whether what was indexed still stands where it stood, as far as its edges tell."""
+    def _still_matches(self, handle: int, index: _Index, identity: _Identity) -> bool:
+        """Return whether the indexed part is unchanged, judged by its beginning and end."""
         if identity[:2] != index.identity[:2] or identity.size < index.end or not index.header:
             return False
         head = os.pread(handle, len(index.header), 0)
@@ -210,11 +210,11 @@ class DelimitedFile:
         return head == index.header and os.pread(handle, len(index.fingerprint), before) == index.fingerprint
 
     def _indexed(self, handle: int, index: _Index, stop: threading.Event, *, settled: bool) -> _Index:
-        """Index to the end, block by block. The last block of before is done again: it may not have been full."""
+        """Index to the end, block by block. The last block is indexed again, since it may not have been full."""
         if not index.columns:
             return replace(index, finished=True, tail=index.identity.size > 0)
         index = _without_last_block(index)
-        size = max(_SMALLEST_BLOCK, index.identity.size // _MOST_BLOCKS)
+        size = max(_MIN_BLOCK, index.identity.size // _MAX_BLOCKS)
         blocks, tags, offset, clock = list(index.blocks), set(index.tags), index.end, index.clock
         line = blocks[-1].line + blocks[-1].lines if blocks else 1 + index.header.count(b"\n")
         at_end, data = False, b""
@@ -225,22 +225,22 @@ class DelimitedFile:
                 raise FileChanged
             at_end = offset + wanted == index.identity.size
             end = wanted if at_end and settled else last_row_end(data, self._layout.separator)
-            if not end and wanted < _LONGEST_LINE:
-                continue  # a line longer than a block: read more of it
-            end = end or data.rfind(b"\n") + 1  # a quote that is never closed: lines are what they look like
+            if not end and wanted < _MAX_LINE:
+                continue  # a row longer than a block: read more of it
+            end = end or data.rfind(b"\n") + 1  # a quote that is never closed: cut at a line end
             if not end:
-                raise BadFile(f"{self.path}: line {line} has no end within {wanted} bytes")
-            held = CsvBlock(self.path, self._layout, index.columns, data[:end], line, clock).contents()
-            blocks.append(Block(offset, end, line, data.count(b"\n", 0, end), held.first, held.last, clock))
-            tags |= held.tags
-            clock, offset, line, data = held.clock, offset + end, line + blocks[-1].lines, b""
-        made = replace(index, blocks=tuple(blocks), tags=frozenset(tags), clock=clock)
-        print_size = min(_FINGERPRINT, made.end)
+                raise InvalidFile(f"{self.path}: line {line} has no line end within {wanted} bytes")
+            contents = CsvBlock(self.path, self._layout, index.columns, data[:end], line, clock).contents()
+            blocks.append(Block(offset, end, line, data.count(b"\n", 0, end), contents.first, contents.last, clock))
+            tags |= contents.tags
+            clock, offset, line, data = contents.clock, offset + end, line + blocks[-1].lines, b""
+        index = replace(index, blocks=tuple(blocks), tags=frozenset(tags), clock=clock)
+        print_size = min(_FINGERPRINT, index.end)
         return replace(
-            made,
+            index,
             firsts=np.array([block.first for block in blocks], np.int64),
             lasts=np.array([block.last for block in blocks], np.int64),
-            fingerprint=os.pread(handle, print_size, made.end - print_size),
+            fingerprint=os.pread(handle, print_size, index.end - print_size),
             finished=at_end or offset == index.identity.size,
             tail=offset < index.identity.size,
         )
@@ -256,6 +256,6 @@ def _without_last_block(index: _Index) -> _Index:
     return replace(index, blocks=index.blocks[:-1], clock=index.blocks[-1].clock)
 
 
-def _few(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:10])
     return shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,15 +1,15 @@
-"""The files that a path names: which there are now, which of them can be used, and what stands in them.
+"""The files of a path: which exist, which can be used, and the readings in them.
 
-A file that cannot be opened or understood (a foreign one, a Parquet file that is still being written) is left out, with
-one warning, until that has changed, and the others are read without it:
+A file that cannot be opened or is invalid (a foreign file, a Parquet file still being written) is excluded until it
+changes, with one warning, and the other files are read:
 
-- A tag that no other file holds may stand in it, so the answer is `PartlyDown` and not `UNKNOWN_SENSOR`.
-- A tag that stood in it when it was last understood is not taken for silent: the answer is `PartlyDown` too, where
-  the window had readings in it that cannot be read any more, and where no other file has any.
-- Otherwise, readings in it are as those that arrive late: tags have the readings of the other files, and slots that are
-  absent or short for that are looked at again by the ledger.
+- A tag that is in no other file may be in the excluded one: reading it raises `PartlyDown` and not `UNKNOWN_SENSOR`.
+- A tag that was in the file when it was last valid is not silent: reading it raises `PartlyDown` as well where the
+  file had readings in the window that can no longer be read, or where no other file has any.
+- Otherwise readings in the excluded file are late readings: the others are returned, and the ledger rechecks slots that
+  are absent or short for that.
 
-When no file at all can be used, the source is away.
+When no file can be used, the source is unavailable.
 """
 
 import glob
@@ -29,64 +29,73 @@ from latigo.domain.errors import ConfigurationError, PartlyDown, Reason, Rejecte
 from latigo.domain.series import Point, Readings
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
-from latigo.providers.files.reading import BadFile, FileChanged, Gathered, Layout, Piece, SensorFile, Span, Stopped
+from latigo.providers.files.reading import (
+    Chunk,
+    FileChanged,
+    InvalidFile,
+    Layout,
+    SensorFile,
+    SeriesBuilder,
+    Span,
+    Stopped,
+)
 from latigo.runtime.clock import Clock
 from latigo.settings import FileSensors as FileSensorsSettings
 
 _log = structlog.get_logger()
 
 DOWNSTREAM = "sensors/files"
-_ENDINGS: Mapping[str, Literal["csv", "parquet"]] = {
+_SUFFIXES: Mapping[str, Literal["csv", "parquet"]] = {
     ".csv": "csv",
     ".txt": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_MOST_NAMED = 3  #: files, in one message
+_MAX_NAMED = 3  #: files, in one message
 
 
 @dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """Why a file is left out."""
+class _Exclusion:
+    """Reason why a file is excluded."""
 
-    identity: tuple[int, int, int] | None  #: inode, size and time of change, as far as they could be asked for
-    because: str
-    is_bad: bool  #: by what stands in it, which stays so until it is written to; else it could not be read
+    identity: tuple[int, int, int] | None  #: inode, size and time of change; None if they could not be read
+    reason: str
+    is_invalid: bool  #: by its content, until it is written to; otherwise it could not be read
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was found at the last look. Never changed, only replaced, so that readers need no lock."""
+class _Snapshot:
+    """The files as of the last refresh. Immutable and replaced as a whole, so that readers need no lock."""
 
-    files: tuple[SensorFile, ...] = ()  #: indexed; one that is left out, as it was when it was last understood
-    left_out: Mapping[Path, _LeftOut] = field(default_factory=dict)
+    files: tuple[SensorFile, ...] = ()  #: with their indexes; an excluded file with its last valid one
+    excluded: Mapping[Path, _Exclusion] = field(default_factory=dict)
 
     def holds(self, tag: str) -> bool:
         return any(tag in file.tags for file in self.files)
 
-    def may_hold_more(self, tag: str) -> bool:
-        """Whether a file that is left out is known to have the tag."""
-        return any(tag in file.tags for file in self.files if file.path in self.left_out)
+    def may_have_more(self, tag: str) -> bool:
+        """Return whether an excluded file is known to have the tag."""
+        return any(tag in file.tags for file in self.files if file.path in self.excluded)
 
-    def read(self, file: SensorFile, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
+    def read(self, file: SensorFile, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         try:
             yield from file.read(span, tags, start, end)
         except (FileChanged, OSError, pa.ArrowException) as error:
-            if left_out := self.left_out.get(file.path):
-                raise PartlyDown(f"sensor file {left_out.because}", downstream=DOWNSTREAM) from error
+            if exclusion := self.excluded.get(file.path):
+                raise PartlyDown(f"sensor file {exclusion.reason}", downstream=DOWNSTREAM) from error
             raise
 
     @property
-    def complaints(self) -> str:
-        """Why files are left out: a few of them, for messages that stay short."""
-        few = [each.because for each in self.left_out.values()][:_MOST_NAMED]
-        more = len(self.left_out) - len(few)
-        return "; ".join(few) + (f"; and {more} more" if more else "")
+    def reasons(self) -> str:
+        """The reasons of the first exclusions, for messages of limited length."""
+        first = [exclusion.reason for exclusion in self.excluded.values()][:_MAX_NAMED]
+        more = len(self.excluded) - len(first)
+        return "; ".join(first) + (f"; and {more} more" if more else "")
 
 
 class Folder:
-    """The files there are now. Blocking; for many threads at once."""
+    """The files of a path. Methods block; safe to call from several threads."""
 
     def __init__(self, settings: FileSensorsSettings, clock: Clock, *, refresh: timedelta) -> None:
         self._path = str(settings.path)
@@ -94,180 +103,184 @@ class Folder:
         self._layout = Layout.of(settings)
         self._clock = clock
         self._refresh = refresh.total_seconds()
-        self._seen = _Seen()
-        self._known: dict[Path, SensorFile] = {}  #: perhaps not indexed to their end yet
+        self._snapshot = _Snapshot()
+        self._known: dict[Path, SensorFile] = {}  #: may not be indexed completely
         self._fresh_until = 0.0
         self._indexed = False
-        self._looking = threading.Lock()
+        self._refreshing = threading.Lock()
 
     def check(self) -> None:
         """See `FileSensors.check`."""
         try:
             paths = self._paths()
-        except BadFile as error:
+        except InvalidFile as error:
             raise ConfigurationError(f"sensors.{error.key}: {error}") from error
         if not paths:
-            raise ConfigurationError(f"sensors.path: no file is at {self._path}{self._endings_expected()}")
-        bad: list[BadFile] = []
+            raise ConfigurationError(f"sensors.path: there is no file at {self._path}{self._expected_suffixes()}")
+        invalid: list[InvalidFile] = []
         for path in paths:
             try:
                 self._make(path).check_header()
-            except BadFile as error:
-                bad.append(error)
+            except InvalidFile as error:
+                invalid.append(error)
             else:
                 return
-        others = f" (and {len(bad) - 1} more that cannot be used)" if len(bad) > 1 else ""
-        raise ConfigurationError(f"sensors.{bad[0].key}: {bad[0]}{others}") from bad[0]
+        others = f" (and {len(invalid) - 1} more files that cannot be used)" if len(invalid) > 1 else ""
+        raise ConfigurationError(f"sensors.{invalid[0].key}: {invalid[0]}{others}") from invalid[0]
 
     def tags(self, stop: threading.Event) -> AbstractSet[str]:
-        return frozenset().union(*(file.tags for file in self._fresh(stop).files))
+        """Return the tags of all files."""
+        return frozenset().union(*(file.tags for file in self._current(stop).files))
 
     def read(self, tags: Sequence[str], start: int, end: int, max_bytes: int, stop: threading.Event) -> Readings:
-        seen = self._fresh(stop)
+        """See `FileSensors.get_data_for_range`."""
+        snapshot = self._current(stop)
         wanted = frozenset(tags)
-        if unknown := [tag for tag in dict.fromkeys(tags) if not seen.holds(tag)]:
-            if seen.left_out:
-                raise _partly_away("no sensor file that can be used holds", unknown, seen)
-            raise Rejected(f"no sensor file holds {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
-        gathered = Gathered.of(tags, max_bytes)
-        for file in seen.files:
-            if mine := wanted & file.tags:
+        if unknown := [tag for tag in dict.fromkeys(tags) if not snapshot.holds(tag)]:
+            if snapshot.excluded:
+                raise _partly_down("no usable sensor file has a column for", unknown, snapshot)
+            raise Rejected(f"no sensor file has the tags {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
+        builder = SeriesBuilder.of(tags, max_bytes)
+        for file in snapshot.files:
+            if present := wanted & file.tags:
                 for span in file.spans(start, end):
-                    _go_on(stop)
-                    for piece in seen.read(file, span, mine, start, end):
-                        gathered.add(piece)
-        if silent := [tag for tag, pieces in gathered.pieces.items() if not pieces and seen.may_hold_more(tag)]:
-            raise _partly_away("no sensor file that can be used has readings of", silent, seen)
-        return gathered.series()
+                    _raise_if_stopped(stop)
+                    for chunk in snapshot.read(file, span, present, start, end):
+                        builder.add(chunk)
+        if silent := [tag for tag, chunks in builder.chunks.items() if not chunks and snapshot.may_have_more(tag)]:
+            raise _partly_down("no usable sensor file has readings of", silent, snapshot)
+        return builder.series()
 
     def last_before(self, tags: Sequence[str], start: int, end: int, stop: threading.Event) -> dict[str, Point]:
-        """Newest spans first; a span that ends before what is found already is not read."""
-        found: dict[str, Point] = {}
+        """See `FileSensors.get_last_before`. Reads the newest spans first, and as few as possible."""
+        points: dict[str, Point] = {}
         wanted = frozenset(tags)
-        seen = self._fresh(stop)
-        spans = [(file, span) for file in seen.files for span in file.spans(start, end)]
-        spans.sort(key=lambda each: each[1].last)
-        for file, span in reversed(spans):  # the later one of equals goes first, so that it wins as it does in a series
-            _go_on(stop)
-            lacking = {tag for tag in wanted & file.tags if tag not in found or found[tag].time < span.last}
-            if lacking:
-                for piece in seen.read(file, span, lacking, start, end):
-                    _keep_newer(found, piece)
-        return found
+        snapshot = self._current(stop)
+        spans = [(file, span) for file in snapshot.files for span in file.spans(start, end)]
+        spans.sort(key=lambda pair: pair[1].last)
+        for file, span in reversed(spans):  # of equal times the later file wins, as in a series
+            _raise_if_stopped(stop)
+            open_tags = {tag for tag in wanted & file.tags if tag not in points or points[tag].time < span.last}
+            if open_tags:
+                for chunk in snapshot.read(file, span, open_tags, start, end):
+                    _keep_newer(points, chunk)
+        return points
 
     def describe(self, start: int, end: int, tag: str | None) -> str:
-        """Takes what is known now and reads nothing."""
+        """Describe the parts of the files that a read would use; reads nothing."""
         parts = [
             file.describe(spans)
-            for file in self._seen.files
+            for file in self._snapshot.files
             if tag is None or tag in file.tags
             if (spans := file.spans(start, end))
         ]
-        return "; ".join(parts) or f"{self._path} (nothing indexed there)"
+        return "; ".join(parts) or f"{self._path} (nothing indexed yet)"
 
-    def forget_freshness(self) -> None:
-        """Look at all files again before the next answer to anyone."""
+    def expire(self) -> None:
+        """Check all files for changes before the next read."""
         self._fresh_until = 0.0
         self._indexed = False
 
-    def _fresh(self, stop: threading.Event) -> _Seen:
-        """The files, indexed, as they were at most ``refresh`` seconds ago."""
+    def _current(self, stop: threading.Event) -> _Snapshot:
+        """Return the files as of at most ``refresh`` ago."""
         if self._clock.monotonic() < self._fresh_until:
-            return self._seen
-        if not self._looking.acquire(blocking=not self._indexed):
-            return self._seen  # somebody is at it; what was known a moment ago will do
+            return self._snapshot
+        if not self._refreshing.acquire(blocking=not self._indexed):
+            return self._snapshot  # another thread is refreshing: the last snapshot is recent enough
         try:
             if self._clock.monotonic() >= self._fresh_until:
-                self._look(stop)
+                self._refresh_files(stop)
         finally:
-            self._looking.release()
-        return self._seen
+            self._refreshing.release()
+        return self._snapshot
 
-    def _look(self, stop: threading.Event) -> None:
-        began = self._clock.monotonic()
+    def _refresh_files(self, stop: threading.Event) -> None:
+        started = self._clock.monotonic()
         if not (paths := self._paths()):
-            raise Unavailable(f"sensor files: nothing is at {self._path} any more", downstream=DOWNSTREAM)
+            raise Unavailable(f"sensor files: there is no file at {self._path} any more", downstream=DOWNSTREAM)
         self._known = {path: self._known.get(path) or self._make(path) for path in paths}
-        known = {file.path: self._refreshed(file, stop) for file in self._known.values()}
-        left_out = {path: reason for path, reason in known.items() if reason is not None}
-        self._seen = _Seen(tuple(self._known.values()), left_out)
-        if len(left_out) == len(known):
+        refreshed = {file.path: self._refresh_file(file, stop) for file in self._known.values()}
+        excluded = {path: exclusion for path, exclusion in refreshed.items() if exclusion is not None}
+        self._snapshot = _Snapshot(tuple(self._known.values()), excluded)
+        if len(excluded) == len(refreshed):
             raise Unavailable(
-                f"sensor files: none can be used: {self._seen.complaints}",
+                f"sensor files: no file can be used: {self._snapshot.reasons}",
                 downstream=DOWNSTREAM,
-                alarm=all(each.is_bad for each in left_out.values()),
+                alarm=all(exclusion.is_invalid for exclusion in excluded.values()),
             )
-        self._fresh_until, self._indexed = began + self._refresh, True
+        self._fresh_until, self._indexed = started + self._refresh, True
 
-    def _refreshed(self, file: SensorFile, stop: threading.Event) -> _LeftOut | None:
-        """Bring the index of a file up to date; why that cannot be."""
-        before, identity = self._seen.left_out.get(file.path), None
+    def _refresh_file(self, file: SensorFile, stop: threading.Event) -> _Exclusion | None:
+        """Update the index of a file. Return why it is excluded, if it is."""
+        before, identity = self._snapshot.excluded.get(file.path), None
         try:
-            found = file.path.stat()
-            identity = found.st_ino, found.st_size, found.st_mtime_ns
-            if before is not None and before.is_bad and before.identity == identity:
+            stat = file.path.stat()
+            identity = stat.st_ino, stat.st_size, stat.st_mtime_ns
+            if before is not None and before.is_invalid and before.identity == identity:
                 return before
             file.refresh(stop)
-        except FileNotFoundError:  # gone since it was listed, and not listed any more next time
+        except FileNotFoundError:  # deleted since the listing
             return None
-        except BadFile as error:
-            left_out = _LeftOut(identity, str(error), is_bad=True)
+        except InvalidFile as error:
+            exclusion = _Exclusion(identity, str(error), is_invalid=True)
         except (OSError, pa.ArrowException) as error:
-            left_out = _LeftOut(identity, f"{file.path}: {error}", is_bad=False)
+            exclusion = _Exclusion(identity, f"{file.path}: {error}", is_invalid=False)
         else:
             return None
-        if before is None or before.because != left_out.because:  # a file that grows while it is bad is told once
-            _log.warning("sensors.file_left_out", path=str(file.path), because=left_out.because)
-        return left_out
+        if before is None or before.reason != exclusion.reason:  # an invalid file that grows is logged once
+            _log.warning("sensor_file.excluded", path=str(file.path), reason=exclusion.reason)
+        return exclusion
 
     def _paths(self) -> list[Path]:
         if glob.has_magic(self._path) and not Path(self._path).exists():
-            found = (Path(each) for each in glob.iglob(self._path, recursive=True))  # noqa: PTH207 - takes ** and / alike
-            return sorted(path for path in found if path.is_file() and self._is_ours(path))
-        place = Path(self._path)
-        if place.is_dir():
+            paths = (Path(name) for name in glob.iglob(self._path, recursive=True))  # noqa: PTH207 - ** and absolute patterns
+            return sorted(path for path in paths if path.is_file() and self._matches(path))
+        root = Path(self._path)
+        if root.is_dir():
             return sorted(
                 path
-                for path in place.rglob("*")
-                if self._is_ours(path)
-                and not any(part.startswith(".") for part in path.relative_to(place).parts)
+                for path in root.rglob("*")
+                if self._matches(path)
+                and not any(part.startswith(".") for part in path.relative_to(root).parts)
                 and path.is_file()
             )
-        if not place.exists():
+        if not root.exists():
             return []
-        if not self._is_ours(place):
-            raise BadFile(f"{place}: say csv or parquet, since its ending does not", "format")
-        return [place]
+        if not self._matches(root):
+            raise InvalidFile(
+                f"{root} has none of the suffixes {', '.join(_SUFFIXES)}: set the format to csv or parquet", "format"
+            )
+        return [root]
 
-    def _is_ours(self, path: Path) -> bool:
-        """With a format given, a single file or a pattern may have any ending; a folder is still read by endings."""
-        kind = _ENDINGS.get(path.suffix.lower())
+    def _matches(self, path: Path) -> bool:
+        """Return whether a file is read. With a format set, a single file or a pattern may have other suffixes."""
+        kind = _SUFFIXES.get(path.suffix.lower())
         if self._format == "auto":
             return kind is not None
         return kind in {None, self._format} if not Path(self._path).is_dir() else kind == self._format
 
-    def _endings_expected(self) -> str:
-        return f" that ends in {', '.join(_ENDINGS)}" if self._format == "auto" else ""
+    def _expected_suffixes(self) -> str:
+        return f" with one of the suffixes {', '.join(_SUFFIXES)}" if self._format == "auto" else ""
 
     def _make(self, path: Path) -> "ColumnarFile | DelimitedFile":
-        kind = _ENDINGS.get(path.suffix.lower()) if self._format == "auto" else self._format
+        kind = _SUFFIXES.get(path.suffix.lower()) if self._format == "auto" else self._format
         return ColumnarFile(path, self._layout) if kind == "parquet" else DelimitedFile(path, self._layout, self._clock)
 
 
-def _go_on(stop: threading.Event) -> None:
+def _raise_if_stopped(stop: threading.Event) -> None:
     if stop.is_set():
         raise Stopped
 
 
-def _partly_away(said: str, tags: Sequence[str], seen: _Seen) -> PartlyDown:
-    return PartlyDown(f"{said} {describe_tags(tags)}; left out: {seen.complaints}", downstream=DOWNSTREAM)
+def _partly_down(problem: str, tags: Sequence[str], snapshot: _Snapshot) -> PartlyDown:
+    return PartlyDown(f"{problem} {describe_tags(tags)}; excluded: {snapshot.reasons}", downstream=DOWNSTREAM)
 
 
-def _keep_newer(found: dict[str, Point], piece: Piece) -> None:
-    finite = np.isfinite(piece.values)
+def _keep_newer(points: dict[str, Point], chunk: Chunk) -> None:
+    finite = np.isfinite(chunk.values)
     if not finite.any():
         return
-    times, values = piece.times[finite], piece.values[finite]
+    times, values = chunk.times[finite], chunk.values[finite]
     newest = len(times) - 1 - int(np.argmax(times[::-1]))  # the last one of equal times
-    if piece.tag not in found or times[newest] > found[piece.tag].time:
-        found[piece.tag] = Point(int(times[newest]), float(values[newest]))
+    if chunk.tag not in points or times[newest] > points[chunk.tag].time:
+        points[chunk.tag] = Point(int(times[newest]), float(values[newest]))

@@ -1,7 +1,8 @@
-"""Where the rows of CSV text stand: a quoted cell may hold line ends.
+"""Positions of rows in CSV text, where quoted cells may contain line ends.
 
-Arrow parses rows and does not tell where they stand in the bytes, so that Python's csv module looks for them here:
-where a block may be cut, and, for a message, on which line a row begins. It gives no value to anyone.
+Arrow parses rows but does not report their positions, and not the cells of a row that it rejects. Python's csv module
+finds them here: where a block may be cut, the line of a row for a message, the time of a malformed row. Readings are
+parsed by Arrow alone.
 """
 
 import csv
@@ -21,12 +22,12 @@ def last_row_end(data: bytes, separator: str) -> int:
     end = data.rfind(b"\n") + 1
     if data.count(b'"', 0, end) % 2 == 0:
         return end
-    # Either a cell goes on after the line's end, or a quote stands alone, as in 5" pipe: only a reader can tell.
+    # Either a cell continues on the next line, or a quote is literal, as in 5" pipe: only a parser can tell.
     return max(_row_ends(data[:end], separator), default=0)
 
 
 def line_of_row(data: bytes, separator: str, row: int) -> int:
-    """Return the line, counted from 0, on which a row begins; rows are counted from 0 and blank lines are none."""
+    """Return the line on which a row begins; both are counted from 0, rows without blank lines."""
     line = 0
     # In Latin-1 every byte is one character.
     reader = csv.reader(io.StringIO(data.decode("latin-1"), newline=""), delimiter=separator)
@@ -41,7 +42,7 @@ def line_of_row(data: bytes, separator: str, row: int) -> int:
 
 
 def cells_of_row(text: str, separator: str) -> list[str]:
-    """Return the cells of one row that Arrow has refused for their number."""
+    """Return the cells of one row."""
     with suppress(csv.Error):
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
     return []
@@ -52,7 +53,7 @@ def _row_ends(data: bytes, separator: str) -> Iterator[int]:
     parts = data.decode("latin-1").split("\n")
     ends = list(accumulate(len(part) + 1 for part in parts[:-1]))
     reader = csv.reader((part + "\n" for part in parts[:-1]), delimiter=separator)
-    with suppress(csv.Error):  # a cell beyond all measure, because a quote is never closed
+    with suppress(csv.Error):  # a cell exceeds the limit, because a quote is never closed
         for cells in reader:
-            if not (cells and cells[-1].endswith("\n")):  # or it was open at the end of the data
+            if not (cells and cells[-1].endswith("\n")):  # else the cell is open at the end of the data
                 yield ends[reader.line_num - 1]

@@ -1,4 +1,4 @@
-"""What both kinds of file have in common: how they are laid out, and what is gathered from them."""
+"""Common parts of both file formats: layout, chunks of readings, and series built from them."""
 
 import re
 import threading
@@ -17,14 +17,14 @@ from latigo.domain.series import Series, Times, Values
 from latigo.providers.files.times import TimeParser
 from latigo.settings import FileSensors
 
-MIN_TIME, MAX_TIME = -(2**63), 2**63 - 1  #: of a span whose times are not known
+MIN_TIME, MAX_TIME = -(2**63), 2**63 - 1  #: bounds of a span with unknown times
 _READING_BYTES = 16
 MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How readings stand in a file; the fields are the keys of the settings."""
+    """Layout of readings in a file; the fields are keys of the settings."""
 
     layout: Literal["wide", "long"]
     time_column: str
@@ -33,10 +33,11 @@ class Layout:
     separator: str
     decimal_point: str
     times: TimeParser
-    missing: tuple[str, ...] = MISSING  #: cells of a CSV file that hold no reading
+    missing: tuple[str, ...] = MISSING  #: cells of a CSV file without a reading
 
     @classmethod
     def of(cls, settings: FileSensors) -> "Layout":
+        """Return the layout that the settings describe."""
         return cls(
             settings.layout,
             settings.time_column,
@@ -53,21 +54,21 @@ class Layout:
 
     @property
     def number_pattern(self) -> str:
-        """What is a number in a CSV file, in the syntax of RE2: what Arrow takes for one."""
+        """The pattern of numbers in CSV files, in the syntax of RE2; equal to what Arrow parses as a number."""
         point = re.escape(self.decimal_point)
         return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan)$"
 
     @property
-    def needed(self) -> Sequence[tuple[str, str]]:
-        """The columns that a file must have: key and name."""
+    def required(self) -> Sequence[tuple[str, str]]:
+        """The columns that a file must have, as key and name."""
         columns = [("time_column", self.time_column)]
         if self.is_long:
             columns += [("tag_column", self.tag_column), ("value_column", self.value_column)]
         return columns
 
 
-class BadFile(Exception):
-    """A file that cannot be what the settings say. ``key`` is the setting to blame, where there is one."""
+class InvalidFile(Exception):
+    """A file that does not match the settings. ``key`` is the setting to check."""
 
     def __init__(self, message: str, key: str = "path") -> None:
         super().__init__(message)
@@ -75,23 +76,23 @@ class BadFile(Exception):
 
 
 class FileChanged(Exception):
-    """A file is not the one any more that was indexed."""
+    """The file was replaced since it was indexed."""
 
 
 class Stopped(Exception):
-    """The reader was told to stop."""
+    """The read was cancelled."""
 
 
 class Span(NamedTuple):
-    """A part of a file that is read at once, and the first and last time in it (ns, both inclusive)."""
+    """Part of a file that is read in one piece, with its first and last time (ns, both inclusive)."""
 
     first: int
     last: int
-    part: Any  #: the file's own: a stretch of bytes, a row group
+    part: Any  #: private to the file: blocks, a row group
 
 
-class Piece(NamedTuple):
-    """Readings of one tag out of one span, in the order of the rows."""
+class Chunk(NamedTuple):
+    """Readings of one tag from one span, in row order."""
 
     tag: str
     times: Times
@@ -99,71 +100,71 @@ class Piece(NamedTuple):
 
 
 class SensorFile(Protocol):
-    """One file of readings. Methods block; `refresh` is called by one thread at a time, the others by many."""
+    """One file of readings. Methods block; `refresh` runs in one thread at a time, the others in several."""
 
     path: Path
 
     @property
     def tags(self) -> AbstractSet[str]:
-        """The tags it holds, as of the last refresh."""
+        """The tags in the file, as of the last refresh."""
 
     def refresh(self, stop: threading.Event) -> None:
-        """Bring the index up to date; cheap when nothing has changed.
+        """Update the index; cheap when nothing has changed.
 
         Raises:
-            OSError: it cannot be read.
-            BadFile: it is not what the settings say.
-            Stopped: told to stop; what was done is kept and gone on with next time.
+            OSError: the file cannot be read.
+            InvalidFile: it does not match the settings.
+            Stopped: the read was cancelled; the next refresh continues from here.
         """
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
-        """The spans that may hold readings with ``start <= t < end``, in the order of the file."""
+        """Return the spans that may have readings with ``start <= t < end``, in file order."""
 
-    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Piece]:
-        """The readings of these tags in this span and window, without missing ones.
+    def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
+        """Return the readings of tags in a span and window, without missing ones.
 
         Raises:
-            FileChanged: refresh and ask for the spans again.
-            Failed: a cell of them cannot be read; names file, line or row, and column.
+            FileChanged: refresh, and take the spans anew.
+            Failed: a cell cannot be read; names file, line or row, and column.
         """
 
     def describe(self, spans: Sequence[Span]) -> str:
-        """The spans in words, for people."""
+        """Return a description of the spans for operators."""
 
 
 @dataclass(slots=True)
-class Gathered:
-    """Pieces of several files on their way to be series, within a budget of bytes."""
+class SeriesBuilder:
+    """Builder of series from the chunks of several files, within a budget of bytes."""
 
     max_bytes: int
-    pieces: dict[str, list[tuple[Times, Values]]]
+    chunks: dict[str, list[tuple[Times, Values]]]
     size: int = field(default=0)
 
     @classmethod
-    def of(cls, tags: Sequence[str], max_bytes: int) -> "Gathered":
+    def of(cls, tags: Sequence[str], max_bytes: int) -> "SeriesBuilder":
         return cls(max_bytes, {tag: [] for tag in tags})
 
-    def add(self, piece: Piece) -> None:
-        """Keep a copy, so that what was read around it is not kept.
+    def add(self, chunk: Chunk) -> None:
+        """Add a copy of the chunk, so that the block around it can be freed.
 
         Raises:
-            TooLarge: that is more than the budget.
+            TooLarge: the readings exceed the budget.
         """
-        self.size += _READING_BYTES * len(piece.times)
+        self.size += _READING_BYTES * len(chunk.times)
         if self.size > self.max_bytes:
             raise TooLarge(f"the readings take more than {self.max_bytes} bytes")
-        self.pieces[piece.tag].append((piece.times.copy(), piece.values.copy()))
+        self.chunks[chunk.tag].append((chunk.times.copy(), chunk.values.copy()))
 
     def series(self) -> dict[str, Series]:
-        """Each tag's readings in time order; those of the same time in the order of files and rows."""
-        return {tag: _joined(pieces) for tag, pieces in self.pieces.items()}
+        """Return each tag's readings in time order, those of equal times in the order of files and rows."""
+        return {tag: _concatenated(chunks) for tag, chunks in self.chunks.items()}
 
 
-def _joined(pieces: list[tuple[Times, Values]]) -> Series:
-    if not pieces:
+def _concatenated(chunks: list[tuple[Times, Values]]) -> Series:
+    if not chunks:
         return Series.empty()
-    times = np.concatenate([each for each, _ in pieces]) if len(pieces) > 1 else pieces[0][0]
-    values = np.concatenate([each for _, each in pieces]) if len(pieces) > 1 else pieces[0][1]
+    times = np.concatenate([times for times, _ in chunks]) if len(chunks) > 1 else chunks[0][0]
+    values = np.concatenate([values for _, values in chunks]) if len(chunks) > 1 else chunks[0][1]
     if len(times) > 1 and (times[1:] < times[:-1]).any():
         order = np.argsort(times, kind="stable")
         times, values = times[order], values[order]
@@ -174,31 +175,31 @@ Selection = slice | npt.NDArray[np.bool_]
 
 
 def rows_between(times: Times, start: int, end: int) -> Selection:
-    """Which rows are in the window: a slice when they are in order, which costs no copy."""
+    """Return the rows of the window: a slice, which needs no copy, if times are in order."""
     if len(times) < 2 or (times[1:] >= times[:-1]).all():
         low, high = np.searchsorted(times, (start, end))
         return slice(int(low), int(high))
     return (times >= start) & (times < end)
 
 
-def pieces_of_columns(tags: Sequence[str], times: Times, columns: Sequence[Values]) -> Iterator[Piece]:
-    """The wide layout: a column a tag, NaN where there is no reading."""
+def chunks_of_columns(tags: Sequence[str], times: Times, columns: Sequence[Values]) -> Iterator[Chunk]:
+    """Return chunks of the wide layout: one column for each tag, NaN where there is no reading."""
     for tag, values in zip(tags, columns, strict=True):
         missing = np.isnan(values)
         if not missing.any():
-            yield Piece(tag, times, values)
+            yield Chunk(tag, times, values)
         elif not missing.all():
-            there = ~missing
-            yield Piece(tag, times[there], values[there])
+            present = ~missing
+            yield Chunk(tag, times[present], values[present])
 
 
-def pieces_of_rows(tags: Sequence[str], codes: npt.NDArray[np.int32], times: Times, values: Values) -> Iterator[Piece]:
-    """The long layout: a row a reading, ``codes`` are places in ``tags``."""
-    there = ~np.isnan(values)
-    codes, times, values = codes[there], times[there], values[there]
+def chunks_of_rows(tags: Sequence[str], codes: npt.NDArray[np.int32], times: Times, values: Values) -> Iterator[Chunk]:
+    """Return chunks of the long layout: one row for each reading; ``codes`` are indexes into ``tags``."""
+    present = ~np.isnan(values)
+    codes, times, values = codes[present], times[present], values[present]
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(tags) + 1))
     for code, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         if low < high:
             rows = order[low:high]
-            yield Piece(tags[code], times[rows], values[rows])
+            yield Chunk(tags[code], times[rows], values[rows])

@@ -1,7 +1,7 @@
-"""Sensors out of one file, a folder or a pattern of files.
+"""Sensors in a file, a folder or files that match a pattern.
 
-Files may overlap in tags and follow each other in time. A plant's logger may append to them and add new ones while
-Latigo runs; both are noticed within a second.
+Files may share tags and cover different times. They may grow, and new ones may appear, while Latigo runs; both are
+noticed within a second.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from latigo.domain.errors import Failed, TimedOut, Unavailable
 from latigo.domain.series import Point, Readings
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.files.folder import DOWNSTREAM, Folder
-from latigo.providers.files.reading import BadFile, FileChanged, Stopped
+from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
 from latigo.runtime.clock import Clock
 from latigo.settings import FileSensors as FileSensorsSettings
 
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 _REFRESH = timedelta(seconds=1)
 _THREADS = 4
-_TRIES = 3  #: of a read during which a file is written anew
+_ATTEMPTS = 3  #: at a read during which files are replaced
 
 
 class FileSensors:
@@ -45,19 +45,21 @@ class FileSensors:
         return DOWNSTREAM
 
     async def get_sensor_list(self) -> Sequence[str]:
-        return sorted(await self._in_thread("listing sensors", self._folder.tags))
+        return sorted(await self._in_thread("listing the tags", self._folder.tags))
 
     async def sensor_exists(self, name: str) -> bool:
-        return name in await self._in_thread("looking for a sensor", self._folder.tags)
+        return name in await self._in_thread("checking a tag", self._folder.tags)
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        """The files that hold the window and, as far as it is indexed yet, which bytes or row groups of them."""
+        """Return the files, bytes and row groups that hold the window, as far as they are indexed."""
         return self._folder.describe(to_ns(window.start), to_ns(window.end), parameters.get("tag"))
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
-        """Raises also `Failed`, when a cell of what was asked for cannot be read; the message says where it stands.
+        """Return the readings of a window.
 
-        And `PartlyDown`: what was asked for may stand in a file that is left out.
+        Raises:
+            Failed: in addition, a cell cannot be read; the message names file, line or row, and column.
+            PartlyDown: in addition, readings may be in an excluded file.
         """
         start, end = to_ns(window.start), to_ns(window.end)
         return await self._in_thread(
@@ -68,48 +70,51 @@ class FileSensors:
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
         start, end = to_ns(not_older_than), to_ns(time)
-        return await self._in_thread("looking back", lambda stop: self._folder.last_before(tags, start, end, stop))
+        return await self._in_thread(
+            "reading the last values", lambda stop: self._folder.last_before(tags, start, end, stop)
+        )
 
     async def check(self) -> None:
-        """Read first lines or schemas, until one is what the settings say.
+        """Read headers or schemas until one matches the settings.
 
         Raises:
-            ConfigurationError: no file is there, or all of them are not what the settings say; names the key.
-            Unavailable: before that, one could not be read.
+            ConfigurationError: there is no file, or none matches the settings; names the key.
+            Unavailable: a file could not be read before one matched.
         """
-        await self._in_thread("checking", lambda _: self._folder.check())
+        await self._in_thread("checking the files", lambda _: self._folder.check())
 
     def close(self) -> None:
-        """Tell the threads to stop. They are not waited for: one may hang in a file system that does not answer."""
+        """Stop the threads without waiting: one may hang in an unresponsive file system."""
         self._closing.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, doing: str, work: Callable[[threading.Event], _T]) -> _T:
-        """Run blocking work within the time limit; when that has passed, the thread stops at its next span."""
-        given_up = _Either(self._closing)
+    async def _in_thread(self, action: str, work: Callable[[threading.Event], _T]) -> _T:
+        """Run blocking work within the time limit; after it, the thread stops at its next span."""
+        cancelled = _AnyEvent(self._closing)
         try:
             async with asyncio.timeout(self._time_limit.total_seconds()):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work, given_up)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work, cancelled)
         except TimeoutError as error:
             raise TimedOut(
-                f"sensor files, {doing}: not within {self._time_limit.total_seconds():.0f} s", downstream=DOWNSTREAM
+                f"sensor files: {action} took longer than {self._time_limit.total_seconds():.0f} s",
+                downstream=DOWNSTREAM,
             ) from error
         finally:
-            given_up.set()
+            cancelled.set()
 
     def _run(self, work: Callable[[threading.Event], _T], stop: threading.Event) -> _T:
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             try:
                 return work(stop)
             except FileChanged:
-                self._folder.forget_freshness()
+                self._folder.expire()
             except Stopped as error:
-                raise Unavailable("sensor files: being closed", downstream=DOWNSTREAM) from error
-            except BadFile as error:
+                raise Unavailable("sensor files: the source is closed", downstream=DOWNSTREAM) from error
+            except InvalidFile as error:
                 raise Unavailable(f"sensor file {error}", downstream=DOWNSTREAM, alarm=True) from error
             except (OSError, pa.ArrowException) as error:
                 raise Unavailable(f"sensor files: {error}", downstream=DOWNSTREAM) from error
-        raise Failed("sensor files: a file is written anew again and again while it is read")
+        raise Failed(f"sensor files: a file was replaced during each of {_ATTEMPTS} reads")
 
 
 @asynccontextmanager
@@ -119,26 +124,26 @@ async def open_files(
     """Open files of readings.
 
     Args:
-        settings: where they are and how they are laid out.
-        clock: tells how old an index is, and whether a file is still being written.
-        refresh: how long an index is used before files are checked for changes.
+        settings: path and format of the files.
+        clock: for the age of indexes, and of files that may still be written to.
+        refresh: how often files are checked for changes.
 
     Raises:
-        ConfigurationError: no file is there, or all of them are not what the settings say; names the key.
+        ConfigurationError: there is no file, or none matches the settings; names the key.
     """
     sensors = FileSensors(Folder(settings, clock, refresh=refresh), time_limit=settings.read_timeout)
     try:
         try:
             await sensors.check()
-        except Unavailable as error:  # which is no other matter now than later
-            _log.warning("sensors.not_checked", because=str(error))
+        except Unavailable as error:  # it may pass, as later on
+            _log.warning("sensors.check_failed", error=str(error))
         yield sensors
     finally:
         sensors.close()
 
 
-class _Either(threading.Event):
-    """Set when it is set itself, or when another is."""
+class _AnyEvent(threading.Event):
+    """Event that is set when it is set itself or another event is."""
 
     def __init__(self, other: threading.Event) -> None:
         super().__init__()

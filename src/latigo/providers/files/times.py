@@ -1,4 +1,4 @@
-"""The time columns of files, as nanoseconds since the epoch."""
+"""Parser of time columns, to nanoseconds since the epoch."""
 
 import re
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _QUARTER = span_ns(timedelta(minutes=15))  #: clocks change on full quarters of 
 _NS = pa.timestamp("ns")
 _NS_UTC = pa.timestamp("ns", "UTC")
 
-# Epoch counts are told apart by size. Each range is 1973 to 2286, so that none holds a number like 20260301 or
-# 20260301120000, which would be a date in a form that nobody promised to read.
+# The unit of an epoch count follows from its size. Each range is 1973 to 2286, so that none contains a number such as
+# 20260301 or 20260301120000, which would be a date in an unsupported format.
 _UNITS = ((10**8, 10**10, 10**9), (10**11, 10**13, 10**6), (10**14, 10**16, 10**3), (10**17, 10**19, 1))
 
 _ISO = re.compile(
@@ -29,16 +29,16 @@ _COUNT = re.compile(r"\s*(\d{9,19})(?:[.,](\d{1,9}))?\s*", re.ASCII)
 
 
 class ClockState(NamedTuple):
-    """What has to be remembered from one row to the next to read local times while clocks are set back."""
+    """State between rows that local times need while clocks are set back."""
 
-    again: bool = False  #: the hour that happens twice is running for the second time
+    again: bool = False  #: the repeated hour is in its second run
     ambiguous: bool = False  #: the previous row was in such an hour
     last: int = 0  #: local time of the previous row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedTimes:
-    """One column: ``times`` are valid where ``readable`` is true."""
+    """Times of one column, valid where ``readable`` is true."""
 
     times: Times
     readable: npt.NDArray[np.bool_]
@@ -46,11 +46,11 @@ class ParsedTimes:
 
 
 class TimeParser:
-    """Reads ISO 8601 with or without offset, ``YYYY-MM-DD hh:mm:ss``, epoch counts in s, ms, us or ns, and Arrow's own.
+    """Parser of ISO 8601 with or without offset, epoch counts in s, ms, us or ns, and Arrow's time types.
 
-    Times without an offset are local times of ``zone``. An hour that happens twice is told apart by the order of the
-    rows: the first run is the earlier one, and once the time jumps back it is the later one. A local time that never
-    happened, because clocks were set forward, is not readable.
+    Times without an offset are local times of ``zone``. A repeated hour is resolved by the order of rows: the first run
+    is the earlier one, and after a jump back it is the later one. A local time that does not exist, because clocks were
+    set forward, is not readable.
     """
 
     def __init__(self, zone: ZoneInfo) -> None:
@@ -58,7 +58,7 @@ class TimeParser:
         self.is_utc = zone.key in {"UTC", "Etc/UTC", "Etc/UCT", "GMT", "Etc/GMT", "Zulu"}
 
     def parse(self, column: Any, state: ClockState = ClockState()) -> ParsedTimes:  # noqa: B008 - immutable
-        """Read a column in row order; ``state`` is what the row before the first one left."""
+        """Parse a column in row order; ``state`` is the state after the row before."""
         column = _one_array(column)
         kind = column.type
         if pa.types.is_dictionary(kind):
@@ -85,7 +85,7 @@ class TimeParser:
         return _with_state(times, readable, state) if aware else self._localise(times, readable, state)
 
     def _from_text(self, column: Any, state: ClockState) -> ParsedTimes:
-        """A column of one form at once, anything else cell by cell."""
+        """Parse a column of one format at once, otherwise cell by cell."""
         try:
             return self._localise(*_integers(column.cast(_NS).cast(pa.int64())), state)
         except pa.ArrowInvalid:
@@ -103,8 +103,8 @@ class TimeParser:
         times = np.zeros(len(cells), np.int64)
         readable, local = np.zeros(len(cells), np.bool_), np.zeros(len(cells), np.bool_)
         for row, cell in enumerate(cells):
-            if (found := _parse_cell(cell or "")) is not None:
-                times[row], local[row] = found
+            if (parsed := _parse_cell(cell or "")) is not None:
+                times[row], local[row] = parsed
                 readable[row] = True
         if local.any():
             naive = self._localise(times[local], readable[local], state)
@@ -120,13 +120,13 @@ class TimeParser:
         first, second = offsets[:, 0][where], offsets[:, 1][where]
         ambiguous = first > second
         if ambiguous.any():
-            again, state = _second_runs(local, ambiguous, first - second, state)
+            again, state = _in_second_run(local, ambiguous, first - second, state)
             return ParsedTimes(local - np.where(again, second, first), readable, state)
         after = ClockState(last=int(local[-1]))
         return ParsedTimes(local - first, readable & (first == second), after)
 
     def _offsets(self, quarter: int) -> tuple[int, int]:
-        """Offsets from UTC of a local quarter of an hour, ns: the first and the second time that it happens."""
+        """Return the offsets from UTC of a local quarter of an hour, ns: of its first and its second run."""
         local = EPOCH + timedelta(microseconds=quarter * _QUARTER // 1000)
         first, second = (local.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in (0, 1))
         assert first is not None  # noqa: S101 - a ZoneInfo always knows
@@ -134,12 +134,12 @@ class TimeParser:
         return span_ns(first), span_ns(second)
 
 
-def _second_runs(
+def _in_second_run(
     local: Times, ambiguous: npt.NDArray[np.bool_], overlap: Times, state: ClockState
 ) -> tuple[npt.NDArray[np.bool_], ClockState]:
-    """Which rows are in the second run of an hour that happens twice; row by row, which is a block or two a year.
+    """Return which rows are in the second run of a repeated hour.
 
-    A step back of less than half the overlap is jitter, not the clock.
+    A step back of less than half the overlap is jitter. Row by row: this affects a block or two a year.
     """
     again = np.zeros(len(local), np.bool_)
     running, was_ambiguous, last = state
@@ -150,16 +150,16 @@ def _second_runs(
 
 
 def _parse_cell(text: str) -> tuple[int, bool] | None:
-    """The time in nanoseconds, and whether it is a local one."""
+    """Return the time in ns, and whether it is a local one."""
     if count := _COUNT.fullmatch(text):
         whole, fraction = int(count[1]), (count[2] or "").ljust(9, "0")
         for low, high, factor in _UNITS:
             if low <= whole < high:
                 return whole * factor + int(fraction) * factor // 10**9, False
         return None
-    if not (found := _ISO.fullmatch(text)):
+    if not (match := _ISO.fullmatch(text)):
         return None
-    day, clock, fraction, offset = found.groups()
+    day, clock, fraction, offset = match.groups()
     try:
         time = datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset or '+00:00'}")
     except ValueError:
@@ -179,7 +179,7 @@ def _from_counts(column: Any) -> tuple[Times, npt.NDArray[np.bool_]]:
 
 
 def _from_floats(column: Any) -> tuple[Times, npt.NDArray[np.bool_]]:
-    """Counts with a fraction, to the microsecond: that is as far as a double tells times of today apart."""
+    """Parse counts with a fraction, to the microsecond: the resolution of a double for current times."""
     counts = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
     times, readable = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.bool_)
     for low, high, factor in _UNITS:

@@ -68,8 +68,8 @@ def write(path: Path, text: str, **options: Any) -> Path:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, so that small files have many."""
-    monkeypatch.setattr(delimited, "_SMALLEST_BLOCK", 128)
-    monkeypatch.setattr(delimited, "_LARGEST_READ", 256)
+    monkeypatch.setattr(delimited, "_MIN_BLOCK", 128)
+    monkeypatch.setattr(delimited, "_MAX_READ", 256)
 
 
 @pytest.fixture
@@ -289,8 +289,8 @@ def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.Temp
             return await values(sensors, window=minutes(low, high))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "_SMALLEST_BLOCK", data.draw(st.integers(40, 400)))
-        patch.setattr(delimited, "_LARGEST_READ", data.draw(st.integers(40, 800)))
+        patch.setattr(delimited, "_MIN_BLOCK", data.draw(st.integers(40, 400)))
+        patch.setattr(delimited, "_MAX_READ", data.draw(st.integers(40, 800)))
         found = asyncio.run(read())
 
     expected = [value for minute, value in sorted(rows, key=lambda row: row[0]) if low <= minute < high]
@@ -330,7 +330,7 @@ async def test_a_file_that_grows_line_by_line_does_not_get_a_block_for_each(tmp_
                 file.write(f"{clock(n)},{n}\n")
             assert await values(sensors) == list(range(n + 1))
 
-        (file_of_sensors,) = sensors._folder._seen.files
+        (file_of_sensors,) = sensors._folder._snapshot.files
     assert isinstance(file_of_sensors, DelimitedFile)
     assert file_of_sensors._index is not None
     assert len(file_of_sensors._index.blocks) == 1
@@ -493,7 +493,7 @@ async def test_an_unreadable_number_is_an_error_that_says_where_it_stands(tmp_pa
     path = write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,1\n\n{clock(1)},Bad Input,2\n{clock(2)},3,3\n")
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Failed, match=r"line 4: 'Bad Input' in column 'A' is no number") as failed:
+        with pytest.raises(Failed, match=r"line 4: 'Bad Input' in column 'A' is not a number") as failed:
             await values(sensors, "A")
 
         assert str(path) in str(failed.value)
@@ -505,7 +505,7 @@ async def test_a_line_with_too_few_or_too_many_cells_hurts_its_own_time_only(tmp
     write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,1\n{clock(1)},2\n{clock(2)},3,3,3\n{clock(3)},4,4\n")
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Failed, match="line 3: 2 cells, not 3"):
+        with pytest.raises(Failed, match="line 3: 2 cells, not 3 as in the header"):
             await values(sensors)
         with pytest.raises(Failed, match="line 4: 4 cells, not 3"):
             await values(sensors, window=minutes(2, 3))
@@ -520,14 +520,14 @@ async def test_a_line_without_a_time_hurts_its_neighbours_and_not_the_rest_of_th
     write(tmp_path / "a.csv", "time,A\n" + "".join(lines))
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Failed, match="line 52: 'yesterday' in column 'time' is no time"):
+        with pytest.raises(Failed, match="line 52: 'yesterday' in column 'time' is not a time"):
             await values(sensors, window=minutes(48, 53))
         assert await values(sensors, window=minutes(0, 30)) == list(range(30))
 
 
 @pytest.mark.usefixtures("small_blocks")
 async def test_a_quote_that_is_never_closed_does_not_swallow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(delimited, "_LONGEST_LINE", 1024)
+    monkeypatch.setattr(delimited, "_MAX_LINE", 1024)
     lines = [f"{clock(n)},{n},fine\n" for n in range(200)]
     lines[50] = f'{clock(50)},50,"not fine\n'
     write(tmp_path / "a.csv", "time,A,remark\n" + "".join(lines))
@@ -539,11 +539,11 @@ async def test_a_quote_that_is_never_closed_does_not_swallow_the_file(tmp_path: 
 
 @pytest.mark.usefixtures("small_blocks")
 async def test_a_line_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(delimited, "_LONGEST_LINE", 1024)
+    monkeypatch.setattr(delimited, "_MAX_LINE", 1024)
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n" + "0" * 10_000)
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Unavailable, match="line 3 has no end"):
+        with pytest.raises(Unavailable, match="line 3 has no line end"):
             await values(sensors)
 
 
@@ -560,7 +560,7 @@ async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},{cell}\n")
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Failed, match="is no number"):
+        with pytest.raises(Failed, match="is not a number"):
             await values(sensors)
 
 
@@ -570,7 +570,7 @@ async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
 
     async with opened(tmp_path, separator=";", decimal_point=",") as sensors:
         assert await values(sensors, "A") == [1.5, 2.5]
-        with pytest.raises(Failed, match=r"line 2: '1\.100' in column 'B' is no number"):
+        with pytest.raises(Failed, match=r"line 2: '1\.100' in column 'B' is not a number"):
             await values(sensors, "B")
 
 
@@ -581,7 +581,7 @@ async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lin
     async with opened(tmp_path) as sensors:
         with pytest.raises(Failed, match="line 5: 2 cells, not 3"):
             await values(sensors)
-        with pytest.raises(Failed, match="line 6: 'bad' in column 'A' is no number"):
+        with pytest.raises(Failed, match="line 6: 'bad' in column 'A' is not a number"):
             await values(sensors, window=minutes(2, 9))
         assert await values(sensors, window=minutes(3, 9)) == [4]
 
@@ -639,8 +639,8 @@ def half(whole: pa.Table) -> bytes:
 
 def left_out(told: list[Any]) -> list[str]:
     """The files of which a warning tells that they are left out."""
-    found = [each for each in told if each["event"] == "sensors.file_left_out"]
-    assert all(each["log_level"] == "warning" and each["path"] in each["because"] for each in found)
+    found = [each for each in told if each["event"] == "sensor_file.excluded"]
+    assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in found)
     return [Path(each["path"]).name for each in found]
 
 
@@ -655,7 +655,7 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
         writer.write_table(february)
         async with opened(tmp_path) as sensors:
             assert await values(sensors, "A") == [1]
-            with pytest.raises(PartlyDown, match=r"'B'; left out: .*feb\.parquet is no Parquet file, or not written"):
+            with pytest.raises(PartlyDown, match=r"'B'; excluded: .*feb\.parquet is not a Parquet file, or is inc"):
                 await values(sensors, "B")
             assert await sensors.get_sensor_list() == ["A"]
 
@@ -676,7 +676,7 @@ async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Pa
             for _ in range(3):
                 assert await values(sensors) == [1]
                 assert await sensors.get_last_before(["A"], DAY + timedelta(hours=1), DAY) == {"A": (to_ns(DAY), 1.0)}
-            with pytest.raises(PartlyDown, match=r"'who'; left out: .*notes\.csv has no column 'time'"):
+            with pytest.raises(PartlyDown, match=r"'who'; excluded: .*notes\.csv has no column 'time'"):
                 await values(sensors, "who")
 
             write(foreign, "who,what\nme,nothing\nyou,something\n")
@@ -789,7 +789,7 @@ async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, faili
 
         for path in paths:
             path.write_bytes(half(whole))
-        with pytest.raises(Unavailable, match=r"none can be used: .*a\.parquet.*b\.parquet") as bad:
+        with pytest.raises(Unavailable, match=r"no file can be used: .*a\.parquet.*b\.parquet") as bad:
             await values(sensors)
         for path in paths:
             pq.write_table(whole, path)
@@ -829,7 +829,7 @@ async def test_parquet_times_of_any_kind(tmp_path: Path, times: Any):
 async def test_local_parquet_times_over_the_hour_that_happens_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, statistics: bool
 ):
-    monkeypatch.setattr("latigo.providers.files.columnar._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("latigo.providers.files.columnar._BATCH_ROWS", 2)
     local = [datetime(2026, 10, 25, 2, minute) for minute in (0, 20, 40)] * 2  # noqa: DTZ001 - that is the point
     table = pa.table({"time": pa.array(local, pa.timestamp("us")), "A": [0.0, 1, 2, 3, 4, 5]})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=group, write_statistics=statistics)
@@ -863,12 +863,12 @@ async def test_rows_without_a_time_are_said(tmp_path: Path):
     pq.write_table(table, tmp_path / "a.parquet")
 
     async with opened(tmp_path) as sensors:
-        with pytest.raises(Failed, match=r"row 1 \(row group 0\): no time"):
+        with pytest.raises(Failed, match=r"row 1 \(row group 0\): column 'time' has no time"):
             await values(sensors)
 
 
 async def test_a_row_group_of_many_rows_is_paged_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("latigo.providers.files.columnar._ROWS_AT_ONCE", 8)
+    monkeypatch.setattr("latigo.providers.files.columnar._BATCH_ROWS", 8)
     times = pa.array([to_ns(DAY + timedelta(minutes=n)) for n in range(100)], pa.timestamp("ns", "UTC"))
     pq.write_table(pa.table({"time": times, "A": [float(n) for n in range(100)]}), tmp_path / "a.parquet")
 
@@ -924,8 +924,8 @@ async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
 @pytest.mark.parametrize(
     ("options", "text", "says"),
     [
-        ({}, "datetime,A\n", "sensors.time_column.*no column 'time'; it has 'datetime', 'A'"),
-        ({"separator": ";"}, "time,A\n", "sensors.time_column.*it has 'time,A'"),
+        ({}, "datetime,A\n", "sensors.time_column.*no column 'time'; its columns are 'datetime', 'A'"),
+        ({"separator": ";"}, "time,A\n", "sensors.time_column.*its columns are 'time,A'"),
         ({"layout": "long"}, "time,name,value\n", "sensors.tag_column"),
         ({"layout": "long"}, "time,tag,v\n", "sensors.value_column"),
         ({}, "time,A,A\n", "two columns 'A'"),
@@ -959,7 +959,7 @@ async def test_a_file_in_another_encoding_is_refused_by_name(tmp_path: Path):
 async def test_a_file_without_line_ends_is_refused_and_not_taken_for_empty(tmp_path: Path):
     settle(write(tmp_path / "a.csv", f"time,A\r{clock(0)},1\r"))
 
-    with pytest.raises(ConfigurationError, match=r"a\.csv: the first line has no end"):
+    with pytest.raises(ConfigurationError, match=r"a\.csv: the first line has no line end"):
         async with opened(tmp_path):
             pass
 
@@ -967,7 +967,7 @@ async def test_a_file_without_line_ends_is_refused_and_not_taken_for_empty(tmp_p
 async def test_no_parquet_file_is_refused_by_name(tmp_path: Path):
     write(tmp_path / "a.parquet", "time,A\n")
 
-    with pytest.raises(ConfigurationError, match=r"a\.parquet is no Parquet file"):
+    with pytest.raises(ConfigurationError, match=r"a\.parquet is not a Parquet file"):
         async with opened(tmp_path):
             pass
 
