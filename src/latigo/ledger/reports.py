@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from latigo.domain.task import Lane
 from latigo.ledger.executor_store import read_circuits
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
@@ -51,7 +52,10 @@ class LedgerReports:
                 "slots": round(sum(row["slots"] for row in backlog)),
                 "calls": round(sum(row["calls"] for row in backlog)),
             },
-            "outstanding": {key: out[key] for key in ("outstanding", "live", "waiting", "unpublished")},
+            "outstanding": {
+                "outstanding": sum(out[lane] for lane in Lane),
+                **{key: out[key] for key in ("live", "waiting", "unpublished")},
+            },
             "queue": {
                 "lag": sum(row["lag"] for row in partitions),
                 "partitions": [dict(row) for row in partitions],
