@@ -1,4 +1,4 @@
-"""How the slots of a window ended, once its predictions are there. Pure."""
+"""The state of each slot of a window after its prediction. Pure."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,40 +19,40 @@ TOO_FEW_ROWS = "too few rows before it for the model"
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Slot by slot how a window ended; together they make up the window."""
+    """How the slots of a window ended; coverage and exceptions together make up the window."""
 
     covered: Coverage
     exceptions: tuple[SlotException, ...]
-    silent_since: datetime | None  #: from here to the end of the window there are no readings
+    silent_since: datetime | None  #: start of the last slots, up to the end of the window, that have no readings
 
 
 def classify(window: Window, slot: timedelta, dataset: Dataset, predicted: Times) -> Slots:
-    """Compare the rows that the readings allow with those that were predicted, slot by slot.
+    """Compare the rows that the readings allow with the predicted rows, slot by slot.
 
     Args:
-        window: whole slots.
-        slot: the length of one.
-        dataset: X and what became of the labels that are not in it.
-        predicted: the labels that have a prediction, in order (ns).
+        window: a whole number of slots.
+        slot: length of a slot.
+        dataset: X, and why labels are missing from it.
+        predicted: labels with a prediction, ascending (ns).
     """
     covered: list[Window] = []
-    found: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
+    others: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
     silent_since: datetime | None = None
-    for each in window.slots(slot):
-        state, reason, silent = _slot(each, dataset, predicted)
+    for part in window.slots(slot):
+        state, reason, silent = _classify_slot(part, dataset, predicted)
         if state is SlotState.COVERED:
-            covered.append(each)
+            covered.append(part)
         else:
-            found[state, reason].append(each)
+            others[state, reason].append(part)
         if not silent:
             silent_since = None
         elif silent_since is None:
-            silent_since = each.start
-    exceptions = tuple(SlotException(state, Coverage.of(slots), reason) for (state, reason), slots in found.items())
+            silent_since = part.start
+    exceptions = tuple(SlotException(state, Coverage.of(slots), reason) for (state, reason), slots in others.items())
     return Slots(Coverage.of(covered), exceptions, silent_since)
 
 
-def _slot(slot: Window, dataset: Dataset, predicted: Times) -> tuple[SlotState, str, bool]:
+def _classify_slot(slot: Window, dataset: Dataset, predicted: Times) -> tuple[SlotState, str, bool]:
     allowed, done = _count(dataset.x.times, slot), _count(predicted, slot)
     lacking = dataset.missing.tags_in(slot)
     if not done:
@@ -79,7 +79,7 @@ def _count(times: Times, slot: Window) -> int:
 
 
 def _provisional(slot: Window, dataset: Dataset) -> bool:
-    """Whether later readings may change a row of the slot, or bring back one that the filter dropped."""
+    """Return whether later readings may change a row of the slot, or restore one that the filter dropped."""
     bounds = (to_ns(slot.start), to_ns(slot.end))
     kept, dropped = np.searchsorted(dataset.x.times, bounds), np.searchsorted(dataset.filtered, bounds)
     return bool(

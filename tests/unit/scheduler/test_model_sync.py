@@ -71,7 +71,7 @@ class World:
             max_window=DAY,
             clock=self.clock,
             version="test",
-            still_wanted=lambda: self.wanted,
+            may_continue=lambda: self.wanted,
         )
 
     def states(self) -> dict[str, str]:
@@ -181,7 +181,7 @@ async def test_models_that_are_not_listed_any_more_are_gone_and_back_when_they_a
     assert set(world.states().values()) == {"active"}
 
 
-async def test_a_doubted_list_changes_nothing_until_it_has_stood_for_an_hour():
+async def test_a_quarantined_list_changes_nothing_until_it_has_stood_for_an_hour():
     world = World({"plant": many(10)})
     await world.sync.run_once()
     world.server.lists["plant"] = ["new"]
@@ -189,15 +189,15 @@ async def test_a_doubted_list_changes_nothing_until_it_has_stood_for_an_hour():
     await world.sync.run_once()
     await world.clock.advance(59 * MINUTE)
     await world.sync.run_once()
-    doubted = world.states()
+    quarantined = world.states()
     await world.clock.advance(1 * MINUTE)
     await world.sync.run_once()
 
-    assert doubted == {f"plant/{name}": "active" for name in many(10)}
+    assert quarantined == {f"plant/{name}": "active" for name in many(10)}
     assert world.states() == {f"plant/{name}": "gone" for name in many(10)} | {"plant/new": "active"}
 
 
-async def test_a_doubted_list_is_believed_when_it_is_accepted():
+async def test_a_quarantined_list_is_acted_upon_when_it_is_accepted():
     world = World({"plant": many(10)})
     await world.sync.run_once()
     world.server.lists["plant"] = []
@@ -209,7 +209,7 @@ async def test_a_doubted_list_is_believed_when_it_is_accepted():
     assert set(world.states().values()) == {"gone"}
 
 
-async def test_a_list_that_recovers_is_not_doubted_any_more():
+async def test_a_list_that_recovers_is_not_quarantined_any_more():
     world = World({"plant": many(10)})
     await world.sync.run_once()
     world.server.lists["plant"] = []
@@ -224,7 +224,7 @@ async def test_a_list_that_recovers_is_not_doubted_any_more():
     assert set(world.states().values()) == {"active"}
 
 
-async def test_a_doubted_list_has_to_stand_anew_when_it_could_not_be_read_or_has_become_another():
+async def test_a_quarantined_list_has_to_stand_anew_when_it_could_not_be_read_or_has_become_another():
     world = World({"plant": many(10)})
     await world.sync.run_once()
     world.server.lists["plant"] = []
@@ -244,7 +244,7 @@ async def test_a_doubted_list_has_to_stand_anew_when_it_could_not_be_read_or_has
     assert world.states() == {f"plant/{name}": "active" for name in many(10)}
 
 
-async def test_models_that_settings_leave_out_are_predicted_no_more_and_doubt_nothing():
+async def test_models_that_settings_leave_out_are_predicted_no_more_and_quarantine_nothing():
     world = World({"plant": many(10)})
     await world.sync.run_once()
 
@@ -260,7 +260,7 @@ async def test_models_that_settings_leave_out_are_predicted_no_more_and_doubt_no
     assert set(world.states().values()) == {"active"}
 
 
-async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_list_is_doubted():
+async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_list_is_quarantined():
     world = World({"plant": many(10)})
     await world.sync.run_once()
 
@@ -352,7 +352,7 @@ async def test_a_round_is_not_complete_while_a_project_or_a_model_does_not_answe
     assert not await world.sync.run_once()
 
 
-async def test_a_round_is_not_complete_while_a_list_is_doubted_or_someone_else_plans():
+async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_someone_else_plans():
     world = World({"plant": many(10)})
     world.wanted = False
     stopped = await world.sync.run_once()
@@ -360,9 +360,9 @@ async def test_a_round_is_not_complete_while_a_list_is_doubted_or_someone_else_p
     await world.sync.run_once()
     world.server.lists["plant"] = []
 
-    doubted = await world.sync.run_once()
+    quarantined = await world.sync.run_once()
 
-    assert (stopped, doubted) == (False, False)
+    assert (stopped, quarantined) == (False, False)
 
 
 async def test_a_ledger_that_is_away_ends_the_round():

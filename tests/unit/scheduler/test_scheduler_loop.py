@@ -116,7 +116,7 @@ class World:
     async def _projects(self) -> Iterable[str]:
         return self.projects
 
-    def _sync(self, still_wanted: Callable[[], bool]) -> ModelSync:
+    def _sync(self, may_continue: Callable[[], bool]) -> ModelSync:
         return ModelSync(
             provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
             ledger=self.known,
@@ -124,7 +124,7 @@ class World:
             max_window=DAY,
             clock=self.clock,
             version="test",
-            still_wanted=still_wanted,
+            may_continue=may_continue,
         )
 
     def wait(self, *tasks: int) -> None:
