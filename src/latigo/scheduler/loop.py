@@ -75,7 +75,7 @@ class Scheduler:
         *,
         rules: SchedulerRules,
         ledger: SchedulerLedger,
-        sync: Callable[[Callable[[], bool]], ModelSync],
+        sync: ModelSync,
         sender: TaskSender,
         downstreams: Callable[[str], Iterable[str]],
         projects: Callable[[], Awaitable[Iterable[str]]],
@@ -84,7 +84,7 @@ class Scheduler:
     ) -> None:
         self._rules = rules
         self._ledger = ledger
-        self._sync = sync(lambda: self._lease.term is not None)
+        self._sync = sync
         self._sender = sender
         self._downstreams = downstreams
         self._projects = projects
@@ -159,7 +159,7 @@ class Scheduler:
         wait = min(self._relist, refresh)
         self._relist = min(self._relist * 2, refresh)
         try:
-            if await self._sync.run_once():
+            if await self._sync.run_once(lambda: self._lease.term is not None):
                 wait, self._relist, self._stale_seen = refresh, RELIST, False
         finally:
             self._next_listing = self._clock.monotonic() + wait.total_seconds()

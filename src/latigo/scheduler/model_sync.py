@@ -45,7 +45,6 @@ class ModelSync:
         max_window: timedelta,
         clock: Clock,
         version: str,
-        may_continue: Callable[[], bool] = lambda: True,
     ) -> None:
         self._provider = provider
         self._ledger = ledger
@@ -53,20 +52,23 @@ class ModelSync:
         self._max_window = max_window
         self._clock = clock
         self._version = version
-        self._may_continue = may_continue
         self._complete = True
 
-    async def run_once(self) -> bool:
+    async def run_once(self, may_continue: Callable[[], bool] = lambda: True) -> bool:
         """Synchronise all projects; a failure of one project or model does not stop the others.
 
-        Return whether the ledger is complete. If not, something could not be read, accepted or written, and the next
-        round should follow soon.
+        Args:
+            may_continue: asked again and again, since a round over thousands of models takes minutes.
+
+        Returns:
+            Whether the ledger is complete. If not, something could not be read, accepted or written, and the next round
+            should follow soon.
         """
         self._complete = True
         known = {project.name: project for project in await self._ledger.projects()}
         for listing in await self._provider.get_model_list():
             with self._isolate_bugs(listing.project):
-                await self._sync_project(listing, known.pop(listing.project, None))
+                await self._sync_project(listing, known.pop(listing.project, None), may_continue)
         for project in known:
             with self._isolate_bugs(project):
                 _log.warning("project.dropped", project=project, count=await self._ledger.project_dropped(project))
@@ -83,7 +85,9 @@ class ModelSync:
             _log.exception("project.broken", project=project)
             self._complete = False
 
-    async def _sync_project(self, listing: ProjectModels, before: KnownProject | None) -> None:
+    async def _sync_project(
+        self, listing: ProjectModels, before: KnownProject | None, may_continue: Callable[[], bool]
+    ) -> None:
         if listing.error is not None:
             self._complete = False
             _log.warning("models.not_listed", project=listing.project, error=str(listing.error))
@@ -106,7 +110,7 @@ class ModelSync:
             _log.warning("models.gone", project=listing.project, count=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
-        await self._describe_all(listing, [name for name in listing.models if name in describe])
+        await self._describe_all(listing, [name for name in listing.models if name in describe], may_continue)
 
     def _accepts(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
         since, accepted_by_command = None, False
@@ -141,7 +145,9 @@ class ModelSync:
             await self._ledger.reschedule(changed)
         return realigned
 
-    async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
+    async def _describe_all(
+        self, listing: ProjectModels, names: Sequence[str], may_continue: Callable[[], bool]
+    ) -> None:
         if names:
             _log.info("models.discovered", project=listing.project, count=len(names), revision=listing.revision)
         permits = asyncio.Semaphore(AT_ONCE)
@@ -156,7 +162,7 @@ class ModelSync:
 
         entries: list[ModelEntry] = []
         for start in range(0, len(names), CHUNK):
-            if not self._may_continue():
+            if not may_continue():
                 self._complete = False
                 return
             # The next chunk is read while this one is written.

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import uuid4
 
 from latigo import __version__
@@ -101,17 +101,6 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
     def schedule_of(ref: ModelRef) -> Schedule:
         return Schedule(*overrides_for(settings, ref))
 
-    def sync(may_continue: Callable[[], bool]) -> ModelSync:
-        return ModelSync(
-            provider=resources.models,
-            ledger=ledger,
-            schedule_of=schedule_of,
-            max_window=settings.schedule.max_window,
-            clock=resources.clock,
-            version=__version__,
-            may_continue=may_continue,
-        )
-
     async def projects() -> Iterable[str]:
         return [project.name for project in await ledger.projects()]
 
@@ -129,7 +118,14 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
             history=settings.ledger.history,
         ),
         ledger=PostgresSchedulerLedger(resources.database),
-        sync=sync,
+        sync=ModelSync(
+            provider=resources.models,
+            ledger=ledger,
+            schedule_of=schedule_of,
+            max_window=settings.schedule.max_window,
+            clock=resources.clock,
+            version=__version__,
+        ),
         sender=sender,
         downstreams=lambda project: [f"gordo/{project}", *required],
         projects=projects,
