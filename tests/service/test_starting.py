@@ -40,7 +40,7 @@ async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waite
         status, answer = await readiness(service)
         sign.touch()
         await service.until(lambda: is_ready(service), what="it is ready")
-        await service.logged("planner.leading")
+        await service.logged("planner.elected")
         code = await service.stop()
 
     assert (delayed["downstream"], delayed["because"]) == ("sensors/late", "the historian is closed on Sundays")

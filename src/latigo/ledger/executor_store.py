@@ -281,9 +281,9 @@ class _Batch:
         known: dict[int, list[Exceptions]] = defaultdict(list)
         stretches = [to_range(change.stretch) for change in touched.values()]
         for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
-            next_look = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
+            recheck_at = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
             known[row["model_id"]].append(
-                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], next_look, to_coverage(row["slots"]))
+                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], recheck_at, to_coverage(row["slots"]))
             )
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
@@ -325,7 +325,7 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
     """Add exceptions of models, by the model's id."""
     if exceptions:
         rows = (
-            (model_id, e.state.value, e.reason, e.looks, e.next_look, to_multirange(e.slots))
+            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots))
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))

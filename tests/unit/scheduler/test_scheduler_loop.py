@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
@@ -105,7 +105,7 @@ class World:
                 history=30 * DAY,
             ),
             ledger=self.ledger,
-            sync=self._sync,
+            sync=self._sync(),
             sender=self.queue,
             downstreams=lambda project: [f"gordo/{project}", "sink/postgres"],
             projects=self._projects,
@@ -116,7 +116,7 @@ class World:
     async def _projects(self) -> Iterable[str]:
         return self.projects
 
-    def _sync(self, still_wanted: Callable[[], bool]) -> ModelSync:
+    def _sync(self) -> ModelSync:
         return ModelSync(
             provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
             ledger=self.known,
@@ -124,7 +124,6 @@ class World:
             max_window=DAY,
             clock=self.clock,
             version="test",
-            still_wanted=still_wanted,
         )
 
     def wait(self, *tasks: int) -> None:
