@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from latigo import settings
 from latigo.domain.series import Readings
 from latigo.domain.windows import from_ns
 from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
 from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
+from latigo.runtime.clock import SystemClock
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
 
 
@@ -107,8 +109,10 @@ async def influx_source(
 
 @asynccontextmanager
 async def influx_sensors(database: InfluxDatabase, **options: Any) -> AsyncIterator[InfluxSensors]:
-    """The sensors of a database; ``options`` as those of `open_sensors`."""
-    async with open_sensors(url=database.url, database=database.name, **options) as sensors:
+    """The sensors of a database; ``options`` as in the settings."""
+    async with open_sensors(
+        settings.InfluxSensors(url=database.url, database=database.name, **options), SystemClock()
+    ) as sensors:
         yield sensors
 
 

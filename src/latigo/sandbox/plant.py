@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series, Values
 from latigo.domain.windows import Window, iso, span_ns, to_ns
@@ -242,7 +243,10 @@ class PlantSensors:
     @property
     def downstream(self) -> str:
         """The name of its circuit."""
-        return "sensors/simulated"
+        return circuit_name(System.SENSORS, "simulated")
+
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         """Every tag that is installed, sorted."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from latigo.domain.windows import foldable
 from latigo.ledger.protocol import KnownModel
-from latigo.providers.protocols import ProjectModels
+from latigo.scheduler.selection import SelectedModels
 
 #: A list that loses more than this part of the models at once is not believed at first.
 SUSPICIOUS_LOSS = 0.2
@@ -40,13 +40,12 @@ class Changes:
     lost: int = 0  #: how many of those are gone
 
 
-def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
+def changes(known: Sequence[KnownModel], listing: SelectedModels) -> Changes:
     """Compare a list with what the ledger knows. Metadata is read once a model and revision."""
     by_name = {model.name: model for model in known}
-    selected = set(listing.models)
-    left_out = set(listing.listed) - selected
+    left_out = set(listing.left_out)
     used = [model for model in known if model.state in PREDICTED or model.state == "unusable"]
-    there = selected | left_out
+    there = left_out.union(listing.models)
     gone = [model for model in used if model.name not in there and not is_older(listing, model)]
     return Changes(
         describe=tuple(name for name in listing.models if _must_describe(by_name.get(name), listing)),
@@ -58,7 +57,7 @@ def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
     )
 
 
-def is_older(listing: ProjectModels, model: KnownModel) -> bool:
+def is_older(listing: SelectedModels, model: KnownModel) -> bool:
     """Whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
 
     Revisions only move forward, so that nothing it has to tell of the model can be used.
@@ -66,7 +65,7 @@ def is_older(listing: ProjectModels, model: KnownModel) -> bool:
     return int(listing.revision) < int(model.revision)
 
 
-def _must_describe(model: KnownModel | None, listing: ProjectModels) -> bool:
+def _must_describe(model: KnownModel | None, listing: SelectedModels) -> bool:
     if model is None:
         return True
     if listing.revision == model.revision:

@@ -12,9 +12,10 @@ from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
-from latigo.providers.protocols import ModelInformationProvider, ProjectModels
+from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
 from latigo.scheduler.listing import PREDICTED, Changes, changes, is_believable, is_older, longest_window
+from latigo.scheduler.selection import SelectedModels, Selection
 
 _log = structlog.get_logger()
 
@@ -40,6 +41,8 @@ class ModelSync:
         self,
         *,
         provider: ModelInformationProvider,
+        roster: ModelRoster,
+        selection: Selection,
         ledger: ModelLedger,
         schedule_of: Callable[[ModelRef], Schedule],
         max_window: timedelta,
@@ -48,6 +51,8 @@ class ModelSync:
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._provider = provider
+        self._roster = roster
+        self._selection = selection
         self._ledger = ledger
         self._schedule_of = schedule_of
         self._max_window = max_window
@@ -64,9 +69,10 @@ class ModelSync:
         """
         self._complete = True
         believed = {project.name: project for project in await self._ledger.projects()}
-        for listing in await self._provider.get_model_list():
+        roster = await self._roster.entries()
+        for listing in await self._provider.get_model_list(self._selection.projects_to_list(roster)):
             with self._alone(listing.project):
-                await self._project(listing, believed.pop(listing.project, None))
+                await self._project(self._selection.apply(listing, roster), believed.pop(listing.project, None))
         for project in believed:
             with self._alone(project):
                 _log.warning("project.dropped", project=project, models=await self._ledger.project_dropped(project))
@@ -83,7 +89,7 @@ class ModelSync:
             _log.exception("project.broken", project=project)
             self._complete = False
 
-    async def _project(self, listing: ProjectModels, before: KnownProject | None) -> None:
+    async def _project(self, listing: SelectedModels, before: KnownProject | None) -> None:
         if listing.error is not None:
             self._complete = False
             _log.warning("models.not_listed", project=listing.project, because=str(listing.error))
@@ -96,7 +102,7 @@ class ModelSync:
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
         if not self._believes(listing, change, before):
             self._complete = False
-            await self._ledger.project_doubted(listing.project, len(listing.listed))
+            await self._ledger.project_doubted(listing.project, listing.count)
             return
         if change.older:
             self._complete = False
@@ -108,10 +114,10 @@ class ModelSync:
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
         await self._describe_all(listing, [name for name in listing.models if name in describe])
 
-    def _believes(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
+    def _believes(self, listing: SelectedModels, change: Changes, before: KnownProject | None) -> bool:
         since, accepted = None, False
         if before is not None:
-            since = before.doubted_since if before.doubted_models == len(listing.listed) else None
+            since = before.doubted_since if before.doubted_models == listing.count else None
             accepted = before.accept_loss
         believes = is_believable(change.predicted, change.lost, since, self._clock.now(), accepted=accepted)
         if not believes:
@@ -119,7 +125,7 @@ class ModelSync:
             _log.error("models.list_doubted", **told)
         return believes
 
-    async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
+    async def _reschedule(self, listing: SelectedModels, known: Sequence[KnownModel]) -> list[str]:
         """Apply settings that have changed since a model was described; those whose slots change are described anew."""
         listed = set(listing.models)
         changed: list[Rescheduled] = []
@@ -140,7 +146,7 @@ class ModelSync:
             await self._ledger.reschedule(changed)
         return realigned
 
-    async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
+    async def _describe_all(self, listing: SelectedModels, names: Sequence[str]) -> None:
         if names:
             _log.info("models.found", project=listing.project, models=len(names), revision=listing.revision)
         permits = asyncio.Semaphore(AT_ONCE)

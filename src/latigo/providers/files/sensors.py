@@ -33,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import (
     ConfigurationError,
     Failed,
@@ -53,7 +54,7 @@ from latigo.providers.files.times import TimeParser
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 
-_DOWNSTREAM = "sensors/files"
+_DOWNSTREAM = circuit_name(System.SENSORS, "files")
 _ENDINGS: Mapping[str, Literal["csv", "parquet"]] = {
     ".csv": "csv",
     ".txt": "csv",
@@ -78,6 +79,9 @@ class FileSensors:
     @property
     def downstream(self) -> str:
         return _DOWNSTREAM
+
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted(await self._in_thread("listing sensors", self._folder.tags))
