@@ -22,6 +22,8 @@ from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import EPOCH, Window
 from latigo.providers.influx.predictions import open_predictions
 from latigo.providers.influx.sensors import open_sensors
+from latigo.runtime.clock import SystemClock
+from latigo.settings import InfluxSensors, InfluxSink
 
 _LONGEST_LINE = 64 << 20
 _MOST_BYTES = 64 << 20
@@ -33,8 +35,8 @@ async def work(asked: dict[str, Any]) -> None:
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with (
-        open_sensors(url=asked["url"], database=asked["sensors"]) as sensors,
-        open_predictions(url=asked["url"], database=asked["predictions"]) as sink,
+        open_sensors(InfluxSensors(url=asked["url"], database=asked["sensors"]), SystemClock()) as sensors,
+        open_predictions(InfluxSink(url=asked["url"], database=asked["predictions"])) as sink,
     ):
         gc.freeze()  # as `latigo serve` does
         while line := await orders.readline():

@@ -32,6 +32,7 @@ from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.providers.gordo import open_gordo
 from latigo.sandbox.influxd import Influxd
+from latigo.settings import GordoModels
 from latigo.task_queue.envelope import encode
 
 HERE = Path(__file__).parent
@@ -200,10 +201,11 @@ async def specs_of(
     url: str, project: str, database: Database, *, names: Sequence[str] | None = None
 ) -> list[ModelSpec]:
     """What a model server says of its models."""
-    async with open_gordo(url=url, projects=[project], roster=PostgresRoster(database, "benchmark")) as gordo:
-        (listing,) = await gordo.get_model_list()
+    roster = PostgresRoster(database, "benchmark")
+    async with open_gordo(GordoModels(url=url, projects=(project,)), roster) as (catalogue, _):
+        (listing,) = await catalogue.get_model_list([project])
         wanted = [name for name in listing.models if names is None or name in names]
-        return [await gordo.get_model_spec(ModelRef(project, name), listing.revision) for name in wanted]
+        return [await catalogue.get_model_spec(ModelRef(project, name), listing.revision) for name in wanted]
 
 
 def write_readings(path: Path, specs: Iterable[ModelSpec], period: Window, step: timedelta) -> None:

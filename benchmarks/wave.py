@@ -44,6 +44,7 @@ from latigo.domain.windows import Window, span_ns, to_ns
 from latigo.executor.pipeline import period_of
 from latigo.providers.influx.predictions import InfluxPredictions, open_predictions
 from latigo.sandbox.gordo import ProjectDefinition
+from latigo.settings import InfluxSink
 
 MODELS = 9000
 QUICK = 600  #: models, to see that it works
@@ -149,7 +150,7 @@ async def _specs(url: str, ledger: Ledger, project: ProjectDefinition) -> list[M
 
 async def _predict_before(url: str, specs: Iterable[ModelSpec], window: Window) -> None:
     """Have predictions of the window, in all the series that there will be."""
-    async with open_predictions(url=url, database=_PREDICTIONS) as sink:
+    async with open_predictions(InfluxSink(url=url, database=_PREDICTIONS)) as sink:
         left = iter(specs)
 
         async def write() -> None:

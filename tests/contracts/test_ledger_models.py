@@ -16,6 +16,8 @@ from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.selection import Selection
+from latigo.settings import GordoModels
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.gordo_replay import PROJECT, DictRoster, Reply, gordo_json, recorded, replaying
 from tests.support.ledgers import Ledgers
@@ -260,14 +262,16 @@ def changed(found: Any, **dataset: object) -> Reply:
 
 async def test_odd_names_and_texts_of_the_model_server_cost_nothing_but_the_models_that_have_them(ledger: Ledgers):
     metadata = json.loads(recorded("metadata-pca-linear").body)
-    async with replaying() as server, open_gordo(url=server.url, projects=[PROJECT], roster=DictRoster()) as gordo:
+    async with replaying() as server, open_gordo(GordoModels(url=server.url), DictRoster()) as gordo:
         server.lists("fan", "pump\udcff", "tag", "filter", "valve")
         for name in ("fan", "pump\udcff", "valve"):
             server.on("GET", f"{name}/metadata", gordo_json(metadata))
         server.on("GET", "tag/metadata", changed(metadata, tag_list=["TT-001\0"], target_tag_list=None))
         server.on("GET", "filter/metadata", changed(metadata, row_filter="`1902.B.TT-001.PV` > 0 # \0"))
         sync = ModelSync(
-            provider=gordo,
+            provider=gordo.catalogue,
+            roster=DictRoster(),
+            selection=Selection((PROJECT,)),
             ledger=ledger.models,
             schedule_of=lambda _: Schedule(HALF_HOUR, timedelta(minutes=5), DAY, enabled=True),
             max_window=DAY,

@@ -19,6 +19,7 @@ from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.sandbox.demo import STEP
 from latigo.sandbox.influxd import open_influxd
+from latigo.settings import InfluxSensors
 
 _LARGEST_ANSWER = 1 << 20
 #: What the historian has in hand at once, and how long before the history it begins: models look back a little.
@@ -92,13 +93,7 @@ async def open_plant_influx(folder: Path, plant: Plant, clock: Clock, since: dat
     async with AsyncExitStack() as opened:
         url = await opened.enter_async_context(open_influxd(folder))
         client = await opened.enter_async_context(
-            open_client(
-                url,
-                database="sensors",
-                downstream="sensors/influx",
-                section="sensors",
-                switches=InfluxSwitches(format="json"),
-            )
+            open_client(InfluxSensors(url=url, database="sensors"), switches=InfluxSwitches(format="json"))
         )
         await client.read("CREATE DATABASE sensors; CREATE DATABASE predictions", max_bytes=_LARGEST_ANSWER)
         historian = Historian(client, PlantSensors(plant, clock.now), clock, since)

@@ -28,12 +28,12 @@ from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import SHARES
 from latigo.executor.oneshot import Piece, pieces_of, predict_once
-from latigo.providers.gordo import GordoModels
+from latigo.providers.gordo import Gordo, open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
 from latigo.wiring.plugins import extra
-from latigo.wiring.resources import open_models, open_sensors
+from latigo.wiring.resources import open_sensors
 
 
 class NoRoster:
@@ -114,8 +114,8 @@ def _refuse_files(out: Path | None, plot: Path | None) -> None:
 
 async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: str) -> Sequence[Piece]:
     clock = SystemClock()
-    async with open_models(settings, NoRoster()) as models, open_sensors(settings, clock) as sensors:
-        spec = await _spec(models, ref, revision)
+    async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
+        spec = await _spec(gordo, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
         windows = pieces_of(asked, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
         share = settings.sensors.read_budget // SHARES
@@ -123,16 +123,16 @@ async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: s
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
             shown = progress.add_task(f"{ref}, windows", total=len(windows))
-            async for piece in predict_once(sensors, models, spec, windows, slot, max_bytes=share):
+            async for piece in predict_once(sensors, gordo.execution, spec, windows, slot, max_bytes=share):
                 found.append(piece)
                 progress.update(shown, completed=sum(piece.window.end >= window.end for window in windows))
         return found
 
 
-async def _spec(models: GordoModels, ref: ModelRef, revision: str) -> ModelSpec:
+async def _spec(gordo: Gordo, ref: ModelRef, revision: str) -> ModelSpec:
     if revision:
-        return await models.get_model_spec(ref, revision)
-    status = await models.get_model_status(ref)
+        return await gordo.catalogue.get_model_spec(ref, revision)
+    status = await gordo.execution.get_model_status(ref)
     if status.spec is None:
         problem = status.problem or "the model server does not have it"
         raise Rejected(f"{ref}: {problem}", reason=Reason.MODEL_GONE)

@@ -13,9 +13,8 @@ from rich.console import Console
 from latigo.cli.config import effective_configuration
 from latigo.cli.context import ConfigOption, Exit, JsonOption, run_async, settings_of, show_json
 from latigo.cli.predict import NoRoster
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import ConfigurationError, LatigoError
-from latigo.domain.model import ModelRef
-from latigo.domain.windows import DAY, EPOCH, Window
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -23,10 +22,11 @@ from latigo.postgres.database import Database
 from latigo.postgres.embedded import has_database
 from latigo.postgres.revisions import Standing, newest_revision, standing
 from latigo.postgres.schema import current_revision, upgrade
-from latigo.providers.gordo import ProjectReached
+from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
+from latigo.scheduler.selection import Selection
 from latigo.service import serve as run_service
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
 from latigo.wiring.plugins import extra
@@ -34,7 +34,6 @@ from latigo.wiring.resources import (
     RoleName,
     connect_to,
     ledger_url,
-    open_models,
     open_sensors,
     open_sink,
     user_at_host,
@@ -141,7 +140,10 @@ async def _check(settings: Settings) -> list[Found]:
             _try("task_queue", _queue(settings)),
             _projects(settings, database),
             *(
-                _try(f"sink/{each.sink_name}", _sink(settings, each, database, to_be_made=ledger.code is Exit.DONE))
+                _try(
+                    circuit_name(System.SINK, each.sink_name),
+                    _sink(settings, each, database, to_be_made=ledger.code is Exit.DONE),
+                )
                 for each in settings.predictions
             ),
         )
@@ -179,8 +181,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
 
 async def _sensors(settings: Settings) -> str:
     async with open_sensors(settings, SystemClock()) as source:
-        tags = await source.get_sensor_list()
-        return f"{source.downstream}, {len(tags)} tags"
+        return f"{source.downstream}, {await source.ping()}"
 
 
 async def _queue(settings: Settings) -> str:
@@ -200,21 +201,18 @@ async def _queue(settings: Settings) -> str:
 async def _projects(settings: Settings, database: Database | None) -> list[Found]:
     """The model server; without the ledger, what was registered by hand is not known."""
     roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, user_at_host())
+    models = settings.models
     try:
-        async with open_models(settings, roster) as models:
-            reached = await models.ping()
+        projects = Selection(models.projects).projects_to_list(await roster.entries())
     except LatigoError as error:
         return [Found.failure("models", error)]
-    if not reached:
+    if not projects:
         return [Found("models", Exit.FAILED, "models.projects names no project")]
-    return [_project(each) for each in reached]
-
-
-def _project(reached: ProjectReached) -> Found:
-    system = f"gordo/{reached.project}"
-    if reached.error is not None:
-        return Found.failure(system, reached.error)
-    return Found(system, Exit.DONE, f"revision {reached.revision}, {reached.models} models")
+    async with open_gordo(models, roster) as gordo:
+        found = await asyncio.gather(
+            *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
+        )
+    return [each for every in found for each in every]
 
 
 async def _sink(
@@ -225,8 +223,6 @@ async def _sink(
         return "is made together with the ledger"
     async with open_sink(chosen, database) as sink:
         try:
-            for project in settings.models.projects or ("latigo-check",):
-                await sink.store.get_predictions(ModelRef(project, "latigo-check"), Window(EPOCH, EPOCH + DAY))
+            return await sink.store.ping(settings.models.projects)
         except NotImplementedError:
             return "cannot be read back, so it was not tried"
-        return "can be read"

@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 
 from latigo.dataset.build import Buckets, Dataset
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
@@ -115,7 +116,7 @@ class Pipeline:
         project = task.ref.project
         async with (
             self.limits[project].call(),
-            self._stage(progress, "predict", f"gordo/{project}"),
+            self._stage(progress, "predict", circuit_name(System.MODELS, project)),
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 

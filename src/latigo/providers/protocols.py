@@ -19,6 +19,13 @@ from latigo.domain.windows import Window
 class SensorInformationProvider(Protocol):
     """Which sensors there are."""
 
+    async def ping(self) -> str:
+        """Do what the source is used for, and no more; return a short text for people, such as ``12 tags``.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
+
     async def get_sensor_list(self) -> Sequence[str]:
         """Every tag name the source knows, sorted. May be slow; not for use in the pipeline."""
 
@@ -32,6 +39,9 @@ class SensorDataProvider(Protocol):
     @property
     def downstream(self) -> str:
         """The name of its circuit, such as ``sensors/influx``."""
+
+    async def ping(self) -> str:
+        """See `SensorInformationProvider.ping`."""
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
         """What the source itself would be asked for this window: for InfluxDB the query, for files the file names.
@@ -61,23 +71,29 @@ class SensorDataProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProjectModels:
-    """What a model server lists for one project; with ``error`` set, the rest says nothing."""
+    """Models that a server lists for one project; with ``error`` set, there is nothing else."""
 
     project: str
     revision: str = ""
-    models: tuple[str, ...] = ()  #: those to be predicted
+    models: tuple[str, ...] = ()  #: all of them, whether or not they are to be predicted
     error: Exception | None = None
-    listed: tuple[str, ...] = ()  #: all that the server has, whether or not settings and roster select them
 
 
 class ModelInformationProvider(Protocol):
     """Which models there are, and what they need."""
 
-    async def get_model_list(self) -> Sequence[ProjectModels]:
-        """The models of every project, after include and exclude patterns, in their newest revision.
+    async def ping(self, project: str) -> str:
+        """Read the list of a project; return a short text for people, such as its revision and number of models.
 
-        One entry a project, always. A project that cannot be reached is an entry with an error, so that it does not
-        stop the others.
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
+
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:
+        """All models of these projects in their newest revision; which of them are predicted is Latigo's affair.
+
+        One entry a project, always, in their order. A project that cannot be reached is an entry with an error, so that
+        it does not stop the others.
         """
 
     async def model_exists(self, name: ModelRef) -> bool:
@@ -127,7 +143,17 @@ class Execution:
 
 
 class ModelExecutionProvider(Protocol):
-    """Run models. Gordo has no other way to register a model than to build it, so the roster is Latigo's own."""
+    """Running models. Gordo has no other way to register a model than to build it, so the roster is Latigo's own.
+
+    `latigo.providers.registration.RosterRegistration` keeps it, for any model server.
+    """
+
+    async def ping(self, project: str) -> str:
+        """Reach the server that runs the models of a project, and run nothing; return a short text for people.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
 
     async def register_model(self, model_data: Mapping[str, Any]) -> ModelRef:
         """Put a model of the server, ``{"project": ..., "name": ...}``, on Latigo's roster.
@@ -160,6 +186,15 @@ class PredictionStorageProvider(Protocol):
     @property
     def downstream(self) -> str:
         """The name of its circuit, such as ``sink/postgres``; also how tasks remember who has their result."""
+
+    async def ping(self, projects: Sequence[str]) -> str:
+        """Read from every place where predictions of these projects go; return a short text for people.
+
+        Changes nothing. A sink that cannot be read raises `NotImplementedError`.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
 
     async def put_predictions(self, predictions: Predictions) -> int:
         """Write every finite point; return the number of rows that hold at least one.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from latigo.domain.windows import foldable
 from latigo.ledger.protocol import KnownModel
-from latigo.providers.protocols import ProjectModels
+from latigo.scheduler.selection import SelectedModels
 
 #: A list that loses more than this fraction of the models at once is quarantined.
 SUSPICIOUS_LOSS = 0.2
@@ -40,13 +40,12 @@ class Changes:
     lost: int = 0  #: how many of those are gone
 
 
-def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
+def changes(known: Sequence[KnownModel], listing: SelectedModels) -> Changes:
     """Compare a list with the models in the ledger. Metadata is read once per model and revision."""
     by_name = {model.name: model for model in known}
-    selected = set(listing.models)
-    excluded = set(listing.listed) - selected
+    excluded = set(listing.left_out)
     used = [model for model in known if model.state in PREDICTED or model.state == "unusable"]
-    on_server = selected | excluded
+    on_server = excluded.union(listing.models)
     gone = [model for model in used if model.name not in on_server and not is_older(listing, model)]
     return Changes(
         describe=tuple(name for name in listing.models if _must_describe(by_name.get(name), listing)),
@@ -58,7 +57,7 @@ def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
     )
 
 
-def is_older(listing: ProjectModels, model: KnownModel) -> bool:
+def is_older(listing: SelectedModels, model: KnownModel) -> bool:
     """Return whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
 
     Revisions only move forward, so such a list says nothing about the model.
@@ -66,7 +65,7 @@ def is_older(listing: ProjectModels, model: KnownModel) -> bool:
     return int(listing.revision) < int(model.revision)
 
 
-def _must_describe(model: KnownModel | None, listing: ProjectModels) -> bool:
+def _must_describe(model: KnownModel | None, listing: SelectedModels) -> bool:
     if model is None:
         return True
     if listing.revision == model.revision:

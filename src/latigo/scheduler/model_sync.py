@@ -12,9 +12,10 @@ from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
-from latigo.providers.protocols import ModelInformationProvider, ProjectModels
+from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
 from latigo.scheduler.listing import PREDICTED, Changes, changes, is_acceptable, is_older, longest_window
+from latigo.scheduler.selection import SelectedModels, Selection
 
 _log = structlog.get_logger()
 
@@ -40,6 +41,8 @@ class ModelSync:
         self,
         *,
         provider: ModelInformationProvider,
+        roster: ModelRoster,
+        selection: Selection,
         ledger: ModelLedger,
         schedule_of: Callable[[ModelRef], Schedule],
         max_window: timedelta,
@@ -47,6 +50,8 @@ class ModelSync:
         version: str,
     ) -> None:
         self._provider = provider
+        self._roster = roster
+        self._selection = selection
         self._ledger = ledger
         self._schedule_of = schedule_of
         self._max_window = max_window
@@ -66,9 +71,11 @@ class ModelSync:
         """
         self._complete = True
         known = {project.name: project for project in await self._ledger.projects()}
-        for listing in await self._provider.get_model_list():
+        roster = await self._roster.entries()
+        for listing in await self._provider.get_model_list(self._selection.projects_to_list(roster)):
             with self._isolate_bugs(listing.project):
-                await self._sync_project(listing, known.pop(listing.project, None), may_continue)
+                selected = self._selection.apply(listing, roster)
+                await self._sync_project(selected, known.pop(listing.project, None), may_continue)
         for project in known:
             with self._isolate_bugs(project):
                 _log.warning("project.dropped", project=project, count=await self._ledger.project_dropped(project))
@@ -86,7 +93,7 @@ class ModelSync:
             self._complete = False
 
     async def _sync_project(
-        self, listing: ProjectModels, before: KnownProject | None, may_continue: Callable[[], bool]
+        self, listing: SelectedModels, before: KnownProject | None, may_continue: Callable[[], bool]
     ) -> None:
         if listing.error is not None:
             self._complete = False
@@ -100,7 +107,7 @@ class ModelSync:
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
         if not self._accepts(listing, change, before):
             self._complete = False
-            await self._ledger.project_quarantined(listing.project, len(listing.listed))
+            await self._ledger.project_quarantined(listing.project, listing.count)
             return
         if change.older:
             self._complete = False
@@ -112,10 +119,10 @@ class ModelSync:
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
         await self._describe_all(listing, [name for name in listing.models if name in describe], may_continue)
 
-    def _accepts(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
+    def _accepts(self, listing: SelectedModels, change: Changes, before: KnownProject | None) -> bool:
         since, accepted_by_command = None, False
         if before is not None:
-            since = before.quarantined_since if before.quarantined_models == len(listing.listed) else None
+            since = before.quarantined_since if before.quarantined_models == listing.count else None
             accepted_by_command = before.accept_loss
         now = self._clock.now()
         accepted = is_acceptable(change.predicted, change.lost, since, now, accepted=accepted_by_command)
@@ -124,7 +131,7 @@ class ModelSync:
             _log.error("models.list_quarantined", **fields)
         return accepted
 
-    async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
+    async def _reschedule(self, listing: SelectedModels, known: Sequence[KnownModel]) -> list[str]:
         """Apply changed settings to known models. Return those whose slots change: they have to be described again."""
         listed = set(listing.models)
         changed: list[Rescheduled] = []
@@ -146,7 +153,7 @@ class ModelSync:
         return realigned
 
     async def _describe_all(
-        self, listing: ProjectModels, names: Sequence[str], may_continue: Callable[[], bool]
+        self, listing: SelectedModels, names: Sequence[str], may_continue: Callable[[], bool]
     ) -> None:
         if names:
             _log.info("models.discovered", project=listing.project, count=len(names), revision=listing.revision)

@@ -1,5 +1,6 @@
 """The tables of the configuration file: every key, its default and what it means."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SecretStr,
     Tag,
     ValidationInfo,
     field_validator,
@@ -26,11 +28,12 @@ from latigo.settings.values import (
     Glob,
     Globs,
     HttpUrl,
+    InfluxName,
     Interval,
-    Names,
     PathName,
     PluginKind,
     Positive,
+    Projects,
     Secret,
     Secrets,
     Separator,
@@ -39,6 +42,8 @@ from latigo.settings.values import (
     postgres_url,
     time_zone,
 )
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Section(BaseModel):
@@ -227,7 +232,7 @@ class GordoModels(Section):
 
     kind: Literal["gordo"] = Field(default="gordo", description="What serves the models.")
     url: HttpUrl = Field(default="http://localhost:5555", description="Where it is.")
-    projects: Names = Field(
+    projects: Projects = Field(
         default=(), description="Projects whose models are predicted; with none, only models registered by hand."
     )
     include: Globs = Field(
@@ -301,7 +306,7 @@ class _Influx(Section):
     version: Literal["1", "2", "3"] = Field(
         default="1", description="Of the server; 2 and 3 are asked through what they have in common with 1."
     )
-    retention_policy: Text | None = Field(
+    retention_policy: InfluxName | None = Field(
         default=None, description="Instead of the database's default one.", examples=["one_year"]
     )
     username: Text | None = Field(default=None, description="For version 1, with password.", examples=["latigo"])
@@ -311,6 +316,30 @@ class _Influx(Section):
         default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
     )
     connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+
+    @field_validator("url")
+    @classmethod
+    def _no_braces(cls, url: str) -> str:
+        if "{" in url or "}" in url:
+            raise ValueError("holds braces, which stand for something else in aioinflux")
+        return url
+
+    @field_validator("username", "password", "token")
+    @classmethod
+    def _fits_into_a_header(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if _CONTROL_CHARACTER.search(text):
+            raise ValueError("must not hold control characters")
+        if info.field_name == "username" and ":" in text:
+            raise ValueError("must not hold a colon")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _of_https_only(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
+        if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
+            raise ValueError("is of no use with url, which is not https")
+        return ca_file
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:
@@ -325,10 +354,10 @@ class InfluxSensors(_Influx, _Sensors):
     """InfluxDB 1.x, or a server that understands its queries."""
 
     kind: Literal["influx"] = Field(default="influx", description="Where readings come from.")
-    database: Text = Field(default="sensors", description="Where the readings are.")
-    measurement: Text = Field(default="sensors", description="Measurement of the readings.")
-    tag_key: Text = Field(default="tag", description="Key of the tag that names the sensor.")
-    field: Text = Field(default="Value", description="Field of the value.")
+    database: InfluxName = Field(default="sensors", description="Where the readings are.")
+    measurement: InfluxName = Field(default="sensors", description="Measurement of the readings.")
+    tag_key: InfluxName = Field(default="tag", description="Key of the tag that names the sensor.")
+    field: InfluxName = Field(default="Value", description="Field of the value.")
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
 
 
@@ -382,7 +411,7 @@ class InfluxSink(_Influx, _Sink):
     """InfluxDB 1.x in Gordo's own layout, so that boards made for it go on working."""
 
     kind: Literal["influx"] = Field(default="influx", description="Where predictions go.")
-    database: Text = Field(
+    database: InfluxName = Field(
         default="predictions",
         description='Where the predictions are; has to exist. "pred-{project}" is one for each project.',
     )

@@ -15,6 +15,8 @@ from latigo.runtime.units import parse_duration
 _LARGEST_SECRET = 64 * 1024
 _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
+_PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
+_NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 _POSTGRES_URL = re.compile(
     rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
 )
@@ -46,6 +48,7 @@ def _http_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
+        (host or "").encode("idna")  # a part of the name may be empty or too long
     except ValueError:
         raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
     if credentials:
@@ -53,6 +56,20 @@ def _http_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ValueError('should be a URL such as "http://host:port", without query and fragment')
     return url.rstrip("/")
+
+
+def _project(name: str) -> str:
+    """Refuses what cannot be one part of a path, or text in a database."""
+    if not _PROJECT.fullmatch(name) or name in {".", ".."}:
+        raise ValueError(f"{name!r} is no name of a project")
+    return name
+
+
+def _influx_name(name: str) -> str:
+    """Refuses what no database, measurement, tag or field of InfluxDB can be called."""
+    if _NO_INFLUX_NAME.search(name):
+        raise ValueError(f"nothing in InfluxDB can have the name {name!r}")
+    return name
 
 
 def _home(path: object) -> object:
@@ -138,7 +155,9 @@ Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
 Text = Annotated[str, Field(min_length=1)]
 Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Project = Annotated[Text, AfterValidator(_project)]
+Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
+InfluxName = Annotated[Text, AfterValidator(_influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]

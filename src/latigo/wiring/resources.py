@@ -2,17 +2,14 @@
 
 import getpass
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 from latigo import __version__
 from latigo.domain.errors import ConfigurationError, Unavailable
@@ -24,12 +21,16 @@ from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.schema import require_usable, upgrade
 from latigo.providers.files import open_files
-from latigo.providers.gordo import GordoModels, Limits, open_gordo
+from latigo.providers.gordo import open_gordo
 from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.protocols import (
+    ModelExecutionProvider,
+    ModelInformationProvider,
+    SensorDataProvider,
+    SensorInformationProvider,
+)
 from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.runtime.http import tls_context
 from latigo.settings import (
     EmbeddedLedger,
     EventHubQueue,
@@ -48,9 +49,6 @@ from latigo.task_queue.internal import InternalQueue
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.plugins import extra, open_plugin
-
-if TYPE_CHECKING:
-    from latigo.providers.influx.client import Server
 
 _log = structlog.get_logger()
 
@@ -117,28 +115,6 @@ async def ledger_url(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[GordoModels]:
-    """Reach the model server; nothing is asked yet."""
-    models = settings.models
-    limits = Limits(
-        connect=models.connect_timeout,
-        read=models.list_timeout,
-        predict=models.predict_timeout,
-    )
-    async with open_gordo(
-        url=models.url,
-        projects=models.projects,
-        roster=roster,
-        include=models.include,
-        exclude=models.exclude,
-        headers={name: value.get_secret_value() for name, value in models.headers.items()},
-        token=models.token.get_secret_value() if models.token else None,
-        limits=limits,
-    ) as opened:
-        yield opened
-
-
-@asynccontextmanager
 async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
     """Reach the source of readings."""
     match settings.sensors:
@@ -148,13 +124,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
-            async with open_influx_sensors(
-                **_influx_server(influx, "sensors"),
-                measurement=influx.measurement,
-                tag_key=influx.tag_key,
-                field=influx.field,
-                read_timeout=influx.read_timeout,
-            ) as source:
+            async with open_influx_sensors(influx, clock) as source:
                 yield source
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
@@ -174,49 +144,20 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
         Unavailable: it is in the ledger's database, and there is none.
     """
     match settings:
-        case PostgresSink():
+        case PostgresSink() as postgres:
             if database is None:
                 raise Unavailable("is in the ledger's database, which is away", downstream=DOWNSTREAM)
-            name, limit = f"sink/{settings.sink_name}", settings.write_timeout
-            yield Sink(PostgresPredictions(database.pool, downstream=name, time_limit=limit), settings.required)
+            yield Sink(PostgresPredictions(database.pool, postgres), postgres.required)
         case InfluxSink() as influx:
             with extra("influx", "predictions.kind"):
                 from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
-            async with open_predictions(
-                **_influx_server(influx, "predictions"),
-                downstream=f"sink/{influx.sink_name}",
-                write_timeout=influx.write_timeout,
-            ) as store:
+            async with open_predictions(influx) as store:
                 yield Sink(store, influx.required)
         case PluginSink():
             async with open_plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
                 yield Sink(store, settings.required)
         case _:
             assert_never(settings)
-
-
-def _influx_server(influx: InfluxSensors | InfluxSink, section: str) -> "Server":
-    """Where InfluxDB is and who we are there."""
-    return {
-        "url": influx.url,
-        "database": influx.database,
-        "retention_policy": influx.retention_policy,
-        "username": influx.username,
-        "password": _text(influx.password) or None,
-        "token": _text(influx.token) or None,
-        "version": influx.version,
-        "tls": _tls_of(influx.ca_file, section),
-        "connect_timeout": influx.connect_timeout,
-    }
-
-
-def _tls_of(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
-    if ca_file is None:
-        return None
-    try:
-        return tls_context(ca_file)
-    except ValueError as error:
-        raise ConfigurationError(f"{section}.ca_file: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,10 +220,6 @@ async def _open_event_hub(
         yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
 
 
-def _text(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret else ""
-
-
 @dataclass(frozen=True)
 class Resources:
     """Everything outside of this process, opened."""
@@ -292,7 +229,8 @@ class Resources:
     metrics: Metrics
     database: Database
     roster: PostgresRoster
-    models: GordoModels
+    catalogue: ModelInformationProvider
+    models: ModelExecutionProvider
     sensors: SensorSource
     sinks: Sequence[Sink]
     reports: LedgerReports = field(init=False)
@@ -343,10 +281,18 @@ async def open_systems(
     async with AsyncExitStack() as opened:
         roster = PostgresRoster(database, user_at_host())
         sinks = [await opened.enter_async_context(open_sink(each, database)) for each in settings.predictions]
-        models = await opened.enter_async_context(open_models(settings, roster))
+        gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         source = sensors if sensors is not None else await opened.enter_async_context(open_sensors(settings, clock))
         yield Resources(
-            settings, clock, metrics or Metrics(CollectorRegistry()), database, roster, models, source, sinks
+            settings=settings,
+            clock=clock,
+            metrics=metrics or Metrics(CollectorRegistry()),
+            database=database,
+            roster=roster,
+            catalogue=gordo.catalogue,
+            models=gordo.execution,
+            sensors=source,
+            sinks=sinks,
         )
 
 

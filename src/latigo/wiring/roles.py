@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import uuid4
 
 from latigo import __version__
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
 from latigo.executor.budget import ByteBudget
@@ -22,6 +23,7 @@ from latigo.ledger.settling import Rules
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.selection import Selection
 from latigo.settings import overrides_for
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
@@ -85,7 +87,7 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         ledger=ledger,
         receiver=receiver,
         pipeline=pipeline,
-        describe=resources.models.get_model_spec,
+        describe=resources.catalogue.get_model_spec,
         gate=gate,
         clock=resources.clock,
         metrics=resources.metrics,
@@ -97,6 +99,9 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
     required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]
+
+    models = settings.models
+    selection = Selection(models.projects, models.include, models.exclude)
 
     def schedule_of(ref: ModelRef) -> Schedule:
         return Schedule(*overrides_for(settings, ref))
@@ -119,7 +124,9 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
         ),
         ledger=PostgresSchedulerLedger(resources.database),
         sync=ModelSync(
-            provider=resources.models,
+            provider=resources.catalogue,
+            roster=resources.roster,
+            selection=selection,
             ledger=ledger,
             schedule_of=schedule_of,
             max_window=settings.schedule.max_window,
@@ -127,7 +134,7 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
             version=__version__,
         ),
         sender=sender,
-        downstreams=lambda project: [f"gordo/{project}", *required],
+        downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,

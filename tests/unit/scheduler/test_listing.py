@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from latigo.domain.windows import DAY, slot_length
 from latigo.ledger.protocol import KnownModel
-from latigo.providers.protocols import ProjectModels
 from latigo.scheduler.listing import Changes, changes, is_acceptable, longest_window
+from latigo.scheduler.selection import SelectedModels
 from tests.support.build import HALF_HOUR, NOW
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -50,8 +50,8 @@ def test_a_quarantined_list_is_acted_upon_once_it_is_accepted():
     assert is_acceptable(10, 10, NOW, NOW, accepted=True)
 
 
-def listed(*models: str, revision: str = "1000", left_out: Sequence[str] = ()) -> ProjectModels:
-    return ProjectModels("plant", revision, models, listed=(*models, *left_out))
+def listed(*models: str, revision: str = "1000", left_out: Sequence[str] = ()) -> SelectedModels:
+    return SelectedModels("plant", revision, models, tuple(left_out))
 
 
 def test_only_what_is_new_or_may_have_changed_is_described():

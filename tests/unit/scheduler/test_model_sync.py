@@ -11,8 +11,10 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import DAY
 from latigo.providers.protocols import ProjectModels
 from latigo.scheduler.model_sync import AT_ONCE, CHUNK, ModelSync, Schedule
+from latigo.scheduler.selection import Selection
 from tests.support.build import HALF_HOUR, a_spec
 from tests.support.clock import ManualClock
+from tests.support.gordo_replay import DictRoster
 from tests.support.memory_ledgers import MemoryModels
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -23,21 +25,22 @@ class ModelServer:
 
     def __init__(self, lists: Mapping[str, Sequence[str]], revision: str = "1000") -> None:
         self.lists = dict(lists)
-        self.left_out: set[str] = set()  #: listed, and not selected by settings
         self.revision = revision
         self.errors: dict[str, Exception] = {}  #: by project or model name
         self.asked: list[tuple[str, str]] = []
         self.resolution = timedelta(minutes=10)
         self.at_once = self.most_at_once = 0
 
-    async def get_model_list(self) -> Sequence[ProjectModels]:
+    async def ping(self, project: str) -> str:
+        raise NotImplementedError
+
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:
         return [
             ProjectModels(project, error=error)
             if (error := self.errors.get(project))
-            else ProjectModels(
-                project, self.revision, tuple(m for m in models if m not in self.left_out), listed=tuple(models)
-            )
+            else ProjectModels(project, self.revision, tuple(models))
             for project, models in self.lists.items()
+            if project in projects
         ]
 
     async def model_exists(self, name: ModelRef) -> bool:
@@ -62,10 +65,13 @@ class World:
         self.clock = ManualClock()
         self.server = ModelServer(lists)
         self.ledger = MemoryModels(self.clock)
+        self.roster = DictRoster()
         self.schedule = Schedule(interval=HALF_HOUR, delay=5 * MINUTE, horizon=7 * DAY, enabled=True)
         self.may_continue = True
         self.sync = ModelSync(
             provider=self.server,
+            roster=self.roster,
+            selection=Selection(tuple(lists)),
             ledger=self.ledger,
             schedule_of=lambda _: self.schedule,
             max_window=DAY,
@@ -75,6 +81,9 @@ class World:
 
     async def run_once(self) -> bool:
         return await self.sync.run_once(lambda: self.may_continue)
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        self.roster.decided = {ModelRef("plant", name): False for name in names}
 
     def states(self) -> dict[str, str]:
         return {str(ref): model.state for ref, model in self.ledger.known.items()}
@@ -250,10 +259,10 @@ async def test_models_that_settings_leave_out_are_predicted_no_more_and_quaranti
     world = World({"plant": many(10)})
     await world.run_once()
 
-    world.server.left_out = set(many(8))
+    world.leave_out(many(8))
     await world.run_once()
     without = world.states()
-    world.server.left_out.clear()
+    world.roster.decided.clear()
     await world.run_once()
 
     assert without == {f"plant/{name}": "unregistered" for name in many(8)} | {
@@ -266,7 +275,8 @@ async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_li
     world = World({"plant": many(10)})
     await world.run_once()
 
-    world.server.lists["plant"], world.server.left_out = many(3), set(many(1))
+    world.server.lists["plant"] = many(3)
+    world.leave_out(many(1))
     await world.run_once()
 
     assert world.states()["plant/model-000"] == "unregistered"

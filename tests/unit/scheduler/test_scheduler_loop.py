@@ -19,10 +19,12 @@ from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
 from tests.support.clock import ManualClock
+from tests.support.gordo_replay import DictRoster
 from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_circuit
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -62,7 +64,7 @@ class NoModels:
         self.asked: list[int] = []
         self.away = False
 
-    async def get_model_list(self) -> Sequence[ProjectModels]:
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:  # noqa: ARG002 - the protocol's
         self.asked.append(round(self._clock.monotonic()))
         error = Unavailable("503", downstream="gordo/plant") if self.away else None
         return [ProjectModels("plant", "1000", error=error)]
@@ -119,6 +121,8 @@ class World:
     def _sync(self) -> ModelSync:
         return ModelSync(
             provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
+            roster=DictRoster(),
+            selection=Selection(("plant",)),
             ledger=self.known,
             schedule_of=lambda _: Schedule(HALF_HOUR, 5 * MINUTE, DAY, enabled=True),
             max_window=DAY,

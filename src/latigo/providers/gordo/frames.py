@@ -28,7 +28,7 @@ _MOST_COLUMNS = 20_000
 _THRIFT_LIMIT = 64 << 20
 
 
-class UnreadableAnswer(ValueError):
+class UnreadableResponse(ValueError):
     """These bytes are no parquet answer of Gordo."""
 
 
@@ -137,15 +137,15 @@ def read_predictions(
         max_bytes: the most that the decoded answer may take; refused before it is decoded.
 
     Raises:
-        UnreadableAnswer: it is no parquet, has no times, or its columns are not named as Gordo names them.
+        UnreadableResponse: it is no parquet, has no times, or its columns are not named as Gordo names them.
     """
     try:
         table, columns = _wanted_table(body, max_rows, max_bytes)
         return Predictions(model, revision, _times(table), columns, _matrix(table))
-    except UnreadableAnswer:
+    except UnreadableResponse:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableAnswer(f"no parquet that can be read: {error}") from error
+        raise UnreadableResponse(f"no parquet that can be read: {error}") from error
 
 
 def _wanted_table(body: bytes | bytearray, max_rows: int, max_bytes: int) -> tuple[pa.Table, tuple[Column, ...]]:
@@ -159,26 +159,26 @@ def _wanted_table(body: bytes | bytearray, max_rows: int, max_bytes: int) -> tup
     # By number and in this thread: looking names up and starting threads takes longer than the reading.
     table = file.reader.read_all(column_indices=[*wanted, len(names) - 1], use_threads=False)
     if table.num_columns != len(wanted) + 1:
-        raise UnreadableAnswer("columns within columns")
+        raise UnreadableResponse("columns within columns")
     return table, columns
 
 
 def _check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
     if not 1 < metadata.num_columns <= _MOST_COLUMNS:
-        raise UnreadableAnswer(f"{metadata.num_columns} columns")
+        raise UnreadableResponse(f"{metadata.num_columns} columns")
     if not 0 < metadata.num_rows <= max_rows:
-        raise UnreadableAnswer(f"{metadata.num_rows} rows to a request of {max_rows}")
+        raise UnreadableResponse(f"{metadata.num_rows} rows to a request of {max_rows}")
     groups = metadata.num_row_groups
     size = sum(metadata.row_group(i).total_byte_size for i in range(groups)) if groups <= max_rows else max_bytes + 1
     if max(size, metadata.num_rows * metadata.num_columns * 8) > max_bytes:
-        raise UnreadableAnswer(f"more than {max_bytes} bytes when decoded")
+        raise UnreadableResponse(f"more than {max_bytes} bytes when decoded")
 
 
 def wanted_columns(names: Sequence[str]) -> tuple[tuple[Column, ...], list[int]]:
     """The columns of an answer that are kept, and where they stand.
 
     Raises:
-        UnreadableAnswer: a name is not a tuple of two texts.
+        UnreadableResponse: a name is not a tuple of two texts.
     """
     columns = [_column(name) for name in names]
     wanted = [i for i, column in enumerate(columns) if column.group not in NOT_WRITTEN]
@@ -196,14 +196,14 @@ def _column(name: str) -> Column:
     match parts:
         case (str(group), str(tag)):
             return Column(group, tag)
-    raise UnreadableAnswer(f"a column is named {name[:100]!r}")
+    raise UnreadableResponse(f"a column is named {name[:100]!r}")
 
 
 def _times(table: pa.Table) -> Times:
     """The row labels: the last column, whatever the index of X was called."""
     index = table.column(table.num_columns - 1)
     if not pa.types.is_timestamp(index.type) or index.null_count:
-        raise UnreadableAnswer("the last column holds no times")
+        raise UnreadableResponse("the last column holds no times")
     times: Times = index.cast(_TIME).to_numpy().view(np.int64)
     return times
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, RevisionGone, TooLarge, Unavailable
 
 REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
@@ -21,7 +22,7 @@ _PYTHON_ERROR = re.compile(r"\w*(Error|Exception|Warning): ")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One answer, read whole; bodies of answers that are not wanted are cut short."""
 
     status: int
@@ -41,7 +42,7 @@ class Answer:
         return " ".join(str(words).split())[:_LONGEST_TEXT]
 
 
-def document(answer: Answer) -> dict[str, Any] | None:
+def document(answer: Response) -> dict[str, Any] | None:
     """The JSON object that an answer is, or None.
 
     Gordo's JSON is Python's: numbers that are not finite stand in it as bare words, in the scores of metadata too.
@@ -58,7 +59,7 @@ def document(answer: Answer) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def outage(answer: Answer, *, doing: str, downstream: str) -> LatigoError | None:
+def outage(answer: Response, *, doing: str, downstream: str) -> LatigoError | None:
     """What an answer means on every path alike, whatever was asked; None: it is Gordo's, and the path decides."""
     status = answer.status
     came = f"{doing}: {status} {answer.content_type}".rstrip()
@@ -72,7 +73,7 @@ def outage(answer: Answer, *, doing: str, downstream: str) -> LatigoError | None
     return None
 
 
-def _not_from_gordo(answer: Answer) -> str:
+def _not_from_gordo(answer: Response) -> str:
     if answer.status in REFUSED_CREDENTIALS:
         return "credentials refused"
     if answer.status in AWAY:
@@ -82,17 +83,31 @@ def _not_from_gordo(answer: Answer) -> str:
     return "not Gordo's answer" if answer.revision is None else ""
 
 
-def foreign(answer: Answer, *, doing: str, downstream: str, why: str) -> Unavailable:
+def foreign(answer: Response, *, doing: str, downstream: str, why: str) -> Unavailable:
     """It looks like an answer, but Gordo would not give it to what was asked."""
     return Unavailable(f"{doing}: not Gordo's answer: {answer.status}, {why}", downstream=downstream)
 
 
-def not_an_anomaly_model(answer: Answer) -> bool:
+def accepted(answer: Response, project: str, *, doing: str, revision: str | None) -> Response:
+    """Return a response that comes from Gordo, and from the revision in the request.
+
+    Raises:
+        Unavailable, RevisionGone, TooLarge: it does not.
+    """
+    downstream = circuit_name(System.MODELS, project)
+    if error := outage(answer, doing=doing, downstream=downstream):
+        raise error
+    if revision is not None and answer.revision != revision:
+        raise foreign(answer, doing=doing, downstream=downstream, why=f"revision {str(answer.revision)[:40]!r}")
+    return answer
+
+
+def not_an_anomaly_model(answer: Response) -> bool:
     """Whether ``anomaly/prediction`` says that only ``prediction`` will do; a refused name is 422 too, as a page."""
     return answer.status == 422 and document(answer) is not None
 
 
-def refusal(answer: Answer, *, doing: str) -> LatigoError:
+def refusal(answer: Response, *, doing: str) -> LatigoError:
     """Why a model did not answer 200, where `outage` has found nothing and the status is not 404."""
     said = document(answer)
     message = f"{doing}: {answer.status} {answer.text}".rstrip()

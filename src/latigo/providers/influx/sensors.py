@@ -1,16 +1,15 @@
 """Readings out of InfluxDB: one request for all sensors of a model, as long as that is not too much."""
 
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from typing import Final, Unpack
+from typing import Final
 
 import numpy as np
 import structlog
 
+from latigo import settings
 from latigo.domain.errors import (
-    ConfigurationError,
     Reason,
     Rejected,
     TooLarge,
@@ -21,7 +20,7 @@ from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.chunks import Pace, Piece
-from latigo.providers.influx.client import InfluxClient, Server, open_client
+from latigo.providers.influx.client import InfluxClient, open_client
 from latigo.providers.influx.query import Layout, Statement, can_be_asked, literal
 from latigo.providers.influx.responses import (
     NotNumbersError,
@@ -32,6 +31,7 @@ from latigo.providers.influx.responses import (
     newest_of,
     readings_of,
 )
+from latigo.runtime.clock import Clock
 
 _log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class InfluxSensors:
     Args:
         client: of the database.
         layout: where in it readings stand.
+        clock: the machine's.
         remember: how long a silent sensor is believed to be known, so that it is not looked for in every window.
     """
 
@@ -59,11 +60,13 @@ class InfluxSensors:
         self,
         client: InfluxClient,
         layout: Layout,
+        clock: Clock,
         *,
         remember: timedelta = timedelta(minutes=10),
     ) -> None:
         self._client = client
         self._layout = layout
+        self._clock = clock
         self._remember = remember.total_seconds()
         many, readings = client.switches.statements_per_request == "many", _READINGS[client.switches.format]
         self._batch = Batch(client, layout.nothing() if many else "")
@@ -74,6 +77,9 @@ class InfluxSensors:
     @property
     def downstream(self) -> str:
         return self._client.downstream
+
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         async with self._client.time_limit("listing sensors"):
@@ -191,7 +197,7 @@ class InfluxSensors:
 
     async def _unknown(self, names: Sequence[str]) -> Sequence[str]:
         """Those of ``names`` that the index does not have; what it has is remembered for a while."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         known = {name for name in names if self._known.get(name, now) > now}
         asked = [name for name in names if name not in known and self._can_be_asked(name)]
         for name, result in await self._each(self._layout.known(), asked):
@@ -309,29 +315,12 @@ def _joined(parts: Sequence[Series]) -> Series:
 
 
 @asynccontextmanager
-async def open_sensors(
-    *,
-    measurement: str = "sensors",
-    tag_key: str = "tag",
-    field: str = "Value",
-    read_timeout: timedelta = timedelta(seconds=60),
-    **server: Unpack[Server],
-) -> AsyncIterator[InfluxSensors]:
-    """Sensors in an InfluxDB; nothing is sent before something is asked.
-
-    Args:
-        measurement: where in the database readings are.
-        tag_key: the tag that bears the sensor's name.
-        field: the field that bears its value.
-        read_timeout: for each call, all its requests together, waiting and trying again included.
-        server: where it is.
+async def open_sensors(influx: settings.InfluxSensors, clock: Clock) -> AsyncIterator[InfluxSensors]:
+    """Open sensors in an InfluxDB; nothing is sent before the first call.
 
     Raises:
         ConfigurationError: a setting cannot be used; names the key.
     """
-    layout = {"measurement": measurement, "tag_key": tag_key, "field": field}
-    for key, name in {"database": server["database"], **layout}.items():
-        if not can_be_asked(name, bind=False):
-            raise ConfigurationError(f"sensors.{key}: nothing in InfluxDB can have the name {name!r}")
-    async with open_client(downstream="sensors/influx", section="sensors", time_limit=read_timeout, **server) as client:
-        yield InfluxSensors(client, Layout(**layout))
+    layout = Layout(influx.measurement, influx.tag_key, influx.field)
+    async with open_client(influx) as client:
+        yield InfluxSensors(client, layout, clock)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
@@ -18,7 +19,10 @@ class MemorySensors:
 
     @property
     def downstream(self) -> str:
-        return "sensors/memory"
+        return circuit_name(System.SENSORS, "memory")
+
+    async def ping(self) -> str:
+        return f"{len(self.readings)} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted(self.readings)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, iso, span_ns, to_ns
@@ -31,7 +32,10 @@ class PlantSensors:
     @property
     def downstream(self) -> str:
         """The name of its circuit."""
-        return "sensors/simulated"
+        return circuit_name(System.SENSORS, "simulated")
+
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         """Every tag that is installed, sorted."""

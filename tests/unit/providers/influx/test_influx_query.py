@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from latigo.providers.influx.query import Layout, can_be_asked, identifier, joined, literal
 
-PLANT = Layout()
+PLANT = Layout("sensors", "tag", "Value")
 NAMES = ["GRA-TT-001", "it's", "back\\slash", "$t0"]
 
 

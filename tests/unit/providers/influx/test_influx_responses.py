@@ -28,7 +28,7 @@ from latigo.providers.influx.responses import (
 )
 
 MSGPACK, JSON = "application/x-msgpack", "application/json"
-PLANT = Layout()
+PLANT = Layout("sensors", "tag", "Value")
 START, END = -(2**63), 2**63 - 1
 Row = Sequence[Any]
 
