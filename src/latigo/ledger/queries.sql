@@ -80,7 +80,8 @@ WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
 
 -- outstanding --
 -- How much is out, how much was settled in the last two minutes, and the newest envelope that all executors can read.
-SELECT count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
+SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
+       count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'backfill') AS backfill,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'repair') AS repair,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'manual') AS manual,
