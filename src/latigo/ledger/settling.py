@@ -68,26 +68,26 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """No more attempts for a window; None: for no window of the model."""
+    """No more attempts, until it is unparked."""
 
     reason: Reason
     detail: str
-    window: Window | None
+    window: Window | None  #: None: every window of the model
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Everything that changes when a task is settled."""
+    """Everything that changes when a task is settled, except the coverage itself."""
 
     outcome: Outcome
     waiting: Waiting | None = None  #: None: the task is finished
     parking: Parking | None = None
-    silent_since: datetime | None = None
+    silent_since: datetime | None = None  #: of the model, from now on
     silence: Window | None = None  #: silent slots but the newest: not retried before the data returns
     hold_until: datetime | None = None
     held_for: str = ""  #: the downstream that the hold is for, if there is one
     deferrals: int = 0
-    fold: timedelta | None = None
+    fold: timedelta | None = None  #: longest window of the model from now on
     data_returned: bool = False  #: first success after silence
     prediction_only: bool = False  #: the model answers on ``prediction`` only
     stale_metadata: bool = False  #: the model's metadata has to be read again
@@ -116,8 +116,8 @@ def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable
 def _stored(task: Claimed, settlement: Stored) -> Verdict:
     known, noticed = task.silent_since, settlement.silent_since
     verdict = Verdict(Outcome.STORED, silent_since=known, prediction_only=settlement.prediction_only)
-    if not task.lane.is_live or (known is not None and task.window.end < known):  # says nothing about the present
-        return verdict
+    if not task.lane.is_live or (known is not None and task.window.end < known):
+        return verdict  # the window is too old to say whether the model is silent now
     if noticed is not None:
         since, newest = min(noticed, known or noticed), task.window.end - task.slot
         return replace(verdict, silent_since=since, silence=Window(since, newest) if since < newest else None)

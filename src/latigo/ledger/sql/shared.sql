@@ -6,7 +6,8 @@ SELECT ledger_now() AS ledger, clock_timestamp() AS database;
 
 -- outstanding --
 -- How much is out, how much was settled in the last two minutes, and the newest envelope that all executors can read.
-SELECT count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
+SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
+       count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'backfill') AS backfill,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'repair') AS repair,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'manual') AS manual,
