@@ -119,10 +119,10 @@ def read_request(raw: bytes) -> Request:
     """
     values = {part.section: part.value() for part in split(raw)}
     properties = values.get(Section.PROPERTIES) or [None]
-    asked = values.get(Section.APPLICATION_PROPERTIES) or {}
-    if not isinstance(properties, list) or not isinstance(asked, dict):
+    requested = values.get(Section.APPLICATION_PROPERTIES) or {}
+    if not isinstance(properties, list) or not isinstance(requested, dict):
         raise CodecError("a request with other properties than a list and a map")
-    return Request(properties[0], asked, values.get(Section.VALUE))
+    return Request(properties[0], requested, values.get(Section.VALUE))
 
 
 def write_reply(correlation_id: Any, properties: Mapping[str, Any], body: Any) -> bytes:
