@@ -1,9 +1,9 @@
 """Latigo's InfluxDB adapter in a process of its own.
 
 Started with a configuration as JSON: ``url``, the databases ``sensors`` and ``predictions``, ``columns`` of a model's
-predictions. Then asked, line by line, ``{"read": [[tags, start, end], ...]}`` or ``{"write": [[model, times], ...]}``,
-times in seconds. It answers with the CPU and wall seconds of all of them, one after the other, and with how many points
-came or went. The programs of the peers, in ``peers/``, are asked the same.
+predictions. Then it reads requests, line by line, ``{"read": [[tags, start, end], ...]}`` or ``{"write": [[model,
+times], ...]}``, times in seconds. It responds with the CPU and wall seconds of all of them, one after the other, and
+with the number of points. The programs of the peers, in ``peers/``, take the same requests.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ _LONGEST_LINE = 64 << 20
 _MOST_BYTES = 64 << 20
 
 
-async def work(asked: dict[str, Any]) -> None:
-    columns = tuple(Column(*each) for each in asked["columns"])
+async def work(configuration: dict[str, Any]) -> None:
+    columns = tuple(Column(*column) for column in configuration["columns"])
     numbers = np.random.default_rng(7)
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)

@@ -65,7 +65,7 @@ async def test_no_role_is_ready_before_the_event_hub_has_answered(site: Site):
     async with open_event_hubs({HUB: 2}) as hub:
         queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
         config = site.config(task_queue={**queue, "balance": "500ms", "expiration": "3s"})
-        async with hub.away(), both_roles(config) as services:
+        async with hub.outage(), both_roles(config) as services:
             for service in services:
                 await service.until(partial(waits_for_the_hub, service), what="only the hub is missing")
         async with both_roles(config) as services:
