@@ -186,7 +186,7 @@ async def open_side(configuration: dict[str, Any]) -> AsyncIterator[Side]:
         return
     section = EventHubQueue(connection_string=SecretStr(connection_string))
     async with (
-        open_database(asked["ledger"]) as database,
+        open_database(configuration["ledger"]) as database,
         open_sender(section, database.pool, clock=SystemClock()) as sender,
     ):
         yield LatigoSide(section, database.pool, sender)

@@ -35,8 +35,10 @@ async def work(configuration: dict[str, Any]) -> None:
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with (
-        open_sensors(InfluxSensors(url=asked["url"], database=asked["sensors"]), SystemClock()) as sensors,
-        open_predictions(InfluxSink(url=asked["url"], database=asked["predictions"])) as sink,
+        open_sensors(
+            InfluxSensors(url=configuration["url"], database=configuration["sensors"]), SystemClock()
+        ) as sensors,
+        open_predictions(InfluxSink(url=configuration["url"], database=configuration["predictions"])) as sink,
     ):
         gc.freeze()  # as `latigo serve` does
         while line := await orders.readline():

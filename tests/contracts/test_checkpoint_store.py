@@ -13,7 +13,7 @@ from latigo.runtime.clock import SystemClock
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.lag import read_refused, reset_checkpoints
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.store import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueStore, Refusal
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers
 
@@ -22,11 +22,11 @@ CHANNEL = f"eventhub/{NAMESPACE}/{HUB}"
 
 
 @pytest.fixture
-def tables(ledgers: Ledgers) -> QueueTables:
-    return QueueTables(ledgers.database.pool, CHANNEL, GROUP)
+def tables(ledgers: Ledgers) -> QueueStore:
+    return QueueStore(ledgers.database.pool, CHANNEL, GROUP)
 
 
-def a_store(tables: QueueTables) -> PostgresCheckpointStore:
+def a_store(tables: QueueStore) -> PostgresCheckpointStore:
     return PostgresCheckpointStore(tables, SystemClock())
 
 
@@ -55,7 +55,7 @@ async def positions(store: PostgresCheckpointStore) -> dict[str, int]:
     return {row["partition_id"]: row["sequence_number"] for row in rows}
 
 
-async def test_a_new_claim_is_granted_and_listed_with_all_that_the_client_needs(tables: QueueTables):
+async def test_a_new_claim_is_granted_and_listed_with_all_that_the_client_needs(tables: QueueStore):
     store = a_store(tables)
 
     (granted,) = await store.claim_ownership([a_claim("3", "me")])
@@ -69,7 +69,7 @@ async def test_a_new_claim_is_granted_and_listed_with_all_that_the_client_needs(
     assert abs(granted["last_modified_time"] - time.time()) < 5
 
 
-async def test_it_is_known_when_the_client_last_asked_who_owns_what(tables: QueueTables):
+async def test_it_is_known_when_the_client_last_asked_who_owns_what(tables: QueueStore):
     clock = ManualClock()
     store = PostgresCheckpointStore(tables, clock)
     times = [store.listed_at]
@@ -83,7 +83,7 @@ async def test_it_is_known_when_the_client_last_asked_who_owns_what(tables: Queu
     assert times == [0, 0, 10]
 
 
-async def test_what_is_listed_may_be_changed_by_the_client(tables: QueueTables):
+async def test_what_is_listed_may_be_changed_by_the_client(tables: QueueStore):
     store = a_store(tables)
     await store.claim_ownership([a_claim("3", "me")])
 
@@ -92,7 +92,7 @@ async def test_what_is_listed_may_be_changed_by_the_client(tables: QueueTables):
     assert await owned(store) == {"3": "me"}
 
 
-async def test_ages_are_by_the_clock_of_the_database(tables: QueueTables, ledgers: Ledgers):
+async def test_ages_are_by_the_clock_of_the_database(tables: QueueStore, ledgers: Ledgers):
     store = a_store(tables)
     await store.claim_ownership([a_claim("3", "me")])
     async with ledgers.database.connection() as connection:
@@ -103,7 +103,7 @@ async def test_ages_are_by_the_clock_of_the_database(tables: QueueTables, ledger
     assert 99 < time.time() - listed["last_modified_time"] < 105
 
 
-async def test_renewing_releasing_and_stealing_need_the_newest_etag(tables: QueueTables):
+async def test_renewing_releasing_and_stealing_need_the_newest_etag(tables: QueueStore):
     store = a_store(tables)
     (first,) = await store.claim_ownership([a_claim("3", "me")])
     (renewed,) = await store.claim_ownership([first])
@@ -115,7 +115,7 @@ async def test_renewing_releasing_and_stealing_need_the_newest_etag(tables: Queu
     assert await owned(store) == {"3": ""}
 
 
-async def test_what_is_not_granted_is_missing_in_the_answer_and_the_rest_is_there(tables: QueueTables):
+async def test_what_is_not_granted_is_missing_in_the_answer_and_the_rest_is_there(tables: QueueStore):
     store = a_store(tables)
     await store.claim_ownership([a_claim("1", "you")])
 
@@ -124,7 +124,7 @@ async def test_what_is_not_granted_is_missing_in_the_answer_and_the_rest_is_ther
     assert [each["partition_id"] for each in granted] == ["0", "2"]
 
 
-async def test_of_many_who_claim_the_same_partitions_at_once_each_partition_is_granted_to_one(tables: QueueTables):
+async def test_of_many_who_claim_the_same_partitions_at_once_each_partition_is_granted_to_one(tables: QueueStore):
     names = [str(number) for number in range(16)]
     owners = [f"owner-{number}" for number in range(4)]
 
@@ -135,17 +135,17 @@ async def test_of_many_who_claim_the_same_partitions_at_once_each_partition_is_g
     assert sorted(each["partition_id"] for grants in granted for each in grants) == sorted(names)
 
 
-async def test_groups_and_hubs_are_apart(tables: QueueTables, ledgers: Ledgers):
+async def test_groups_and_hubs_are_apart(tables: QueueStore, ledgers: Ledgers):
     store = a_store(tables)
     await store.claim_ownership([a_claim("3", "me")])
-    other = a_store(QueueTables(ledgers.database.pool, CHANNEL, "another"))
+    other = a_store(QueueStore(ledgers.database.pool, CHANNEL, "another"))
 
     assert await owned(other) == {}
     assert await other.claim_ownership([a_claim("3", "you")])
     assert await owned(store) == {"3": "me"}
 
 
-async def test_a_checkpoint_only_grows(tables: QueueTables):
+async def test_a_checkpoint_only_grows(tables: QueueStore):
     store = a_store(tables)
     await store.claim_ownership([a_claim("3", "me")])
 
@@ -155,7 +155,7 @@ async def test_a_checkpoint_only_grows(tables: QueueTables):
     assert await store.list_checkpoints(NAMESPACE, HUB, GROUP) == [a_checkpoint("3", 9)]
 
 
-async def test_only_the_owner_moves_a_checkpoint(tables: QueueTables):
+async def test_only_the_owner_moves_a_checkpoint(tables: QueueStore):
     mine, yours = a_store(tables), a_store(tables)
     (granted,) = await mine.claim_ownership([a_claim("3", "me")])
     await mine.update_checkpoint(a_checkpoint("3", 5))
@@ -168,7 +168,7 @@ async def test_only_the_owner_moves_a_checkpoint(tables: QueueTables):
     assert await positions(mine) == {"3": 7}
 
 
-async def test_whoever_never_claimed_moves_nothing(tables: QueueTables):
+async def test_whoever_never_claimed_moves_nothing(tables: QueueStore):
     store = a_store(tables)
 
     await store.update_checkpoint(a_checkpoint("3", 5))
@@ -176,7 +176,7 @@ async def test_whoever_never_claimed_moves_nothing(tables: QueueTables):
     assert await positions(store) == {}
 
 
-async def test_several_partitions_advance_at_once_each_by_its_own_rule(tables: QueueTables):
+async def test_several_partitions_advance_at_once_each_by_its_own_rule(tables: QueueStore):
     store = a_store(tables)
     await store.claim_ownership([a_claim("0", "me"), a_claim("1", "me")])
     await store.update_checkpoint(a_checkpoint("1", 50))
@@ -186,7 +186,7 @@ async def test_several_partitions_advance_at_once_each_by_its_own_rule(tables: Q
     assert await positions(store) == {"0": 3, "1": 50}
 
 
-async def test_all_that_is_still_owned_can_be_given_up_at_once(tables: QueueTables):
+async def test_all_that_is_still_owned_can_be_given_up_at_once(tables: QueueStore):
     mine, yours = a_store(tables), a_store(tables)
     await mine.claim_ownership([a_claim("0", "me"), a_claim("1", "me")])
     await yours.claim_ownership([a_claim("2", "you")])
@@ -199,13 +199,13 @@ async def test_all_that_is_still_owned_can_be_given_up_at_once(tables: QueueTabl
 async def test_a_database_that_is_away_is_told_as_such_and_soon(ledgers: Ledgers):
     async with ledgers.database.connection() as connection, connection.transaction():
         await connection.execute("LOCK TABLE queue_ownership")
-        waiting = a_store(QueueTables(ledgers.database.pool, CHANNEL, GROUP, seconds=0.2))
+        waiting = a_store(QueueStore(ledgers.database.pool, CHANNEL, GROUP, time_limit=0.2))
 
         with pytest.raises(Unavailable, match="task queue's tables"):
             await waiting.list_ownership(NAMESPACE, HUB, GROUP)
 
 
-async def test_a_message_is_recorded_once(tables: QueueTables, ledgers: Ledgers):
+async def test_a_message_is_recorded_once(tables: QueueStore, ledgers: Ledgers):
     first = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
     again = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
 
@@ -214,13 +214,13 @@ async def test_a_message_is_recorded_once(tables: QueueTables, ledgers: Ledgers)
     assert (found.partition, found.sequence, found.reason, found.detail) == ("3", 17, Refusal.UNREADABLE, "not JSON")
 
 
-async def test_another_message_in_the_same_place_is_of_another_hub_and_recorded(tables: QueueTables):
+async def test_another_message_in_the_same_place_is_of_another_hub_and_recorded(tables: QueueStore):
     await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
 
     assert await tables.refuse_received("3", 17, Refusal.TOO_NEW, "version 2", 99)
 
 
-async def test_a_task_that_cannot_be_sent_is_recorded_once(tables: QueueTables, ledgers: Ledgers):
+async def test_a_task_that_cannot_be_sent_is_recorded_once(tables: QueueStore, ledgers: Ledgers):
     assert await tables.refuse_unsent("3", 17, "300000 bytes")
     assert not await tables.refuse_unsent("3", 17, "300000 bytes")
 
@@ -229,7 +229,7 @@ async def test_a_task_that_cannot_be_sent_is_recorded_once(tables: QueueTables, 
 
 
 @pytest.mark.parametrize("detail", ["x" * 100_000, "nul \0 inside", "half a pair \ud800"])
-async def test_whatever_a_message_says_can_be_recorded(tables: QueueTables, ledgers: Ledgers, detail: str):
+async def test_whatever_a_message_says_can_be_recorded(tables: QueueStore, ledgers: Ledgers, detail: str):
     await tables.refuse_received("3", 17, Refusal.UNREADABLE, detail, 2**63 - 1)
 
     (found,) = await read_refused(ledgers.database.pool, CHANNEL)
@@ -237,18 +237,18 @@ async def test_whatever_a_message_says_can_be_recorded(tables: QueueTables, ledg
     assert len(found.detail) <= 400
 
 
-async def test_only_the_newest_refusals_are_kept(tables: QueueTables, ledgers: Ledgers):
+async def test_only_the_newest_refusals_are_kept(tables: QueueStore, ledgers: Ledgers):
     for sequence in range(5):
         await tables.refuse_received("3", sequence, Refusal.UNREADABLE, "no", None)
 
-    await tables.prune_refused(most=2)
+    await tables.prune_refused(limit=2)
 
     assert [each.sequence for each in await read_refused(ledgers.database.pool, CHANNEL)] == [4, 3]
 
 
-async def test_resetting_forgets_the_checkpoints_of_one_group_only(tables: QueueTables, ledgers: Ledgers):
+async def test_resetting_forgets_the_checkpoints_of_one_group_only(tables: QueueStore, ledgers: Ledgers):
     pool = ledgers.database.pool
-    store, other = a_store(tables), a_store(QueueTables(pool, CHANNEL, "another"))
+    store, other = a_store(tables), a_store(QueueStore(pool, CHANNEL, "another"))
     for each in (store, other):
         await each.claim_ownership([a_claim("3", "me")])
         await each.update_checkpoint(a_checkpoint("3", 5))
@@ -259,7 +259,7 @@ async def test_resetting_forgets_the_checkpoints_of_one_group_only(tables: Queue
     assert await positions(other) == {"3": 5}
 
 
-async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: QueueTables, ledgers: Ledgers):
+async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: QueueStore, ledgers: Ledgers):
     store = a_store(tables)
     await store.claim_ownership([a_claim("3", "me")])
     await store.update_checkpoint(a_checkpoint("3", 500))

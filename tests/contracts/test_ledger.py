@@ -1,4 +1,4 @@
-"""What the ledger promises to the roles."""
+"""What the ledger on PostgreSQL promises to the roles together; to each, see ``test_*_ledger.py``."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Probing what is away: what the ledger promises."""
+"""What the ledger on PostgreSQL promises of probes, to schedulers and executors together."""
 
 from datetime import timedelta
 

@@ -29,7 +29,7 @@ from latigo.task_queue.eventhub.consumer import HubDelivery
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import EventHubReceiver
 from latigo.task_queue.eventhub.session import Bounds
-from latigo.task_queue.eventhub.store import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueStore, Refusal
 from tests.support.build import a_spec, a_task
 from tests.support.certificates import self_signed
 from tests.support.event_hub_queue import (
@@ -190,7 +190,7 @@ async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_task
             assert stored == {task.id for task in (*before, *after)}
             return refused.value.alarm
 
-    impatient = replace(QUICK_SENDER, answer=seconds(1), call=seconds(3))
+    impatient = replace(QUICK_SENDER, confirm_timeout=seconds(1), call_timeout=seconds(3))
     troubles = (stops_listening, never_answers, never_confirms, refuses_the_key, refuses_links)
     alarms = await together({trouble.__name__: goes_through(trouble) for trouble in troubles})
 
@@ -262,8 +262,8 @@ async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url) as queue:
         section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
         hub = Hub(section, SharedCredential(Refused(), SystemClock()), SystemClock(), tls=False)
-        bounds, patient = Bounds(prefetch=8, behind=100, events=100), replace(QUICK, away_after=seconds(60))
-        receiver = EventHubReceiver(hub, QueueTables(queue.pool, hub.channel, section.consumer_group), bounds, patient)
+        bounds, patient = Bounds(prefetch=8, behind=100, events=100), replace(QUICK, unreachable_after=seconds(60))
+        receiver = EventHubReceiver(hub, QueueStore(queue.pool, hub.channel, section.consumer_group), bounds, patient)
         with capture_logs() as logs:
             running = asyncio.create_task(receiver.run())
             async with working(receiver):
@@ -274,7 +274,7 @@ async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
 
     failed = next(log for log in logs if log["event"] == "queue.balancing_failed")
     assert failed["log_level"] == "error"
-    assert "AADSTS7000215" in failed["because"]
+    assert "AADSTS7000215" in failed["error"]
 
 
 # --- receiving -------------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ async def test_one_task_that_takes_long_holds_up_the_checkpoint_and_nothing_else
 
 
 async def test_behind_a_task_that_takes_long_only_so_many_are_begun(queue: HubQueue):
-    async with queue.receiver(most_behind=6) as receiver:
+    async with queue.receiver(max_behind=6) as receiver:
         queue.put_tasks([a_task(id=number) for number in range(1, 21)])
 
         async with aclosing(receiver.receive()) as deliveries:
@@ -397,7 +397,7 @@ async def test_a_message_is_not_passed_over_before_it_could_be_recorded(queue: H
 
     with capture_logs() as logs:
         async with queue.receiver() as receiver, working(receiver):
-            await eventually(lambda: "message.not_recorded" in {log["event"] for log in logs}, within=10)
+            await eventually(lambda: "message.recording_delayed" in {log["event"] for log in logs}, within=10)
             assert await queue.checkpoints() == {}
 
             await queue.pool.execute("ALTER TABLE hidden RENAME TO queue_refused")
@@ -412,7 +412,7 @@ async def test_a_message_is_not_passed_over_before_it_could_be_recorded(queue: H
 async def test_leaving_checkpoints_what_is_done_and_gives_everything_else_to_others(queue: HubQueue):
     tasks = some_tasks(10)
     queue.put_tasks(tasks)
-    async with queue.receiver(flush=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
+    async with queue.receiver(flush_interval=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
         taken = [await anext(deliveries) for _ in range(6)]
         done = {each.task.id for each in taken[:4]}
         for delivery in taken[:4]:
@@ -430,7 +430,7 @@ async def test_leaving_checkpoints_what_is_done_and_gives_everything_else_to_oth
 
 async def test_when_nobody_takes_any_more_the_partitions_go_to_others_at_once(queue: HubQueue):
     queue.put_tasks(some_tasks(10))
-    async with queue.receiver(flush=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
+    async with queue.receiver(flush_interval=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
         for _ in range(6):
             await (await anext(deliveries)).done()
 
@@ -449,7 +449,9 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
 
     with capture_logs() as logs:
         async with AsyncExitStack() as stack:
-            receiver = await stack.enter_async_context(queue.receiver(flush=seconds(60), close=seconds(3)))
+            receiver = await stack.enter_async_context(
+                queue.receiver(flush_interval=seconds(60), close_timeout=seconds(3))
+            )
             async with queue.pool.acquire() as connection, connection.transaction():
                 async with working(receiver) as worker:
                     queue.put_tasks(before)
@@ -457,9 +459,11 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
                     await connection.execute("LOCK TABLE queue_checkpoint IN SHARE ROW EXCLUSIVE MODE")
                 # Now its last checkpoints wait for the lock, and with them its close.
                 second = await stack.enter_async_context(working(receiver))
-                await eventually(lambda: count("queue.partition_taken") == 4, within=40, what="the next one has them")
-                assert count("queue.partition_left") == 0
-            await eventually(lambda: count("queue.partition_left") == 2, within=20, what="the first one lets go")
+                await eventually(
+                    lambda: count("queue.partition_acquired") == 4, within=40, what="the next one has them"
+                )
+                assert count("queue.partition_closed") == 0
+            await eventually(lambda: count("queue.partition_closed") == 2, within=20, what="the first one lets go")
 
             queue.put_tasks(after)
             await second.sees(after)
@@ -468,7 +472,7 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
 async def test_a_client_that_has_brought_in_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
     first, second = some_tasks(30), some_tasks(30, first=101)
     with capture_logs() as logs:
-        async with queue.receiver(most_events=20) as receiver, working(receiver) as worker:
+        async with queue.receiver(max_events=20) as receiver, working(receiver) as worker:
             queue.put_tasks(first)
             await worker.sees(first)
             await eventually(lambda: "queue.client_renewed" in {log["event"] for log in logs}, what="it is replaced")
@@ -594,12 +598,12 @@ async def breaks_more_often_than_the_client_bears(rig: Rig) -> None:
 
 async def refuses_connections(rig: Rig) -> None:
     async with rig.emulator.outage():
-        await eventually(lambda: rig.receiver.state == "away", within=20)
+        await eventually(lambda: rig.receiver.state == "unreachable", within=20)
 
 
 async def never_answers(rig: Rig) -> None:
     with rig.emulator.controls.stop_answering():
-        await eventually(lambda: rig.receiver.state == "away", within=20)
+        await eventually(lambda: rig.receiver.state == "unreachable", within=20)
         assert rig.receiver.partitions == []
         owners = await rig.queue.owners()
         assert set(owners.values()) == {""}, "somebody with a better network may have them"
@@ -614,7 +618,7 @@ async def refuses_tokens(rig: Rig) -> None:
     good = keys.key
     keys.rotate()
     rig.emulator.controls.expire_tokens()
-    await eventually(lambda: rig.receiver.state == "away", within=20)
+    await eventually(lambda: rig.receiver.state == "unreachable", within=20)
     keys.key = good
 
 
@@ -669,7 +673,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
             through = direct.emulator.connection_string(HUB, port=port)
             queue = replace(direct, section=hub_section(through))
             receiver = await opened.enter_async_context(
-                queue.receiver(look_call=seconds(1.5), away_after=seconds(1.5), stuck_after=seconds(1.5))
+                queue.receiver(poll_timeout=seconds(1.5), unreachable_after=seconds(1.5), stuck_after=seconds(1.5))
             )
             worker = await opened.enter_async_context(working(receiver))
             before, after = some_tasks(10), some_tasks(10, first=101)

@@ -36,7 +36,7 @@ from latigo.settings import (
 )
 from latigo.task_queue import envelope
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.store import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueStore, Refusal
 from tests.support.build import HALF_HOUR, at, window
 from tests.support.event_hub_queue import HUB, HubQueue, open_hub_queue, working
 from tests.support.ledgers import Ledgers, open_ledgers
@@ -163,7 +163,7 @@ async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
 
 
 async def test_the_queue_goes_on_where_it_was(ledger: Ledgers):
-    queue = QueueTables(ledger.database.pool, CHANNEL, "$Default")
+    queue = QueueStore(ledger.database.pool, CHANNEL, "$Default")
 
     owners = {row["partition"]: row["owner_id"] for row in await ledger.fetch("SELECT * FROM queue_ownership")}
     refused = await queue.refused(10)

@@ -20,9 +20,9 @@ from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.lag import PartitionLag, read_lag, read_refused, reset_checkpoints
-from latigo.task_queue.eventhub.limits import put_down
+from latigo.task_queue.eventhub.limits import cancel_all
 from latigo.task_queue.eventhub.partitions import partition_of
-from latigo.task_queue.eventhub.receiver import MOST_EVENTS, EventHubReceiver, open_receiver
+from latigo.task_queue.eventhub.receiver import MAX_EVENTS, EventHubReceiver, open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, SenderTiming, open_sender
 from latigo.task_queue.eventhub.session import ReceiverTiming
 from latigo.task_queue.eventhub.store import Refused
@@ -38,23 +38,23 @@ def seconds(number: float) -> timedelta:
 
 
 QUICK = ReceiverTiming(
-    flush=seconds(0.1),
-    close=seconds(5),
-    look=seconds(0.5),
-    look_call=seconds(2),
-    away_after=seconds(3),
+    flush_interval=seconds(0.1),
+    close_timeout=seconds(5),
+    poll_interval=seconds(0.5),
+    poll_timeout=seconds(2),
+    unreachable_after=seconds(3),
     stuck_after=seconds(3),
     first_probe=seconds(0.3),
     longest_probe=seconds(1),
 )
 QUICK_SENDER = SenderTiming(
-    answer=seconds(1),
-    call=seconds(4),
+    confirm_timeout=seconds(1),
+    call_timeout=seconds(4),
     first_pause=seconds(0.1),
     longest_pause=seconds(0.5),
     keep_alive=seconds(0),
-    look=seconds(0.1),
-    look_call=seconds(2),
+    poll_interval=seconds(0.1),
+    poll_timeout=seconds(2),
 )
 
 
@@ -92,8 +92,8 @@ class HubQueue:
         self,
         *,
         concurrency: int = 8,
-        most_behind: int = 20_000,
-        most_events: int = MOST_EVENTS,
+        max_behind: int = 20_000,
+        max_events: int = MAX_EVENTS,
         balancing: Mapping[str, timedelta] | None = None,
         **timing: Any,
     ) -> AsyncIterator[EventHubReceiver]:
@@ -102,8 +102,8 @@ class HubQueue:
             self.pool,
             clock=SystemClock(),
             concurrency=concurrency,
-            most_behind=most_behind,
-            most_events=most_events,
+            max_behind=max_behind,
+            max_events=max_events,
             timing=replace(QUICK, **timing),
         ) as receiver:
             yield receiver
@@ -188,7 +188,7 @@ async def nothing_left() -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await put_down(*(task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()))
+        await cancel_all(*(task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()))
         await asyncio.sleep(0)  # for transports to say that they are closed
         gc.collect()
 

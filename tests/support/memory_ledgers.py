@@ -1,4 +1,8 @@
-"""Ledgers in memory: as little of the real one as the roles can notice, for tests that turn the clock by hand."""
+"""Ledgers in memory, one for each role, for tests that turn the clock by hand.
+
+Each implements a part of the real ledger, which its docstring declares; the contract suites ``test_*_ledger.py`` hold
+it to that part, next to the real one. Everything else is set by the test.
+"""
 
 # ruff: noqa: ARG002 - a double is handed more than it looks at
 
@@ -43,10 +47,12 @@ class Circuits:
         self.probe_at[circuit.downstream] = self.clock.now() + circuit.pause
 
     def listed(self) -> list[Circuit]:
-        return [replace(each, probe_due=self.probe_at[name] <= self.clock.now()) for name, each in self.open.items()]
+        now = self.clock.now()
+        return [replace(self.open[name], probe_due=self.probe_at[name] <= now) for name in sorted(self.open)]
 
     def sent(self, downstream: str) -> None:
-        self.probe_at[downstream] = self.clock.now() + self.open[downstream].pause
+        if downstream in self.open:
+            self.probe_at[downstream] = self.clock.now() + self.open[downstream].pause
 
 
 def a_circuit(downstream: str, pause: timedelta = timedelta(seconds=15)) -> Circuit:
@@ -60,11 +66,16 @@ class Row:
     task: Task
     state: str = "planned"
     channel: str = ""
+    not_before: datetime | None = None  #: of a waiting task
 
 
 @dataclass
 class MemoryPlanning:
-    """`SchedulerLedger`: ``desired`` is needed until it is out; what is out stays out until the test settles it."""
+    """`SchedulerLedger`, but for models, claims and time that passes by.
+
+    ``desired`` is needed until it is out; what is out stays out until the test settles it. Lost are only tasks in
+    another channel; nothing expires by itself, has a history or crashes.
+    """
 
     clock: Clock
     desired: list[Need] = field(default_factory=list)
@@ -115,7 +126,10 @@ class MemoryPlanning:
             self.lease_until = None
 
     def _out(self, need: Need) -> set[bool]:
-        return {row.task.lane.is_live for row in self.rows.values() if row.task.ref == need.ref}
+        return self._lanes(need.ref, {"planned", "published", "waiting"})
+
+    def _lanes(self, ref: ModelRef, states: set[str]) -> set[bool]:
+        return {row.task.lane.is_live for row in self.rows.values() if row.task.ref == ref and row.state in states}
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         self._ask("needs")
@@ -151,7 +165,7 @@ class MemoryPlanning:
         count = 0
         for each in planned:
             (need,) = (need for need in self.desired if need.model_id == each.model_id)
-            if each.lane.is_live in self._out(need):
+            if each.lane.is_live in self._out(need) or each.epoch != need.epoch:
                 continue
             self.last_id += 1
             spec = a_spec(need.ref.name, project=need.ref.project)
@@ -167,17 +181,32 @@ class MemoryPlanning:
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         self._ask("wake_waiting", term)
-        free = [id_ for id_ in self.in_state("waiting") if self.rows[id_].task.ref.project not in blocked][:most]
+        free = [id_ for id_ in self._wakeable() if self.rows[id_].task.ref.project not in blocked][:most]
         for id_ in free:
-            self.rows[id_].state = "planned"
+            self._wake(id_)
         return len(free)
+
+    def _wakeable(self) -> list[int]:
+        """The waiting tasks whose back-off is over and whose lane is free."""
+        now = self.clock.now()
+        return [
+            id_
+            for id_ in self.in_state("waiting")
+            for row in [self.rows[id_]]
+            if (row.not_before is None or row.not_before <= now)
+            and row.task.lane.is_live not in self._lanes(row.task.ref, {"planned", "published"})
+        ]
+
+    def _wake(self, id_: int) -> None:
+        self.rows[id_].state, self.rows[id_].channel = "planned", ""
 
     async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
         self._ask("wake_probe", term)
-        for id_ in self.in_state("waiting"):
+        for id_ in self._wakeable():
             row = self.rows[id_]
             if row.task.ref.project == project:
-                row.state, row.task = "planned", replace(row.task, probe=True)
+                self._wake(id_)
+                row.task = replace(row.task, probe=True)
                 for downstream in probes:
                     self.board.sent(downstream)
                 return True
@@ -185,19 +214,22 @@ class MemoryPlanning:
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         self._ask("unpublished", term)
-        return [self.rows[id_].task for id_ in self.in_state("planned")][:most]
+        planned = [self.rows[id_].task for id_ in self.in_state("planned")]
+        return sorted(planned, key=lambda task: (not task.lane.is_live, task.id))[:most]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         self._ask("mark_published", term)
         for id_, place in places.items():
-            self.rows[id_].state, self.rows[id_].channel = "published", place
+            if id_ in self.rows and self.rows[id_].state == "planned":
+                self.rows[id_].state, self.rows[id_].channel = "published", place
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         self._ask("recover", term)
-        lost = [row for row in self.rows.values() if row.state == "published" and row.channel != channel]
-        for row in lost:
-            row.state = "planned"
-        return {"lost": len(lost)}
+        rows = self.rows.items()
+        lost = [id_ for id_, row in rows if row.state == "published" and row.channel.split("#")[0] != channel]
+        for id_ in lost:
+            self._wake(id_)
+        return {"superseded": 0, "lost": len(lost), "parked": 0}
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         self._ask("expire", term)
@@ -213,12 +245,18 @@ class MemoryPlanning:
 
 @dataclass
 class MemoryWork:
-    """`ExecutorLedger`: tasks are claimable until settled as stored; ``ended`` has every settlement that counted."""
+    """`ExecutorLedger`, but for models, epochs and what follows from a settlement.
+
+    Any task can be claimed until it is settled, by one executor at a time; ``ended`` has every settlement that counted.
+    What a task brings from earlier runs (``stored_in``, ``alone``) and what goes wrong is set by the test.
+    """
 
     clock: Clock
     log: list[tuple[str, int]] = field(default_factory=list)
     ended: dict[int, Settlement] = field(default_factory=dict)
     held: dict[int, Claim] = field(default_factory=dict)
+    lease_until: dict[int, datetime] = field(default_factory=dict)
+    starts: dict[int, int] = field(default_factory=dict)  #: that did not end in a settlement
     refused: set[int] = field(default_factory=set)  #: tasks that somebody else has
     lost: set[int] = field(default_factory=set)  #: claims that are not renewed any more
     alone: set[int] = field(default_factory=set)
@@ -249,28 +287,43 @@ class MemoryWork:
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
         self._ask()
-        if task_id in self.refused or task_id in self.held or task_id in self.ended:
+        if task_id in self.refused or task_id in self.ended:
+            return None
+        if task_id in self.held and self.lease_until[task_id] > self.clock.now():
             return None
         self.claims += 1
         self.log.append(("claim", task_id))
         stored_in = self.stored_in.get(task_id, frozenset())
-        self.held[task_id] = Claim(task_id, self.claims, 0, int(task_id in self.alone), stored_in)
+        starts = self.starts.get(task_id, int(task_id in self.alone))
+        self.starts[task_id] = max(starts, 1)
+        self.lease_until[task_id] = self.clock.now() + lease
+        self.held[task_id] = Claim(task_id, self.claims, 0, starts, stored_in)
         return self.held[task_id]
+
+    def _holds(self, claim: Claim) -> bool:
+        return self.held.get(claim.task_id) == claim and claim.task_id not in self.lost
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         self._ask()
         self.log.append(("start_isolated", claim.task_id))
-        return claim.task_id not in self.lost
+        if not self._holds(claim):
+            return False
+        self.starts[claim.task_id] += 1
+        self.lease_until[claim.task_id] = self.clock.now() + lease
+        return True
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
         self._ask()
-        return frozenset(claim.task_id for claim in claims if self.held.get(claim.task_id) == claim) - self.lost
+        kept = frozenset(claim.task_id for claim in claims if self._holds(claim))
+        self.lease_until |= dict.fromkeys(kept, self.clock.now() + lease)
+        return kept
 
     async def release(self, claims: Sequence[Claim]) -> None:
         self._ask()
         for claim in claims:
-            if claim.task_id not in self.lost and self.held.get(claim.task_id) == claim:
+            if self._holds(claim):
                 del self.held[claim.task_id]
+                self.starts[claim.task_id] = claim.starts
                 self.log.append(("release", claim.task_id))
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
@@ -279,7 +332,7 @@ class MemoryWork:
             if claim.task_id in self.poisonous and settlement.outcome is not Outcome.CRASHED:
                 raise ValueError(f"task {claim.task_id} cannot be written down")
         self.batches.append(len(settlements))
-        counted = {c.task_id: s for c, s in settlements if self.held.get(c.task_id) == c and c.task_id not in self.lost}
+        counted = {claim.task_id: settlement for claim, settlement in settlements if self._holds(claim)}
         for task_id, settlement in counted.items():
             del self.held[task_id]
             self.ended[task_id] = settlement
@@ -292,12 +345,17 @@ class MemoryWork:
 
     async def open_circuit(self, downstream: str, reason: str, *, alarm: bool, pause: timedelta) -> None:
         self._ask()
-        self.board.set(replace(a_circuit(downstream, pause), reason=reason, alarm=alarm))
+        known = self.board.open.get(downstream)
+        if known is not None:
+            self.board.open[downstream] = replace(known, reason=reason, alarm=alarm)
+        else:
+            self.board.set(Circuit(downstream, reason, alarm, self.clock.now(), pause, probe_due=False))
 
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
         self._ask()
-        before = self.board.open[downstream]
-        self.board.set(replace(before, reason=reason, pause=min(before.pause * 2, longest)))
+        before = self.board.open.get(downstream)
+        if before is not None:
+            self.board.set(replace(before, reason=reason, pause=min(before.pause * 2, longest)))
 
     async def take_probe(self, downstream: str) -> bool:
         self._ask()
@@ -313,7 +371,7 @@ class MemoryWork:
 
 @dataclass
 class MemoryModels:
-    """`ModelLedger`: models and projects in dicts."""
+    """`ModelLedger`, but for epochs, parking and coverage: models and projects in dicts."""
 
     clock: Clock
     known: dict[ModelRef, KnownModel] = field(default_factory=dict)
@@ -349,14 +407,16 @@ class MemoryModels:
         )
 
     async def project_quarantined(self, project: str, models: int) -> None:
-        before = self._project(project)
+        before = self.listed.get(project)
+        if before is None:
+            return
         since = before.quarantined_since if before.quarantined_models == models else None
         self.listed[project] = replace(
             before, quarantined_since=since or self.clock.now(), quarantined_models=models, error=""
         )
 
     async def project_dropped(self, project: str) -> int:
-        del self.listed[project]
+        self.listed.pop(project, None)
         used = {"active", "disabled", "unusable"}
         names = [ref.name for ref, model in self.known.items() if ref.project == project and model.state in used]
         return len(await self.set_state(project, names, "unregistered"))
@@ -367,30 +427,45 @@ class MemoryModels:
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         self._take(entry.spec.ref.name for entry in entries)
         self.puts.append(len(entries))
+        changed = 0
         for entry in entries:
-            self.entries[entry.spec.ref] = entry
-            self._know(entry.spec.ref, entry.spec.revision, "active" if entry.enabled else "disabled", entry)
-        return len(entries)
+            ref, before = entry.spec.ref, self.entries.get(entry.spec.ref)
+            if self._is_older(ref, entry.spec.revision):
+                continue
+            self.entries[ref] = entry
+            changed += before is None or (before.spec, before.slot) != (entry.spec, entry.slot)
+            self.known[ref] = KnownModel(
+                id=self._id_of(ref),
+                name=ref.name,
+                revision=entry.spec.revision,
+                state="active" if entry.enabled else "disabled",
+                stale_metadata=False,
+                resolution=entry.spec.dataset.resolution,
+                slot=entry.slot,
+                delay=entry.delay,
+                fold=entry.fold,
+            )
+        return changed
 
-    def _know(self, ref: ModelRef, revision: str, state: str, entry: ModelEntry | None) -> None:
-        self.known[ref] = KnownModel(
-            id=self.known[ref].id if ref in self.known else len(self.known) + 1,
-            name=ref.name,
-            revision=revision,
-            state=state,
-            stale_metadata=False,
-            resolution=entry.spec.dataset.resolution if entry else None,
-            slot=entry.slot if entry else timedelta(days=1),
-            delay=entry.delay if entry else timedelta(0),
-            fold=entry.fold if entry else timedelta(days=1),
-        )
+    def _is_older(self, ref: ModelRef, revision: str) -> bool:
+        return ref in self.known and int(revision) < int(self.known[ref].revision)
+
+    def _id_of(self, ref: ModelRef) -> int:
+        return self.known[ref].id if ref in self.known else len(self.known) + 1
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
     ) -> None:
         self._take([ref.name])
+        if self._is_older(ref, revision):
+            return
         self.unusable[ref] = (reason, detail)
-        self._know(ref, revision, "unusable", None)
+        self.entries.pop(ref, None)
+        day = timedelta(days=1)
+        new = KnownModel(self._id_of(ref), ref.name, "", "", False, None, day, timedelta(0), day)
+        self.known[ref] = replace(
+            self.known.get(ref, new), revision=revision, state="unusable", stale_metadata=False, resolution=None
+        )
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
         for change in models:
@@ -400,7 +475,8 @@ class MemoryModels:
                     self.known[ref] = replace(model, delay=change.delay, fold=change.fold, state=state)
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
-        changed = [name for name in names if self.known[ModelRef(project, name)].state != state]
+        refs = [ModelRef(project, name) for name in names]
+        changed = [ref.name for ref in refs if ref in self.known and self.known[ref].state != state]
         for name in changed:
             ref = ModelRef(project, name)
             self.known[ref] = replace(self.known[ref], state=state, stale_metadata=False)

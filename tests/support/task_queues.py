@@ -44,7 +44,9 @@ async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]
         nothing_left(),
         fresh_database(server, template=template) as url,
         open_hub_queue(url) as queue,
-        queue.sender(replace(QUICK_SENDER, answer=PATIENT.answer, call=PATIENT.call)) as sender,
+        queue.sender(
+            replace(QUICK_SENDER, confirm_timeout=PATIENT.confirm_timeout, call_timeout=PATIENT.call_timeout)
+        ) as sender,
         queue.receiver(concurrency=300) as one,
         queue.receiver(concurrency=300) as other,
     ):

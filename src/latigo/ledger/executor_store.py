@@ -1,4 +1,4 @@
-"""The ledger as executors use it: claims, leases, settling, circuits."""
+"""The ledger for executors: claims, leases, settlements, circuits."""
 
 import random
 from collections import defaultdict
@@ -32,13 +32,13 @@ from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/executor.sql")
 
-#: What is kept of a message or traceback.
-LONGEST_DETAIL = 4000
+#: Characters that are kept of a message or traceback.
+MAX_DETAIL = 4000
 
 
 def kept(text: str, *, end: bool = False) -> str:
-    """As much of a message as is kept, its beginning or its end, without what PostgreSQL does not take as text."""
-    part = text[-LONGEST_DETAIL:] if end else text[:LONGEST_DETAIL]
+    """Return the kept part of a message, its beginning or end, without what PostgreSQL does not take as text."""
+    part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
     return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -64,10 +64,10 @@ class PostgresExecutorLedger:
         )
 
     async def deregister(self, executor_id: str) -> None:
-        await self._database.execute(SQL["unregister_executor"], executor_id)
+        await self._database.execute(SQL["deregister_executor"], executor_id)
 
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
-        await self._database.execute(SQL["beat"], executor_id, in_flight, limit)
+        await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit)
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
         row = await self._database.row(SQL["claim"], task_id, epoch, executor_id, lease)
@@ -82,7 +82,7 @@ class PostgresExecutorLedger:
         )
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
-        return await self._database.row(SQL["start_alone"], claim.task_id, claim.number, lease) is not None
+        return await self._database.row(SQL["start_isolated"], claim.task_id, claim.number, lease) is not None
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
         rows = await self._database.fetch(SQL["renew"], *_keys(claims), lease)
@@ -129,7 +129,7 @@ def _keys(claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
 
 
 async def read_circuits(database: Database) -> list[Circuit]:
-    """The open circuits."""
+    """Return the open circuits, by name."""
     return [
         Circuit(
             row["downstream"], row["reason"], row["alarm"], row["opened_at"], row["pause"], probe_due=row["probe_due"]

@@ -1,4 +1,4 @@
-"""The ledger's memory of models, projects and the roster."""
+"""The ledger for the model list: projects, models, the roster."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -63,20 +63,20 @@ class PostgresModelLedger:
         await self._database.execute(SQL["project_failed"], project, kept(error))
 
     async def project_quarantined(self, project: str, models: int) -> None:
-        await self._database.execute(SQL["project_doubted"], project, models)
+        await self._database.execute(SQL["project_quarantined"], project, models)
 
     async def project_dropped(self, project: str) -> int:
         async with self._database.transaction() as connection:
             known = await connection.fetch(SQL["known_models"], project)
             names = [row["name"] for row in known if row["state"] in {"active", "disabled", "unusable"}]
             changed = await _set_state(connection, project, names, "unregistered")
-            await connection.execute(SQL["forget_project"], project)
+            await connection.execute(SQL["delete_project"], project)
             return len(changed)
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         async with self._database.transaction() as connection:
             now = (await connection.fetchrow(SQL["clock"]))["ledger"]
-            # One order for everybody: two schedulers that see the same list must not deadlock.
+            # In one order: two schedulers that put the same list must not deadlock.
             return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)])
 
     async def put_unusable(
@@ -101,12 +101,12 @@ class PostgresModelLedger:
             await self._database.execute(SQL["reschedule"], *columns(rows))
 
     async def accept_loss(self, project: str) -> bool:
-        """Believe a doubted model list after all; whether it was doubted."""
+        """Accept a quarantined model list; return whether it was quarantined."""
         return await self._database.row(SQL["accept_loss"], project) is not None
 
 
 class _Row(NamedTuple):
-    """A model as the table has it."""
+    """A row of the table of models."""
 
     ref: ModelRef
     revision: str
@@ -138,13 +138,13 @@ async def _lock_models(connection: Any, models: Sequence[ModelRef]) -> None:
 
 
 async def _set_state(connection: Any, project: str, names: Sequence[str], state: str) -> list[str]:
-    """The names that changed."""
+    """Set the state of models; return the names that changed."""
     await _lock_models(connection, [ModelRef(project, name) for name in names])
     return [row["name"] for row in await connection.fetch(SQL["set_state"], project, list(names), state)]
 
 
 async def _put(connection: Any, rows: Sequence[_Row]) -> int:
-    """Write models with a few statements, however many there are; how many are new or have a new epoch."""
+    """Write any number of models with a few statements; return how many are new or have a new epoch."""
     if not rows:
         return 0
     slots = {row.ref: row.slot for row in rows}
@@ -168,7 +168,7 @@ async def _put(connection: Any, rows: Sequence[_Row]) -> int:
 
 
 def whole_slots(covered: Coverage, slot: timedelta) -> Coverage:
-    """The part of a coverage that fills whole slots."""
+    """Return the part of a coverage that fills whole slots."""
     whole = []
     for window in covered:
         start = -((-1 * (window.start - _MIDNIGHT)) // slot) * slot + _MIDNIGHT
@@ -189,10 +189,10 @@ class PostgresRoster:
         self._who = who
 
     async def add(self, name: ModelRef, data: Mapping[str, Any]) -> None:
-        await self._database.execute(SQL["roster_put"], name.project, name.name, True, dict(data), self._who)
+        await self._database.execute(SQL["put_roster"], name.project, name.name, True, dict(data), self._who)
 
     async def remove(self, name: ModelRef) -> None:
-        await self._database.execute(SQL["roster_put"], name.project, name.name, False, {}, self._who)
+        await self._database.execute(SQL["put_roster"], name.project, name.name, False, {}, self._who)
 
     async def entries(self) -> Mapping[ModelRef, bool]:
         rows = await self._database.fetch(SQL["roster"])

@@ -15,12 +15,12 @@ from latigo.domain.outcome import Settlement
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
-DOWNSTREAM = "ledger"  #: its name among the systems that Latigo needs
+DOWNSTREAM = "ledger"  #: the name of the ledger in errors
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A scheduler's right to plan; every planning call checks it, by the ledger's clock."""
+    """A scheduler's lease to plan; every planning call checks it by the ledger's clock."""
 
     holder: str
     number: int
@@ -153,7 +153,7 @@ class ModelEntry:
     slot: timedelta
     delay: timedelta
     fold: timedelta  #: longest window of one task
-    horizon: timedelta  #: how far back it is covered, if it is new
+    horizon: timedelta  #: how far back a new model is to be predicted
     enabled: bool = True
 
 
@@ -189,12 +189,12 @@ class ExecutorLedger(Protocol):
         """Extend leases. Return the ids of the tasks that are still claimed."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Hand tasks back as if they had not been started."""
+        """Release tasks as if they had not been started."""
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         """Record how tasks ended, in one transaction. Return the ids of the tasks that counted.
 
-        A settle of an old epoch or a superseded claim adds nothing.
+        A settlement under an old epoch or a superseded claim does not count.
         """
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -303,7 +303,7 @@ class ModelLedger(Protocol):
     ) -> None:
         """Park a model that cannot be predicted in this revision; its coverage is kept.
 
-        ``horizon`` is how far back it is to be covered, if it is new.
+        ``horizon`` is how far back a new model is to be predicted.
         """
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:

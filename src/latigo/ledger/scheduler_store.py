@@ -1,4 +1,4 @@
-"""The ledger as the scheduler uses it: the planner's lease, needs, tasks, lost tasks, upkeep."""
+"""The ledger for schedulers: the lease to plan, needs, tasks, recovery, upkeep."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
 
-#: Which column of ``needs`` is whose lane.
+#: Columns of the statement ``needs``, and their lanes.
 _NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
 
 
@@ -35,11 +35,11 @@ class PostgresSchedulerLedger:
         return skew
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
-        row = await self._database.row(SQL["take_lease"], holder, lease)
+        row = await self._database.row(SQL["acquire_lease"], holder, lease)
         return Term(holder, row["term"]) if row else None
 
     async def release_lease(self, term: Term) -> None:
-        await self._database.execute(SQL["drop_lease"], term.holder, term.number)
+        await self._database.execute(SQL["release_lease"], term.holder, term.number)
 
     @asynccontextmanager
     async def _planning(self, term: Term) -> AsyncIterator[Any]:
@@ -106,11 +106,11 @@ class PostgresSchedulerLedger:
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         async with self._planning(term) as connection:
-            superseded = await connection.fetch(SQL["forget_superseded"])
+            superseded = await connection.fetch(SQL["delete_superseded"])
             lost = await connection.fetch(SQL["lost_tasks"], channel)
-            killers = await connection.fetch(SQL["killers"], isolated_starts)
-            alone = "every process that started it died before it was done, {} times while nothing else was running"
-            parked = [(row, Reason.KILLS_PROCESS, alone.format(row["starts"] - 1)) for row in killers]
+            poison = await connection.fetch(SQL["poison_tasks"], isolated_starts)
+            died = "every process that started it died before it was done, {} times while nothing else was running"
+            parked = [(row, Reason.KILLS_PROCESS, died.format(row["starts"] - 1)) for row in poison]
             unsendable = await connection.fetch(SQL["unsendable"])
             parked += [(row, Reason.TASK_TOO_LARGE, row["detail"]) for row in unsendable]
             await _park_tasks(connection, parked, version)
@@ -130,14 +130,14 @@ class PostgresSchedulerLedger:
             await make_partitions(connection)
             for row in await connection.fetch(SQL["old_history"], history):
                 await connection.execute(f'DROP TABLE "{row["name"]}"')
-            await connection.execute(SQL["forget_executors"])
+            await connection.execute(SQL["delete_executors"])
 
     async def forgive_crashes(self, version: str) -> int:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
 
 
 async def make_partitions(connection: Any) -> None:
-    """Make the days of ``task_history`` that are needed next; harmless when several processes do it at once."""
+    """Create the next days of ``task_history``; safe when several processes do it at once."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('latigo.task_history'))")
     for row in await connection.fetch(SQL["ensure_history"]):
         start = datetime.combine(row["day"], datetime.min.time(), UTC)
@@ -149,7 +149,7 @@ async def make_partitions(connection: Any) -> None:
 
 
 async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]], version: str) -> None:
-    """Tasks that never came as far as an executor's verdict: (row, reason, detail)."""
+    """Park tasks that no executor could settle: (row, reason, detail)."""
     windows = [
         ParkedWindow(row["model_id"], row["revision"], reason, detail, to_window(row["span"]))
         for row, reason, detail in parked
@@ -160,7 +160,7 @@ async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]]
 
 
 async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
-    """Insert tasks; how many have not been overtaken by events."""
+    """Insert tasks; return how many are not outdated."""
     if not planned:
         return 0
     rows = ((p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace) for p in planned)

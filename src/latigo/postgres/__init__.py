@@ -1,1 +1,1 @@
-"""The one owner of PostgreSQL: connections, errors, named statements, migrations, and a server of our own."""
+"""The one owner of PostgreSQL: pool, error translation, named statements, migrations, embedded server."""

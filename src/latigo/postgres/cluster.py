@@ -267,7 +267,7 @@ def _unprivileged_account(data: Path) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise ConfigurationError("PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as")
+    raise ConfigurationError("PostgreSQL refuses to run as root: create a user postgres, or run Latigo as another user")
 
 
 def _make_passable(path: Path) -> None:

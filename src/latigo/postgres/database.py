@@ -81,7 +81,7 @@ async def open_database(
         downstream: its name in errors.
         size: largest number of connections.
         connect_timeout: limit for opening a connection; twice as long for acquiring one that may be in use.
-        statement_timeout: limit for each statement, whoever uses the pool.
+        statement_timeout: limit for each statement of every user of the pool.
 
     Raises:
         Unavailable: the server cannot be reached or refuses the login.

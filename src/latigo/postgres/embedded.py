@@ -32,8 +32,8 @@ async def open_embedded(
     """Run a server on ``data_dir`` while the context lasts; yield its URL, ``postgresql://...``.
 
     A first use initialises the directory (about a second). A server that runs already, because others use it or
-    because its user was killed, is adopted. The last user stops it. It listens on a Unix socket only, which nobody
-    but its owner and root can open. Run as root, the server itself runs as ``postgres`` or ``nobody``, since
+    because its user was killed, is adopted. The last user stops it. It listens on a Unix socket only, which only
+    its owner and root can open. Run as root, the server itself runs as ``postgres`` or ``nobody``, since
     PostgreSQL refuses root; the folders above it are made passable (not readable) where they are not.
 
     Args:

@@ -88,7 +88,7 @@ def translated_errors(
 
     Args:
         context: begins the message: who wanted what.
-        downstream: the name under which the database is known to whoever waits for it.
+        downstream: the name of the database in the error.
         translations: what each fault becomes.
     """
     try:

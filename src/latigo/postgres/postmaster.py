@@ -52,7 +52,7 @@ def _pid_file(data: Path) -> Path:
 
 
 def _program_name(pid: int) -> str:
-    """Return the program of a process; empty for a zombie, which stays where nobody reaps it, as in a container."""
+    """Return the program of a process; empty for a zombie, which stays where no parent reaps it, as in a container."""
     if sys.platform == "linux":
         try:
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")

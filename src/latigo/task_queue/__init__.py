@@ -1,1 +1,1 @@
-"""How tasks get from the scheduler to executors: a protocol, the envelope, and one file an implementation."""
+"""The way of tasks from the scheduler to executors: protocol, envelope and implementations."""

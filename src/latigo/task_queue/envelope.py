@@ -6,7 +6,7 @@ Version 1::
      "spec": {tags and dataset configuration}, "start": ..., "end": ..., "slot": 1800, "lane": "live",
      "trace": <W3C traceparent>, "probe": false}
 
-A reader takes any version from `LOWEST` to `HIGHEST` and passes over unknown keys, so that a newer one may add some.
+A reader accepts any version from `LOWEST` to `HIGHEST` and ignores unknown keys, so that a newer version may add some.
 """
 
 from datetime import datetime
@@ -23,18 +23,18 @@ LOWEST = 1  #: the oldest version that is read
 HIGHEST = 1  #: the newest version that is read and can be written
 LARGEST = 256 * 1024  #: bytes; a model with a thousand tags stays well below
 
-# What the ledger can take: a larger number would not be refused as a message but break the claim.
+# Limits of the ledger's columns: a larger number would not be refused as a message but fail the claim.
 _LONG = 2**63 - 1
 _INTEGER = 2**31 - 1
 _DAY = 86_400
 
 
 class Unreadable(LatigoError):
-    """The bytes are not a task, and why.
+    """The bytes are not a task.
 
     Args:
         message: what is wrong with them.
-        task_id: which task they are about, where they say at least that.
+        task_id: the task that they name, where at least that can be read.
     """
 
     def __init__(self, message: str, *, task_id: int | None = None) -> None:
@@ -47,10 +47,10 @@ class TooNew(Unreadable):
 
 
 def encode(task: Task, version: int = HIGHEST) -> bytes:
-    """Write a task.
+    """Return a task as bytes.
 
     Raises:
-        ValueError: the version is not one that can be written.
+        ValueError: the version cannot be written.
     """
     if not LOWEST <= version <= HIGHEST:
         raise ValueError(f"no envelope version {version}")
@@ -75,48 +75,51 @@ def encode(task: Task, version: int = HIGHEST) -> bytes:
 
 
 def decode(data: bytes) -> Task:
-    """Read a task.
+    """Return the task in an envelope.
 
     Raises:
-        TooNew: it is of a version above `HIGHEST`.
-        Unreadable: it is anything else than a task.
+        TooNew: the version is above `HIGHEST`.
+        Unreadable: the bytes are not a task.
     """
     if len(data) > LARGEST:
         raise Unreadable(f"{len(data)} bytes, more than {LARGEST}")
-    found: Any = None
+    document: Any = None
     try:
-        found = orjson.loads(data)
-        version = found["v"]
+        document = orjson.loads(data)
+        version = document["v"]
         if not isinstance(version, int) or isinstance(version, bool) or version < LOWEST:
-            raise Unreadable(f"version {str(version)[:40]} is not read", task_id=_task_id(found))
+            raise Unreadable(f"version {str(version)[:40]} is not read", task_id=_task_id(document))
         if version > HIGHEST:
-            raise TooNew(f"version {version} is newer than {HIGHEST}", task_id=_task_id(found))
-        return _task(found)
+            raise TooNew(f"version {version} is newer than {HIGHEST}", task_id=_task_id(document))
+        return _task(document)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError, AttributeError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}"[:400], task_id=_task_id(found)) from error
+        raise Unreadable(f"{type(error).__name__}: {error}"[:400], task_id=_task_id(document)) from error
 
 
-def _task_id(found: Any) -> int | None:
+def _task_id(document: Any) -> int | None:
     try:
-        return _whole(found["id"], _LONG)
+        return _whole(document["id"], _LONG)
     except (KeyError, TypeError):
         return None
 
 
-def _task(found: dict[str, Any]) -> Task:
-    anomaly, probe = found["anomaly"], found["probe"]
+def _task(document: dict[str, Any]) -> Task:
+    anomaly, probe = document["anomaly"], document["probe"]
     if not isinstance(anomaly, bool | None) or not isinstance(probe, bool):
         raise TypeError("anomaly and probe are true or false")
     return Task(
-        id=_whole(found["id"], _LONG),
-        epoch=_whole(found["epoch"], _INTEGER),
+        id=_whole(document["id"], _LONG),
+        epoch=_whole(document["epoch"], _INTEGER),
         model=ModelSpec.from_json(
-            ModelRef(_text(found["project"]), _text(found["model"])), _text(found["revision"]), anomaly, found["spec"]
+            ModelRef(_text(document["project"]), _text(document["model"])),
+            _text(document["revision"]),
+            anomaly,
+            document["spec"],
         ),
-        window=Window(datetime.fromisoformat(found["start"]), datetime.fromisoformat(found["end"])),
-        slot_seconds=_whole(found["slot"], _DAY),
-        lane=Lane(found["lane"]),
-        trace=_text(found["trace"]),
+        window=Window(datetime.fromisoformat(document["start"]), datetime.fromisoformat(document["end"])),
+        slot_seconds=_whole(document["slot"], _DAY),
+        lane=Lane(document["lane"]),
+        trace=_text(document["trace"]),
         probe=probe,
     )
 

@@ -1,4 +1,4 @@
-"""A task queue inside one process. What was in it when the process ended is found by the ledger and sent again."""
+"""A task queue within one process. The ledger recovers tasks that were in it when the process ended."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -8,36 +8,36 @@ from uuid import uuid4
 from latigo.domain.task import Task
 from latigo.task_queue.envelope import HIGHEST
 
-#: More than the scheduler ever lets out at once.
+#: More than the scheduler ever publishes at once.
 CAPACITY = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class InternalDelivery:
-    """A task taken out of the queue; nothing is left to acknowledge."""
+    """A task that has left the queue: nothing is left to acknowledge."""
 
     task: Task
 
     async def done(self) -> None:
-        """Nothing to do: the task has left the queue."""
+        """Do nothing."""
 
 
 class InternalQueue:
-    """Sender and receiver at once; first in, first out."""
+    """`TaskSender` and `TaskReceiver` in one; first in, first out."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.channel = f"internal/{uuid4()}"
         self._tasks: asyncio.Queue[Task] = asyncio.Queue(capacity)
 
     async def publish(self, tasks: Sequence[Task], version: int = HIGHEST) -> Mapping[int, str]:  # noqa: ARG002 - nothing is written down
-        taken: dict[int, str] = {}
+        accepted: dict[int, str] = {}
         for task in tasks:
             try:
                 self._tasks.put_nowait(task)
             except asyncio.QueueFull:
                 break
-            taken[task.id] = self.channel
-        return taken
+            accepted[task.id] = self.channel
+        return accepted
 
     async def receive(self) -> AsyncGenerator[InternalDelivery]:
         while True:

@@ -1,8 +1,8 @@
-"""What Latigo asks of a task queue, on one screen.
+"""Interface of a task queue.
 
-The queue holds only the next minutes of work; the ledger is the waiting room. So a queue may lose or repeat a task
-without harm: claims make a repeat harmless, and the scheduler finds what is lost. Promised is only what the weakest
-real implementation can keep: there is no order, no priority, no negative acknowledgement.
+The queue holds only the next minutes of work; everything else waits in the ledger. A queue may lose or repeat a task
+without harm: claims make a repeat harmless, and the scheduler recovers lost tasks. There is no order, no priority and
+no negative acknowledgement, since the weakest real implementation has none.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -12,45 +12,45 @@ from latigo.domain.task import Task
 
 
 class Delivery(Protocol):
-    """One task in our hands. Until ``done`` returns, the queue may hand it out again, here or elsewhere."""
+    """A received task. Until ``done`` returns, the queue may deliver it again, here or elsewhere."""
 
     @property
     def task(self) -> Task:
         """The task, as it was sent."""
 
     async def done(self) -> None:
-        """No further attempt is needed from this delivery. Doing it twice changes nothing."""
+        """Acknowledge the delivery. A second call changes nothing."""
 
 
 class TaskSender(Protocol):
-    """Where the scheduler puts tasks."""
+    """The scheduler's end of a queue."""
 
     @property
     def channel(self) -> str:
-        """Names the queue. A queue that does not outlive its process has a new name in every process."""
+        """The name of the queue. A queue that does not outlive its process has a new name in every process."""
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
-        """Put tasks into the queue, in this order as far as it keeps one.
+        """Send tasks, in this order as far as the queue keeps one.
 
         Args:
-            tasks: what to send.
-            version: of the envelope, where the queue needs one; every executor can read it.
+            tasks: the tasks.
+            version: of the envelope, where the queue needs one; one that every executor can read.
 
         Returns:
-            Where each task went that the queue took, by its id: the channel, or ``<channel>#<partition>``. What it did
-            not take (full, too large, away halfway, or away a moment ago) may be sent again.
+            The destination of each task that was sent, by task id: the channel, or ``<channel>#<partition>``. Other
+            tasks (queue full, task too large, queue unreachable halfway or pausing after a failure) may be sent again.
 
         Raises:
-            Unavailable: the queue is away and took nothing, as far as is known.
+            Unavailable: the queue cannot be reached, and no task was sent as far as is known.
         """
 
 
 class TaskReceiver(Protocol):
-    """Where executors get tasks."""
+    """An executor's end of a queue."""
 
     def receive(self) -> AsyncGenerator[Delivery]:
-        """Yield deliveries as they come, forever.
+        """Yield deliveries without end.
 
-        Stop iterating to stop receiving. What was not done by then is for others, whoever still works on it: whoever
-        wants to finish first what it has begun goes on iterating until it has.
+        To stop receiving, stop iterating. Deliveries that are not done by then go to other executors: to finish them
+        first, go on iterating until they are done.
         """

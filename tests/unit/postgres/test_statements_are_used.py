@@ -1,7 +1,8 @@
 """Every SQL statement is used, and every statement that is used exists."""
 
+import ast
 import re
-from collections import Counter
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -11,51 +12,47 @@ import latigo
 from latigo.postgres.statements import load_statements
 
 SOURCES = Path(latigo.__file__).parent
-#: The files of statements of a package, and the modules that use them.
-OWNERS = {
-    ("ledger", "sql/executor.sql"): ("executor_store",),
-    ("ledger", "sql/models.sql"): ("model_store",),
-    ("ledger", "sql/reports.sql"): ("reports",),
-    ("ledger", "sql/requests.sql"): ("reports",),
-    ("ledger", "sql/scheduler.sql"): ("scheduler_store",),
-    ("providers/postgres", "queries.sql"): ("predictions",),
-    ("task_queue/eventhub", "queries.sql"): ("checkpoints", "lag", "store"),
+MODULES = {
+    ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts): path.read_text(encoding="utf-8")
+    for path in SOURCES.rglob("*.py")
 }
-SHARED = ("ledger", "sql/shared.sql")
 
 
-def statements(package: str, file: str) -> set[str]:
-    return set(load_statements(f"latigo.{package}".replace("/", "."), file))
+def loaded_files(module: str) -> Iterator[tuple[str, str]]:
+    """The files, by package and name, that a module loads as its ``SQL``."""
+    for node in ast.parse(MODULES[module]).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name("SQL")], value=ast.Call(func=ast.Name("load_statements"), args=[package, *files])
+            ):
+                yield from ((ast.literal_eval(package), ast.literal_eval(file)) for file in files)
 
 
-def used_by(package: str, *modules: str) -> set[str]:
-    text = "".join((SOURCES / package / f"{module}.py").read_text() for module in modules)
-    return set(re.findall(r'\bSQL(?:\["|\.)(\w+)', text))
+LOADERS = {module: files for module in MODULES if (files := list(loaded_files(module)))}
+FILES = sorted({file for files in LOADERS.values() for file in files})
 
 
-def test_every_file_of_statements_has_an_owner():
+def used_by(loader: str) -> set[str]:
+    """The statements that a module uses of its own ``SQL``, or others of the one that they import from it."""
+    borrowed = re.compile(rf"from {re.escape(loader)} import .*\bSQL\b")
+    texts = [text for module, text in MODULES.items() if module == loader or borrowed.search(text)]
+    return {name for text in texts for name in re.findall(r'\bSQL(?:\["|\.)(\w+)', text)}
+
+
+def test_every_file_of_statements_is_loaded():
     files = {path for path in SOURCES.rglob("*.sql") if path.parent.name != "migrations"}
 
-    assert files == {SOURCES / package / file for package, file in (*OWNERS, SHARED)}
+    assert files == {SOURCES.parent.joinpath(*package.split("."), file) for package, file in FILES}
 
 
-@pytest.mark.parametrize(("package", "file"), list(OWNERS))
-def test_every_statement_is_used_by_its_owner(package: str, file: str):
-    assert statements(package, file) - used_by(package, *OWNERS[package, file]) == set()
+@pytest.mark.parametrize("loader", sorted(LOADERS))
+def test_every_statement_that_is_used_exists(loader: str):
+    assert used_by(loader) - set(import_module(loader).SQL) == set()
 
 
-@pytest.mark.parametrize(
-    ("package", "module"), sorted({(package, module) for (package, _), modules in OWNERS.items() for module in modules})
-)
-def test_every_statement_that_is_used_exists(package: str, module: str):
-    loaded = import_module(f"latigo.{package}.{module}".replace("/", ".")).SQL
+@pytest.mark.parametrize(("package", "file"), FILES)
+def test_every_statement_is_used_and_one_that_is_shared_by_more_than_one_module(package: str, file: str):
+    users = [used_by(loader) for loader, files in LOADERS.items() if (package, file) in files]
+    wanted = min(len(users), 2)
 
-    assert used_by(package, module) - set(loaded) == set()
-
-
-def test_what_is_shared_is_used_by_several_stores():
-    package, _ = SHARED
-    modules = {module for (owner, _), modules in OWNERS.items() if owner == package for module in modules}
-    users = Counter(name for module in modules for name in used_by(package, module))
-
-    assert {name for name in statements(*SHARED) if users[name] < 2} == set()
+    assert [name for name in load_statements(package, file) if sum(name in used for used in users) < wanted] == []

@@ -5,15 +5,15 @@ INSERT INTO executor (id, version, envelope_low, envelope_high, concurrency, sta
 VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
--- beat --
+-- heartbeat --
 UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 WHERE id = $1;
 
--- unregister_executor --
+-- deregister_executor --
 DELETE FROM executor WHERE id = $1;
 
 -- claim --
--- The right to work on a task, taken before any other I/O. No row: someone else has it, or it is stale.
--- A task that was started before and never settled is not counted as started here: it waits to run alone.
+-- The right to work on a task, before any other I/O. No row: the task is claimed by another executor, or stale.
+-- A task that was started before and never settled is not counted as started here: it waits for an isolated start.
 UPDATE task t
 SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
     lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
@@ -23,13 +23,13 @@ WHERE t.id = was.id AND t.epoch = $2 AND m.id = t.model_id AND m.epoch = t.epoch
   AND (t.state IN ('planned', 'published') OR (t.state = 'claimed' AND t.lease_until <= ledger_now()))
 RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in;
 
--- start_alone --
+-- start_isolated --
 UPDATE task SET starts = starts + 1, lease_until = ledger_now() + $3::interval
 WHERE id = $1 AND claim = $2 AND state = 'claimed'
 RETURNING starts;
 
 -- renew --
--- Prolong leases; what does not come back is ours no more. Locks in the order of `settle_lock`.
+-- Returns the tasks whose claims still hold. Locks in the order of `settle_lock`.
 UPDATE task t SET lease_until = ledger_now() + $3::interval
 FROM (
     SELECT o.id FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
@@ -41,7 +41,7 @@ WHERE t.id = ours.id
 RETURNING t.id;
 
 -- release --
--- Hand back what was not begun or not finished; it goes out again at once, with as many starts ($3) as before.
+-- Tasks that were not begun or not finished are planned again at once, with as many starts ($3) as before.
 UPDATE task t
 SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = mine.starts
 FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS mine (id, claim, starts)
@@ -49,8 +49,8 @@ WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
 RETURNING t.id;
 
 -- settle_lock --
--- Which of these claims still stand. Locks tasks by model and id, and with them the coverage of their models, which stands
--- for all that is known of a model: who is to change several models locks it first and by model, so that nobody deadlocks.
+-- The claims that still hold. Locks tasks by model and id, and with them the coverage of their models, which stands for
+-- the whole model: every transaction that changes several models locks it first and by model, against deadlocks.
 SELECT t.id
 FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
 JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
@@ -59,8 +59,8 @@ ORDER BY t.model_id, t.id
 FOR UPDATE OF t, c;
 
 -- settling --
--- Which of the locked tasks ($1) count, and their models. A statement of its own: one that has waited for a lock still sees
--- the rest as it was before, and the epoch may have risen meanwhile.
+-- The locked tasks ($1) that count, and their models. A statement of its own: one that has waited for a lock still sees
+-- other rows as they were before, and the epoch may have risen meanwhile.
 SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
        ledger_now() AS now
@@ -71,7 +71,7 @@ WHERE t.id = ANY ($1::bigint[])
 ORDER BY t.model_id, t.id;
 
 -- keep_waiting --
--- A task that is tried again as it is: it keeps its window, its attempts and the sinks that have its result.
+-- A task that is retried as it is keeps its window, its attempts and the sinks that have its result.
 UPDATE task t
 SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
     lease_until = NULL, probe = false, detail = s.detail,
@@ -89,7 +89,7 @@ FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::
 WHERE c.model_id = s.model_id;
 
 -- take_exceptions --
--- Out of the table, to be put back as they are from now on: the exceptions of each model that touch a stretch of time.
+-- Deletes the exceptions of each model that touch a stretch of time, to be inserted again as revised.
 -- ANY, or a plan that was made while the table was small reads all of it.
 DELETE FROM slot_exception e
 USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
@@ -112,7 +112,7 @@ ON CONFLICT (model_id, revision, reason)
 DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;
 
 -- learn --
--- What executors found out about models.
+-- Properties of models that executors have detected.
 UPDATE model m
 SET anomaly = CASE WHEN s.plain THEN false ELSE m.anomaly END,
     stale_metadata = m.stale_metadata OR s.stale,
@@ -125,7 +125,7 @@ SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger
 ORDER BY downstream;
 
 -- open_circuit --
--- Whoever finds it open already adds nothing but the newest reason.
+-- An open circuit takes the newest reason only.
 INSERT INTO circuit AS c (downstream, reason, alarm, opened_at, pause, probe_at)
 VALUES ($1, $2, $3, ledger_now(), $4::interval, ledger_now() + $4::interval)
 ON CONFLICT (downstream) DO UPDATE SET reason = excluded.reason, alarm = excluded.alarm;
@@ -143,8 +143,8 @@ RETURNING downstream;
 DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 
 -- release_holds --
--- Whatever was deferred for a downstream ($1) may go out again. What is being settled at this moment is passed over:
--- waiting for it could deadlock with its batch.
+-- Models that were held for a downstream ($1) may be planned again. Models that are being settled are skipped: waiting
+-- for them could deadlock with their batch.
 UPDATE coverage c SET hold_until = NULL
 FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
 WHERE c.model_id = held.model_id;

@@ -7,18 +7,18 @@ SET revision = excluded.revision, models = excluded.models, listed_at = ledger_n
     doubted_since = NULL, doubted_models = 0, accept_loss = false;
 
 -- project_failed --
--- What could not be looked at has not stood.
+-- A quarantine counts from the last list that could be read.
 INSERT INTO project (name, error) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET error = excluded.error, doubted_since = NULL, doubted_models = 0;
 
--- project_doubted --
--- A list of another length ($2) is another one, and has just begun to stand.
+-- project_quarantined --
+-- A list of another length ($2) is another list: its quarantine begins anew.
 UPDATE project
 SET doubted_since = CASE WHEN doubted_models = $2 THEN coalesce(doubted_since, ledger_now()) ELSE ledger_now() END,
     doubted_models = $2, error = ''
 WHERE name = $1;
 
--- forget_project --
+-- delete_project --
 DELETE FROM project WHERE name = $1;
 
 -- accept_loss --
@@ -29,7 +29,7 @@ SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'r
 FROM model WHERE project = $1;
 
 -- lock_models --
--- In the order of `settle_lock`: what is being settled ends first.
+-- In the order of `settle_lock`: waits for models that are being settled.
 SELECT c.model_id
 FROM unnest($1::text[], $2::text[]) AS n (project, name)
 JOIN model m ON m.project = n.project AND m.name = n.name
@@ -38,7 +38,7 @@ ORDER BY c.model_id
 FOR UPDATE OF c;
 
 -- model_states --
--- What is known of these models, once they are locked; what is covered is told only where the slots become others.
+-- State of the locked models; coverage is returned only where the slots change.
 SELECT m.project, m.name, m.epoch, m.slot, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
 FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
 JOIN model m ON m.project = n.project AND m.name = n.name
@@ -46,7 +46,7 @@ JOIN coverage c ON c.model_id = m.id;
 
 -- upsert_models --
 -- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
--- Revisions only move forward: an older one than is known changes nothing.
+-- Revisions only move forward: one that is older than the known one changes nothing.
 INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen)
 SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now()
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::interval[], $7::interval[],
@@ -64,7 +64,7 @@ WHERE excluded.revision::numeric >= m.revision::numeric
 RETURNING id, project, name, revision, epoch;
 
 -- upsert_unusable --
--- A model that nobody can predict in this revision. A known one keeps its slots, where it begins and all that is settled;
+-- A model that cannot be predicted in this revision. A known one keeps its slots, its beginning and all that is settled;
 -- a new one begins its horizon ($4) ago, to be aligned once its slots are known. Revisions only move forward.
 INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen)
 VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now())
@@ -80,24 +80,23 @@ RETURNING id;
 INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
 
 -- realign --
--- The slots of a model have a new length: settled time is kept as far as it fills whole new slots.
+-- The slots of a model have a new length: coverage is kept as far as it fills whole new slots.
 WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1)
 UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
 
 -- unpark_older --
--- A new revision is a new chance; and metadata that can be used now is not bad any more.
+-- A new revision is tried anew, and so is metadata that can be used now.
 DELETE FROM parked p USING model m
 WHERE m.id = ANY ($1::bigint[]) AND p.model_id = m.id
   AND (p.revision <> m.revision OR (p.reason = 'bad_metadata' AND m.state <> 'unusable'));
 
 -- unpark_listed --
--- The model server lists these again.
+-- Models that the model server lists again.
 DELETE FROM parked p USING model m
 WHERE m.id = p.model_id AND p.reason = 'model_gone' AND m.project = $1 AND m.name = ANY ($2::text[]);
 
 -- set_state --
--- These models are predicted no more. What was parked because they were missing or could not be understood is found out
--- anew when they come back.
+-- Models that are not predicted any more. Whether they are missing or unusable is determined anew when they return.
 WITH changed AS (
     UPDATE model SET state = $3, stale_metadata = false
     WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING id, name
@@ -116,6 +115,6 @@ WHERE m.id = s.id;
 -- roster --
 SELECT project, name, registered, data, who, at FROM roster ORDER BY project, name;
 
--- roster_put --
+-- put_roster --
 INSERT INTO roster (project, name, registered, data, who, at) VALUES ($1, $2, $3, $4, $5, ledger_now())
 ON CONFLICT (project, name) DO UPDATE SET registered = $3, data = $4, who = $5, at = ledger_now();

@@ -1,7 +1,7 @@
 -- The scheduler: the lease to plan, needs, tasks on their way to the queue, recovery and upkeep.
 
--- take_lease --
--- Become or stay the one scheduler that plans. The term rises when the lease changes hands.
+-- acquire_lease --
+-- Acquire or renew the lease to plan. The term rises when the lease changes hands.
 UPDATE planner
 SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE term + 1 END,
     holder = $1,
@@ -9,18 +9,18 @@ SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE t
 WHERE holder = $1 OR lease_until <= ledger_now()
 RETURNING term;
 
--- drop_lease --
+-- release_lease --
 UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
 
 -- hold_lease --
--- Inside every planning transaction: no row, and someone else plans. The lock keeps the lease from changing hands
--- before the transaction ends.
+-- Checked in every planning transaction; no row: the lease is lost. The lock keeps the lease from changing hands before
+-- the transaction ends.
 SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
 
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
--- Steps are materialised, or every expression would be worked out anew wherever a later step uses it.
+-- Steps are materialised, or every expression would be evaluated anew wherever a later step uses it.
 WITH topped AS MATERIALIZED (
     SELECT h.*, (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
                  WHERE upper(r) = h.due) AS top
@@ -35,7 +35,7 @@ below AS MATERIALIZED (
                      ELSE t.recent - tstzmultirange(t.top) END AS near
     FROM topped t
 ),
--- Only models whose newest hole may begin before their last days are looked at as a whole.
+-- Only models whose newest hole may begin before their last days are read as a whole.
 far AS MATERIALIZED (
     SELECT h.model_id, h.holes FROM model_holes h
     WHERE h.model_id IN (SELECT b.model_id FROM below b
@@ -59,7 +59,7 @@ FROM found f JOIN model m ON m.id = f.model_id
 WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
 
 -- plan_tasks --
--- Remember tasks as planned. What was covered, planned or changed since the needs were read falls out silently.
+-- Windows that were covered, planned or changed since the needs were read are left out.
 INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, planned_at)
 SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, ledger_now()
 FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[])
@@ -71,7 +71,7 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- wake_waiting --
--- Tasks whose back-off is over go out again, unless their lane is taken or their project ($1) is blocked; $2 at most.
+-- Tasks whose back-off is over are planned again, unless their lane is taken or their project ($1) is blocked; $2 at most.
 UPDATE task SET state = 'planned', channel = ''
 WHERE id IN (
     SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
@@ -86,7 +86,7 @@ WHERE id IN (
 RETURNING id;
 
 -- wake_probe --
--- One task of a blocked project ($1) whose back-off is over goes out as a probe.
+-- One task of a blocked project ($1) whose back-off is over is planned again as a probe.
 UPDATE task SET state = 'planned', channel = '', probe = true
 WHERE id = (
     SELECT t.id
@@ -101,11 +101,11 @@ WHERE id = (
 RETURNING id;
 
 -- probing --
--- Projects that have a probe out: one at a time.
+-- Projects that have a probe outstanding: one at a time.
 SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe AND t.state <> 'waiting';
 
 -- unpublished --
--- Planned and not marked as published: new ones, and those whose publishing is not known to have worked.
+-- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
 SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
 FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
 WHERE t.state = 'planned' AND NOT m.paused
@@ -113,14 +113,14 @@ ORDER BY (t.lane = 'live') DESC, t.id
 LIMIT $1;
 
 -- mark_published --
--- After they were sent: what was in the queue at this time had them.
+-- After they were sent: whatever the queue held at published_at includes them.
 UPDATE task t SET state = 'published', channel = s.place, published_at = ledger_now()
 FROM unnest($1::bigint[], $2::text[]) AS s (id, place)
 WHERE t.id = s.id AND t.state = 'planned';
 
--- forget_superseded --
--- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself; its settle
--- finds nothing. One that is being settled at this moment is passed over, or both could deadlock.
+-- delete_superseded --
+-- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself, and its settlement
+-- does not count. Tasks that are being settled are skipped, against deadlocks.
 DELETE FROM task t
 USING (SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
        WHERE o.epoch <> m.epoch OR m.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
@@ -128,10 +128,10 @@ WHERE t.id = free.id
 RETURNING t.id;
 
 -- lost_tasks --
--- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that is
--- gone; tasks whose partition has been drained since they were put into it, and that nobody has claimed; and tasks in
--- an envelope that an executor could not read, which are written again in one that all can. Whatever someone has in hand
--- at this moment is not lost, and waiting for it could deadlock with a settle.
+-- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that has
+-- ended; unclaimed tasks whose partition has been drained since they were published; and tasks in an envelope that an
+-- executor could not read, which are published again in one that all can. Locked tasks are skipped: they are not lost,
+-- and waiting for them could deadlock with a settlement.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
 FROM (
     SELECT o.id FROM task o
@@ -149,22 +149,22 @@ WHERE t.id = free.id
 RETURNING t.id, t.model_id, t.starts, t.span;
 
 -- unsendable --
--- Tasks that are larger than any message of the queue may be.
+-- Tasks that are larger than a message of the queue may be.
 SELECT t.id, t.model_id, t.span, m.revision, r.detail
 FROM task t JOIN model m ON m.id = t.model_id
 JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large'
 WHERE t.state = 'planned' FOR UPDATE OF t;
 
--- killers --
--- Tasks that were started alone as often as $1 and never settled.
+-- poison_tasks --
+-- Tasks with $1 isolated starts that never settled.
 SELECT t.id, t.model_id, t.span, t.starts, m.revision
 FROM task t JOIN model m ON m.id = t.model_id
 WHERE t.state = 'planned' AND t.starts > $1 FOR UPDATE OF t;
 
 -- expire --
--- Holes that fall behind max_catch_up ($1) are given up, and recorded. Exceptions that do are recorded with them and
--- forgotten; those that nobody was going to look at again are not told of. What is being settled at this moment is passed
--- over: waiting for it could deadlock with its batch.
+-- Holes older than max_catch_up ($1) are recorded as expired. Exceptions as old are recorded with them and deleted; those
+-- that were final already are not counted. Models that are being settled are skipped: waiting for them could deadlock
+-- with their batch.
 WITH edge AS (
     SELECT m.id, m.since, date_bin(m.slot, ledger_now() - $1::interval, 'epoch') + m.slot AS low FROM model m
     WHERE m.state = 'active'
@@ -209,11 +209,11 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'task_history'::regclass
   AND c.relname < 'task_history_' || to_char((ledger_now() - $1::interval) AT TIME ZONE 'UTC', 'YYYYMMDD');
 
--- forget_executors --
+-- delete_executors --
 DELETE FROM executor WHERE seen_at < ledger_now() - interval '1 hour';
 
 -- unpark_crashes --
--- A new version of Latigo may have mended it.
+-- A new version of Latigo may have fixed the bug.
 DELETE FROM parked WHERE reason = 'crashed' AND version <> $1 RETURNING model_id;
 
 -- probe_sent --

@@ -1,11 +1,11 @@
 -- Statements that several stores share.
 
 -- clock --
--- The ledger's time beside the database's own.
+-- The ledger's time, and the database's own.
 SELECT ledger_now() AS ledger, clock_timestamp() AS database;
 
 -- outstanding --
--- How much is out, how much was settled in the last two minutes, and the newest envelope that all executors can read.
+-- Counts of outstanding tasks and of those settled in the last two minutes; the newest envelope that all executors read.
 SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'backfill') AS backfill,

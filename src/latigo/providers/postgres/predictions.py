@@ -1,4 +1,4 @@
-"""The PostgreSQL sink; its tables are described in ``postgres/migrations/0002_predictions.sql``."""
+"""The PostgreSQL sink; for its tables, see ``postgres/migrations/0002_predictions.sql``."""
 
 import asyncio
 from collections import OrderedDict
@@ -26,22 +26,22 @@ from latigo.settings import PostgresSink
 _log = structlog.get_logger()
 SQL = load_statements("latigo.providers.postgres", "queries.sql")
 _DAY_NS = span_ns(DAY)
-_MOST_KNOWN = 50_000  #: models and revisions whose ids are remembered, about 300 bytes each
-_LOCK_WAIT = "5s"  #: dropping old days waits for readers this long, no longer
+_MAX_KNOWN = 50_000  #: models and revisions whose column ids are cached, about 300 bytes each
+_LOCK_WAIT = "5s"  #: how long dropping an old day waits for its readers
 
 
 class _Known(NamedTuple):
-    """What a process remembers of a model's columns."""
+    """Cached columns of a model."""
 
     columns_id: int
-    used_until: int  #: as stored, ns
+    used_until: int  #: as in the database, ns
 
 
 class PostgresPredictions:
     """Predictions in the ledger's database; safe for many coroutines and processes at once.
 
-    A row is named by (model, time). Writing it again replaces all of it, whatever the revision: the point that is not
-    finite the second time is gone. A row without a finite value is not written and replaces nothing.
+    A row is identified by (model, time). Writing it again replaces the whole row, whatever the revision: a point that
+    is not finite the second time is deleted. A row without a finite value is not written and replaces nothing.
 
     Args:
         pool: connections to the database that holds the tables.
@@ -53,7 +53,7 @@ class PostgresPredictions:
         self._pool = pool
         self._time_limit = postgres.write_timeout.total_seconds()
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._days: set[int] = set()  #: days since the epoch that have a partition, as far as we know
+        self._days: set[int] = set()  #: days since the epoch that are known to have a partition
 
     async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - they share one table
         async with self._connection("reading") as connection:
@@ -68,7 +68,7 @@ class PostgresPredictions:
             for _ in range(3):
                 if await self._write(connection, predictions, times, values):
                     return len(times)
-        raise Failed(f"writing {predictions.model}: its columns or days vanish as fast as they are made")
+        raise Failed(f"writing {predictions.model}: its columns or days are dropped as fast as they are created")
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
         start, end = to_ns(window.start) // 1000, to_ns(window.end) // 1000
@@ -81,13 +81,13 @@ class PostgresPredictions:
         return _by_revision(model, rows, names)
 
     async def drop_older_than(self, time: datetime) -> int:
-        """Drop the days that end at or before ``time``; returns how many. What others drop meanwhile is left to them.
+        """Drop the days that end at or before ``time``; return their number. Only one process drops at a time.
 
-        Readers and writers of other days are never held up; a day that is still being read for longer than a few
-        seconds is left for the next call.
+        Readers and writers of other days are never blocked; a day that is read for longer than a few seconds is left
+        for the next call.
 
         Raises:
-            TimedOut: somebody holds on to what is to be dropped. What was dropped before stays dropped.
+            TimedOut: a day is in use. Days that were dropped before it stay dropped.
         """
         oldest_kept = to_ns(time) // _DAY_NS
         dropped = 0
@@ -107,14 +107,14 @@ class PostgresPredictions:
         return dropped
 
     @asynccontextmanager
-    async def _connection(self, doing: str) -> AsyncIterator[Any]:
-        context = f"PostgreSQL, {doing}"
+    async def _connection(self, action: str) -> AsyncIterator[Any]:
+        context = f"PostgreSQL, {action}"
         with translated_errors(context, downstream=self.downstream, translations=TRANSLATIONS):
             async with asyncio.timeout(self._time_limit), self._pool.acquire() as connection:
                 yield connection
 
     async def _write(self, connection: Any, predictions: Predictions, times: Times, values: Values) -> bool:
-        """Write the rows; False when what we remember of the database is no longer so."""
+        """Write the rows; return False if the cache turned out to be outdated."""
         days = {int(day) for day in np.unique(times // _DAY_NS)}
         if missing := days - self._days:
             await connection.execute(SQL.ensure_days, sorted(missing))
@@ -152,7 +152,7 @@ class PostgresPredictions:
             used_until // 1000,
         )
         known = self._known[digest] = _Known(columns_id, used_until)
-        while len(self._known) > _MOST_KNOWN:
+        while len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
         return known
 
@@ -161,7 +161,7 @@ class PostgresPredictions:
 
 
 async def _drop_day(connection: Any, day: Any) -> None:
-    """Detach first: dropping an attached partition would lock all days against everyone."""
+    """Detach, then drop: dropping an attached partition would lock all days."""
     name = day["name"]  # of our own making: old_days matches it against digits
     if day["leaving"]:
         await connection.execute(f"ALTER TABLE prediction DETACH PARTITION {name} FINALIZE")
@@ -171,7 +171,7 @@ async def _drop_day(connection: Any, day: Any) -> None:
 
 
 def _rows_to_write(predictions: Predictions) -> tuple[Times, Values]:
-    """The rows that hold a finite value, the last one of each time."""
+    """Return the rows that hold a finite value, the last one of each time."""
     times, values = predictions.times, predictions.values
     if (times % 1000).any():
         raise Rejected(
@@ -196,7 +196,7 @@ def _flat_with_nulls(values: Values) -> Sequence[float | None]:
 
 
 def _digest(predictions: Predictions) -> bytes:
-    """Names a list of columns of one model in one revision. PostgreSQL's text cannot hold the separator."""
+    """Return a key for the columns of a model in a revision. PostgreSQL's text cannot hold the separator."""
     names = (*predictions.model, predictions.revision, *chain.from_iterable(predictions.columns))
     return blake2b("\0".join(names).encode(), digest_size=16).digest()
 
@@ -215,7 +215,7 @@ def _by_revision(model: ModelRef, rows: Sequence[Any], names: Sequence[Any]) -> 
 def _gather(
     model: ModelRef, revision: str, rows: Sequence[Any], columns_of: dict[int, tuple[Column, ...]]
 ) -> Predictions:
-    """Rows of one revision in one frame; its column list may have changed on the way, so the columns are united."""
+    """Return the rows of one revision as one frame; its column lists may differ, so the columns are united."""
     used = dict.fromkeys(row["columns_id"] for row in rows)
     columns = tuple(dict.fromkeys(chain.from_iterable(columns_of[each] for each in used)))
     place = {column: number for number, column in enumerate(columns)}

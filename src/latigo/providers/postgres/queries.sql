@@ -1,7 +1,7 @@
 -- Times go in and out as microseconds since the epoch: exact, and cheaper than a datetime each.
 
 -- intern_columns --
--- The ids for a model's columns; they are remembered when they are new.
+-- The id of a model's columns; new columns are inserted.
 WITH series AS (
     INSERT INTO prediction_series (project, model) VALUES ($1, $2)
     ON CONFLICT (project, model) DO UPDATE SET model = EXCLUDED.model
@@ -17,8 +17,8 @@ SELECT ensure_prediction_day(date 'epoch' + day) FROM unnest($1::integer[]) AS d
 
 -- write_rows --
 -- One call, whatever the number of rows: the values of all rows stand in one flat array, $5 to a row. False when the
--- columns are not there any more ($1 may come from a time before the database was restored). Writing what is there
--- already leaves the row alone.
+-- columns do not exist any more ($1 may be older than a restore of the database). A row that is there already with the
+-- same values is not written.
 WITH columns AS MATERIALIZED (
     SELECT id, series_id FROM prediction_columns WHERE id = $1 AND digest = $2
 ), written AS (
@@ -52,7 +52,7 @@ SELECT pg_advisory_lock(hashtext('latigo prediction days'));
 SELECT pg_advisory_unlock(hashtext('latigo prediction days'));
 
 -- old_days --
--- Partitions that end at or before day $1 (days since the epoch), oldest first, and those whose dropping was cut short.
+-- Partitions that end at or before day $1 (days since the epoch), oldest first, and those whose drop was interrupted.
 SELECT c.relname AS name, i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS leaving
 FROM pg_class c
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = 'prediction'::regclass

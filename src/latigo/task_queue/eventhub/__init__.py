@@ -1,1 +1,1 @@
-"""Azure Event Hubs as task queue, with its ownership and checkpoints in PostgreSQL."""
+"""Azure Event Hubs as task queue, with ownership and checkpoints in PostgreSQL."""

@@ -1,4 +1,4 @@
-"""From hand to hand: whoever gives waits until somebody takes. There is no room in between."""
+"""Unbuffered channel between coroutines."""
 
 import asyncio
 from collections import deque
@@ -7,24 +7,24 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class HandOff(Generic[T]):
-    """Givers wait for takers, which is the back-pressure, and takers for givers."""
+class Channel(Generic[T]):
+    """Unbuffered channel: `give` blocks until the value is taken, which is the back-pressure."""
 
     def __init__(self) -> None:
         self._offers: deque[tuple[T, asyncio.Future[bool]]] = deque()
-        self._news = asyncio.Event()
-        self._fault: BaseException | None = None
+        self._changed = asyncio.Event()
+        self._error: BaseException | None = None
 
     async def give(self, item: T, answer: "asyncio.Future[bool]") -> bool:
-        """Wait until ``item`` is taken (True), or until someone else answers that it must not be any more (False).
+        """Wait until ``item`` is taken; return False if the offer was withdrawn instead.
 
         Args:
-            item: what is offered.
-            answer: a new future; whoever wants the offer back sets it to False.
+            item: the value.
+            answer: a new future; setting it to False withdraws the offer.
         """
         offer = (item, answer)
         self._offers.append(offer)
-        self._news.set()
+        self._changed.set()
         try:
             return await answer
         finally:
@@ -32,23 +32,23 @@ class HandOff(Generic[T]):
                 self._offers.remove(offer)
 
     async def take(self) -> T:
-        """The next item that is offered.
+        """Wait for the next value.
 
         Raises:
-            BaseException: what `fail` was told; nothing will be offered any more.
+            BaseException: the error that was passed to `fail`.
         """
         while True:
-            if self._fault:
-                raise self._fault
+            if self._error:
+                raise self._error
             while self._offers:
                 item, answer = self._offers.popleft()
                 if not answer.done():
                     answer.set_result(True)
                     return item
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def fail(self, error: BaseException) -> None:
-        """Whoever takes from now on, or waits for it, gets this error."""
-        self._fault = error
-        self._news.set()
+        """Raise this error from every call of `take`, pending or to come."""
+        self._error = error
+        self._changed.set()

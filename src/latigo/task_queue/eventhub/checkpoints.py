@@ -1,4 +1,4 @@
-"""The client library's checkpoint store, on PostgreSQL."""
+"""Checkpoint store of the client library, on PostgreSQL."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from azure.eventhub.aio import CheckpointStore
 
 from latigo.runtime.clock import Clock
 from latigo.task_queue.eventhub.offsets import Position
-from latigo.task_queue.eventhub.store import SQL, QueueTables
+from latigo.task_queue.eventhub.store import SQL, QueueStore
 
 _Row = dict[str, Any]
 
@@ -15,15 +15,15 @@ _Row = dict[str, Any]
 class PostgresCheckpointStore(CheckpointStore):
     """Ownership by leases with optimistic locking; checkpoints that only grow, and only while we own the partition.
 
-    One for each consumer client, since it remembers as which owner its client claims; for the hub and group of its
-    tables, whatever the client calls them. Raising `Unavailable` from any method is safe: the client keeps its
-    partitions and asks again in the next round.
+    One for each consumer client, since it remembers the owner id of its client; for the hub and group of its store,
+    whatever the client calls them. Raising `Unavailable` from any method is safe: the client keeps its partitions and
+    asks again in the next round.
     """
 
-    def __init__(self, tables: QueueTables, clock: Clock) -> None:
-        #: When the client last asked who owns what, by the clock's monotonic time; at first, when it was made.
+    def __init__(self, store: QueueStore, clock: Clock) -> None:
+        #: When the client last listed ownership, by the monotonic clock; at first, when it was created.
         self.listed_at = clock.monotonic()
-        self._tables = tables
+        self._store = store
         self._clock = clock
         self._owner = ""
 
@@ -31,7 +31,7 @@ class PostgresCheckpointStore(CheckpointStore):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any
     ) -> list[_Row]:
         self.listed_at = self._clock.monotonic()
-        rows = await self._tables.fetch(SQL["list_ownership"])
+        rows = await self._store.fetch(SQL["list_ownership"])
         # Expiry is judged by this machine's clock, the age is by the database's: no skew between machines.
         now = self._clock.now().timestamp()
         return [
@@ -49,12 +49,12 @@ class PostgresCheckpointStore(CheckpointStore):
 
     async def claim_ownership(self, ownership_list: Iterable[_Row], **_: Any) -> list[_Row]:
         granted = []
-        # Each for itself, and in the order of their key: two clients that claim the same never wait for each other.
-        for wanted in sorted(ownership_list, key=lambda each: str(each["partition_id"])):
-            self._owner = wanted["owner_id"] or self._owner
+        # One by one in the order of the key: two clients that claim the same partitions never wait for each other.
+        for claim in sorted(ownership_list, key=lambda row: str(row["partition_id"])):
+            self._owner = claim["owner_id"] or self._owner
             asked_at = self._clock.now().timestamp()
-            if etag := await self._claim(wanted["partition_id"], wanted["owner_id"], wanted.get("etag")):
-                granted.append({**wanted, "etag": etag, "last_modified_time": asked_at})
+            if etag := await self._claim(claim["partition_id"], claim["owner_id"], claim.get("etag")):
+                granted.append({**claim, "etag": etag, "last_modified_time": asked_at})
         return granted
 
     async def update_checkpoint(self, checkpoint: Mapping[str, Any], **_: Any) -> None:
@@ -72,12 +72,12 @@ class PostgresCheckpointStore(CheckpointStore):
                 "sequence_number": sequence,
                 "offset": offset,
             }
-            for partition, (sequence, offset) in (await self._tables.checkpoints()).items()
+            for partition, (sequence, offset) in (await self._store.checkpoints()).items()
         ]
 
     async def advance(self, positions: Mapping[str, Position]) -> None:
-        """`update_checkpoint` for several partitions at once."""
-        await self._tables.fetch(
+        """Update the checkpoints of several partitions at once."""
+        await self._store.fetch(
             SQL["advance_checkpoints"],
             self._owner,
             list(positions),
@@ -86,13 +86,13 @@ class PostgresCheckpointStore(CheckpointStore):
         )
 
     async def release(self) -> None:
-        """Give up what the client has not given up by itself, as when it could not be closed in time."""
+        """Release partitions that the client still owns, as when it could not be closed in time."""
         if self._owner:
-            await self._tables.fetch(SQL["release"], self._owner)
+            await self._store.fetch(SQL["release"], self._owner)
 
     async def _claim(self, partition: str, owner: str, etag: str | None) -> str | None:
         if etag:
-            rows = await self._tables.fetch(SQL["claim_known"], partition, owner, int(etag))
+            rows = await self._store.fetch(SQL["claim_known"], partition, owner, int(etag))
         else:
-            rows = await self._tables.fetch(SQL["claim_new"], partition, owner)
+            rows = await self._store.fetch(SQL["claim_new"], partition, owner)
         return str(rows[0]["etag"]) if rows else None

@@ -1,8 +1,7 @@
-"""Clients of an event hub, with the options that were found to work.
+"""Clients of an event hub, with the options that proved to work.
 
 The client library hangs or loops in silence when things go wrong (refused connections, rejected tokens, peers that
-never answer), so nothing here waits for it without a time limit of our own, and all that it raises becomes
-`Unavailable`.
+never answer), so every call has a time limit of our own, and every error becomes `Unavailable`.
 """
 
 import ssl
@@ -31,11 +30,11 @@ from latigo.task_queue.eventhub.partitions import Partition
 _log = structlog.get_logger()
 
 DOWNSTREAM = "task_queue/eventhub"
-IDLE_SECONDS = 120  # without it a connection whose packets are dropped in silence is never given up
+IDLE_SECONDS = 120  # without it a connection whose packets are dropped silently is never closed
 CLOSE_LIMIT = timedelta(seconds=10)
 #: Conditions that waiting does not change.
 _NEEDS_OPERATOR = frozenset({"unauthorized-access", "not-found", "auth-failed"})
-_LONGEST_MESSAGE = 400
+_MAX_MESSAGE = 400
 
 AnyClient = EventHubConsumerClient | EventHubProducerClient
 
@@ -51,7 +50,7 @@ class Hub:
     Args:
         eventhub: settings of the queue.
         credential: how to log in there.
-        clock: the machine's.
+        clock: the clock of this machine.
         tls: False only for an emulator that is reached by namespace and identity.
     """
 
@@ -79,15 +78,15 @@ class Hub:
             self._common["custom_endpoint_address"] = f"sb://{eventhub.custom_endpoint.removeprefix('sb://')}"
 
     def producer(self, keep_alive: timedelta = timedelta(seconds=30)) -> EventHubProducerClient:
-        """A client that sends, or asks about partitions.
+        """Create a client that sends, or reads the state of partitions.
 
         Args:
-            keep_alive: between two signs of life, without which gateways drop idle connections in silence; 0 for none.
+            keep_alive: between two keep-alives, without which gateways drop idle connections silently; 0 for none.
         """
         return EventHubProducerClient(**self._common, keep_alive=keep_alive.total_seconds(), retry_total=1)
 
     def consumer(self, store: PostgresCheckpointStore) -> EventHubConsumerClient:
-        """A client that shares partitions with all others of its group."""
+        """Create a client that shares partitions with all others of its group."""
         return EventHubConsumerClient(
             **self._common,
             consumer_group=self._eventhub.consumer_group,
@@ -98,8 +97,8 @@ class Hub:
         )
 
     @contextmanager
-    def errors(self, doing: str) -> Iterator[None]:
-        """A call of the hub: nothing of the client library leaves this block.
+    def errors(self, action: str) -> Iterator[None]:
+        """Translate errors of the client library that are raised in the block.
 
         Raises:
             TimedOut: a time limit has passed.
@@ -110,47 +109,47 @@ class Hub:
         except LatigoError:
             raise
         except Exception as error:  # errors of its inner AMQP library get out, AttributeError among them
-            away = self.translated(error, doing)
-            self.trouble = str(away)
-            raise away from error
+            failure = self.translated(error, action)
+            self.trouble = str(failure)
+            raise failure from error
         self.trouble = ""
 
-    def translated(self, error: Exception, doing: str) -> Unavailable:
-        """What the client library raised or told, in our words, and why a login failed, which it does not tell."""
+    def translated(self, error: Exception, action: str) -> Unavailable:
+        """Translate an error of the client library; the cause of a failed login, which it hides, is added."""
         if isinstance(error, Unavailable):
             return error
-        return translated(error, doing, getattr(self._credential, "failure", None))
+        return translated(error, action, getattr(self._credential, "failure", None))
 
-    async def partition_ids(self, client: AnyClient, within: timedelta) -> Sequence[str]:
-        """The names of all partitions, in order.
+    async def partition_ids(self, client: AnyClient, limit: timedelta) -> Sequence[str]:
+        """Return the names of all partitions, in order.
 
         Raises:
-            Unavailable: the hub is away.
+            Unavailable: the hub cannot be reached.
         """
         with self.errors("reading its partitions"):
-            return sorted(await limited(client.get_partition_ids(), within), key=lambda each: (len(each), each))
+            return sorted(await limited(client.get_partition_ids(), limit), key=lambda name: (len(name), name))
 
-    async def partition(self, client: AnyClient, partition: str, within: timedelta) -> Partition:
-        """Where a partition begins and ends.
+    async def partition(self, client: AnyClient, partition: str, limit: timedelta) -> Partition:
+        """Return the bounds of a partition.
 
         Raises:
-            Unavailable: the hub is away.
+            Unavailable: the hub cannot be reached.
         """
         with self.errors(f"reading partition {partition}"):
-            found = await limited(client.get_partition_properties(partition), within)
+            properties = await limited(client.get_partition_properties(partition), limit)
             return Partition(
                 partition,
-                found["beginning_sequence_number"],
-                found["last_enqueued_sequence_number"],
-                found["is_empty"],
+                properties["beginning_sequence_number"],
+                properties["last_enqueued_sequence_number"],
+                properties["is_empty"],
             )
 
-    async def close(self, client: AnyClient, within: timedelta = CLOSE_LIMIT) -> None:
-        """Close a client, or leave it to itself when that takes too long."""
+    async def close(self, client: AnyClient, limit: timedelta = CLOSE_LIMIT) -> None:
+        """Close a client, or abandon it when that takes too long."""
         try:
-            await limited(client.close(), within)
+            await limited(client.close(), limit)
         except Exception as error:  # noqa: BLE001 - as above; says nothing about the hub
-            _log.info("queue.not_closed", because=str(self.translated(error, "closing")))
+            _log.info("queue.close_failed", error=str(self.translated(error, "closing")))
 
 
 def _tls_of(ca_file: Path | None) -> ssl.SSLContext:
@@ -162,7 +161,7 @@ def _tls_of(ca_file: Path | None) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def open_hub(eventhub: EventHubQueue, clock: Clock) -> AsyncIterator[Hub]:
-    """Clients for an event hub; opens no connection by itself.
+    """Prepare clients for an event hub; no connection is opened yet.
 
     Raises:
         ConfigurationError: the identity cannot be used here.
@@ -192,18 +191,18 @@ def identity_of(eventhub: EventHubQueue) -> Identity:
     )
 
 
-def translated(error: BaseException, doing: str, login_failure: BaseException | None = None) -> Unavailable:
-    """What the client library raised, in our words.
+def translated(error: BaseException, action: str, login_failure: BaseException | None = None) -> Unavailable:
+    """Translate an error of the client library.
 
     Args:
         error: of the library, or a time limit of ours.
-        doing: what was being done.
-        login_failure: what the credential ended with last, if it did not end well.
+        action: what was attempted.
+        login_failure: the last error of the credential, if its last attempt failed.
     """
     cause = login_failure or error
     condition = getattr(error, "error", None) if isinstance(error, EventHubError) else None
-    says = " ".join(str(cause).split())[:_LONGEST_MESSAGE]
-    message = mask_text(f"event hub, {doing}: {type(cause).__name__}" + (f": {says}" if says else ""))
+    text = " ".join(str(cause).split())[:_MAX_MESSAGE]
+    message = mask_text(f"event hub, {action}: {type(cause).__name__}" + (f": {text}" if text else ""))
     if isinstance(cause, AuthenticationError) or is_refused(cause) or condition in _NEEDS_OPERATOR:
         return Unavailable(message, downstream=DOWNSTREAM, alarm=True)
     if isinstance(error, TimeoutError | OperationTimeoutError):

@@ -1,4 +1,4 @@
-"""From event to delivery: what happens between the client library's callbacks and whoever takes tasks."""
+"""From event to delivery: the way from the callbacks of the client library to the executor that takes tasks."""
 
 import asyncio
 import random
@@ -13,9 +13,9 @@ from latigo.domain.task import Task
 from latigo.runtime.clock import Clock
 from latigo.runtime.retry import backoff
 from latigo.task_queue.envelope import TooNew, Unreadable, decode
-from latigo.task_queue.eventhub.channel import HandOff
+from latigo.task_queue.eventhub.channel import Channel
 from latigo.task_queue.eventhub.offsets import Offsets, Position
-from latigo.task_queue.eventhub.store import QueueTables, Refusal
+from latigo.task_queue.eventhub.store import QueueStore, Refusal
 
 _log = structlog.get_logger()
 
@@ -23,55 +23,55 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=200), timedelta(seconds=5)
 
 
 class Assignment:
-    """One partition, from the moment it is ours to the moment it is lost."""
+    """A partition for as long as it is ours."""
 
-    def __init__(self, partition: str, most: int) -> None:
+    def __init__(self, partition: str, max_behind: int) -> None:
         self.partition = partition
-        self.offsets = Offsets(most)
+        self.offsets = Offsets(max_behind)
         self.flushed = -1  #: the newest event that was checkpointed
-        self.received = -1  #: the newest event that came, whatever became of it
-        self.is_held = False  #: the handler has an event in hand, so that the client library cannot bring another
+        self.received = -1  #: the newest event that was received, taken or not
+        self.is_blocked = False  #: the handler still holds an event, so that the client cannot receive another
         self._changed = asyncio.Event()
         self._answer: asyncio.Future[bool] | None = None
 
     @property
     def unflushed(self) -> Position | None:
-        """What may be checkpointed and is not."""
+        """The position that may be checkpointed and is not yet."""
         watermark = self.offsets.watermark
         return watermark if watermark and watermark.sequence > self.flushed else None
 
     def finish(self, sequence: int) -> None:
-        """An event is done with."""
+        """Mark an event as finished."""
         self.offsets.finish(sequence)
         self._changed.set()
 
     def lose(self) -> None:
-        """Somebody else has the partition, or will: what is offered is withdrawn, nothing more is begun."""
+        """Give the partition up: withdraw the pending offer, begin no further event."""
         self.offsets.lost = True
         self._changed.set()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(False)
 
     async def room(self) -> bool:
-        """Wait until another event may be begun; False when the partition was lost instead."""
+        """Wait until another event may be begun; return False if the partition was lost instead."""
         while self.offsets.is_full and not self.offsets.lost:
             self._changed.clear()
             await self._changed.wait()
         return not self.offsets.lost
 
-    async def offer(self, delivery: "HubDelivery", hand_off: "HandOff[HubDelivery]") -> bool:
-        """Wait until it is taken; False when the partition was lost instead."""
+    async def offer(self, delivery: "HubDelivery", deliveries: "Channel[HubDelivery]") -> bool:
+        """Wait until the delivery is taken; return False if the partition was lost instead."""
         self._answer = asyncio.get_running_loop().create_future()
-        return await hand_off.give(delivery, self._answer)
+        return await deliveries.give(delivery, self._answer)
 
 
 class HubDelivery:
-    """A task out of a partition, and all assignments of that partition that wait for it to be done."""
+    """A task of a partition, and all assignments of that partition that wait until it is done."""
 
     def __init__(
         self, task: Task, sequence: int, assignment: Assignment, forget: "Callable[[HubDelivery], None]"
     ) -> None:
-        self.place = (assignment.partition, sequence)
+        self.key = (assignment.partition, sequence)
         self._task = task
         self._sequence = sequence
         self._assignments = [assignment]
@@ -87,38 +87,38 @@ class HubDelivery:
         self._forget(self)
 
     def join(self, assignment: Assignment) -> None:
-        """The same event has come once more, since the partition is ours again: it is done when this one is."""
+        """Finish the event for this assignment too: it was received again, since the partition is ours again."""
         self._assignments.append(assignment)
 
 
-class Intake:
-    """Everything that is in hand, of all partitions and through all rebuilds of the client.
+class Consumer:
+    """Events in progress, of all partitions and across replaced clients.
 
     Args:
-        hand_off: to whoever takes tasks.
-        tables: where messages that cannot be read are recorded before they are passed over.
+        deliveries: to the executor that takes tasks.
+        store: where messages that cannot be read are recorded before they are skipped.
         clock: the machine's.
     """
 
-    def __init__(self, hand_off: "HandOff[HubDelivery]", tables: QueueTables, clock: Clock) -> None:
+    def __init__(self, deliveries: "Channel[HubDelivery]", store: QueueStore, clock: Clock) -> None:
         self.refused = 0  #: messages that this process has recorded as unreadable
-        self._hand_off = hand_off
-        self._tables = tables
+        self._deliveries = deliveries
+        self._store = store
         self._clock = clock
         self._running: dict[tuple[str, int], HubDelivery] = {}
 
     async def on_event(self, assignment: Assignment, event: EventData) -> None:
-        """One event, from its arrival to the moment at which somebody has taken it, but not until it is done."""
+        """Process an event until its delivery is taken, not until it is done."""
         sequence, offset = event.sequence_number, event.offset
         if sequence is None or offset is None:
             return
         assignment.received = max(assignment.received, sequence)
-        assignment.is_held = True
+        assignment.is_blocked = True
         try:
             if not assignment.offsets.is_repeat(sequence) and await assignment.room():
                 await self._begin(assignment, Position(sequence, offset), event)
         finally:
-            assignment.is_held = False
+            assignment.is_blocked = False
 
     async def _begin(self, assignment: Assignment, position: Position, event: EventData) -> None:
         try:
@@ -130,30 +130,30 @@ class Intake:
             return
         assignment.offsets.begin(position)
         delivery = HubDelivery(task, position.sequence, assignment, self._forget)
-        running = self._running.get(delivery.place)
-        if running is not None and running.task == task:  # of a hub made anew, another task may have this place
+        running = self._running.get(delivery.key)
+        if running is not None and running.task == task:  # in a hub created anew, another task may have this key
             running.join(assignment)
             return
-        self._running[delivery.place] = delivery
+        self._running[delivery.key] = delivery
         taken = False
         try:
-            taken = await assignment.offer(delivery, self._hand_off)
+            taken = await assignment.offer(delivery, self._deliveries)
         finally:
             if not taken:
                 self._forget(delivery)
 
     async def _refuse(self, assignment: Assignment, sequence: int, error: Unreadable) -> bool:
-        """Record it, however long that takes: what is passed over unrecorded is lost. False: the partition was lost."""
+        """Record an unreadable message, however long that takes; return False if the partition was lost meanwhile."""
         reason = Refusal.TOO_NEW if isinstance(error, TooNew) else Refusal.UNREADABLE
         attempt = 0
         while not assignment.offsets.lost:
             try:
-                is_new = await self._tables.refuse_received(
+                is_new = await self._store.refuse_received(
                     assignment.partition, sequence, reason, str(error), error.task_id
                 )
-            except Unavailable as away:
+            except Unavailable as failure:
                 attempt += 1
-                _log.warning("message.not_recorded", partition=assignment.partition, because=str(away))
+                _log.warning("message.recording_delayed", partition=assignment.partition, error=str(failure))
                 await self._clock.sleep(backoff(attempt, _FIRST_PAUSE, _LONGEST_PAUSE, random.random))
                 continue
             if is_new:
@@ -164,23 +164,23 @@ class Intake:
                     sequence=sequence,
                     reason=reason.value,
                     task=error.task_id,
-                    because=str(error)[:200],
+                    error=str(error)[:200],
                 )
             return True
         return False
 
     def _forget(self, delivery: HubDelivery) -> None:
-        if self._running.get(delivery.place) is delivery:
-            del self._running[delivery.place]
+        if self._running.get(delivery.key) is delivery:
+            del self._running[delivery.key]
 
 
 def _body(event: EventData) -> bytes:
-    """The bytes of an event.
+    """Return the bytes of an event.
 
     Raises:
-        Unreadable: it holds something else.
+        Unreadable: the body is not bytes.
     """
     try:
         return b"".join(event.body)  # type: ignore[arg-type]  # of whatever kind: what is no bytes raises
     except (TypeError, ValueError) as error:
-        raise Unreadable(f"its body is not bytes: {error}") from error
+        raise Unreadable(f"the body is not bytes: {error}") from error

@@ -1,7 +1,7 @@
-"""How far executors are behind the hub, which messages can still be in it, and whether it is still the same hub.
+"""Lag of the executors: how far they are behind the hub, which messages it can still hold, whether it was recreated.
 
-The scheduler's side: `Monitor` reads the hub's partitions and writes them beside the checkpoints, so that anybody with
-the database (status, metrics, scaling, the ledger's search for lost tasks) can tell without asking the hub.
+The scheduler's side: `Monitor` reads the partitions of the hub and writes them next to the checkpoints, so that status,
+metrics, scaling and the ledger's search for lost tasks need the database only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.connection import AnyClient, Hub
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.partitions import Partition
-from latigo.task_queue.eventhub.store import SQL, Pool, QueueTables, Refused
+from latigo.task_queue.eventhub.store import SQL, Pool, QueueStore, Refused
 
 _log = structlog.get_logger()
 
-#: Of refused messages, those beyond the newest are dropped so often, in rounds of the monitor.
+#: Rounds of the monitor between two deletions of old refused messages.
 _ROUNDS_TO_PRUNE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """One partition, as the scheduler read it last.
+    """Lag of one partition, as the scheduler read it last.
 
     Args:
         partition: its name.
-        begin: the oldest event that it holds.
+        begin: the oldest event in it.
         last: the newest; -1 when nothing was ever in it.
-        checkpoint: everything up to this event is done with; None: nothing is yet.
-        lag: events that nobody is done with, those being worked on among them.
+        checkpoint: everything up to this event is finished; None: nothing is yet.
+        lag: unfinished events, those in progress included.
         read_at: when begin and last were read.
-        drained_to: a task that was published to it before this time is done with, or lost; None: not known yet.
+        drained_to: a task that was published to it before this time is finished or lost; None: not known yet.
         hub_recreated: the checkpoint is ahead of the end, so the hub is another one; nothing is received from it before
             its checkpoints are reset.
     """
@@ -50,7 +50,7 @@ class PartitionLag:
 
 
 class Mark(NamedTuple):
-    """Whatever was in the partition at this time has a sequence number up to this one."""
+    """Everything that was in the partition at ``at`` has a sequence number up to ``sequence``."""
 
     sequence: int
     at: datetime
@@ -59,17 +59,17 @@ class Mark(NamedTuple):
 def next_mark(
     mark: Mark | None, drained_to: datetime | None, partition: Partition, checkpoint: int | None, at: datetime
 ) -> tuple[Mark | None, datetime | None]:
-    """The mark to keep, and the time up to which the partition is drained.
+    """Return the mark to keep, and the time up to which the partition is drained.
 
     Args:
-        mark: the one kept so far.
-        drained_to: as far as was known.
+        mark: the mark kept so far.
+        drained_to: the time known so far.
         partition: read after ``at``.
         checkpoint: read at ``at``.
         at: the ledger's time.
     """
     if partition.is_behind(checkpoint):
-        return None, drained_to  # the checkpoint says nothing about this hub, and the mark neither
+        return None, drained_to  # checkpoint and mark are those of another hub
     if mark is None or mark.sequence > partition.last:
         return Mark(partition.last, at), drained_to
     if partition.passed(checkpoint) >= mark.sequence:
@@ -78,79 +78,79 @@ def next_mark(
 
 
 class Monitor:
-    """Reads all partitions again and again, as long as it runs.
+    """Reads all partitions at intervals and records them.
 
     Args:
-        hub: to ask.
-        tables: to write to.
-        every: between two readings.
-        within: for each partition.
+        hub: where to read.
+        store: where to record.
+        interval: between two readings.
+        timeout: for each partition.
     """
 
-    def __init__(self, hub: Hub, tables: QueueTables, *, every: timedelta, within: timedelta) -> None:
+    def __init__(self, hub: Hub, store: QueueStore, *, interval: timedelta, timeout: timedelta) -> None:
         self._hub = hub
-        self._tables = tables
-        self._every = every
-        self._within = within
+        self._store = store
+        self._interval = interval
+        self._timeout = timeout
         self._recreated: set[str] = set()
 
     async def run(self) -> None:
-        """Until cancelled. What is away comes back."""
+        """Poll until cancelled, whatever is unavailable."""
         client = self._hub.producer()
         rounds = 0
         try:
             while True:
                 try:
-                    await self.look(client)
+                    await self.poll(client)
                     if rounds % _ROUNDS_TO_PRUNE == 0:
-                        await self._tables.prune_refused()
+                        await self._store.prune_refused()
                     rounds += 1
                 except Unavailable as error:
-                    told = _log.error if error.alarm else _log.warning
-                    told("queue.lag_not_read", channel=self._hub.channel, because=str(error))
-                await self._hub.clock.sleep(self._every)
+                    log = _log.error if error.alarm else _log.warning
+                    log("queue.lag_read_failed", channel=self._hub.channel, error=str(error))
+                await self._hub.clock.sleep(self._interval)
         finally:
             await self._hub.close(client)
 
-    async def look(self, client: AnyClient) -> None:
-        """Read and write all partitions once.
+    async def poll(self, client: AnyClient) -> None:
+        """Read and record all partitions once.
 
         Raises:
-            Unavailable: the hub or the database is away.
+            Unavailable: the hub or the database cannot be reached.
         """
-        rows = await self._tables.fetch(SQL["read_marks"])
-        checkpoints = await self._tables.checkpoints()
+        rows = await self._store.fetch(SQL["read_marks"])
+        checkpoints = await self._store.checkpoints()
         at = rows[0]["at"]
         known = {row["partition"]: row for row in rows if row["partition"] is not None}
-        found = []
-        for each in await self._hub.partition_ids(client, self._within):
-            partition = await self._hub.partition(client, each, self._within)
-            row = known.get(each)
+        lines = []
+        for name in await self._hub.partition_ids(client, self._timeout):
+            partition = await self._hub.partition(client, name, self._timeout)
+            row = known.get(name)
             mark = Mark(row["mark_sequence"], row["mark_at"]) if row and row["mark_at"] is not None else None
-            checkpoint = checkpoints[each].sequence if each in checkpoints else None
+            checkpoint = checkpoints[name].sequence if name in checkpoints else None
             kept, drained_to = next_mark(mark, row and row["drained_to"], partition, checkpoint, at)
-            found.append(
+            lines.append(
                 (
-                    *(each, partition.begin, partition.last, at, partition.is_behind(checkpoint)),
+                    *(name, partition.begin, partition.last, at, partition.is_behind(checkpoint)),
                     *(kept or (None, None)),
                     drained_to,
                 )
             )
-        await self._tables.fetch(SQL["write_partitions"], *map(list, zip(*found, strict=True)))
-        self._tell_recreated({row[0] for row in found if row[4]}, checkpoints)
+        await self._store.fetch(SQL["write_partitions"], *map(list, zip(*lines, strict=True)))
+        self._report_recreated({line[0] for line in lines if line[4]}, checkpoints)
 
-    def _tell_recreated(self, partitions: set[str], checkpoints: Mapping[str, Position]) -> None:
+    def _report_recreated(self, partitions: set[str], checkpoints: Mapping[str, Position]) -> None:
         if partitions - self._recreated:
-            ahead = {each: checkpoints[each].sequence for each in sorted(partitions)}
+            ahead = {name: checkpoints[name].sequence for name in sorted(partitions)}
             _log.error("queue.hub_recreated", channel=self._hub.channel, checkpoints=ahead)
         self._recreated = partitions
 
 
 async def read_lag(pool: Pool, channel: str, group: str) -> Sequence[PartitionLag]:
-    """All partitions of a hub, as the scheduler read them last; none before it ever has.
+    """Return all partitions of a hub as the scheduler read them last; none before its first reading.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
     return [
         PartitionLag(
@@ -163,25 +163,25 @@ async def read_lag(pool: Pool, channel: str, group: str) -> Sequence[PartitionLa
             drained_to=row["drained_to"],
             hub_recreated=row["hub_recreated"],
         )
-        for row in await QueueTables(pool, channel, group).fetch(SQL["read_partitions"])
+        for row in await QueueStore(pool, channel, group).fetch(SQL["read_partitions"])
     ]
 
 
-async def read_refused(pool: Pool, channel: str, most: int = 100) -> Sequence[Refused]:
-    """Messages that were passed over and tasks that were too large to send, newest first.
+async def read_refused(pool: Pool, channel: str, limit: int = 100) -> Sequence[Refused]:
+    """Return messages that were skipped and tasks that were too large to send, newest first.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
-    return await QueueTables(pool, channel, "").refused(most)
+    return await QueueStore(pool, channel, "").refused(limit)
 
 
 async def reset_checkpoints(pool: Pool, channel: str, group: str) -> int:
-    """After the hub was made anew: start from its beginning; returns how many checkpoints there were.
+    """Delete the checkpoints of a hub that was created anew, to start from its beginning; return their number.
 
-    What was in the old hub comes back as lost once the new one has been worked off up to now.
+    Tasks that were in the old hub count as lost once the new one is drained up to now.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database cannot be reached.
     """
-    return await QueueTables(pool, channel, group).reset()
+    return await QueueStore(pool, channel, group).reset()

@@ -1,7 +1,7 @@
-"""Time limits and cancellations that hold against code which swallows a cancellation.
+"""Time limits and cancellations that work for code which swallows a cancellation.
 
-Before Python 3.12 ``asyncio.wait_for`` does so when what it waits for ends in the same moment, and the client library
-calls it for every frame that it reads. A limit that cancels once, as ``asyncio.timeout`` does, would then never strike.
+Before Python 3.12 ``asyncio.wait_for`` does so when its awaitable ends at the same moment, and the client library calls
+it for every frame that it reads. A limit that cancels once, as ``asyncio.timeout`` does, would then have no effect.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _AGAIN = 1.0  #: seconds until a task that was cancelled and still runs is cancelled once more
-_MOST = 10
+_MAX_CANCELS = 10
 
 
-async def limited(work: Coroutine[Any, Any, T], within: timedelta) -> T:
-    """Wait for some work no longer than ``within``; what has not ended by then is left to end by itself.
+async def limited(work: Coroutine[Any, Any, T], limit: timedelta) -> T:
+    """Wait for work no longer than ``limit``; work that has not ended by then is cancelled and abandoned.
 
     Raises:
-        TimeoutError: it took too long.
+        TimeoutError: the work took too long.
     """
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait([task], timeout=within.total_seconds())
+        await asyncio.wait([task], timeout=limit.total_seconds())
         if not task.done():
             raise TimeoutError
         return task.result()
@@ -31,9 +31,9 @@ async def limited(work: Coroutine[Any, Any, T], within: timedelta) -> T:
         _abandon(task)
 
 
-async def put_down(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks and wait until they have ended, whatever with."""
-    for _ in range(_MOST):
+async def cancel_all(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel tasks and wait until they have ended, whatever their result."""
+    for _ in range(_MAX_CANCELS):
         pending = [task for task in tasks if not task.done()]
         for task in pending:
             task.cancel()
@@ -43,16 +43,16 @@ async def put_down(*tasks: "asyncio.Task[Any]") -> None:
         _forget(task)
 
 
-def _abandon(task: "asyncio.Future[Any]", times: int = _MOST) -> None:
+def _abandon(task: "asyncio.Future[Any]", times: int = _MAX_CANCELS) -> None:
     if task.done():
         _forget(task)
     elif times:
         task.cancel()
         again = asyncio.get_running_loop().call_later(_AGAIN, _abandon, task, times - 1)
-        task.add_done_callback(lambda _: again.cancel())  # which also lets go of all that the task had
+        task.add_done_callback(lambda _: again.cancel())  # which also frees everything that the task holds
 
 
 def _forget(task: "asyncio.Future[Any]") -> None:
-    """Nobody asks for its error any more, which is no reason to complain."""
+    """Retrieve the error of an ended task, or asyncio would log it as never retrieved."""
     if task.done() and not task.cancelled():
         task.exception()

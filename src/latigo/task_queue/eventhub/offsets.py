@@ -1,11 +1,11 @@
-"""How far a partition has been worked off. Pure."""
+"""Progress within a partition. Pure."""
 
 from collections import deque
 from typing import NamedTuple
 
 
 class Position(NamedTuple):
-    """An event's place in its partition: the number that is compared, the text by which the hub finds it again."""
+    """Position of an event in its partition: the number to compare, and the text by which the hub finds it."""
 
     sequence: int
     offset: str
@@ -14,16 +14,16 @@ class Position(NamedTuple):
 class Offsets:
     """Events of one partition, begun in order and finished in any order, for as long as the partition is ours.
 
-    The watermark is the last event before which (itself included) nothing is unfinished: what may be checkpointed.
-    Once the partition is lost there is none any more, since somebody else counts on.
+    The watermark is the last event up to which all are finished: it may be checkpointed. A lost partition has none,
+    since another process goes on from its own.
 
     Args:
-        most: begun events behind the watermark at which `is_full` asks to stop; after a crash as many are repeated.
+        max_behind: events begun behind the watermark at which `is_full` is true; after a crash as many are repeated.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_behind: int) -> None:
         self.lost = False
-        self._most = most
+        self._max_behind = max_behind
         self._highest = -1
         self._watermark: Position | None = None
         self._open: deque[Position] = deque()  # begun, from the first unfinished one on
@@ -41,23 +41,23 @@ class Offsets:
 
     @property
     def unfinished(self) -> int:
-        """How many events were begun and not finished."""
+        """Number of events begun and not finished."""
         return len(self._unfinished)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many events stand behind the watermark that no more should be begun."""
-        return len(self._open) >= self._most
+        """Whether no further event should be begun before the watermark moves."""
+        return len(self._open) >= self._max_behind
 
     def is_repeat(self, sequence: int) -> bool:
-        """Whether this event, or a later one, was begun before: the hub repeats events after a reconnect."""
+        """Return whether this event or a later one was begun before: the hub repeats events after a reconnect."""
         return sequence <= self._highest
 
     def begin(self, position: Position) -> None:
-        """Note that an event is being worked on.
+        """Record that an event is in progress.
 
         Raises:
-            ValueError: it is a repeat.
+            ValueError: the event is a repeat.
         """
         if self.is_repeat(position.sequence):
             raise ValueError(f"event {position.sequence} comes after {self._highest}")
@@ -66,7 +66,7 @@ class Offsets:
         self._unfinished.add(position.sequence)
 
     def finish(self, sequence: int) -> None:
-        """Note that nothing more needs to be done for an event. Doing it twice changes nothing."""
+        """Record that an event is finished. A second call changes nothing."""
         self._unfinished.discard(sequence)
         while self._open and self._open[0].sequence not in self._unfinished:
             self._watermark = self._open.popleft()

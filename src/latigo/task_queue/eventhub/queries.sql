@@ -1,5 +1,5 @@
--- $1 is the channel and $2 the consumer group, wherever a statement knows both.
--- Ownership lives by the database's own clock, because the client library measures leases in real time; all other times
+-- $1 is the channel and $2 the consumer group, in every statement that needs both.
+-- Ownership is measured by the database's own clock, because the client library measures leases in real time; all other times
 -- are the ledger's, to be compared with those of its tasks.
 
 -- list_ownership --
@@ -19,7 +19,7 @@ WHERE channel = $1 AND consumer_group = $2 AND partition = $3 AND etag = $5
 RETURNING etag;
 
 -- release --
--- All that one owner still holds.
+-- All partitions that an owner still holds.
 UPDATE queue_ownership SET owner_id = '', etag = etag + 1, modified_at = clock_timestamp()
 WHERE channel = $1 AND consumer_group = $2 AND owner_id = $3;
 
@@ -27,8 +27,8 @@ WHERE channel = $1 AND consumer_group = $2 AND owner_id = $3;
 SELECT partition, sequence, hub_offset FROM queue_checkpoint WHERE channel = $1 AND consumer_group = $2;
 
 -- advance_checkpoints --
--- Only forward, and only for partitions that $3 owns: a former owner that comes late changes nothing. Should the
--- partition be stolen while this runs, what is written is still true.
+-- Only forward, and only for partitions that $3 owns: a former owner that is late changes nothing. Should the
+-- partition be stolen while this runs, the checkpoint is still true.
 INSERT INTO queue_checkpoint AS c (channel, consumer_group, partition, sequence, hub_offset, modified_at)
 SELECT $1, $2, new.partition, new.sequence, new.hub_offset, ledger_now()
 FROM unnest($4::text[], $5::bigint[], $6::text[]) AS new (partition, sequence, hub_offset)
@@ -42,12 +42,12 @@ WHERE c.sequence < EXCLUDED.sequence;
 DELETE FROM queue_checkpoint WHERE channel = $1 AND consumer_group = $2 RETURNING partition;
 
 -- drop_marks --
--- They count the events of a hub that is gone.
+-- They count the events of a hub that no longer exists.
 UPDATE queue_partition SET mark_sequence = NULL, mark_at = NULL, hub_recreated = false
 WHERE channel = $1 AND consumer_group = $2;
 
 -- refuse_received --
--- Answers only when it is new. The same place with other content is that of a hub that was made anew.
+-- Returns a row only for a new message. Another content at the same position is of a hub that was created anew.
 INSERT INTO queue_refused AS r (channel, partition, sequence, task_id, reason, detail, at)
 VALUES ($1, $2, $3, $4, $5, $6, ledger_now())
 ON CONFLICT (channel, partition, sequence) WHERE sequence IS NOT NULL DO UPDATE
@@ -71,13 +71,13 @@ DELETE FROM queue_refused
 WHERE id <= (SELECT id FROM queue_refused WHERE channel = $1 ORDER BY id DESC OFFSET $2 LIMIT 1) AND channel = $1;
 
 -- read_marks --
--- The ledger's time first: what is true of the hub is read after it.
+-- The ledger's time comes first: the hub is read after it.
 SELECT ledger_now() AS at, p.partition, p.mark_sequence, p.mark_at, p.drained_to
 FROM (SELECT) AS one
 LEFT JOIN queue_partition p ON p.channel = $1 AND p.consumer_group = $2;
 
 -- write_partitions --
--- An older reading never replaces a newer one: schedulers that stand by read as well.
+-- An older reading never replaces a newer one: standby schedulers read as well.
 INSERT INTO queue_partition AS p (channel, consumer_group, partition, begin_sequence, last_sequence, read_at,
                                   hub_recreated, mark_sequence, mark_at, drained_to)
 SELECT $1, $2, new.* FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::boolean[],

@@ -1,4 +1,4 @@
-"""The scheduler's end: tasks go out in one batch a partition, and always to the same partition for a model."""
+"""The scheduler's end: tasks are sent in a batch for each partition; all tasks of a model go to the same partition."""
 
 import asyncio
 import math
@@ -24,180 +24,183 @@ from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.lag import Monitor
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import partition_of
-from latigo.task_queue.eventhub.store import Pool, QueueTables
+from latigo.task_queue.eventhub.store import Pool, QueueStore
 
 _log = structlog.get_logger()
 
-#: Tasks that are put into batches, at about 0.1 ms each, before others get their turn.
-_BREATH = 50
+#: Tasks that are added to batches, at about 0.1 ms each, before the event loop gets a turn.
+_TASKS_A_TURN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SenderTiming:
-    """How long the sender waits for what.
+    """Intervals and time limits of the sender.
 
     Args:
-        answer: for the hub to confirm a batch; the client library waits about twice as long before it gives up.
-        call: for one call of the client library, whatever it does.
+        confirm_timeout: for the hub to confirm a batch; the client library waits about twice as long.
+        call_timeout: for one call of the client library, whatever it does.
         first_pause: after a failed attempt; doubles with each that follows.
         longest_pause: no pause is longer.
-        keep_alive: between two signs of life on an idle connection; closing one takes a second with them.
-        look: between two readings of all partitions.
-        look_call: for each of these.
+        keep_alive: between two keep-alives on an idle connection; closing one takes a second with them.
+        poll_interval: between two readings of all partitions.
+        poll_timeout: for each partition.
     """
 
-    answer: timedelta = timedelta(seconds=10)
-    call: timedelta = timedelta(seconds=30)
+    confirm_timeout: timedelta = timedelta(seconds=10)
+    call_timeout: timedelta = timedelta(seconds=30)
     first_pause: timedelta = timedelta(milliseconds=500)
     longest_pause: timedelta = timedelta(seconds=15)
     keep_alive: timedelta = timedelta(seconds=30)
-    look: timedelta = timedelta(seconds=30)
-    look_call: timedelta = timedelta(seconds=20)
+    poll_interval: timedelta = timedelta(seconds=30)
+    poll_timeout: timedelta = timedelta(seconds=20)
 
 
-class _Letter(NamedTuple):
-    """A task as it goes out."""
+class _Message(NamedTuple):
+    """A task and its envelope."""
 
     task: Task
     data: bytes
 
 
 class _Producer(NamedTuple):
-    """A client, and what it has learned."""
+    """A client, and the partitions of its hub."""
 
     client: EventHubProducerClient
     partitions: Sequence[str]
 
 
 class EventHubSender:
-    """Opened by `open_sender`.
+    """`TaskSender` on an event hub. Opened by `open_sender`.
 
-    ``publish`` tries once. After a failure it takes nothing until a pause is over, so that the scheduler, which comes
-    back every second, does everything else in between.
+    ``publish`` makes one attempt. After a failure it takes no task until a pause is over, so that the scheduler, which
+    calls it every second, goes on with everything else.
     """
 
-    def __init__(self, hub: Hub, tables: QueueTables, background: Background, timing: SenderTiming) -> None:
+    def __init__(self, hub: Hub, store: QueueStore, background: Background, timing: SenderTiming) -> None:
         self.channel = hub.channel
         self._hub = hub
-        self._tables = tables
+        self._store = store
         self._background = background
         self._timing = timing
         self._producer: _Producer | None = None
         self._failures = 0  # since the last success
-        self._again_at = -math.inf
+        self._next_attempt_at = -math.inf
         self._turn = asyncio.Lock()
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be sent, as far as is known without asking; empty when the hub answered last time."""
+        """Why no task can be sent, as of the last call; empty when the hub answered it."""
         return self._hub.trouble
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
-        self._background.raise_fault()
+        self._background.raise_error()
         async with self._turn:
-            if not tasks or self._hub.clock.monotonic() < self._again_at:
+            if not tasks or self._hub.clock.monotonic() < self._next_attempt_at:
                 return {}
             sent: dict[int, str] = {}
-            failure = await self._attempt([_Letter(task, encode(task, version)) for task in tasks], sent)
+            failure = await self._attempt([_Message(task, encode(task, version)) for task in tasks], sent)
             if failure is None:
                 self._failures = 0
                 return sent
-            self._put_off(failure, len(tasks) - len(sent))
+            self._postpone(failure, len(tasks) - len(sent))
             if sent:
                 return sent
             raise failure
 
     async def close(self) -> None:
-        """Let go of the connection."""
-        self._give_up_client()
+        """Close the connection."""
+        self._discard_client()
 
-    async def _attempt(self, letters: Sequence[_Letter], sent: dict[int, str]) -> Unavailable | None:
-        """Send all; adds to ``sent`` what went out, and tells what went wrong, before all what needs somebody."""
+    async def _attempt(self, messages: Sequence[_Message], sent: dict[int, str]) -> Unavailable | None:
+        """Send all messages; add what was sent to ``sent``, and return a failure, one that needs an operator first."""
         try:
             producer = await self._open()
         except Unavailable as error:
             return error
-        by_partition: dict[str, list[_Letter]] = {}
-        for letter in letters:
-            target = producer.partitions[partition_of(letter.task.ref, len(producer.partitions))]
-            by_partition.setdefault(target, []).append(letter)
+        by_partition: dict[str, list[_Message]] = {}
+        for message in messages:
+            target = producer.partitions[partition_of(message.task.ref, len(producer.partitions))]
+            by_partition.setdefault(target, []).append(message)
         failures = await asyncio.gather(
             *(self._send(producer.client, partition, each, sent) for partition, each in by_partition.items())
         )
         return max(filter(None, failures), key=lambda failure: failure.alarm, default=None)
 
-    def _put_off(self, failure: Unavailable, tasks: int) -> None:
-        """The next attempt is made after a pause, with a new client, which counts the partitions again."""
+    def _postpone(self, failure: Unavailable, tasks: int) -> None:
+        """Make the next attempt after a pause, with a new client, which reads the partitions again."""
         timing = self._timing
         self._failures += 1
         pause = backoff(self._failures, timing.first_pause, timing.longest_pause, random.random)
-        self._again_at = self._hub.clock.monotonic() + pause.total_seconds()
-        told = _log.error if failure.alarm else _log.warning
-        told("queue.send_failed", tasks=tasks, attempt=self._failures, because=str(failure))
-        self._give_up_client()
+        self._next_attempt_at = self._hub.clock.monotonic() + pause.total_seconds()
+        log = _log.error if failure.alarm else _log.warning
+        log("queue.send_failed", count=tasks, attempt=self._failures, error=str(failure))
+        self._discard_client()
 
     async def _open(self) -> _Producer:
         if self._producer is None:
             client = self._hub.producer(self._timing.keep_alive)
             try:
-                self._producer = _Producer(client, await self._hub.partition_ids(client, self._timing.call))
+                self._producer = _Producer(client, await self._hub.partition_ids(client, self._timing.call_timeout))
             except BaseException:
                 self._background.start(self._hub.close(client), "closing the producer", ends=True)
                 raise
         return self._producer
 
     async def _send(
-        self, client: EventHubProducerClient, partition: str, letters: Sequence[_Letter], sent: dict[int, str]
+        self, client: EventHubProducerClient, partition: str, messages: Sequence[_Message], sent: dict[int, str]
     ) -> Unavailable | None:
         place = f"{self.channel}#{partition}"
         try:
-            batch, inside = await self._batch(client, partition), list[int]()
-            for number, letter in enumerate(letters, 1):
-                if number % _BREATH == 0:
+            batch, inside = await self._open_batch(client, partition), list[int]()
+            for number, message in enumerate(messages, 1):
+                if number % _TASKS_A_TURN == 0:
                     await asyncio.sleep(0)
-                fits = _fits(batch, letter)
-                if inside and not fits:
-                    await self._ship(client, batch, partition)
+                added = _added(batch, message)
+                if inside and not added:
+                    await self._send_batch(client, batch, partition)
                     sent.update(dict.fromkeys(inside, place))
-                    batch, inside = await self._batch(client, partition), []
-                    fits = _fits(batch, letter)
-                if fits:
-                    inside.append(letter.task.id)
+                    batch, inside = await self._open_batch(client, partition), []
+                    added = _added(batch, message)
+                if added:
+                    inside.append(message.task.id)
                 else:
-                    await self._refuse(letter, partition)
+                    await self._refuse(message, partition)
             if inside:
-                await self._ship(client, batch, partition)
+                await self._send_batch(client, batch, partition)
                 sent.update(dict.fromkeys(inside, place))
         except Unavailable as error:
             return error
         return None
 
-    async def _batch(self, client: EventHubProducerClient, partition: str) -> EventDataBatch:
+    async def _open_batch(self, client: EventHubProducerClient, partition: str) -> EventDataBatch:
         with self._hub.errors(f"opening partition {partition}"):
-            return await limited(client.create_batch(partition_id=partition), self._timing.call)
+            return await limited(client.create_batch(partition_id=partition), self._timing.call_timeout)
 
-    async def _ship(self, client: EventHubProducerClient, batch: EventDataBatch, partition: str) -> None:
+    async def _send_batch(self, client: EventHubProducerClient, batch: EventDataBatch, partition: str) -> None:
         with self._hub.errors(f"sending to partition {partition}"):
-            await limited(client.send_batch(batch, timeout=self._timing.answer.total_seconds()), self._timing.call)
+            await limited(
+                client.send_batch(batch, timeout=self._timing.confirm_timeout.total_seconds()),
+                self._timing.call_timeout,
+            )
 
-    async def _refuse(self, letter: _Letter, partition: str) -> None:
-        """A task that no hub and no reader takes, whatever is done: seen by people, and by the ledger."""
-        size = len(letter.data)
-        if await self._tables.refuse_unsent(partition, letter.task.id, f"{letter.task.ref}: {size} bytes"):
-            _log.error("task.too_large", task=letter.task.id, model=str(letter.task.ref), bytes=size)
+    async def _refuse(self, message: _Message, partition: str) -> None:
+        """Record a task that no message can hold: the scheduler parks it."""
+        size = len(message.data)
+        if await self._store.refuse_unsent(partition, message.task.id, f"{message.task.ref}: {size} bytes"):
+            _log.error("task.too_large", task=message.task.id, model=str(message.task.ref), bytes=size)
 
-    def _give_up_client(self) -> None:
+    def _discard_client(self) -> None:
         if self._producer:
             self._background.start(self._hub.close(self._producer.client), "closing the producer", ends=True)
             self._producer = None
 
 
-def _fits(batch: EventDataBatch, letter: _Letter) -> bool:
-    """Put it into the batch if it has room."""
-    if len(letter.data) > LARGEST:
+def _added(batch: EventDataBatch, message: _Message) -> bool:
+    """Add a message to the batch; return False if there is no room for it."""
+    if len(message.data) > LARGEST:
         return False
-    event = EventData(letter.data)
-    event.message_id = str(letter.task.id)
+    event = EventData(message.data)
+    event.message_id = str(message.task.id)
     try:
         batch.add(event)
     except ValueError:
@@ -209,12 +212,12 @@ def _fits(batch: EventDataBatch, letter: _Letter) -> bool:
 async def open_sender(
     eventhub: EventHubQueue, pool: Pool, *, clock: Clock, timing: SenderTiming | None = None
 ) -> AsyncIterator[EventHubSender]:
-    """The scheduler's end of a hub, and the monitor that keeps its state in the database.
+    """Open the scheduler's end of a hub, and the monitor that records its state in the database.
 
     Args:
-        eventhub: settings of the queue. The hub may be unavailable: that shows when something is sent.
+        eventhub: settings of the queue. The hub need not be reachable before something is sent.
         pool: connections to the ledger's database.
-        clock: the machine's.
+        clock: the clock of this machine.
         timing: shorter for tests.
 
     Raises:
@@ -222,10 +225,12 @@ async def open_sender(
     """
     timing = timing or SenderTiming()
     async with open_hub(eventhub, clock) as hub:
-        tables = QueueTables(pool, hub.channel, eventhub.consumer_group)
+        store = QueueStore(pool, hub.channel, eventhub.consumer_group)
         background = Background()
-        sender = EventHubSender(hub, tables, background, timing)
-        background.start(Monitor(hub, tables, every=timing.look, within=timing.look_call).run(), "queue monitor")
+        sender = EventHubSender(hub, store, background, timing)
+        background.start(
+            Monitor(hub, store, interval=timing.poll_interval, timeout=timing.poll_timeout).run(), "queue monitor"
+        )
         try:
             yield sender
         finally:

@@ -8,34 +8,34 @@ from azure.eventhub import EventData
 from latigo.domain.task import Task
 from latigo.runtime.clock import SystemClock
 from latigo.task_queue.envelope import encode
-from latigo.task_queue.eventhub.channel import HandOff
-from latigo.task_queue.eventhub.consumer import Assignment, HubDelivery, Intake
-from latigo.task_queue.eventhub.store import QueueTables
+from latigo.task_queue.eventhub.channel import Channel
+from latigo.task_queue.eventhub.consumer import Assignment, Consumer, HubDelivery
+from latigo.task_queue.eventhub.store import QueueStore
 from tests.support.build import a_task
 
 
 class Bench:
-    """An intake, and somebody who takes. What is no task never comes, so that there is nothing to record."""
+    """A consumer, and a channel to take from. Every message is a task, so that there is nothing to record."""
 
     def __init__(self) -> None:
-        self.hand_off: HandOff[HubDelivery] = HandOff()
-        self.intake = Intake(self.hand_off, cast("QueueTables", None), SystemClock())
+        self.channel: Channel[HubDelivery] = Channel()
+        self.consumer = Consumer(self.channel, cast("QueueStore", None), SystemClock())
 
     async def hands_out(self, assignment: Assignment, task: Task, sequence: int) -> HubDelivery:
         """The task comes as this event, and is taken."""
-        coming = asyncio.create_task(self.intake.on_event(assignment, an_event(task, sequence)))
-        delivery = await self.hand_off.take()
+        coming = asyncio.create_task(self.consumer.on_event(assignment, an_event(task, sequence)))
+        delivery = await self.channel.take()
         await coming
         return delivery
 
     async def joins(self, assignment: Assignment, task: Task, sequence: int) -> None:
         """The task comes as this event, and nobody is asked to take it."""
         async with asyncio.timeout(1):
-            await self.intake.on_event(assignment, an_event(task, sequence))
+            await self.consumer.on_event(assignment, an_event(task, sequence))
 
 
 def an_assignment() -> Assignment:
-    return Assignment("0", most=100)
+    return Assignment("0", max_behind=100)
 
 
 def an_event(task: Task, sequence: int) -> EventData:
@@ -73,7 +73,7 @@ async def test_what_is_done_late_leaves_alone_what_has_its_place_in_a_hub_that_w
 async def test_an_offer_is_withdrawn_when_the_partition_is_lost():
     bench, before, after = Bench(), an_assignment(), an_assignment()
     task = a_task(id=1)
-    offering = asyncio.create_task(bench.intake.on_event(before, an_event(task, 3)))
+    offering = asyncio.create_task(bench.consumer.on_event(before, an_event(task, 3)))
     await asyncio.sleep(0)
 
     before.lose()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from latigo.task_queue.eventhub.limits import limited, put_down
+from latigo.task_queue.eventhub.limits import cancel_all, limited
 
 SHORT = timedelta(seconds=0.05)
 LONG = timedelta(minutes=1)
@@ -69,7 +69,7 @@ async def test_tasks_are_put_down_however_often_it_takes():
     tasks = [asyncio.create_task(stubborn(cancelled)), asyncio.create_task(asyncio.sleep(60))]
     await asyncio.sleep(0)
 
-    await put_down(*tasks)
+    await cancel_all(*tasks)
 
     assert all(task.done() for task in tasks)
     assert len(cancelled) == 2

@@ -6,41 +6,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.task_queue.eventhub.partitions import Partition
-from latigo.task_queue.eventhub.watchdog import Sighting, Verdict, Watchdog
+from latigo.task_queue.eventhub.watchdog import Observation, Verdict, Watchdog
 
 
 def a_watchdog() -> Watchdog:
     return Watchdog(
-        away_after=timedelta(seconds=180),
+        unreachable_after=timedelta(seconds=180),
         stuck_after=timedelta(seconds=120),
         unbalanced_after=timedelta(seconds=150),
         now=0,
     )
 
 
-def looks(watchdog: Watchdog, seen: list[Sighting], now: float) -> Verdict:
+def looks(watchdog: Watchdog, seen: list[Observation], now: float) -> Verdict:
     """What it says while the client looks after its partitions."""
-    return watchdog.saw(seen, now, now)
+    return watchdog.answered(seen, now, now)
 
 
-def seen(last: int, received: int, *, name: str = "0", is_held: bool = False, begin: int = 0) -> Sighting:
-    return Sighting(Partition(name, begin, last, is_empty=begin > last), received, is_held)
+def seen(last: int, received: int, *, name: str = "0", is_blocked: bool = False, begin: int = 0) -> Observation:
+    return Observation(Partition(name, begin, last, is_empty=begin > last), received, is_blocked)
 
 
 def test_a_hub_is_away_once_it_has_not_answered_for_long():
     watchdog = a_watchdog()
 
-    assert [watchdog.failed(now) for now in (30, 170, 181)] == [Verdict.FINE, Verdict.FINE, Verdict.AWAY]
+    assert [watchdog.unanswered(now) for now in (30, 170, 181)] == [Verdict.FINE, Verdict.FINE, Verdict.UNREACHABLE]
 
 
 def test_every_answer_counts_anew():
     watchdog = a_watchdog()
 
-    watchdog.failed(170)
+    watchdog.unanswered(170)
     looks(watchdog, [], 175)
 
-    assert watchdog.failed(350) is Verdict.FINE
-    assert watchdog.failed(355) is Verdict.AWAY
+    assert watchdog.unanswered(350) is Verdict.FINE
+    assert watchdog.unanswered(355) is Verdict.UNREACHABLE
 
 
 def test_a_partition_is_stuck_when_events_have_waited_for_long_and_nothing_came():
@@ -69,7 +69,7 @@ def test_a_partition_that_moves_is_not_stuck_however_far_behind_it_is():
 def test_a_partition_whose_event_waits_for_us_is_not_stuck():
     watchdog = a_watchdog()
 
-    assert {looks(watchdog, [seen(9, 5, is_held=True)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
+    assert {looks(watchdog, [seen(9, 5, is_blocked=True)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
 
 
 def test_events_that_the_hub_has_dropped_by_age_are_not_waited_for():
@@ -81,7 +81,7 @@ def test_events_that_the_hub_has_dropped_by_age_are_not_waited_for():
 def test_a_client_that_does_not_look_who_owns_what_is_stuck_even_if_the_hub_has_nothing_for_it():
     watchdog = a_watchdog()
 
-    verdicts = [watchdog.saw([], 60, now) for now in (60, 200, 209, 210)]
+    verdicts = [watchdog.answered([], 60, now) for now in (60, 200, 209, 210)]
 
     assert verdicts == [Verdict.FINE, Verdict.FINE, Verdict.FINE, Verdict.STUCK]
 
@@ -89,7 +89,7 @@ def test_a_client_that_does_not_look_who_owns_what_is_stuck_even_if_the_hub_has_
 def test_while_the_hub_is_away_a_client_that_cannot_look_is_away_and_not_stuck():
     watchdog = a_watchdog()
 
-    assert [watchdog.failed(now) for now in (160, 180)] == [Verdict.FINE, Verdict.AWAY]
+    assert [watchdog.unanswered(now) for now in (160, 180)] == [Verdict.FINE, Verdict.UNREACHABLE]
 
 
 def test_another_hub_is_noticed_at_once():
@@ -101,11 +101,11 @@ def test_only_a_partition_that_was_behind_without_a_reason_all_the_time_is_stuck
     watchdog = a_watchdog()
     now, received, since = 0, 0, None
 
-    for passed, step, is_held in steps:
+    for passed, step, is_blocked in steps:
         now, received = now + passed, received + step
-        verdict = looks(watchdog, [seen(1000, received, is_held=is_held)], now)
+        verdict = looks(watchdog, [seen(1000, received, is_blocked=is_blocked)], now)
 
-        since = now if step and not is_held else None if is_held else since if since is not None else now
+        since = now if step and not is_blocked else None if is_blocked else since if since is not None else now
         assert (verdict is Verdict.STUCK) == (since is not None and now - since >= 120)
         if verdict is Verdict.STUCK:
             break

@@ -1,0 +1,195 @@
+"""What executors may rely on, of the ledger and of its stand-in in memory."""
+
+from datetime import timedelta
+
+from latigo.domain.outcome import Retry, Settlement, Stored
+from latigo.ledger.protocol import Claim, ExecutorInfo
+from tests.support.build import NOW, window
+from tests.support.role_ledgers import LEASE, RoleLedgers, role_ledgers
+
+__all__ = ["role_ledgers"]
+
+PAUSE, LONGEST = timedelta(seconds=15), timedelta(minutes=1)
+GORDO = "gordo/plant"
+STORED = Stored.in_full(window("11:00", "12:00"))
+
+
+async def claimed(ledgers: RoleLedgers, task_id: int, executor: str = "executor-1") -> Claim:
+    claim = await ledgers.executor.claim(task_id, 1, executor, LEASE)
+    assert claim is not None
+    return claim
+
+
+async def test_an_executor_may_register_twice_send_heartbeats_and_leave(role_ledgers: RoleLedgers):
+    executor = ExecutorInfo("executor-1", "test", 1, 1, concurrency=4)
+
+    await role_ledgers.executor.register(executor)
+    await role_ledgers.executor.register(executor)
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.deregister("executor-1")
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.deregister("executor-1")
+
+
+async def test_a_first_claim_has_no_history(role_ledgers: RoleLedgers):
+    claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+
+    assert (claim.attempts, claim.starts, claim.stored_in, claim.isolated) == (0, 0, frozenset(), False)
+
+
+async def test_a_task_has_one_claim_at_a_time(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    await claimed(role_ledgers, task_id)
+
+    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(task_id, 1, "executor-1", LEASE) is None
+
+
+async def test_a_claim_is_taken_over_when_its_lease_has_run_out_and_counts_for_nothing_then(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    first = await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE)
+
+    second = await claimed(role_ledgers, task_id, "executor-2")
+
+    assert (second.starts, second.isolated) == (1, True)
+    assert second.number > first.number
+    assert await role_ledgers.executor.renew([first, second], LEASE) == {task_id}
+    assert not await role_ledgers.executor.start_isolated(first, LEASE)
+    assert await role_ledgers.executor.settle([(first, STORED)]) == frozenset()
+    await role_ledgers.executor.release([first])
+    assert await role_ledgers.executor.settle([(second, STORED)]) == {task_id}
+
+
+async def test_a_renewed_lease_is_counted_from_its_renewal(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    claim = await claimed(role_ledgers, task_id)
+
+    await role_ledgers.set_clock(NOW + LEASE - timedelta(seconds=1))
+    assert await role_ledgers.executor.renew([claim], LEASE) == {task_id}
+    await role_ledgers.set_clock(NOW + LEASE)
+    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
+    await role_ledgers.set_clock(NOW + 2 * LEASE)
+    await claimed(role_ledgers, task_id, "executor-2")
+
+
+async def test_a_lease_that_ran_out_can_be_renewed_while_nobody_else_has_the_task(role_ledgers: RoleLedgers):
+    claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    await role_ledgers.set_clock(NOW + 2 * LEASE)
+
+    assert await role_ledgers.executor.renew([claim], LEASE) == {claim.task_id}
+    assert await role_ledgers.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
+
+
+async def test_starting_alone_counts_a_start_and_renews_the_lease(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE * 1.5)
+
+    assert await role_ledgers.executor.start_isolated(second, LEASE)
+
+    await role_ledgers.set_clock(NOW + 2 * LEASE)
+    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
+    await role_ledgers.set_clock(NOW + 3 * LEASE)
+    assert (await claimed(role_ledgers, task_id, "executor-2")).starts == 2
+
+
+async def test_a_released_task_can_be_claimed_at_once_as_if_it_had_not_been_started(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    first = await claimed(role_ledgers, task_id)
+
+    await role_ledgers.executor.release([first])
+    again = await claimed(role_ledgers, task_id, "executor-2")
+
+    assert again.starts == 0
+    assert await role_ledgers.executor.settle([(first, STORED)]) == frozenset()
+
+
+async def test_a_release_keeps_the_starts_of_before(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, task_id)
+    assert await role_ledgers.executor.start_isolated(second, LEASE)
+
+    await role_ledgers.executor.release([second])
+
+    assert (await claimed(role_ledgers, task_id)).starts == 1
+
+
+async def test_a_settled_task_can_neither_be_claimed_nor_settled_again(role_ledgers: RoleLedgers):
+    stored, failed = [
+        await claimed(role_ledgers, task_id)
+        for task_id in [await role_ledgers.add_task("pump"), await role_ledgers.add_task("fan")]
+    ]
+    batch: list[tuple[Claim, Settlement]] = [(stored, STORED), (failed, Retry("500"))]
+
+    assert await role_ledgers.executor.settle(batch) == {stored.task_id, failed.task_id}
+    assert await role_ledgers.executor.settle(batch) == frozenset()
+    for claim in (stored, failed):
+        assert await role_ledgers.executor.claim(claim.task_id, 1, "executor-1", LEASE) is None
+        assert await role_ledgers.executor.renew([claim], LEASE) == frozenset()
+
+
+async def test_nothing_is_settled_released_or_renewed_of_an_empty_list(role_ledgers: RoleLedgers):
+    assert await role_ledgers.executor.settle([]) == frozenset()
+    assert await role_ledgers.executor.renew([], LEASE) == frozenset()
+    await role_ledgers.executor.release([])
+
+
+async def test_an_open_circuit_that_is_opened_again_takes_the_reason_and_keeps_its_pause(role_ledgers: RoleLedgers):
+    await role_ledgers.executor.open_circuit(GORDO, "503", alarm=False, pause=PAUSE)
+    await role_ledgers.set_clock(NOW + PAUSE)
+    await role_ledgers.executor.open_circuit(GORDO, "401", alarm=True, pause=LONGEST)
+
+    (circuit,) = await role_ledgers.executor.circuits()
+
+    assert (circuit.downstream, circuit.reason, circuit.alarm) == (GORDO, "401", True)
+    assert (circuit.opened_at, circuit.pause, circuit.probe_due) == (NOW, PAUSE, True)
+
+
+async def test_the_pause_doubles_up_to_the_longest_while_probes_fail(role_ledgers: RoleLedgers):
+    await role_ledgers.executor.open_circuit(GORDO, "503", alarm=False, pause=PAUSE)
+    pauses = []
+    for _ in range(3):
+        await role_ledgers.executor.probe_failed(GORDO, "still 503", longest=LONGEST)
+        (circuit,) = await role_ledgers.executor.circuits()
+        pauses.append(circuit.pause)
+
+    assert pauses == [2 * PAUSE, LONGEST, LONGEST]
+    assert (circuit.reason, circuit.probe_due) == ("still 503", False)
+    await role_ledgers.set_clock(NOW + LONGEST)
+    (circuit,) = await role_ledgers.executor.circuits()
+    assert circuit.probe_due
+
+
+async def test_a_probe_is_taken_once_a_pause(role_ledgers: RoleLedgers):
+    await role_ledgers.executor.open_circuit(GORDO, "503", alarm=False, pause=PAUSE)
+
+    early = await role_ledgers.executor.take_probe(GORDO)
+    await role_ledgers.set_clock(NOW + PAUSE)
+    turns = [await role_ledgers.executor.take_probe(GORDO) for _ in range(2)]
+    await role_ledgers.set_clock(NOW + 2 * PAUSE)
+
+    assert (early, turns) == (False, [True, False])
+    assert await role_ledgers.executor.take_probe(GORDO)
+
+
+async def test_a_circuit_that_is_not_open_has_no_probe_and_is_not_closed(role_ledgers: RoleLedgers):
+    await role_ledgers.executor.probe_failed(GORDO, "503", longest=LONGEST)
+
+    assert not await role_ledgers.executor.take_probe(GORDO)
+    assert not await role_ledgers.executor.close_circuit(GORDO)
+    assert await role_ledgers.executor.circuits() == []
+
+
+async def test_a_circuit_is_closed_once_and_the_others_stay_open_by_name(role_ledgers: RoleLedgers):
+    for downstream in ("sink/postgres", GORDO, "sensors/influx"):
+        await role_ledgers.executor.open_circuit(downstream, "503", alarm=False, pause=PAUSE)
+
+    closed = [await role_ledgers.executor.close_circuit(GORDO) for _ in range(2)]
+
+    assert closed == [True, False]
+    assert [each.downstream for each in await role_ledgers.executor.circuits()] == ["sensors/influx", "sink/postgres"]
