@@ -339,7 +339,7 @@ async def test_a_limit_on_rows_is_told_once_and_kept_to(influx_servers: InfluxSe
                     del watching.asked[:]
                     assert same(await sensors.get_data_for_range(list(written), HOUR, max_bytes=PLENTY), written)
 
-    assert [(each["event"], each["rows"]) for each in logs] == [("answer.cut_short", 1000)]
+    assert [(each["event"], each["count"]) for each in logs] == [("response.cut", 1000)]
     assert len(watching.asked) <= 7  # 20 sensors of 240 readings, 999 at a time
 
 

@@ -26,7 +26,7 @@ from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.influx.client import SWITCHES, open_client
 from latigo.providers.protocols import PredictionStorageProvider
 from latigo.runtime.clock import SystemClock
-from latigo.settings import InfluxSink, Settings
+from latigo.settings import InfluxSink, Settings, load_settings
 from latigo.wiring.resources import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
@@ -314,7 +314,7 @@ async def test_points_older_than_the_server_keeps_them_do_not_fail_the_model(
         kept = await sink.put_predictions(predictions(*rows, start=now - timedelta(hours=5), step=timedelta(hours=1.5)))
 
     assert kept == 2
-    assert [(log["event"], log["model"], log["points"]) for log in logs] == [("points.dropped", str(PUMP), 3)]
+    assert [(log["event"], log["model"], log["count"]) for log in logs] == [("points.dropped", str(PUMP), 3)]
     (read,) = await sink.get_predictions(PUMP, Window(now - timedelta(hours=9), now))
     assert read.values.ravel()[np.isfinite(read.values.ravel())].tolist() == [4.0, 5.0, 6.0]
 
@@ -332,7 +332,7 @@ async def test_points_that_are_too_old_are_counted_over_all_requests_of_a_window
 
     # 17 rows, and up to an hour more: the server counts by its shards, so that some of what is a little older stays.
     assert await count(influx_database) == kept * 100
-    assert (17 <= kept < 24, logs[0]["points"]) == (True, (144 - kept) * 100)
+    assert (17 <= kept < 24, logs[0]["count"]) == (True, (144 - kept) * 100)
 
 
 async def test_a_database_that_is_not_there_is_an_alarm_that_names_the_key(influx_server: str):
@@ -505,25 +505,21 @@ async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxSer
             await sensors.get_sensor_list()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({"url": "https://influx", "ca_file": "/nowhere.pem"}, "/nowhere.pem cannot be read"),
-        ({"url": "http://influx", "ca_file": ""}, "is not https"),
-    ],
-)
-async def test_authorities_that_cannot_be_used_are_refused_by_their_key(
-    certificate: Certificate, wrong: dict[str, str], says: str
-):
-    server = {**wrong, "ca_file": wrong["ca_file"] or str(certificate.certificate)}
-    settings = settings_for(**server)
-
-    with pytest.raises(ConfigurationError, match=rf"predictions\.ca_file: .*{says}"):
+async def test_authorities_that_cannot_be_used_are_refused_by_their_key(certificate: Certificate, tmp_path: Path):
+    settings = settings_for(url="https://influx", ca_file="/nowhere.pem")
+    with pytest.raises(ConfigurationError, match=r"predictions\.ca_file: .*/nowhere\.pem cannot be read"):
         async with open_sink(settings.predictions[0], None):
             pytest.fail("it was opened")
-    with pytest.raises(ConfigurationError, match=rf"sensors\.ca_file: .*{says}"):
+    with pytest.raises(ConfigurationError, match=r"sensors\.ca_file: .*/nowhere\.pem cannot be read"):
         async with open_sensors(settings, SystemClock()):
             pytest.fail("it was opened")
+
+    influx = f"kind = 'influx'\nurl = 'http://influx'\nca_file = '{certificate.certificate}'\n"
+    (tmp_path / "latigo.toml").write_text(f"[sensors]\n{influx}[[predictions]]\n{influx}", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(tmp_path / "latigo.toml", {})
+    for key in ("sensors.ca_file", "predictions[0].ca_file"):
+        assert f"{key}: is of no use with url, which is not https" in str(refused.value)
 
 
 def settings_for(**server: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""Answers as JSON, for programs: the same wherever they are told."""
+"""JSON for programs: the same in API and command line."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -7,7 +7,7 @@ import orjson
 
 
 def to_json(answer: object, *, indent: bool = False) -> bytes:
-    """Times end in ``Z`` where they are UTC, durations are seconds; a number that is not finite becomes null.
+    """Return JSON. UTC times end in ``Z``, durations are seconds, a number that is not finite becomes null.
 
     Raises:
         TypeError: something in it has no form in JSON.

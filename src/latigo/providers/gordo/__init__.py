@@ -1,27 +1,27 @@
-"""Models served by Gordo: what it answers, and what that means for a task.
+"""Models served by Gordo, and what its responses mean for a task.
 
 ====================================================================== =================================================
-answer                                                                 raised
+response                                                               raised
 ====================================================================== =================================================
 200 with the columns and rows that the metadata promises               nothing
 200 of Gordo with other columns or rows                                `Rejected`, the whole model
 no connection, cut short, 429, 502, 503, 504                           `Unavailable`, with ``Retry-After``
 401, 403, 407, a redirect                                              `Unavailable`, with an alarm
-any status without the header ``revision``, or with another revision;  `Unavailable`: somebody else has answered
+any status without the header ``revision``, or with another revision;  `Unavailable`: the response is not from Gordo
 200 with a body that is not Gordo's
 404, 405, 500 on lists of models or revisions                          `Unavailable`
-no answer in time                                                      `TimedOut`, never asked again
+no response in time                                                    `TimedOut`, never retried
 404 for a model                                                        the list is read: `Rejected` (gone), or `Failed`
 410                                                                    `RevisionGone`
-413, or an answer beyond the limit                                     `TooLarge`
+413, or a response beyond the limit                                    `TooLarge`
 422 "not an AnomalyDetector"                                           the same body goes to ``prediction``
 422 for the name; 400 with a "message": columns, missing y             `Rejected`, the whole model
 400 from ``prediction`` with a Python error as its reason              `Rejected`, the window
-500 from ``anomaly/prediction``                                        X goes to ``prediction`` once, which says why
+500 from ``anomaly/prediction``                                        X goes to ``prediction`` once, for the reason
 everything else                                                        `Failed`
 ====================================================================== =================================================
 
-Gordo takes a model's file from its directory by DELETE, unasked and for good: that is never sent.
+DELETE removes the file of a model from Gordo's directory for good: it is never sent.
 """
 
 from collections.abc import AsyncIterator

@@ -101,8 +101,8 @@ class GordoCatalogue:
             downstream = downstream_of(ref.project)
             return Unavailable(f"{doing}: 404, and no model is listed at all", downstream=downstream, alarm=True)
         if ref.name in names:
-            return Failed(f"{doing}: 404, although revision {revision} lists it; it may be in the making")
-        message = f"{ref} is not in revision {revision} any more"
+            return Failed(f"{doing}: 404, although revision {revision} lists it; it may be unfinished")
+        message = f"{ref} is no longer in revision {revision}"
         return Rejected(message, reason=Reason.MODEL_GONE, whole_model=True)
 
     async def _project(self, project: str) -> ProjectModels:
@@ -117,11 +117,11 @@ class GordoCatalogue:
 
     async def _listing(self, project: str) -> Listing:
         doing = f"revisions of {project}"
-        found = await self._document(project, "revisions", doing=doing)
-        revision = found.get("latest")
+        content = await self._document(project, "revisions", doing=doing)
+        revision = content.get("latest")
         if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
             raise Unavailable(
-                f"{doing}: the newest is {str(revision)[:40]!r}; only digits can be asked for",
+                f"{doing}: the newest is {str(revision)[:40]!r}, which is not a number",
                 downstream=downstream_of(project),
                 alarm=True,
             )
@@ -132,44 +132,44 @@ class GordoCatalogue:
 
     async def _names(self, project: str, revision: str) -> tuple[str, ...]:
         doing = f"models of {project} in revision {revision}"
-        found = (await self._document(project, "models", doing=doing, revision=revision)).get("models")
-        if not isinstance(found, list):
-            raise Unavailable(f"{doing}: not Gordo's answer: no list", downstream=downstream_of(project))
-        return tuple(sorted({name for name in found if isinstance(name, str) and _USABLE_NAME.fullmatch(name)}))
+        names = (await self._document(project, "models", doing=doing, revision=revision)).get("models")
+        if not isinstance(names, list):
+            raise Unavailable(f"{doing}: not Gordo's response: no list", downstream=downstream_of(project))
+        return tuple(sorted({name for name in names if isinstance(name, str) and _USABLE_NAME.fullmatch(name)}))
 
     async def _document(self, project: str, path: str, *, doing: str, revision: str | None = None) -> dict[str, Any]:
-        """A list of the server; whatever goes wrong with it concerns the project and no single model."""
+        """Return a list of the server; any error concerns the project and no single model."""
         downstream = downstream_of(project)
         try:
-            answer = await self._get(project, path, doing=doing, revision=revision)
+            response = await self._get(project, path, doing=doing, revision=revision)
         except TooLarge as error:
             raise Unavailable(str(error), downstream=downstream) from error
-        if answer.status != 200:
-            raise Unavailable(f"{doing}: {answer.status} {answer.text}".rstrip(), downstream=downstream)
-        if (found := document(answer)) is None:
-            raise foreign(answer, doing=doing, downstream=downstream, why="no JSON object")
-        return found
+        if response.status != 200:
+            raise Unavailable(f"{doing}: {response.status} {response.text}".rstrip(), downstream=downstream)
+        if (content := document(response)) is None:
+            raise foreign(response, doing=doing, downstream=downstream, reason="no JSON object")
+        return content
 
     async def _metadata(self, ref: ModelRef, revision: str) -> dict[str, Any]:
         doing = f"metadata of {ref} in revision {revision}"
         try:
-            answer = await self._get(ref.project, ref.name, "metadata", doing=doing, revision=revision)
+            response = await self._get(ref.project, ref.name, "metadata", doing=doing, revision=revision)
         except TooLarge as error:
             raise Rejected(str(error), reason=Reason.BAD_METADATA, whole_model=True) from error
-        if answer.status == 404:
+        if response.status == 404:
             raise await self.missing(ref, revision, doing)
-        if answer.status == 422:
-            raise Rejected(f"{doing}: {answer.text}", reason=Reason.BAD_METADATA, whole_model=True)
-        if answer.status != 200:
-            raise Failed(f"{doing}: {answer.status} {answer.text}".rstrip())
-        if (found := document(answer)) is None:
-            raise foreign(answer, doing=doing, downstream=downstream_of(ref.project), why="no JSON object")
-        return found
+        if response.status == 422:
+            raise Rejected(f"{doing}: {response.text}", reason=Reason.BAD_METADATA, whole_model=True)
+        if response.status != 200:
+            raise Failed(f"{doing}: {response.status} {response.text}".rstrip())
+        if (content := document(response)) is None:
+            raise foreign(response, doing=doing, downstream=downstream_of(ref.project), reason="no JSON object")
+        return content
 
     async def _get(self, project: str, *path: str, doing: str, revision: str | None) -> Response:
         async with self._reads:
-            answer = await self._client.get(project, *path, revision=revision)
-        return accepted(answer, project, doing=doing, revision=revision)
+            response = await self._client.get(project, *path, revision=revision)
+        return accepted(response, project, doing=doing, revision=revision)
 
 
 def _without_provider(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -72,7 +72,7 @@ class GordoClient:
         return await self._send(request)
 
     async def post(self, project: str, *path: str, revision: str, body: RequestBody) -> Response:
-        """Ask for a prediction, in parquet. A time-out is never repeated: Gordo runs abandoned calls to the end.
+        """Request a prediction, in parquet. Never retried after a time-out: Gordo runs abandoned calls to the end.
 
         Raises:
             Unavailable, TimedOut: there is no complete response.
@@ -99,7 +99,7 @@ class GordoClient:
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if not attempt.went_stale:
                         raise
-                    _log.debug("connection.went_stale", downstream=request.downstream, error=repr(error))
+                    _log.debug("connection.renewed", downstream=request.downstream, error=repr(error))
                 return await self._exchange(request, _Attempt())
 
     async def _exchange(self, request: "_Request", attempt: "_Attempt") -> Response:
@@ -164,7 +164,7 @@ class _Request:
 
 @dataclass(slots=True)
 class _Attempt:
-    """Tells a connection that had gone stale in the pool from a server that went away while it worked."""
+    """One attempt; distinguishes a stale connection of the pool from a server that failed while it worked."""
 
     reused: bool = False
     answered: bool = False

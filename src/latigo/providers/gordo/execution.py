@@ -63,11 +63,11 @@ class GordoExecution(RosterRegistration):
         """
         return replace(await self._catalogue.describe(name), registered=await self.is_registered(name))
 
-    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:  # noqa: ARG002 - the protocol's; Gordo is asked by rows
+    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:  # noqa: ARG002 - the protocol's; Gordo takes rows
         """Send X and y to the revision that ``name`` pins, on the path that its model answers.
 
-        A model that turns out to be no anomaly model is asked again on ``prediction``, with the same body, and from
-        then on at once; that is remembered for this model and revision only.
+        Where the model is no anomaly model, the same body is sent to ``prediction``, now and from then on; that is
+        remembered for this model and revision only.
 
         Raises:
             NoData: fewer rows than the model needs.
@@ -77,51 +77,51 @@ class GordoExecution(RosterRegistration):
         key = (name.ref, name.revision)
         plain = name.anomaly is False or key in self._plain
         body = await _off_loop(_numbers(x) + _numbers(y), lambda: request_body(x, None if plain else y))
-        answer = await self._predict(name, PLAIN if plain else ANOMALY, body)
-        if not plain and not_an_anomaly_model(answer):
+        response = await self._predict(name, PLAIN if plain else ANOMALY, body)
+        if not plain and not_an_anomaly_model(response):
             plain = True
             self._plain.add(key)
-            _log.info("model.answers_plain", model=str(name.ref), revision=name.revision)
-            answer = await self._predict(name, PLAIN, body)
-        if answer.status != 200:
-            raise await self._refusal(name, answer, x, y, plain=plain)
-        predictions = await self._read(name, answer, x)
+            _log.info("model.downgraded", model=str(name.ref), revision=name.revision)
+            response = await self._predict(name, PLAIN, body)
+        if response.status != 200:
+            raise await self._refusal(name, response, x, y, plain=plain)
+        predictions = await self._read(name, response, x)
         check_predictions(name, x, predictions, anomaly=not plain)
         return Execution(predictions, anomaly=not plain)
 
     async def _predict(self, spec: ModelSpec, path: tuple[str, ...], body: RequestBody) -> Response:
-        answer = await self._client.post(spec.ref.project, spec.ref.name, *path, revision=spec.revision, body=body)
-        return accepted(answer, spec.ref.project, doing=_doing(spec.ref, *path), revision=spec.revision)
+        response = await self._client.post(spec.ref.project, spec.ref.name, *path, revision=spec.revision, body=body)
+        return accepted(response, spec.ref.project, doing=_doing(spec.ref, *path), revision=spec.revision)
 
-    async def _refusal(self, spec: ModelSpec, answer: Response, x: Frame, y: Frame, *, plain: bool) -> LatigoError:
+    async def _refusal(self, spec: ModelSpec, response: Response, x: Frame, y: Frame, *, plain: bool) -> LatigoError:
         doing = _doing(spec.ref, *(PLAIN if plain else ANOMALY))
-        if answer.status == 404:
+        if response.status == 404:
             return await self._catalogue.missing(spec.ref, spec.revision, doing)
-        if answer.status == 500 and not plain:
+        if response.status == 500 and not plain:
             return await self._reason(spec, x, y)
-        return refusal(answer, doing=doing)
+        return refusal(response, doing=doing)
 
     async def _reason(self, spec: ModelSpec, x: Frame, y: Frame) -> LatigoError:
-        """Why ``anomaly/prediction`` answered 500: it does not say, and ``prediction`` does.
+        """Return why ``anomaly/prediction`` answered 500, which only ``prediction`` reports.
 
         Raises:
             Unavailable, TimedOut, RevisionGone: ``prediction`` did not answer either.
-            Rejected: ``VALUES_REFUSED``; X is fine, and the scores cannot be worked out from y.
+            Rejected: ``VALUES_REFUSED``; X is fine, and the scores cannot be computed from y.
         """
-        answer = await self._predict(spec, PLAIN, await _off_loop(_numbers(x), lambda: request_body(x)))
-        if answer.status == 200:
+        response = await self._predict(spec, PLAIN, await _off_loop(_numbers(x), lambda: request_body(x)))
+        if response.status == 200:
             check_targets(y)
             return Failed(f"{_doing(spec.ref, *ANOMALY)}: 500, while prediction takes the same X")
-        if answer.status == 404:
+        if response.status == 404:
             return await self._catalogue.missing(spec.ref, spec.revision, _doing(spec.ref, *PLAIN))
-        return refusal(answer, doing=_doing(spec.ref, *PLAIN))
+        return refusal(response, doing=_doing(spec.ref, *PLAIN))
 
-    async def _read(self, spec: ModelSpec, answer: Response, x: Frame) -> Predictions:
+    async def _read(self, spec: ModelSpec, response: Response, x: Frame) -> Predictions:
         try:
             return await _off_loop(
-                len(answer.body) // 8,
+                len(response.body) // 8,
                 lambda: read_predictions(
-                    answer.body,
+                    response.body,
                     model=spec.ref,
                     revision=spec.revision,
                     max_rows=len(x),
@@ -130,7 +130,7 @@ class GordoExecution(RosterRegistration):
             )
         except UnreadableResponse as error:
             doing, downstream = _doing(spec.ref, "prediction"), downstream_of(spec.ref.project)
-            raise foreign(answer, doing=doing, downstream=downstream, why=str(error)) from error
+            raise foreign(response, doing=doing, downstream=downstream, reason=str(error)) from error
 
 
 class _Remembered:

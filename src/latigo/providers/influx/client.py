@@ -12,7 +12,7 @@ from yarl import URL
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import TimedOut, Unavailable
 from latigo.providers.influx.connection import Connection, InfluxSection, permits
-from latigo.providers.influx.errors import MSGPACK, Refusal, points_dropped, refused_read, refused_write
+from latigo.providers.influx.errors import MSGPACK, ErrorResponse, points_dropped, refused_read, refused_write
 from latigo.providers.transport import transport_failures
 from latigo.runtime.http import (
     read_body,
@@ -32,7 +32,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class InfluxSwitches:
-    """How a query is put; servers that only look like InfluxDB 1.x understand less."""
+    """Form of queries; servers that are only compatible with InfluxDB 1.x understand less."""
 
     statements_per_request: Literal["many", "one"] = "many"
     format: Literal["msgpack", "json"] = "msgpack"
@@ -57,9 +57,9 @@ class Response:
 
 
 class InfluxClient:
-    """Sends queries and lines; raises what the status says, and knows nothing of what is in a body.
+    """Sends queries and line protocol; raises errors by status, and knows nothing of bodies.
 
-    Reading and writing again change nothing, so both are tried again for a moment when the server is away.
+    Reads and writes can be repeated without harm, so both are retried for a moment when the server is unavailable.
     """
 
     def __init__(self, connection: Connection, influx: InfluxSection, switches: InfluxSwitches | None) -> None:
@@ -127,7 +127,7 @@ class InfluxClient:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raise refused_read(await self._refusal(response))
+                    raise refused_read(await self._error_response(response))
                 content = await read_body(response, max_bytes)
             return interpret(Response(response.content_type, content))
 
@@ -146,18 +146,18 @@ class InfluxClient:
         """Write line protocol.
 
         Args:
-            body: lines, separated by newlines; never none, which the server takes without a word.
-            precision: the unit of their times. A wrong one is accepted by the server: see `lines`.
+            body: lines, separated by newlines; not empty, which the server accepts silently.
+            precision: the unit of their times. The server accepts a wrong one: see `line_protocol`.
             database: another one than the client's own.
 
         Returns:
-            How many points the server dropped because they are older than its retention policy keeps them. Those
-            apart, all are stored.
+            The number of points that the server dropped because they are older than its retention policy. All others
+            are stored.
 
         Raises:
-            TooLarge: the server takes no body of this size.
+            TooLarge: the server refuses a body of this size.
             Rejected: ``WRITE_REFUSED``. The rest of the body may be stored.
-            Unavailable, TimedOut: it may be stored or not; with an alarm where waiting alone does not help.
+            Unavailable, TimedOut: the points may be stored or not; with an alarm where waiting alone does not help.
         """
         query = {"db": database or self.database, "precision": precision, **self._retention_policy}
 
@@ -171,20 +171,20 @@ class InfluxClient:
             ) as response:
                 if response.status == 204:
                     return 0
-                refusal = await self._refusal(response)
-                dropped = points_dropped(refusal)
+                error = await self._error_response(response)
+                dropped = points_dropped(error)
                 if dropped is None:
-                    raise refused_write(refusal)
+                    raise refused_write(error)
                 return dropped
 
         async with self.time_limit("writing"):
             return await self._send("writing", exchange)
 
     async def ping(self) -> str:
-        """The version of the server; says nothing of database or credentials.
+        """Return the version of the server; checks neither database nor credentials.
 
         Raises:
-            Unavailable, TimedOut: it does not answer.
+            Unavailable, TimedOut: there is no response.
         """
 
         async def exchange() -> str:
@@ -192,11 +192,11 @@ class InfluxClient:
                 self._connection.url.format(endpoint="ping"), allow_redirects=False
             ) as response:
                 if response.status not in {200, 204}:
-                    raise refused_read(await self._refusal(response))
+                    raise refused_read(await self._error_response(response))
                 return response.headers.get("X-Influxdb-Version", "")
 
-        async with self.time_limit("asking for its version"):
-            return await self._send("asking for its version", exchange)
+        async with self.time_limit("reading its version"):
+            return await self._send("reading its version", exchange)
 
     async def close(self) -> None:
         """Close the session."""
@@ -220,8 +220,8 @@ class InfluxClient:
 
         return await short_outage(_passes)(attempt)
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Refusal:
-        return Refusal(
+    async def _error_response(self, response: aiohttp.ClientResponse) -> ErrorResponse:
+        return ErrorResponse(
             status=response.status,
             content_type=response.content_type,
             body=bytes(await read_excerpt(response)),
@@ -239,7 +239,7 @@ async def open_client(influx: InfluxSection, *, switches: InfluxSwitches | None 
 
     Args:
         influx: the section of the settings.
-        switches: how a query is put; as ``version`` has it by default.
+        switches: form of queries; that of ``version`` by default.
 
     Raises:
         ConfigurationError: ``ca_file`` cannot be read.

@@ -41,11 +41,11 @@ class Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type
         )
 
     def __repr__(self) -> str:
-        """Without the password, which the base shows."""
+        """Return host and port, without the password that the base shows."""
         return f"<{type(self).__name__} {self.host}:{self.port}>"
 
     def session(self) -> aiohttp.ClientSession:
-        """The session, as long as it is open."""
+        """Return the session while it is open."""
         if self._session is None:
             raise RuntimeError("the client is closed")
         session: aiohttp.ClientSession = self._session

@@ -105,7 +105,7 @@ def identifier(name: str) -> str:
     return f'"{name.translate(_IN_DOUBLE)}"'
 
 
-def can_be_asked(name: str, *, bind: bool) -> bool:
+def can_be_queried(name: str, *, bind: bool) -> bool:
     """Whether a sensor of this name can be asked for.
 
     InfluxDB takes ``tag = ''`` for every series without the tag, and lone surrogates are no text. In a statement, the

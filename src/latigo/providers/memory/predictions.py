@@ -12,7 +12,7 @@ from latigo.domain.windows import Window, to_ns
 
 
 class StoredPoint(NamedTuple):
-    """What was written last for a point."""
+    """Value and revision that were written last for a point."""
 
     revision: str
     value: float

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from aiohttp.test_utils import TestServer
 
 from latigo.domain.errors import ConfigurationError, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, open_client
+from latigo.providers.influx.sensors import open_sensors
+from latigo.runtime.clock import SystemClock
 from latigo.settings import InfluxSensors, InfluxSink, load_settings
 from tests.support.waiting import eventually
 
@@ -234,6 +237,27 @@ async def test_what_does_not_pass_in_a_moment_is_asked_once(
             await client.write_lines(LINE, precision="s")
 
     assert answering.asked == 1
+
+
+async def test_a_read_of_an_adapter_is_retried_in_one_place_only():
+    away = Answering(502)
+
+    async with serving(away.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
+        with pytest.raises(Unavailable):
+            await sensors.get_sensor_list()
+
+    assert away.asked == 3
+
+
+async def test_a_statement_that_is_refused_for_the_moment_is_retried_alone_and_in_one_place_only():
+    busy = {"results": [{"statement_id": 0, "error": "max-concurrent-queries limit exceeded(1, 1)"}]}
+    answering = Answering(200, text=json.dumps(busy), content_type="application/json")
+
+    async with serving(answering.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
+        with pytest.raises(Unavailable, match="max-concurrent-queries"):
+            await sensors.get_sensor_list()
+
+    assert answering.asked == 1 + 3  # once among others, which tells no reason
 
 
 @pytest.mark.parametrize("told", [True, False])
