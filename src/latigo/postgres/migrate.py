@@ -59,7 +59,7 @@ def _upgrade(connection: Connection) -> None:
         if standing(found, newest_revision()) is not Standing.OLDER:  # somebody else was first
             return
         config = Config()
-        config.set_main_option("script_location", "latigo.ledger:migrations")
+        config.set_main_option("script_location", "latigo.postgres:migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
