@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from latigo.cli.context import run_async
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.providers.memory import MemorySensors
+from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
 from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import decode

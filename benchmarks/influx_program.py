@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import EPOCH, Window
 from latigo.providers.influx.predictions import open_predictions
 from latigo.providers.influx.sensors import open_sensors
+from latigo.runtime.event_loop import run_async
 
 _LONGEST_LINE = 64 << 20
 _MOST_BYTES = 64 << 20

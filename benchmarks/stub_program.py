@@ -14,7 +14,7 @@ import sys
 import structlog
 
 from benchmarks.stage import PROJECT
-from latigo.cli.context import run_async
+from latigo.runtime.event_loop import run_async
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, running_standin
 
 

@@ -10,8 +10,8 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
-from latigo.ledger.reports import NAMED, LedgerReports
 from latigo.postgres.database import to_range
+from latigo.reports.status import NAMED, read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -30,7 +30,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def status(ledger: Ledgers) -> Mapping[str, Any]:
-    return await LedgerReports(ledger.database, "test").status()
+    return (await read_status(ledger.database, "test")).model_dump()
 
 
 async def covered_until(ledger: Ledgers, ends: Mapping[str, Any], *, project: str = "plant") -> None:

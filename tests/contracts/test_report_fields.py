@@ -6,15 +6,20 @@ from typing import Any
 
 import pytest
 
+from latigo.actions.retry import retry
 from latigo.domain.errors import Reason
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import to_range
+from latigo.reports.failures import read_failures
+from latigo.reports.models import read_models
+from latigo.reports.plan import read_plan
+from latigo.reports.status import read_status
 from latigo.runtime.serialization import to_json
 from tests.support.build import NOW, an_entry, at
 from tests.support.ledgers import Ledgers
 
+HALF_PAST = to_range(Window(at("10:30"), at("11:00")))
 CHANNEL = "eventhub/plant.example/latigo"
 TIME, TEXT, COUNT, NUMBER, FLAG = "time", "text", "count", "number", "flag"
 
@@ -31,20 +36,28 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         "UPDATE coverage SET covered = tstzmultirange($1) FROM model m WHERE m.id = model_id AND m.name = 'fan'",
         to_range(Window(at("10:00"), at("12:00"))),
     )
-    for statement in (
+    await ledgers.fetch(
         "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
         " SELECT id, 'absent', 'silent', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
+        HALF_PAST,
+    )
+    await ledgers.fetch(
         "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
-        f" SELECT id, revision, '{Reason.ATTEMPTS}', 'gave up', tstzmultirange($1), ledger_now(), 'test' FROM model"
-        " WHERE name = 'pump'",
+        " SELECT id, revision, $2, 'gave up', tstzmultirange($1), ledger_now(), 'test' FROM model WHERE name = 'pump'",
+        *(HALF_PAST, Reason.ATTEMPTS.value),
+    )
+    await ledgers.fetch(
         "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, detail, attempts)"
         " SELECT id, 1, $1, 'backfill', 'waiting', ledger_now(), ledger_now(), 'in a while', 2 FROM model"
         " WHERE name = 'pump'",
+        HALF_PAST,
+    )
+    await ledgers.fetch(
         "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, rows, covered,"
         " planned_at, settled_at) SELECT 7, id, revision, 1, $1, 'live', 'stored', 1, 1, 180, interval '30 minutes',"
         " ledger_now(), ledger_now() FROM model WHERE name = 'fan'",
-    ):
-        await ledgers.fetch(statement, to_range(Window(at("10:30"), at("11:00"))))
+        HALF_PAST,
+    )
     await ledgers.fetch(
         "INSERT INTO queue_partition (channel, consumer_group, partition, begin_sequence, last_sequence, read_at)"
         " VALUES ($1, 'latigo', '0', 0, 7, ledger_now())",
@@ -170,7 +183,7 @@ FAILURE = {
 
 
 async def test_a_status_has_these_fields(ledger: Ledgers):
-    status = in_json(await LedgerReports(ledger.database, "test").status())
+    status = in_json(await read_status(ledger.database, "test"))
 
     assert fields(status) == STATUS
     assert json.dumps(fields(status)) == json.dumps(STATUS)  # in this order
@@ -178,7 +191,7 @@ async def test_a_status_has_these_fields(ledger: Ledgers):
 
 
 async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledgers):
-    status = in_json(await LedgerReports(ledgers.database, "test").status())
+    status = in_json(await read_status(ledgers.database, "test"))
 
     assert list(status) == list(STATUS)
     assert status["planner"] is None
@@ -186,7 +199,7 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
 
 
 async def test_failures_have_these_fields(ledger: Ledgers):
-    failures = in_json(await LedgerReports(ledger.database, "test").failures())
+    failures = in_json(await read_failures(ledger.database))
 
     message, parked, waiting = sorted(failures, key=lambda each: str(each["state"]))
     nothing = {"next_attempt": None}
@@ -196,7 +209,7 @@ async def test_failures_have_these_fields(ledger: Ledgers):
 
 
 async def test_models_have_these_fields(ledger: Ledgers):
-    (first, _) = in_json(await LedgerReports(ledger.database, "test").models())
+    (first, _) = in_json(await read_models(ledger.database))
 
     assert json.dumps(fields(first)) == json.dumps(
         {
@@ -219,9 +232,7 @@ async def test_models_have_these_fields(ledger: Ledgers):
 
 
 async def test_a_plan_has_these_fields(ledger: Ledgers):
-    reports = LedgerReports(ledger.database, "test")
-
-    plan = in_json({"windows": await reports.holes(), "projects": await reports.backlog()})
+    plan = in_json(await read_plan(ledger.database))
 
     window = {
         "project": TEXT,
@@ -238,6 +249,6 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
 
 
 async def test_a_retry_has_these_fields(ledger: Ledgers):
-    unparked = in_json(await LedgerReports(ledger.database, "test").retry("somebody"))
+    unparked = in_json(await retry(ledger.database, "somebody"))
 
     assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])

@@ -99,10 +99,6 @@ class PostgresModelLedger:
             ["active" if model.enabled else "disabled" for model in models],
         )
 
-    async def accept_loss(self, project: str) -> bool:
-        """Believe a doubted model list after all; whether it was doubted."""
-        return await self._database.row("accept_loss", project) is not None
-
 
 class _Row(NamedTuple):
     """A model as the table has it."""

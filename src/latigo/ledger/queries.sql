@@ -424,9 +424,6 @@ WHERE name = $1;
 -- forget_project --
 DELETE FROM project WHERE name = $1;
 
--- accept_loss --
-UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
-
 -- known_models --
 SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'resolution' AS resolution
 FROM model WHERE project = $1;
@@ -526,25 +523,3 @@ SELECT project, name, registered, data, who, at FROM roster ORDER BY project, na
 -- roster_put --
 INSERT INTO roster (project, name, registered, data, who, at) VALUES ($1, $2, $3, $4, $5, ledger_now())
 ON CONFLICT (project, name) DO UPDATE SET registered = $3, data = $4, who = $5, at = ledger_now();
-
--- record_request --
-INSERT INTO request (kind, who, at, selector, result) VALUES ($1, $2, ledger_now(), $3, $4) RETURNING id;
-
--- unpark --
--- Give parked windows another chance; null matches all.
-DELETE FROM parked p USING model m
-WHERE m.id = p.model_id AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-  AND ($3::text IS NULL OR p.reason = $3)
-RETURNING m.project, m.name AS model, p.reason;
-
--- revive_models --
--- A model that could not be used is described again.
-UPDATE model SET stale_metadata = true
-WHERE state = 'unusable' AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR name = $2);
-
--- end_waiting --
--- Back-off is over for these as well.
-UPDATE task t SET not_before = ledger_now() FROM model m
-WHERE m.id = t.model_id AND t.state = 'waiting'
-  AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-RETURNING t.id;

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from latigo import __version__
+from latigo.reports.base import Report
+from latigo.reports.status import Status
 
 _JSON = "application/json"
+_SCHEMAS = "#/components/schemas/"
 
 
 def document() -> dict[str, Any]:
@@ -27,11 +30,15 @@ def document() -> dict[str, Any]:
             "/metrics": _get("Metrics for Prometheus.", {"200": _answer("All of them.", "text/plain")}),
             "/api/v1/status": _get(
                 "How the service is doing.",
-                {"200": _answer("What can be told."), "503": {"$ref": "#/components/responses/Problem"}},
+                {
+                    "200": _answer("Its status.", schema={"$ref": f"{_SCHEMAS}Status"}),
+                    "503": {"$ref": "#/components/responses/Problem"},
+                },
             ),
             "/api/v1/openapi.json": _get("This document.", {"200": _answer("It.")}),
         },
         "components": {
+            "schemas": _schemas(Status),
             "responses": {"Problem": _answer("What went wrong.", schema=_object({"error": {"type": "string"}}))},
         },
     }
@@ -48,3 +55,9 @@ def _answer(description: str, content: str = _JSON, schema: Mapping[str, Any] | 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": dict(properties), "required": list(properties)}
+
+
+def _schemas(report: type[Report]) -> dict[str, Any]:
+    """Return the schemas of a report and of its parts, by name."""
+    schema = report.model_json_schema(mode="serialization", ref_template=_SCHEMAS + "{model}")
+    return {**schema.pop("$defs"), report.__name__: schema}

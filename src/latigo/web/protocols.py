@@ -1,7 +1,9 @@
 """What the web asks of the rest of Latigo."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
+
+from latigo.reports.base import Report
 
 
 class HealthSource(Protocol):
@@ -20,9 +22,9 @@ class HealthSource(Protocol):
 class StatusSource(Protocol):
     """How the service is doing."""
 
-    async def status(self) -> Mapping[str, Any]:
-        """Freshness, backlog, lag, circuits, failures: whatever can be told, ready to be made JSON.
+    async def status(self) -> Report:
+        """Return a `latigo.reports.status.Status`.
 
         Raises:
-            LatigoError: it cannot be told now.
+            LatigoError: it cannot be read now.
         """

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import LatigoError
+from latigo.reports.base import Report
 from latigo.runtime.metrics import exposition
 from latigo.runtime.serialization import to_json
 from latigo.web.openapi import document
@@ -47,7 +48,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
 
 
-def make_app(
+def create_app(
     health: HealthSource,
     status: StatusSource,
     registry: CollectorRegistry,
@@ -77,7 +78,7 @@ def make_app(
     return app
 
 
-def json_answer(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+def json_answer(content: Mapping[str, Any] | Report, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     """The same JSON as of the command line."""
     return web.Response(body=to_json(content), status=status, content_type="application/json")
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
@@ -14,11 +14,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from latigo import __version__
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import DOWNSTREAM, Database, open_database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.schema import bring_up_to_date, expect_usable
@@ -294,6 +292,17 @@ async def _open_event_hub(
         yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
 
 
+def event_hub(settings: Settings) -> EventHubQueue:
+    """Return the settings of the event hub.
+
+    Raises:
+        ConfigurationError: the task queue is of another kind.
+    """
+    if not isinstance(settings.task_queue, EventHubQueue):
+        raise ConfigurationError(f'task_queue.kind = "{settings.task_queue.kind}" has no partitions')
+    return settings.task_queue
+
+
 def hub_address(hub: EventHubQueue) -> "HubAddress":
     """Where the event hub is, in the adapter's words.
 
@@ -336,10 +345,6 @@ class Resources:
     models: GordoModels
     sensors: SensorSource
     sinks: Sequence[Sink]
-    reports: LedgerReports = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reports", LedgerReports(self.database, __version__))
 
 
 @asynccontextmanager

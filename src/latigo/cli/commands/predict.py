@@ -1,7 +1,7 @@
-"""``latigo predict``: one stretch of time, here and now; no queue, no ledger, nothing written to a sink."""
+"""``latigo predict``: no queue, no ledger, and nothing is written to a sink."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,17 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from latigo.cli.context import (
-    ConfigOption,
-    Exit,
-    JsonOption,
-    ModelArgument,
-    model_ref,
-    run_async,
-    settings_of,
-    show_json,
-)
+from latigo.cli.exits import Exit
+from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.prediction_files import draw, join, write
+from latigo.cli.tables import show_json, show_pairs
 from latigo.cli.times import parse_time
 from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
@@ -30,31 +23,20 @@ from latigo.executor.budget import SHARES
 from latigo.executor.oneshot import Piece, pieces_of, predict_once
 from latigo.providers.gordo import GordoModels
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.event_loop import run_async
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import open_models, open_sensors
+from latigo.wiring.roster import NoRoster
+
+EXAMPLES = (
+    "latigo predict plant-a/pump-001 --from -6h",
+    "latigo predict plant-a/pump-001 --from 2024-05-01 --to 2024-05-02 --out pump.parquet --plot pump.html",
+)
 
 
-class NoRoster:
-    """A roster for a command that does not open the ledger: nothing was decided by hand."""
-
-    async def add(self, name: ModelRef, data: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol's
-        raise Rejected(f"{name} cannot be registered without the ledger", reason=Reason.BAD_METADATA)
-
-    async def remove(self, name: ModelRef) -> None:
-        raise Rejected(f"{name} cannot be unregistered without the ledger", reason=Reason.BAD_METADATA)
-
-    async def entries(self) -> Mapping[ModelRef, bool]:
-        return {}
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Put the command under ``cli``."""
-    cli.command()(predict)
-
-
-def predict(
+def run(
     model: ModelArgument,
     since: Annotated[str, typer.Option("--from", help="Begin: ISO 8601, or relative such as -6h.")],
     until: Annotated[str, typer.Option("--to", help="End: ISO 8601, relative, or now.")] = "now",
@@ -64,20 +46,20 @@ def predict(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict a stretch of time of one model, here and now, and say what came of it.
+    """Predict a stretch of time of one model, here and now.
 
-    Reads the sensors and asks the model server as the service would, window by window; needs no ledger and writes to
+    Reads the sensors and calls the model server as the service would, window by window; needs no ledger and writes to
     no sink. Exit code 3 when there was nothing to predict from.
     """
     ref, settings = model_ref(model), settings_of(config)
-    _refuse_files(out, plot)
+    _check_files(out, plot)
     now = SystemClock().now()
     try:
-        asked = Window(parse_time(since, now), parse_time(until, now))
+        period = Window(parse_time(since, now), parse_time(until, now))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    pieces = run_async(lambda: _predict(settings, ref, asked, revision))
-    start, end = to_ns(asked.start), to_ns(asked.end)
+    pieces = run_async(lambda: _predict(settings, ref, period, revision))
+    start, end = to_ns(period.start), to_ns(period.end)
     parts = [piece.predictions.between(start, end) for piece in pieces if piece.predictions is not None]
     predictions = join([part for part in parts if len(part)])
     if predictions is not None:
@@ -88,20 +70,17 @@ def predict(
                 draw(predictions, _inputs(pieces, start, end), plot)
         except OSError as error:
             raise LatigoError(f"the predictions cannot be written: {error}") from error
-    told = _summary(ref, asked, predictions, pieces)
+    summary = _summary(ref, period, predictions, pieces)
     if as_json:
-        show_json(told)
+        show_json(summary)
     else:
-        for key, value in told.items():
-            lines = value if isinstance(value, list) else [value]
-            for line in lines or ["none"]:
-                typer.echo(f"{key:<12}{line}")
+        show_pairs(summary, width=12)
     if predictions is None:
-        raise typer.Exit(Exit.NOT_AS_WANTED)
+        raise typer.Exit(Exit.UNHEALTHY)
 
 
-def _refuse_files(out: Path | None, plot: Path | None) -> None:
-    """What cannot be written is refused before anything is predicted."""
+def _check_files(out: Path | None, plot: Path | None) -> None:
+    """Refuse what cannot be written before anything is predicted."""
     if out is not None and out.suffix not in {".parquet", ".csv"}:
         raise typer.BadParameter(f"--out ends in .parquet or .csv, not {out.suffix or out}")
     for path in (out, plot):
@@ -112,21 +91,21 @@ def _refuse_files(out: Path | None, plot: Path | None) -> None:
             import_module("plotly")
 
 
-async def _predict(settings: Settings, ref: ModelRef, asked: Window, revision: str) -> Sequence[Piece]:
+async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: str) -> Sequence[Piece]:
     clock = SystemClock()
     async with open_models(settings, NoRoster()) as models, open_sensors(settings, clock) as sensors:
         spec = await _spec(models, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
-        windows = pieces_of(asked, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
+        windows = pieces_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
         share = settings.sensors.read_budget // SHARES
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
             shown = progress.add_task(f"{ref}, windows", total=len(windows))
             async for piece in predict_once(sensors, models, spec, windows, slot, max_bytes=share):
-                found.append(piece)
+                pieces.append(piece)
                 progress.update(shown, completed=sum(piece.window.end >= window.end for window in windows))
-        return found
+        return pieces
 
 
 async def _spec(models: GordoModels, ref: ModelRef, revision: str) -> ModelSpec:
@@ -140,15 +119,15 @@ async def _spec(models: GordoModels, ref: ModelRef, revision: str) -> ModelSpec:
 
 
 def _inputs(pieces: Sequence[Piece], start: int, end: int) -> list[Frame]:
-    found = []
+    frames = []
     for piece in pieces:
         x = piece.dataset.x
         inside = (x.times >= max(start, to_ns(piece.window.start))) & (x.times < min(end, to_ns(piece.window.end)))
-        found.append(Frame(x.times[inside], x.columns, x.values[inside]))
-    return found
+        frames.append(Frame(x.times[inside], x.columns, x.values[inside]))
+    return frames
 
 
-def _summary(ref: ModelRef, asked: Window, predictions: Predictions | None, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _summary(ref: ModelRef, period: Window, predictions: Predictions | None, pieces: Sequence[Piece]) -> dict[str, Any]:
     exceptions = [
         f"{each.state} {', '.join(map(str, each.slots))}: {each.reason}"
         for piece in pieces
@@ -157,7 +136,7 @@ def _summary(ref: ModelRef, asked: Window, predictions: Predictions | None, piec
     return {
         "model": str(ref),
         "revision": predictions.revision if predictions else "",
-        "window": str(asked),
+        "window": str(period),
         "calls": sum(piece.predictions is not None for piece in pieces),
         "rows": len(predictions) if predictions else 0,
         "columns": len(predictions.columns) if predictions else 0,

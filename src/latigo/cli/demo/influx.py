@@ -1,4 +1,4 @@
-"""A real InfluxDB for `latigo demo`, and its historian. Apart from the rest, because it needs the extra ``influx``."""
+"""A real InfluxDB for the demo, and its historian. A file of its own, because it needs the extra ``influx``."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,19 +21,19 @@ from latigo.sandbox.influxd import open_influxd
 from latigo.sandbox.plant import Plant, PlantSensors
 
 _LARGEST_ANSWER = 1 << 20
-#: What the historian has in hand at once, and how long before the history it begins: models look back a little.
-_STRETCH, _BEFORE = timedelta(minutes=5), timedelta(minutes=10)
+#: What the historian writes at once, and how long before the history it begins: models look back a little.
+_CHUNK, _BEFORE = timedelta(minutes=5), timedelta(minutes=10)
 _MOST_BYTES = 256_000_000
 
 
 class Historian:
-    """Keeps writing the readings of a plant into InfluxDB, as the control system of a real one does.
+    """Writer of the readings of a plant into InfluxDB, as the control system of a real one has.
 
     Args:
-        client: where to.
-        sensors: whose readings.
-        clock: what time it is there.
-        since: where to begin.
+        client: writes to the database of readings.
+        sensors: the readings.
+        clock: the plant's time.
+        since: begin of the history.
     """
 
     def __init__(self, client: InfluxClient, sensors: PlantSensors, clock: Clock, since: datetime) -> None:
@@ -46,14 +46,14 @@ class Historian:
         """Write everything up to now."""
         tags, now = await self._sensors.get_sensor_list(), self._clock.now()
         while self._until < now:
-            window = Window(self._until, min(self._until + _STRETCH, now))
+            window = Window(self._until, min(self._until + _CHUNK, now))
             lines = _lines(await self._sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES))
             for at in range(0, len(lines), MOST_LINES):
                 await self._client.write_lines("\n".join(lines[at : at + MOST_LINES]).encode(), precision="ns")
             self._until = window.end
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write what there is every second, until ``stop``; what InfluxDB cannot take now, it gets later."""
+        """Catch up every second until ``stop``; what InfluxDB does not accept now is written later."""
         while not await pause(self._clock, STEP, stop):
             with suppress(Unavailable):
                 await self.catch_up()
@@ -68,25 +68,25 @@ def _lines(readings: Readings) -> list[str]:
 
 
 class PlantInflux(NamedTuple):
-    """The server, and what was written to it."""
+    """The server, and a client of its databases."""
 
     url: str
     client: InfluxClient
 
     async def points(self) -> int:
-        """How many points of predictions it holds."""
-        question = 'SELECT count("sensor_value") FROM /.*/'
-        answer = await self.client.read(question, max_bytes=_LARGEST_ANSWER, database="predictions")
+        """Return how many points of predictions it holds."""
+        query = 'SELECT count("sensor_value") FROM /.*/'
+        answer = await self.client.read(query, max_bytes=_LARGEST_ANSWER, database="predictions")
         (result,) = orjson.loads(answer.body)["results"]
         return sum(series["values"][0][1] for series in result.get("series", []))
 
 
 @asynccontextmanager
 async def open_plant_influx(folder: Path, plant: Plant, clock: Clock, since: datetime) -> AsyncIterator[PlantInflux]:
-    """A server that holds the plant's readings since ``since`` and gets the new ones every second.
+    """Run a server that holds the plant's readings since ``since`` and gets the new ones every second.
 
     Raises:
-        ConfigurationError: there is no ``influxd``, and none can be fetched.
+        ConfigurationError: ``influxd`` is not installed and cannot be fetched.
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as opened:

@@ -1,0 +1,21 @@
+"""The record of what people asked for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.actions")
+
+
+async def record(connection: Any, kind: str, who: str, selector: Mapping[str, Any], result: str) -> None:
+    """Record an action, in the transaction that does it.
+
+    Args:
+        connection: of that transaction.
+        kind: which action, such as ``retry``.
+        who: ``user@host``.
+        selector: what it was asked for.
+        result: what came of it, in words.
+    """
+    await connection.execute(SQL["record_request"], kind, who, dict(selector), result)

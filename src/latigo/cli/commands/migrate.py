@@ -1,0 +1,25 @@
+"""``latigo migrate``."""
+
+import typer
+
+from latigo.cli.options import ConfigOption, settings_of
+from latigo.postgres.schema import bring_up_to_date
+from latigo.runtime.event_loop import run_async
+from latigo.wiring.resources import ledger_url
+
+EXAMPLES = ("latigo migrate --config latigo.toml",)
+
+
+def run(config: ConfigOption = None) -> None:
+    """Migrate the schema of the ledger to that of this version.
+
+    Changes nothing where it is that already. serve does it by itself.
+    """
+    settings = settings_of(config)
+
+    async def work() -> tuple[str | None, str]:
+        async with ledger_url(settings) as url:
+            return await bring_up_to_date(url, connect_timeout=settings.ledger.connect_timeout)
+
+    before, after = run_async(work)
+    typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")

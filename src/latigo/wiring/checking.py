@@ -1,0 +1,151 @@
+"""Reach every system that the settings name, and report what is wrong; changes nothing."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import NamedTuple
+
+from latigo.domain.errors import LatigoError
+from latigo.domain.model import ModelRef
+from latigo.domain.windows import DAY, EPOCH, Window
+from latigo.ledger.model_store import PostgresRoster
+from latigo.postgres.database import Database
+from latigo.postgres.embedded import is_made
+from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.schema import current_revision
+from latigo.providers.gordo import ProjectReached
+from latigo.providers.protocols import ModelRoster
+from latigo.runtime.clock import SystemClock
+from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
+from latigo.wiring.resources import (
+    connect_to,
+    hub_address,
+    ledger_url,
+    open_models,
+    open_sensors,
+    open_sink,
+    user_at_host,
+)
+from latigo.wiring.roster import NoRoster
+
+#: Time that an event hub gets to answer.
+QUEUE_LIMIT = timedelta(seconds=20)
+
+
+class SystemCheck(NamedTuple):
+    """Result of reaching one system."""
+
+    system: str
+    answer: str
+    error: LatigoError | None = None  #: None: it works
+
+    @classmethod
+    def failure(cls, system: str, error: LatigoError) -> "SystemCheck":
+        """Return the result of an attempt that failed."""
+        return cls(system, str(error), error)
+
+
+async def check_systems(settings: Settings) -> list[SystemCheck]:
+    """Reach every system, each for itself: one that is unavailable hides no other."""
+    async with AsyncExitStack() as opened:
+        database: Database | None = None
+        try:
+            database, answer = await _ledger(settings, opened)
+            ledger = SystemCheck("ledger", answer)
+        except LatigoError as error:
+            ledger = SystemCheck.failure("ledger", error)
+        sensors, queue, projects, *sinks = await asyncio.gather(
+            _try("sensors", _sensors(settings)),
+            _try("task_queue", _queue(settings)),
+            _projects(settings, database),
+            *(
+                _try(f"sink/{each.sink_name}", _sink(settings, each, database, to_be_made=ledger.error is None))
+                for each in settings.predictions
+            ),
+        )
+        return [ledger, *sensors, *queue, *projects, *(check for each in sinks for check in each)]
+
+
+async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
+    try:
+        return [SystemCheck(system, await work)]
+    except LatigoError as error:
+        return [SystemCheck.failure(system, error)]
+
+
+async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
+    """Open the ledger as it is; None where it does not exist yet."""
+    ledger = settings.ledger
+    if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
+        return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
+    url = await opened.enter_async_context(ledger_url(settings))
+    revision, newest = await current_revision(url, connect_timeout=ledger.connect_timeout), newest_revision()
+    if revision is None:
+        return None, "has no schema yet: serve makes it, or latigo migrate"
+    match standing(revision, newest):
+        case Standing.OLDER:
+            schema = f"schema {revision}, which serve brings to {newest}, or latigo migrate"
+        case Standing.SAME:
+            schema = "schema up to date"
+        case Standing.NEWER:
+            schema = f"schema {revision} of a newer Latigo, with which this one works"
+    database = await opened.enter_async_context(connect_to(url, settings))
+    row = await database.row("clock")
+    skew = (row["ledger"] - SystemClock().now()).total_seconds() if row else 0.0
+    return database, f"{schema}, clock {skew:+.1f} s"
+
+
+async def _sensors(settings: Settings) -> str:
+    async with open_sensors(settings, SystemClock()) as source:
+        tags = await source.get_sensor_list()
+        return f"{source.downstream}, {len(tags)} tags"
+
+
+async def _queue(settings: Settings) -> str:
+    if not isinstance(settings.task_queue, EventHubQueue):
+        return "within this process"
+    address = hub_address(settings.task_queue)
+    from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
+
+    async with open_hub(address, SystemClock()) as hub:
+        client = hub.producer()
+        try:
+            return f"{hub.channel}, {len(await hub.partition_ids(client, QUEUE_LIMIT))} partitions"
+        finally:
+            await hub.close(client)
+
+
+async def _projects(settings: Settings, database: Database | None) -> list[SystemCheck]:
+    """Reach the model server; without the ledger, what was registered by hand is not known."""
+    roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, user_at_host())
+    try:
+        async with open_models(settings, roster) as models:
+            reached = await models.ping()
+    except LatigoError as error:
+        return [SystemCheck.failure("models", error)]
+    if not reached:
+        return [SystemCheck.failure("models", LatigoError("models.projects names no project"))]
+    return [_project(each) for each in reached]
+
+
+def _project(reached: ProjectReached) -> SystemCheck:
+    system = f"gordo/{reached.project}"
+    if reached.error is not None:
+        return SystemCheck.failure(system, reached.error)
+    return SystemCheck(system, f"revision {reached.revision}, {reached.models} models")
+
+
+async def _sink(
+    settings: Settings, chosen: PostgresSink | InfluxSink | PluginSink, database: Database | None, *, to_be_made: bool
+) -> str:
+    """Read from a sink; of every project, since each may have a store of its own."""
+    if isinstance(chosen, PostgresSink) and database is None and to_be_made:
+        return "is made together with the ledger"
+    async with open_sink(chosen, database) as sink:
+        try:
+            for project in settings.models.projects or ("latigo-check",):
+                await sink.store.get_predictions(ModelRef(project, "latigo-check"), Window(EPOCH, EPOCH + DAY))
+        except NotImplementedError:
+            return "cannot be read back, so it was not tried"
+        return "can be read"
