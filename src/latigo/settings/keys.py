@@ -1,10 +1,11 @@
-"""Which keys there are, and what is wrong with the ones that were given; pure.
+"""Which keys there are, and what is wrong with the ones that were given; pure, but for a look at installed plug-ins.
 
 Works on any tree of pydantic models whose alternatives are told apart by ``kind``.
 """
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -12,6 +13,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 PLUGIN = "python:package.module:factory"
+
+
+def plugin_group(section: str) -> str:
+    """Return the group of entry points by which packages offer plug-ins for a section."""
+    return f"latigo.{section}"
+
+
+def installed_plugins(section: str) -> frozenset[str]:
+    """Return the names of the plug-ins that installed packages offer for a section."""
+    return frozenset(entry_points(group=plugin_group(section)).names)
 
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
@@ -148,7 +159,8 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
     match error["type"]:
         case "union_tag_invalid":
             known = [found for each in place.around for found in sections_of(each.model_fields[place.last])]
-            says = _unknown_kind([kind_name(each) for each in known], context["tag"])
+            plugins = installed_plugins(place.key.partition("[")[0])
+            says = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
             return f"{place.key}.kind: {says}"
         case "literal_error" if place.last == "kind":
             says = _unknown_kind([kind_name(each) for each in place.around])

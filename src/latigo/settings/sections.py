@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from latigo.settings.keys import PLUGIN, secret_names
+from latigo.settings.keys import PLUGIN, installed_plugins, secret_names
 from latigo.settings.values import (
     Duration,
     Glob,
@@ -332,7 +332,7 @@ class _Plugin(Section):
 
 
 class PluginSensors(_Plugin, _Sensors):
-    """A source of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+    """A source of your own: the factory of a Python module, or the name by which a package offers one."""
 
     kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
 
@@ -374,7 +374,7 @@ class InfluxSink(_Influx, _Sink):
 
 
 class PluginSink(_Plugin, _Sink):
-    """A sink of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+    """A sink of your own: the factory of a Python module, or the name by which a package offers one."""
 
     kind: PluginKind = Field(description="Where predictions go.", examples=[PLUGIN])
 
@@ -452,10 +452,16 @@ class Override(Section):
         return self
 
 
-def _kind(default: str) -> Discriminator:
+def _kind(default: str, *others: str, plugins: str = "") -> Discriminator:
+    """Tell the alternatives of a section apart: kinds of ours, ``python:``, and installed plug-ins for ``plugins``."""
+    ours = {default, *others}
+
     def kind(value: Any) -> str:
         given = value.get("kind", default) if isinstance(value, Mapping) else getattr(value, "kind", default)
-        return "python" if str(given).startswith("python:") else str(given)
+        name = str(given)
+        if name.startswith("python:") or (plugins and name not in ours and name in installed_plugins(plugins)):
+            return "python"
+        return name
 
     return Discriminator(kind)
 
@@ -468,13 +474,13 @@ Sensors = Annotated[
     | Annotated[InfluxSensors, Tag("influx")]
     | Annotated[SimulatedSensors, Tag("simulated")]
     | Annotated[PluginSensors, Tag("python")],
-    _kind("files"),
+    _kind("files", "influx", "simulated", plugins="sensors"),
 ]
 Sink = Annotated[
     Annotated[PostgresSink, Tag("postgres")]
     | Annotated[InfluxSink, Tag("influx")]
     | Annotated[PluginSink, Tag("python")],
-    _kind("postgres"),
+    _kind("postgres", "influx", plugins="predictions"),
 ]
 TaskQueue = Annotated[
     Annotated[InternalQueue, Tag("internal")] | Annotated[EventHubQueue, Tag("eventhub")], _kind("internal")

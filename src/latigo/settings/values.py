@@ -138,4 +138,5 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
-PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+#: A factory, or the name of an entry point: other names do not come this far, since they are no kind.
+PluginKind = Annotated[str, Field(pattern=r"^(python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|[\w.-]+)$")]

@@ -23,7 +23,12 @@ from latigo.postgres.schema import bring_up_to_date, expect_usable
 from latigo.providers.files import open_files
 from latigo.providers.gordo import GordoModels, Limits, open_gordo
 from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.protocols import (
+    ModelRoster,
+    PredictionStorageProvider,
+    SensorDataProvider,
+    SensorInformationProvider,
+)
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.sandbox.plant import Plant, PlantSensors
 from latigo.settings import (
@@ -166,7 +171,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
         case PluginSensors() as plugin:
-            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
+            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
                 yield source
         case _:
             assert_never(settings.sensors)
@@ -196,7 +201,9 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
             ) as store:
                 yield Sink(store, influx.required)
         case PluginSink():
-            async with open_plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
+            async with open_plugin(
+                settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider
+            ) as store:
                 yield Sink(store, settings.required)
         case _:
             assert_never(settings)
