@@ -28,7 +28,7 @@ from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import decode
 from latigo.task_queue.internal import InternalDelivery, InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import make_executor
+from latigo.wiring.roles import create_executor
 
 _LONGEST_LINE = 64 << 20
 _AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
@@ -108,7 +108,7 @@ async def work(asked: dict[str, Any]) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with open_resources(settings, sensors=_sensors(asked)) as world, asyncio.TaskGroup() as group:
         gc.freeze()  # as `latigo serve` does
-        group.create_task(make_executor(world, queue).run(stop))
+        group.create_task(create_executor(world, queue).run(stop))
         while line := await orders.readline():
             envelopes = json.loads(line)["tasks"]
             cpu, wall = time.process_time(), time.perf_counter()

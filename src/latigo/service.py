@@ -1,4 +1,4 @@
-"""The service: what `latigo serve` runs, from the first probe to the last task handed back."""
+"""The service that `latigo serve` runs, from the first probe to the last task handed back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
-from latigo.web.health import Health
+from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
@@ -30,17 +30,17 @@ from latigo.wiring.resources import (
     check_role,
     open_ledger,
     open_queue,
-    open_systems,
+    open_resources_on,
 )
-from latigo.wiring.roles import make_executor, make_scheduler
+from latigo.wiring.roles import create_executor, create_scheduler
 
 T = TypeVar("T")
 _log = structlog.get_logger()
 
-#: Between two attempts to open what is away at start.
-PATIENCE = timedelta(seconds=2)
+#: Between two attempts to open what is unavailable at start.
+OPEN_INTERVAL = timedelta(seconds=2)
 UPKEEP = timedelta(hours=1)
-#: After the roles' own grace, for closing what they used.
+#: After the roles' own grace, for closing their resources.
 CLOSING = timedelta(seconds=5)
 
 ExtraRole = Callable[[Resources, ServerAddress | None, asyncio.Event], Awaitable[None]]
@@ -57,18 +57,19 @@ async def serve(
 ) -> None:
     """Run a role until ``stop``; drain within the grace.
 
-    Waits for what is away at start, and tells so by its probes: only a wrong configuration ends the process.
+    Waits for systems that are unavailable at start, with the probe for readiness failing: only a wrong configuration
+    ends the process.
 
     Args:
         settings: all of them.
         role: what this process does.
         stop: set by a signal.
-        sensors: stands in for what the settings name.
+        sensors: used instead of what the settings name.
         extra_role: runs together with the others.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        GraceExceeded: tasks had to be given up.
+        GraceExceeded: roles had to be cancelled.
     """
     check_role(settings, role)
     if not settings.models.projects:
@@ -78,17 +79,17 @@ async def serve(
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
         checks = {"start": readiness.start, "ledger": readiness.ledger, "queue": readiness.queue}
-        health = Health(heartbeat, overdue=readiness.overdue, checks=checks)
+        probes = Probes(heartbeat, overdue=readiness.overdue, checks=checks)
         address = None
         if settings.http.enabled:
-            app = create_app(health, readiness, registry)
+            app = create_app(probes, readiness, registry)
             address = await opened.enter_async_context(run_server(app, settings.http.host, settings.http.port))
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
         resources = await _open_when_available(
             opened,
-            lambda: open_systems(database, settings, sensors=sensors, clock=clock, metrics=metrics),
+            lambda: open_resources_on(database, settings, sensors=sensors, clock=clock, metrics=metrics),
             readiness,
             stop,
         )
@@ -99,10 +100,10 @@ async def serve(
         readiness.open(resources, queue)
         roles: dict[str, Role] = {}
         if queue.receiver is not None:
-            readiness.executor = make_executor(resources, queue.receiver)
+            readiness.executor = create_executor(resources, queue.receiver)
             roles["executor"] = readiness.executor.run
         if queue.sender is not None:
-            roles["scheduler"] = make_scheduler(resources, queue.sender).run
+            roles["scheduler"] = create_scheduler(resources, queue.sender).run
             roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
             roles["gauges"] = lambda stop: keep_gauges(
                 lambda: read_gauges(resources.database, __version__), metrics, clock, stop
@@ -114,7 +115,7 @@ async def serve(
 
 @asynccontextmanager
 async def _running_heartbeat(heartbeat: Heartbeat) -> AsyncIterator[Heartbeat]:
-    """From before the first probe until after the last."""
+    """Run the heartbeat while the context lasts: from before the first probe until after the last."""
     stop = asyncio.Event()
     beats = asyncio.create_task(heartbeat.run(stop), name="heartbeat")
     try:
@@ -126,20 +127,20 @@ async def _running_heartbeat(heartbeat: Heartbeat) -> AsyncIterator[Heartbeat]:
 
 async def _open_when_available(
     opened: AsyncExitStack,
-    make: Callable[[], AbstractAsyncContextManager[T]],
+    open_resource: Callable[[], AbstractAsyncContextManager[T]],
     readiness: Readiness,
     stop: asyncio.Event,
 ) -> T | None:
-    """Open something as soon as what it needs is there; None: told to stop before that."""
+    """Open a resource as soon as it is available; None if ``stop`` is set before that."""
     clock = SystemClock()
     while not stop.is_set():
         try:
-            return await opened.enter_async_context(make())
+            return await opened.enter_async_context(open_resource())
         except Unavailable as error:
             readiness.missing = f"waits for {error.downstream}: {error}"
-            told = _log.error if error.alarm else _log.warning
-            told("start.delayed", downstream=error.downstream, because=str(error))
-            await pause(clock, PATIENCE, stop)
+            log = _log.error if error.alarm else _log.warning
+            log("start.delayed", downstream=error.downstream, error=str(error))
+            await pause(clock, OPEN_INTERVAL, stop)
     return None
 
 

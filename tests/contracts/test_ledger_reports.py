@@ -152,7 +152,7 @@ async def test_whoever_is_away_is_an_alarm_also_a_sink_that_is_not_required(ledg
 
     found = await status(ledger)
 
-    assert found["alarms"] == ["sink/second is away: no route to host"]
+    assert found["alarms"] == ["sink/second is unavailable: no route to host"]
     assert not found["healthy"]
 
 

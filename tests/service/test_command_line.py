@@ -127,7 +127,7 @@ async def test_status_is_3_and_says_so_when_nothing_is_running(
         code, found = await plant.ask("status")
 
     assert code == UNHEALTHY
-    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is there"]
+    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is running"]
 
 
 async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(

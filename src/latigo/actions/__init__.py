@@ -1,1 +1,1 @@
-"""What people ask to be changed. Each action is recorded: who, when, of what, and what came of it."""
+"""Changes that people ask for. Each is recorded: who, when, for what, and its result."""

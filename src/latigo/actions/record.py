@@ -1,4 +1,4 @@
-"""The record of what people asked for."""
+"""The record of actions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ async def record(connection: Any, kind: str, who: str, selector: Mapping[str, An
         connection: of that transaction.
         kind: which action, such as ``retry``.
         who: ``user@host``.
-        selector: what it was asked for.
-        result: what came of it, in words.
+        selector: projects and models that it is about.
+        result: its result, in words.
     """
     await connection.execute(SQL["record_request"], kind, who, dict(selector), result)

@@ -14,7 +14,7 @@ Table = Mapping[str, "str | type[LazyGroup]"]
 
 
 class LazyGroup(TyperGroup):
-    """A group whose first docstring line is its help, and whose ``table`` says what is in it."""
+    """A group of commands: its first docstring line is its help, ``table`` lists its commands."""
 
     table: ClassVar[Table] = {}
     #: Of the names of the modules.

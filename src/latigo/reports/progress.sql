@@ -8,7 +8,7 @@ SELECT count(*) AS tasks FROM task WHERE state = 'claimed';
 SELECT count(*) AS rows FROM prediction;
 
 -- live_progress --
--- How many slots of each model that ended after $1 are settled, covered or found to have nothing to predict from.
+-- How many slots of each model that ended after $1 are settled: covered or excepted.
 WITH settled AS (
     SELECT c.model_id, c.covered + coalesce((SELECT range_agg(s) FROM slot_exception e, unnest(e.slots) AS s
                                              WHERE e.model_id = c.model_id), '{}') AS slots

@@ -20,7 +20,7 @@ NAMED = 10
 RATE_SECONDS = 300.0
 
 NO_PLANNER = "no scheduler holds the lease to plan"
-NO_EXECUTOR = "no executor is there"
+NO_EXECUTOR = "no executor is running"
 
 
 class State(StrEnum):
@@ -156,7 +156,7 @@ class ParkedModels(Report):
 
 
 class StaleModel(Report):
-    """A model whose newest due slots nobody has settled."""
+    """A model whose newest due slots are not settled."""
 
     project: str
     model: str
@@ -327,7 +327,7 @@ def alarms(snapshot: Snapshot) -> list[str]:
         raised.append(NO_PLANNER)
     if not snapshot.executors:
         raised.append(NO_EXECUTOR)
-    raised += [f"{circuit.downstream} is away: {circuit.reason}" for circuit in snapshot.circuits]
+    raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
     recreated = sorted({each.channel for each in snapshot.queue.partitions if each.hub_recreated})
     raised += [
         f"{channel} is another one than before: latigo queue reset forgets its checkpoints" for channel in recreated
@@ -336,7 +336,10 @@ def alarms(snapshot: Snapshot) -> list[str]:
         if project.error:
             raised.append(f"{project.project}: its models cannot be listed: {project.error}")
         if project.doubted_since:
-            raised.append(f"{project.project}: its model list has lost too many models at once and is not believed")
+            raised.append(
+                f"{project.project}: its model list has lost too many models at once and is quarantined"
+                f" (latigo models accept-loss {project.project})"
+            )
     raised += [
         f"{each.project}: models that are parked as {each.reason}, newest slot included: {each.stuck}"
         f" (latigo failures --project {each.project} --reason {each.reason})"

@@ -4,7 +4,7 @@
 SELECT ledger_now() AS now;
 
 -- planner --
--- Who plans; no row while nobody holds the lease.
+-- The scheduler that plans; no row while none holds the lease.
 SELECT holder, term FROM planner WHERE lease_until > ledger_now();
 
 -- executors --
@@ -26,8 +26,8 @@ SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstr
 
 -- freshness --
 -- Per project: how many models, how many lack their newest due slot for longer than $1 slots, which of them do so for
--- longest (model, looked until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
--- late: it was looked at. Known are also models that were unregistered by hand since the project's list was read.
+-- longest (model, settled until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
+-- late: it was settled. Known are also models that were unregistered by hand since the project's list was read.
 WITH due AS (
     SELECT m.id, m.project, m.name, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
            date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due
@@ -79,7 +79,7 @@ WHERE settled_at > ledger_now() - interval '5 minutes';
 
 -- queue --
 -- How far behind the executors are in each partition, where the queue has any. Of the hub and group that the scheduler
--- has read last: any other was configured before. What was not read for a day is history.
+-- has read last: any other was configured before. Partitions that were not read for a day are history.
 SELECT channel, partition, last_sequence, checkpoint, lag, read_at, hub_recreated
 FROM v_queue
 WHERE (channel, consumer_group) = (SELECT channel, consumer_group FROM queue_partition ORDER BY read_at DESC LIMIT 1)

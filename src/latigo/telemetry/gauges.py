@@ -1,4 +1,4 @@
-"""Gauges that a process cannot measure by itself: they are read from the ledger, again and again."""
+"""Gauges that a process cannot measure by itself: they are read from the ledger every 30 s."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -42,7 +42,7 @@ async def keep_gauges(
         try:
             set_gauges(metrics, await read())
         except LatigoError as error:
-            _log.warning("gauges.not_read", because=str(error))
+            _log.warning("gauges.not_read", error=str(error))
         await pause(clock, INTERVAL, stop)
 
 

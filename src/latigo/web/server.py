@@ -30,7 +30,7 @@ class ServerAddress(NamedTuple):
 
 @asynccontextmanager
 async def run_server(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[ServerAddress]:
-    """Serve ``app`` for as long as the context lasts; port 0 lets the system choose one.
+    """Serve ``app`` while the context lasts; port 0 lets the system choose one.
 
     Raises:
         ConfigurationError: the address cannot be listened on; names the keys of the settings.

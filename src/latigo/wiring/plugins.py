@@ -1,4 +1,4 @@
-"""What is not part of every installation: extras, and plug-ins named by the settings."""
+"""Parts that not every installation has: extras, and plug-ins named by the settings."""
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -142,7 +142,7 @@ def _refused(function: Callable[..., Any], positional: Any, named: Mapping[str, 
 
 @contextmanager
 def extra(name: str, key: str) -> Iterator[None]:
-    """What an extra brings is imported only where it is configured."""
+    """Import something of an extra; name the extra where it is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

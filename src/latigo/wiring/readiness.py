@@ -1,4 +1,4 @@
-"""State behind the probes and the status: nothing can be asked before every resource is open."""
+"""State behind the probes and ``/api/v1/status``."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from latigo.wiring.resources import Queue, Resources
 
 
 class Readiness:
-    """What is open by now; not ready until every resource is."""
+    """Not ready until every resource is open."""
 
     def __init__(self) -> None:
         self.executor: Executor | None = None
-        self.missing = "has only begun"  #: why the process is not ready
+        self.missing = "is starting"  #: why the process is not ready
         self._resources: Resources | None = None
         self._queue: Queue | None = None
 
     def open(self, resources: Resources, queue: Queue) -> None:
-        """Everything is open."""
+        """Become ready."""
         self._resources, self._queue = resources, queue
 
     def close(self) -> None:
-        """Everything is about to be closed."""
+        """Stop being ready: the resources are about to be closed."""
         self.missing, self._resources, self._queue = "is being stopped", None, None
 
     def overdue(self) -> Sequence[str]:

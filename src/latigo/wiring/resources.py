@@ -58,7 +58,7 @@ _log = structlog.get_logger()
 
 
 class RoleName(StrEnum):
-    """What a process does."""
+    """The roles that a process can have."""
 
     SCHEDULER = "scheduler"
     EXECUTOR = "executor"
@@ -66,20 +66,20 @@ class RoleName(StrEnum):
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """Readings, and which sensors there are: every source of ours is both."""
+    """Readings, and the list of sensors: every source has both."""
 
 
 @asynccontextmanager
 async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
-    """Reach the ledger's database, starting it if it is our own.
+    """Open the ledger's database; start it if it is embedded.
 
     Args:
         settings: all of them.
-        migrate: bring its schema up to date. A ledger of our own is, in any case: nobody else would.
+        migrate: migrate its schema. An embedded ledger is always migrated.
 
     Raises:
         ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: it is away, or its schema is older than this program and is not to be changed.
+        Unavailable: it is unreachable, or its schema is older than this program and is not to be migrated.
     """
     limit = settings.ledger.connect_timeout
     async with ledger_url(settings) as url:
@@ -94,7 +94,7 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
 
 
 def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
-    """Connect to the ledger, whatever its schema is."""
+    """Connect to the ledger, whatever its schema."""
     ledger = settings.ledger
     return open_database(
         url,
@@ -106,7 +106,7 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
 
 @asynccontextmanager
 async def ledger_url(settings: Settings) -> AsyncIterator[str]:
-    """Where the ledger is; holds the embedded server while the context lasts."""
+    """Yield the URL of the ledger; keep the embedded server while the context lasts."""
     match settings.ledger:
         case EmbeddedLedger(data_dir=data_dir):
             async with open_embedded(data_dir) as url:
@@ -119,7 +119,7 @@ async def ledger_url(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[GordoModels]:
-    """Reach the model server; nothing is asked yet."""
+    """Open a client of the model server, without a call."""
     models = settings.models
     limits = Limits(
         connect=models.connect_timeout,
@@ -141,7 +141,7 @@ async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[
 
 @asynccontextmanager
 async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
-    """Reach the source of readings."""
+    """Open the source of readings."""
     match settings.sensors:
         case FileSensors() as files:
             async with open_files(
@@ -179,16 +179,16 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
 
 @asynccontextmanager
 async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database | None) -> AsyncIterator[Sink]:
-    """Reach a place for predictions.
+    """Open a sink for predictions.
 
     Raises:
         ConfigurationError: it cannot be used as it is configured.
-        Unavailable: it is in the ledger's database, and there is none.
+        Unavailable: it is in the ledger's database, which is not open.
     """
     match settings:
         case PostgresSink():
             if database is None:
-                raise Unavailable("is in the ledger's database, which is away", downstream=DOWNSTREAM)
+                raise Unavailable("is in the ledger's database, which is unavailable", downstream=DOWNSTREAM)
             name, limit = f"sink/{settings.sink_name}", settings.write_timeout
             yield Sink(PostgresPredictions(database.pool, downstream=name, time_limit=limit), settings.required)
         case InfluxSink() as influx:
@@ -238,7 +238,7 @@ def _trusting(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
 class Queue:
     """The ends of the task queue that a role needs.
 
-    ``troubles`` says why they cannot be used now, as far as is known without asking anybody; nothing while they can.
+    ``troubles`` returns the reasons why they cannot be used now, as far as is known without a call.
     """
 
     sender: TaskSender | None
@@ -247,7 +247,7 @@ class Queue:
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
-    """Before anything is opened.
+    """Check, before anything is opened, that the role fits the queue.
 
     Raises:
         ConfigurationError: a role of its own needs a queue that reaches other processes.
@@ -260,7 +260,7 @@ def check_role(settings: Settings, role: RoleName) -> None:
 
 @asynccontextmanager
 async def open_queue(settings: Settings, database: Database, clock: Clock, role: RoleName) -> AsyncIterator[Queue]:
-    """Reach the task queue; it may be away.
+    """Open the task queue, which may be unavailable.
 
     Raises:
         ConfigurationError: the queue cannot be used by this role, or as it is configured.
@@ -311,10 +311,10 @@ def event_hub(settings: Settings) -> EventHubQueue:
 
 
 def hub_address(hub: EventHubQueue) -> "HubAddress":
-    """Where the event hub is, in the adapter's words.
+    """Return the address of the event hub.
 
     Raises:
-        ConfigurationError: it does not fit together.
+        ConfigurationError: the keys contradict each other.
     """
     with extra("eventhub", "task_queue.kind"):
         from latigo.task_queue.eventhub.connection import HubAddress, Identity  # noqa: PLC0415 - an extra
@@ -342,7 +342,7 @@ def _text(secret: SecretStr | None) -> str:
 
 @dataclass(frozen=True)
 class Resources:
-    """Everything outside of this process, opened."""
+    """All foreign systems, opened."""
 
     settings: Settings
     clock: Clock
@@ -366,17 +366,17 @@ async def open_resources(
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     async with (
         open_ledger(settings) as database,
-        open_systems(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
+        open_resources_on(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
     ):
         yield resources
 
 
 @asynccontextmanager
-async def open_systems(
+async def open_resources_on(
     database: Database,
     settings: Settings,
     *,
@@ -384,13 +384,13 @@ async def open_systems(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Resources]:
-    """Open every system but the ledger, from the sinks to the sources, so that intake closes before what it feeds.
+    """Open every system but the ledger: sinks before sources, so that sources are closed first.
 
-    ``sensors`` stands in for what the settings name, for a plant that is simulated in this process.
+    ``sensors`` is used instead of what the settings name, for a plant that is simulated in this process.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:

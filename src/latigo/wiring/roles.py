@@ -1,4 +1,4 @@
-"""Makes the roles out of the resources that are open."""
+"""Creates the roles on open resources."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ from latigo.wiring.resources import Resources
 
 
 class WorkingLimits(dict[str, AdaptiveLimit]):
-    """The working limit of every project, made when it is first asked for."""
+    """The working limit of every project, created at first use."""
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class WorkingLimits(dict[str, AdaptiveLimit]):
         return made
 
 
-def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
-    """An executor on this resources."""
+def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
+    """Create an executor."""
     settings = resources.settings
     executor, circuit = settings.executor, settings.circuit
     rules = Rules(executor.max_attempts, executor.backoff_first, executor.backoff_longest)
@@ -88,8 +88,8 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     )
 
 
-def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
-    """A scheduler on this resources."""
+def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
+    """Create a scheduler."""
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
     required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]

@@ -141,7 +141,10 @@ async def test_a_bug_is_logged_and_told_nobody(latigo: Latigo, client: ClientSes
 
     with capture_logs() as log:
         async with client.get("/api/v1/status") as answer:
-            assert (answer.status, await answer.json()) == (500, {"error": "a bug of ours; the log has it"})
+            assert (answer.status, await answer.json()) == (
+                500,
+                {"error": "internal error; its traceback is in the log"},
+            )
 
     assert [(line["event"], line["path"]) for line in log] == [("request.crashed", "/api/v1/status")]
 

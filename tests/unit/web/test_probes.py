@@ -1,11 +1,11 @@
-"""The health of a process."""
+"""The probes of a process."""
 
 import asyncio
 from datetime import timedelta
 
 from latigo.domain.errors import Unavailable
 from latigo.runtime.heartbeat import Heartbeat
-from latigo.web.health import Health
+from latigo.web.probes import Probes
 from tests.support.clock import ManualClock
 
 
@@ -22,32 +22,32 @@ async def silent() -> None:
 
 
 async def test_a_process_whose_loop_turns_is_live() -> None:
-    assert not Health(Heartbeat(ManualClock())).not_live()
+    assert not Probes(Heartbeat(ManualClock())).not_live()
 
 
 async def test_a_loop_that_does_not_turn_and_tasks_beyond_their_limit_are_told() -> None:
     clock = ManualClock()
-    health = Health(Heartbeat(clock), overdue=lambda: ["7 (plant-a/pump)"])
+    probes = Probes(Heartbeat(clock), overdue=lambda: ["7 (plant-a/pump)"])
 
     clock.jump(timedelta(seconds=31))
 
-    assert health.not_live() == [
+    assert probes.not_live() == [
         "task beyond its hard limit: 7 (plant-a/pump)",
         "event loop has not turned for 31 s",
     ]
 
 
 async def test_a_process_is_ready_once_every_check_passes() -> None:
-    health = Health(Heartbeat(ManualClock()), checks={"ledger": fine, "queue": fine})
+    probes = Probes(Heartbeat(ManualClock()), checks={"ledger": fine, "queue": fine})
 
-    assert await health.not_ready() == []
+    assert await probes.not_ready() == []
 
 
 async def test_every_check_that_fails_or_stays_silent_is_told() -> None:
-    health = Health(
+    probes = Probes(
         Heartbeat(ManualClock()),
         checks={"ledger": away, "queue": silent, "settings": fine},
         limit=timedelta(milliseconds=20),
     )
 
-    assert await health.not_ready() == ["ledger: connection refused", "queue: no answer within 0.02 s"]
+    assert await probes.not_ready() == ["ledger: connection refused", "queue: no answer within 0.02 s"]

@@ -1,4 +1,4 @@
-"""The health of a process, put together from its parts."""
+"""The probes of a process: live, and ready."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,15 +10,15 @@ from latigo.runtime.heartbeat import Heartbeat
 _LIMIT = timedelta(seconds=5)
 
 
-class Health:
-    """A `HealthSource`.
+class Probes:
+    """A `ProbeSource` made of checks.
 
     Args:
-        heartbeat: whether the event loop turns.
-        overdue: names the tasks that are beyond their hard limit.
-        checks: by name, what has to be usable; each does what the thing is used for and no more, and raises a
-            `LatigoError` saying why it is not.
-        limit: time that each check may take.
+        heartbeat: of the event loop.
+        overdue: returns the tasks that are beyond their hard limit.
+        checks: by name, what has to be usable; each does what the system is used for and no more, and raises a
+            `LatigoError` with the reason why it is not usable.
+        limit: time limit of each check.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class Health:
         self._limit = limit
 
     def not_live(self) -> Sequence[str]:
-        """Why the process should be restarted."""
+        """Return the reasons why the process should be restarted."""
         reasons = [f"task beyond its hard limit: {task}" for task in self._overdue()]
         if self._heartbeat.stuck:
             reasons.append(f"event loop has not turned for {self._heartbeat.age.total_seconds():.0f} s")
         return reasons
 
     async def not_ready(self) -> Sequence[str]:
-        """Why the process cannot do its work now."""
-        reasons = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+        """Return the reasons why the process cannot work now."""
+        reasons = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
         return [reason for reason in reasons if reason]
 
-    async def _ask(self, name: str, check: Callable[[], Awaitable[object]]) -> str:
+    async def _run(self, name: str, check: Callable[[], Awaitable[object]]) -> str:
         try:
             async with asyncio.timeout(self._limit.total_seconds()):
                 await check()
