@@ -1,4 +1,4 @@
-"""Kinds of values that settings have: how each is written, and what is refused."""
+"""Types of values in settings: how each is written, and what is refused."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ def _duration(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """Text with commas is a list: environment variables are written by hand."""
+    """Split text at commas: environment variables are written by hand."""
     if isinstance(value, str):
         return tuple(name for part in value.split(",") if (name := part.strip()))
     return value
@@ -42,7 +42,7 @@ def _glob(pattern: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
+    """Refuse credentials in a URL: it is logged, shown and passed on as plain text."""
     try:
         parts = urlsplit(url)
         host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
@@ -63,7 +63,7 @@ def _home(path: object) -> object:
 
 
 def time_zone(name: str) -> str:
-    """Refuses what is not a time zone."""
+    """Refuse what is not a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -72,7 +72,7 @@ def time_zone(name: str) -> str:
 
 
 class _SecretFile(NamedTuple):
-    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
+    """Placeholder of a secret until its own field reads it, so that an error names the right key."""
 
     path: object
     also_given: bool
@@ -102,7 +102,7 @@ def _secret(value: object) -> object:
 
 
 def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
-    """Move each ``X_file`` to ``X``, as something still to be read."""
+    """Move each ``X_file`` to ``X``, as a file still to be read."""
     values = dict(given)
     for name in names:
         if (path := values.pop(f"{name}_file", None)) is not None:
@@ -118,7 +118,7 @@ def _secret_table(value: object) -> object:
 
 
 def postgres_url(secret: SecretStr) -> SecretStr:
-    """Refuses what asyncpg would not take for a URL."""
+    """Refuse what asyncpg does not accept as a URL."""
     url = secret.get_secret_value()
     if not re.match(r"postgres(ql)?://", url):
         raise ValueError("should begin with postgresql://")
