@@ -328,7 +328,7 @@ async def test_a_file_that_cannot_be_written_is_told_and_before_anything_is_pred
     code, _, errors = await running.run(*asked, "--out", "folder.csv")
 
     assert [code for code, _, _ in nowhere] == [USAGE] * 2
-    assert all("there is no folder nowhere" in errors for _, _, errors in nowhere)
+    assert all("There is no folder nowhere" in errors for _, _, errors in nowhere)
     assert unasked
     assert code == FAILED
     assert errors.startswith("latigo: the predictions cannot be written: ")

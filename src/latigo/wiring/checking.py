@@ -60,7 +60,7 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
             _try("task_queue", _queue(settings)),
             _projects(settings, database),
             *(
-                _try(f"sink/{each.sink_name}", _sink(settings, each, database, to_be_made=ledger.error is None))
+                _try(f"sink/{each.sink_name}", _sink(settings, each, database, to_be_created=ledger.error is None))
                 for each in settings.predictions
             ),
         )
@@ -78,14 +78,14 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     """Open the ledger as it is; None where it does not exist yet."""
     ledger = settings.ledger
     if isinstance(ledger, EmbeddedLedger) and not is_made(ledger.data_dir):
-        return None, f"embedded, not made yet: serve makes it in {ledger.data_dir}"
+        return None, f"embedded, does not exist yet: latigo serve creates it in {ledger.data_dir}"
     url = await opened.enter_async_context(ledger_url(settings))
     revision, newest = await current_revision(url, connect_timeout=ledger.connect_timeout), newest_revision()
     if revision is None:
-        return None, "has no schema yet: serve makes it, or latigo migrate"
+        return None, "has no schema yet: latigo serve or latigo migrate creates it"
     match standing(revision, newest):
         case Standing.OLDER:
-            schema = f"schema {revision}, which serve brings to {newest}, or latigo migrate"
+            schema = f"schema {revision}: latigo serve or latigo migrate migrates it to {newest}"
         case Standing.SAME:
             schema = "schema up to date"
         case Standing.NEWER:
@@ -137,11 +137,15 @@ def _project(reached: ProjectReached) -> SystemCheck:
 
 
 async def _sink(
-    settings: Settings, chosen: PostgresSink | InfluxSink | PluginSink, database: Database | None, *, to_be_made: bool
+    settings: Settings,
+    chosen: PostgresSink | InfluxSink | PluginSink,
+    database: Database | None,
+    *,
+    to_be_created: bool,
 ) -> str:
     """Read from a sink; of every project, since each may have a store of its own."""
-    if isinstance(chosen, PostgresSink) and database is None and to_be_made:
-        return "is made together with the ledger"
+    if isinstance(chosen, PostgresSink) and database is None and to_be_created:
+        return "is created together with the ledger"
     async with open_sink(chosen, database) as sink:
         try:
             for project in settings.models.projects or ("latigo-check",):

@@ -2,7 +2,7 @@
 
 import typer
 
-from latigo.cli.exits import Exit, exit_code
+from latigo.cli.exits import exit_code
 from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json
 from latigo.runtime.event_loop import run_async
@@ -25,4 +25,4 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         for check in checks:
             typer.echo(f"{'ok  ' if check.error is None else 'FAIL'} {check.system}: {check.answer}")
     if codes := [exit_code(check.error) for check in checks if check.error is not None]:
-        raise typer.Exit(max(codes, default=Exit.DONE))
+        raise typer.Exit(max(codes))

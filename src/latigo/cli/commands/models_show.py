@@ -35,8 +35,10 @@ def run(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption =
 
 def _show(details: ModelDetails) -> None:
     of_server = details.model_dump(include={"model", "exists", "registered", "revision", "problem"})
-    of_ledger = dict(details.ledger) if details.ledger else {}
-    show_pairs({**of_server, "tags": ", ".join(details.tags), **of_ledger}, width=16)
+    show_pairs({**of_server, "tags": ", ".join(details.tags)}, width=16)
+    if details.ledger:
+        typer.echo("\nIn the ledger")
+        show_pairs(details.ledger.model_dump(exclude={"project", "model"}), width=16)
     if details.failures:
         rows = [{**dict(failure), "detail": detail_of(failure)} for failure in details.failures]
         show_table(rows, ("state", "reason", "since"), title="Failures", below="detail")

@@ -85,7 +85,7 @@ def _check_files(out: Path | None, plot: Path | None) -> None:
         raise typer.BadParameter(f"--out ends in .parquet or .csv, not {out.suffix or out}")
     for path in (out, plot):
         if path is not None and not path.absolute().parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}")
+            raise typer.BadParameter(f"There is no folder {path.parent}")
     if plot is not None:
         with extra("plots", "--plot"):
             import_module("plotly")
