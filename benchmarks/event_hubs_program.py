@@ -24,12 +24,12 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, P
 from pydantic import SecretStr
 
 from benchmarks.planning import SPEC
-from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.postgres.database import open_database
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
 from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from latigo.cli.context import run_async
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.providers.memory import MemorySensors
+from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
 from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import decode
 from latigo.task_queue.internal import InternalDelivery, InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import make_executor
+from latigo.wiring.roles import create_executor
 
 _LONGEST_LINE = 64 << 20
 _AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
@@ -108,7 +108,7 @@ async def work(configuration: dict[str, Any]) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with open_resources(settings, sensors=_sensors(configuration)) as resources, asyncio.TaskGroup() as group:
         gc.freeze()  # as `latigo serve` does
-        group.create_task(make_executor(resources, queue).run(stop))
+        group.create_task(create_executor(resources, queue).run(stop))
         while line := await orders.readline():
             envelopes = json.loads(line)["tasks"]
             cpu, wall = time.process_time(), time.perf_counter()

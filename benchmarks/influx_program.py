@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import EPOCH, Window
 from latigo.providers.influx.predictions import open_predictions
 from latigo.providers.influx.sensors import open_sensors
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.event_loop import run_async
 from latigo.settings import InfluxSensors, InfluxSink
 
 _LONGEST_LINE = 64 << 20

@@ -29,7 +29,7 @@ from latigo.settings import HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import make_scheduler
+from latigo.wiring.roles import create_scheduler
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -145,7 +145,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
             await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
-            simulated = Simulation(clock, ledger, line, make_scheduler(world, line), executors, Term("benchmark", 0))
+            simulated = Simulation(clock, ledger, line, create_scheduler(world, line), executors, Term("benchmark", 0))
             await simulated.set_clock(now)
             term = await ledger.scheduler.acquire_lease("benchmark", _LEASE)
             assert term is not None

@@ -15,7 +15,7 @@ import structlog
 
 from benchmarks.gordo_stub import StubPredictions
 from benchmarks.stage import PROJECT
-from latigo.cli.context import run_async
+from latigo.runtime.event_loop import run_async
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, open_sandbox_gordo
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latigo.actions.accept_loss import accept_loss
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
@@ -216,10 +217,24 @@ async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(
     assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
 
 
+async def test_a_loss_is_accepted_and_recorded_of_a_quarantined_list_only(ledger: Ledgers):
+    await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
+
+    before = await accept_loss(ledger.database, "ann@desk", "plant")
+    await ledger.models.project_quarantined("plant", 0)
+    after = await accept_loss(ledger.database, "bob@desk", "plant")
+
+    assert (before, after) == (False, True)
+    assert (await project(ledger)).accept_loss
+    assert await ledger.fetch("SELECT kind, who, selector FROM request") == [
+        {"kind": "accept_loss", "who": "bob@desk", "selector": {"project": "plant"}}
+    ]
+
+
 async def test_a_list_that_could_not_be_read_has_not_stood(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
     await ledger.models.project_quarantined("plant", 0)
-    await ledger.models.accept_loss("plant")
+    await accept_loss(ledger.database, "somebody", "plant")
 
     await ledger.models.project_failed("plant", "503")
     failed = await project(ledger)

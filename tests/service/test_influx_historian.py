@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from latigo.cli.demo_influx import Historian
+from latigo.cli.demo.influx import Historian
 from latigo.domain.windows import to_ns
 from latigo.providers.influx.client import open_client
 from latigo.providers.simulated import Plant, PlantSensors

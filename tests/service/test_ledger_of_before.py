@@ -14,13 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.gordo_stub import StubPredictions
+from latigo.actions.retry import retry
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, Claim, KnownProject, Term
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
 from latigo.providers.simulated import Plant
@@ -156,9 +156,9 @@ async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_cove
 
 
 async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
-    unparked = await LedgerReports(ledger.database, "0.2.0").retry("operator@plant.example", "plant-b")
+    unparked = await retry(ledger.database, "operator@plant.example", "plant-b")
 
-    assert {row["model"] for row in unparked} == {"odd", "refused", "crashed"}
+    assert {row.model for row in unparked} == {"odd", "refused", "crashed"}
     assert await ledger.fetch("SELECT * FROM v_parked") == []
 
 

@@ -72,7 +72,7 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
             await goes_on(Site(gordo, ledger, tmp_path, models=MODELS), service)
 
     assert [circuit["downstream"] for circuit in during["circuits"]] == [GORDO]
-    assert any(alarm.startswith(f"{GORDO} is away") for alarm in during["alarms"])
+    assert any(alarm.startswith(f"{GORDO} is unavailable") for alarm in during["alarms"])
     assert not during["healthy"]
     assert (parked, attempts) == ([], 0)
     assert 3 <= in_vain <= MOST_CALLS

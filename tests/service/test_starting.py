@@ -43,7 +43,7 @@ async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waite
         await service.logged("planner.elected")
         code = await service.stop()
 
-    assert (delayed["downstream"], delayed["because"]) == ("sensors/late", "the historian is closed on Sundays")
+    assert (delayed["downstream"], delayed["error"]) == ("sensors/late", "the historian is closed on Sundays")
     assert (status, answer["reasons"]) == (503, ["start: waits for sensors/late: the historian is closed on Sundays"])
     assert len(service.events("embedded.started")) == len(service.events("embedded.stopped")) == 1
     assert code == 0

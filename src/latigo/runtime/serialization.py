@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import orjson
+from pydantic import BaseModel
 
 
 def to_json(answer: object, *, indent: bool = False) -> bytes:
@@ -17,6 +18,8 @@ def to_json(answer: object, *, indent: bool = False) -> bytes:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Mapping):

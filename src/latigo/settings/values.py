@@ -1,4 +1,4 @@
-"""Kinds of values that settings have: how each is written, and what is refused."""
+"""Types of values in settings: how each is written, and what is refused."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -31,7 +31,7 @@ def _duration(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """Text with commas is a list: environment variables are written by hand."""
+    """Split text at commas: environment variables are written by hand."""
     if isinstance(value, str):
         return tuple(name for part in value.split(",") if (name := part.strip()))
     return value
@@ -44,7 +44,7 @@ def _glob(pattern: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
+    """Refuse credentials in a URL: it is logged, shown and passed on as plain text."""
     try:
         parts = urlsplit(url)
         host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
@@ -80,7 +80,7 @@ def _home(path: object) -> object:
 
 
 def time_zone(name: str) -> str:
-    """Refuses what is not a time zone."""
+    """Refuse what is not a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -95,7 +95,7 @@ def _separator(character: str) -> str:
 
 
 class _SecretFile(NamedTuple):
-    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
+    """Placeholder of a secret until its own field reads it, so that an error names the right key."""
 
     path: object
     also_given: bool
@@ -125,7 +125,7 @@ def _secret(value: object) -> object:
 
 
 def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
-    """Move each ``X_file`` to ``X``, as something still to be read."""
+    """Move each ``X_file`` to ``X``, as a file still to be read."""
     values = dict(given)
     for name in names:
         if (path := values.pop(f"{name}_file", None)) is not None:
@@ -141,7 +141,7 @@ def _secret_table(value: object) -> object:
 
 
 def postgres_url(secret: SecretStr) -> SecretStr:
-    """Refuses what asyncpg would not take for a URL."""
+    """Refuse what asyncpg does not accept as a URL."""
     url = secret.get_secret_value()
     if not re.match(r"postgres(ql)?://", url):
         raise ValueError("should begin with postgresql://")
@@ -164,4 +164,5 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
-PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+#: A factory, or the name of an entry point: other names do not come this far, since they are no kind.
+PluginKind = Annotated[str, Field(pattern=r"^(python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|[\w.-]+)$")]

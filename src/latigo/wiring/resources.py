@@ -4,19 +4,17 @@ import getpass
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo import __version__
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.schema import require_usable, upgrade
@@ -26,6 +24,7 @@ from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import (
     ModelExecutionProvider,
     ModelInformationProvider,
+    PredictionStorageProvider,
     SensorDataProvider,
     SensorInformationProvider,
 )
@@ -54,7 +53,7 @@ _log = structlog.get_logger()
 
 
 class RoleName(StrEnum):
-    """What a process does."""
+    """The roles that a process can have."""
 
     SCHEDULER = "scheduler"
     EXECUTOR = "executor"
@@ -62,20 +61,20 @@ class RoleName(StrEnum):
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """Readings, and which sensors there are: every source of ours is both."""
+    """Readings, and the list of sensors: every source has both."""
 
 
 @asynccontextmanager
 async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
-    """Reach the ledger's database, starting it if it is our own.
+    """Open the ledger's database; start it if it is embedded.
 
     Args:
         settings: all of them.
-        migrate: bring its schema up to date. A ledger of our own is, in any case: nobody else would.
+        migrate: migrate its schema. An embedded ledger is always migrated.
 
     Raises:
         ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: it is away, or its schema is older than this program and is not to be changed.
+        Unavailable: it is unreachable, or its schema is older than this program and is not to be migrated.
     """
     limit = settings.ledger.connect_timeout
     async with ledger_url(settings) as url:
@@ -90,7 +89,7 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
 
 
 def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
-    """Connect to the ledger, whatever its schema is."""
+    """Connect to the ledger, whatever its schema."""
     ledger = settings.ledger
     return open_database(
         url,
@@ -103,7 +102,7 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
 
 @asynccontextmanager
 async def ledger_url(settings: Settings) -> AsyncIterator[str]:
-    """Where the ledger is; holds the embedded server while the context lasts."""
+    """Yield the URL of the ledger; keep the embedded server while the context lasts."""
     match settings.ledger:
         case EmbeddedLedger(data_dir=data_dir):
             async with open_embedded(data_dir) as url:
@@ -116,7 +115,7 @@ async def ledger_url(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
-    """Reach the source of readings."""
+    """Open the source of readings."""
     match settings.sensors:
         case FileSensors() as files:
             async with open_files(files, clock) as source:
@@ -129,7 +128,7 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
         case PluginSensors() as plugin:
-            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
+            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
                 yield source
         case _:
             assert_never(settings.sensors)
@@ -137,16 +136,16 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
 
 @asynccontextmanager
 async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database | None) -> AsyncIterator[Sink]:
-    """Reach a place for predictions.
+    """Open a sink for predictions.
 
     Raises:
         ConfigurationError: it cannot be used as it is configured.
-        Unavailable: it is in the ledger's database, and there is none.
+        Unavailable: it is in the ledger's database, which is not open.
     """
     match settings:
         case PostgresSink() as postgres:
             if database is None:
-                raise Unavailable("is in the ledger's database, which is away", downstream=DOWNSTREAM)
+                raise Unavailable("is in the ledger's database, which is unavailable", downstream=DOWNSTREAM)
             yield Sink(PostgresPredictions(database.pool, postgres), postgres.required)
         case InfluxSink() as influx:
             with extra("influx", "predictions.kind"):
@@ -154,7 +153,9 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
             async with open_predictions(influx) as store:
                 yield Sink(store, influx.required)
         case PluginSink():
-            async with open_plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
+            async with open_plugin(
+                settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider
+            ) as store:
                 yield Sink(store, settings.required)
         case _:
             assert_never(settings)
@@ -164,7 +165,7 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
 class Queue:
     """The ends of the task queue that a role needs.
 
-    ``troubles`` says why they cannot be used now, as far as is known without asking anybody; nothing while they can.
+    ``troubles`` returns the reasons why they cannot be used now, as far as is known without a call.
     """
 
     sender: TaskSender | None
@@ -173,7 +174,7 @@ class Queue:
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
-    """Before anything is opened.
+    """Check, before anything is opened, that the role fits the queue.
 
     Raises:
         ConfigurationError: a role of its own needs a queue that reaches other processes.
@@ -186,7 +187,7 @@ def check_role(settings: Settings, role: RoleName) -> None:
 
 @asynccontextmanager
 async def open_queue(settings: Settings, database: Database, clock: Clock, role: RoleName) -> AsyncIterator[Queue]:
-    """Reach the task queue; it may be away.
+    """Open the task queue, which may be unavailable.
 
     Raises:
         ConfigurationError: the queue cannot be used by this role, or as it is configured.
@@ -220,9 +221,20 @@ async def _open_event_hub(
         yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
 
 
+def event_hub(settings: Settings) -> EventHubQueue:
+    """Return the settings of the event hub.
+
+    Raises:
+        ConfigurationError: the task queue is of another kind.
+    """
+    if not isinstance(settings.task_queue, EventHubQueue):
+        raise ConfigurationError(f'task_queue.kind = "{settings.task_queue.kind}" has no partitions')
+    return settings.task_queue
+
+
 @dataclass(frozen=True)
 class Resources:
-    """Everything outside of this process, opened."""
+    """All foreign systems, opened."""
 
     settings: Settings
     clock: Clock
@@ -233,10 +245,6 @@ class Resources:
     models: ModelExecutionProvider
     sensors: SensorSource
     sinks: Sequence[Sink]
-    reports: LedgerReports = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reports", LedgerReports(self.database, __version__))
 
 
 @asynccontextmanager
@@ -251,17 +259,17 @@ async def open_resources(
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     async with (
         open_ledger(settings) as database,
-        open_systems(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
+        open_resources_on(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
     ):
         yield resources
 
 
 @asynccontextmanager
-async def open_systems(
+async def open_resources_on(
     database: Database,
     settings: Settings,
     *,
@@ -269,13 +277,13 @@ async def open_systems(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Resources]:
-    """Open every system but the ledger, from the sinks to the sources, so that intake closes before what it feeds.
+    """Open every system but the ledger: sinks before sources, so that sources are closed first.
 
-    ``sensors`` stands in for what the settings name, for a plant that is simulated in this process.
+    ``sensors`` is used instead of what the settings name, for a plant that is simulated in this process.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:

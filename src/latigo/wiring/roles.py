@@ -48,7 +48,7 @@ def process_id() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
 
 
-def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
+def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     """Create an executor that receives tasks from ``receiver``."""
     settings = resources.settings
     executor, circuit = settings.executor, settings.circuit
@@ -94,7 +94,7 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     )
 
 
-def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
+def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
     """Create a scheduler that publishes tasks to ``sender``."""
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
