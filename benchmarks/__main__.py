@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--only NAME ...] [--write]``: all measurements, as one table of ratios."""
+"""Run all measurements, and print them as one table of ratios: ``python -m benchmarks [--only NAME ...] [--write]``."""
 
 import argparse
 import asyncio
@@ -34,7 +34,7 @@ HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
 the median of the ratios of neighbouring turns, and the numbers beside it are medians of their own. Times and
 throughputs belong to the machine above; the ratios are what to compare. `make bench` measures again, `python -m
-benchmarks --write` makes this page anew, and what a part measures exactly is said at the top of its file.
+benchmarks --write` writes this page again, and the docstring of each part describes exactly what it measures.
 
 - **executor overhead** is CPU time of one process, and hardly depends on what else the machine does. The executor also
   claims, writes to PostgreSQL, settles and logs; gordo-client (parquet, metadata cached) does none of that.
@@ -65,18 +65,18 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Measure and print."""
-    asked = _arguments()
+    options = _arguments()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     load, began = os.getloadavg()[0], time.monotonic()
     rows: list[Row] = []
-    for name in asked.only:
+    for name in options.only:
         if missing := [what for home, what in NEEDS.get(name, ()) if not (home / "venv").exists()]:
             print(f"{name}: left out, needs {' and '.join(missing)}", file=sys.stderr)
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += asyncio.run(PARTS[name]())
     print(table(rows))
-    if asked.write:
+    if options.write:
         took = (time.monotonic() - began) / 60
         head = (
             f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; load average {load:.1f} at the start, {took:.0f} minutes."

@@ -1,4 +1,4 @@
-"""Whether the executor keeps a model server busy.
+"""Use of a model server by the executor.
 
 A real Gordo server, one worker: its rate under the executor, against a bare replay of the same request bodies, which
 does nothing but post and may choose the concurrency that suits it best. There are more models than Gordo keeps in
@@ -92,8 +92,8 @@ async def _stub_rates(readings: Path) -> list[tuple[float, float]]:
         specs = await specs_of(url, PROJECT, ledger.database)
         await ledger.describe(specs)
         write_readings(readings, specs, Window(BEGIN - 2 * DAY, BEGIN + DAY), timedelta(minutes=1))
-        asked = {"project": PROJECT, "readings": str(readings), "ledger": ledger.url, "gordo": url}
-        executor = await opened.enter_async_context(running_executor(asked))
+        configuration = {"project": PROJECT, "readings": str(readings), "ledger": ledger.url, "gordo": url}
+        executor = await opened.enter_async_context(running_executor(configuration))
         session = await opened.enter_async_context(_session())
         sensors = MemorySensors(read_readings(readings))
         names = [spec.ref.name for spec in specs]
@@ -103,7 +103,7 @@ async def _stub_rates(readings: Path) -> list[tuple[float, float]]:
             requests = [await _request(url, spec, plan.window, sensors) for plan in plans for spec in specs]
             answer = await executor.ask({"tasks": await ledger.envelopes(plans)})
             rates.append((len(requests) / answer["wall"], await _replay(session, requests, STUB_CALLS)))
-        return rates[1:]  # by then the limit is found
+        return rates[1:]  # by then the limit has settled
 
 
 async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
@@ -115,8 +115,8 @@ async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
         await ledger.describe(specs)
         readings = folder / "readings.npz"
         write_readings(readings, specs, Window(BEGIN - 2 * DAY, BEGIN + DAY), timedelta(minutes=1))
-        asked = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": url}
-        executor = await opened.enter_async_context(running_executor(asked))
+        configuration = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": url}
+        executor = await opened.enter_async_context(running_executor(configuration))
         session = await opened.enter_async_context(_session())
         sensors = MemorySensors(read_readings(readings))
 
@@ -138,19 +138,19 @@ async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
 
 
 def _session() -> aiohttp.ClientSession:
-    """Gordo closes connections that were idle for 2 s."""
+    """Open a session for Gordo, which closes connections that were idle for 2 s."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=1.5))
 
 
 def _plans(names: Sequence[str], number: int) -> list[Plan]:
-    """Two slots of every model, as many as may be out, so that beginning and end of a round weigh little."""
+    """Return two slots of every model, as many as may be outstanding, so that start and end of a round weigh little."""
     live = Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)
     back = Window(live.start - DAY, live.end - DAY)
     return [Plan(names, live, Lane.LIVE), Plan(names, back, Lane.BACKFILL)]
 
 
 def _copy_models(data: Path) -> tuple[str, Path]:
-    """A folder for Gordo in which each model stands under several names."""
+    """Create a folder for Gordo that has each model under several names."""
     trained = gordo_home() / "data"
     layout = json.loads((trained / "layout.json").read_text())
     collection = Path(layout["model_collection_dir"])
@@ -172,7 +172,7 @@ async def _request(url: str, spec: ModelSpec, window: Window, sensors: MemorySen
 
 
 async def _replay(session: aiohttp.ClientSession, requests: Sequence[Request], calls_at_once: int) -> float:
-    """Post all of them, in order, so many at a time; predictions a second."""
+    """Post all requests in order, with limited concurrency. Return predictions per second."""
     left = iter(requests)
 
     async def post() -> None:

@@ -1,4 +1,4 @@
-"""How many calls to Gordo it takes to catch up, against the fewest that ``max_window`` allows."""
+"""Number of calls to Gordo for catching up, against the fewest that ``max_window`` allows."""
 
 import math
 from datetime import timedelta

@@ -1,10 +1,10 @@
-"""What Latigo's queue puts on top of the Event Hubs client: the same events through the same emulator.
+"""Cost of Latigo's queue on top of the Event Hubs client: the same events through the same emulator.
 
 Publishing is the sender with tasks as the scheduler has them, 2000 at once, against batches of bytes for each
-partition that were made beforehand. Consuming is the receiver with someone who is done with every task at once,
+partition that were made beforehand. Consuming is the receiver with a consumer that finishes every task at once,
 checkpoints in PostgreSQL included, against a handler that does nothing and checkpoints nothing. Both sides run in a
 process of their own and take turns. The emulator, also in a process of its own, is Python too and may be what limits
-either; the CPU beside the rates is that of the sides alone.
+either; the CPU next to the rates is that of the sides alone.
 """
 
 import json
@@ -65,12 +65,12 @@ async def _rounds() -> dict[Deed, list[tuple[Answer, Answer]]]:
             await opened.enter_async_context(_side(side, hubs[side], ledger.url)) for side in ("latigo", "bare")
         ]
         for _ in range(ROUNDS + 1):
-            for deed, found in turns.items():
-                found.append((await ours.ask({deed: EVENTS}), await theirs.ask({deed: EVENTS})))
+            for action, found in turns.items():
+                found.append((await ours.ask({action: EVENTS}), await theirs.ask({action: EVENTS})))
     # The first round warms both up.
-    return {deed: found[1:] for deed, found in turns.items()}
+    return {action: found[1:] for action, found in turns.items()}
 
 
 def _side(side: str, connection_string: str, ledger: str) -> AbstractAsyncContextManager[Program]:
-    asked = {"side": side, "connection_string": connection_string, "ledger": ledger}
-    return running(sys.executable, "-m", "benchmarks.event_hubs_program", json.dumps(asked), name=side)
+    configuration = {"side": side, "connection_string": connection_string, "ledger": ledger}
+    return running(sys.executable, "-m", "benchmarks.event_hubs_program", json.dumps(configuration), name=side)

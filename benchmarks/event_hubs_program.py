@@ -1,9 +1,10 @@
 """One side of the Event Hubs benchmark in a process of its own: Latigo's queue, or the client library bare.
 
-Started with a configuration as JSON: ``side`` (``latigo`` or ``bare``), ``connection_string`` of a hub of its own, and
-``ledger`` for Latigo's. Then asked, line by line, ``{"publish": N}`` or ``{"consume": N}``. It answers with seconds by
-the clock and of CPU, and with how many events they are for: all that are sent, with the clients open and the tasks (for
-the bare side their bytes) made; or those after the first that is received, since opening the clients is another thing.
+Started with a configuration as JSON: ``side`` (``latigo`` or ``bare``), ``connection_string`` of a hub of its own,
+and ``ledger`` for Latigo's. Then it reads requests, line by line, ``{"publish": N}`` or ``{"consume": N}``. It
+responds with wall and CPU seconds, and with the number of events that they are for: all that are sent, with the
+clients open and the tasks (for the bare side their bytes) made; or those after the first that is received, since
+opening the clients is another thing.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, P
 from pydantic import SecretStr
 
 from benchmarks.planning import SPEC
-from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.postgres.database import open_database
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
 from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode
@@ -45,7 +46,7 @@ _WINDOW = Window(datetime(2025, 10, 20, tzinfo=UTC), datetime(2025, 10, 20, 0, 3
 
 
 def some_tasks(first: int, count: int) -> list[Task]:
-    """Tasks of as many models."""
+    """Return tasks of as many models."""
     return [
         Task(number, 1, _spec(number), _WINDOW, int(timedelta(minutes=30).total_seconds()), Lane.LIVE)
         for number in range(first, first + count)
@@ -57,7 +58,7 @@ def _spec(number: int) -> ModelSpec:
 
 
 class Watch:
-    """What has passed since it was started."""
+    """Wall and CPU time since its start."""
 
     def __init__(self) -> None:
         self.start()
@@ -66,25 +67,25 @@ class Watch:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def read(self, events: int) -> dict[str, float]:
-        """The answer for so many events."""
+        """Return the measurement for ``events``."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         return {"cpu": cpu, "wall": wall, "events": events}
 
 
 class Side(ABC):
-    """Sends and receives."""
+    """One side, which sends and receives."""
 
     @abstractmethod
     async def publish(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """Send them, as many at once as may be."""
+        """Send events, as many at once as possible."""
 
     @abstractmethod
     async def consume(self, count: int) -> dict[str, float]:
-        """Receive so many, doing nothing with each."""
+        """Receive events and discard them."""
 
 
 class LatigoSide(Side):
-    """What scheduler and executors use."""
+    """The queue of scheduler and executors."""
 
     def __init__(self, section: EventHubQueue, pool: Pool, sender: EventHubSender) -> None:
         self._section = section
@@ -176,25 +177,25 @@ class BareSide(Side):
 
 
 @asynccontextmanager
-async def open_side(asked: dict[str, Any]) -> AsyncIterator[Side]:
-    """The side that is asked for."""
-    connection_string = asked["connection_string"]
-    if asked["side"] == "bare":
+async def open_side(configuration: dict[str, Any]) -> AsyncIterator[Side]:
+    """Open the requested side."""
+    connection_string = configuration["connection_string"]
+    if configuration["side"] == "bare":
         async with EventHubProducerClient.from_connection_string(connection_string) as producer:
             yield BareSide(connection_string, producer)
         return
     section = EventHubQueue(connection_string=SecretStr(connection_string))
     async with (
-        open_database(asked["ledger"]) as database,
+        open_database(configuration["ledger"]) as database,
         open_sender(section, database.pool, clock=SystemClock()) as sender,
     ):
         yield LatigoSide(section, database.pool, sender)
 
 
-async def work(asked: dict[str, Any]) -> None:
+async def work(configuration: dict[str, Any]) -> None:
     orders, made = asyncio.StreamReader(), 0
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    async with open_side(asked) as side:
+    async with open_side(configuration) as side:
         gc.freeze()  # as `latigo serve` does
         while line := await orders.readline():
             match json.loads(line):

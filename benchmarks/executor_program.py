@@ -1,8 +1,8 @@
 """An executor in a process of its own, on readings in memory or on any source that settings can name.
 
-Started with a configuration as JSON, ``settings`` in it as the product knows them; then asked, line by line,
-``{"tasks": [envelope, ...]}``. It answers with the CPU and wall seconds from the first envelope to the last settle,
-and with the memory that it holds and has ever held.
+Started with a configuration as JSON, ``settings`` in it as the product knows them; then it reads requests, line by
+line, ``{"tasks": [envelope, ...]}``. It responds with the CPU and wall seconds from the first envelope to the last
+settle, and with its memory, now and at most.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from latigo.cli.context import run_async
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.providers.memory import MemorySensors
+from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
 from latigo.settings import GordoModels, HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import decode
 from latigo.task_queue.internal import InternalDelivery, InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import make_executor
+from latigo.wiring.roles import create_executor
 
 _LONGEST_LINE = 64 << 20
 _AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
 
 
 class RepeatedSensors(MemorySensors):
-    """The same readings day after day, in arrays of their own, which take the room of readings off a network."""
+    """The same readings day after day, in copies, which take the memory of readings from a network."""
 
     def __init__(self, readings: MutableMapping[str, Series]) -> None:
         super().__init__(readings)
@@ -50,7 +50,7 @@ class RepeatedSensors(MemorySensors):
 
 
 class CountedQueue(InternalQueue):
-    """Says when everything that was put in is done."""
+    """A queue that signals when everything that was put in is done."""
 
     def __init__(self) -> None:
         super().__init__(_AHEAD)
@@ -82,7 +82,7 @@ class _Counted(InternalDelivery):
 
 
 def read_readings(path: Path) -> MutableMapping[str, Series]:
-    """What `stage.write_readings` wrote."""
+    """Read what `stage.write_readings` wrote."""
     with np.load(path) as found:
         times, values = found["times"], found["values"]
         series = [Series(times, each) for each in values]
@@ -90,25 +90,25 @@ def read_readings(path: Path) -> MutableMapping[str, Series]:
 
 
 def memory() -> tuple[float, float]:
-    """Resident now, and the most there ever was; MB."""
+    """Return resident memory, now and at most, in MB."""
     found = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     now, most = (int(found[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
     return now, most
 
 
-async def work(asked: dict[str, Any]) -> None:
+async def work(configuration: dict[str, Any]) -> None:
     settings = Settings(
-        ledger=PostgresLedger(url=SecretStr(asked["ledger"])),
-        models=GordoModels(url=asked["gordo"], projects=(asked["project"],)),
+        ledger=PostgresLedger(url=SecretStr(configuration["ledger"])),
+        models=GordoModels(url=configuration["gordo"], projects=(configuration["project"],)),
         http=HttpSettings(enabled=False),
-        **asked.get("settings", {}),
+        **configuration.get("settings", {}),
     )
     queue, stop = CountedQueue(), asyncio.Event()
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    async with open_resources(settings, sensors=_sensors(asked)) as world, asyncio.TaskGroup() as group:
+    async with open_resources(settings, sensors=_sensors(configuration)) as resources, asyncio.TaskGroup() as group:
         gc.freeze()  # as `latigo serve` does
-        group.create_task(make_executor(world, queue).run(stop))
+        group.create_task(create_executor(resources, queue).run(stop))
         while line := await orders.readline():
             envelopes = json.loads(line)["tasks"]
             cpu, wall = time.process_time(), time.perf_counter()
@@ -120,20 +120,20 @@ async def work(asked: dict[str, Any]) -> None:
         stop.set()
 
 
-def _sensors(asked: dict[str, Any]) -> MemorySensors | None:
-    """Readings in memory; None: what the settings say."""
-    if "readings" not in asked:
+def _sensors(configuration: dict[str, Any]) -> MemorySensors | None:
+    """Return readings in memory; None to use the settings."""
+    if "readings" not in configuration:
         return None
-    readings = read_readings(Path(asked["readings"]))
-    return RepeatedSensors(readings) if asked.get("repeated") else MemorySensors(readings)
+    readings = read_readings(Path(configuration["readings"]))
+    return RepeatedSensors(readings) if configuration.get("repeated") else MemorySensors(readings)
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
-    if asked.get("pinned") and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(asked["pinned"])})
+    configuration = json.loads(sys.argv[1])
+    if configuration.get("pinned") and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(configuration["pinned"])})
     configure_logging("json")
-    run_async(lambda: work(asked))
+    run_async(lambda: work(configuration))
 
 
 if __name__ == "__main__":

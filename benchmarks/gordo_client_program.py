@@ -1,7 +1,7 @@
 """Gordo's own client in a process of its own, on readings in memory; runs under Python 3.10 in Gordo's environment.
 
-Started with a configuration as JSON; then asked, line by line, ``{"windows": [[model, start, end], ...]}``. It answers
-with the CPU and wall seconds of all of them, one after the other.
+Started with a configuration as JSON; then it reads requests, line by line, ``{"windows": [[model, start, end],
+...]}``. It responds with the CPU and wall seconds of all of them, one after the other.
 """
 
 import json
@@ -9,8 +9,8 @@ import os
 import sys
 import time
 
-asked = json.loads(sys.argv[1])
-os.sched_setaffinity(0, {asked["pinned"]})  # before anything starts threads
+configuration = json.loads(sys.argv[1])
+os.sched_setaffinity(0, {configuration["pinned"]})  # before anything starts threads
 
 import logging
 import warnings
@@ -51,7 +51,7 @@ class MemoryProvider(GordoBaseDataProvider):
 
 
 class KnownMachines(Client):
-    """Remembers the metadata of all machines; Gordo's own cache holds 32."""
+    """A cache of the metadata of all machines; Gordo's own holds 32."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -64,11 +64,11 @@ class KnownMachines(Client):
 
 
 client = KnownMachines(
-    project=asked["project"],
+    project=configuration["project"],
     host="127.0.0.1",
-    port=asked["port"],
+    port=configuration["port"],
     scheme="http",
-    data_provider=MemoryProvider(asked["readings"]),
+    data_provider=MemoryProvider(configuration["readings"]),
     use_parquet=True,
     n_retries=0,
 )
@@ -76,7 +76,7 @@ for line in sys.stdin:
     windows = [(name, pd.Timestamp(start), pd.Timestamp(end)) for name, start, end in json.loads(line)["windows"]]
     cpu, wall = time.process_time(), time.perf_counter()
     for name, start, end in windows:
-        [(_, frame, errors)] = client.predict(start, end, targets=[name], revision=asked["revision"])
+        [(_, frame, errors)] = client.predict(start, end, targets=[name], revision=configuration["revision"])
         if errors or not len(frame):
             raise SystemExit(f"{name}: {errors}")
     print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}), flush=True)

@@ -29,13 +29,13 @@ from latigo.sandbox.gordo.program import main
 from latigo.sandbox.gordo.requests import files, read_labels
 from latigo.sandbox.gordo.responses import Group, response_table
 
-#: Names of which every byte stands in the file as it is, in a Python tuple and in JSON.
+#: Names that are literally in the file, in a Python tuple and in JSON.
 _SIMPLE_NAME = re.compile(r"[A-Za-z0-9 _.:/%+#-]{6,}")
 _MARKER = re.compile(rb"@(\d{4})~+|<([SE])(\d{6})>~+")
 _UTC_LABEL = re.compile(r".{19}(\+00:00|Z)")  #: as gordo-client writes it, and as Latigo does
 _TIME_MARKER = 0x0123_4567_89AB_0000
 _TEXT_LENGTH = len("2025-10-20T00:00:00+00:00")
-_MOST_ROWS = 20_000  # beyond that a column takes more than one page, and its times do not stand in one piece
+_MOST_ROWS = 20_000  # beyond that a column takes more than one page, and its times are not in one piece
 _MOST_TAGS = 2_000
 _TEMPLATES_KEPT = 64
 
@@ -44,7 +44,7 @@ _TAG_GROUPS = ("tag-anomaly-scaled", "tag-anomaly-unscaled")
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Everything on which the bytes of an answer depend, but for tags and times."""
+    """Everything that the bytes of a response depend on, except tags and times."""
 
     anomaly: bool
     single: bool  #: model output in float32
@@ -56,7 +56,7 @@ class _Form:
 
 
 class _Template:
-    """The bytes of an answer in pieces: every second one is replaced."""
+    """The bytes of a response in pieces, every second of which is replaced."""
 
     def __init__(self, form: _Form) -> None:
         times = np.arange(form.rows, dtype=np.int64) + _TIME_MARKER
@@ -65,11 +65,11 @@ class _Template:
         where = encoded.index(block)
         spans = [(where, where + len(block), 0)]
         first_start = 1 + len(form.lengths)
-        for found in _MARKER.finditer(encoded):
-            if found[1] is not None:
-                spans.append((*found.span(), 1 + int(found[1])))
+        for marker in _MARKER.finditer(encoded):
+            if marker[1] is not None:
+                spans.append((*marker.span(), 1 + int(marker[1])))
             else:
-                spans.append((*found.span(), first_start + form.rows * (found[2] == b"E") + int(found[3])))
+                spans.append((*marker.span(), first_start + form.rows * (marker[2] == b"E") + int(marker[3])))
         self._pieces: list[bytes] = []
         self._fills: list[int] = []
         end = 0
@@ -80,7 +80,7 @@ class _Template:
         self._pieces.append(encoded[end:])
 
     def render(self, fills: Sequence[bytes]) -> bytes:
-        """The answer with times, tags, start and end texts in this order, all of the lengths of the form."""
+        """Return the response with times, tags, start and end texts in this order, all of the lengths of the form."""
         pieces = self._pieces.copy()
         pieces[1::2] = [fills[fill] for fill in self._fills]
         return b"".join(pieces)
@@ -108,7 +108,7 @@ def _encode(form: _Form, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> b
 
 
 def _plain_parquet(table: pa.Table) -> bytes:
-    """A file in which every value and every name stands as it is."""
+    """Return a file that has every value and every name literally."""
     sink = io.BytesIO()
     with pq.ParquetWriter(
         sink,
@@ -125,7 +125,7 @@ def _plain_parquet(table: pa.Table) -> bytes:
 
 
 def _numbers(rows: int, columns: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Finite numbers that look like nothing else in the file."""
+    """Return finite numbers that occur nowhere else in the file."""
     return 0.25 + (np.arange(rows * columns, dtype=np.float64).reshape(rows, columns) % 97) / 128
 
 
@@ -143,7 +143,7 @@ class StubPredictions:
         return None if index is None or response is None else (response, index)
 
     def answer(self, definition: ModelDefinition, index: Index, *, anomaly: bool) -> bytes | None:
-        """A parquet answer for the rows of X; None where there is no short cut, and the model itself has to answer."""
+        """Return a parquet response for the rows of X; None if there is no template for it."""
         rows = len(index) - definition.offset
         if not 0 < rows <= _MOST_ROWS or not _whole_seconds(index) or not _simple(definition, index):
             return None
@@ -177,7 +177,7 @@ class StubPredictions:
 
 
 def read_index(body: bytes, content_type: str) -> Index | None:
-    """The labels of the rows of X, and nothing else of the request; None where they are not plain to see."""
+    """Return the labels of the rows of X, and nothing else of the request; None if they need the full parser."""
     if content_type.startswith("application/json"):
         try:
             columns = orjson.loads(body)["X"]

@@ -1,4 +1,4 @@
-"""What InfluxDB costs Latigo's side, against those who do the same.
+"""Cost of InfluxDB on the side of the client, against peers that do the same.
 
 Reading is the raw readings of one model: 20 tags x 40 min at 10 s, any 20 out of 200, any window out of three hours.
 Writing is one model's predictions in Gordo's layout: 4 rows x 103 columns. The peers are aioinflux as it comes, with
@@ -58,7 +58,7 @@ Answer = Mapping[str, float]
 
 
 def peers_home() -> Path:
-    """The folder that ``benchmarks/peers/setup.sh`` fills."""
+    """Return the folder that ``benchmarks/peers/setup.sh`` fills."""
     if home := os.environ.get("BENCH_PEERS_HOME"):
         return Path(home)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "latigo" / "bench-peers"
@@ -127,7 +127,7 @@ def _python(home: Path) -> str:
 
 
 def _some_reading(chance: random.Random) -> tuple[list[str], int, int]:
-    """It begins and ends between two readings, so that it does not matter to whom the end belongs."""
+    """Return a window that begins and ends between two readings, so that its edges have none."""
     start = int(BEGIN.timestamp()) + chance.randrange((KEPT - LENGTH) // STEP) * STEP.seconds + STEP.seconds // 2
     return chance.sample(SENSORS, TAGS), start, start + LENGTH.seconds
 

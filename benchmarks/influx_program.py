@@ -1,9 +1,9 @@
 """Latigo's InfluxDB adapter in a process of its own.
 
 Started with a configuration as JSON: ``url``, the databases ``sensors`` and ``predictions``, ``columns`` of a model's
-predictions. Then asked, line by line, ``{"read": [[tags, start, end], ...]}`` or ``{"write": [[model, times], ...]}``,
-times in seconds. It answers with the CPU and wall seconds of all of them, one after the other, and with how many points
-came or went. The programs of the peers, in ``peers/``, are asked the same.
+predictions. Then it reads requests, line by line, ``{"read": [[tags, start, end], ...]}`` or ``{"write": [[model,
+times], ...]}``, times in seconds. It responds with the CPU and wall seconds of all of them, one after the other, and
+with the number of points. The programs of the peers, in ``peers/``, take the same requests.
 """
 
 import asyncio
@@ -16,25 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from latigo.cli.context import run_async
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import EPOCH, Window
 from latigo.providers.influx.predictions import open_predictions
 from latigo.providers.influx.sensors import open_sensors
+from latigo.runtime.clock import SystemClock
+from latigo.runtime.event_loop import run_async
+from latigo.settings import InfluxSensors, InfluxSink
 
 _LONGEST_LINE = 64 << 20
 _MOST_BYTES = 64 << 20
 
 
-async def work(asked: dict[str, Any]) -> None:
-    columns = tuple(Column(*each) for each in asked["columns"])
+async def work(configuration: dict[str, Any]) -> None:
+    columns = tuple(Column(*column) for column in configuration["columns"])
     numbers = np.random.default_rng(7)
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with (
-        open_sensors(url=asked["url"], database=asked["sensors"]) as sensors,
-        open_predictions(url=asked["url"], database=asked["predictions"]) as sink,
+        open_sensors(
+            InfluxSensors(url=configuration["url"], database=configuration["sensors"]), SystemClock()
+        ) as sensors,
+        open_predictions(InfluxSink(url=configuration["url"], database=configuration["predictions"])) as sink,
     ):
         gc.freeze()  # as `latigo serve` does
         while line := await orders.readline():

@@ -1,4 +1,4 @@
-"""What the executor holds while it works on the longest windows, 32 at a time, and whether that grows."""
+"""Memory of the executor with the longest windows, 32 at a time, and its growth."""
 
 import tempfile
 from contextlib import AsyncExitStack
@@ -47,8 +47,14 @@ async def _answers(readings: Path) -> list[dict[str, float]]:
         await ledger.describe(specs)
         day = Window(BEGIN - timedelta(hours=2), BEGIN + DAY)
         write_readings(readings, specs, day, timedelta(seconds=10))
-        asked = {"project": PROJECT, "readings": str(readings), "repeated": True, "ledger": ledger.url, "gordo": url}
-        executor = await opened.enter_async_context(running_executor(asked))
+        configuration = {
+            "project": PROJECT,
+            "readings": str(readings),
+            "repeated": True,
+            "ledger": ledger.url,
+            "gordo": url,
+        }
+        executor = await opened.enter_async_context(running_executor(configuration))
         names = [spec.ref.name for spec in specs]
         answers = []
         for number in range(ORDERS):

@@ -1,4 +1,4 @@
-"""What a prediction costs the executor, against what it costs Gordo's own client.
+"""Cost of a prediction in the executor, against Gordo's own client.
 
 Both predict the same slots of the same models from the same readings in memory, by the same stub of Gordo, which runs
 on another core. Latigo also claims every task, writes the predictions to PostgreSQL, settles and logs; the client does
@@ -46,16 +46,16 @@ async def measure() -> list[Row]:
     return [
         Row(
             "executor overhead: CPU of a prediction, against gordo-client",
-            f"{_each(ours, 'cpu'):.2f} ms ({1000 / _each(ours, 'cpu'):.0f}/s)",
-            f"{_each(theirs, 'cpu'):.1f} ms ({1000 / _each(theirs, 'cpu'):.0f}/s)",
+            f"{_milliseconds(ours, 'cpu'):.2f} ms ({1000 / _milliseconds(ours, 'cpu'):.0f}/s)",
+            f"{_milliseconds(theirs, 'cpu'):.1f} ms ({1000 / _milliseconds(theirs, 'cpu'):.0f}/s)",
             statistics.median(ratios),
             at_least=20.0,
         ),
         Row(
             "the same by the clock, one core each",
-            f"{_each(ours, 'wall'):.2f} ms",
-            f"{_each(theirs, 'wall'):.1f} ms",
-            _each(theirs, "wall") / _each(ours, "wall"),
+            f"{_milliseconds(ours, 'wall'):.2f} ms",
+            f"{_milliseconds(theirs, 'wall'):.1f} ms",
+            _milliseconds(theirs, "wall") / _milliseconds(ours, "wall"),
         ),
     ]
 
@@ -82,12 +82,12 @@ async def _rounds(readings: Path) -> tuple[list[dict[str, float]], list[dict[str
         for number in range(ROUNDS + 1):
             window = Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)
             ours.append(await latigo.ask({"tasks": await ledger.envelopes([Plan(names, window)])}))
-            asked = [[name, iso(window.start), iso(window.end)] for name in names]
-            theirs.append(await gordo.ask({"windows": asked}))
+            requests = [[name, iso(window.start), iso(window.end)] for name in names]
+            theirs.append(await gordo.ask({"windows": requests}))
         await ledger.check_stored(len(names) * (ROUNDS + 1))
         return ours[1:], theirs[1:]  # the first warms both up
 
 
-def _each(rounds: list[dict[str, float]], what: str) -> float:
-    """Milliseconds of a prediction."""
+def _milliseconds(rounds: list[dict[str, float]], what: str) -> float:
+    """Return milliseconds per prediction."""
     return statistics.median(each[what] for each in rounds) / MODELS * 1000

@@ -1,4 +1,4 @@
-"""Gordo at 60 % of the rate that is needed, for six hours: who waits for how long, and what is done twice."""
+"""Gordo at 60 % of the rate that is needed, for six hours: waiting times, and duplicate work."""
 
 import statistics
 from collections import defaultdict

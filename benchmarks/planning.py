@@ -1,4 +1,4 @@
-"""How long planning takes: real PostgreSQL, thousands of models, a month of slots."""
+"""Duration of planning: real PostgreSQL, thousands of models, a month of slots."""
 
 import statistics
 import tempfile

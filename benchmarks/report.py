@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is shown."""
+"""Results of a benchmark, and their table."""
 
 import platform
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured, what it is held against, and the ratio of the two."""
+    """One row of the table: a measurement, its reference, and the ratio of the two."""
 
     what: str
     measured: str
@@ -19,7 +19,7 @@ class Row:
 
     @property
     def reached(self) -> bool:
-        """Whether the goal is reached."""
+        """Return whether the goal is reached."""
         return (self.at_least is None or self.ratio >= self.at_least) and (
             self.at_most is None or self.ratio <= self.at_most
         )
@@ -40,7 +40,7 @@ class Row:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = ["| what | measured | against | ratio | goal | |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
         f"| {row.what} | {row.measured} | {row.against} | {row.ratio:.2f} | {row.goal} | {row.verdict} |"
@@ -50,7 +50,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def machine() -> str:
-    """What it was measured on, in a line."""
+    """Return a line that describes the machine."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,8 +1,7 @@
 """Hours in seconds: the real scheduler on the real ledger, under a clock that is set by hand.
 
-Executors are played: they take tasks in the order of the queue, as many as a benchmark says, and settle them as
-covered.
-Nothing is read, predicted or written.
+Executors are simulated: they take tasks in the order of the queue, as many as a benchmark says, and settle them as
+covered. Nothing is read, predicted or written.
 """
 
 from collections import deque
@@ -30,7 +29,7 @@ from latigo.settings import HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import make_scheduler
+from latigo.wiring.roles import create_scheduler
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -51,7 +50,7 @@ AS $$ SELECT at FROM public.virtual_clock $$;
 
 
 class VirtualClock(SystemClock):
-    """It is always the time that it was set to."""
+    """A clock that stands at the time that it was set to."""
 
     def __init__(self, now: datetime) -> None:
         self.time = now
@@ -64,7 +63,7 @@ class VirtualClock(SystemClock):
 
 
 class Line(InternalQueue):
-    """A queue that can be looked at."""
+    """A queue whose content can be inspected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class Line(InternalQueue):
 
 @dataclass
 class Simulation:
-    """A plant with a scheduler, and executors that are played."""
+    """A plant with a scheduler, and simulated executors."""
 
     clock: VirtualClock
     ledger: Ledger
@@ -87,7 +86,7 @@ class Simulation:
     term: Term
 
     async def set_clock(self, time: datetime) -> None:
-        """Let it be this time for everyone."""
+        """Set the clock of all parts."""
         if time.date() != self.clock.time.date():
             await self._turn(time)
             async with self.ledger.database.transaction() as connection:
@@ -101,7 +100,7 @@ class Simulation:
             await connection.execute("UPDATE virtual_clock SET at = $1", time)
 
     async def add_models(self, count: int, horizon: timedelta) -> None:
-        """Models that are seen for the first time now."""
+        """Add models that are listed for the first time now."""
         specs = [
             ModelSpec.from_json(ModelRef(f"plant-{number % PROJECTS}", f"model-{number}"), "1764547200000", True, SPEC)
             for number in range(count)
@@ -114,7 +113,7 @@ class Simulation:
         await self.scheduler.plan_once(self.term)
 
     async def work(self, most: int) -> list[Task]:
-        """Executors take up to so many tasks and settle them; which."""
+        """Let executors take tasks and settle them. Return the tasks."""
         done = []
         for _ in range(min(most, len(self.line.waiting))):
             task = self.line.waiting.popleft()
@@ -127,15 +126,15 @@ class Simulation:
         return [task for task, _ in done]
 
     async def count(self, sql: str) -> int:
-        """A number out of the ledger."""
+        """Return a number from the ledger."""
         async with self.ledger.database.connection() as connection:
-            found: int = await connection.fetchval(sql)
-            return found
+            number: int = await connection.fetchval(sql)
+            return number
 
 
 @asynccontextmanager
 async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
-    """An empty world at this time."""
+    """Open an empty simulation at this time."""
     # Nothing outlives the benchmark, so nothing has to survive a power cut.
     async with open_ledger({"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}) as ledger:
         async with ledger.database.connection() as connection:
@@ -146,9 +145,9 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
             await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
-            found = Simulation(clock, ledger, line, make_scheduler(world, line), executors, Term("benchmark", 0))
-            await found.set_clock(now)
+            simulated = Simulation(clock, ledger, line, create_scheduler(world, line), executors, Term("benchmark", 0))
+            await simulated.set_clock(now)
             term = await ledger.scheduler.acquire_lease("benchmark", _LEASE)
             assert term is not None
-            found.term = term
-            yield found
+            simulated.term = term
+            yield simulated

@@ -1,4 +1,4 @@
-"""What is measured on: real PostgreSQL, real InfluxDB, a stub of Gordo, and the programs that are measured, each in its
+"""The stage of the benchmarks: real PostgreSQL, real InfluxDB, a stub of Gordo, and the measured programs, each in its
 own process.
 """
 
@@ -32,6 +32,7 @@ from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.providers.gordo import open_gordo
 from latigo.sandbox.influxd import Influxd
+from latigo.settings import GordoModels
 from latigo.task_queue.envelope import encode
 
 HERE = Path(__file__).parent
@@ -39,9 +40,9 @@ PROJECT = "plant-a"
 SLOT = timedelta(minutes=30)
 #: When windows begin; any day will do.
 BEGIN = datetime(2025, 10, 20, tzinfo=UTC)
-#: The core of what is measured, where the rest of the stage stays away from it.
+#: The core of what is measured, which the rest of the stage does not use.
 MEASURED_CORE = 0
-#: Those that we may use; none where a system does not tell.
+#: Cores that this process may use; none where the system does not report them.
 CORES = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else ())
 
 _LONGEST_LINE = 64 << 20
@@ -51,7 +52,7 @@ _ENDS_WITHIN_S = 30.0
 
 
 class Program:
-    """A process that is asked and answers, a line of JSON each."""
+    """A process that takes requests and sends responses, a line of JSON each."""
 
     def __init__(self, process: Process, name: str) -> None:
         self.pid = process.pid
@@ -59,17 +60,17 @@ class Program:
         self._name = name
 
     async def read(self) -> dict[str, Any]:
-        """Its next answer."""
+        """Return its next response."""
         assert self._process.stdout is not None
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self._name} has ended; BENCH_DEBUG=1 shows what it said")
-        found: dict[str, Any] = json.loads(line)
-        return found
+        response: dict[str, Any] = json.loads(line)
+        return response
 
     async def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Have it do something, and wait for what it says."""
+        """Send a request. Return the response."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         await self._process.stdin.drain()
@@ -103,13 +104,13 @@ async def running(*command: str, name: str) -> AsyncIterator[Program]:
 
 
 def one_core_kept_free() -> AbstractContextManager[None]:
-    """Everything that is started meanwhile stays off the core of what is measured, unless it is put there."""
+    """Keep processes that are started meanwhile off the core of what is measured, unless they are pinned there."""
     return only_cores(CORES - {MEASURED_CORE})
 
 
 @contextmanager
 def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
-    """Everything that is started meanwhile runs on these, as far as there are such."""
+    """Run processes that are started meanwhile on these cores, if they exist."""
     if not CORES & wanted:
         yield
         return
@@ -123,21 +124,21 @@ def only_cores(wanted: AbstractSet[int]) -> Iterator[None]:
 
 @asynccontextmanager
 async def running_stub(models: int, tags: int, *more: str) -> AsyncIterator[str]:
-    """A stub of Gordo, which answers for next to nothing; yields its URL."""
+    """Run a stub of Gordo, whose responses cost next to nothing; yields its URL."""
     options = ("--uniform", "--project", PROJECT, "--models", str(models), "--tags", str(tags), *more)
     async with running(sys.executable, "-m", "benchmarks.gordo_stub", *options, name="the stub of Gordo") as stub:
         url: str = (await stub.read())["url"]
         yield url
 
 
-def running_executor(asked: Mapping[str, Any]) -> AbstractAsyncContextManager[Program]:
-    """An executor in a process of its own; what it is asked stands in `benchmarks.executor_program`."""
-    return running(sys.executable, "-m", "benchmarks.executor_program", json.dumps(asked), name="the executor")
+def running_executor(configuration: Mapping[str, Any]) -> AbstractAsyncContextManager[Program]:
+    """Run an executor in a process of its own; its requests are described in `benchmarks.executor_program`."""
+    return running(sys.executable, "-m", "benchmarks.executor_program", json.dumps(configuration), name="the executor")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Tasks that go out at once: one window of each of these models in a lane."""
+    """Tasks that are published at once: one window of each of these models in a lane."""
 
     models: Sequence[str]
     window: Window
@@ -145,7 +146,7 @@ class Plan:
 
 
 class Ledger:
-    """A migrated ledger that holds some models, and tasks for them at a benchmark's choosing."""
+    """A migrated ledger with models, and tasks that a benchmark plans."""
 
     def __init__(self, url: str, database: Database) -> None:
         self.url = url
@@ -156,14 +157,14 @@ class Ledger:
         self._ids: dict[str, int] = {}
 
     async def describe(self, specs: Iterable[ModelSpec]) -> None:
-        """Put models in, as the scheduler does."""
+        """Add models, as the scheduler does."""
         entries = [ModelEntry(spec, SLOT, delay=timedelta(0), fold=DAY, horizon=DAY) for spec in specs]
         await self.models.put_models(entries)
         for project in {entry.spec.ref.project for entry in entries}:
             self._ids |= {known.name: known.id for known in await self.models.known_models(project)}
 
     async def envelopes(self, plans: Iterable[Plan]) -> list[str]:
-        """Plan and publish; the tasks as an executor receives them."""
+        """Plan and publish. Return the tasks as an executor receives them."""
         if self._term is None:
             self._term = await self.scheduler.acquire_lease("benchmark", timedelta(hours=1))
         assert self._term is not None
@@ -175,19 +176,19 @@ class Ledger:
         return [encode(task).decode() for task in tasks]
 
     async def check_stored(self, tasks: int) -> None:
-        """Refuse to go on where a task did not end with predictions in the sink: then nothing was measured."""
+        """Raise if a task did not end with predictions in the sink: then nothing was measured."""
         async with self.database.connection() as connection:
             ended = await connection.fetch(
                 "SELECT outcome, count(*) AS tasks, min(rows) AS rows FROM task_history GROUP BY 1"
             )
-        found = {row["outcome"]: row["tasks"] for row in ended}
-        if found != {"stored": tasks} or not all(row["rows"] for row in ended):
-            raise RuntimeError(f"{tasks} tasks should have been stored, and it is {found}")
+        outcomes = {row["outcome"]: row["tasks"] for row in ended}
+        if outcomes != {"stored": tasks} or not all(row["rows"] for row in ended):
+            raise RuntimeError(f"{tasks} tasks should have been stored, and these are the outcomes: {outcomes}")
 
 
 @asynccontextmanager
 async def open_ledger(settings: Mapping[str, str] | None = None) -> AsyncIterator[Ledger]:
-    """A ledger on PostgreSQL of its own."""
+    """Open a ledger on PostgreSQL of its own."""
     with tempfile.TemporaryDirectory(prefix="latigo-bench-") as folder:
         async with open_embedded(Path(folder), settings=settings) as url:
             await migrate(url)
@@ -200,14 +201,15 @@ async def specs_of(
     url: str, project: str, database: Database, *, names: Sequence[str] | None = None
 ) -> list[ModelSpec]:
     """What a model server says of its models."""
-    async with open_gordo(url=url, projects=[project], roster=PostgresRoster(database, "benchmark")) as gordo:
-        (listing,) = await gordo.get_model_list()
+    roster = PostgresRoster(database, "benchmark")
+    async with open_gordo(GordoModels(url=url, projects=(project,)), roster) as (catalogue, _):
+        (listing,) = await catalogue.get_model_list([project])
         wanted = [name for name in listing.models if names is None or name in names]
-        return [await gordo.get_model_spec(ModelRef(project, name), listing.revision) for name in wanted]
+        return [await catalogue.get_model_spec(ModelRef(project, name), listing.revision) for name in wanted]
 
 
 def write_readings(path: Path, specs: Iterable[ModelSpec], period: Window, step: timedelta) -> None:
-    """Readings of every tag, for whoever is measured: a few series that all tags share, so that they need no room."""
+    """Write readings of every tag: a few series that all tags share, so that they need little memory."""
     tags = sorted({tag for spec in specs for tag in spec.dataset.tags})
     times, values = _some_readings(period, step)
     np.savez(path, tags=np.array(tags), times=times, values=values)
@@ -222,7 +224,7 @@ def _some_readings(period: Window, step: timedelta) -> tuple[Times, Values]:
 
 @asynccontextmanager
 async def running_influxd(*databases: str) -> AsyncIterator[Influxd]:
-    """An InfluxDB of its own, with these databases."""
+    """Run an InfluxDB of its own, with these databases."""
     with tempfile.TemporaryDirectory(prefix="latigo-bench-", ignore_cleanup_errors=True) as folder:
         server = Influxd(Path(folder))
         try:
@@ -231,22 +233,22 @@ async def running_influxd(*databases: str) -> AsyncIterator[Influxd]:
                 await influxql(server.url, f'CREATE DATABASE "{name}"')
             yield server
         finally:
-            await asyncio.to_thread(server.kill)  # nobody reads its files again
+            await asyncio.to_thread(server.kill)  # its files are not needed again
 
 
 async def influxql(url: str, statement: str, database: str = "") -> list[dict[str, Any]]:
-    """The series that a statement gives, as the server puts them."""
+    """Return the series of a statement, in the form of the server."""
     form = {"q": statement, "db": database, "epoch": "ns"}
     async with aiohttp.request("POST", f"{url}/query", data=form) as response:
         (result,) = (await response.json())["results"]
     if "error" in result:
         raise RuntimeError(f"{statement}: {result['error']}")
-    found: list[dict[str, Any]] = result.get("series", [])
-    return found
+    series: list[dict[str, Any]] = result.get("series", [])
+    return series
 
 
 async def fill_influx(url: str, database: str, tags: Sequence[str], period: Window, step: timedelta) -> None:
-    """The readings of `write_readings`, where Gordo and Latigo look for them when nothing else is said."""
+    """Write the readings of `write_readings` to where Gordo and Latigo look for them by default."""
     times, values = _some_readings(period, step)
     ends = [
         [f" Value={value!r} {time}\n" for time, value in zip(times.tolist(), each, strict=True)]

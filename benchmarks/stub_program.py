@@ -1,7 +1,7 @@
 """A stub of Gordo whose models share the sensors of one plant, each with some of them: ``MODELS TAGS SENSORS``.
 
-``python -m benchmarks.gordo_stub`` gives every model sensors of its own, which thousands of models would take a
-long time to fill with readings. The first line on standard output is JSON with ``url``; SIGTERM ends it.
+``python -m benchmarks.gordo_stub`` gives every model sensors of its own, which would take a long time
+to fill with readings for thousands of models. The first line on standard output is JSON with ``url``; SIGTERM ends it.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ import structlog
 
 from benchmarks.gordo_stub import StubPredictions
 from benchmarks.stage import PROJECT
-from latigo.cli.context import run_async
+from latigo.runtime.event_loop import run_async
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, open_sandbox_gordo
 
 
 def sensors_of(count: int) -> list[str]:
-    """The sensors of a plant; all names have one length, for which the stub has a short cut."""
+    """Return the sensors of a plant; all names have one length, so that the stub needs one template."""
     return [f"1903.PT-{number:05d}.PV" for number in range(count)]
 
 
 def project_of(models: int, tags: int, sensors: int) -> ProjectDefinition:
-    """So many models, each with some of the sensors."""
+    """Return a project whose models share the sensors."""
     chance, names = random.Random(7), sensors_of(sensors)
     return ProjectDefinition(
         PROJECT,

@@ -1,9 +1,9 @@
-"""What falls due every half hour, all at once: one slot of each of 9000 models, through InfluxDB.
+"""The work that falls due every half hour, all at once: one slot of each of 9000 models, through InfluxDB.
 
-Readings come from an InfluxDB on the same machine and predictions go into it; a stub of Gordo answers for next to
-nothing; the ledger is on PostgreSQL. Each is a process of its own, and all of them share two cores. The tasks are
-planned beforehand and wait in the executor's queue. Of the slot before, predictions are there already, as always after
-the first half hour: to make 750 000 series costs InfluxDB more than to go on with them.
+Readings come from an InfluxDB on the same machine and predictions go into it; a stub of Gordo responds at next to no
+cost; the ledger is on PostgreSQL. Each is a process of its own, and all of them share two cores. The tasks are
+planned beforehand and wait in the executor's queue. Of the slot before, predictions are there already, as always
+after the first half hour: to make 750 000 series costs InfluxDB more than to go on with them.
 
 The clock is held against the work that there is: executor, InfluxDB and stub, were they always at it on both cores.
 What PostgreSQL takes comes on top.
@@ -44,6 +44,7 @@ from latigo.domain.windows import Window, span_ns, to_ns
 from latigo.executor.pipeline import period_of
 from latigo.providers.influx.predictions import InfluxPredictions, open_predictions
 from latigo.sandbox.gordo import ProjectDefinition
+from latigo.settings import InfluxSink
 
 MODELS = 9000
 QUICK = 600  #: models, to see that it works
@@ -70,7 +71,7 @@ class Wave(NamedTuple):
 
 
 async def measure(models: int = MODELS) -> list[Row]:
-    """One wave."""
+    """Measure one wave."""
     with only_cores(set(sorted(CORES)[:_SHARED_CORES])):
         wave = await _wave(models)
     work = wave.cpu["executor"] + wave.cpu["InfluxDB"] + wave.cpu["stub"]
@@ -108,7 +109,7 @@ async def _wave(models: int) -> Wave:
         await fill_influx(influx.url, _READINGS, sensors_of(SENSORS), period_of(specs[0], window), STEP)
         await _predict_before(influx.url, specs, Window(SLOT_BEGINS - SLOT, SLOT_BEGINS))
         server = {"kind": "influx", "url": influx.url}
-        asked: dict[str, Any] = {
+        configuration: dict[str, Any] = {
             "project": PROJECT,
             "ledger": ledger.url,
             "gordo": url,
@@ -117,7 +118,7 @@ async def _wave(models: int) -> Wave:
                 "predictions": [{**server, "database": _PREDICTIONS}],
             },
         }
-        executor = await opened.enter_async_context(running_executor(asked))
+        executor = await opened.enter_async_context(running_executor(configuration))
         tasks = await ledger.envelopes([Plan([spec.ref.name for spec in specs], window)])
         series = await _series(influx.url)
         processes = {
@@ -134,7 +135,7 @@ async def _wave(models: int) -> Wave:
 
 
 async def _specs(url: str, ledger: Ledger, project: ProjectDefinition) -> list[ModelSpec]:
-    """One is asked for; the others have other names and tags."""
+    """Read the metadata of one model; the others differ in names and tags."""
     (one,) = await specs_of(url, PROJECT, ledger.database, names=[project.models[0].name])
     return [
         replace(
@@ -149,7 +150,7 @@ async def _specs(url: str, ledger: Ledger, project: ProjectDefinition) -> list[M
 
 async def _predict_before(url: str, specs: Iterable[ModelSpec], window: Window) -> None:
     """Have predictions of the window, in all the series that there will be."""
-    async with open_predictions(url=url, database=_PREDICTIONS) as sink:
+    async with open_predictions(InfluxSink(url=url, database=_PREDICTIONS)) as sink:
         left = iter(specs)
 
         async def write() -> None:
@@ -169,7 +170,7 @@ async def _write(sink: InfluxPredictions, spec: ModelSpec, window: Window) -> No
 
 
 def _columns(spec: ModelSpec) -> Iterator[Column]:
-    """What an anomaly model of Gordo says, which does not smooth."""
+    """Return the columns of an anomaly model of Gordo without smoothing."""
     for group in _GROUPS:
         yield from (Column(group, tag) for tag in spec.dataset.target_tag_list)
     yield from (Column(group, "") for group in _TOTALS)
@@ -181,13 +182,13 @@ async def _series(url: str) -> int:
 
 
 async def _check_points(url: str, specs: Sequence[ModelSpec], window: Window, series: int) -> None:
-    """Refuse to go on where a point is missing, or where series were made: then something else was measured."""
+    """Raise if a point is missing, or if series were created: then something else was measured."""
     rows = window.length // specs[0].dataset.resolution
     times = f"time >= {to_ns(window.start)} AND time < {to_ns(window.end)}"
     for group in ("model-output", "anomaly-confidence", *_TOTALS):
         wanted = rows * len(specs) * (1 if group in _TOTALS else TAGS)
         found = await influxql(url, f'SELECT count("sensor_value") FROM "{group}" WHERE {times}', _PREDICTIONS)
-        if [each["values"][0][1] for each in found] != [wanted]:
+        if [series["values"][0][1] for series in found] != [wanted]:
             raise RuntimeError(f"{wanted} points of {group} should be in InfluxDB, and it is {found}")
     if (now := await _series(url)) != series:
         raise RuntimeError(f"{series} series were there, and now {now}")
@@ -202,7 +203,7 @@ async def _postmaster(ledger: Ledger) -> psutil.Process:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Seconds that it took, with all its children, those that have ended included."""
+    """Return the CPU seconds of a process and all its children, also of those that have ended."""
     own = process.cpu_times()
     children = (child.cpu_times() for child in process.children(recursive=True))
     ended = own.children_user + own.children_system

@@ -13,7 +13,7 @@ project_copyright = author
 # The source folder is the root of the repository, so that a link between two files is the same link on the site.
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**", "deploy/README.md", "benchmarks/RESULTS.md"]
-exclude_patterns = ["build", "dist"]
+exclude_patterns = [".*", "build", "dist"]
 source_suffix = {".md": "markdown"}
 html_extra_path = ["_root"]
 

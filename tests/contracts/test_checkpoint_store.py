@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.errors import Unavailable
-from latigo.ledger.reports import LedgerReports
+from latigo.reports.status import read_status
 from latigo.runtime.clock import SystemClock
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.lag import read_refused, reset_checkpoints
@@ -280,7 +280,7 @@ async def test_status_tells_of_the_hub_and_group_that_the_scheduler_reads_now_an
                 *(channel, group, last, 3 - age, channel != CHANNEL),
             )
 
-    status = await LedgerReports(ledgers.database, "test").status()
+    status = (await read_status(ledgers.database, "test")).model_dump()
 
     assert [(each["channel"], each["lag"]) for each in status["queue"]["partitions"]] == [(CHANNEL, 8)]
     assert status["queue"]["lag"] == 8

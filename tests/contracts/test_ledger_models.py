@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latigo.actions.accept_loss import accept_loss
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
@@ -16,6 +17,8 @@ from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.selection import Selection
+from latigo.settings import GordoModels
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.gordo_replay import PROJECT, DictRoster, Reply, gordo_json, recorded, replaying
 from tests.support.ledgers import Ledgers
@@ -214,10 +217,24 @@ async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(
     assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
 
 
+async def test_a_loss_is_accepted_and_recorded_of_a_quarantined_list_only(ledger: Ledgers):
+    await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
+
+    before = await accept_loss(ledger.database, "ann@desk", "plant")
+    await ledger.models.project_quarantined("plant", 0)
+    after = await accept_loss(ledger.database, "bob@desk", "plant")
+
+    assert (before, after) == (False, True)
+    assert (await project(ledger)).accept_loss
+    assert await ledger.fetch("SELECT kind, who, selector FROM request") == [
+        {"kind": "accept_loss", "who": "bob@desk", "selector": {"project": "plant"}}
+    ]
+
+
 async def test_a_list_that_could_not_be_read_has_not_stood(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
     await ledger.models.project_quarantined("plant", 0)
-    await ledger.models.accept_loss("plant")
+    await accept_loss(ledger.database, "somebody", "plant")
 
     await ledger.models.project_failed("plant", "503")
     failed = await project(ledger)
@@ -260,14 +277,16 @@ def changed(found: Any, **dataset: object) -> Reply:
 
 async def test_odd_names_and_texts_of_the_model_server_cost_nothing_but_the_models_that_have_them(ledger: Ledgers):
     metadata = json.loads(recorded("metadata-pca-linear").body)
-    async with replaying() as server, open_gordo(url=server.url, projects=[PROJECT], roster=DictRoster()) as gordo:
+    async with replaying() as server, open_gordo(GordoModels(url=server.url), DictRoster()) as gordo:
         server.lists("fan", "pump\udcff", "tag", "filter", "valve")
         for name in ("fan", "pump\udcff", "valve"):
             server.on("GET", f"{name}/metadata", gordo_json(metadata))
         server.on("GET", "tag/metadata", changed(metadata, tag_list=["TT-001\0"], target_tag_list=None))
         server.on("GET", "filter/metadata", changed(metadata, row_filter="`1902.B.TT-001.PV` > 0 # \0"))
         sync = ModelSync(
-            provider=gordo,
+            provider=gordo.catalogue,
+            roster=DictRoster(),
+            selection=Selection((PROJECT,)),
             ledger=ledger.models,
             schedule_of=lambda _: Schedule(HALF_HOUR, timedelta(minutes=5), DAY, enabled=True),
             max_window=DAY,

@@ -10,8 +10,8 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
-from latigo.ledger.reports import NAMED, LedgerReports
 from latigo.postgres.ranges import to_range
+from latigo.reports.status import NAMED, read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -30,7 +30,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 
 
 async def status(ledger: Ledgers) -> Mapping[str, Any]:
-    return await LedgerReports(ledger.database, "test").status()
+    return (await read_status(ledger.database, "test")).model_dump()
 
 
 async def covered_until(ledger: Ledgers, ends: Mapping[str, Any], *, project: str = "plant") -> None:
@@ -152,7 +152,7 @@ async def test_whoever_is_away_is_an_alarm_also_a_sink_that_is_not_required(ledg
 
     found = await status(ledger)
 
-    assert found["alarms"] == ["sink/second is away: no route to host"]
+    assert found["alarms"] == ["sink/second is unavailable: no route to host"]
     assert not found["healthy"]
 
 

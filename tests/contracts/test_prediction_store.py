@@ -64,6 +64,19 @@ async def test_what_was_written_is_read_back_to_the_last_bit(store: PredictionSt
     }
 
 
+@pytest.mark.parametrize("projects", [(), ("plant-a", "plant-b")], ids=["no project", "projects"])
+async def test_a_store_that_can_be_read_says_so_and_stays_as_it_is(
+    store: PredictionStorageProvider, projects: Sequence[str]
+):
+    assert await store.ping(projects) == "can be read"
+    await store.put_predictions(predictions([[1.0, 2.0]]))
+    before = points(await store.get_predictions(PUMP, AROUND))
+
+    assert await store.ping(projects) == "can be read"
+
+    assert points(await store.get_predictions(PUMP, AROUND)) == before
+
+
 async def test_nothing_is_stored_of_a_model_that_was_never_written(store: PredictionStorageProvider):
     assert list(await store.get_predictions(PUMP, AROUND)) == []
 

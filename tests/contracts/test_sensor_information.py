@@ -30,3 +30,7 @@ async def test_a_sensor_that_is_listed_exists(source: SensorSource, name: str):
 @pytest.mark.parametrize("name", ["GRA-TT-00", "GRA-TT-0011", "Gra-TT-001", "*", "", "b"])
 async def test_only_the_very_name_exists(source: SensorSource, name: str):
     assert not await source.sensor_exists(name)
+
+
+async def test_a_source_that_is_there_says_how_many_sensors_it_has(source: SensorSource):
+    assert await source.ping() == f"{len(NAMES)} tags"

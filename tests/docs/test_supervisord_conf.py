@@ -4,7 +4,7 @@ import re
 from configparser import RawConfigParser
 from datetime import timedelta
 
-from latigo.cli.context import Exit
+from latigo.cli.exits import Exit
 from latigo.service import CLOSING
 from latigo.settings import ExecutorSettings
 from tests.support.process import ROOT

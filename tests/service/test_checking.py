@@ -72,7 +72,7 @@ async def test_a_schema_of_another_version_is_told_and_left_as_it_is(site: Site)
     older, newer, too_new = await told_of("0003"), await told_of("0999"), await told_of("1001")
 
     assert (older[0], newer[0], too_new[0]) == (DONE, DONE, CONFIGURATION)
-    assert f"schema 0003, which serve brings to {newest_revision()}" in older[1]
+    assert f"schema 0003: latigo serve or latigo migrate migrates it to {newest_revision()}" in older[1]
     assert "schema 0999 of a newer Latigo" in newer[1]
     assert "update this program" in too_new[1]
 
@@ -104,7 +104,7 @@ async def test_a_ledger_of_our_own_that_is_not_there_yet_is_not_made(site: Site,
     code, found = await check(site.config(ledger={"kind": "embedded", "data_dir": str(home / "share" / "ledger")}))
 
     assert (code, failed(found)) == (DONE, [])
-    assert f"serve makes it in {home}/share/ledger" in found["ledger"]["answer"]
+    assert f"latigo serve creates it in {home}/share/ledger" in found["ledger"]["answer"]
     assert is_untouched(home)
 
 

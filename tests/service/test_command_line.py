@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import click
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import pytest_asyncio
 import typer.main
+from typer.core import TyperGroup, TyperOption
 from typer.testing import CliRunner
 
 from latigo.cli.main import cli
@@ -44,7 +44,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DONE, FAILED, USAGE, NOT_AS_WANTED, CONFIGURATION = 0, 1, 2, 3, 78
+DONE, FAILED, USAGE, UNHEALTHY, CONFIGURATION = 0, 1, 2, 3, 78
 PASSWORD = "correct-horse-battery"
 PUMP, COMPRESSOR, SEPARATOR = "pump-001", "compressor-002", "separator-003"
 
@@ -117,7 +117,7 @@ async def test_status_is_0_while_every_model_is_fresh(running: Plant):
     assert found["healthy"]
     assert (found["stale_models"], found["alarms"], found["backlog"]["slots"]) == (0, [], 0)
     assert [project["active"] for project in found["projects"]] == [2]
-    assert "all is well" in told
+    assert re.match(r"Latigo \S+, healthy\n", told)
 
 
 async def test_status_is_3_and_says_so_when_nothing_is_running(
@@ -126,8 +126,8 @@ async def test_status_is_3_and_says_so_when_nothing_is_running(
     async with a_plant(postgres_server, ledger_template, tmp_path) as plant:
         code, found = await plant.ask("status")
 
-    assert code == NOT_AS_WANTED
-    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is there"]
+    assert code == UNHEALTHY
+    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is running"]
 
 
 async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
@@ -147,7 +147,7 @@ async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
         (code, found), (told_code, told, _) = await asyncio.gather(plant.ask("status"), plant.run("status"))
         assert await service.stop() == DONE
 
-    assert (code, told_code) == (NOT_AS_WANTED, NOT_AS_WANTED)
+    assert (code, told_code) == (UNHEALTHY, UNHEALTHY)
     (alarm,) = found["alarms"]
     assert alarm.startswith(f"{PROJECT}: models that are parked as unknown_sensor, newest slot included: 3 (")
     assert alarm.endswith(f" (latigo failures --project {PROJECT} --reason unknown_sensor)")
@@ -214,7 +214,7 @@ async def test_models_list_and_show_tell_what_server_and_ledger_know(running: Pl
     assert shown["ledger"]["model"] == PUMP
     assert len(shown["tags"]) == 2
     assert all(tag in told for tag in shown["tags"])
-    assert unknown == NOT_AS_WANTED
+    assert unknown == UNHEALTHY
     assert not nothing["exists"]
 
 
@@ -248,14 +248,14 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
 
     assert listed.splitlines() == ["A", "B"]
     assert (known, told) == (DONE, "A: known\n")
-    assert (unknown, json.loads(answer)) == (NOT_AS_WANTED, {"name": "C", "exists": False})
+    assert (unknown, json.loads(answer)) == (UNHEALTHY, {"name": "C", "exists": False})
 
 
 async def test_accept_loss_of_a_project_that_is_not_doubted_is_3(running: Plant):
     code, told, _ = await running.run("models", "accept-loss", PROJECT)
 
-    assert code == NOT_AS_WANTED
-    assert told == f"the model list of {PROJECT} is not doubted\n"
+    assert code == UNHEALTHY
+    assert told == f"The model list of {PROJECT} is not quarantined\n"
 
 
 # --- one window ------------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothi
         running.run("predict", f"{PROJECT}/no-such-model", "--from", "-1m"),
     )
 
-    assert [code for code, _, _ in codes] == [USAGE] * 6 + [NOT_AS_WANTED, FAILED]
+    assert [code for code, _, _ in codes] == [USAGE] * 6 + [UNHEALTHY, FAILED]
     assert all("Traceback" not in errors for _, _, errors in codes)
 
 
@@ -328,7 +328,7 @@ async def test_a_file_that_cannot_be_written_is_told_and_before_anything_is_pred
     code, _, errors = await running.run(*asked, "--out", "folder.csv")
 
     assert [code for code, _, _ in nowhere] == [USAGE] * 2
-    assert all("there is no folder nowhere" in errors for _, _, errors in nowhere)
+    assert all("There is no folder nowhere" in errors for _, _, errors in nowhere)
     assert unasked
     assert code == FAILED
     assert errors.startswith("latigo: the predictions cannot be written: ")
@@ -502,12 +502,12 @@ async def test_options_before_a_command_of_the_queue_are_not_passed_over(tmp_pat
     code, _, errors = await latigo("queue", "-c", str(write_config(tmp_path)), "reset", "--yes", folder=tmp_path)
 
     assert code == USAGE
-    assert "options of reset stand behind it" in errors
+    assert "Options of reset stand behind it" in errors
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, command in group.commands.items():
-        if isinstance(command, click.Group):
+        if isinstance(command, TyperGroup):
             yield from commands(command, (*path, name))
         yield (*path, name), command
 
@@ -523,7 +523,7 @@ async def test_every_command_explains_itself_and_its_options(path: tuple[str, ..
     explained = " ".join(told.output.split())
     assert " ".join((COMMANDS[path].help or "?").split())[:60] in explained
     for parameter in COMMANDS[path].params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, TyperOption):
             assert parameter.opts[0] in explained
             assert parameter.help or parameter.name == "help"
 

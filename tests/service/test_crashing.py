@@ -85,7 +85,7 @@ async def test_killed_between_claim_and_write_it_starts_the_task_once_more_alone
     again = await start_again(site, config)
 
     stored = {task["id"]: (task["starts"], task["attempts"]) for task in await site.ledger.tasks("stored")}
-    alone = {event["task"] for event in again.events("task.running_alone")}
+    alone = {event["task"] for event in again.events("task.isolated")}
     assert rows_before == 0
     assert set(in_hand.values()) == {1}
     assert {task: stored[task] for task in in_hand} == dict.fromkeys(in_hand, (2, 0))

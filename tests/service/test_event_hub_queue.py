@@ -597,7 +597,7 @@ async def breaks_more_often_than_the_client_bears(rig: Rig) -> None:
 
 
 async def refuses_connections(rig: Rig) -> None:
-    async with rig.emulator.away():
+    async with rig.emulator.outage():
         await eventually(lambda: rig.receiver.state == "unreachable", within=20)
 
 

@@ -537,7 +537,7 @@ async def test_an_outage_is_waited_for(event_hubs):
         event_hubs, partition_id="0", client={"ssl_context": ssl.create_default_context()}
     ) as received:
         await received.count(1)
-        async with event_hubs.away(), open_producer(event_hubs, **IMPATIENT) as producer:
+        async with event_hubs.outage(), open_producer(event_hubs, **IMPATIENT) as producer:
             with pytest.raises(ConnectError):
                 await producer.get_partition_ids()
         event_hubs.put(HUB, b"two", partition="0")

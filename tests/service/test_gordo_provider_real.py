@@ -13,9 +13,10 @@ from latigo.domain.errors import Reason, Rejected, RevisionGone, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame
 from latigo.domain.windows import Window, from_ns
-from latigo.providers.gordo import GordoModels, open_gordo
+from latigo.providers.gordo import Gordo, open_gordo
 from latigo.providers.gordo import frames as frames_module
 from latigo.providers.protocols import Execution
+from latigo.settings import GordoModels
 from tests.support.gordo_process import gordo_server, running_gordo
 from tests.support.gordo_replay import LATEST, OLD, PROJECT, DictRoster, pairs, recorded
 from tests.support.real_gordo import gordo_home
@@ -39,13 +40,13 @@ RECORDED = [
 
 
 @pytest.fixture
-async def models(gordo_server: str) -> AsyncIterator[GordoModels]:
-    async with open_gordo(url=gordo_server, projects=[PROJECT], roster=DictRoster()) as found:
+async def models(gordo_server: str) -> AsyncIterator[Gordo]:
+    async with open_gordo(GordoModels(url=gordo_server), DictRoster()) as found:
         yield found
 
 
-async def spec_of(models: GordoModels, name: str, revision: str = LATEST) -> ModelSpec:
-    return await models.get_model_spec(ModelRef(PROJECT, name), revision)
+async def spec_of(models: Gordo, name: str, revision: str = LATEST) -> ModelSpec:
+    return await models.catalogue.get_model_spec(ModelRef(PROJECT, name), revision)
 
 
 def frames_for(spec: ModelSpec, rows: int | None = None) -> tuple[Frame, Frame]:
@@ -63,22 +64,21 @@ def stretched(frame: Frame, rows: int) -> Frame:
     return Frame(frame.times[0] + step * np.arange(rows), frame.columns, frame.values.mean(axis=0) + noise)
 
 
-async def execute(models: GordoModels, spec: ModelSpec, x: Frame, y: Frame) -> Execution:
+async def execute(models: Gordo, spec: ModelSpec, x: Frame, y: Frame) -> Execution:
     window = Window(from_ns(int(x.times[0])), from_ns(int(x.times[-1]) + 10**9))
-    return await models.execute_model(spec, window, x, y)
+    return await models.execution.execute_model(spec, window, x, y)
 
 
-async def test_the_server_lists_its_models(models: GordoModels) -> None:
-    (project,) = await models.get_model_list()
-    (reached,) = await models.ping()
+async def test_the_server_lists_its_models(models: Gordo) -> None:
+    (project,) = await models.catalogue.get_model_list([PROJECT])
 
     assert (project.project, project.revision, project.error) == (PROJECT, LATEST, None)
     assert list(project.models) == MODELS
-    assert (reached.revision, reached.models, reached.selected) == (LATEST, len(MODELS), len(MODELS))
+    assert await models.catalogue.ping(PROJECT) == f"revision {LATEST}, {len(MODELS)} models"
 
 
 @pytest.mark.parametrize("name", MODELS)
-async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(name: str, models: GordoModels) -> None:
+async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(name: str, models: Gordo) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec)
 
@@ -93,7 +93,7 @@ async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(nam
 
 
 @pytest.mark.parametrize("name", RECORDED)
-async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, models: GordoModels) -> None:
+async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, models: Gordo) -> None:
     path = "prediction" if name in PLAIN else "anomaly"
     data = json.loads(recorded(f"{path}-{name}-json").body)["data"]
     spec = await spec_of(models, name)
@@ -108,7 +108,7 @@ async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, mod
 
 @pytest.mark.parametrize("name", ["pca-linear", "targets", "lstm-ae", "odd-names", "plain-transform"])
 async def test_json_and_parquet_requests_get_the_same_numbers(
-    name: str, models: GordoModels, monkeypatch: pytest.MonkeyPatch
+    name: str, models: Gordo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec)
@@ -122,7 +122,7 @@ async def test_json_and_parquet_requests_get_the_same_numbers(
 
 
 @pytest.mark.parametrize("name", ["targets", "lstm-forecast"])
-async def test_a_large_frame_is_answered_row_by_row(name: str, models: GordoModels) -> None:
+async def test_a_large_frame_is_answered_row_by_row(name: str, models: Gordo) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec, rows=1000)
 
@@ -132,14 +132,14 @@ async def test_a_large_frame_is_answered_row_by_row(name: str, models: GordoMode
 
 
 @pytest.mark.parametrize("name", ["lstm-ae", "lstm-forecast"])
-async def test_the_fewest_rows_that_are_said_to_do_do(name: str, models: GordoModels) -> None:
+async def test_the_fewest_rows_that_are_said_to_do_do(name: str, models: Gordo) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec, rows=spec.rows_needed)
 
     assert len((await execute(models, spec, x, y)).predictions) == spec.rows_needed - spec.model_offset
 
 
-async def test_an_anomaly_model_without_thresholds_is_asked_twice_once(models: GordoModels) -> None:
+async def test_an_anomaly_model_without_thresholds_is_asked_twice_once(models: Gordo) -> None:
     spec = await spec_of(models, "no-thresholds")
     x, y = frames_for(spec)
 
@@ -150,7 +150,7 @@ async def test_an_anomaly_model_without_thresholds_is_asked_twice_once(models: G
     np.testing.assert_array_equal(first.predictions.values, second.predictions.values)
 
 
-async def test_what_metadata_calls_plain_is_asked_for_plain_predictions(models: GordoModels) -> None:
+async def test_what_metadata_calls_plain_is_asked_for_plain_predictions(models: Gordo) -> None:
     asked = await spec_of(models, "plain-linear")
     x, y = frames_for(asked)
 
@@ -170,7 +170,7 @@ async def test_what_metadata_calls_plain_is_asked_for_plain_predictions(models: 
     ],
 )
 async def test_values_that_a_model_refuses_are_named(
-    name: str, frame: str, value: float, says: str, models: GordoModels
+    name: str, frame: str, value: float, says: str, models: Gordo
 ) -> None:
     spec = replace(await spec_of(models, name), accepts_nan=True)  # so that they are sent
     x, y = frames_for(spec)
@@ -184,7 +184,7 @@ async def test_values_that_a_model_refuses_are_named(
     assert refused.value.reason is Reason.VALUES_REFUSED
 
 
-async def test_a_keras_model_takes_missing_values(models: GordoModels) -> None:
+async def test_a_keras_model_takes_missing_values(models: Gordo) -> None:
     spec = await spec_of(models, "ff-hourglass")
     x, y = frames_for(spec)
     gap = Frame(x.times, x.columns, x.values.copy())
@@ -197,7 +197,7 @@ async def test_a_keras_model_takes_missing_values(models: GordoModels) -> None:
     assert np.isfinite(found.values[0, outputs]).all()
 
 
-async def test_columns_that_a_model_does_not_have_are_refused(models: GordoModels) -> None:
+async def test_columns_that_a_model_does_not_have_are_refused(models: Gordo) -> None:
     spec = await spec_of(models, "pca-linear")
     fewer = replace(spec, dataset=replace(spec.dataset, tag_list=spec.dataset.tag_list[:2]))
     x, y = frames_for(spec)
@@ -209,7 +209,7 @@ async def test_columns_that_a_model_does_not_have_are_refused(models: GordoModel
     assert refused.value.whole_model
 
 
-async def test_an_old_revision_is_answered_by_its_own_model(models: GordoModels) -> None:
+async def test_an_old_revision_is_answered_by_its_own_model(models: Gordo) -> None:
     spec = await spec_of(models, "pca-linear", OLD)
     x, y = frames_for(spec)
 
@@ -222,7 +222,7 @@ async def test_an_old_revision_is_answered_by_its_own_model(models: GordoModels)
     assert found.revision == OLD
 
 
-async def test_a_model_that_is_not_in_a_revision_is_gone(models: GordoModels) -> None:
+async def test_a_model_that_is_not_in_a_revision_is_gone(models: Gordo) -> None:
     spec = replace(await spec_of(models, "lstm-ae"), revision=OLD)
     x, y = frames_for(spec)
 
@@ -234,7 +234,7 @@ async def test_a_model_that_is_not_in_a_revision_is_gone(models: GordoModels) ->
     assert from_prediction.value.reason is from_metadata.value.reason is Reason.MODEL_GONE
 
 
-async def test_a_revision_that_the_server_does_not_have_is_gone(models: GordoModels) -> None:
+async def test_a_revision_that_the_server_does_not_have_is_gone(models: Gordo) -> None:
     spec = replace(await spec_of(models, "pca-linear"), revision="1234567890123")
     x, y = frames_for(spec)
 
@@ -252,11 +252,11 @@ async def test_half_built_models_may_come_and_a_newest_revision_without_its_dire
     (revision / "pca-linear" / "metadata.json").unlink()
     async with (
         running_gordo(tmp_path / "data") as url,
-        open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models,
+        open_gordo(GordoModels(url=url), DictRoster()) as models,
     ):
-        status = await models.get_model_status(ModelRef(PROJECT, "pca-linear"))
+        status = await models.execution.get_model_status(ModelRef(PROJECT, "pca-linear"))
         shutil.rmtree(revision)
-        (project,) = await models.get_model_list()
+        (project,) = await models.catalogue.get_model_list([PROJECT])
 
     assert status.exists
     assert "in the making" in status.problem

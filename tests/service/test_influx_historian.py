@@ -3,11 +3,12 @@
 import asyncio
 from datetime import timedelta
 
-from latigo.cli.demo_influx import Historian
+from latigo.cli.demo.influx import Historian
 from latigo.domain.windows import to_ns
 from latigo.providers.influx.client import open_client
 from latigo.providers.simulated import Plant, PlantSensors
 from latigo.sandbox.demo import STEP
+from latigo.settings import InfluxSensors
 from tests.support.clock import ManualClock
 from tests.support.influxd import InfluxServers, fresh_influx_database, select
 from tests.support.waiting import eventually
@@ -24,7 +25,7 @@ async def test_what_influxdb_could_not_take_is_written_when_it_is_back(influx_se
     began = clock.now()
     async with (
         fresh_influx_database(server.url) as database,
-        open_client(server.url, database=database.name, downstream="sensors/influx", section="sensors") as client,
+        open_client(InfluxSensors(url=server.url, database=database.name)) as client,
     ):
         historian = Historian(client, PlantSensors(plant, clock.now), clock, began)
         await historian.catch_up()

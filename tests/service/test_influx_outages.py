@@ -58,7 +58,7 @@ async def test_killed_in_the_middle_of_a_wave_and_started_again(site: Site, infl
 
             await service.until(lambda: _is_open(site), what="all circuits are closed")
             until = await site.whole(service)
-            told = [event.get("because", "") for event in service.events("task.finished")]
+            told = [event.get("reason", "") for event in service.events("task.finished")]
             assert await service.stop() == 0
 
     assert any("InfluxDB, writing" in because for because in told), told

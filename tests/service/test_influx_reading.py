@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from latigo import settings
 from latigo.domain.errors import ConfigurationError, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, Response, open_client
 from latigo.providers.influx.query import Layout
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
+from latigo.runtime.clock import SystemClock
+from latigo.settings import load_settings
 from tests.support.influxd import (
     InfluxDatabase,
     InfluxServers,
@@ -100,19 +104,19 @@ class Watched:
 async def watched(
     database: InfluxDatabase, switches: InfluxSwitches | None = None, **options: Any
 ) -> AsyncIterator[tuple[InfluxSensors, Watched]]:
-    async with open_client(
-        database.url, database=database.name, downstream="sensors/influx", section="sensors", switches=switches
-    ) as client:
+    section = settings.InfluxSensors(url=database.url, database=database.name)
+    async with open_client(section, switches=switches) as client:
         watching = Watched(client)
-        yield InfluxSensors(watching, Layout(), **options), watching  # type: ignore[arg-type]  # has all of its methods
+        layout = Layout(section.measurement, section.tag_key, section.field)
+        yield InfluxSensors(watching, layout, SystemClock(), **options), watching  # type: ignore[arg-type]  # has all of its methods
 
 
 @asynccontextmanager
 async def limited(
-    servers: InfluxServers, readings: Readings, settings: Mapping[str, str], **options: Any
+    servers: InfluxServers, readings: Readings, variables: Mapping[str, str], **options: Any
 ) -> AsyncIterator[InfluxSensors]:
     """Sensors on a server of the test's own."""
-    server = servers.start(settings)
+    server = servers.start(variables)
     async with fresh_influx_database(server.url) as database:
         await write_lines(database, sensor_lines(readings))
         async with influx_sensors(database, **options) as sensors:
@@ -335,7 +339,7 @@ async def test_a_limit_on_rows_is_told_once_and_kept_to(influx_servers: InfluxSe
                     del watching.asked[:]
                     assert same(await sensors.get_data_for_range(list(written), HOUR, max_bytes=PLENTY), written)
 
-    assert [(each["event"], each["rows"]) for each in logs] == [("answer.cut_short", 1000)]
+    assert [(each["event"], each["count"]) for each in logs] == [("response.cut", 1000)]
     assert len(watching.asked) <= 7  # 20 sensors of 240 readings, 999 at a time
 
 
@@ -429,7 +433,7 @@ async def test_a_wrong_setting_is_an_alarm_that_names_its_key(
         **wrong,
     }
 
-    async with open_sensors(**options) as sensors:
+    async with open_sensors(settings.InfluxSensors(**options), SystemClock()) as sensors:
         for ask in (
             lambda: sensors.get_data_for_range(["GRA-TT-000", "GRA-TT-001"], HOUR, max_bytes=PLENTY),
             lambda: sensors.sensor_exists("GRA-TT-000"),
@@ -441,22 +445,21 @@ async def test_a_wrong_setting_is_an_alarm_that_names_its_key(
             assert refused.value.alarm
 
 
+@pytest.mark.parametrize("name", ["", "null\0byte", "carriage\rreturn", "lone \ud800 surrogate"])
 @pytest.mark.parametrize("key", ["database", "measurement", "tag_key", "field"])
-async def test_a_name_that_nothing_can_have_refuses_to_open(key: str):
-    options: dict[str, Any] = {"url": "http://127.0.0.1:9", "database": "plant", key: ""}
+def test_a_name_that_nothing_can_have_refuses_to_open(key: str, name: str):
+    given = {"LATIGO_SENSORS__KIND": "influx", f"LATIGO_SENSORS__{key.upper()}": name}
 
     with pytest.raises(ConfigurationError, match=rf"sensors\.{key}"):
-        async with open_sensors(**options):
-            pytest.fail("it opened")
+        load_settings(None, given)
 
 
 async def test_readings_of_another_retention_policy_are_found_by_its_name(influx_database: InfluxDatabase):
     name = influx_database.name
     await administer(influx_database.url, f'CREATE RETENTION POLICY "raw" ON "{name}" DURATION INF REPLICATION 1')
     await write_lines(influx_database, ["sensors,tag=GRA-TT-001 Value=1 1"])
-    async with open_client(
-        influx_database.url, database=name, downstream="sensors/influx", section="sensors", retention_policy="raw"
-    ) as client:
+    section = settings.InfluxSensors(url=influx_database.url, database=name, retention_policy="raw")
+    async with open_client(section) as client:
         await client.write_lines(f"sensors,tag={TEMPERATURE} Value=42 {to_ns(TEN)}".encode(), precision="ns")
 
     async with influx_sensors(influx_database, retention_policy="raw") as sensors:
@@ -560,9 +563,8 @@ async def test_credentials(influx_servers: InfluxServers):
     server = influx_servers.start({"INFLUXDB_HTTP_AUTH_ENABLED": "true"})
     login: dict[str, Any] = {"username": "leser", "password": "påssord: æøå"}
     await administer(server.url, "CREATE USER chef WITH PASSWORD 'x' WITH ALL PRIVILEGES")
-    async with open_client(
-        server.url, database="plant", downstream="sensors/influx", section="sensors", username="chef", password="x"
-    ) as chef:
+    plant_of: Callable[..., settings.InfluxSensors] = partial(settings.InfluxSensors, url=server.url, database="plant")
+    async with open_client(plant_of(username="chef", password="x")) as chef:
         for statement in (
             "CREATE DATABASE plant",
             f"CREATE USER leser WITH PASSWORD '{login['password']}'",
@@ -573,7 +575,7 @@ async def test_credentials(influx_servers: InfluxServers):
         await chef.write_lines("\n".join(sensor_lines(plant(2, 10))).encode(), precision="ns")
     tags = list(plant(2, 10))
 
-    async with open_sensors(url=server.url, database="plant", **login) as sensors:
+    async with open_sensors(plant_of(**login), SystemClock()) as sensors:
         assert same(await sensors.get_data_for_range(tags, HOUR, max_bytes=PLENTY), plant(2, 10))
         assert await sensors.get_sensor_list() == tags
         with pytest.raises(Rejected, match="'NEW'"):
@@ -584,7 +586,7 @@ async def test_credentials(influx_servers: InfluxServers):
         {"username": "guest", "password": "guest"},
     ]
     for wrong in wrongs:
-        async with open_sensors(url=server.url, database="plant", **wrong) as sensors:
+        async with open_sensors(plant_of(**wrong), SystemClock()) as sensors:
             with pytest.raises(Unavailable, match=r"sensors\.username") as refused:
                 await sensors.get_data_for_range(tags, HOUR, max_bytes=PLENTY)
         assert refused.value.alarm

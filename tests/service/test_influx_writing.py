@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Reason, Rejected, TimedOut, TooLarge, Unavailable
@@ -26,7 +26,7 @@ from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.influx.client import SWITCHES, open_client
 from latigo.providers.protocols import PredictionStorageProvider
 from latigo.runtime.clock import SystemClock
-from latigo.settings import Settings
+from latigo.settings import InfluxSink, Settings, load_settings
 from latigo.wiring.resources import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
@@ -241,7 +241,7 @@ async def test_every_project_may_have_a_database_of_its_own(influx_server: str):
     async with (
         fresh_influx_database(influx_server, name="of plant-a") as first,
         fresh_influx_database(influx_server, name="of plant-b"),
-        open_predictions(url=influx_server, database="of {project}") as sink,
+        open_predictions(InfluxSink(url=influx_server, database="of {project}")) as sink,
     ):
         await sink.put_predictions(predictions([1.0, 2.0]))
         await sink.put_predictions(predictions([3.0, 4.0], model=ModelRef("plant-b", "pump-1")))
@@ -314,7 +314,7 @@ async def test_points_older_than_the_server_keeps_them_do_not_fail_the_model(
         kept = await sink.put_predictions(predictions(*rows, start=now - timedelta(hours=5), step=timedelta(hours=1.5)))
 
     assert kept == 2
-    assert [(log["event"], log["model"], log["points"]) for log in logs] == [("points.dropped", str(PUMP), 3)]
+    assert [(log["event"], log["model"], log["count"]) for log in logs] == [("points.dropped", str(PUMP), 3)]
     (read,) = await sink.get_predictions(PUMP, Window(now - timedelta(hours=9), now))
     assert read.values.ravel()[np.isfinite(read.values.ravel())].tolist() == [4.0, 5.0, 6.0]
 
@@ -332,11 +332,11 @@ async def test_points_that_are_too_old_are_counted_over_all_requests_of_a_window
 
     # 17 rows, and up to an hour more: the server counts by its shards, so that some of what is a little older stays.
     assert await count(influx_database) == kept * 100
-    assert (17 <= kept < 24, logs[0]["points"]) == (True, (144 - kept) * 100)
+    assert (17 <= kept < 24, logs[0]["count"]) == (True, (144 - kept) * 100)
 
 
 async def test_a_database_that_is_not_there_is_an_alarm_that_names_the_key(influx_server: str):
-    async with open_predictions(url=influx_server, database="nowhere") as sink:
+    async with open_predictions(InfluxSink(url=influx_server, database="nowhere")) as sink:
         with pytest.raises(Unavailable, match=r"predictions\.database") as writing:
             await sink.put_predictions(predictions([1.0, 2.0]))
         with pytest.raises(Unavailable, match=r"predictions\.database") as reading:
@@ -360,16 +360,15 @@ async def test_a_retention_policy_that_is_not_there_is_an_alarm_that_names_the_k
 async def test_credentials(influx_servers: InfluxServers):
     url = influx_servers.start({"INFLUXDB_HTTP_AUTH_ENABLED": "true"}).url
     admin = ("chef", "påssord: æøå")
-    async with open_client(url, database="x", downstream="sink/influx", section="predictions") as nobody:
+    async with open_client(InfluxSink(url=url, database="x")) as nobody:
         await nobody.read(f"CREATE USER \"{admin[0]}\" WITH PASSWORD '{admin[1]}' WITH ALL PRIVILEGES", max_bytes=999)
     options: dict[str, Any] = {"url": url, "database": "latigo"}
-    async with open_client(
-        url, database="x", downstream="sink/influx", section="predictions", username=admin[0], password=admin[1]
-    ) as client:
+    section = InfluxSink(url=url, database="x", username=admin[0], password=SecretStr(admin[1]))
+    async with open_client(section) as client:
         await client.read("CREATE DATABASE latigo; CREATE USER guest WITH PASSWORD 'guest'", max_bytes=999)
     written = predictions([1.0, 2.0])
 
-    async with open_predictions(**options, username=admin[0], password=admin[1]) as sink:
+    async with open_predictions(InfluxSink(**options, username=admin[0], password=SecretStr(admin[1]))) as sink:
         assert await sink.put_predictions(written) == 1
     wrongs: list[dict[str, Any]] = [
         {},
@@ -378,7 +377,7 @@ async def test_credentials(influx_servers: InfluxServers):
         {"token": "secret-42"},
     ]
     for wrong in wrongs:
-        async with open_predictions(**options, **wrong) as sink:
+        async with open_predictions(InfluxSink(**options, **wrong)) as sink:
             with pytest.raises(Unavailable, match=r"predictions\.username") as refused:
                 await sink.put_predictions(written)
             with pytest.raises(Unavailable, match=r"predictions\.username"):
@@ -493,9 +492,7 @@ async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxSer
             "INFLUXDB_HTTP_HTTPS_PRIVATE_KEY": str(certificate.key),
         }
     )
-    trusting = ssl.create_default_context(cafile=certificate.certificate)
-    server_itself: dict[str, Any] = {"database": "x", "downstream": "sink/influx", "section": "predictions"}
-    async with open_client(server.url, tls=trusting, **server_itself) as client:
+    async with open_client(InfluxSink(url=server.url, database="x", ca_file=certificate.certificate)) as client:
         await client.read("CREATE DATABASE latigo", max_bytes=999)
 
     async with from_settings(url=server.url, ca_file=str(certificate.certificate)) as (store, sensors):
@@ -508,25 +505,21 @@ async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxSer
             await sensors.get_sensor_list()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({"url": "https://influx", "ca_file": "/nowhere.pem"}, "/nowhere.pem cannot be read"),
-        ({"url": "http://influx", "ca_file": ""}, "is not https"),
-    ],
-)
-async def test_authorities_that_cannot_be_used_are_refused_by_their_key(
-    certificate: Certificate, wrong: dict[str, str], says: str
-):
-    server = {**wrong, "ca_file": wrong["ca_file"] or str(certificate.certificate)}
-    settings = settings_for(**server)
-
-    with pytest.raises(ConfigurationError, match=rf"predictions\.ca_file: .*{says}"):
+async def test_authorities_that_cannot_be_used_are_refused_by_their_key(certificate: Certificate, tmp_path: Path):
+    settings = settings_for(url="https://influx", ca_file="/nowhere.pem")
+    with pytest.raises(ConfigurationError, match=r"predictions\.ca_file: .*/nowhere\.pem cannot be read"):
         async with open_sink(settings.predictions[0], None):
             pytest.fail("it was opened")
-    with pytest.raises(ConfigurationError, match=rf"sensors\.ca_file: .*{says}"):
+    with pytest.raises(ConfigurationError, match=r"sensors\.ca_file: .*/nowhere\.pem cannot be read"):
         async with open_sensors(settings, SystemClock()):
             pytest.fail("it was opened")
+
+    influx = f"kind = 'influx'\nurl = 'http://influx'\nca_file = '{certificate.certificate}'\n"
+    (tmp_path / "latigo.toml").write_text(f"[sensors]\n{influx}[[predictions]]\n{influx}", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(tmp_path / "latigo.toml", {})
+    for key in ("sensors.ca_file", "predictions[0].ca_file"):
+        assert f"{key}: is of no use with url, which is not https" in str(refused.value)
 
 
 def settings_for(**server: Any) -> Settings:

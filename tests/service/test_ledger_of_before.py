@@ -5,7 +5,7 @@ What it holds is described in ``tests/data/upgrades/README.md``.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -14,12 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.gordo_stub import StubPredictions
+from latigo.actions.retry import retry
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.ledger.reports import LedgerReports
+from latigo.ledger.protocol import Circuit, Claim, KnownProject, Term
 from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
 from latigo.providers.simulated import Plant
@@ -37,9 +38,11 @@ from latigo.task_queue import envelope
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.store import QueueStore, Refusal
 from tests.support.build import HALF_HOUR, at, window
+from tests.support.event_hub_queue import HUB, HubQueue, open_hub_queue, working
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import execute
 from tests.support.running_latigo import ShiftedClock, all_done, all_known, running_latigo
+from tests.support.waiting import eventually
 
 UPGRADES = Path(__file__).parents[1] / "data" / "upgrades"
 VIEWS = ("v_models", "v_coverage", "v_exceptions", "v_tasks", "v_parked", "v_predictions", "v_queue")
@@ -153,9 +156,9 @@ async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_cove
 
 
 async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
-    unparked = await LedgerReports(ledger.database, "0.2.0").retry("operator@plant.example", "plant-b")
+    unparked = await retry(ledger.database, "operator@plant.example", "plant-b")
 
-    assert {row["model"] for row in unparked} == {"odd", "refused", "crashed"}
+    assert {row.model for row in unparked} == {"odd", "refused", "crashed"}
     assert await ledger.fetch("SELECT * FROM v_parked") == []
 
 
@@ -178,6 +181,175 @@ async def test_the_queue_goes_on_where_it_was(ledger: Ledgers):
     }
 
 
+async def test_projects_models_and_roster_are_known(ledger: Ledgers):
+    known = {model.name: model for model in await ledger.models.known_models("plant-b")}
+
+    assert list(await ledger.models.projects()) == [
+        KnownProject("plant-a", "1764547200000", 5, "", None, 0, accept_loss=False),
+        KnownProject("plant-b", "1000", 11, "", at("12:40"), 2, accept_loss=False),
+        KnownProject("plant-c", "", 0, "gordo/plant-c: connection refused", None, 0, accept_loss=False),
+    ]
+    assert await ledger.roster.entries() == {
+        ModelRef("plant-a", "left-out"): False,
+        ModelRef("plant-d", "by-hand"): True,
+    }
+    assert {(model.revision, model.state, model.resolution) for model in (known["whole"], known["odd"])} == {
+        ("1001", "active", timedelta(minutes=10)),
+        ("1000", "unusable", None),
+    }
+
+
+async def test_the_lease_of_the_scheduler_of_before_holds_until_it_runs_out(ledger: Ledgers):
+    await ledger.set_clock(at("12:40"))
+    assert await ledger.scheduler.acquire_lease("scheduler-2", LEASE) is None
+
+    await ledger.set_clock(at("12:41"))
+
+    assert await ledger.scheduler.acquire_lease("scheduler-2", LEASE) == Term("scheduler-2", 3)
+
+
+async def test_needs_are_what_is_neither_covered_nor_out_nor_excepted_nor_parked(ledger: Ledgers):
+    await ledger.set_clock(at("12:40"))
+
+    newest, older = window("12:00", "12:30"), window("10:30", "11:30")
+    assert await _needs(ledger) == {
+        **dict.fromkeys(("compressor-002", "filtered", "pump-001", "separator-003", "turbine-004"), (newest, None)),
+        **dict.fromkeys(("crashed", "refused"), (None, older)),
+        **dict.fromkeys(("in-claim", "planned", "waits", "in-queue"), (None, older)),
+        "gaps": (None, window("09:30", "10:30")),
+        "tall": (newest, None),
+    }
+
+
+async def test_a_circuit_of_before_closes_and_releases_what_waits_for_it(ledger: Ledgers):
+    await ledger.set_clock(at("12:40"))
+    opened, first, longest = at("12:40"), timedelta(seconds=15), timedelta(minutes=2)
+    assert list(await ledger.scheduler.circuits()) == [
+        Circuit("gordo/plant-b", "gordo/plant-b: connection refused", False, opened, first, False),
+        Circuit("sink/influx", "sink/influx: 401", True, opened, longest, False),
+    ]
+    assert "deferred" not in await _needs(ledger)
+
+    assert await ledger.executor.close_circuit("gordo/plant-b")
+
+    assert "deferred" in await _needs(ledger)
+
+
+async def test_what_another_queue_had_is_published_again_with_all_that_was_planned(ledger: Ledgers):
+    term = await ledger.scheduler.acquire_lease("scheduler-2", LEASE)
+    assert term is not None
+
+    recovered = await ledger.scheduler.recover(term, "internal/another", isolated_starts=3, version="0.2.0")
+
+    assert recovered == {"superseded": 2, "lost": 2, "parked": 0}
+    tasks = await ledger.scheduler.unpublished(term, 10)
+    assert [(task.ref.name, task.lane, task.epoch, task.trace) for task in tasks] == [
+        ("in-claim", Lane.LIVE, 1, TRACE),
+        ("planned", Lane.LIVE, 1, TRACE),
+        ("tall", Lane.REPAIR, 1, TRACE),
+    ]
+    assert tasks[0].model.dataset == DatasetConfig(tag_list=("a", "b"), target_tag_list=("a", "b"))
+
+
+async def test_a_waiting_task_keeps_its_attempts_and_the_sinks_that_have_its_result(ledger: Ledgers):
+    term = await ledger.scheduler.acquire_lease("scheduler-2", LEASE)
+    assert term is not None
+    assert await ledger.scheduler.wake_waiting(term, blocked=["plant-b"], most=10) == 0
+    assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
+    (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'waits' AND state = 'planned'")
+    number = int(str(task["id"]))
+
+    claim = await ledger.executor.claim(number, 1, "executor-2", LEASE)
+
+    assert claim == Claim(number, 2, attempts=1, starts=0, stored_in=frozenset({"sink/postgres"}))
+
+
+async def test_a_claim_that_was_taken_before_the_update_is_renewed_and_settled_after_it(ledger: Ledgers):
+    (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'in-claim' AND state = 'claimed'")
+    claim = Claim(int(str(task["id"])), 1, attempts=0, starts=0, stored_in=frozenset())
+
+    renewed = await ledger.executor.renew([claim], LEASE)
+    counted = await ledger.executor.settle([(claim, Stored.in_full(window("11:30", "12:30"), rows=6))])
+
+    assert renewed == counted == {claim.task_id}
+    (row,) = await ledger.fetch("SELECT covered FROM v_coverage WHERE model = 'in-claim'")
+    assert to_coverage(row["covered"]) == Coverage((window("11:30", "12:30"),))
+
+
+async def test_a_message_of_an_older_epoch_is_not_claimed(ledger: Ledgers):
+    (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'in-queue' AND state = 'published'")
+
+    assert await ledger.executor.claim(int(str(task["id"])), 1, "executor-2", LEASE) is None
+
+
+async def test_what_crashed_under_the_version_of_before_gets_another_chance(ledger: Ledgers):
+    assert await ledger.scheduler.forgive_crashes("a later version") == 1
+
+    assert (await _needs(ledger))["crashed"] == (window("11:30", "12:30"), window("10:30", "11:30"))
+
+
+async def test_exceptions_of_before_are_due_at_the_time_that_was_written_down(ledger: Ledgers):
+    await ledger.set_clock(at("13:06"))
+    assert (await _needs(ledger))["filtered"] == (window("12:00", "13:00"), None)
+
+    await ledger.set_clock(at("13:08"))
+
+    assert (await _needs(ledger))["filtered"] == (window("10:00", "13:00"), window("07:00", "10:00"))
+
+
+async def test_an_executor_of_before_says_which_messages_it_reads_while_it_is_there(ledger: Ledgers):
+    await ledger.set_clock(at("12:41"))
+    assert (await ledger.scheduler.outstanding()).readable == 1
+
+    await ledger.set_clock(at("12:43"))
+
+    assert (await ledger.scheduler.outstanding()).readable is None
+
+
+async def test_a_receiver_continues_after_the_checkpoints_of_before(ledger: Ledgers):
+    messages = (UPGRADES / "envelopes-32f86e9.jsonl").read_bytes().splitlines()
+    ids = [orjson.loads(message)["id"] for message in messages]
+    async with open_hub_queue(ledger.url, partitions=4) as hub:
+        # The event hub as it was then: all that has been checkpointed, and three messages more.
+        for partition, count in (("0", 42 + 3), ("1", 18), ("3", 6)):
+            for number in range(count):
+                hub.put(messages[number % len(messages)], partition)
+        await _continue_in(hub, ledger)
+
+        async with hub.receiver() as receiver, working(receiver) as worker:
+
+            async def is_checkpointed() -> bool:
+                return (await hub.checkpoints())["0"] == 44
+
+            await eventually(is_checkpointed, within=30, what="a checkpoint after the last message")
+
+    assert worker.seen == [ids[number % len(ids)] for number in (42, 43, 44)]
+
+
+async def _continue_in(hub: HubQueue, ledger: Ledgers) -> None:
+    """Let what is known of the event hub of before be known of this one, which has offsets of its own."""
+    events = {
+        each.id: {event.sequence_number: event for event in each.events} for each in hub.emulator.hub(HUB).partitions
+    }
+    async with ledger.database.connection() as connection:
+        for table in ("queue_ownership", "queue_checkpoint", "queue_refused", "queue_partition"):
+            await connection.execute(f"UPDATE {table} SET channel = $1", hub.section.address.channel)
+        for partition, sequence in (await hub.checkpoints()).items():
+            await connection.execute(
+                "UPDATE queue_checkpoint SET hub_offset = $1 WHERE partition = $2",
+                str(events[partition][sequence].offset),
+                partition,
+            )
+
+
+async def _needs(ledger: Ledgers) -> dict[str, tuple[Window | None, Window | None]]:
+    """What each model lacks: its live window, and the newest one below."""
+    return {
+        need.ref.name: (need.windows.get(Lane.LIVE), need.windows.get(Lane.BACKFILL))
+        for need in await ledger.scheduler.needs(timedelta(days=30))
+    }
+
+
 async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(dumped: str):
     plant = Plant()
     project = demo_project(plant, "plant-a", 5, timedelta(minutes=10), 2)
@@ -188,7 +360,7 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
         project.revision,
     )
     plant_b = ProjectDefinition("plant-b", tuple(ModelDefinition(name, ("a", "b")) for name in PLANT_B))
-    covered = await _covered(dumped)
+    covered, predicted = await _covered(dumped), await _predictions(dumped)
     clock = ShiftedClock(at("12:50"))
     await clock.share(dumped)
     async with open_sandbox_gordo((plant_a, plant_b), canned=StubPredictions()) as gordo:
@@ -222,6 +394,9 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
     assert excepted == {("plant-a", "filtered"), ("plant-b", "gaps")}
     assert [ref for ref, coverage in covered.items() if coverage - now_covered[ref]] == []
     assert again
+    assert gordo.controls.executed
+    assert [run for run in gordo.controls.executed if run.last and run.last in covered[run.project, run.model]] == []
+    assert predicted <= await _predictions(dumped)
     for row in again:
         repeated = Coverage((Window(row["span"].lower, row["span"].upper),)) & covered[row["project"], row["name"]]
         assert not repeated, row
@@ -233,6 +408,10 @@ async def _rows(url: str, sql: str) -> list[asyncpg.Record]:
         return list(await connection.fetch(sql))
     finally:
         await connection.close()
+
+
+async def _predictions(url: str) -> set[tuple[object, ...]]:
+    return {tuple(row) for row in await _rows(url, "SELECT * FROM v_predictions")}
 
 
 async def _covered(url: str) -> dict[tuple[str, str], Coverage]:
@@ -264,6 +443,32 @@ def expected_tasks() -> list[Task]:
             Lane.REPAIR,
         ),
         Task(9, 1, ModelSpec(ModelRef("plant", "pump"), "1000", pump, anomaly=True), morning, 1800, Lane.MANUAL),
+        Task(
+            10,
+            4,
+            ModelSpec(
+                ModelRef("plant-b", "cooler"),
+                "1764547200000",
+                DatasetConfig(
+                    tag_list=("1903.TT-0007.PV", "1903.PT-0007.PV"),
+                    target_tag_list=("1903.TT-0007.PV",),
+                    resolution=timedelta(seconds=2.5),
+                    aggregation="max",
+                    interpolation_method="ffill",
+                    interpolation_limit=None,
+                    row_filter="`1903.XV-0007.STATUS` > 0.5",
+                    filter_tags=("1903.XV-0007.STATUS",),
+                ),
+                model_offset=11,
+                anomaly=True,
+                accepts_nan=True,
+                assets={"1903.TT-0007.PV": "1903-DEMO", "1903.PT-0007.PV": "1903-DEMO"},
+            ),
+            Window(datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC), at("00:01")),
+            30,
+            Lane.BACKFILL,
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
     ]
 
 

@@ -72,7 +72,7 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
             await goes_on(Site(gordo, ledger, tmp_path, models=MODELS), service)
 
     assert [circuit["downstream"] for circuit in during["circuits"]] == [GORDO]
-    assert any(alarm.startswith(f"{GORDO} is away") for alarm in during["alarms"])
+    assert any(alarm.startswith(f"{GORDO} is unavailable") for alarm in during["alarms"])
     assert not during["healthy"]
     assert (parked, attempts) == ([], 0)
     assert 3 <= in_vain <= MOST_CALLS
@@ -119,7 +119,7 @@ async def test_a_model_list_that_is_suddenly_empty_is_doubted_and_every_model_go
         async with serving(site.config(models={"refresh": "1s"})) as service:
             await service.meets(held)
             with controls.empty_model_list():
-                await service.logged("models.list_doubted")
+                await service.logged("models.list_quarantined")
                 code, told, _ = await latigo("status", "--config", str(service.config), folder=tmp_path)
                 held.lift()
                 until = await site.whole(service)
@@ -204,7 +204,7 @@ async def test_postgresql_refuses_everybody_for_a_while(site: Site):
         async with site.without_ledger():
             await service.until(lambda: is_unready(url), what="it is not ready")
             held.lift()
-            await service.logged("settle.delayed")
+            await service.logged("settlement.delayed")
             ready, live = await probe(f"{url}/readyz"), await probe(f"{url}/livez")
         await service.until(lambda: is_ready(url), what="it is ready again")
         await goes_on(site, service)
@@ -233,7 +233,7 @@ async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path
             server.close()
             await service.until(lambda: is_unready(url), what="it is not ready")
             held.lift()
-            await service.logged("settle.delayed")
+            await service.logged("settlement.delayed")
             live = await probe(f"{url}/livez")
             server.open()
 

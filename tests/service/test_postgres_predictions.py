@@ -62,7 +62,7 @@ async def days(pool: Pool) -> list[str]:
 
 
 async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
-    await PostgresPredictions(pool).put_predictions(predictions([1.5, np.nan], [np.inf, 2.5]))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1.5, np.nan], [np.inf, 2.5]))
 
     seen = await pool.fetch("SELECT * FROM v_predictions ORDER BY time")
 
@@ -73,7 +73,7 @@ async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
 
 
 async def test_a_row_is_one_model_and_time_so_a_newer_revision_replaces_all_of_it(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2], [3, 4], revision="1"))
 
     await store.put_predictions(predictions([5, 6, 7], columns=(A, B, SCORE), revision="2"))
@@ -84,7 +84,7 @@ async def test_a_row_is_one_model_and_time_so_a_newer_revision_replaces_all_of_i
 
 
 async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
 
     await store.put_predictions(predictions([3, 4], columns=(B, A), start=MIDNIGHT + timedelta(hours=1)))
@@ -97,14 +97,14 @@ async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
 async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
     twice = predictions([1, 2], [3, 4], [5, 6], step=timedelta(0))
 
-    assert await PostgresPredictions(pool).put_predictions(twice) == 1
+    assert await PostgresPredictions(pool, PostgresSink()).put_predictions(twice) == 1
 
-    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert stored.values.tolist() == [[5, 6]]
 
 
 async def test_writing_the_same_again_leaves_the_row_alone(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, np.nan]))
     before = await pool.fetchval("SELECT xmin FROM prediction")
 
@@ -114,7 +114,7 @@ async def test_writing_the_same_again_leaves_the_row_alone(pool: Pool):
 
 
 async def test_days_get_their_partition_when_their_first_row_comes(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
 
     await store.put_predictions(predictions([1, 2], [3, 4], start=MIDNIGHT - timedelta(minutes=10)))
 
@@ -122,7 +122,7 @@ async def test_days_get_their_partition_when_their_first_row_comes(pool: Pool):
 
 
 async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_partitions(pool: Pool):
-    processes = [PostgresPredictions(pool) for _ in range(4)]
+    processes = [PostgresPredictions(pool, PostgresSink()) for _ in range(4)]
     month = predictions(*([[1.0, 2.0]] * 30), step=DAY)
 
     written = await asyncio.gather(*(process.put_predictions(month) for process in processes))
@@ -132,7 +132,7 @@ async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_par
 
 
 async def test_a_new_day_does_not_wait_for_those_who_read_the_others(pool: Pool):
-    store = PostgresPredictions(pool, time_limit=timedelta(seconds=5))
+    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=5)))
     await store.put_predictions(predictions([1, 2]))
 
     async with pool.acquire() as reader, reader.transaction():
@@ -143,7 +143,7 @@ async def test_a_new_day_does_not_wait_for_those_who_read_the_others(pool: Pool)
 
 
 async def test_old_days_are_dropped_whole_and_the_rest_stays(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions(*([[1.0, 2.0]] * 4), step=DAY))
 
     assert await store.drop_older_than(MIDNIGHT + 2.5 * DAY) == 2
@@ -155,7 +155,7 @@ async def test_old_days_are_dropped_whole_and_the_rest_stays(pool: Pool):
 
 
 async def test_columns_go_with_the_last_day_that_used_them(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2], revision="1"))
     await store.put_predictions(predictions([1, 2], revision="2"))
     await store.put_predictions(predictions([1, 2], revision="2", start=MIDNIGHT + 3 * DAY))
@@ -166,7 +166,7 @@ async def test_columns_go_with_the_last_day_that_used_them(pool: Pool):
 
 
 async def test_a_day_that_others_dropped_is_made_again(pool: Pool):
-    store, sweeper = PostgresPredictions(pool), PostgresPredictions(pool)
+    store, sweeper = PostgresPredictions(pool, PostgresSink()), PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     await sweeper.drop_older_than(MIDNIGHT + DAY)
 
@@ -177,11 +177,11 @@ async def test_a_day_that_others_dropped_is_made_again(pool: Pool):
 
 
 async def test_ids_remembered_from_before_a_restore_never_name_another_model(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     await pool.execute("TRUNCATE prediction_series, prediction_columns, prediction RESTART IDENTITY CASCADE")
     other = ModelRef("plant-a", "other")
-    await PostgresPredictions(pool).put_predictions(predictions([5, 6], model=other))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], model=other))
 
     await store.put_predictions(predictions([3, 4]))
 
@@ -194,7 +194,7 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("latigo.providers.postgres.predictions._LOCK_WAIT", "50ms")
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
 
     async with pool.acquire() as reader, reader.transaction():
@@ -207,12 +207,12 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
 
 
 async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: Pool):
-    store = PostgresPredictions(pool, time_limit=timedelta(seconds=2))
+    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=2)))
     await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
 
     async with pool.acquire() as reader:
         await reader.execute("BEGIN; SELECT FROM prediction")
-        dropping = asyncio.ensure_future(PostgresPredictions(pool).drop_older_than(MIDNIGHT + DAY))
+        dropping = asyncio.ensure_future(PostgresPredictions(pool, PostgresSink()).drop_older_than(MIDNIGHT + DAY))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         await eventually(lambda: reader.fetchval(waiting), what="the drop waits")
 
@@ -224,13 +224,13 @@ async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: 
 
 
 async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
     await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260301")
 
     assert await store.drop_older_than(MIDNIGHT) == 1
     await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260302")
-    await PostgresPredictions(pool).put_predictions(predictions([5, 6], start=MIDNIGHT + DAY))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], start=MIDNIGHT + DAY))
 
     (stored,) = await store.get_predictions(PUMP, ALWAYS)
     assert stored.values.tolist() == [[5, 6]]
@@ -238,7 +238,7 @@ async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
 
 
 async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2], [3, 4], [5, 6], step=DAY))
     clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
 
@@ -257,7 +257,7 @@ async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
 
 
 async def test_while_old_days_cannot_be_dropped_it_is_said_and_tried_again(pool: Pool):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     await pool.execute("ALTER TABLE prediction_columns RENAME TO hidden")
     clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
@@ -279,16 +279,18 @@ async def test_a_thousand_columns_are_no_different(pool: Pool):
     wide = tuple(Column("model-output", f"a rather long name of a tag, as plants have them {n}") for n in range(1000))
     row = np.random.default_rng(1).normal(size=1000).tolist()
 
-    await PostgresPredictions(pool).put_predictions(predictions(row, row, columns=wide))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions(row, row, columns=wide))
 
-    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert stored.columns == wide
     assert stored.values.tolist() == [row, row]
 
 
 async def test_what_the_server_refuses_for_good_is_rejected_naming_the_model(pool: Pool):
     with pytest.raises(Rejected, match="plant-a/pump-1") as refused:
-        await PostgresPredictions(pool).put_predictions(predictions([1, 2], columns=(Column("g", "a\0b"), SCORE)))
+        await PostgresPredictions(pool, PostgresSink()).put_predictions(
+            predictions([1, 2], columns=(Column("g", "a\0b"), SCORE))
+        )
 
     assert refused.value.reason is Reason.WRITE_REFUSED
 
@@ -297,11 +299,14 @@ async def test_times_that_it_cannot_name_are_rejected(pool: Pool):
     odd = Predictions(PUMP, "1", np.array([1], np.int64), (A,), np.array([[1.0]]))
 
     with pytest.raises(Rejected, match="microsecond"):
-        await PostgresPredictions(pool).put_predictions(odd)
+        await PostgresPredictions(pool, PostgresSink()).put_predictions(odd)
 
 
 async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_on(pool: Pool):
-    patient, hasty = PostgresPredictions(pool), PostgresPredictions(pool, time_limit=timedelta(seconds=0.2))
+    patient, hasty = (
+        PostgresPredictions(pool, PostgresSink()),
+        PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=0.2))),
+    )
     await patient.put_predictions(predictions([1, 2]))
 
     async with pool.acquire() as other, other.transaction():
@@ -314,7 +319,7 @@ async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_o
 
 
 async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str):
-    store = PostgresPredictions(pool)
+    store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     async with pool.acquire() as held:
         await held.execute("BEGIN; LOCK TABLE prediction")
@@ -337,7 +342,7 @@ async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str
 async def test_tables_that_are_missing_call_an_operator(database_url: str):
     async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
         with pytest.raises(Unavailable, match="prediction") as missing:
-            await PostgresPredictions(pool).put_predictions(predictions([1, 2]))
+            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))
 
     assert missing.value.alarm
 
@@ -382,7 +387,7 @@ async def test_what_the_server_says_is_sorted_by_what_to_do_next(
 async def test_a_server_that_is_not_there_is_away():
     async with asyncpg.create_pool("postgresql://x@/x?host=/nonexistent", min_size=0) as pool:
         with pytest.raises(Unavailable):
-            await PostgresPredictions(pool).put_predictions(predictions([1, 2]))
+            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))
 
 
 def bits(values: npt.NDArray[np.float64]) -> list[str]:
@@ -394,7 +399,7 @@ async def test_values_keep_every_bit(pool: Pool):
     values = values[np.isfinite(values)]
     columns = tuple(Column("model-output", str(number)) for number in range(len(values)))
 
-    await PostgresPredictions(pool).put_predictions(predictions(values.tolist(), columns=columns))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions(values.tolist(), columns=columns))
 
-    (stored,) = await PostgresPredictions(pool).get_predictions(PUMP, ALWAYS)
+    (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert bits(stored.values) == bits(values)

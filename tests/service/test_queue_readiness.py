@@ -21,7 +21,7 @@ async def test_an_end_is_in_trouble_until_the_hub_has_answered_and_whenever_it_d
         begun = sender.trouble, receiver.trouble
         async with working(receiver):
             await eventually(lambda: not sender.trouble and not receiver.trouble, within=20, what="the hub answers")
-            async with queue.emulator.away():
+            async with queue.emulator.outage():
                 await eventually(lambda: sender.trouble and receiver.trouble, within=20, what="both notice")
                 during = sender.trouble, receiver.trouble
             await eventually(lambda: not sender.trouble and not receiver.trouble, within=20, what="it is back")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from latigo.domain.errors import Unavailable
-from latigo.sandbox.influxd import Influxd, have_influxd, open_influxd
+from latigo.sandbox.influxd import Influxd, find_influxd, open_influxd
 from tests.support.influxd import InfluxDatabase, administer, require_influxd, select, write_lines
 from tests.support.waiting import eventually
 
@@ -102,4 +102,4 @@ def test_a_program_of_another_version_is_passed_over(tmp_path: Path, monkeypatch
     theirs.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    assert have_influxd() != theirs
+    assert find_influxd() != theirs

@@ -40,10 +40,10 @@ async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waite
         status, answer = await readiness(service)
         sign.touch()
         await service.until(lambda: is_ready(service), what="it is ready")
-        await service.logged("planner.leading")
+        await service.logged("planner.elected")
         code = await service.stop()
 
-    assert (delayed["downstream"], delayed["because"]) == ("sensors/late", "the historian is closed on Sundays")
+    assert (delayed["downstream"], delayed["error"]) == ("sensors/late", "the historian is closed on Sundays")
     assert (status, answer["reasons"]) == (503, ["start: waits for sensors/late: the historian is closed on Sundays"])
     assert len(service.events("embedded.started")) == len(service.events("embedded.stopped")) == 1
     assert code == 0
@@ -65,7 +65,7 @@ async def test_no_role_is_ready_before_the_event_hub_has_answered(site: Site):
     async with open_event_hubs({HUB: 2}) as hub:
         queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
         config = site.config(task_queue={**queue, "balance": "500ms", "expiration": "3s"})
-        async with hub.away(), both_roles(config) as services:
+        async with hub.outage(), both_roles(config) as services:
             for service in services:
                 await service.until(partial(waits_for_the_hub, service), what="only the hub is missing")
         async with both_roles(config) as services:

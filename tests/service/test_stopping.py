@@ -28,7 +28,7 @@ async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(s
     assert {task["id"] for task in in_hand} <= set(stored)
     assert set(stored.values()) == {1}
     assert await site.ledger.tasks("claimed") == []
-    assert service.events("executor.handed_back") == []
+    assert service.events("tasks.handed_back") == []
 
 
 async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_started(site: Site):
@@ -51,7 +51,7 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
     assert took < timedelta(seconds=13)  # the grace, and five seconds for closing
     assert in_hand
     assert {(task["state"], task["starts"]) for task in handed_back if task["id"] in in_hand} == {("planned", 0)}
-    assert again.events("task.running_alone") == []
+    assert again.events("task.isolated") == []
     stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
     assert {stored[task] for task in in_hand} == {1}
     assert await site.ledger.parked() == []
@@ -80,13 +80,13 @@ async def test_what_is_written_is_settled_rather_than_handed_back(site: Site):
 async def test_the_lease_to_plan_is_given_up_at_once(site: Site):
     config = site.config(planner={"lease": "1h"})
     async with serving(config) as first:
-        await first.logged("planner.leading")
+        await first.logged("planner.elected")
         async with serving(config) as second:
             await second.logged("http.started")
             term = await site.ledger.value("SELECT term FROM planner")
 
             assert await first.stop() == 0
-            leading = await second.logged("planner.leading", within=60)
+            leading = await second.logged("planner.elected", within=60)
             until = await site.whole(second)
             assert await second.stop() == 0
 

@@ -88,7 +88,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
             await takes_over(second, first)
         await second.until(lambda: _are_out(site, claimed=4, published=2), what="each has two in hand")
         in_hand = await site.ledger.fetch("SELECT claimed_by, count(*) FROM task WHERE state = 'claimed' GROUP BY 1")
-        await first.logged("planner.lost")
+        await first.logged("lease.lost")
         hanging.lift()
 
         until = await site.whole(second)
@@ -116,7 +116,7 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
         codes = await asyncio.gather(first.stop(), second.stop())
 
     assert set(codes) == {0}
-    assert len(second.events("task.running_alone")) == 3
+    assert len(second.events("task.isolated")) == 3
     await site.ledger.assert_adds_up(site.models, until)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from latigo.domain.errors import ConfigurationError
 from latigo.domain.series import Readings
-from latigo.sandbox.influxd import Influxd, have_influxd
+from latigo.sandbox.influxd import Influxd, find_influxd
 from tests.support.lacking import lacking
 
 _numbers = count(1)
@@ -31,7 +31,7 @@ class InfluxDatabase(NamedTuple):
 def require_influxd() -> None:
     """Where there is no ``influxd`` and none can be fetched, the test is skipped, and fails in CI."""
     try:
-        have_influxd()
+        find_influxd()
     except ConfigurationError as error:
         lacking(str(error))
 

@@ -113,7 +113,7 @@ class MemoryPlanning:
         return self.clock.now() + self.skew - now
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
-        self._ask("take_lease")
+        self._ask("acquire_lease")
         if self._is_held() and self.holder != holder:
             return None
         self.term += not (self._is_held() and self.holder == holder)
@@ -121,7 +121,7 @@ class MemoryPlanning:
         return Term(holder, self.term)
 
     async def release_lease(self, term: Term) -> None:
-        self._ask("drop_lease")
+        self._ask("release_lease")
         if term == Term(self.holder, self.term):
             self.lease_until = None
 
@@ -305,7 +305,7 @@ class MemoryWork:
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         self._ask()
-        self.log.append(("start_alone", claim.task_id))
+        self.log.append(("start_isolated", claim.task_id))
         if not self._holds(claim):
             return False
         self.starts[claim.task_id] += 1

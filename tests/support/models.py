@@ -36,6 +36,9 @@ class Doubler:
         values = np.asarray(x.values[rows] * 2)
         return Execution(Predictions(name.ref, name.revision, x.times[rows], columns, values), self.anomaly)
 
+    async def ping(self, project: str) -> str:
+        raise NotImplementedError
+
     async def register_model(self, model_data: Mapping[str, Any]) -> ModelRef:
         raise NotImplementedError
 

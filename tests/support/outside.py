@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 
 from latigo.domain.coverage import Coverage
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import open_database
 from latigo.postgres.ranges import to_coverage
+from latigo.reports.status import read_status
 from tests.support.process import RESOLUTION
 
 _MISSING = """
@@ -72,7 +72,7 @@ class Outside:
     async def status(self) -> dict[str, Any]:
         """What ``latigo status`` tells."""
         async with open_database(self.url, size=2) as database:
-            return dict(await LedgerReports(database, "test").status())
+            return (await read_status(database, "test")).model_dump()
 
     async def assert_adds_up(self, models: int, until: datetime) -> None:
         """Nothing is missing up to ``until``, and the sink holds the rows of all covered slots, once, and no others.

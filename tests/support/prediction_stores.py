@@ -12,6 +12,7 @@ from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.memory import MemoryPredictions
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import PredictionStorageProvider
+from latigo.settings import InfluxSink, PostgresSink
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
@@ -28,7 +29,7 @@ async def memory_store(_: pytest.FixtureRequest) -> AsyncIterator[PredictionStor
 @asynccontextmanager
 async def postgres_store(request: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
     async with fresh_database(request.getfixturevalue("postgres_server")) as url, prediction_pool(url) as pool:
-        yield PostgresPredictions(pool)
+        yield PostgresPredictions(pool, PostgresSink())
 
 
 @asynccontextmanager
@@ -50,8 +51,8 @@ async def influx_store(request: pytest.FixtureRequest) -> AsyncIterator[Predicti
 
 @asynccontextmanager
 async def influx_predictions(database: InfluxDatabase, **options: Any) -> AsyncIterator[InfluxPredictions]:
-    """The sink on a database; ``options`` as those of `open_predictions`."""
-    async with open_predictions(url=database.url, database=database.name, **options) as store:
+    """The sink on a database; ``options`` as in the settings."""
+    async with open_predictions(InfluxSink(url=database.url, database=database.name, **options)) as store:
         yield store
 
 

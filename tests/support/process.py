@@ -149,7 +149,7 @@ class Service:
 
 def term_of(service: Service) -> int:
     """The newest term in which it leads or led; 0 when it never did."""
-    return max((int(event["term"]) for event in service.events("planner.leading")), default=0)
+    return max((int(event["term"]) for event in service.events("planner.elected")), default=0)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from latigo.runtime.lifecycle import run_until_stopped
 from latigo.settings import Settings
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import Resources, open_resources
-from latigo.wiring.roles import make_executor, make_scheduler
+from latigo.wiring.roles import create_executor, create_scheduler
 from tests.support.gordo_client import Points
 from tests.support.postgres import execute
 from tests.support.waiting import eventually
@@ -57,7 +57,7 @@ async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterat
     """Scheduler and executor on everything that the settings name; a role that fails ends the body."""
     async with open_resources(settings, clock=clock) as world, asyncio.TaskGroup() as group:
         queue, stop = InternalQueue(), asyncio.Event()
-        roles = {"executor": make_executor(world, queue).run, "scheduler": make_scheduler(world, queue).run}
+        roles = {"executor": create_executor(world, queue).run, "scheduler": create_scheduler(world, queue).run}
         group.create_task(run_until_stopped(roles, stop, _STOPS_WITHIN))
         try:
             yield world

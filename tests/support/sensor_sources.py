@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from latigo import settings
 from latigo.domain.series import Readings
 from latigo.domain.windows import from_ns
 from latigo.providers.files import open_files
@@ -109,8 +110,10 @@ async def influx_source(
 
 @asynccontextmanager
 async def influx_sensors(database: InfluxDatabase, **options: Any) -> AsyncIterator[InfluxSensors]:
-    """The sensors of a database; ``options`` as those of `open_sensors`."""
-    async with open_sensors(url=database.url, database=database.name, **options) as sensors:
+    """The sensors of a database; ``options`` as in the settings."""
+    async with open_sensors(
+        settings.InfluxSensors(url=database.url, database=database.name, **options), SystemClock()
+    ) as sensors:
         yield sensors
 
 

@@ -1,17 +1,73 @@
-"""``latigo``: all commands under one name."""
+"""``latigo``: the list of all commands."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from latigo import __version__
-from latigo.cli import asking, demo, models, predict, queue, service
-from latigo.cli.context import fail
+from latigo.cli.exits import fail
+from latigo.cli.lazy import LazyGroup, Table
 from latigo.domain.errors import LatigoError
+
+
+class Models(LazyGroup):
+    """List models, show one, and decide which are predicted."""
+
+    prefix = "models_"
+    table: ClassVar[Table] = {
+        "list": "List the models that the ledger knows, with their state and coverage",
+        "show": "Show one model: what its server reports, and what the ledger knows",
+        "register": "Predict a model although the settings do not include it",
+        "unregister": "Stop predicting a model although the settings include it",
+        "accept-loss": "Accept a model list that has lost many models at once",
+    }
+
+
+class Sensors(LazyGroup):
+    """List the sensors of the source, or look for one."""
+
+    prefix = "sensors_"
+    table: ClassVar[Table] = {
+        "list": "List every tag name that the source knows",
+        "exists": "Check whether the source knows a sensor",
+    }
+
+
+class Queue(LazyGroup):
+    """Show or reset the task queue between scheduler and executors; without a command, show it."""
+
+    prefix = "queue_"
+    default = "status"
+    table: ClassVar[Table] = {
+        "status": "Show how far executors are in each partition of the event hub",
+        "reset": "Forget all checkpoints of an event hub that was deleted and created again",
+    }
+
+
+class Commands(LazyGroup):
+    """Every command."""
+
+    table: ClassVar[Table] = {
+        "serve": "Run Latigo until it is stopped",
+        "demo": "Run Latigo on a simulated plant on this machine",
+        "check": "Read the configuration, reach every system, and report what is wrong",
+        "config": "Show the settings in effect, secrets masked",
+        "migrate": "Migrate the schema of the ledger to that of this version",
+        "status": "Show how the service is doing, and what limits it",
+        "failures": "List what has failed, with its cause",
+        "retry": "Try again what is parked or waits for another attempt",
+        "plan": "Show what would be done now, and what it would cost in calls of the model server",
+        "predict": "Predict a stretch of time of one model, here and now",
+        "models": Models,
+        "sensors": Sensors,
+        "queue": Queue,
+    }
+
 
 cli = typer.Typer(
     name="latigo",
+    cls=Commands,
     help="Continuous prediction for Gordo: every model has a prediction for every moment that matters.",
     no_args_is_help=True,
     add_completion=False,
@@ -20,8 +76,8 @@ cli = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -29,18 +85,14 @@ def _version(asked: bool) -> None:
 @cli.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Continuous prediction for Gordo."""
 
 
-for group in (service, demo, asking, queue, models, predict):
-    group.add_to(cli)
-
-
 def run() -> None:
-    """The entry of the ``latigo`` program."""
+    """Run the ``latigo`` program."""
     try:
         cli()
     except LatigoError as error:

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from latigo.domain.series import Frame, Predictions
 
-#: More tags than this make a page that nobody can read; the total score comes first anyway.
+#: More tags than this make a page unreadable.
 MOST_TAGS = 24
 
 

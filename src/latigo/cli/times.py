@@ -18,9 +18,9 @@ def parse_time(text: str, now: datetime) -> datetime:
     try:
         if text == "now":
             return now.astimezone(UTC)
-        if found := _RELATIVE.fullmatch(text):
-            duration = parse_duration(found[2])
-            return (now - duration if found[1] == "-" else now + duration).astimezone(UTC)
+        if match := _RELATIVE.fullmatch(text):
+            duration = parse_duration(match[2])
+            return (now - duration if match[1] == "-" else now + duration).astimezone(UTC)
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):

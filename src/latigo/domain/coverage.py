@@ -1,4 +1,4 @@
-"""Sets of data time, and their algebra."""
+"""Sets of data time and their algebra."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from latigo.domain.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """A set of data time: disjoint windows in order, none touching the next.
+    """A set of data time: disjoint windows in ascending order, no two adjacent.
 
-    Build it with ``Coverage.of``; the constructor takes windows that are already in that form.
+    Create it with ``Coverage.of``; the constructor takes windows that are already in that form.
     """
 
     windows: tuple[Window, ...] = ()
 
     @classmethod
     def of(cls, windows: Iterable[Window]) -> "Coverage":
-        """The union of any windows, in any order, overlapping or not."""
+        """Return the union of windows, which may overlap and stand in any order."""
         merged: list[Window] = []
         for window in sorted(windows):
             if merged and window.start <= merged[-1].end:
@@ -41,17 +41,17 @@ class Coverage:
         return Coverage.of((*self.windows, *other.windows))
 
     def __and__(self, other: "Coverage") -> "Coverage":
-        found: list[Window] = []
+        common: list[Window] = []
         mine, theirs = iter(self.windows), iter(other.windows)
         a, b = next(mine, None), next(theirs, None)
         while a and b:
             if both := a.intersect(b):
-                found.append(both)
+                common.append(both)
             if a.end <= b.end:
                 a = next(mine, None)
             else:
                 b = next(theirs, None)
-        return Coverage(tuple(found))
+        return Coverage(tuple(common))
 
     def __sub__(self, other: "Coverage") -> "Coverage":
         left: list[Window] = []
@@ -73,5 +73,5 @@ class Coverage:
 
     @property
     def total(self) -> timedelta:
-        """How much data time it holds."""
+        """Sum of the durations of the windows."""
         return sum((window.length for window in self.windows), timedelta(0))

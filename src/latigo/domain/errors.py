@@ -1,21 +1,21 @@
-"""Every error that Latigo raises on purpose, sorted by what to do next.
+"""Every error that Latigo raises on purpose, classified by what to do next.
 
 ::
 
     LatigoError
     x ConfigurationError      refuse to start; names the key
-      + MissingExtra          the same; names the extra, and how to install it
-    x Unavailable             a downstream is away or refuses for now: wait for it, not an attempt
-      + TimedOut              it took too long: an attempt, unless others time out as well
-      + CircuitOpen           it was away a moment ago, so it was not even asked
-      + PartlyDown              it answers, and a part of it that is needed here does not: its circuit does not count it
-    x Failed                  may pass by itself: try again later
-    x RevisionGone            look the revision up again
-    x TooLarge                ask for less at once
+      + MissingExtra          the same; names the extra and how to install it
+    x Unavailable             a downstream is unavailable: wait for it; not an attempt
+      + TimedOut              no answer in time: an attempt, unless other models time out as well
+      + CircuitOpen           it was unavailable a moment ago, so it was not called
+      + PartlyDown            it answers, but a part that this task needs does not: not counted by its circuit
+    x Failed                  may pass: try again later
+    x RevisionGone            look up the revision again
+    x TooLarge                request less at once
     x Rejected                cannot work as it stands: park it
-    x NoData                  nothing to predict from; an answer rather than a failure
+    x NoData                  nothing to predict from; a result rather than a failure
 
-Adapters translate what their drivers raise into these, at the seam, and keep the cause.
+Adapters translate the errors of their drivers into these and keep the cause.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ from enum import StrEnum
 
 
 class LatigoError(Exception):
-    """Anything that Latigo raises on purpose."""
+    """Base of the errors that Latigo raises on purpose."""
 
 
 class ConfigurationError(LatigoError):
-    """The configuration cannot be used as it is; the message names the key."""
+    """The configuration is invalid; the message names the key."""
 
 
 class MissingExtra(ConfigurationError):
@@ -49,13 +49,13 @@ class MissingExtra(ConfigurationError):
 
 
 class Unavailable(LatigoError):
-    """A downstream is away, or refuses for now; counts for its circuit.
+    """A downstream is unreachable or refuses calls for now; counted by its circuit.
 
     Args:
-        message: what was being done and what came back, without secrets.
-        downstream: whose circuit it counts for, such as ``gordo/plant-a``, ``sensors/influx``, ``sink/postgres``.
-        retry_after: how long it asked us to stay away, where it did.
-        alarm: an operator has to act (refused credentials), waiting alone does not help.
+        message: what was attempted and what came back, without secrets.
+        downstream: name of the circuit, such as ``gordo/plant-a``, ``sensors/influx``, ``sink/postgres``.
+        retry_after: the wait that the downstream asked for, if it did.
+        alarm: an operator has to act (refused credentials); waiting does not help.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class TimedOut(Unavailable):
 
 
 class CircuitOpen(Unavailable):
-    """A downstream was not called, because it is believed to be away."""
+    """A downstream was not called, because its circuit is open."""
 
 
 class PartlyDown(Unavailable):
-    """A downstream is there, and a part of it that this task needs is not; others may have no need of it."""
+    """A downstream answers, but a part of it that this task needs does not; other tasks may not need that part."""
 
 
 class Failed(LatigoError):
-    """It failed for a reason of its own that may pass."""
+    """A call failed for a reason of its own that may pass."""
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
@@ -88,36 +88,36 @@ class Failed(LatigoError):
 
 
 class RevisionGone(LatigoError):
-    """The model server no longer has the revision that was asked for."""
+    """The model server no longer has the requested revision."""
 
 
 class TooLarge(LatigoError):
-    """The window is too much at once: its readings exceed the byte budget, or a request was refused for its size."""
+    """The window is too large: its readings exceed the byte budget, or a request was refused for its size."""
 
 
 class Reason(StrEnum):
-    """Why something is parked."""
+    """Why a window or model is parked."""
 
-    MODEL_GONE = "model_gone"  #: the model server does not list the model any more
-    BAD_METADATA = "bad_metadata"  #: its metadata cannot be understood, or asks for what nobody can do
-    UNKNOWN_SENSOR = "unknown_sensor"  #: the sensor source has never heard of a tag
-    COLUMNS_REFUSED = "columns_refused"  #: the model expects other columns than its metadata says
+    MODEL_GONE = "model_gone"  #: the model server no longer lists the model
+    BAD_METADATA = "bad_metadata"  #: its metadata is invalid, or needs something that Latigo does not support
+    UNKNOWN_SENSOR = "unknown_sensor"  #: the sensor source does not know a tag
+    COLUMNS_REFUSED = "columns_refused"  #: the model expects other columns than its metadata names
     VALUES_REFUSED = "values_refused"  #: the model refuses these values
-    WRITE_REFUSED = "write_refused"  #: a sink refuses the predictions for good
-    TOO_LARGE = "too_large"  #: a single slot is already too much
-    ATTEMPTS = "attempts"  #: it failed as often as it may
+    WRITE_REFUSED = "write_refused"  #: a sink refuses the predictions permanently
+    TOO_LARGE = "too_large"  #: a single slot is too large
+    ATTEMPTS = "attempts"  #: the maximum number of attempts has failed
     CRASHED = "crashed"  #: a bug of ours
-    TASK_TOO_LARGE = "task_too_large"  #: no message of the task queue may be as large
-    KILLS_PROCESS = "kills_process"  #: every process that started it died
+    TASK_TOO_LARGE = "task_too_large"  #: the task exceeds the largest message of the task queue
+    KILLS_PROCESS = "kills_process"  #: every process that started the task died
 
 
 class Rejected(LatigoError):
-    """It cannot work as it stands.
+    """A task cannot work as it stands.
 
     Args:
         message: what is wrong, naming the tag, column or key.
-        reason: the kind of it; parking has one row per model, revision and reason.
-        whole_model: no window of this model can work, so that trying the others is of no use.
+        reason: kind of problem; there is one parked row per model, revision and reason.
+        whole_model: no window of this model can work, so the others are not tried.
     """
 
     def __init__(self, message: str, *, reason: Reason, whole_model: bool = False) -> None:
@@ -131,7 +131,7 @@ class NoData(LatigoError):
 
     Args:
         message: why, in a sentence.
-        tags: the tags that are to blame, as far as it is theirs.
+        tags: the tags without data, if that is the cause.
     """
 
     def __init__(self, message: str, *, tags: Sequence[str] = ()) -> None:
@@ -140,7 +140,7 @@ class NoData(LatigoError):
 
 
 def describe_tags(tags: Sequence[str] | Mapping[str, object], most: int = 5) -> str:
-    """Name a few tags and count the rest, for messages that stay short."""
+    """Name the first few tags and count the rest, to keep messages short."""
     names = list(tags)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more

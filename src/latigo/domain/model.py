@@ -1,4 +1,4 @@
-"""Models: their names, and what Latigo keeps of their metadata."""
+"""Models: their names and the part of their metadata that Latigo keeps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class ModelRef(NamedTuple):
-    """What Gordo calls a model or machine: its project and its name."""
+    """The identity of a model (Gordo: machine): its project and its name."""
 
     project: str
     name: str
@@ -17,10 +17,10 @@ class ModelRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "ModelRef":
-        """Read ``project/name``.
+        """Parse ``project/name``.
 
         Raises:
-            ValueError: there is not exactly one slash with something on both sides.
+            ValueError: the text is not two non-empty parts with one slash between them.
         """
         project, slash, name = text.partition("/")
         if not (project and slash and name) or "/" in name:
@@ -30,10 +30,10 @@ class ModelRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatasetConfig:
-    """The part of a model's dataset configuration that makes X and y out of raw readings.
+    """The part of a model's dataset configuration that determines how X and y are made from raw readings.
 
-    Field names are Gordo's own; defaults are gordo-core's. ``filter_tags`` are the tags that only the row
-    filter reads. The data provider is left out on purpose: it may hold secrets and is of no use here.
+    Field names are Gordo's; defaults are gordo-core's. ``filter_tags`` are the tags that only the row filter reads.
+    The data provider is omitted on purpose: it may hold secrets, and nothing here needs it.
     """
 
     tag_list: tuple[str, ...]
@@ -41,40 +41,40 @@ class DatasetConfig:
     resolution: timedelta = timedelta(minutes=10)
     aggregation: str = "mean"
     interpolation_method: str = "linear_interpolation"
-    interpolation_limit: timedelta | None = timedelta(hours=48)  #: None: no limit
-    row_filter: str = ""  #: lists are already joined, as gordo-core joins them
+    interpolation_limit: timedelta | None = timedelta(hours=48)  #: None: unlimited
+    row_filter: str = ""  #: lists are joined already, as gordo-core joins them
     filter_tags: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Every tag to read, once, in the order in which gordo-core reads them."""
+        """All tags to read, without duplicates, in the order in which gordo-core reads them."""
         return tuple(dict.fromkeys((*self.tag_list, *self.target_tag_list, *self.filter_tags)))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What Latigo keeps of a model's metadata, about 2 kB: all that a task needs."""
+    """The part of a model's metadata that a task needs, about 2 kB."""
 
     ref: ModelRef
     revision: str
     dataset: DatasetConfig
-    model_offset: int = 0  #: rows that the answer is shorter than the request
-    anomaly: bool | None = None  #: answers on ``anomaly/prediction``; None: not known yet
-    accepts_nan: bool = False  #: takes values that are not finite (Keras does, scikit-learn does not)
-    assets: dict[str, str] = field(default_factory=dict)  #: asset or facility by tag, where metadata has one
+    model_offset: int = 0  #: number of rows by which an answer is shorter than its request
+    anomaly: bool | None = None  #: whether it answers on ``anomaly/prediction``; None: unknown
+    accepts_nan: bool = False  #: accepts values that are not finite (Keras does, scikit-learn does not)
+    assets: dict[str, str] = field(default_factory=dict)  #: asset or facility by tag, where the metadata names one
 
     @property
     def context(self) -> timedelta:
-        """How far before a window X begins: ``model_offset`` + 5 rows, as Gordo's own client reads."""
+        """How far before a window X begins: ``model_offset`` + 5 rows, as in Gordo's own client."""
         return (self.model_offset + 5) * self.dataset.resolution
 
     @property
     def rows_needed(self) -> int:
-        """The fewest rows of X that the model answers at all."""
+        """Minimum number of rows of X that the model answers."""
         return self.model_offset + 2 if self.model_offset else 1
 
     def to_json(self) -> dict[str, Any]:
-        """The form in which ledger and queue keep it; without project, name and revision, which stand beside it."""
+        """Return the form that ledger and queue keep; project, name and revision are kept separately."""
         dataset = self.dataset
         limit = dataset.interpolation_limit
         return {
@@ -93,10 +93,10 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, ref: ModelRef, revision: str, anomaly: bool | None, data: Mapping[str, Any]) -> "ModelSpec":
-        """Read what `to_json` wrote.
+        """Create a spec from what `to_json` returned.
 
         Raises:
-            KeyError, TypeError, ValueError: it did not.
+            KeyError, TypeError, ValueError: the data has another form.
         """
         limit = data["interpolation_limit"]
         return cls(

@@ -1,4 +1,4 @@
-"""Readings in, frames between, predictions out: numpy arrays with int64 nanoseconds since the epoch as times."""
+"""Readings, frames and predictions: numpy arrays with int64 nanoseconds since the epoch as times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Series:
 
     @property
     def nbytes(self) -> int:
-        """Memory held by the two arrays."""
+        """Memory of the two arrays, in bytes."""
         return self.times.nbytes + self.values.nbytes
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class Series:
 
     @classmethod
     def empty(cls) -> "Series":
-        """No readings."""
+        """Return a series without readings."""
         return cls(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
@@ -49,7 +49,7 @@ Readings = Mapping[str, Series]  #: by tag name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A table: ``values`` has shape (rows, columns); ``times`` are the rows' labels, distinct and rising."""
+    """A table: ``values`` has shape (rows, columns); ``times`` are the labels of the rows, distinct and ascending."""
 
     times: Times
     columns: tuple[str, ...]
@@ -60,7 +60,7 @@ class Frame:
 
 
 class Column(NamedTuple):
-    """Where a predicted number belongs: ``group`` such as ``model-output``; ``tag`` empty for whole-model columns."""
+    """A column of predictions: ``group`` such as ``model-output``; ``tag`` is empty for whole-model columns."""
 
     group: str
     tag: str
@@ -68,7 +68,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a model said: ``values`` has shape (rows, columns), not-finite where there is nothing to write.
+    """The answer of a model: ``values`` has shape (rows, columns), not finite where there is nothing to write.
 
     Without ``start``, ``end`` and ``model-input``. A point is named by (project, model, column, time).
     """
@@ -83,7 +83,7 @@ class Predictions:
         return len(self.times)
 
     def between(self, start: int, end: int) -> "Predictions":
-        """The rows with ``start <= time < end`` (ns)."""
+        """Return the rows with ``start <= time < end`` (ns)."""
         low, high = np.searchsorted(self.times, (start, end))
         if low == 0 and high == len(self.times):
             return self

@@ -1,4 +1,4 @@
-"""Tasks: one window of one model, with everything an executor needs."""
+"""Tasks: one window of one model, with everything that an executor needs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,14 +10,14 @@ from latigo.domain.windows import Window
 class Lane(StrEnum):
     """Why a window is predicted; fixed when it is planned."""
 
-    LIVE = "live"  #: holds the model's newest due slot
-    BACKFILL = "backfill"  #: history and catch-up
-    REPAIR = "repair"  #: asked for: what a sink has lost
-    MANUAL = "manual"  #: asked for: once more
+    LIVE = "live"  #: contains the newest due slot of the model
+    BACKFILL = "backfill"  #: history, and gaps before the newest one
+    REPAIR = "repair"  #: requested: what a sink has lost
+    MANUAL = "manual"  #: requested: predict again
 
     @property
     def is_live(self) -> bool:
-        """Whether it goes first; all other lanes count as backfill in every limit."""
+        """Whether the lane goes first; all others count as backfill in every limit."""
         return self is Lane.LIVE
 
 
@@ -25,9 +25,8 @@ class Lane(StrEnum):
 class Task:
     """One window of one model.
 
-    ``id`` names it in the ledger; ``slot`` is the length into which it is settled. ``trace`` carries the
-    W3C ``traceparent`` of the planning that made it. ``probe`` marks the one task that may go to a downstream whose
-    circuit is open.
+    ``id`` identifies it in the ledger; it is settled in slots of ``slot_seconds``. ``trace`` is the W3C ``traceparent``
+    of the planning round that created it. A ``probe`` may call a downstream whose circuit is open.
     """
 
     id: int
@@ -41,5 +40,5 @@ class Task:
 
     @property
     def ref(self) -> ModelRef:
-        """The model it is for."""
+        """The model to predict."""
         return self.model.ref

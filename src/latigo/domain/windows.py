@@ -11,23 +11,23 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_ns(time: datetime) -> int:
-    """Nanoseconds since the epoch, exact; the unit of all series."""
+    """Return exact nanoseconds since the epoch, the unit of all series."""
     return (time - EPOCH) // _MICROSECOND * 1000
 
 
 def from_ns(nanoseconds: int) -> datetime:
-    """The UTC time of a count of nanoseconds; what is below a microsecond is cut off."""
+    """Return the UTC time of nanoseconds since the epoch, truncated to microseconds."""
     return EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def span_ns(duration: timedelta) -> int:
-    """A duration in nanoseconds, exact."""
+    """Return a duration in exact nanoseconds."""
     return duration // _MICROSECOND * 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A half-open stretch of data time, ``start <= t < end``, in UTC.
+    """A half-open interval of data time, ``start <= t < end``, in UTC.
 
     Raises:
         ValueError: a bound has no offset from UTC, or the window is empty.
@@ -47,7 +47,7 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """How much data time it holds."""
+        """Duration of the window."""
         return self.end - self.start
 
     def __contains__(self, time: datetime) -> bool:
@@ -57,12 +57,12 @@ class Window:
         return f"[{iso(self.start)}, {iso(self.end)})"
 
     def intersect(self, other: Self) -> "Window | None":
-        """The part both have, or None."""
+        """Return the intersection of two windows, or None if they do not overlap."""
         start, end = max(self.start, other.start), min(self.end, other.end)
         return Window(start, end) if start < end else None
 
     def slots(self, length: timedelta) -> Iterator["Window"]:
-        """Cut into pieces of ``length``, oldest first; a last piece that does not fill up is shorter."""
+        """Split the window into parts of ``length``, oldest first; the last one may be shorter."""
         start = self.start
         while start < self.end:
             yield Window(start, min(start + length, self.end))
@@ -70,17 +70,17 @@ class Window:
 
 
 def iso(time: datetime) -> str:
-    """ISO 8601 in UTC, with ``Z``, as short as it can be without losing anything."""
+    """Format a time as ISO 8601 in UTC with ``Z``, in seconds where that is exact, else in microseconds."""
     text = time.astimezone(UTC).isoformat(timespec="microseconds" if time.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 
 
 def slot_length(resolution: timedelta, interval: timedelta) -> timedelta:
-    """The slot of a model.
+    """Return the length of a model's slot.
 
-    The smallest multiple of its resolution that is not shorter than ``interval`` and divides a day; one day
-    where there is none (a resolution of 7 minutes): gordo-core counts such buckets from the midnight of the
-    first day of a period, so only whole days give the same rows however they are asked for.
+    It is the smallest multiple of the resolution that is not shorter than ``interval`` and divides a day. Where there
+    is none (a resolution of 7 minutes) it is one day: gordo-core counts such buckets from the midnight of the first day
+    of a period, so only whole days give the same rows in every window.
 
     Raises:
         ValueError: resolution or interval is not positive, or the interval is longer than a day.
@@ -97,10 +97,10 @@ def slot_length(resolution: timedelta, interval: timedelta) -> timedelta:
 
 
 def foldable(resolution: timedelta) -> bool:
-    """Whether windows of several slots give the same rows as the slots one by one."""
+    """Return whether a window of several slots gives the same rows as the slots one by one."""
     return DAY % resolution == timedelta(0)
 
 
 def floor_to_slot(time: datetime, slot: timedelta) -> datetime:
-    """The start of the slot that holds ``time``: slots are counted from midnight UTC and divide a day."""
+    """Return the start of the slot that contains ``time``; slots are counted from midnight UTC and divide a day."""
     return time - (time - EPOCH) % slot

@@ -1,1 +1,1 @@
-"""The executor: takes tasks, turns them into predictions, and settles them in the ledger."""
+"""The executor: claims tasks, turns them into predictions, and settles them in the ledger."""

@@ -1,4 +1,4 @@
-"""Circuit breakers: who is believed to be away, counted here, published in the ledger."""
+"""Circuit breakers: failed calls are counted here, open circuits are published in the ledger."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -28,7 +28,7 @@ class CircuitRules:
 
 @dataclass
 class Breaker:
-    """Counts how calls to one downstream ended. Pure."""
+    """The results of the last calls to one downstream. Pure."""
 
     rules: CircuitRules
     in_a_row: int = 0
@@ -39,33 +39,33 @@ class Breaker:
         self.recent = deque(maxlen=self.rules.last)
         self.timed_out = deque(maxlen=self.rules.last)
 
-    def worked(self) -> None:
-        """A call was answered."""
+    def succeeded(self) -> None:
+        """Record an answered call."""
         self.in_a_row = 0
         self.recent.append(True)
         self.timed_out.clear()
 
     def failed(self) -> bool:
-        """A call found nobody; whether that is one too many."""
+        """Record a failed call. Return True if the circuit should open."""
         self.in_a_row += 1
         self.recent.append(False)
         many = len(self.recent) == self.rules.last and self.recent.count(False) >= self.rules.share * self.rules.last
         return self.in_a_row >= self.rules.failures or many
 
-    def times_out(self, model: ModelRef) -> bool:
-        """A call of this model took too long; whether those of other models do so as well."""
+    def timed_out_too(self, model: ModelRef) -> bool:
+        """Record a time-out of this model. Return whether calls of other models timed out as well."""
         self.timed_out.append(model)
         return any(other != model for other in self.timed_out)
 
     def reset(self) -> None:
-        """Start counting anew."""
+        """Forget all results."""
         self.in_a_row = 0
         self.recent.clear()
         self.timed_out.clear()
 
 
 class CircuitBoard:
-    """The circuits of one process. Opening, probing and closing is told to the ledger; calls only look in memory."""
+    """The circuits of one process. They are opened, probed and closed in the ledger; calls check them in memory."""
 
     def __init__(self, ledger: ExecutorLedger, rules: CircuitRules) -> None:
         self._ledger = ledger
@@ -75,57 +75,57 @@ class CircuitBoard:
         self._opened_here: set[str] = set()
 
     async def refresh(self) -> None:
-        """Learn what other processes have found out."""
+        """Read the circuits that other processes have opened or closed."""
         self._open = {circuit.downstream: circuit for circuit in await self._ledger.circuits()}
         self._opened_here &= self._open.keys()
 
     def is_open(self, downstream: str) -> bool:
-        """Whether it is believed to be away."""
+        """Return whether the circuit of a downstream is open."""
         return downstream in self._open or downstream in self._opened_here
 
     async def may_probe(self, downstream: str) -> bool:
-        """Whether it is our turn to see if the downstream is back; for those that nothing waits for.
+        """Return whether this process may probe a downstream that no task waits for.
 
-        What tasks wait for is probed by the scheduler instead.
+        The scheduler probes those that tasks wait for.
         """
         circuit = self._open.get(downstream)
         return circuit is not None and circuit.probe_due and await self._ledger.take_probe(downstream)
 
     @asynccontextmanager
     async def call(self, downstream: str, model: ModelRef, *, probe: bool) -> AsyncIterator[None]:
-        """Around every call: refuses at once while the circuit is open, unless this is the probe; counts how it ends.
+        """Run a call under the circuit of its downstream, and record the result.
 
         Raises:
-            CircuitOpen: nothing was called.
-            LatigoError: what the call itself raised; a time-out that other models share, or that comes while the
-                circuit is open, becomes `Unavailable`.
+            CircuitOpen: the circuit is open and this is not the probe; nothing was called.
+            LatigoError: whatever the call raised; a time-out that other models share, or that occurs while the circuit
+                is open, becomes `Unavailable`.
         """
         if self.is_open(downstream) and not probe:
             raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
         try:
             yield
         except TimedOut as error:
-            if self._breaker(downstream).times_out(model) or probe or self.is_open(downstream):
+            if self._breaker(downstream).timed_out_too(model) or probe or self.is_open(downstream):
                 await self._failed(error, probe=probe)
                 raise Unavailable(str(error), downstream=error.downstream) from error
             raise
-        except PartlyDown:  # it was there: one that waits for a part of it must not stop those who do not
-            await self._worked(downstream, probe=probe)
+        except PartlyDown:  # it answered: a task that needs the missing part must not stop those that do not
+            await self._succeeded(downstream, probe=probe)
             raise
         except Unavailable as error:
             await self._failed(error, probe=probe)
             raise
-        except LatigoError:  # it was there, and said no
-            await self._worked(downstream, probe=probe)
+        except LatigoError:  # it answered with a refusal
+            await self._succeeded(downstream, probe=probe)
             raise
         else:
-            await self._worked(downstream, probe=probe)
+            await self._succeeded(downstream, probe=probe)
 
     def _breaker(self, downstream: str) -> Breaker:
         return self._breakers.setdefault(downstream, Breaker(self._rules))
 
-    async def _worked(self, downstream: str, *, probe: bool) -> None:
-        self._breaker(downstream).worked()
+    async def _succeeded(self, downstream: str, *, probe: bool) -> None:
+        self._breaker(downstream).succeeded()
         if probe and self.is_open(downstream):
             await self._ledger.close_circuit(downstream)
             self._opened_here.discard(downstream)

@@ -1,4 +1,4 @@
-"""Who starts next: a bounded waiting room, a bounded number of starts, fair among lanes and projects."""
+"""Which delivery starts next: bounded waiting, bounded concurrency, fair among lanes and projects."""
 
 import asyncio
 from collections import Counter, deque
@@ -10,16 +10,16 @@ from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
 from latigo.task_queue.protocol import Delivery
 
-#: Deliveries that wait for a start, per start. More would only take work away from other replicas.
+#: Waiting deliveries per concurrent start. More would only withhold work from other replicas.
 ROOM = 4
 
 
 class Gate:
-    """Starts deliveries: at most ``concurrency`` at once, live ones first, no other lane starved.
+    """Starts deliveries: at most ``concurrency`` at once, live ones first, without starving the other lanes.
 
-    No project holds more than half of the starts while others wait, and no model runs twice at once: one that hangs
-    holds one call of its server, not one in each lane. A task that has to run alone waits until nothing else runs, and
-    nothing is started beside it.
+    No project has more than half of the starts while others wait. No model runs twice at once, so one that hangs blocks
+    one call of its server instead of one per lane. A delivery that needs exclusive execution waits until nothing else
+    runs, and nothing is started until it has ended.
     """
 
     def __init__(self, concurrency: int, share: LaneShare) -> None:
@@ -34,35 +34,35 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """Deliveries that have not been started."""
+        """Number of deliveries that have not been started."""
         return sum(map(len, self._lanes.values()))
 
     @property
     def running(self) -> int:
-        """Deliveries that were started and have not ended."""
+        """Number of deliveries that were started and have not ended."""
         return self._running.total()
 
     async def offer(self, delivery: Delivery) -> None:
-        """Put a delivery into the waiting room; waits while it is full."""
+        """Add a delivery; wait while too many are waiting."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
             self._lanes[delivery.task.lane].append(delivery)
             self._changed.notify_all()
 
     async def next(self) -> Delivery:
-        """The next delivery to start, once one may start."""
+        """Return the next delivery to start, as soon as one may."""
         async with self._changed:
             while True:
-                if found := self._choose():
-                    self._running[found.task.ref.project] += 1
-                    self._models.add(found.task.ref)
+                if delivery := self._choose():
+                    self._running[delivery.task.ref.project] += 1
+                    self._models.add(delivery.task.ref)
                     self._active += 1
                     self._changed.notify_all()
-                    return found
+                    return delivery
                 await self._changed.wait()
 
     async def ended(self, delivery: Delivery) -> None:
-        """A started delivery has ended, however it did."""
+        """Record that a started delivery has ended, for whatever reason."""
         async with self._changed:
             project = delivery.task.ref.project
             self._running[project] -= 1
@@ -75,7 +75,7 @@ class Gate:
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
         """Wait until a started delivery is the only one that is active, and keep it so."""
-        await self._step_aside()
+        await self._pause()
         try:
             async with self._exclusive:
                 async with self._changed:
@@ -88,10 +88,10 @@ class Gate:
                         self._active -= 1
         finally:
             async with self._changed:
-                self._active += 1  # `ended` takes it back
+                self._active += 1  # `ended` subtracts it again
                 self._changed.notify_all()
 
-    async def _step_aside(self) -> None:
+    async def _pause(self) -> None:
         async with self._changed:
             self._active -= 1
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""How many calls a model server gets at once: as many as it can use, and a few more so that it is never idle."""
+"""How many calls a model server gets at once: as many as it can use, and a few more to keep it busy."""
 
 import asyncio
 import math
@@ -11,32 +11,33 @@ from latigo.runtime.clock import Clock
 
 FIRST_LIMIT = 2.0
 LOWEST_LIMIT = 1.0
-#: Calls that may wait at the server, times the root of the limit. A server of unknown size is kept busy as long as one
-#: waits there. More would be in each other's way: a Gordo worker runs all that it gets in threads, and with 8 of them
-#: it answers less than with 2. The root, since what many workers leave waiting varies more.
+#: Calls that may wait at the server, times the square root of the limit. One waiting call keeps a server of unknown
+#: size busy. More would slow each other down: a Gordo worker runs every call in a thread, and answers fewer with 8
+#: threads than with 2. The square root, because the number of waiting calls varies more with more workers.
 FEWEST_QUEUED, MOST_QUEUED = 0.7, 1.1
-#: Part of the limit that is kept when the server refuses or times out.
+#: Factor of the limit after a refusal or a time-out.
 BACK_OFF = 0.7
-#: Answers in a window, at least, and per call of the limit: models differ, and the mean of a few says little.
+#: Answers in a measurement: at least so many, and so many per call of the limit. Models differ, so the mean of a few is
+#: not significant.
 FEWEST_SAMPLES, SAMPLES_PER_CALL = 16, 2
-#: Once in so many windows the limit is a third for one of them: a server that is always full never shows its best time.
-LOOK_EVERY, LOOK_PART = 40, 1 / 3
-#: Weight of the newest look, once there have been several.
-NEWEST_LOOK = 0.25
-#: A server answers less when it answers less than this part of what it did while it was looked at.
-LESS = 0.97
+#: In one of so many windows the limit is a third: a server that is always full never shows its best time.
+PROBE_EVERY, PROBE_PART = 40, 1 / 3
+#: Weight of the newest probe, once there have been several.
+NEWEST_PROBE = 0.25
+#: The throughput has fallen if it is less than this fraction of the throughput in the probe.
+FALLEN = 0.97
 
 
 class AdaptiveLimit:
     """The working limit of one model server, by the method of TCP Vegas.
 
-    A server that is not full answers in its best time. What an answer takes longer than that, it has waited for, so
+    A server that is not full answers in its best time. The rest of a response time is waiting, so
     ``limit * (1 - best / mean)`` calls are waiting. The limit grows while too few wait and shrinks when too many do,
-    once in a window of answers. The best time is the mean over windows in which the limit is lowered to look, and not
-    the lowest mean of all, which would be that of the fastest models and leave a large server idle. A server that
-    answers less under the whole limit than under that of the look (one Gordo worker, whose threads are in each other's
-    way) gets less until the next look. What an answer took to a call that began under another limit is not counted
-    where the limit was lowered in between.
+    once per window of answers. The best time is the mean over probes: windows in which the limit is lowered, as in the
+    ProbeRTT phase of TCP BBR. The lowest mean of all would be that of the fastest models and leave a large server idle.
+    A server whose throughput under the full limit is lower than in the probe (one Gordo worker, whose threads slow each
+    other down) gets a lower limit until the next probe. A response time counts only if the limit was neither lowered
+    nor restored during the call.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -48,17 +49,17 @@ class AdaptiveLimit:
         self._samples: list[float] = []
         self._best: float | None = None
         self._was_full = False
-        self._windows = LOOK_EVERY - 1  # the first look comes after the first window
-        self._looks = False  # the limit is lowered for now
-        self._looked = 0  # how often
-        self._best_at = self.limit  # the limit under which the best time was taken
-        self._grow_from = 0  # not before this window
-        self._turn = 0  # rises whenever it is lowered or restored
+        self._windows = PROBE_EVERY - 1  # the first probe comes after the first window
+        self._probing = False  # the limit is lowered for now
+        self._probes = 0
+        self._best_at = self.limit  # the limit at which the best time was measured
+        self._grow_from = 0  # the first window in which the limit may grow again
+        self._phase = 0  # changes whenever the limit is lowered or restored
 
     @property
     def limit(self) -> int:
-        """Calls that may be under way now."""
-        return max(int(self._limit * LOOK_PART), 1) if self._looks else int(self._limit)
+        """Number of calls that may be in progress now."""
+        return max(int(self._limit * PROBE_PART), 1) if self._probing else int(self._limit)
 
     @property
     def _lowest(self) -> float:
@@ -66,23 +67,23 @@ class AdaptiveLimit:
 
     @property
     def in_flight(self) -> int:
-        """Calls that are under way."""
+        """Number of calls in progress."""
         return self._in_flight
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """One call; waits for its turn first, in order."""
+        """Run one call; wait for its turn first, in order."""
         await self._enter()
-        started, turn = self._clock.monotonic(), self._turn
+        started, phase = self._clock.monotonic(), self._phase
         try:
             yield
-        except CircuitOpen:  # says nothing about how much the server can take
+        except CircuitOpen:  # says nothing about the capacity of the server
             raise
         except Unavailable:
             self._refused()
             raise
         else:
-            if turn == self._turn:
+            if phase == self._phase:
                 self._answered(self._clock.monotonic() - started)
         finally:
             self._in_flight -= 1
@@ -114,23 +115,23 @@ class AdaptiveLimit:
 
     def _answered(self, seconds: float) -> None:
         self._samples.append(seconds)
-        if len(self._samples) < max(self.limit * (1 if self._looks else SAMPLES_PER_CALL), FEWEST_SAMPLES):
+        if len(self._samples) < max(self.limit * (1 if self._probing else SAMPLES_PER_CALL), FEWEST_SAMPLES):
             return
         mean = sum(self._samples) / len(self._samples)
         self._samples.clear()
         self._windows += 1
-        if self._best is None:  # stands in until the first look
+        if self._best is None:  # provisional, until the first probe
             self._best = mean
-        if self._looks:
-            self._looked, self._best_at = self._looked + 1, self.limit
-            self._best += (mean - self._best) * max(1 / self._looked, NEWEST_LOOK)
-        if self._looks or self._windows % LOOK_EVERY == 0:
-            self._looks, self._turn, self._was_full = not self._looks, self._turn + 1, False
+        if self._probing:
+            self._probes, self._best_at = self._probes + 1, self.limit
+            self._best += (mean - self._best) * max(1 / self._probes, NEWEST_PROBE)
+        if self._probing or self._windows % PROBE_EVERY == 0:
+            self._probing, self._phase, self._was_full = not self._probing, self._phase + 1, False
             return
         queued = self._limit * (1 - self._best / mean) if mean else 0.0
-        if self._best_at < self.limit and self.limit * self._best < LESS * self._best_at * mean:
+        if self._best_at < self.limit and self.limit * self._best < FALLEN * self._best_at * mean:
             self._limit = max(self._limit - 1, self._lowest)
-            self._grow_from = self._windows + LOOK_EVERY
+            self._grow_from = self._windows + PROBE_EVERY
         elif queued < FEWEST_QUEUED * math.sqrt(self._limit) and self._was_full and self._windows >= self._grow_from:
             self._limit = min(self._limit + 1, self._ceiling)
         elif queued > MOST_QUEUED * math.sqrt(self._limit):

@@ -1,4 +1,4 @@
-"""Predict a stretch of time of one model, here and now: the pipeline without queue, ledger and sinks."""
+"""Predict a period of one model without queue, ledger and sinks."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Predictions
 from latigo.domain.windows import Window, floor_to_slot, to_ns
-from latigo.executor.pipeline import NOTHING, has_rows, period_of, read
+from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """One window of what was asked for."""
+    """One predicted window of the requested period."""
 
     window: Window
     dataset: Dataset
@@ -25,7 +25,7 @@ class Piece:
 
 
 def pieces_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[Window]:
-    """Whole slots that hold ``asked``, folded into windows of at most ``longest``."""
+    """Return the whole slots that contain ``asked``, folded into windows of at most ``longest``."""
     start = floor_to_slot(asked.start, slot)
     end = floor_to_slot(asked.end, slot)
     if end < asked.end:
@@ -42,10 +42,10 @@ async def predict_once(
     *,
     max_bytes: int,
 ) -> AsyncIterator[Piece]:
-    """Predict window after window; one that is too much at once is halved.
+    """Predict window after window; halve one that is too large.
 
     Raises:
-        LatigoError: as the providers do.
+        LatigoError: whatever a provider raised.
     """
     todo = list(reversed(windows))
     while todo:
@@ -78,5 +78,5 @@ async def _predict(
             predictions = answer.predictions.between(to_ns(window.start), to_ns(window.end))
         except NoData:
             predictions = None
-    times = predictions.times if predictions is not None else NOTHING
+    times = predictions.times if predictions is not None else NO_TIMES
     return Piece(window, dataset, predictions, classify(window, slot, dataset, times))

@@ -1,4 +1,4 @@
-"""From an error to the way a task ends. The table of the design, in one place."""
+"""Which error ends a task in which way."""
 
 import traceback
 
@@ -9,7 +9,7 @@ from latigo.executor.pipeline import Progress
 
 
 def settlement_of(error: BaseException, progress: Progress) -> Settlement:
-    """Return how a task ends that raised ``error``."""
+    """Return the settlement of a task that raised ``error``."""
     detail = f"{progress.stage}: {error}"
     stored_in = sorted(progress.stored_in)
     match error:

@@ -1,4 +1,4 @@
-"""The progress of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Retries and settling stand around it."""
+"""The stages of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Claiming and settling are the loop's."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 
 from latigo.dataset.build import Buckets, Dataset
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
@@ -30,13 +31,12 @@ from latigo.runtime.clock import Clock
 from latigo.telemetry.metrics import Metrics
 
 _log = structlog.get_logger()
-#: No times at all.
-NOTHING = np.empty(0, np.int64)
+NO_TIMES = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """A place for predictions; a task is stored when all required ones have it."""
+    """A store of predictions; a task is stored once all required sinks have its result."""
 
     store: PredictionStorageProvider
     required: bool = True
@@ -44,30 +44,30 @@ class Sink:
 
 @dataclass(slots=True)
 class Progress:
-    """A task under way: what happened so far, for whoever has to explain why it ended."""
+    """A task in progress: how far it has come, so that its end can be explained."""
 
     task: Task
     stored_in: set[str] = field(default_factory=set)
     stage: str = "claim"
-    began: float | None = None  #: the stage that calls out now, by the monotonic clock
-    spent: float = 0.0  #: seconds in those before it
+    call_started: float | None = None  #: monotonic time at which the current call to a downstream began
+    spent: float = 0.0  #: seconds in earlier calls
 
-    def worked(self, now: float) -> float:
-        """Seconds that it has called out until ``now``. Waiting for its turn is no work."""
-        return self.spent + (0.0 if self.began is None else now - self.began)
+    def seconds_in_calls(self, now: float) -> float:
+        """Return the seconds spent in calls to downstreams until ``now``; waiting for a turn does not count."""
+        return self.spent + (0.0 if self.call_started is None else now - self.call_started)
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything that a task passes, in order."""
+    """The stages that a task passes, with the systems they call."""
 
     sensors: SensorDataProvider
     models: ModelExecutionProvider
     sinks: Sequence[Sink]
     circuits: CircuitBoard
     budget: ByteBudget
-    limits: Mapping[str, AdaptiveLimit]  #: by project; makes one when asked for a new one
-    hard_limit: timedelta  #: of the work of a task; a call that is cut by it counts as one without an answer
+    limits: Mapping[str, AdaptiveLimit]  #: by project; creates missing ones
+    hard_limit: timedelta  #: of all calls of a task together; a call cut off by it counts as timed out
     clock: Clock
     metrics: Metrics
 
@@ -75,7 +75,7 @@ class Pipeline:
         """Predict one window and store the result.
 
         Raises:
-            LatigoError: as the providers do; ``progress`` says how far it came.
+            LatigoError: whatever a provider raised; ``progress`` holds the stage and the sinks that are done.
         """
         task = progress.task
         slot = timedelta(seconds=task.slot_seconds)
@@ -85,12 +85,12 @@ class Pipeline:
             try:
                 execution = await self._predict(progress, dataset)
             except NoData as error:
-                _log.debug("task.too_few_rows", because=str(error))
+                _log.debug("task.too_few_rows", reason=str(error))
             else:
                 predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
                 prediction_only = task.model.anomaly is not False and not execution.anomaly
                 await self._write(progress, predictions)
-        slots = classify(task.window, slot, dataset, NOTHING if predictions is None else predictions.times)
+        slots = classify(task.window, slot, dataset, NO_TIMES if predictions is None else predictions.times)
         return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
@@ -105,7 +105,7 @@ class Pipeline:
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
             async with self._stage(progress, "read", self.sensors.downstream):
                 buckets, look_back, nbytes = await read(self.sensors, spec, period, max_bytes=self.budget.share)
-            reserved.used(nbytes)
+            reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
             progress.stage = "frame"
             with self.metrics.stage("frame"):
@@ -116,7 +116,7 @@ class Pipeline:
         project = task.ref.project
         async with (
             self.limits[project].call(),
-            self._stage(progress, "predict", f"gordo/{project}"),
+            self._stage(progress, "predict", circuit_name(System.MODELS, project)),
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 
@@ -126,14 +126,14 @@ class Pipeline:
             if name in progress.stored_in or not len(predictions):
                 continue
             try:
-                # The scheduler sends no probes to a sink that no task has to wait for.
+                # The scheduler does not probe optional sinks, because no task waits for them.
                 probe = not sink.required and await self.circuits.may_probe(name)
                 async with self._stage(progress, "write", name, probe=probe):
                     await sink.store.put_predictions(predictions)
             except LatigoError as error:
                 if sink.required:
                     raise
-                _log.warning("sink.skipped", sink=name, because=str(error))
+                _log.warning("sink.skipped", downstream=name, error=str(error))
             else:
                 progress.stored_in.add(name)
 
@@ -141,10 +141,10 @@ class Pipeline:
     async def _stage(
         self, progress: Progress, stage: str, downstream: str, *, probe: bool = False
     ) -> AsyncIterator[None]:
-        """One stage that calls out: under the circuit of what it calls, within the hard limit, and timed."""
+        """Run a stage that calls a downstream: under its circuit, within the hard limit, and measured."""
         progress.stage = stage
         async with self.circuits.call(downstream, progress.task.ref, probe=probe or progress.task.probe):
-            progress.began = self.clock.monotonic()
+            progress.call_started = self.clock.monotonic()
             try:
                 with self.metrics.stage(stage):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
@@ -154,11 +154,12 @@ class Pipeline:
                     raise
                 raise TimedOut("took longer than a task may", downstream=downstream) from error
             finally:
-                progress.began, progress.spent = None, progress.worked(self.clock.monotonic())
+                spent = progress.seconds_in_calls(self.clock.monotonic())
+                progress.call_started, progress.spent = None, spent
 
 
 def period_of(spec: ModelSpec, window: Window) -> Window:
-    """What is read for a window: its context before it, as Gordo's own client reads, and the window itself."""
+    """Return the period to read for a window: the window and the context before it, as in Gordo's own client."""
     return Window(window.start - spec.context, window.end)
 
 
@@ -181,6 +182,6 @@ async def read(
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:
-    """Whether X has a row in the window, so that there is something to ask the model for."""
+    """Return whether X has a row in the window, so that the model has something to predict."""
     low, high = np.searchsorted(dataset.x.times, (to_ns(window.start), to_ns(window.end)))
     return bool(low < high)

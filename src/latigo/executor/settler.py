@@ -1,4 +1,4 @@
-"""Settles many tasks with one transaction: what ends while a commit is under way goes into the next one."""
+"""Settles many tasks in one transaction: tasks that end during a commit go into the next one."""
 
 import asyncio
 from datetime import timedelta
@@ -13,14 +13,14 @@ from latigo.runtime.clock import Clock
 _log = structlog.get_logger()
 
 LARGEST_BATCH = 200
-#: Between attempts while the ledger is away. Tasks stay claimed and their permits taken, so nothing piles up.
+#: Pause between attempts while the ledger is unavailable. Tasks keep their claims and permits, so nothing piles up.
 PAUSE = timedelta(seconds=1)
 
 _Waiting = tuple[Claim, Settlement, "asyncio.Future[bool]"]
 
 
 class Settler:
-    """One writer for all tasks of an executor."""
+    """The single writer of settlements of an executor."""
 
     def __init__(self, ledger: ExecutorLedger, clock: Clock) -> None:
         self._ledger = ledger
@@ -28,13 +28,13 @@ class Settler:
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
 
     async def settle(self, claim: Claim, settlement: Settlement) -> bool:
-        """Record how a task ended; whether it counted. Returns when it is committed, however long that takes."""
+        """Record how a task ended; wait until that is committed. Return whether it counted."""
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((claim, settlement, recorded))
         return await recorded
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write settlements until cancelled."""
         while True:
             batch = [await self._waiting.get()]
             while len(batch) < LARGEST_BATCH and not self._waiting.empty():
@@ -46,15 +46,14 @@ class Settler:
             try:
                 counted = await self._ledger.settle([(claim, settlement) for claim, settlement, _ in batch])
             except Unavailable as error:
-                _log.warning("settle.delayed", because=str(error), tasks=len(batch))
+                _log.warning("settlement.delayed", error=str(error), count=len(batch))
                 await self._clock.sleep(PAUSE)
-            except Exception as error:  # noqa: BLE001 - one settlement must not stop the others
+            except Exception as error:  # noqa: BLE001 - one settlement must not keep the others from being recorded
                 if len(batch) == 1:
                     await self._write_crash(batch[0], error)
                     return
-                # One settlement must not keep the others from being recorded.
-                for each in batch:
-                    await self._write([each])
+                for entry in batch:
+                    await self._write([entry])
                 return
             else:
                 for claim, _, recorded in batch:
@@ -66,5 +65,5 @@ class Settler:
         claim, settlement, recorded = entry
         if isinstance(settlement, Crashed):
             raise error
-        _log.exception("settle.crashed", task=claim.task_id)
+        _log.exception("settlement.crashed", task=claim.task_id)
         await self._write([(claim, Crashed(f"settling failed: {error!r}"), recorded)])

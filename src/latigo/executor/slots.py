@@ -1,4 +1,4 @@
-"""How the slots of a window ended, once its predictions are there. Pure."""
+"""The state of each slot of a window after its prediction. Pure."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -17,36 +17,36 @@ TOO_FEW_ROWS = "too few rows before it for the model"
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Slot by slot how a window ended; together they make up the window."""
+    """How the slots of a window ended; coverage and exceptions together make up the window."""
 
     covered: Coverage
     exceptions: tuple[SlotException, ...]
-    silent_since: datetime | None  #: from here to the end of the window there are no readings
+    silent_since: datetime | None  #: start of the last slots, up to the end of the window, that have no readings
 
 
 def classify(window: Window, slot: timedelta, dataset: Dataset, predicted: Times) -> Slots:
-    """Compare the rows that the readings allow with those that were predicted, slot by slot.
+    """Compare the rows that the readings allow with the predicted rows, slot by slot.
 
     Args:
-        window: whole slots.
-        slot: the length of one.
-        dataset: X and what became of the labels that are not in it.
-        predicted: the labels that have a prediction, in order (ns).
+        window: a whole number of slots.
+        slot: length of a slot.
+        dataset: X, and why labels are missing from it.
+        predicted: labels with a prediction, ascending (ns).
     """
     covered: list[Window] = []
-    found: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
+    others: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
     silent_since: datetime | None = None
-    for each in window.slots(slot):
-        outcome = _outcome(each, dataset, predicted)
+    for part in window.slots(slot):
+        outcome = _outcome(part, dataset, predicted)
         if outcome.state is SlotState.COVERED:
-            covered.append(each)
+            covered.append(part)
         else:
-            found[outcome.state, outcome.reason].append(each)
+            others[outcome.state, outcome.reason].append(part)
         if not outcome.silent:
             silent_since = None
         elif silent_since is None:
-            silent_since = each.start
-    exceptions = tuple(SlotException(state, Coverage.of(slots), reason) for (state, reason), slots in found.items())
+            silent_since = part.start
+    exceptions = tuple(SlotException(state, Coverage.of(slots), reason) for (state, reason), slots in others.items())
     return Slots(Coverage.of(covered), exceptions, silent_since)
 
 

@@ -173,7 +173,7 @@ class FinishedTask(NamedTuple):
 
 
 class WaitingTask(NamedTuple):
-    """A task that is tried again as it is."""
+    """A task that is retried as it is."""
 
     task_id: int
     not_before: datetime
@@ -183,7 +183,7 @@ class WaitingTask(NamedTuple):
 
 
 class ParkedWindow(NamedTuple):
-    """No more attempts for a window of a model; None: for any."""
+    """A window of a model that gets no more attempts; None: every window."""
 
     model_id: int
     revision: str
@@ -193,7 +193,7 @@ class ParkedWindow(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """What a task has shown about its model."""
+    """What the end of a task revealed about its model."""
 
     model_id: int
     prediction_only: bool
@@ -281,9 +281,9 @@ class _Batch:
         known: dict[int, list[Exceptions]] = defaultdict(list)
         stretches = [to_range(change.stretch) for change in touched.values()]
         for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
-            next_look = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
+            recheck_at = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
             known[row["model_id"]].append(
-                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], next_look, to_coverage(row["slots"]))
+                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], recheck_at, to_coverage(row["slots"]))
             )
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
@@ -298,14 +298,14 @@ class _Batch:
 
 
 async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
-    """Make history of tasks."""
+    """Move tasks into the history."""
     if tasks:
         rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
         await connection.execute(SQL["finish_tasks"], *columns(rows))
 
 
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
-    """Keep tasks as they are until they are tried again."""
+    """Keep tasks until they are retried."""
     if tasks:
         rows = ((t.task_id, t.not_before, t.attempts, t.detail, ",".join(t.stored_in)) for t in tasks)
         await connection.execute(SQL["keep_waiting"], *columns(rows))
@@ -325,7 +325,7 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
     """Add exceptions of models, by the model's id."""
     if exceptions:
         rows = (
-            (model_id, e.state.value, e.reason, e.looks, e.next_look, to_multirange(e.slots))
+            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots))
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))
@@ -344,6 +344,6 @@ async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:
-    """Remember what tasks have shown about their models."""
+    """Record what tasks revealed about their models."""
     if lessons:
         await connection.execute(SQL["learn"], *columns(lessons))

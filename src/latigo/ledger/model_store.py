@@ -100,10 +100,6 @@ class PostgresModelLedger:
             rows = ((m.model_id, m.delay, m.fold, "active" if m.enabled else "disabled") for m in models)
             await self._database.execute(SQL["reschedule"], *columns(rows))
 
-    async def accept_loss(self, project: str) -> bool:
-        """Accept a quarantined model list; return whether it was quarantined."""
-        return await self._database.row(SQL["accept_loss"], project) is not None
-
 
 class _Row(NamedTuple):
     """A row of the table of models."""

@@ -1,7 +1,7 @@
-"""Interface of the ledger to the roles. Every method is one transaction; all time is that of the ledger's clock.
+"""The ledger as the roles use it. Every method is one transaction; all time is that of the ledger's clock.
 
-Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) while the database cannot be used; the
-roles wait and try again. The order of concurrent calls is undefined but for what a docstring says.
+Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) while the database is unavailable; roles
+wait and retry. The order of concurrent calls is undefined, except as the docstrings say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Windows that one model lacks and that can be planned now: at most one for each lane.
+    """What one model lacks, as far as it can be planned now: at most one window per lane.
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
     """
@@ -46,7 +46,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A task to plan: a window of a need, in a lane."""
+    """A task to be planned: a window of a need, in a lane."""
 
     model_id: int
     epoch: int
@@ -58,14 +58,14 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """Counts of tasks that are planned, published or claimed now, and the state that planning depends on."""
+    """How many tasks are planned, published or claimed, and what else a round of planning needs to know."""
 
-    lanes: Mapping[Lane, int]  #: without those that wait for another attempt
+    lanes: Mapping[Lane, int]  #: tasks by lane, without those that wait for another attempt
     waiting: int
     unpublished: int
     settled: int  #: in the last two minutes
-    stale_metadata: bool = False  #: metadata of a model is outdated: it has changed, or its revision is gone
-    readable: int | None = None  #: the newest envelope version that every executor reads; None: there is no executor
+    stale_metadata: bool = False  #: a model has changed, or its revision is gone, and its metadata has to be read
+    readable: int | None = None  #: newest envelope version that every executor reads; None: no executors
 
     @property
     def total(self) -> int:
@@ -80,7 +80,7 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """The open circuit of a downstream."""
+    """An open circuit."""
 
     downstream: str
     reason: str
@@ -97,7 +97,7 @@ class Claim:
     task_id: int
     number: int
     attempts: int
-    starts: int  #: earlier starts that never ended in a settlement
+    starts: int  #: how often it was started before without being settled
     stored_in: frozenset[str]
 
     @property
@@ -108,7 +108,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorInfo:
-    """An executor, as it registers."""
+    """An executor as it registers itself."""
 
     id: str
     version: str
@@ -119,7 +119,7 @@ class ExecutorInfo:
 
 @dataclass(frozen=True, slots=True)
 class KnownProject:
-    """A project, as of its last accepted model list."""
+    """A project as of its last accepted list."""
 
     name: str
     revision: str
@@ -139,7 +139,7 @@ class KnownModel:
     revision: str
     state: str
     stale_metadata: bool
-    resolution: timedelta | None  #: None while its metadata could not be understood
+    resolution: timedelta | None  #: None while its metadata is invalid
     slot: timedelta
     delay: timedelta
     fold: timedelta
@@ -147,7 +147,7 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model to put into the ledger."""
+    """A model to be written to the ledger."""
 
     spec: ModelSpec
     slot: timedelta
@@ -159,7 +159,7 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled:
-    """Settings of a model that may change without changing its slots."""
+    """Changed settings of a model that leave its slots as they are."""
 
     model_id: int
     delay: timedelta
@@ -168,7 +168,7 @@ class Rescheduled:
 
 
 class ExecutorLedger(Protocol):
-    """Interface for executors."""
+    """The ledger as executors use it."""
 
     async def register(self, executor: ExecutorInfo) -> None:
         """Register an executor, with the envelope versions that it reads."""
@@ -180,134 +180,134 @@ class ExecutorLedger(Protocol):
         """Record that an executor is alive."""
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        """Claim a task, before any other I/O for it. None: it is finished, stale, paused or claimed elsewhere."""
+        """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another."""
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
-        """Count an isolated start of a task; return False if the claim was lost meanwhile."""
+        """Count a start of a task that now runs in isolation. Return False if the claim has been lost."""
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
-        """Renew leases; return the ids of the tasks whose claims still hold."""
+        """Extend leases. Return the ids of the tasks that are still claimed."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Release tasks as if they had not been started."""
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
-        """Record how tasks ended, the whole batch or nothing; return the ids of the tasks that counted.
+        """Record how tasks ended, in one transaction. Return the ids of the tasks that counted.
 
         A settlement under an old epoch or a superseded claim does not count.
         """
 
     async def circuits(self) -> Sequence[Circuit]:
-        """Return the open circuits, by name."""
+        """Return the open circuits."""
 
     async def open_circuit(self, downstream: str, reason: str, *, alarm: bool, pause: timedelta) -> None:
-        """Open the circuit of a downstream; an open one keeps its pause and takes the reason."""
+        """Open the circuit of a downstream."""
 
     async def probe_failed(self, downstream: str, reason: str, *, longest: timedelta) -> None:
         """Record a failed probe: the pause doubles, up to ``longest``."""
 
     async def take_probe(self, downstream: str) -> bool:
-        """Return whether the caller may probe the downstream; no other caller may before the next pause is over."""
+        """Return whether the caller may probe a downstream now; others have to wait for the next pause to end."""
 
     async def close_circuit(self, downstream: str) -> bool:
-        """Close a circuit and release what was deferred for it; return whether it was open."""
+        """Close a circuit and release what was deferred for it. Return whether the circuit was open."""
 
 
 class SchedulerLedger(Protocol):
-    """Interface for schedulers."""
+    """The ledger as schedulers use it."""
 
     async def clock_skew(self, now: datetime) -> timedelta:
         """Return how far the ledger's clock is ahead of ``now``."""
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
-        """Acquire or renew the lease to plan; None while another scheduler holds it."""
+        """Acquire or renew the planner's lease. Return None while another scheduler holds it."""
 
     async def release_lease(self, term: Term) -> None:
-        """Release the lease to plan."""
+        """Release the planner's lease, so that another scheduler can acquire it at once."""
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        """Return everything that is to be planned: desired - actual, at most one window for each lane and model."""
+        """Return desired - actual coverage of all models, at most one window per lane and model."""
 
     async def outstanding(self) -> Outstanding:
-        """Return the counts of outstanding tasks."""
+        """Return how many tasks are outstanding."""
 
     async def circuits(self) -> Sequence[Circuit]:
-        """Return the open circuits, by name."""
+        """Return the open circuits."""
 
     async def probing(self) -> frozenset[str]:
-        """Return the projects that have a probe outstanding."""
+        """Return the projects with an outstanding probe."""
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
-        """Commit tasks, and return their number; tasks that are outdated by now are left out.
+        """Insert tasks, except those that have become obsolete. Return how many were inserted.
 
         Args:
-            term: the lease to plan.
+            term: of the planner's lease.
             planned: the tasks.
-            probes: the circuits that the tasks probe.
+            probes: circuits that these tasks probe.
 
         Raises:
-            LeaseLost: as in every method that takes a term.
+            LeaseLost: the term has ended; so in every method that takes a term.
         """
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
-        """Plan up to ``most`` tasks again whose back-off is over, except for blocked projects; return how many."""
+        """Plan waiting tasks again whose back-off is over, except those of blocked projects. Return how many."""
 
     async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
-        """Plan one task of a blocked project again whose back-off is over, as a probe; False: there is none."""
+        """Plan one waiting task of a blocked project again, to probe these circuits. Return whether there was one."""
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
-        """Return at most ``most`` planned tasks that are not marked as published, live ones first."""
+        """Return planned tasks that are not marked as published, live ones first."""
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
-        """Mark tasks as published, each with the place in the queue that the sender returned."""
+        """Mark tasks as published; ``places`` has the place of each in the queue, as the sender returned it."""
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
-        """Recover lost tasks, delete superseded ones, park poison tasks; return a count of each kind."""
+        """Plan lost tasks again, drop superseded ones, park poison tasks. Return how many there were of each kind."""
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
-        """Expire holes older than ``max_catch_up``; return the number of slots by model."""
+        """Expire holes that have become too old. Return the number of slots by model."""
 
     async def maintain(self, *, history: timedelta) -> None:
-        """Create the next days of the history and drop old ones."""
+        """Create the next daily partitions of the history, and drop old ones."""
 
     async def forgive_crashes(self, version: str) -> int:
-        """Unpark what crashed under another version of Latigo; return the number of entries."""
+        """Unpark what crashed under another version of Latigo. Return how many rows."""
 
 
 class ModelLedger(Protocol):
-    """Interface for the model list: projects and models."""
+    """The models and projects in the ledger."""
 
     async def projects(self) -> Sequence[KnownProject]:
-        """Return the known projects."""
+        """Return all projects."""
 
     async def known_models(self, project: str) -> Sequence[KnownModel]:
         """Return every model of a project that was ever listed."""
 
     async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
-        """Record an accepted model list; unpark its models that were parked as missing."""
+        """Record an accepted model list; models on it that were parked as gone are unparked."""
 
     async def project_failed(self, project: str, error: str) -> None:
-        """Record that the models could not be listed; a quarantine begins anew."""
+        """Record that a project could not be listed; a quarantine starts anew."""
 
     async def project_quarantined(self, project: str, models: int) -> None:
-        """Quarantine a list, now of ``models`` models, that has lost too many at once."""
+        """Quarantine the list of a project, which lost too many models and has so many now."""
 
     async def project_dropped(self, project: str) -> int:
-        """Delete a project that settings and roster no longer name, and unregister its models; return their number."""
+        """Stop predicting a project that settings and roster no longer name. Return how many models were predicted."""
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
-        """Add or update models; return how many are new or have a new epoch, since their predictions would change."""
+        """Add or update models; the epoch rises where predictions would change. Return how many rose or are new."""
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
     ) -> None:
-        """Park a model that cannot be predicted in this revision; its coverage and schedule stay.
+        """Park a model that cannot be predicted in this revision; its coverage is kept.
 
         ``horizon`` is how far back a new model is to be predicted.
         """
 
     async def reschedule(self, models: Sequence[Rescheduled]) -> None:
-        """Apply changed settings to models: delay, longest window, enabled."""
+        """Apply changed settings to models."""
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
-        """Set the state of models, such as gone or unregistered; return the names that changed."""
+        """Set the state of models, ``gone`` or ``unregistered``. Return the names of those that changed."""

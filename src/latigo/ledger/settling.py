@@ -1,4 +1,4 @@
-"""What follows from the way a task ended. Pure; the ledger writes down what is decided here."""
+"""What changes in the ledger when a task is settled. Pure; the stores write what is decided here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,19 +23,19 @@ from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.runtime.retry import backoff
 
-#: An exception is looked at again after these, counted from each look; then it is final.
-NEXT_LOOKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-NEVER = datetime.max.replace(tzinfo=UTC)  #: the driver writes it as the database's ``infinity``
+#: Time to the next recheck of an exception, after each check; after the last one it is final.
+RECHECK_AFTER = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+NEVER = datetime.max.replace(tzinfo=UTC)  #: the driver writes it as ``infinity``
 
-#: A deferred model is left alone for the first of these, doubling to the second: the circuit does not open for one
-#: model among many, and without a pause that model would be planned again at once.
+#: A deferred model is held for the first of these, doubling up to the second. The circuit does not open for one model
+#: among many, and without a hold that model would be planned again at once.
 FIRST_HOLD = timedelta(seconds=2)
 LONGEST_HOLD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How often and how soon a failed task is tried again."""
+    """How often and how soon a failed task is retried."""
 
     max_attempts: int = 5
     backoff_first: timedelta = timedelta(seconds=30)
@@ -44,7 +44,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claimed task and its model, as the ledger has them locked."""
+    """A claimed task and its model, as locked in the ledger."""
 
     id: int
     model_id: int
@@ -60,7 +60,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The task is tried again as it is."""
+    """The task is retried as it is."""
 
     not_before: datetime
     attempts: int
@@ -68,33 +68,33 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """No more attempts for these windows; None: for any window of the model."""
+    """No more attempts, until it is unparked."""
 
     reason: Reason
     detail: str
-    window: Window | None
+    window: Window | None  #: None: every window of the model
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Everything that changes when a task is settled."""
+    """Everything that changes when a task is settled, except the coverage itself."""
 
     outcome: Outcome
     waiting: Waiting | None = None  #: None: the task is finished
     parking: Parking | None = None
-    silent_since: datetime | None = None
-    silence: Window | None = None  #: silent slots that are older than the newest: not tried before the data returns
+    silent_since: datetime | None = None  #: of the model, from now on
+    silence: Window | None = None  #: silent slots but the newest: not retried before the data returns
     hold_until: datetime | None = None
-    held_for: str = ""  #: the downstream, where that is why
+    held_for: str = ""  #: the downstream that the hold is for, if there is one
     deferrals: int = 0
-    fold: timedelta | None = None
-    data_returned: bool = False  #: the first success after silence
+    fold: timedelta | None = None  #: longest window of the model from now on
+    data_returned: bool = False  #: first success after silence
     prediction_only: bool = False  #: the model answers on ``prediction`` only
     stale_metadata: bool = False  #: the model's metadata has to be read again
 
 
 def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
-    """Say what follows from a settlement, by the rules of the task life cycle."""
+    """Return what a settlement changes, by the rules of the task life cycle."""
     match settlement:
         case Stored():
             return _stored(task, settlement)
@@ -116,8 +116,8 @@ def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable
 def _stored(task: Claimed, settlement: Stored) -> Verdict:
     known, noticed = task.silent_since, settlement.silent_since
     verdict = Verdict(Outcome.STORED, silent_since=known, prediction_only=settlement.prediction_only)
-    if not task.lane.is_live or (known is not None and task.window.end < known):  # it says nothing about now
-        return verdict
+    if not task.lane.is_live or (known is not None and task.window.end < known):
+        return verdict  # the window is too old to say whether the model is silent now
     if noticed is not None:
         since, newest = min(noticed, known or noticed), task.window.end - task.slot
         return replace(verdict, silent_since=since, silence=Window(since, newest) if since < newest else None)
@@ -136,7 +136,7 @@ def _deferred(task: Claimed, settlement: Deferred, random: Callable[[], float]) 
         stale_metadata=settlement.stale_metadata,
     )
     if task.attempts or settlement.stored_in:
-        # It has something to remember, so it keeps its row; all others are planned anew, and fold with what came since.
+        # It keeps its row, with its attempts and sinks; all others are planned anew, folded with slots that became due.
         return replace(verdict, waiting=Waiting(until, task.attempts))
     return replace(verdict, hold_until=until, held_for=settlement.downstream)
 
@@ -157,62 +157,67 @@ def _parked(task: Claimed, outcome: Outcome, parking: Parking) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Exceptions:
-    """Slots of one model that ended alike and are looked at again at the same time."""
+    """Slots of one model that ended alike and are rechecked at the same time."""
 
     state: SlotState
     reason: str
-    looks: int
-    next_look: datetime
+    checks: int  #: rechecks so far
+    recheck_at: datetime
     slots: Coverage
 
 
 def revise(
     known: Sequence[Exceptions],
     window: Window | None,
-    found: Sequence[SlotException],
+    exceptions: Sequence[SlotException],
     now: datetime,
     *,
     reopen: bool = False,
     silence: Window | None = None,
 ) -> list[Exceptions]:
-    """The exceptions of a model after ``window`` has been settled with ``found``.
+    """Return the exceptions of a model after ``window`` was settled with ``exceptions``.
 
-    What lies in the window is replaced; a slot that is an exception again has been looked at once more. ``reopen``
-    makes all the others due now: the model's data has returned. Slots in the ``silence`` have no next look before it
-    does, so that those that ended alike are one row however long it lasts.
+    Args:
+        known: the exceptions before.
+        window: what was settled, if anything; exceptions in it are replaced, and a slot that is an exception again has
+            been rechecked once more.
+        exceptions: those of the settlement.
+        now: time of the settlement.
+        reopen: make all other exceptions due now, because the model's data has returned.
+        silence: slots that are not rechecked before the data returns; so those that ended alike stay one row.
     """
     settled = Coverage((window,)) if window else Coverage()
     revised: list[Exceptions] = []
     for row in known:
         left = row.slots - settled
         if left:
-            revised.append(Exceptions(row.state, row.reason, row.looks, now if reopen else row.next_look, left))
-    for new in found:
+            revised.append(Exceptions(row.state, row.reason, row.checks, now if reopen else row.recheck_at, left))
+    for new in exceptions:
         first_time = new.slots
         for row in known:
             again = new.slots & row.slots
             if again:
                 first_time = first_time - again
-                revised.append(_exception(new, row.looks + 1, again, now))
+                revised.append(_exception(new, row.checks + 1, again, now))
         if first_time:
             revised.append(_exception(new, 0, first_time, now))
     if silence:
-        revised = [part for row in revised for part in _hushed(row, Coverage((silence,)))]
+        revised = [part for row in revised for part in _without_recheck(row, Coverage((silence,)))]
     merged: dict[tuple[SlotState, str, int, datetime], Coverage] = {}
     for row in revised:
-        key = (row.state, row.reason, row.looks, row.next_look)
+        key = (row.state, row.reason, row.checks, row.recheck_at)
         merged[key] = merged.get(key, Coverage()) | row.slots
     return [Exceptions(*key, slots) for key, slots in merged.items()]
 
 
-def _hushed(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]:
+def _without_recheck(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]:
     if silent := row.slots & silence:
-        yield replace(row, next_look=NEVER, slots=silent)
+        yield replace(row, recheck_at=NEVER, slots=silent)
     if others := row.slots - silence:
         yield replace(row, slots=others)
 
 
-def _exception(found: SlotException, looks: int, slots: Coverage, now: datetime) -> Exceptions:
-    looks = min(looks, len(NEXT_LOOKS))
-    next_look = now + NEXT_LOOKS[looks] if looks < len(NEXT_LOOKS) else NEVER
-    return Exceptions(found.state, found.reason, looks, next_look, slots)
+def _exception(ended: SlotException, checks: int, slots: Coverage, now: datetime) -> Exceptions:
+    checks = min(checks, len(RECHECK_AFTER))
+    recheck_at = now + RECHECK_AFTER[checks] if checks < len(RECHECK_AFTER) else NEVER
+    return Exceptions(ended.state, ended.reason, checks, recheck_at, slots)

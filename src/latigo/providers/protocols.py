@@ -1,4 +1,4 @@
-"""What Latigo asks of foreign systems, on one screen.
+"""Interfaces of foreign systems, on one screen.
 
 Every method may be called by many coroutines at once. Every call has a time limit of its own and raises only
 `latigo.domain.errors`: `Unavailable` and `TimedOut` name the downstream, `Rejected` is final. Nothing here
@@ -19,11 +19,18 @@ from latigo.domain.windows import Window
 class SensorInformationProvider(Protocol):
     """Which sensors there are."""
 
+    async def ping(self) -> str:
+        """Do what the source is used for, and no more; return a short text for people, such as ``12 tags``.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
+
     async def get_sensor_list(self) -> Sequence[str]:
-        """Every tag name the source knows, sorted. May be slow; not for use in the pipeline."""
+        """Return every tag name of the source, sorted. May be slow; not for use in the pipeline."""
 
     async def sensor_exists(self, name: str) -> bool:
-        """Whether the source knows this very name, whether or not it has readings now."""
+        """Return whether the source has a sensor of exactly this name, with or without readings."""
 
 
 class SensorDataProvider(Protocol):
@@ -33,58 +40,67 @@ class SensorDataProvider(Protocol):
     def downstream(self) -> str:
         """The name of its circuit, such as ``sensors/influx``."""
 
+    async def ping(self) -> str:
+        """See `SensorInformationProvider.ping`."""
+
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        """What the source itself would be asked for this window: for InfluxDB the query, for files the file names.
+        """Return the request in the terms of the source: the query for InfluxDB, the file names for files.
 
         ``parameters`` select, such as ``{"tag": "GRA-TT-001"}``. For people and logs; holds no secrets.
         """
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
-        """The raw readings with ``start <= time < end`` of every tag asked for, in time order.
+        """Return the raw readings with ``start <= time < end`` of every tag in ``tags``, in time order.
 
-        A tag without readings in the window has an empty series; every tag asked for is in the answer.
+        A tag without readings in the window has an empty series; no tag is left out.
 
         Raises:
             TooLarge: the readings take more than ``max_bytes`` of memory; as early as it can be known.
-            Rejected: ``UNKNOWN_SENSOR``, naming the tags that the source has never heard of.
-            Unavailable: the source is away, or its answer was cut short or partial, which is never "no data".
+            Rejected: ``UNKNOWN_SENSOR``, naming the tags that the source does not have.
+            Unavailable: the source is unavailable, or its response is incomplete, which is never "no data".
         """
 
     async def get_last_before(
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
-        """Each tag's last finite reading with ``not_older_than <= t < time``; tags without one are left out.
+        """Return each tag's last finite reading with ``not_older_than <= t < time``; tags without one are left out.
 
-        A source that cannot look back answers with nothing.
+        A source that cannot look back returns an empty mapping.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectModels:
-    """What a model server lists for one project; with ``error`` set, the rest says nothing."""
+    """Models that a server lists for one project; with ``error`` set, there is nothing else."""
 
     project: str
     revision: str = ""
-    models: tuple[str, ...] = ()  #: those to be predicted
+    models: tuple[str, ...] = ()  #: all of them, whether or not they are to be predicted
     error: Exception | None = None
-    listed: tuple[str, ...] = ()  #: all that the server has, whether or not settings and roster select them
 
 
 class ModelInformationProvider(Protocol):
     """Which models there are, and what they need."""
 
-    async def get_model_list(self) -> Sequence[ProjectModels]:
-        """The models of every project, after include and exclude patterns, in their newest revision.
+    async def ping(self, project: str) -> str:
+        """Read the list of a project; return a short text for people, such as its revision and number of models.
 
-        One entry a project, always. A project that cannot be reached is an entry with an error, so that it does not
-        stop the others.
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
+
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:
+        """Return all models of these projects in their newest revision; Latigo selects those to predict.
+
+        One entry a project, always, in their order. A project that cannot be reached is an entry with an error, so that
+        it does not stop the others.
         """
 
     async def model_exists(self, name: ModelRef) -> bool:
-        """Whether the server has the model in its newest revision."""
+        """Return whether the server has the model in its newest revision."""
 
     async def get_model_spec(self, name: ModelRef, revision: str) -> ModelSpec:
-        """What a task needs to know of the model, out of its metadata. Not cached.
+        """Return what a task needs of the model's metadata. Not cached.
 
         Raises:
             Rejected: ``MODEL_GONE``, or ``BAD_METADATA`` naming the key.
@@ -102,32 +118,42 @@ class ModelRoster(Protocol):
         """Stop predicting this model although the settings include it; its coverage stays."""
 
     async def entries(self) -> Mapping[ModelRef, bool]:
-        """Every model that was decided by hand: True registered, False unregistered."""
+        """Return every decision made by hand: True registered, False unregistered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """The full status of one model, as the server and the roster tell it."""
+    """Full status of one model, from the server and the roster."""
 
     ref: ModelRef
     revision: str
     exists: bool
-    registered: bool | None  #: None: never decided by hand
+    registered: bool | None  #: None: neither registered nor unregistered by hand
     spec: ModelSpec | None
-    metadata: Mapping[str, Any]  #: the server's own answer; empty when the model does not exist
-    problem: str = ""  #: why it cannot be predicted, where that can be told
+    metadata: Mapping[str, Any]  #: as the server has it; empty when the model does not exist
+    problem: str = ""  #: why it cannot be predicted, as far as it is known
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """The answer of a model: predictions not yet cropped, and the path that gave them."""
+    """Predictions of a model, not yet cropped, and the path that returned them."""
 
     predictions: Predictions
     anomaly: bool  #: came from ``anomaly/prediction``
 
 
 class ModelExecutionProvider(Protocol):
-    """Run models. Gordo has no other way to register a model than to build it, so the roster is Latigo's own."""
+    """Running models. Gordo has no other way to register a model than to build it, so the roster is Latigo's own.
+
+    `latigo.providers.registration.RosterRegistration` keeps it, for any model server.
+    """
+
+    async def ping(self, project: str) -> str:
+        """Reach the server that runs the models of a project, and run nothing; return a short text for people.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
 
     async def register_model(self, model_data: Mapping[str, Any]) -> ModelRef:
         """Put a model of the server, ``{"project": ..., "name": ...}``, on Latigo's roster.
@@ -140,12 +166,12 @@ class ModelExecutionProvider(Protocol):
         """Stop predicting the model. Nothing is deleted, here or on the server."""
 
     async def get_model_status(self, name: ModelRef) -> ModelStatus:
-        """The full status of one model, registered or not, there or not."""
+        """Return the full status of one model, registered or not, whether or not it exists."""
 
     async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:
         """Send X and y, already checked against the model's metadata, to the revision that ``name`` pins.
 
-        ``window`` is what is asked for; X reaches back before it, and so may the answer, which is returned uncropped
+        X reaches back before ``window``, and so may the predictions, which are returned uncropped
         without ``start``, ``end`` and ``model-input``.
 
         Raises:
@@ -159,7 +185,16 @@ class PredictionStorageProvider(Protocol):
 
     @property
     def downstream(self) -> str:
-        """The name of its circuit, such as ``sink/postgres``; also how tasks remember who has their result."""
+        """The name of its circuit, such as ``sink/postgres``; also how a task records which sinks have its result."""
+
+    async def ping(self, projects: Sequence[str]) -> str:
+        """Read from every place where predictions of these projects go; return a short text for people.
+
+        Changes nothing. A sink that cannot be read raises `NotImplementedError`.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
 
     async def put_predictions(self, predictions: Predictions) -> int:
         """Write every finite point; return the number of rows that hold at least one.
@@ -172,7 +207,7 @@ class PredictionStorageProvider(Protocol):
         """
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
-        """What is stored for the window, one entry a revision, each in time order; empty if nothing is.
+        """Return what is stored for the window, one entry a revision, each in time order; empty if nothing is.
 
         A sink that cannot be read raises `NotImplementedError`.
         """

@@ -1,4 +1,4 @@
-"""Whether the event loop turns."""
+"""Heartbeat of the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from latigo.runtime.lifecycle import pause
 
 
 class Heartbeat:
-    """Beats as long as the event loop gets round to it.
+    """Beats as long as the event loop runs.
 
     Args:
-        clock: what the beats are measured by.
+        clock: measures the beats.
         every: time between two beats.
-        stuck_after: without a beat for so long, the loop does not turn.
-        on_lag: told by how many seconds each beat was late.
+        stuck_after: without a beat for so long, the loop counts as stuck.
+        on_lag: called with the seconds by which each beat was late.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Heartbeat:
 
     @property
     def stuck(self) -> bool:
-        """Whether the loop has not turned for too long."""
+        """Whether the loop has been blocked for too long."""
         return self.age > self._stuck_after
 
     async def run(self, stop: asyncio.Event) -> None:

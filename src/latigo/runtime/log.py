@@ -16,8 +16,8 @@ Format = Literal["auto", "console", "json"]
 
 _SHORTEST_SECRET = 6  # replacing a shorter one everywhere would make logs unreadable
 _DEEPEST = 4
-#: Libraries that tell every state of every connection, each with the level from which it is heard.
-_TALKATIVE = {"azure": logging.WARNING}
+#: Libraries that log every state of every connection, each with the lowest level that is kept of it.
+_VERBOSE_LIBRARIES = {"azure": logging.WARNING}
 
 
 def configure_logging(
@@ -32,7 +32,7 @@ def configure_logging(
 
     Args:
         format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
-        level: the least that is told.
+        level: the lowest that is logged.
         secrets: texts that are replaced wherever they occur.
         clock: whose time events carry.
         stream: instead of standard error.
@@ -61,7 +61,7 @@ def configure_logging(
     logging.captureWarnings(capture=True)
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    for library, least in _TALKATIVE.items():
+    for library, least in _VERBOSE_LIBRARIES.items():
         logging.getLogger(library).setLevel(max(least, logging.root.level))
     structlog.configure(
         processors=[
@@ -76,7 +76,7 @@ def configure_logging(
 
 
 def masked(secrets: Collection[str] = ()) -> Processor:
-    """A processor that hides secrets: known texts, what stands under a telling name, passwords in URLs and such."""
+    """Return a processor that masks secrets: known texts, values of keys named like secrets, passwords in URLs."""
     known = sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def hide(value: object, depth: int = 0) -> object:
@@ -112,7 +112,7 @@ def _stamp(clock: Clock) -> Processor:
 
 
 def _name_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Say which library a line is from: their messages alone do not."""
+    """Add the name of the library: its messages alone do not have it."""
     event["logger"] = event["_record"].name
     return event
 

@@ -1,4 +1,4 @@
-"""A Prometheus registry of one's own, and how it is told."""
+"""A Prometheus registry, and its exposition."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 
 def new_registry() -> CollectorRegistry:
-    """An empty registry but for what the process tells of itself: memory, CPU, open files, collections."""
+    """Return a registry that holds only the metrics of the process: memory, CPU, open files, garbage collections."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's; spares a second series for each counter
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -21,6 +21,6 @@ def new_registry() -> CollectorRegistry:
 
 
 def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
-    """The state of all metrics, and its content type: OpenMetrics for those who accept it, else Prometheus text."""
+    """Return all metrics and their content type: OpenMetrics where ``accept`` has it, else Prometheus text."""
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type

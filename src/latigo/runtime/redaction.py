@@ -1,4 +1,4 @@
-"""Keeping secrets out of text that people read; pure."""
+"""Masking of secrets in text that people read; pure."""
 
 import re
 
@@ -19,7 +19,7 @@ _IN_TEXT = (
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what stands under this name should never be shown."""
+    """Return whether a value of this name must never be shown."""
     return bool(_SECRET_NAME.search(name))
 
 

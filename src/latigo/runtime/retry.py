@@ -1,4 +1,4 @@
-"""One policy for short outages, and one rule for how long to wait."""
+"""Retry policy for short outages, and back-off."""
 
 import asyncio
 import random
@@ -13,16 +13,16 @@ _log = structlog.get_logger()
 
 
 def backoff(attempt: int, first: timedelta, longest: timedelta, random: Callable[[], float]) -> timedelta:
-    """How long to wait after a failed attempt: doubling from ``first`` up to ``longest``, then jitter.
+    """Return the wait after a failed attempt: doubling from ``first`` up to ``longest``, then jitter.
 
     Args:
-        attempt: how many have failed, from 1.
+        attempt: number of failed attempts, from 1.
         first: the wait after the first failed attempt, before jitter.
         longest: no wait is longer.
         random: a number in [0, 1).
 
     Returns:
-        Between half and all of the doubled wait, so that what failed together does not come back together.
+        Between half and all of the doubled wait, so that callers that failed together do not retry together.
     """
     if attempt < 1:
         raise ValueError(f"attempts are counted from 1, not {attempt}")
@@ -39,14 +39,14 @@ def short_outage(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = random.random,
 ) -> AsyncRetrying:
-    """Try again for a moment; what takes longer is not for an adapter to sit out.
+    """Return a policy that retries for a moment; a longer outage is not for an adapter to wait out.
 
     ``await short_outage(is_connection_error)(session.fetch, url)``. The last error is raised as it is. An error that
     carries a ``retry_after`` longer than ``longest`` is raised at once, a shorter one is waited for.
 
     Args:
-        on: which errors are worth another attempt.
-        attempts: how many there are altogether.
+        on: whether an error is worth another attempt.
+        attempts: maximum, the first one included.
         first: see `backoff`.
         longest: see `backoff`.
         sleep: takes seconds.
@@ -57,24 +57,24 @@ def short_outage(
         return on(error) and _retry_after(error) <= longest
 
     def wait(state: RetryCallState) -> float:
-        asked_for = _retry_after(state.outcome.exception() if state.outcome else None)
-        return max(backoff(state.attempt_number, first, longest, random), asked_for).total_seconds()
+        requested = _retry_after(state.outcome.exception() if state.outcome else None)
+        return max(backoff(state.attempt_number, first, longest, random), requested).total_seconds()
 
     return AsyncRetrying(
         retry=retry_if_exception(worth_it),
         stop=stop_after_attempt(attempts),
         wait=wait,
         sleep=sleep,
-        before_sleep=_tell,
+        before_sleep=_log_retry,
         reraise=True,
     )
 
 
 def _retry_after(error: BaseException | None) -> timedelta:
-    asked_for = getattr(error, "retry_after", None)
-    return asked_for if isinstance(asked_for, timedelta) else timedelta(0)
+    requested = getattr(error, "retry_after", None)
+    return requested if isinstance(requested, timedelta) else timedelta(0)
 
 
-def _tell(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     _log.debug("call.failed", attempt=state.attempt_number, error=type(error).__name__, wait_s=state.upcoming_sleep)

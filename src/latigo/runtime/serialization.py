@@ -1,13 +1,14 @@
-"""Answers as JSON, for programs: the same wherever they are told."""
+"""JSON for programs: the same in API and command line."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 
 import orjson
+from pydantic import BaseModel
 
 
 def to_json(answer: object, *, indent: bool = False) -> bytes:
-    """Times end in ``Z`` where they are UTC, durations are seconds; a number that is not finite becomes null.
+    """Return JSON. UTC times end in ``Z``, durations are seconds, a number that is not finite becomes null.
 
     Raises:
         TypeError: something in it has no form in JSON.
@@ -17,6 +18,8 @@ def to_json(answer: object, *, indent: bool = False) -> bytes:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Mapping):

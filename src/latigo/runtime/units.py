@@ -24,10 +24,10 @@ def parse_duration(text: str) -> timedelta:
     """
     if text == "0":
         return timedelta(0)
-    found = _DURATION.fullmatch(text)
-    if not found:
+    match = _DURATION.fullmatch(text)
+    if not match:
         raise ValueError(f'{text[:40]!r} is not a duration such as "500ms", "30s", "30m", "3h", "7d" or "0"')
-    count, unit = int(found[1]), _UNITS[found[2]]
+    count, unit = int(match[1]), _UNITS[match[2]]
     if count > LONGEST // unit:
         raise ValueError(f"{text!r} is longer than a hundred years")
     return count * unit

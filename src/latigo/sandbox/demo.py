@@ -1,4 +1,4 @@
-"""The plant of `latigo demo`: which sensors and models it has. A development part."""
+"""The plant of `latigo demo`: its sensors and models."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,16 +19,16 @@ TAGS = 8
 
 
 class DemoPlant(NamedTuple):
-    """Sensors, and models that learned from them before ``began``."""
+    """Sensors, and models that were trained on them before ``began``."""
 
     plant: Plant
     project: ProjectDefinition
 
 
 def demo_plant(began: datetime, models: int) -> DemoPlant:
-    """The same plant in every process that is told the same."""
+    """Return the plant; the same for the same arguments, in every process."""
     plant = Plant(SEED, period=STEP, tempo=24.0, switch_cycle=timedelta(minutes=2))
-    # Models learn from the time just before their revision, which Gordo names by its milliseconds.
+    # Models are trained on the time just before their revision, which Gordo names by its milliseconds.
     revision = str(int((began - HISTORY).timestamp() * 1000))
     project = demo_project(plant, PROJECT, models, RESOLUTION, TAGS, revision=revision)
     plant.schedule(
@@ -39,5 +39,5 @@ def demo_plant(began: datetime, models: int) -> DemoPlant:
 
 @asynccontextmanager
 async def open_demo_sensors(began: str, models: int) -> AsyncIterator[PlantSensors]:
-    """The plant's sensors for a process of its own, as ``sensors.kind = "python:..."`` has it."""
+    """Open the plant's sensors in another process, for ``sensors.kind = "python:..."``."""
     yield PlantSensors(demo_plant(datetime.fromisoformat(began), models).plant, SystemClock().now)

@@ -1,7 +1,7 @@
 """A real InfluxDB 1.x of our own, for the demo, tests and benchmarks; unlike the rest of the sandbox, no emulation.
 
-The one program ``influxd`` is enough. It is looked for on the path; where it is absent, Debian's package is unpacked
-into the user's cache: 5 MB, without root and without installing anything.
+The one program ``influxd`` is enough. If it is not on the path, Debian's package is unpacked into the user's
+cache: 5 MB, without root and without installing anything.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ _STARTS_WITHIN_S = 30.0  #: 0.05 s empty
 _STOPS_WITHIN_S = 15.0  #: 1.5 s empty
 _LISTENING = re.compile(rb'msg="Listening on HTTP".* addr=(\S+) https=(true|false)')
 _HOST = "127.0.0.1"
-#: Below those that systems give to outgoing connections: one of them could get the port while a server is down.
+#: Below those of outgoing connections, one of which could otherwise get the port while a server is down.
 _PORTS, _PORTS_TRIED = range(10_000, 20_000), 20
 _SETTINGS: Mapping[str, str] = {
-    "INFLUXDB_BIND_ADDRESS": "127.0.0.1:0",  # its default is a fixed port
+    "INFLUXDB_BIND_ADDRESS": "127.0.0.1:0",  # the default is a fixed port
     "INFLUXDB_REPORTING_DISABLED": "true",
     "INFLUXDB_MONITOR_STORE_ENABLED": "false",
     "INFLUXDB_HTTP_LOG_ENABLED": "false",
@@ -48,16 +48,16 @@ _SETTINGS: Mapping[str, str] = {
 
 @asynccontextmanager
 async def open_influxd(data_dir: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[str]:
-    """Have a server on ``data_dir`` while the context lasts; yields its URL.
+    """Run a server on ``data_dir`` while the context lasts; yields its URL.
 
     It listens on the loopback address and a free port. On Linux it also ends when this process is killed.
 
     Args:
-        data_dir: a folder of its own, made when it is not there; what it holds is served again.
+        data_dir: a folder of its own, created if there is none; existing data is served again.
         env: InfluxDB's settings, ``INFLUXDB_<SECTION>_<KEY>``, on top of ours: series are not limited, indexed on disk.
 
     Raises:
-        ConfigurationError: there is no ``influxd`` to be had.
+        ConfigurationError: there is no ``influxd``.
         Unavailable: it does not start; the message holds the end of its log.
     """
     server = Influxd(data_dir, env)
@@ -66,13 +66,13 @@ async def open_influxd(data_dir: Path, *, env: Mapping[str, str] | None = None) 
         await asyncio.shield(opening)
         yield server.url
     finally:
-        # A thread cannot be cancelled: let it finish, or the server would be started after we have left.
+        # A thread cannot be cancelled: let it finish, or the server would start after the context has ended.
         await asyncio.wait((opening,))
         await asyncio.shield(asyncio.to_thread(server.close))
 
 
 class Influxd:
-    """A server on a data directory. Blocking; meant for one thread at a time."""
+    """A server on a data directory. Blocking; for one thread at a time."""
 
     def __init__(self, data_dir: Path, env: Mapping[str, str] | None = None, *, clock: Clock | None = None) -> None:
         self._home = data_dir.expanduser().absolute()
@@ -83,28 +83,28 @@ class Influxd:
 
     @property
     def url(self) -> str:
-        """Where it listens, once it is open; the same when it is opened again."""
+        """URL of the server once it is open; the same when it is opened again."""
         return self._url
 
     @property
     def pid(self) -> int | None:
-        """Its process; None while it does not run."""
+        """Process id; None while it does not run."""
         return self._process.pid if self._process else None
 
     def open(self) -> None:
-        """Start it, fetching the program first where that is needed."""
-        program = have_influxd()
+        """Start it; fetch the program first if necessary."""
+        program = find_influxd()
         self._home.mkdir(parents=True, exist_ok=True)
         self._env.setdefault("INFLUXDB_HTTP_BIND_ADDRESS", f"{_HOST}:{_free_port()}")
         log = self._home / "influxd.log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- a fixed command
-                [*_dying_with_us(), str(program), "run", "-config", os.devnull],
+                [*_killed_with_parent(), str(program), "run", "-config", os.devnull],
                 env={**os.environ, **_SETTINGS, **self._folders(), **self._env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C is for us, who then end the server
+                start_new_session=True,  # Ctrl-C goes to this process, which then stops the server
             )
         try:
             self._url = _wait_until_listening(self._process, log, self._clock)
@@ -115,7 +115,7 @@ class Influxd:
         _log.info("influxd.started", url=self._url, data_dir=str(self._home), pid=self._process.pid)
 
     def close(self) -> None:
-        """Ask it to end, and make it end. Doing it twice changes nothing."""
+        """Stop it; kill it if it does not stop. Idempotent."""
         if self._process is None:
             return
         self._process.terminate()
@@ -126,7 +126,7 @@ class Influxd:
         self._process = None
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -141,18 +141,18 @@ class Influxd:
 
 
 def _free_port() -> int:
-    """One that nobody listens on; 0, which is any, where hardly one is free."""
+    """Return a free port; 0, which is any, if hardly one is free."""
     for port in random.sample(_PORTS, _PORTS_TRIED):
         with suppress(OSError), socket.create_server((_HOST, port)):
             return port
     return 0
 
 
-def have_influxd() -> Path:
-    """The program ``influxd`` of version 1, from the path, from our cache, or out of Debian's package. Blocking.
+def find_influxd() -> Path:
+    """Return the program ``influxd`` of version 1, from the path, our cache or Debian's package. Blocking.
 
     Raises:
-        ConfigurationError: it is not there and cannot be fetched; says why.
+        ConfigurationError: it is missing and cannot be fetched, with the reason.
     """
     installed = shutil.which("influxd")
     if installed and _is_version_1(Path(installed)):
@@ -160,7 +160,7 @@ def have_influxd() -> Path:
     program = _cache() / "influxd" / "influxd"
     program.parent.mkdir(parents=True, exist_ok=True)
     with (program.parent / "lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may come at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may fetch at once
         if not program.exists():
             with tempfile.TemporaryDirectory(dir=program.parent) as folder:
                 _unpack(Path(folder)).replace(program)
@@ -173,22 +173,24 @@ def _cache() -> Path:
 
 
 def _is_version_1(program: Path) -> bool:
-    """Version 2 has a program of the same name, and another way of being started."""
-    said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 -- found on the path
-    return "InfluxDB v1." in said.stdout
+    """Return whether it is version 1: version 2 has a program of the same name, started in another way."""
+    version = subprocess.run([program, "version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 -- from the path
+    return "InfluxDB v1." in version.stdout
 
 
 def _unpack(folder: Path) -> Path:
-    """Fetch Debian's package and unpack it into ``folder``; the path of the program in it."""
+    """Fetch Debian's package and unpack it into ``folder``. Return the path of the program."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise ConfigurationError("influxd is not on the path, and this is no Debian from which it could be fetched")
+        raise ConfigurationError(
+            "influxd is not on the path, and can be fetched on Debian and Ubuntu only: install InfluxDB 1.x"
+        )
     try:
         _run(folder, "apt-get", "-qq", "download", _PACKAGE)
-    except subprocess.CalledProcessError:  # no package lists, as in a fresh container: some of our own
-        own = _package_lists_in(folder)
+    except subprocess.CalledProcessError:  # no package lists, as in a fresh container: get them
+        lists = _package_lists_in(folder)
         try:
-            _run(folder, "apt-get", *own, "-qq", "update")
-            _run(folder, "apt-get", *own, "-qq", "download", _PACKAGE)
+            _run(folder, "apt-get", *lists, "-qq", "update")
+            _run(folder, "apt-get", *lists, "-qq", "download", _PACKAGE)
         except (subprocess.SubprocessError, OSError) as error:
             raise _not_fetched(error) from error
     except (subprocess.SubprocessError, OSError) as error:
@@ -199,13 +201,13 @@ def _unpack(folder: Path) -> Path:
 
 
 def _not_fetched(error: Exception) -> ConfigurationError:
-    said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-    return ConfigurationError(f"influxd is not on the path, and Debian's package cannot be fetched: {said[-500:]}")
+    reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+    return ConfigurationError(f"influxd is not on the path, and Debian's package cannot be fetched: {reason[-500:]}")
 
 
 def _package_lists_in(folder: Path) -> list[str]:
-    for each in ("state/lists/partial", "cache/archives/partial"):
-        (folder / each).mkdir(parents=True)
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
     return ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache"]
 
 
@@ -215,10 +217,10 @@ def _run(folder: Path, *command: str) -> None:
     )
 
 
-def _dying_with_us() -> list[str]:
-    """A server whose user was killed would keep its data open, and nobody would know of it.
+def _killed_with_parent() -> list[str]:
+    """Return a prefix for the command that kills the server with this process, so that it does not hold its data.
 
-    The signal comes when the *thread* ends that started it; those of ``asyncio.to_thread`` live as long as their loop.
+    The signal is sent when the *thread* ends that started it; those of ``asyncio.to_thread`` live as long as the loop.
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
@@ -228,8 +230,8 @@ def _wait_until_listening(process: "subprocess.Popen[bytes]", log: Path, clock: 
     """Return the URL as soon as it is in the log."""
     deadline = clock.monotonic() + _STARTS_WITHIN_S
     while process.poll() is None and clock.monotonic() < deadline:
-        if found := _LISTENING.search(log.read_bytes()):
-            return f"{'https' if found[2] == b'true' else 'http'}://{found[1].decode()}"
+        if listening := _LISTENING.search(log.read_bytes()):
+            return f"{'https' if listening[2] == b'true' else 'http'}://{listening[1].decode()}"
         time.sleep(0.01)
     end = log.read_bytes()[-2000:].decode("utf-8", "replace")
     raise Unavailable(f"influxd does not start: {end}", downstream=_DOWNSTREAM)

@@ -1,1 +1,1 @@
-"""The scheduler: compares what should be predicted with what is, and puts the difference into the queue."""
+"""The scheduler: compares desired with actual coverage, and puts the difference into the task queue."""

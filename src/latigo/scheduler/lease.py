@@ -22,27 +22,27 @@ class Lease:
         self._lost = asyncio.Event()
 
     def hold(self, term: Term, ends: float) -> None:
-        """Hold the lease, or go on holding it.
+        """Record that the lease was acquired or renewed.
 
         Args:
-            term: what the ledger calls it.
-            ends: when, by the monotonic clock.
+            term: as the ledger returned it.
+            ends: when the lease ends, by the monotonic clock.
         """
         self.term, self._ends = term, ends
         self._lost.clear()
 
     def lose(self) -> None:
-        """Stop whatever runs under `guard`."""
+        """Record that the lease was lost, and stop what runs under `guard`."""
         self.term = None
         self._lost.set()
 
     async def guard(self, work: Awaitable[_T]) -> _T:
-        """Run what the ledger does not check, for as long as the lease lasts.
+        """Run what the ledger does not check for as long as the lease lasts.
 
-        A process that has never held the lease itself is not stopped: the caller answers for the term.
+        Nothing is checked before the first `hold`: then the caller is responsible for the term.
 
         Raises:
-            LeaseLost: the lease was lost or has run out; how much was done is not known.
+            LeaseLost: the lease was lost or has run out; an unknown part of the work was done.
         """
         if self._ends is None:
             return await work

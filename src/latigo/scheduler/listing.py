@@ -1,4 +1,4 @@
-"""What follows from a model list. Pure."""
+"""What a model list changes. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,67 +6,66 @@ from datetime import datetime, timedelta
 
 from latigo.domain.windows import foldable
 from latigo.ledger.protocol import KnownModel
-from latigo.providers.protocols import ProjectModels
+from latigo.scheduler.selection import SelectedModels
 
-#: A list that loses more than this part of the models at once is not believed at first.
+#: A list that loses more than this fraction of the models at once is quarantined.
 SUSPICIOUS_LOSS = 0.2
-#: Projects smaller than this may lose models without being doubted.
+#: Lists of projects with fewer models are never quarantined.
 FEWEST_MODELS = 5
-#: A list that stays as short for so long is believed after all.
-DOUBT_LASTS = timedelta(hours=1)
-#: States of models that are predicted, or would be if the settings did not stop them.
+#: A quarantined list that has not changed for so long is accepted.
+QUARANTINE = timedelta(hours=1)
+#: States of models that are predicted, or would be if settings did not disable them.
 PREDICTED = frozenset({"active", "disabled"})
 
 
-def is_believable(known: int, lost: int, quarantined_since: datetime | None, now: datetime, *, accepted: bool) -> bool:
-    """Whether a list without ``lost`` of the ``known`` active models is to be acted upon.
+def is_acceptable(known: int, lost: int, quarantined_since: datetime | None, now: datetime, *, accepted: bool) -> bool:
+    """Return whether to act on a list that lacks ``lost`` of the ``known`` active models.
 
     Gordo answers 200 with an empty list when its directory is gone.
     """
     if accepted or known < FEWEST_MODELS or lost <= known * SUSPICIOUS_LOSS:
         return True
-    return quarantined_since is not None and now - quarantined_since >= DOUBT_LASTS
+    return quarantined_since is not None and now - quarantined_since >= QUARANTINE
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a list changes; only what is deselected does not depend on whether the list is believed."""
+    """What a list changes. Only ``deselected`` applies to a quarantined list as well."""
 
-    describe: tuple[str, ...] = ()  #: read their metadata: new, in a new revision, changed, or back again
-    gone: tuple[str, ...] = ()  #: known so far, and the server has them no more
-    deselected: tuple[str, ...] = ()  #: the server has them, and settings or roster leave them out
-    older: int = 0  #: models that are known in a newer revision than the list is of
-    predicted: int = 0  #: models so far, without those that cannot be used
+    describe: tuple[str, ...] = ()  #: metadata has to be read: new, in a new revision, changed, listed again
+    gone: tuple[str, ...] = ()  #: known, and no longer on the server
+    deselected: tuple[str, ...] = ()  #: on the server, but excluded by settings or roster
+    older: int = 0  #: number of models known in a newer revision than that of the list
+    predicted: int = 0  #: number of models so far, without unusable ones
     lost: int = 0  #: how many of those are gone
 
 
-def changes(known: Sequence[KnownModel], listing: ProjectModels) -> Changes:
-    """Compare a list with what the ledger knows. Metadata is read once a model and revision."""
+def changes(known: Sequence[KnownModel], listing: SelectedModels) -> Changes:
+    """Compare a list with the models in the ledger. Metadata is read once per model and revision."""
     by_name = {model.name: model for model in known}
-    selected = set(listing.models)
-    left_out = set(listing.listed) - selected
+    excluded = set(listing.left_out)
     used = [model for model in known if model.state in PREDICTED or model.state == "unusable"]
-    there = selected | left_out
-    gone = [model for model in used if model.name not in there and not is_older(listing, model)]
+    on_server = excluded.union(listing.models)
+    gone = [model for model in used if model.name not in on_server and not is_older(listing, model)]
     return Changes(
         describe=tuple(name for name in listing.models if _must_describe(by_name.get(name), listing)),
         gone=tuple(model.name for model in gone),
-        deselected=tuple(model.name for model in used if model.name in left_out),
+        deselected=tuple(model.name for model in used if model.name in excluded),
         older=sum(is_older(listing, model) for model in used),
         predicted=sum(model.state in PREDICTED for model in used),
         lost=sum(model.state in PREDICTED for model in gone),
     )
 
 
-def is_older(listing: ProjectModels, model: KnownModel) -> bool:
-    """Whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
+def is_older(listing: SelectedModels, model: KnownModel) -> bool:
+    """Return whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
 
-    Revisions only move forward, so that nothing it has to tell of the model can be used.
+    Revisions only move forward, so such a list says nothing about the model.
     """
     return int(listing.revision) < int(model.revision)
 
 
-def _must_describe(model: KnownModel | None, listing: ProjectModels) -> bool:
+def _must_describe(model: KnownModel | None, listing: SelectedModels) -> bool:
     if model is None:
         return True
     if listing.revision == model.revision:
@@ -75,9 +74,9 @@ def _must_describe(model: KnownModel | None, listing: ProjectModels) -> bool:
 
 
 def longest_window(max_window: timedelta, slot: timedelta, resolution: timedelta) -> timedelta:
-    """The longest window of one task: whole slots within ``max_window``, at least one.
+    """Return the longest window of a task: as many whole slots as fit into ``max_window``, at least one.
 
-    Never more than one where folding would change the rows.
+    It is one slot where folding would change the rows.
     """
     if not foldable(resolution):
         return slot

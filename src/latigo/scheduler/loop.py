@@ -1,4 +1,4 @@
-"""The long-lived part of the scheduler: hold the lease, keep the models in step, plan and publish."""
+"""The scheduler process: hold the lease, synchronise models, plan and publish tasks."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
-from latigo.scheduler.plan import Agenda, Blockade, blockade, most_outstanding
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of, most_outstanding
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
@@ -25,17 +25,18 @@ from latigo.telemetry.metrics import Metrics
 _log = structlog.get_logger()
 
 TICK = timedelta(seconds=1)
-#: An agenda that still has something in it is read again after this, so that a new due slot does not wait for its end.
+#: An agenda that is not empty is read again after this, so that slots which become due need not wait for its end.
 REREAD = timedelta(seconds=10)
-#: Reading the needs may take this part of the time at most.
+#: Reading the needs takes at most this fraction of the time.
 READING_SHARE = 0.1
-#: Lost tasks are looked for so often.
+#: Interval between searches for lost tasks.
 RECOVER = timedelta(seconds=5)
+#: Interval between comparisons of the clocks, expiry of old slots and maintenance of the ledger.
 UPKEEP = timedelta(minutes=1)
-#: A model that has changed behind our back is looked up after this, and so is what could not be listed or described;
-#: where that is of no use, after twice as long, up to the ordinary time between two looks.
+#: Models are listed again after this when one has changed or a list is incomplete; if that does not help, after twice
+#: as long each time, up to the configured interval.
 RELIST = timedelta(seconds=10)
-#: Of what may be out, all lanes but live take this part at most, so that there is always room for live work.
+#: All lanes but live take at most this fraction of the outstanding tasks, so that there is always room for live work.
 BACKGROUND_PART = 0.5
 
 
@@ -48,21 +49,21 @@ class SchedulerRules:
     lease: timedelta
     renew: timedelta
     max_clock_difference: timedelta
-    refresh: timedelta  #: between two looks at the model lists
+    refresh: timedelta  #: interval between reads of the model lists
     max_catch_up: timedelta
     max_outstanding: int  #: 0: measured
     min_share: float
     history: timedelta
-    isolated_starts: int = 3  #: a task that did not survive so many starts alone is parked
+    isolated_starts: int = 3  #: a task that is not settled after so many isolated starts is parked
 
 
 def envelope_version(readable: int | None) -> int:
-    """The newest version that we write and every executor reads; the newest of all while there is no executor."""
+    """Return the newest version that every executor reads; the newest of all while there is no executor."""
     return envelope.HIGHEST if readable is None else min(max(readable, envelope.LOWEST), envelope.HIGHEST)
 
 
 def new_trace() -> str:
-    """A W3C ``traceparent`` for what one round of planning brings about; executors carry it on."""
+    """Return a W3C ``traceparent`` for the tasks of one round of planning; executors continue it."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
@@ -74,7 +75,7 @@ class Scheduler:
         *,
         rules: SchedulerRules,
         ledger: SchedulerLedger,
-        sync: Callable[[Callable[[], bool]], ModelSync],
+        sync: ModelSync,
         sender: TaskSender,
         downstreams: Callable[[str], Iterable[str]],
         projects: Callable[[], Awaitable[Iterable[str]]],
@@ -83,7 +84,7 @@ class Scheduler:
     ) -> None:
         self._rules = rules
         self._ledger = ledger
-        self._sync = sync(lambda: self._lease.term is not None)
+        self._sync = sync
         self._sender = sender
         self._downstreams = downstreams
         self._projects = projects
@@ -106,7 +107,7 @@ class Scheduler:
         return self._lease.term is not None and self._clocks_agree
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Plan or stand by until ``stop``; then let another scheduler take over at once."""
+        """Plan or stand by until ``stop``; then release the lease, so that another scheduler takes over at once."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._repeat(self._hold_lease, self._rules.renew, stop), name="lease")
             group.create_task(self._repeat(self._plan_if_leading, TICK, stop), name="planner")
@@ -115,39 +116,39 @@ class Scheduler:
             try:
                 await self._ledger.release_lease(self._lease.term)
             except LatigoError as error:
-                _log.warning("lease.not_dropped", because=str(error))
+                _log.warning("lease.not_released", error=str(error))
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], every: timedelta, stop: asyncio.Event) -> None:
-        """Do it again and again. What is away comes back; a bug ends the role and with it the process."""
+        """Repeat ``work``. Unavailable systems are waited for; a bug ends the role and with it the process."""
         while not stop.is_set():
             try:
                 await work()
             except LeaseLost as error:
                 self._lose(str(error))
             except LatigoError as error:
-                _log.warning("scheduler.delayed", because=str(error))
+                _log.warning("scheduler.delayed", error=str(error))
             await pause(self._clock, every, stop)
 
     async def _hold_lease(self) -> None:
-        asked = self._clock.monotonic()
+        requested = self._clock.monotonic()
         try:
             term = await self._ledger.acquire_lease(self._rules.holder, self._rules.lease)
         except LatigoError:
-            # Whether we still hold it cannot be known; every planning transaction asks the ledger anyway.
-            self._lose("the ledger is away")
+            # Unknown whether the lease is still held; every planning transaction checks it in the ledger anyway.
+            self._lose("the ledger is unavailable")
             raise
         if term is None:
-            self._lose("someone else plans")
+            self._lose("another scheduler holds the lease")
             return
         if self._lease.term != term:
-            _log.info("planner.leading", holder=term.holder, term=term.number)
+            _log.info("planner.elected", holder=term.holder, term=term.number)
             await self._ledger.forgive_crashes(self._rules.version)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
-        self._lease.hold(term, asked + self._rules.lease.total_seconds())
+        self._lease.hold(term, requested + self._rules.lease.total_seconds())
 
-    def _lose(self, because: str) -> None:
+    def _lose(self, reason: str) -> None:
         if self._lease.term is not None:
-            _log.warning("planner.lost", because=because)
+            _log.warning("lease.lost", reason=reason)
         self._lease.lose()
         self._agenda = Agenda()
 
@@ -158,7 +159,7 @@ class Scheduler:
         wait = min(self._relist, refresh)
         self._relist = min(self._relist * 2, refresh)
         try:
-            if await self._sync.run_once():
+            if await self._sync.run_once(lambda: self._lease.term is not None):
                 wait, self._relist, self._stale_seen = refresh, RELIST, False
         finally:
             self._next_listing = self._clock.monotonic() + wait.total_seconds()
@@ -167,12 +168,12 @@ class Scheduler:
         term = self._lease.term
         if term is None:
             return
-        await self._keep_up(term)
+        await self._maintain(term)
         if self._clocks_agree:
             with self._metrics.planning_seconds.time():
                 await self.plan_once(term)
 
-    async def _keep_up(self, term: Term) -> None:
+    async def _maintain(self, term: Term) -> None:
         now = self._clock.monotonic()
         if now >= self._next_upkeep:
             self._next_upkeep = now + UPKEEP.total_seconds()
@@ -180,45 +181,47 @@ class Scheduler:
             await self._ledger.maintain(history=self._rules.history)
             for ref, slots in (await self._ledger.expire(term, self._rules.max_catch_up)).items():
                 self._metrics.slots.labels(ref.project, Lane.BACKFILL.value, "expired").inc(slots)
-                _log.warning("slots.expired", model=str(ref), slots=slots)
+                _log.warning("slots.expired", model=str(ref), count=slots)
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
-            found = await self._ledger.recover(
+            recovered = await self._ledger.recover(
                 term, self._sender.channel, isolated_starts=self._rules.isolated_starts, version=self._rules.version
             )
-            if any(found.values()):
-                _log.warning("tasks.recovered", **found)
+            if any(recovered.values()):
+                _log.warning("tasks.recovered", **recovered)
 
     async def _compare_clocks(self) -> None:
         skew = await self._ledger.clock_skew(self._clock.now())
         agree = abs(skew) <= self._rules.max_clock_difference
         if agree != self._clocks_agree:
-            told = _log.info if agree else _log.error
-            told("clocks.compared", difference_s=round(skew.total_seconds(), 1), planning=agree)
+            log = _log.info if agree else _log.error
+            log("clocks.compared", difference_s=round(skew.total_seconds(), 1), planning=agree)
         self._clocks_agree = agree
 
     async def plan_once(self, term: Term) -> int:
-        """One round: fill the room that there is, and publish; how many tasks went out."""
+        """Plan as many tasks as there is room for, and publish them. Return how many were published."""
         out = await self._ledger.outstanding()
-        if out.stale_metadata and not self._stale_seen:  # what runs under it is deferred until it has been read again
+        if (
+            out.stale_metadata and not self._stale_seen
+        ):  # tasks of such models are deferred until it has been read again
             self._next_listing = min(self._next_listing, self._clock.monotonic() + RELIST.total_seconds())
         self._stale_seen = out.stale_metadata
         for lane, tasks in out.lanes.items():
             self._metrics.tasks_outstanding.labels(lane.value).set(tasks)
         most = most_outstanding(self._rules.max_outstanding, out.settled)
         room = most - out.total
-        blocked = await self._blockade()
+        blockade = await self._blockade()
         if room > 0 and out.waiting:
-            room -= await self._ledger.wake_waiting(term, blocked=sorted(blocked.blocked), most=room)
+            room -= await self._ledger.wake_waiting(term, blocked=sorted(blockade.blocked), most=room)
         if room > 0:
             await self._read_needs()
-            await self._plan_probes(term, blocked)
-            self._agenda.drop(lambda need: need.ref.project in blocked.blocked)
+            await self._plan_probes(term, blockade)
+            self._agenda.drop(lambda need: need.ref.project in blockade.blocked)
             room_in_background = int(most * BACKGROUND_PART) - out.background
             if planned := self._agenda.take(room, room_in_background, self._share):
                 trace = new_trace()
-                counted = await self._ledger.plan(term, [replace(each, trace=trace) for each in planned])
-                _log.debug("tasks.planned", tasks=counted, trace=trace)
+                count = await self._ledger.plan(term, [replace(task, trace=trace) for task in planned])
+                _log.debug("tasks.planned", count=count, trace=trace)
         return await self._publish(term, most, out.readable)
 
     async def _blockade(self) -> Blockade:
@@ -226,10 +229,10 @@ class Scheduler:
         self._metrics.circuits_open.set(len(circuits))
         if not circuits:
             return Blockade()
-        return blockade(await self._projects(), circuits, self._downstreams, await self._ledger.probing())
+        return blockade_of(await self._projects(), circuits, self._downstreams, await self._ledger.probing())
 
     async def _read_needs(self) -> None:
-        """Read the agenda anew when it is used up or old, but never so often that reading is what we do."""
+        """Read the agenda again when it is empty or old, but within `READING_SHARE`."""
         now = self._clock.monotonic()
         too_soon = now < self._read_at + self._read_cost / READING_SHARE
         if too_soon or (self._agenda and now < self._read_at + REREAD.total_seconds()):
@@ -237,23 +240,23 @@ class Scheduler:
         self._agenda = Agenda.of(await self._ledger.needs(self._rules.max_catch_up))
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
 
-    async def _plan_probes(self, term: Term, blocked: Blockade) -> None:
-        asked: set[str] = set()
-        for project, circuits in blocked.probes.items():
-            if asked.isdisjoint(circuits) and await self._probe(term, project, circuits):
+    async def _plan_probes(self, term: Term, blockade: Blockade) -> None:
+        probed: set[str] = set()
+        for project, circuits in blockade.probes.items():
+            if probed.isdisjoint(circuits) and await self._plan_probe(term, project, circuits):
                 _log.info("probe.planned", project=project, circuits=circuits)
-                asked.update(circuits)
+                probed.update(circuits)
 
-    async def _probe(self, term: Term, project: str, circuits: Sequence[str]) -> bool:
-        """Let one task of the project through; whether there was any."""
+    async def _plan_probe(self, term: Term, project: str, circuits: Sequence[str]) -> bool:
+        """Plan one task of a blocked project as a probe. Return whether there was any."""
         probe = self._agenda.take_probe(project)
         if probe and await self._ledger.plan(term, [probe], probes=circuits):
             return True
-        # A small project may have nothing left but tasks that wait for this very circuit.
+        # A small project may have nothing but tasks that wait for this circuit.
         return await self._ledger.wake_probe(term, project, circuits)
 
     async def _publish(self, term: Term, most: int, readable: int | None) -> int:
-        """Committed tasks go out, new ones and those of which it is not known; then they are marked."""
+        """Publish committed tasks that are not marked as published, then mark them."""
         tasks = await self._ledger.unpublished(term, most)
         if not tasks:
             return 0

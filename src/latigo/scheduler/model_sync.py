@@ -1,4 +1,4 @@
-"""Keeps the ledger's models in step with the model server."""
+"""Synchronises the models in the ledger with the model server."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -12,15 +12,16 @@ from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
-from latigo.providers.protocols import ModelInformationProvider, ProjectModels
+from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
-from latigo.scheduler.listing import PREDICTED, Changes, changes, is_believable, is_older, longest_window
+from latigo.scheduler.listing import PREDICTED, Changes, changes, is_acceptable, is_older, longest_window
+from latigo.scheduler.selection import SelectedModels, Selection
 
 _log = structlog.get_logger()
 
-#: Metadata documents that are asked for at once; they are up to 90 kB each.
+#: Metadata documents that are read at once, up to 90 kB each.
 AT_ONCE = 8
-#: Models written together: planning begins with the first of them, not after the last of 9000.
+#: Models that are written together: planning can start with the first of 9000 before the last is read.
 CHUNK = 100
 
 
@@ -34,93 +35,104 @@ class Schedule(NamedTuple):
 
 
 class ModelSync:
-    """Lists the models, reads the metadata of those that are new or changed, and tells the ledger."""
+    """Lists the models, reads the metadata of new and changed ones, and writes them to the ledger."""
 
     def __init__(
         self,
         *,
         provider: ModelInformationProvider,
+        roster: ModelRoster,
+        selection: Selection,
         ledger: ModelLedger,
         schedule_of: Callable[[ModelRef], Schedule],
         max_window: timedelta,
         clock: Clock,
         version: str,
-        still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._provider = provider
+        self._roster = roster
+        self._selection = selection
         self._ledger = ledger
         self._schedule_of = schedule_of
         self._max_window = max_window
         self._clock = clock
         self._version = version
-        self._still_wanted = still_wanted
         self._complete = True
 
-    async def run_once(self) -> bool:
-        """One round over all projects; trouble with one project or model does not stop the others.
+    async def run_once(self, may_continue: Callable[[], bool] = lambda: True) -> bool:
+        """Synchronise all projects; a failure of one project or model does not stop the others.
 
-        Whether the ledger knows all that there is to know now: if not, something could not be asked, believed or kept,
-        and another round should not be far.
+        Args:
+            may_continue: asked again and again, since a round over thousands of models takes minutes.
+
+        Returns:
+            Whether the ledger is complete. If not, something could not be read, accepted or written, and the next round
+            should follow soon.
         """
         self._complete = True
-        believed = {project.name: project for project in await self._ledger.projects()}
-        for listing in await self._provider.get_model_list():
-            with self._alone(listing.project):
-                await self._project(listing, believed.pop(listing.project, None))
-        for project in believed:
-            with self._alone(project):
-                _log.warning("project.dropped", project=project, models=await self._ledger.project_dropped(project))
+        known = {project.name: project for project in await self._ledger.projects()}
+        roster = await self._roster.entries()
+        for listing in await self._provider.get_model_list(self._selection.projects_to_list(roster)):
+            with self._isolate_bugs(listing.project):
+                selected = self._selection.apply(listing, roster)
+                await self._sync_project(selected, known.pop(listing.project, None), may_continue)
+        for project in known:
+            with self._isolate_bugs(project):
+                _log.warning("project.dropped", project=project, count=await self._ledger.project_dropped(project))
         return self._complete
 
     @contextmanager
-    def _alone(self, project: str) -> Iterator[None]:
-        """What breaks here is a bug that one project's models wake, and is not to stop the others."""
+    def _isolate_bugs(self, project: str) -> Iterator[None]:
+        """Keep a bug that the models of one project trigger from stopping the others."""
         try:
             yield
-        except LatigoError:  # the ledger is away
+        except LatigoError:  # the ledger is unavailable
             raise
-        except Exception:  # noqa: BLE001 - as it says
+        except Exception:  # noqa: BLE001 - that is its purpose
             _log.exception("project.broken", project=project)
             self._complete = False
 
-    async def _project(self, listing: ProjectModels, before: KnownProject | None) -> None:
+    async def _sync_project(
+        self, listing: SelectedModels, before: KnownProject | None, may_continue: Callable[[], bool]
+    ) -> None:
         if listing.error is not None:
             self._complete = False
-            _log.warning("models.not_listed", project=listing.project, because=str(listing.error))
+            _log.warning("models.not_listed", project=listing.project, error=str(listing.error))
             await self._ledger.project_failed(listing.project, str(listing.error))
             return
         known = await self._ledger.known_models(listing.project)
         change = changes(known, listing)
         if change.deselected:
-            _log.info("models.deselected", project=listing.project, models=len(change.deselected))
+            _log.info("models.deselected", project=listing.project, count=len(change.deselected))
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
-        if not self._believes(listing, change, before):
+        if not self._accepts(listing, change, before):
             self._complete = False
-            await self._ledger.project_quarantined(listing.project, len(listing.listed))
+            await self._ledger.project_quarantined(listing.project, listing.count)
             return
         if change.older:
             self._complete = False
-            _log.warning("models.list_older", project=listing.project, models=change.older, revision=listing.revision)
+            _log.warning("models.list_outdated", project=listing.project, count=change.older, revision=listing.revision)
         describe = {*change.describe, *await self._reschedule(listing, known)}
         if change.gone:
-            _log.warning("models.gone", project=listing.project, models=len(change.gone))
+            _log.warning("models.gone", project=listing.project, count=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
         await self._ledger.project_listed(listing.project, listing.revision, listing.models)
-        await self._describe_all(listing, [name for name in listing.models if name in describe])
+        await self._describe_all(listing, [name for name in listing.models if name in describe], may_continue)
 
-    def _believes(self, listing: ProjectModels, change: Changes, before: KnownProject | None) -> bool:
-        since, accepted = None, False
+    def _accepts(self, listing: SelectedModels, change: Changes, before: KnownProject | None) -> bool:
+        since, accepted_by_command = None, False
         if before is not None:
-            since = before.quarantined_since if before.quarantined_models == len(listing.listed) else None
-            accepted = before.accept_loss
-        believes = is_believable(change.predicted, change.lost, since, self._clock.now(), accepted=accepted)
-        if not believes:
-            told = {"project": listing.project, "known": change.predicted, "lost": change.lost, "since": since}
-            _log.error("models.list_doubted", **told)
-        return believes
+            since = before.quarantined_since if before.quarantined_models == listing.count else None
+            accepted_by_command = before.accept_loss
+        now = self._clock.now()
+        accepted = is_acceptable(change.predicted, change.lost, since, now, accepted=accepted_by_command)
+        if not accepted:
+            fields = {"project": listing.project, "known": change.predicted, "lost": change.lost, "since": since}
+            _log.error("models.list_quarantined", **fields)
+        return accepted
 
-    async def _reschedule(self, listing: ProjectModels, known: Sequence[KnownModel]) -> list[str]:
-        """Apply settings that have changed since a model was described; those whose slots change are described anew."""
+    async def _reschedule(self, listing: SelectedModels, known: Sequence[KnownModel]) -> list[str]:
+        """Apply changed settings to known models. Return those whose slots change: they have to be described again."""
         listed = set(listing.models)
         changed: list[Rescheduled] = []
         realigned: list[str] = []
@@ -136,13 +148,15 @@ class ModelSync:
             elif (schedule.delay, fold, schedule.enabled) != (model.delay, model.fold, model.state == "active"):
                 changed.append(Rescheduled(model.id, schedule.delay, fold, schedule.enabled))
         if changed:
-            _log.info("models.rescheduled", project=listing.project, models=len(changed))
+            _log.info("models.rescheduled", project=listing.project, count=len(changed))
             await self._ledger.reschedule(changed)
         return realigned
 
-    async def _describe_all(self, listing: ProjectModels, names: Sequence[str]) -> None:
+    async def _describe_all(
+        self, listing: SelectedModels, names: Sequence[str], may_continue: Callable[[], bool]
+    ) -> None:
         if names:
-            _log.info("models.found", project=listing.project, models=len(names), revision=listing.revision)
+            _log.info("models.discovered", project=listing.project, count=len(names), revision=listing.revision)
         permits = asyncio.Semaphore(AT_ONCE)
 
         async def describe(name: str) -> ModelEntry | None:
@@ -150,29 +164,29 @@ class ModelSync:
                 return await self._describe(ModelRef(listing.project, name), listing.revision)
 
         async def read(chunk: Sequence[str]) -> list[ModelEntry]:
-            found = await asyncio.gather(*(describe(name) for name in chunk))
-            return [entry for entry in found if entry is not None]
+            entries = await asyncio.gather(*(describe(name) for name in chunk))
+            return [entry for entry in entries if entry is not None]
 
         entries: list[ModelEntry] = []
         for start in range(0, len(names), CHUNK):
-            if not self._still_wanted():
+            if not may_continue():
                 self._complete = False
                 return
-            # While what was read is written, the next ones are read.
+            # The next chunk is read while this one is written.
             entries, _ = await asyncio.gather(read(names[start : start + CHUNK]), self._put(entries))
         await self._put(entries)
 
     async def _put(self, entries: Sequence[ModelEntry]) -> None:
-        """Write them together; each by itself if a bug that one of them wakes keeps the others out."""
+        """Write models together, or one by one if one of them triggers a bug."""
         if not entries:
             return
         try:
             await self._ledger.put_models(entries)
-        except LatigoError:  # the ledger is away
+        except LatigoError:  # the ledger is unavailable
             raise
-        except Exception as error:  # noqa: BLE001 - as it says
+        except Exception as error:  # noqa: BLE001 - a bug that one model triggers must not keep the others out
             if len(entries) == 1:
-                _log.exception("model.not_kept", model=str(entries[0].spec.ref), because=repr(error))
+                _log.exception("model.not_stored", model=str(entries[0].spec.ref), error=repr(error))
                 self._complete = False
                 return
             for entry in entries:
@@ -181,19 +195,19 @@ class ModelSync:
     async def _describe(self, ref: ModelRef, revision: str) -> ModelEntry | None:
         try:
             return await self._described(ref, revision)
-        except LatigoError as error:  # away, or the revision has just been replaced: the next round asks again
-            _log.warning("model.not_described", model=str(ref), because=str(error))
-        except Exception as error:  # noqa: BLE001 - a bug that one model's metadata wakes must not stop the others
-            _log.exception("model.not_described", model=str(ref), because=repr(error))
+        except LatigoError as error:  # unavailable, or the revision has just been replaced: the next round tries again
+            _log.warning("model.not_described", model=str(ref), error=str(error))
+        except Exception as error:  # noqa: BLE001 - a bug that one model triggers must not stop the others
+            _log.exception("model.not_described", model=str(ref), error=repr(error))
         self._complete = False
         return None
 
     async def _described(self, ref: ModelRef, revision: str) -> ModelEntry | None:
-        """The model as the ledger is to have it; None: it cannot be used, and the ledger knows why."""
+        """Return the ledger's entry of a model; None if it is unusable, which is recorded in the ledger."""
         try:
             return self._entry(await self._provider.get_model_spec(ref, revision))
         except Rejected as error:
-            _log.warning("model.unusable", model=str(ref), because=str(error))
+            _log.warning("model.unusable", model=str(ref), reason=str(error))
             horizon = self._schedule_of(ref).horizon
             await self._ledger.put_unusable(ref, revision, error.reason, str(error), self._version, horizon)
             return None

@@ -1,4 +1,4 @@
-"""What goes out next. Pure: needs in, tasks to be out."""
+"""Which tasks are planned next. Pure: needs in, planned tasks out."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,11 +11,11 @@ from latigo.ledger.protocol import Need, Planned
 
 SMALLEST_OUTSTANDING = 64
 LARGEST_OUTSTANDING = 2000
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NEVER_COVERED = datetime.min.replace(tzinfo=UTC)
 
 
 def most_outstanding(configured: int, settled_in_two_minutes: int) -> int:
-    """How many tasks may be out: as configured, else two minutes of measured throughput within bounds."""
+    """Return how many tasks may be outstanding: as configured, or two minutes of measured throughput, bounded."""
     if configured:
         return configured
     return max(SMALLEST_OUTSTANDING, min(settled_in_two_minutes, LARGEST_OUTSTANDING))
@@ -23,17 +23,17 @@ def most_outstanding(configured: int, settled_in_two_minutes: int) -> int:
 
 @dataclass
 class Agenda:
-    """What there is to do, in order, taken from the front as room becomes free.
+    """The needs of all models in the order in which they are planned.
 
-    Read from the ledger once and used up bit by bit: with thousands of needs and room for a few, reading them again for
-    every free place would cost more than the work. What is overtaken by events falls out when it is planned.
+    It is read from the ledger once and consumed bit by bit: with thousands of needs and room for a few tasks, reading
+    it for each of them would cost more than the work. Needs that have been met meanwhile are dropped when planned.
     """
 
     lanes: dict[Lane, deque[Need]] = field(default_factory=dict)  #: live first; no lane is empty
 
     @classmethod
     def of(cls, needs: Iterable[Need]) -> "Agenda":
-        """Put needs in order: live by the oldest covered end, others by the newest window; projects take turns."""
+        """Sort needs: live by the oldest covered end, others by the newest window; projects take turns."""
         lanes: dict[Lane, list[Need]] = {lane: [] for lane in Lane}
         for need in needs:
             for lane in need.windows:
@@ -43,13 +43,13 @@ class Agenda:
     def __bool__(self) -> bool:
         return bool(self.lanes)
 
-    def drop(self, unwanted: Callable[[Need], bool]) -> None:
-        """Forget needs that must not go out now."""
-        kept = {lane: deque(need for need in needs if not unwanted(need)) for lane, needs in self.lanes.items()}
+    def drop(self, blocked: Callable[[Need], bool]) -> None:
+        """Remove needs that must not be planned now."""
+        kept = {lane: deque(need for need in needs if not blocked(need)) for lane, needs in self.lanes.items()}
         self.lanes = {lane: needs for lane, needs in kept.items() if needs}
 
     def take(self, room: int, room_in_background: int, share: LaneShare) -> list[Planned]:
-        """Return the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live."""
+        """Take the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live."""
         taken: list[Planned] = []
         while len(taken) < room:
             lane = share.choose([lane for lane in self.lanes if lane.is_live or room_in_background > 0])
@@ -60,7 +60,7 @@ class Agenda:
         return taken
 
     def take_probe(self, project: str) -> Planned | None:
-        """Return one task of a project, to see whether what it needs is back; it leaves the agenda."""
+        """Take one task of a project, live if there is one, to probe the downstreams that it needs."""
         for lane, needs in self.lanes.items():
             for need in needs:
                 if need.ref.project == project:
@@ -77,12 +77,12 @@ class Agenda:
 
 def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
     if lane.is_live:
-        return sorted(needs, key=lambda need: (need.covered_end or _LONG_AGO, need.ref))
+        return sorted(needs, key=lambda need: (need.covered_end or _NEVER_COVERED, need.ref))
     return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), need.ref))
 
 
 def in_turns(needs: Sequence[Need]) -> list[Need]:
-    """Projects one after the other, each keeping its own order, so that none stands behind all of another."""
+    """Let projects take turns, so that none waits for all needs of another; within a project the order stays."""
     queues: dict[str, deque[Need]] = {}
     for need in needs:
         queues.setdefault(need.ref.project, deque()).append(need)
@@ -97,34 +97,38 @@ def in_turns(needs: Sequence[Need]) -> list[Need]:
 
 @dataclass(frozen=True, slots=True)
 class Blockade:
-    """Which projects must wait for an open circuit, and which of these may send a probe now.
+    """Which projects are blocked by open circuits, and which of them may send a probe now.
 
-    Projects that share a downstream may all probe it; one that does ends the turn of the others.
+    Projects that share a downstream may all probe it; as soon as one does, the others may not.
     """
 
     blocked: frozenset[str] = frozenset()
     probes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: circuits to probe, by project
 
 
-def blockade(
+def blockade_of(
     projects: Iterable[str],
     open_circuits: Mapping[str, bool],
     downstreams: Callable[[str], Iterable[str]],
     probing: frozenset[str],
 ) -> Blockade:
-    """Say who must wait.
+    """Return which projects have to wait, and which of them may probe.
 
-    ``open_circuits`` has every open circuit and whether a probe is due; ``probing`` the projects that have a probe out.
+    Args:
+        projects: all of them.
+        open_circuits: for each open circuit, whether a probe is due.
+        downstreams: what a project needs.
+        probing: projects with an outstanding probe.
     """
     waits_for = {
         project: needed
         for project in sorted(projects)
         if (needed := tuple(name for name in downstreams(project) if name in open_circuits))
     }
-    asked = {name for project in probing for name in waits_for.get(project, ())}
+    probed = {name for project in probing for name in waits_for.get(project, ())}
     probes = {
         project: needed
         for project, needed in waits_for.items()
-        if all(open_circuits[name] for name in needed) and asked.isdisjoint(needed)
+        if all(open_circuits[name] for name in needed) and probed.isdisjoint(needed)
     }
     return Blockade(frozenset(waits_for), probes)

@@ -1,11 +1,11 @@
 """Everything that can be configured, and the only reader of the configuration file and the environment.
 
 Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may stand
-in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and a system that is away are
+in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and an unavailable system are
 different failures.
 
-``sections`` holds the tables and their keys, ``whole`` all of them together, ``loading`` reads them; ``values`` and
-``keys`` are what they are made of, and ``page`` describes them to readers.
+``sections`` holds the tables and their keys, ``model`` all of them together, ``loading`` reads them, ``values`` and
+``keys`` are their types and errors, and ``reference`` writes their documentation.
 """
 
 from latigo.settings.loading import load_settings

@@ -1,10 +1,11 @@
-"""Which keys there are, and what is wrong with the ones that were given; pure.
+"""The keys that exist, and what is wrong with given ones; pure, but for the names of installed plug-ins.
 
-Works on any tree of pydantic models whose alternatives are told apart by ``kind``.
+Works on any tree of pydantic models whose alternatives differ by ``kind``.
 """
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -14,13 +15,23 @@ from pydantic_core import ErrorDetails
 PLUGIN = "python:package.module:factory"
 
 
+def plugin_group(section: str) -> str:
+    """Return the group of entry points by which packages offer plug-ins for a section."""
+    return f"latigo.{section}"
+
+
+def installed_plugins(section: str) -> frozenset[str]:
+    """Return the names of the plug-ins that installed packages offer for a section."""
+    return frozenset(entry_points(group=plugin_group(section)).names)
+
+
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
-    """The section classes that a field can hold: several where there are kinds of it, none for a plain value."""
+    """Return the section classes that a field can hold: several where it has kinds, none for a plain value."""
     return list(_within(field.annotation, BaseModel))
 
 
 def secret_names(section: type[BaseModel]) -> list[str]:
-    """The keys of a section that are secret, and may be given as ``X_file``."""
+    """Return the keys of a section that are secret, and may be given as ``X_file``."""
     return [
         name
         for name, field in section.model_fields.items()
@@ -29,12 +40,12 @@ def secret_names(section: type[BaseModel]) -> list[str]:
 
 
 def key_names(section: type[BaseModel]) -> list[str]:
-    """Every key that a section takes."""
+    """Return every key of a section."""
     return [*section.model_fields, *(f"{name}_file" for name in secret_names(section))]
 
 
 def kind_name(section: type[BaseModel]) -> str:
-    """What ``kind`` says for this class; empty where there are no kinds."""
+    """Return the ``kind`` of a section class; empty where there are no kinds."""
     field = section.model_fields.get("kind")
     return "" if field is None else PLUGIN if field.is_required() else str(field.default)
 
@@ -57,11 +68,11 @@ def _within(annotation: Any, wanted: type) -> Iterator[Any]:
 def describe(
     errors: Sequence[ErrorDetails], root: type[BaseModel], variables: Mapping[str, str], prefix: str
 ) -> Iterator[str]:
-    """Say what is wrong, one problem a line, each beginning with the full key; never quotes a secret.
+    """Describe errors, one problem a line, each beginning with the full key; never quotes a secret.
 
     Args:
-        errors: what pydantic found.
-        root: the model that was to be made.
+        errors: of pydantic.
+        root: the model that was validated.
         variables: the environment variables that were read: as they were written, by name in upper case.
         prefix: what their names begin with.
     """
@@ -82,7 +93,7 @@ def describe(
 
 
 class _Place(NamedTuple):
-    """Where in the settings an error is."""
+    """Place of an error in the settings."""
 
     key: str = ""  #: as people write it: ``predictions[0].retention``
     variable: str = ""  #: as the environment writes it, without the prefix
@@ -148,7 +159,8 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
     match error["type"]:
         case "union_tag_invalid":
             known = [found for each in place.around for found in sections_of(each.model_fields[place.last])]
-            says = _unknown_kind([kind_name(each) for each in known], context["tag"])
+            plugins = installed_plugins(place.key.partition("[")[0])
+            says = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
             return f"{place.key}.kind: {says}"
         case "literal_error" if place.last == "kind":
             says = _unknown_kind([kind_name(each) for each in place.around])

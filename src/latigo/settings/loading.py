@@ -1,4 +1,4 @@
-"""From the configuration file and the environment to settings; nothing else reads either."""
+"""Reads settings from the configuration file and the environment; nothing else reads either."""
 
 import tomllib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Without it the file is ``$LATIGO_CONFIG``, else ``latigo.toml`` where that exists, else none.
 
     Raises:
-        ConfigurationError: with every problem that could be found, one a line, each naming its key; never a secret.
+        ConfigurationError: with all problems, one a line, each naming its key; never a secret.
     """
     file = _config_file(path, environ)
     try:
@@ -61,18 +61,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 class _Variables(EnvSettingsSource):
-    """``LATIGO_SECTION__KEY``, out of a mapping.
+    """The variables ``LATIGO_SECTION__KEY`` of a mapping.
 
-    Two things are not as the library has them: unknown sections are kept, to be refused by name, and a value that
+    Two things differ from the library: unknown sections are kept, to be refused by name, and a value that
     is not JSON where a list or table is expected is left as it is, for its field to understand or refuse.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
-        found = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
-        found.pop(CONFIG_VARIABLE, None)
-        self.names = {name.upper(): name for name in found}
-        self.env_vars = {name.lower(): value for name, value in found.items()}
+        variables = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+        variables.pop(CONFIG_VARIABLE, None)
+        self.names = {name.upper(): name for name in variables}
+        self.env_vars = {name.lower(): value for name, value in variables.items()}
 
     def __call__(self) -> dict[str, Any]:
         known = super().__call__()
@@ -95,7 +95,7 @@ def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _with_data_home(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The default place of the embedded ledger, where the environment asks for another one."""
+    """Put the embedded ledger below ``$XDG_DATA_HOME`` where that is set."""
     ledger, home = given.get("ledger", {}), environ.get("XDG_DATA_HOME")
     if not home or not isinstance(ledger, Mapping) or ledger.get("kind", "embedded") != "embedded":
         return given

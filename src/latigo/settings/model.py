@@ -1,4 +1,4 @@
-"""All settings together: what no single key can know, what is shown of them, and what holds for one model."""
+"""All settings together: contradictions between keys, masking, and the overrides for one model."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -34,7 +34,7 @@ from latigo.settings.sections import (
 
 
 class Settings(BaseSettings):
-    """All of it. Made by `load_settings`; the constructor alone reads neither file nor environment."""
+    """All settings. Created by `load_settings`; the constructor reads neither file nor environment."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         default=CircuitSettings(), description="When a downstream is left alone, and when it is tried again."
     )
     http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
-    log: LogSettings = Field(default=LogSettings(), description="What is told, and how.")
+    log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")
     override: tuple[Override, ...] = Field(
         default=(), description="Other values for some models; where several match, the last one that sets a key wins."
     )
@@ -71,24 +71,24 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load_settings` merges the sources, so that it can tell where a value came from."""
+        """Use the arguments only: `load_settings` merges the sources, so that it can report where a value came from."""
         return (init_settings,)
 
     @model_validator(mode="after")
     def _no_contradictions(self) -> Self:
-        if found := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
-            raise ValueError(found)
+        if problems := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
+            raise ValueError(problems)
         return self
 
     def masked(self) -> dict[str, Any]:
-        """The effective settings: secrets hidden, durations and sizes as text, keys without a value left out.
+        """Return the effective settings: secrets masked, durations and sizes as text, keys without a value left out.
 
         But for the secrets, it is a configuration again.
         """
         return {name: shown(value) for name, value in self}
 
     def secret_values(self) -> frozenset[str]:
-        """The text of every secret, for those who have to hide it."""
+        """Return the text of every secret, to be masked in the log."""
         return frozenset(_secret_texts(tuple(value for _, value in self)))
 
 
@@ -98,7 +98,7 @@ _LEAST_AFTER_DELAY = timedelta(hours=36)
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What no single key can know."""
+    """Yield the contradictions between keys: a key, and what is wrong with its value."""
     planner, executor, circuit, backfill = settings.planner, settings.executor, settings.circuit, settings.backfill
     shorter = (
         ("planner.renew", planner.renew, "planner.lease", planner.lease),
@@ -142,7 +142,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def shown(value: object) -> Any:
-    """A value as the configuration file has it, secrets masked."""
+    """Return a value as the configuration file has it, secrets masked."""
     match value:
         case SecretStr():
             return MASK
@@ -179,7 +179,7 @@ def _secret_texts(value: object) -> Iterator[str]:
 
 
 class ModelSchedule(NamedTuple):
-    """What holds for one model."""
+    """Schedule of one model."""
 
     interval: timedelta
     delay: timedelta
@@ -188,10 +188,12 @@ class ModelSchedule(NamedTuple):
 
 
 def overrides_for(settings: Settings, ref: ModelRef) -> ModelSchedule:
-    """The settings of one model: every override that matches, in their order, on top of the general ones."""
-    found = ModelSchedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
+    """Return the schedule of one model: every override that matches, in their order, on top of the general keys."""
+    schedule = ModelSchedule(
+        settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True
+    )
     for override in settings.override:
         if fnmatchcase(str(ref), override.match):
             changes = {key: value for key in ModelSchedule._fields if (value := getattr(override, key)) is not None}
-            found = found._replace(**changes)
-    return found
+            schedule = schedule._replace(**changes)
+    return schedule

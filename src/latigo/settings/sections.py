@@ -1,5 +1,6 @@
 """The tables of the configuration file: every key, its default and what it means."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SecretStr,
     Tag,
     ValidationInfo,
     field_validator,
@@ -20,17 +22,18 @@ from pydantic import (
 
 from latigo.runtime.azure import IdentityKind
 from latigo.settings.event_hubs import HubAddress, hub_in_namespace, parse_connection_string
-from latigo.settings.keys import PLUGIN, secret_names
+from latigo.settings.keys import PLUGIN, installed_plugins, secret_names
 from latigo.settings.values import (
     Duration,
     Glob,
     Globs,
     HttpUrl,
+    InfluxName,
     Interval,
-    Names,
     PathName,
     PluginKind,
     Positive,
+    Projects,
     Secret,
     Secrets,
     Separator,
@@ -39,6 +42,8 @@ from latigo.settings.values import (
     postgres_url,
     time_zone,
 )
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Section(BaseModel):
@@ -60,7 +65,8 @@ class ScheduleSettings(Section):
         description="Length of a slot; rounded up to a multiple of the model's resolution that divides a day.",
     )
     delay: Duration = Field(
-        default=timedelta(minutes=5), description="How long readings get to arrive before a slot is due."
+        default=timedelta(minutes=5),
+        description="Time after the end of a slot until it is due, so that its readings have arrived.",
     )
     max_window: Positive = Field(
         default=timedelta(days=1), description="Longest window folded into one task; at least one slot."
@@ -74,7 +80,7 @@ class BackfillSettings(Section):
         default=timedelta(days=7), description='How far back a newly seen model is covered; "0" for none.'
     )
     max_catch_up: Positive = Field(
-        default=timedelta(days=30), description="Older holes are given up, recorded and counted as expired."
+        default=timedelta(days=30), description="Older holes expire; they are recorded and counted."
     )
     min_share: float = Field(
         default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."
@@ -112,7 +118,7 @@ class EmbeddedLedger(_Ledger):
     kind: Literal["embedded"] = Field(default="embedded", description="Where the ledger is kept.")
     data_dir: PathName = Field(
         default=Path("~/.local/share/latigo/ledger"),
-        description="Where its files are; below $XDG_DATA_HOME where that is set.",
+        description="Folder of its files; below $XDG_DATA_HOME where that is set.",
     )
 
 
@@ -121,7 +127,7 @@ class PostgresLedger(_Ledger):
 
     kind: Literal["postgres"] = Field(default="postgres", description="Where the ledger is kept.")
     url: Annotated[Secret, AfterValidator(postgres_url)] = Field(
-        description="How to connect to it.", examples=["postgresql://latigo:password@localhost:5432/latigo"]
+        description="URL of the database.", examples=["postgresql://latigo:password@localhost:5432/latigo"]
     )
 
 
@@ -163,7 +169,7 @@ class EventHubQueue(_Queue):
         json_schema_extra={"in_example": True},
     )
     consumer_group: Text = Field(
-        default="$Default", description="What the executors share. Nothing else may read with this group."
+        default="$Default", description="Consumer group of the executors; no other program may read with it."
     )
     credential: IdentityKind = Field(
         default="default", description="How to log in to a namespace; default tries what the environment offers."
@@ -190,11 +196,11 @@ class EventHubQueue(_Queue):
         default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
     )
     balance: Positive = Field(
-        default=timedelta(seconds=10), description="How often executors share out the partitions among themselves."
+        default=timedelta(seconds=10), description="How often executors balance the partitions among themselves."
     )
     expiration: Positive = Field(
         default=timedelta(seconds=30),
-        description="How long a partition stays with an executor that is not heard of; then another one takes it.",
+        description="How long a partition stays with an executor that does not renew it; then another one takes it.",
     )
 
     @property
@@ -225,13 +231,13 @@ class EventHubQueue(_Queue):
 class GordoModels(Section):
     """A Gordo server."""
 
-    kind: Literal["gordo"] = Field(default="gordo", description="What serves the models.")
-    url: HttpUrl = Field(default="http://localhost:5555", description="Where it is.")
-    projects: Names = Field(
+    kind: Literal["gordo"] = Field(default="gordo", description="Kind of the model server.")
+    url: HttpUrl = Field(default="http://localhost:5555", description="URL of the server.")
+    projects: Projects = Field(
         default=(), description="Projects whose models are predicted; with none, only models registered by hand."
     )
     include: Globs = Field(
-        default=("*",), description="Patterns on project/model; what none of them matches is left out."
+        default=("*",), description="Patterns on project/model; models that match none of them are left out."
     )
     exclude: Globs = Field(
         default=(), description="Patterns on project/model that are left out; stronger than include."
@@ -275,13 +281,13 @@ class FileSensors(_Sensors):
     layout: Literal["wide", "long"] = Field(
         default="wide", description="wide has one column a tag, long has one row a reading."
     )
-    separator: Separator = Field(default=",", description="What separates the columns of a CSV file.")
+    separator: Separator = Field(default=",", description="Separator of columns in a CSV file.")
     decimal_point: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=".", description="What separates the decimals of a number in a CSV file."
+        default=".", description="Decimal point of numbers in a CSV file."
     )
     time_column: Text = Field(default="time", description="Column of the times.")
     timezone: Annotated[str, AfterValidator(time_zone)] = Field(
-        default="UTC", description="What times without an offset from UTC mean."
+        default="UTC", description="Time zone of times without an offset from UTC."
     )
     tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
     value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
@@ -295,13 +301,13 @@ class FileSensors(_Sensors):
 
 
 class _Influx(Section):
-    """What reading and writing InfluxDB have in common."""
+    """Keys of both source and sink."""
 
-    url: HttpUrl = Field(default="http://localhost:8086", description="Where the server is.")
+    url: HttpUrl = Field(default="http://localhost:8086", description="URL of the server.")
     version: Literal["1", "2", "3"] = Field(
-        default="1", description="Of the server; 2 and 3 are asked through what they have in common with 1."
+        default="1", description="Version of the server; 2 and 3 are used through their endpoints for clients of 1."
     )
-    retention_policy: Text | None = Field(
+    retention_policy: InfluxName | None = Field(
         default=None, description="Instead of the database's default one.", examples=["one_year"]
     )
     username: Text | None = Field(default=None, description="For version 1, with password.", examples=["latigo"])
@@ -311,6 +317,30 @@ class _Influx(Section):
         default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
     )
     connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+
+    @field_validator("url")
+    @classmethod
+    def _no_braces(cls, url: str) -> str:
+        if "{" in url or "}" in url:
+            raise ValueError("holds braces, which stand for something else in aioinflux")
+        return url
+
+    @field_validator("username", "password", "token")
+    @classmethod
+    def _fits_into_a_header(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if _CONTROL_CHARACTER.search(text):
+            raise ValueError("must not hold control characters")
+        if info.field_name == "username" and ":" in text:
+            raise ValueError("must not hold a colon")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _of_https_only(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
+        if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
+            raise ValueError("is of no use with url, which is not https")
+        return ca_file
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:
@@ -325,10 +355,10 @@ class InfluxSensors(_Influx, _Sensors):
     """InfluxDB 1.x, or a server that understands its queries."""
 
     kind: Literal["influx"] = Field(default="influx", description="Where readings come from.")
-    database: Text = Field(default="sensors", description="Where the readings are.")
-    measurement: Text = Field(default="sensors", description="Measurement of the readings.")
-    tag_key: Text = Field(default="tag", description="Key of the tag that names the sensor.")
-    field: Text = Field(default="Value", description="Field of the value.")
+    database: InfluxName = Field(default="sensors", description="Database of the readings.")
+    measurement: InfluxName = Field(default="sensors", description="Measurement of the readings.")
+    tag_key: InfluxName = Field(default="tag", description="Key of the tag that names the sensor.")
+    field: InfluxName = Field(default="Value", description="Field of the value.")
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
 
 
@@ -336,21 +366,26 @@ class SimulatedSensors(_Sensors):
     """Made-up readings of any tag, the same for the same seed: for demonstrations, never for a plant."""
 
     kind: Literal["simulated"] = Field(default="simulated", description="Where readings come from.")
-    seed: int = Field(default=0, ge=0, description="Another seed, another plant.")
+    seed: int = Field(default=0, ge=0, description="Seed of the readings.")
     step: Positive = Field(default=timedelta(seconds=10), description="Time between two readings of a tag.")
 
 
 class _Plugin(Section):
     options: dict[str, Any] = Field(
-        default_factory=dict, repr=False, description="Handed to the factory.", examples=[{"region": "north"}]
+        default_factory=dict,
+        repr=False,
+        description="Keyword arguments of the factory.",
+        examples=[{"region": "north"}],
     )
     secrets: Secrets = Field(
-        default_factory=dict, description="Handed to the factory, shown nowhere.", examples=[{"password": "a-password"}]
+        default_factory=dict,
+        description="Further keyword arguments of the factory, never shown.",
+        examples=[{"password": "a-password"}],
     )
 
 
 class PluginSensors(_Plugin, _Sensors):
-    """A source of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+    """A source of your own: the factory of a Python module, or the name by which a package offers one."""
 
     kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
 
@@ -358,13 +393,13 @@ class PluginSensors(_Plugin, _Sensors):
 class _Sink(Section):
     kind: str
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.:-]*$")] | None = Field(
-        default=None, description="What logs and circuits call it; its kind where it has none.", examples=["history"]
+        default=None, description="Name of the sink in logs and circuits; without it, its kind.", examples=["history"]
     )
     required: bool = Field(default=True, description="Whether a task counts as stored only once this sink has it.")
 
     @property
     def sink_name(self) -> str:
-        """What logs, circuits and the ledger call it; no two sinks have the same."""
+        """Return the name of the sink in logs, circuits and the ledger; no two sinks have the same."""
         return self.name or self.kind.removeprefix("python:").lower()
 
 
@@ -382,9 +417,9 @@ class InfluxSink(_Influx, _Sink):
     """InfluxDB 1.x in Gordo's own layout, so that boards made for it go on working."""
 
     kind: Literal["influx"] = Field(default="influx", description="Where predictions go.")
-    database: Text = Field(
+    database: InfluxName = Field(
         default="predictions",
-        description='Where the predictions are; has to exist. "pred-{project}" is one for each project.',
+        description='Database of the predictions; has to exist. "pred-{project}" is one for each project.',
     )
     write_timeout: Positive = Field(
         default=timedelta(seconds=60), description="Time limit of one request; a long window is written in several."
@@ -392,7 +427,7 @@ class InfluxSink(_Influx, _Sink):
 
 
 class PluginSink(_Plugin, _Sink):
-    """A sink of your own: the factory of a Python module, called with ``options`` and ``secrets``."""
+    """A sink of your own: the factory of a Python module, or the name by which a package offers one."""
 
     kind: PluginKind = Field(description="Where predictions go.", examples=[PLUGIN])
 
@@ -404,13 +439,13 @@ class ExecutorSettings(Section):
         default=32, ge=1, le=1024, description="Most tasks at once; the working limit adapts to the model server."
     )
     grace: Duration = Field(
-        default=timedelta(seconds=25), description="Time to finish or hand back what is in hand when told to stop."
+        default=timedelta(seconds=25), description="Time to finish or hand back the tasks in flight after SIGTERM."
     )
     lease: Positive = Field(default=timedelta(seconds=30), description="How long a claim on a task lasts.")
     renew: Positive = Field(default=timedelta(seconds=10), description="How often a claim is renewed.")
     hard_limit: Positive = Field(
         default=timedelta(minutes=15),
-        description="Longest a task may be at work, not counting waits for its turn; a call that is cut by it counts as"
+        description="Longest time of work on a task, not counting waits for its turn; a call cut by it counts as"
         " unanswered.",
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Failed attempts before a task is parked.")
@@ -425,7 +460,7 @@ class CircuitSettings(Section):
 
     failures: int = Field(default=5, ge=1, description="Failures in a row that open a circuit.")
     share: float = Field(default=0.5, gt=0, le=1, description="Share of failures among the last calls that opens it.")
-    last: int = Field(default=20, ge=1, le=1000, description="How many calls that share is taken of.")
+    last: int = Field(default=20, ge=1, le=1000, description="How many last calls the share is taken of.")
     probe_first: Positive = Field(default=timedelta(seconds=15), description="Wait before the first probe.")
     probe_longest: Positive = Field(
         default=timedelta(minutes=2), description="The wait doubles with every failed probe, up to this."
@@ -440,7 +475,7 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     token: Secret | None = Field(
         default=None,
-        description="Bearer token that requests which change something have to show; refused while there is none.",
+        description="Bearer token of requests that change something; without it they are refused.",
         examples=["a-bearer-token"],
     )
 
@@ -451,7 +486,9 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto is console on a terminal, json elsewhere."
     )
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is told.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The lowest level that is logged."
+    )
 
 
 class Override(Section):
@@ -470,10 +507,16 @@ class Override(Section):
         return self
 
 
-def _kind(default: str) -> Discriminator:
+def _kind(default: str, *others: str, plugins: str = "") -> Discriminator:
+    """Discriminate the alternatives of a section by kind; names of installed plug-ins count as ``python:``."""
+    ours = {default, *others}
+
     def kind(value: Any) -> str:
         given = value.get("kind", default) if isinstance(value, Mapping) else getattr(value, "kind", default)
-        return "python" if str(given).startswith("python:") else str(given)
+        name = str(given)
+        if name.startswith("python:") or (plugins and name not in ours and name in installed_plugins(plugins)):
+            return "python"
+        return name
 
     return Discriminator(kind)
 
@@ -486,13 +529,13 @@ Sensors = Annotated[
     | Annotated[InfluxSensors, Tag("influx")]
     | Annotated[SimulatedSensors, Tag("simulated")]
     | Annotated[PluginSensors, Tag("python")],
-    _kind("files"),
+    _kind("files", "influx", "simulated", plugins="sensors"),
 ]
 Sink = Annotated[
     Annotated[PostgresSink, Tag("postgres")]
     | Annotated[InfluxSink, Tag("influx")]
     | Annotated[PluginSink, Tag("python")],
-    _kind("postgres"),
+    _kind("postgres", "influx", plugins="predictions"),
 ]
 TaskQueue = Annotated[
     Annotated[InternalQueue, Tag("internal")] | Annotated[EventHubQueue, Tag("eventhub")], _kind("internal")

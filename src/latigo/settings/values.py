@@ -1,4 +1,4 @@
-"""Kinds of values that settings have: how each is written, and what is refused."""
+"""Types of values in settings: how each is written, and what is refused."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -15,6 +15,8 @@ from latigo.runtime.units import parse_duration
 _LARGEST_SECRET = 64 * 1024
 _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
+_PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
+_NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 _POSTGRES_URL = re.compile(
     rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
 )
@@ -29,7 +31,7 @@ def _duration(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """Text with commas is a list: environment variables are written by hand."""
+    """Split text at commas: environment variables are written by hand."""
     if isinstance(value, str):
         return tuple(name for part in value.split(",") if (name := part.strip()))
     return value
@@ -42,10 +44,11 @@ def _glob(pattern: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    """Refuses credentials in it: a URL is logged, shown and handed on as plain text."""
+    """Refuse credentials in a URL: it is logged, shown and passed on as plain text."""
     try:
         parts = urlsplit(url)
         host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
+        (host or "").encode("idna")  # a part of the name may be empty or too long
     except ValueError:
         raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
     if credentials:
@@ -53,6 +56,20 @@ def _http_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ValueError('should be a URL such as "http://host:port", without query and fragment')
     return url.rstrip("/")
+
+
+def _project(name: str) -> str:
+    """Refuses what cannot be one part of a path, or text in a database."""
+    if not _PROJECT.fullmatch(name) or name in {".", ".."}:
+        raise ValueError(f"{name!r} is no name of a project")
+    return name
+
+
+def _influx_name(name: str) -> str:
+    """Refuses what no database, measurement, tag or field of InfluxDB can be called."""
+    if _NO_INFLUX_NAME.search(name):
+        raise ValueError(f"nothing in InfluxDB can have the name {name!r}")
+    return name
 
 
 def _home(path: object) -> object:
@@ -63,7 +80,7 @@ def _home(path: object) -> object:
 
 
 def time_zone(name: str) -> str:
-    """Refuses what is not a time zone."""
+    """Refuse what is not a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -78,7 +95,7 @@ def _separator(character: str) -> str:
 
 
 class _SecretFile(NamedTuple):
-    """Stands in the place of a secret until its own field reads it, so that a problem names the right key."""
+    """Placeholder of a secret until its own field reads it, so that an error names the right key."""
 
     path: object
     also_given: bool
@@ -108,7 +125,7 @@ def _secret(value: object) -> object:
 
 
 def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:
-    """Move each ``X_file`` to ``X``, as something still to be read."""
+    """Move each ``X_file`` to ``X``, as a file still to be read."""
     values = dict(given)
     for name in names:
         if (path := values.pop(f"{name}_file", None)) is not None:
@@ -124,7 +141,7 @@ def _secret_table(value: object) -> object:
 
 
 def postgres_url(secret: SecretStr) -> SecretStr:
-    """Refuses what asyncpg would not take for a URL."""
+    """Refuse what asyncpg does not accept as a URL."""
     url = secret.get_secret_value()
     if not re.match(r"postgres(ql)?://", url):
         raise ValueError("should begin with postgresql://")
@@ -138,11 +155,14 @@ Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
 Text = Annotated[str, Field(min_length=1)]
 Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Project = Annotated[Text, AfterValidator(_project)]
+Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
+InfluxName = Annotated[Text, AfterValidator(_influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
-PluginKind = Annotated[str, Field(pattern=r"^python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+#: A factory, or the name of an entry point: other names do not come this far, since they are no kind.
+PluginKind = Annotated[str, Field(pattern=r"^(python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|[\w.-]+)$")]

@@ -1,1 +1,1 @@
-"""What Latigo reports about itself: metrics and log events."""
+"""Metrics, gauges and log events of Latigo itself."""

@@ -1,7 +1,7 @@
-"""Every metric and event name that Latigo emits: the vocabulary of dashboards, alerts and log searches.
+"""Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
 Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition, and
-by nothing else; never by model, since there are thousands. Events are ``noun.past_verb``.
+by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
 
 
 class Metrics:
-    """All metrics of one process, in one registry; made once and handed to whoever counts."""
+    """All metrics of one process, in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.tasks = Counter(
@@ -86,6 +86,6 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one stage of a task, whether it ends well or not."""
+        """Time one stage of a task, whether it succeeds or not."""
         with self.stage_seconds.labels(stage=name).time():
             yield

@@ -1,28 +1,30 @@
-"""What the web asks of the rest of Latigo."""
+"""The parts of Latigo that the web application needs."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
+
+from latigo.reports.base import Report
 
 
-class HealthSource(Protocol):
-    """How this process is."""
+class ProbeSource(Protocol):
+    """State of this process."""
 
     def not_live(self) -> Sequence[str]:
-        """Why the process should be restarted; nothing when it is well.
+        """Return the reasons why the process should be restarted; none while it works.
 
-        Not a coroutine, so that it cannot ask a downstream: an outage elsewhere restarts nothing.
+        Not a coroutine, so that it cannot call a downstream: an outage elsewhere restarts nothing.
         """
 
     async def not_ready(self) -> Sequence[str]:
-        """Why the process cannot do its work now; nothing when it can. Bounded in time, without secrets."""
+        """Return the reasons why the process cannot work now; none while it can. Bounded in time, without secrets."""
 
 
 class StatusSource(Protocol):
-    """How the service is doing."""
+    """State of the service."""
 
-    async def status(self) -> Mapping[str, Any]:
-        """Freshness, backlog, lag, circuits, failures: whatever can be told, ready to be made JSON.
+    async def status(self) -> Report:
+        """Return a `latigo.reports.status.Status`.
 
         Raises:
-            LatigoError: it cannot be told now.
+            LatigoError: it cannot be read now.
         """

@@ -1,4 +1,4 @@
-"""The web application: what is asked, and what is answered."""
+"""The routes of the web application."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,10 +11,11 @@ from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import LatigoError
+from latigo.reports.base import Report
 from latigo.runtime.metrics import exposition
 from latigo.runtime.serialization import to_json
 from latigo.web.openapi import document
-from latigo.web.protocols import HealthSource, StatusSource
+from latigo.web.protocols import ProbeSource, StatusSource
 
 MOST_BODY = 64 * 1024
 STATUS_LIMIT = timedelta(seconds=10)
@@ -47,28 +48,28 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
 
 
-def make_app(
-    health: HealthSource,
+def create_app(
+    probes: ProbeSource,
     status: StatusSource,
     registry: CollectorRegistry,
     *,
     status_limit: timedelta = STATUS_LIMIT,
 ) -> web.Application:
-    """Everything that is served.
+    """Create the web application.
 
     Args:
-        health: answers the probes.
-        status: answers ``/api/v1/status``.
-        registry: told on ``/metrics``.
-        status_limit: time after which a status that has not come is given up.
+        probes: state behind ``/livez`` and ``/readyz``.
+        status: state behind ``/api/v1/status``.
+        registry: shown by ``/metrics``.
+        status_limit: time limit of reading the status.
     """
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_problems_as_json])
-    app.on_response_prepare.append(_finish)
+    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors_as_json])
+    app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
             web.get("/", _index),
-            web.get("/livez", _livez(health)),
-            web.get("/readyz", _readyz(health)),
+            web.get("/livez", _livez(probes)),
+            web.get("/readyz", _readyz(probes)),
             web.get("/metrics", _metrics(registry)),
             web.get("/api/v1/status", _status(status, status_limit)),
             web.get("/api/v1/openapi.json", _openapi),
@@ -77,38 +78,38 @@ def make_app(
     return app
 
 
-def json_answer(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """The same JSON as of the command line."""
+def json_response(content: Mapping[str, Any] | Report, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """Return a response with the same JSON as ``--json`` of the command line."""
     return web.Response(body=to_json(content), status=status, content_type="application/json")
 
 
 def problem(status: HTTPStatus, error: str) -> web.Response:
-    """What every refusal and failure looks like."""
-    return json_answer({"error": error}, status)
+    """Return the response for an error."""
+    return json_response({"error": error}, status)
 
 
 async def _index(_request: web.Request) -> web.Response:
     return web.Response(text=_PAGE, content_type="text/html")
 
 
-def _livez(health: HealthSource) -> _Handler:
+def _livez(probes: ProbeSource) -> _Handler:
     async def livez(_request: web.Request) -> web.Response:
-        return _probe("live", health.not_live())
+        return _probe("live", probes.not_live())
 
     return livez
 
 
-def _readyz(health: HealthSource) -> _Handler:
+def _readyz(probes: ProbeSource) -> _Handler:
     async def readyz(_request: web.Request) -> web.Response:
-        return _probe("ready", await health.not_ready())
+        return _probe("ready", await probes.not_ready())
 
     return readyz
 
 
 def _probe(what: str, reasons: object) -> web.Response:
     if reasons:
-        return json_answer({what: False, "reasons": reasons}, HTTPStatus.SERVICE_UNAVAILABLE)
-    return json_answer({what: True})
+        return json_response({what: False, "reasons": reasons}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return json_response({what: True})
 
 
 def _metrics(registry: CollectorRegistry) -> _Handler:
@@ -123,7 +124,7 @@ def _status(source: StatusSource, limit: timedelta) -> _Handler:
     async def status(_request: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                return json_answer(await source.status())
+                return json_response(await source.status())
         except TimeoutError:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"no status within {limit.total_seconds():g} s")
         except LatigoError as error:
@@ -133,29 +134,29 @@ def _status(source: StatusSource, limit: timedelta) -> _Handler:
 
 
 async def _openapi(_request: web.Request) -> web.Response:
-    return json_answer(document())
+    return json_response(document())
 
 
 @web.middleware
-async def _problems_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
     if (request.content_length or 0) > MOST_BODY:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MOST_BODY} bytes")
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        answer = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"not for {error.method}")
-        answer.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
-        return answer
+        response = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"not for {error.method}")
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+        return response
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         return problem(HTTPStatus(error.status), error.reason)
-    except Exception:  # noqa: BLE001 - a bug in one answer ends that answer; it is logged with its traceback
+    except Exception:  # noqa: BLE001 - a bug ends one response; it is logged with its traceback
         _log.exception("request.crashed", method=request.method, path=request.path)
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug of ours; the log has it")
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; its traceback is in the log")
 
 
-async def _finish(_request: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop(hdrs.SERVER, None)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

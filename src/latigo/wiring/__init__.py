@@ -1,1 +1,1 @@
-"""The only place that opens foreign systems and hands them to the roles."""
+"""Opens foreign systems and hands them to the roles; nothing else does."""

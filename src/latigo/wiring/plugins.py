@@ -1,26 +1,143 @@
-"""What is not part of every installation: extras, and plug-ins named by the settings."""
+"""Parts that not every installation has: extras, and plug-ins named by the settings."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib import import_module
-from typing import Any
+from importlib.metadata import entry_points
+from typing import Any, get_type_hints
 
 from latigo.domain.errors import ConfigurationError, MissingExtra
+from latigo.settings.keys import plugin_group
+
+_MISSING = object()
 
 
 @asynccontextmanager
 async def open_plugin(
-    kind: str, key: str, options: Mapping[str, Any], secrets: Mapping[str, Any]
+    kind: str, key: str, options: Mapping[str, Any], secrets: Mapping[str, Any], protocol: type
 ) -> AsyncIterator[Any]:
-    """Open what ``python:package.module:factory`` names: a callable that returns an async context manager."""
-    _, module, factory = kind.split(":", 2)
+    """Open a plug-in: call its factory, which returns an async context manager.
+
+    Args:
+        kind: ``python:package.module:factory``, or the name of an entry point.
+        key: of the settings, such as ``sensors.kind``; its section names the group of entry points.
+        options: keyword arguments of the factory.
+        secrets: more of them.
+        protocol: what the opened object has to be.
+
+    Raises:
+        ConfigurationError: the factory does not exist or does not take the options, or what it opens lacks something.
+    """
+    where = f'{key} = "{kind}"'
+    plain = {name: value.get_secret_value() for name, value in secrets.items()}
+    if twice := sorted(options.keys() & plain.keys()):
+        raise ConfigurationError(f"{where}: {', '.join(twice)} stands in options and in secrets")
+    factory = _factory(kind, key)
+    if problem := _refused(factory, (), {**options, **plain}):
+        raise ConfigurationError(f"{where}: the factory does not take these options and secrets: {problem}")
+    manager = factory(**options, **plain)
+    if not isinstance(manager, AbstractAsyncContextManager):
+        raise ConfigurationError(
+            f"{where}: the factory returns {type(manager).__name__}, which is no async context manager;"
+            " contextlib.asynccontextmanager makes one of an async generator"
+        )
+    async with manager as opened:
+        if problems := shortcomings(opened, protocol):
+            raise ConfigurationError(
+                f"{where}: {type(opened).__name__} is no {protocol.__name__}: {'; '.join(problems)}"
+            )
+        yield opened
+
+
+def _factory(kind: str, key: str) -> Callable[..., Any]:
     try:
-        make = getattr(import_module(module), factory)
+        if kind.startswith("python:"):
+            _, module, name = kind.split(":", 2)
+            factory = getattr(import_module(module), name)
+        else:
+            entries = tuple(entry_points(group=plugin_group(key.partition(".")[0]), name=kind))
+            if len(entries) != 1:
+                raise ConfigurationError(f'{key} = "{kind}": {len(entries)} installed packages offer it')
+            factory = entries[0].load()
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f'{key} = "{kind}": {error}') from error
-    plain = {name: value.get_secret_value() for name, value in secrets.items()}
-    async with make(**options, **plain) as opened:
-        yield opened
+    if not callable(factory):
+        raise ConfigurationError(f'{key} = "{kind}": {type(factory).__name__} cannot be called')
+    called: Callable[..., Any] = factory
+    return called
+
+
+def shortcomings(opened: object, protocol: type) -> list[str]:
+    """Return what an object lacks of a protocol: attributes, methods and, where they can be seen, their parameters."""
+    problems = (_shortcoming(opened, name, promised) for name, promised in _members(protocol).items())
+    return [problem for problem in problems if problem]
+
+
+def _members(protocol: type) -> dict[str, Any]:
+    """Return the public methods and properties that a protocol and its bases promise."""
+    promising = [base for base in reversed(protocol.__mro__) if getattr(base, "_is_protocol", False)]
+    return {
+        name: member
+        for base in promising
+        for name, member in vars(base).items()
+        if not name.startswith("_") and (isinstance(member, property) or inspect.isfunction(member))
+    }
+
+
+def _shortcoming(opened: object, name: str, promised: Any) -> str:
+    given = getattr(opened, name, _MISSING)
+    if isinstance(promised, property):
+        return _attribute_shortcoming(name, given, get_type_hints(promised.fget).get("return"))
+    signature = inspect.signature(promised)
+    takes = str(signature.replace(return_annotation=inspect.Signature.empty))
+    parameters = list(signature.parameters.values())[1:]  # without self
+    if given is _MISSING:
+        return f"method {name}{takes} is missing"
+    if not callable(given):
+        return f"{name} should be a method, not {type(given).__name__}"
+    if inspect.iscoroutinefunction(promised) and not _is_awaitable(given):
+        return f"{name} should be async"
+    if not inspect.iscoroutinefunction(promised) and inspect.iscoroutinefunction(given):
+        return f"{name} should not be async"
+    positional = [each for each in parameters if each.kind is not each.KEYWORD_ONLY]
+    named = dict.fromkeys(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+    if problem := _refused(given, positional, named):
+        return f"{name} should take {takes}: {problem}"
+    return ""
+
+
+def _attribute_shortcoming(name: str, given: object, wanted: Any) -> str:
+    if given is _MISSING:
+        return f"attribute {name} is missing"
+    if isinstance(wanted, type) and not isinstance(given, wanted):
+        return f"attribute {name} should be {wanted.__name__}, not {type(given).__name__}"
+    return ""
+
+
+def _is_awaitable(method: Callable[..., Any]) -> bool:
+    """Return False for what can be seen not to return an awaitable: a plain function that is not annotated so."""
+    function = inspect.unwrap(method)
+    if inspect.iscoroutinefunction(function) or not (inspect.isfunction(function) or inspect.ismethod(function)):
+        return True
+    returned = inspect.signature(function).return_annotation
+    returned = getattr(returned, "__origin__", returned)
+    if isinstance(returned, str):
+        return any(name in returned for name in ("Awaitable", "Coroutine", "Future", "Task"))
+    return isinstance(returned, type) and issubclass(returned, Awaitable)
+
+
+def _refused(function: Callable[..., Any], positional: Any, named: Mapping[str, Any]) -> str:
+    """Return why a function cannot be called with these arguments, where its signature can be seen."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*positional, **named)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

@@ -2,34 +2,34 @@
 
 import getpass
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
-from latigo import __version__
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
-from latigo.ledger.reports import LedgerReports
 from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.schema import require_usable, upgrade
 from latigo.providers.files import open_files
-from latigo.providers.gordo import GordoModels, Limits, open_gordo
+from latigo.providers.gordo import open_gordo
 from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import ModelRoster, SensorDataProvider, SensorInformationProvider
+from latigo.providers.protocols import (
+    ModelExecutionProvider,
+    ModelInformationProvider,
+    PredictionStorageProvider,
+    SensorDataProvider,
+    SensorInformationProvider,
+)
 from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.runtime.http import tls_context
 from latigo.settings import (
     EmbeddedLedger,
     EventHubQueue,
@@ -49,14 +49,11 @@ from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.plugins import extra, open_plugin
 
-if TYPE_CHECKING:
-    from latigo.providers.influx.client import Server
-
 _log = structlog.get_logger()
 
 
 class RoleName(StrEnum):
-    """What a process does."""
+    """The roles that a process can have."""
 
     SCHEDULER = "scheduler"
     EXECUTOR = "executor"
@@ -64,20 +61,20 @@ class RoleName(StrEnum):
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """Readings, and which sensors there are: every source of ours is both."""
+    """Readings, and the list of sensors: every source has both."""
 
 
 @asynccontextmanager
 async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
-    """Reach the ledger's database, starting it if it is our own.
+    """Open the ledger's database; start it if it is embedded.
 
     Args:
         settings: all of them.
-        migrate: bring its schema up to date. A ledger of our own is, in any case: nobody else would.
+        migrate: migrate its schema. An embedded ledger is always migrated.
 
     Raises:
         ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: it is away, or its schema is older than this program and is not to be changed.
+        Unavailable: it is unreachable, or its schema is older than this program and is not to be migrated.
     """
     limit = settings.ledger.connect_timeout
     async with ledger_url(settings) as url:
@@ -92,7 +89,7 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
 
 
 def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
-    """Connect to the ledger, whatever its schema is."""
+    """Connect to the ledger, whatever its schema."""
     ledger = settings.ledger
     return open_database(
         url,
@@ -105,7 +102,7 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
 
 @asynccontextmanager
 async def ledger_url(settings: Settings) -> AsyncIterator[str]:
-    """Where the ledger is; holds the embedded server while the context lasts."""
+    """Yield the URL of the ledger; keep the embedded server while the context lasts."""
     match settings.ledger:
         case EmbeddedLedger(data_dir=data_dir):
             async with open_embedded(data_dir) as url:
@@ -117,30 +114,8 @@ async def ledger_url(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_models(settings: Settings, roster: ModelRoster) -> AsyncIterator[GordoModels]:
-    """Reach the model server; nothing is asked yet."""
-    models = settings.models
-    limits = Limits(
-        connect=models.connect_timeout,
-        read=models.list_timeout,
-        predict=models.predict_timeout,
-    )
-    async with open_gordo(
-        url=models.url,
-        projects=models.projects,
-        roster=roster,
-        include=models.include,
-        exclude=models.exclude,
-        headers={name: value.get_secret_value() for name, value in models.headers.items()},
-        token=models.token.get_secret_value() if models.token else None,
-        limits=limits,
-    ) as opened:
-        yield opened
-
-
-@asynccontextmanager
 async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
-    """Reach the source of readings."""
+    """Open the source of readings."""
     match settings.sensors:
         case FileSensors() as files:
             async with open_files(files, clock) as source:
@@ -148,18 +123,12 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
-            async with open_influx_sensors(
-                **_influx_server(influx, "sensors"),
-                measurement=influx.measurement,
-                tag_key=influx.tag_key,
-                field=influx.field,
-                read_timeout=influx.read_timeout,
-            ) as source:
+            async with open_influx_sensors(influx, clock) as source:
                 yield source
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
         case PluginSensors() as plugin:
-            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets) as source:
+            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
                 yield source
         case _:
             assert_never(settings.sensors)
@@ -167,63 +136,36 @@ async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[Sensor
 
 @asynccontextmanager
 async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database | None) -> AsyncIterator[Sink]:
-    """Reach a place for predictions.
+    """Open a sink for predictions.
 
     Raises:
         ConfigurationError: it cannot be used as it is configured.
-        Unavailable: it is in the ledger's database, and there is none.
+        Unavailable: it is in the ledger's database, which is not open.
     """
     match settings:
-        case PostgresSink():
+        case PostgresSink() as postgres:
             if database is None:
-                raise Unavailable("is in the ledger's database, which is away", downstream=DOWNSTREAM)
-            name, limit = f"sink/{settings.sink_name}", settings.write_timeout
-            yield Sink(PostgresPredictions(database.pool, downstream=name, time_limit=limit), settings.required)
+                raise Unavailable("is in the ledger's database, which is unavailable", downstream=DOWNSTREAM)
+            yield Sink(PostgresPredictions(database.pool, postgres), postgres.required)
         case InfluxSink() as influx:
             with extra("influx", "predictions.kind"):
                 from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
-            async with open_predictions(
-                **_influx_server(influx, "predictions"),
-                downstream=f"sink/{influx.sink_name}",
-                write_timeout=influx.write_timeout,
-            ) as store:
+            async with open_predictions(influx) as store:
                 yield Sink(store, influx.required)
         case PluginSink():
-            async with open_plugin(settings.kind, "predictions.kind", settings.options, settings.secrets) as store:
+            async with open_plugin(
+                settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider
+            ) as store:
                 yield Sink(store, settings.required)
         case _:
             assert_never(settings)
-
-
-def _influx_server(influx: InfluxSensors | InfluxSink, section: str) -> "Server":
-    """Where InfluxDB is and who we are there."""
-    return {
-        "url": influx.url,
-        "database": influx.database,
-        "retention_policy": influx.retention_policy,
-        "username": influx.username,
-        "password": _text(influx.password) or None,
-        "token": _text(influx.token) or None,
-        "version": influx.version,
-        "tls": _tls_of(influx.ca_file, section),
-        "connect_timeout": influx.connect_timeout,
-    }
-
-
-def _tls_of(ca_file: Path | None, section: str) -> ssl.SSLContext | None:
-    if ca_file is None:
-        return None
-    try:
-        return tls_context(ca_file)
-    except ValueError as error:
-        raise ConfigurationError(f"{section}.ca_file: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
     """The ends of the task queue that a role needs.
 
-    ``troubles`` says why they cannot be used now, as far as is known without asking anybody; nothing while they can.
+    ``troubles`` returns the reasons why they cannot be used now, as far as is known without a call.
     """
 
     sender: TaskSender | None
@@ -232,7 +174,7 @@ class Queue:
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
-    """Before anything is opened.
+    """Check, before anything is opened, that the role fits the queue.
 
     Raises:
         ConfigurationError: a role of its own needs a queue that reaches other processes.
@@ -245,7 +187,7 @@ def check_role(settings: Settings, role: RoleName) -> None:
 
 @asynccontextmanager
 async def open_queue(settings: Settings, database: Database, clock: Clock, role: RoleName) -> AsyncIterator[Queue]:
-    """Reach the task queue; it may be away.
+    """Open the task queue, which may be unavailable.
 
     Raises:
         ConfigurationError: the queue cannot be used by this role, or as it is configured.
@@ -279,26 +221,30 @@ async def _open_event_hub(
         yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
 
 
-def _text(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret else ""
+def event_hub(settings: Settings) -> EventHubQueue:
+    """Return the settings of the event hub.
+
+    Raises:
+        ConfigurationError: the task queue is of another kind.
+    """
+    if not isinstance(settings.task_queue, EventHubQueue):
+        raise ConfigurationError(f'task_queue.kind = "{settings.task_queue.kind}" has no partitions')
+    return settings.task_queue
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Everything outside of this process, opened."""
+    """All foreign systems, opened."""
 
     settings: Settings
     clock: Clock
     metrics: Metrics
     database: Database
     roster: PostgresRoster
-    models: GordoModels
+    catalogue: ModelInformationProvider
+    models: ModelExecutionProvider
     sensors: SensorSource
     sinks: Sequence[Sink]
-    reports: LedgerReports = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reports", LedgerReports(self.database, __version__))
 
 
 @asynccontextmanager
@@ -313,17 +259,17 @@ async def open_resources(
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     async with (
         open_ledger(settings) as database,
-        open_systems(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
+        open_resources_on(database, settings, sensors=sensors, clock=clock, metrics=metrics) as resources,
     ):
         yield resources
 
 
 @asynccontextmanager
-async def open_systems(
+async def open_resources_on(
     database: Database,
     settings: Settings,
     *,
@@ -331,22 +277,30 @@ async def open_systems(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Resources]:
-    """Open every system but the ledger, from the sinks to the sources, so that intake closes before what it feeds.
+    """Open every system but the ledger: sinks before sources, so that sources are closed first.
 
-    ``sensors`` stands in for what the settings name, for a plant that is simulated in this process.
+    ``sensors`` is used instead of what the settings name, for a plant that is simulated in this process.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
-        Unavailable: something is away that is needed already for opening it.
+        Unavailable: a system that is needed for opening is unreachable.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
         roster = PostgresRoster(database, user_at_host())
         sinks = [await opened.enter_async_context(open_sink(each, database)) for each in settings.predictions]
-        models = await opened.enter_async_context(open_models(settings, roster))
+        gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         source = sensors if sensors is not None else await opened.enter_async_context(open_sensors(settings, clock))
         yield Resources(
-            settings, clock, metrics or Metrics(CollectorRegistry()), database, roster, models, source, sinks
+            settings=settings,
+            clock=clock,
+            metrics=metrics or Metrics(CollectorRegistry()),
+            database=database,
+            roster=roster,
+            catalogue=gordo.catalogue,
+            models=gordo.execution,
+            sensors=source,
+            sinks=sinks,
         )
 
 

@@ -1,11 +1,12 @@
-"""Makes the roles out of the resources that are open."""
+"""Creates the roles from open resources."""
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import uuid4
 
 from latigo import __version__
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
 from latigo.executor.budget import ByteBudget
@@ -22,16 +23,15 @@ from latigo.ledger.settling import Rules
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync, Schedule
-from latigo.settings import (
-    overrides_for,
-)
+from latigo.scheduler.selection import Selection
+from latigo.settings import overrides_for
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.resources import Resources
 
 
-class WorkingLimits(dict[str, AdaptiveLimit]):
-    """The working limit of every project, made when it is first asked for."""
+class ProjectLimits(dict[str, AdaptiveLimit]):
+    """The working limit of each project, created on first use."""
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
         super().__init__()
@@ -39,21 +39,27 @@ class WorkingLimits(dict[str, AdaptiveLimit]):
         self._clock = clock
 
     def __missing__(self, project: str) -> AdaptiveLimit:
-        self[project] = made = AdaptiveLimit(self._ceiling, self._clock)
-        return made
+        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
+        return limit
 
 
-def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
-    """An executor on this resources."""
+def process_id() -> str:
+    """Return a name for this process that no other process has or had."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+
+
+def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
+    """Create an executor that receives tasks from ``receiver``."""
     settings = resources.settings
     executor, circuit = settings.executor, settings.circuit
-    rules = Rules(executor.max_attempts, executor.backoff_first, executor.backoff_longest)
-    ledger = PostgresExecutorLedger(resources.database, rules, __version__)
-    board = CircuitBoard(
+    retries = Rules(executor.max_attempts, executor.backoff_first, executor.backoff_longest)
+    ledger = PostgresExecutorLedger(resources.database, retries, __version__)
+    circuits = CircuitBoard(
         ledger,
         CircuitRules(circuit.failures, circuit.share, circuit.last, circuit.probe_first, circuit.probe_longest),
     )
-    budget, limits = ByteBudget(settings.sensors.read_budget), WorkingLimits(executor.concurrency, resources.clock)
+    budget = ByteBudget(settings.sensors.read_budget)
+    limits = ProjectLimits(executor.concurrency, resources.clock)
     gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
     resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
     resources.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))
@@ -62,7 +68,7 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         sensors=resources.sensors,
         models=resources.models,
         sinks=resources.sinks,
-        circuits=board,
+        circuits=circuits,
         budget=budget,
         limits=limits,
         hard_limit=executor.hard_limit,
@@ -71,7 +77,7 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     )
     return Executor(
         info=ExecutorInfo(
-            id=f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}",
+            id=process_id(),
             version=__version__,
             envelope_low=envelope.LOWEST,
             envelope_high=envelope.HIGHEST,
@@ -81,39 +87,31 @@ def make_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         ledger=ledger,
         receiver=receiver,
         pipeline=pipeline,
-        describe=resources.models.get_model_spec,
+        describe=resources.catalogue.get_model_spec,
         gate=gate,
         clock=resources.clock,
         metrics=resources.metrics,
     )
 
 
-def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
-    """A scheduler on this resources."""
+def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
+    """Create a scheduler that publishes tasks to ``sender``."""
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
     required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]
 
+    models = settings.models
+    selection = Selection(models.projects, models.include, models.exclude)
+
     def schedule_of(ref: ModelRef) -> Schedule:
         return Schedule(*overrides_for(settings, ref))
-
-    def sync(still_wanted: Callable[[], bool]) -> ModelSync:
-        return ModelSync(
-            provider=resources.models,
-            ledger=ledger,
-            schedule_of=schedule_of,
-            max_window=settings.schedule.max_window,
-            clock=resources.clock,
-            version=__version__,
-            still_wanted=still_wanted,
-        )
 
     async def projects() -> Iterable[str]:
         return [project.name for project in await ledger.projects()]
 
     return Scheduler(
         rules=SchedulerRules(
-            holder=f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}",
+            holder=process_id(),
             version=__version__,
             lease=settings.planner.lease,
             renew=settings.planner.renew,
@@ -125,9 +123,18 @@ def make_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
             history=settings.ledger.history,
         ),
         ledger=PostgresSchedulerLedger(resources.database),
-        sync=sync,
+        sync=ModelSync(
+            provider=resources.catalogue,
+            roster=resources.roster,
+            selection=selection,
+            ledger=ledger,
+            schedule_of=schedule_of,
+            max_window=settings.schedule.max_window,
+            clock=resources.clock,
+            version=__version__,
+        ),
         sender=sender,
-        downstreams=lambda project: [f"gordo/{project}", *required],
+        downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.cli.config import effective_configuration
+from latigo.cli.commands.config import effective_configuration
 from latigo.runtime.redaction import MASK
 from latigo.settings import Settings, load_settings
 from latigo.settings.reference import to_toml

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from latigo.cli.asking import what_failed
-from latigo.cli.context import cell, show_table
+from latigo.cli.failure_details import detail_of
+from latigo.cli.tables import cell, show_table
+from latigo.reports.failures import Failure
 
 #: Wider than a narrow terminal.
 NAME = "a-compressor-with-a-name-that-is-longer-than-a-narrow-terminal-is-wide-and-then-some"
@@ -91,8 +92,22 @@ def test_a_failure_is_told_with_its_time_unless_that_is_all_of_it() -> None:
     first, last = datetime(2024, 5, 1, 12, tzinfo=UTC), datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
     detail = "Traceback (most recent call last):\nKeyError: 'a'\n"
 
-    some = what_failed({"first": first, "last": last, "detail": detail})
-    whole = what_failed({"first": None, "last": None, "detail": detail})
+    whole = Failure(
+        project="plant",
+        model="pump",
+        state="parked",
+        reason="crashed",
+        detail=detail,
+        since=first,
+        revision="1000",
+        first=None,
+        last=None,
+        next_attempt=None,
+        attempts=1,
+    )
+    part = whole.model_copy(update={"first": first, "last": last})
+
+    some, all_of_it = detail_of(part), detail_of(whole)
 
     assert some == "2024-05-01T12:00:00Z to 2024-05-01T12:30:00Z: KeyError: 'a'"
-    assert whole == "KeyError: 'a'"
+    assert all_of_it == "KeyError: 'a'"

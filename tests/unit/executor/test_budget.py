@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latigo.executor.budget import DENSEST, SHARES, ByteBudget
+from latigo.executor.budget import INITIAL_DENSITY, SHARES, ByteBudget
 
 HOUR = timedelta(hours=1)
 
@@ -41,7 +41,7 @@ async def test_never_more_than_the_limit_is_reserved_and_all_of_it_comes_back(re
             try:
                 most = max(most, held)
                 await turns(pauses)
-                reserved.used(int(nbytes * part))
+                reserved.shrink(int(nbytes * part))
                 held, mine = held - mine + int(nbytes * part), int(nbytes * part)
                 await turns(pauses)
             finally:
@@ -84,7 +84,7 @@ async def test_what_was_not_used_is_free_for_others_at_once():
         waiting = asyncio.create_task(holding(budget, 50, log, "other", leave))
         await turns()
         assert log == []
-        reserved.used(40)
+        reserved.shrink(40)
         await turns()
         assert log == ["other"]
         assert budget.held == 90
@@ -99,7 +99,7 @@ async def test_what_was_used_beyond_the_reservation_counts_until_it_is_given_bac
     leave.set()
 
     async with budget.reserve(10) as reserved:
-        reserved.used(120)
+        reserved.shrink(120)
         waiting = asyncio.create_task(holding(budget, 1, log, "other", leave))
         await turns()
         assert (log, budget.held) == ([], 120)
@@ -143,7 +143,7 @@ def test_no_estimate_is_more_than_a_share(limit, tags, length):
 
 
 def test_before_anything_was_read_readings_are_believed_to_come_every_second():
-    assert ByteBudget(10**9).estimate(20, HOUR) == 20 * 3600 * DENSEST + 1
+    assert ByteBudget(10**9).estimate(20, HOUR) == 20 * 3600 * INITIAL_DENSITY + 1
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=20))

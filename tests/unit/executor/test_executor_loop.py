@@ -472,7 +472,7 @@ async def test_a_task_that_did_not_survive_before_runs_alone_and_counts_its_star
         await world.until(("done", 2))
 
     assert beside == ["model-1"]
-    assert world.did("settle", "start_alone") == [("settle", 1), ("start_alone", 2), ("settle", 2)]
+    assert world.did("settle", "start_isolated") == [("settle", 1), ("start_isolated", 2), ("settle", 2)]
 
 
 async def test_a_task_that_was_lost_while_it_waited_to_run_alone_is_not_begun():

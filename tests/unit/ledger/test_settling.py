@@ -28,7 +28,7 @@ from latigo.ledger.settling import (
     FIRST_HOLD,
     LONGEST_HOLD,
     NEVER,
-    NEXT_LOOKS,
+    RECHECK_AFTER,
     Claimed,
     Exceptions,
     Parking,
@@ -269,13 +269,13 @@ def test_what_a_task_has_shown_about_its_model_is_remembered(
 SLOTS = [Window(at("00:00") + n * HALF_HOUR, at("00:00") + (n + 1) * HALF_HOUR) for n in range(12)]
 reasons = st.sampled_from(["no 'a'", "no 'b'"])
 states = st.sampled_from([SlotState.SHORT, SlotState.ABSENT, SlotState.PROVISIONAL])
-looks = st.integers(0, 3)
+checks = st.integers(0, 3)
 
 
 @st.composite
 def known_rows(draw: st.DrawFn) -> list[Exceptions]:
     """Disjoint exceptions, as the ledger has them."""
-    kinds = st.tuples(states, reasons, looks, st.sampled_from([NOW - HOUR, NOW + HOUR]))
+    kinds = st.tuples(states, reasons, checks, st.sampled_from([NOW - HOUR, NOW + HOUR]))
     drawn = draw(st.lists(st.none() | kinds, min_size=len(SLOTS), max_size=len(SLOTS)))
     grouped: dict[tuple[SlotState, str, int, datetime], list[Window]] = {}
     for slot, kind in zip(SLOTS, drawn, strict=True):
@@ -315,7 +315,7 @@ def test_revised_rows_are_disjoint_and_no_two_could_be_one(known, settled, reope
     revised = revise(known, window_, found, NOW, reopen=reopen)
 
     assert sum((row.slots.total for row in revised), timedelta(0)) == len(by_slot(revised)) * HALF_HOUR
-    kinds = [(row.state, row.reason, row.looks, row.next_look) for row in revised]
+    kinds = [(row.state, row.reason, row.checks, row.recheck_at) for row in revised]
     assert len(set(kinds)) == len(kinds)
     assert all(row.slots for row in revised)
 
@@ -339,7 +339,7 @@ def test_exactly_the_window_is_replaced(known, settled):
 
 
 @given(known_rows(), findings())
-def test_every_slot_counts_its_own_looks_and_is_final_after_the_last(known, settled):
+def test_every_slot_counts_its_own_checks_and_is_final_after_the_last(known, settled):
     window_, found = settled
 
     before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=False))
@@ -348,24 +348,24 @@ def test_every_slot_counts_its_own_looks_and_is_final_after_the_last(known, sett
         if start not in window_:
             continue
         then = before.get(start)
-        assert row.looks == (min(then.looks + 1, 3) if then else 0)
-        assert row.next_look == (NOW + NEXT_LOOKS[row.looks] if row.looks < 3 else NEVER)
+        assert row.checks == (min(then.checks + 1, 3) if then else 0)
+        assert row.recheck_at == (NOW + RECHECK_AFTER[row.checks] if row.checks < 3 else NEVER)
 
 
 @given(known_rows(), findings())
-def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_looks(known, settled):
+def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_checks(known, settled):
     window_, found = settled
 
     before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=True))
 
     for start, then in before.items():
         if start not in window_:
-            assert replace(after[start], slots=then.slots) == replace(then, next_look=NOW)
-    assert all(row.next_look > NOW for start, row in after.items() if start in window_)
+            assert replace(after[start], slots=then.slots) == replace(then, recheck_at=NOW)
+    assert all(row.recheck_at > NOW for start, row in after.items() if start in window_)
 
 
 @given(known_rows(), findings(), findings())
-def test_in_a_silence_nothing_has_a_next_look_and_everything_else_stays_as_it_is(known, settled, silent):
+def test_in_a_silence_nothing_is_rechecked_and_everything_else_stays_as_it_is(known, settled, silent):
     window_, found = settled
     silence, _ = silent
 
@@ -374,8 +374,8 @@ def test_in_a_silence_nothing_has_a_next_look_and_everything_else_stays_as_it_is
 
     assert usual.keys() == hushed.keys()
     for start, row in hushed.items():
-        next_look = NEVER if start in silence else usual[start].next_look
-        assert row == replace(usual[start], next_look=next_look, slots=row.slots)
+        recheck_at = NEVER if start in silence else usual[start].recheck_at
+        assert row == replace(usual[start], recheck_at=recheck_at, slots=row.slots)
 
 
 @given(known_rows())
@@ -384,7 +384,7 @@ def test_without_a_window_nothing_is_replaced(known):
 
 
 @given(known_rows(), findings())
-def test_settling_the_same_again_only_counts_a_look(known, settled):
+def test_settling_the_same_again_only_counts_a_check(known, settled):
     window_, found = settled
 
     once = revise(known, window_, found, NOW, reopen=False)
@@ -395,22 +395,22 @@ def test_settling_the_same_again_only_counts_a_look(known, settled):
     }
 
 
-def test_an_exception_is_looked_at_after_1_6_and_24_hours_and_then_never():
+def test_an_exception_is_rechecked_after_1_6_and_24_hours_and_then_never():
     found = [SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")]
     rows: list[Exceptions] = []
-    now, looked = NOW, []
+    now, rechecks = NOW, []
 
     for _ in range(4):
         rows = revise(rows, ASKED, found, now, reopen=False)
         (row,) = rows
-        looked.append(row.next_look)
-        now = min(row.next_look, now + 100 * HOUR)
+        rechecks.append(row.recheck_at)
+        now = min(row.recheck_at, now + 100 * HOUR)
 
-    assert looked == [NOW + HOUR, NOW + 7 * HOUR, NOW + 31 * HOUR, NEVER]
+    assert rechecks == [NOW + HOUR, NOW + 7 * HOUR, NOW + 31 * HOUR, NEVER]
 
 
 def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come_back_with_the_data():
-    """The newest slot has a next look of its own: it may be a day long."""
+    """The newest slot is rechecked at a time of its own: it may be a day long."""
     silent_since: datetime | None = None
     rows: list[Exceptions] = []
     for number in range(100):
@@ -422,7 +422,7 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
         rows = revise(rows, slot, found, now, silence=verdict.silence)
         silent_since = verdict.silent_since
 
-    assert sorted((row.next_look, row.slots.total) for row in rows) == [
+    assert sorted((row.recheck_at, row.slots.total) for row in rows) == [
         (now + HOUR, HALF_HOUR),
         (NEVER, 99 * HALF_HOUR),
     ]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from latigo.domain.windows import DAY, slot_length
 from latigo.ledger.protocol import KnownModel
-from latigo.providers.protocols import ProjectModels
-from latigo.scheduler.listing import Changes, changes, is_believable, longest_window
+from latigo.scheduler.listing import Changes, changes, is_acceptable, longest_window
+from latigo.scheduler.selection import SelectedModels
 from tests.support.build import HALF_HOUR, NOW
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -23,7 +23,7 @@ def known(name: str, *, revision: str = "1000", state: str = "active", stale: bo
 
 
 @pytest.mark.parametrize(
-    ("models", "lost", "believable"),
+    ("models", "lost", "acceptable"),
     [
         (9000, 0, True),
         (9000, 1800, True),  # 20 %
@@ -31,27 +31,27 @@ def known(name: str, *, revision: str = "1000", state: str = "active", stale: bo
         (9000, 9000, False),  # Gordo's directory is gone
         (5, 1, True),
         (5, 2, False),
-        (4, 4, True),  # too few to doubt
+        (4, 4, True),  # too few to quarantine
         (0, 0, True),
     ],
 )
-def test_a_list_that_loses_more_than_a_fifth_of_its_models_is_doubted(models: int, lost: int, believable: bool):
-    assert is_believable(models, lost, None, NOW, accepted=False) is believable
+def test_a_list_that_loses_more_than_a_fifth_of_its_models_is_quarantined(models: int, lost: int, acceptable: bool):
+    assert is_acceptable(models, lost, None, NOW, accepted=False) is acceptable
 
 
 @pytest.mark.parametrize(
-    ("stood", "believable"), [(timedelta(0), False), (59 * MINUTE, False), (HOUR, True), (DAY, True)]
+    ("stood", "acceptable"), [(timedelta(0), False), (59 * MINUTE, False), (HOUR, True), (DAY, True)]
 )
-def test_a_doubted_list_is_believed_once_it_has_stood_for_an_hour(stood: timedelta, believable: bool):
-    assert is_believable(10, 10, NOW - stood, NOW, accepted=False) is believable
+def test_a_quarantined_list_is_accepted_once_it_has_stood_for_an_hour(stood: timedelta, acceptable: bool):
+    assert is_acceptable(10, 10, NOW - stood, NOW, accepted=False) is acceptable
 
 
-def test_a_doubted_list_is_believed_once_it_is_accepted():
-    assert is_believable(10, 10, NOW, NOW, accepted=True)
+def test_a_quarantined_list_is_acted_upon_once_it_is_accepted():
+    assert is_acceptable(10, 10, NOW, NOW, accepted=True)
 
 
-def listed(*models: str, revision: str = "1000", left_out: Sequence[str] = ()) -> ProjectModels:
-    return ProjectModels("plant", revision, models, listed=(*models, *left_out))
+def listed(*models: str, revision: str = "1000", left_out: Sequence[str] = ()) -> SelectedModels:
+    return SelectedModels("plant", revision, models, tuple(left_out))
 
 
 def test_only_what_is_new_or_may_have_changed_is_described():

@@ -12,7 +12,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
-from latigo.scheduler.plan import Agenda, Blockade, blockade, in_turns, most_outstanding
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_turns, most_outstanding
 from tests.support.build import HALF_HOUR, at, window
 
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
@@ -248,17 +248,17 @@ def downstreams(project: str) -> list[str]:
 
 
 def test_nobody_waits_while_everything_works():
-    assert blockade(["a", "b"], {}, downstreams, frozenset()) == Blockade()
+    assert blockade_of(["a", "b"], {}, downstreams, frozenset()) == Blockade()
 
 
 def test_a_project_waits_for_its_own_downstream_and_the_others_do_not():
-    found = blockade(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
+    found = blockade_of(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
 
     assert found == Blockade(frozenset({"a"}), {"a": ("gordo/a",)})
 
 
 def test_all_wait_for_a_downstream_that_they_share_and_any_may_probe_it():
-    found = blockade(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
+    found = blockade_of(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
 
     assert found.blocked == {"a", "b"}
     assert found.probes == {"a": ("sink/postgres",), "b": ("sink/postgres",)}
@@ -266,19 +266,19 @@ def test_all_wait_for_a_downstream_that_they_share_and_any_may_probe_it():
 
 @pytest.mark.parametrize("prober", ["a", "b", "c"])
 def test_while_one_probes_what_they_share_no_other_does(prober: str):
-    found = blockade(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
+    found = blockade_of(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
 
     assert found == Blockade(frozenset("abc"), {})
 
 
 def test_a_probe_elsewhere_keeps_nobody_from_probing():
-    found = blockade(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
+    found = blockade_of(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
 
     assert found.probes == {"a": ("gordo/a",)}
 
 
 def test_a_project_probes_once_all_that_it_needs_is_due():
-    found = blockade(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
+    found = blockade_of(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
 
     assert found.blocked == {"a", "b"}
     assert found.probes == {"b": ("sink/postgres",)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
@@ -19,10 +19,12 @@ from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
 from tests.support.clock import ManualClock
+from tests.support.gordo_replay import DictRoster
 from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_circuit
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -62,7 +64,7 @@ class NoModels:
         self.asked: list[int] = []
         self.away = False
 
-    async def get_model_list(self) -> Sequence[ProjectModels]:
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:  # noqa: ARG002 - the protocol's
         self.asked.append(round(self._clock.monotonic()))
         error = Unavailable("503", downstream="gordo/plant") if self.away else None
         return [ProjectModels("plant", "1000", error=error)]
@@ -105,7 +107,7 @@ class World:
                 history=30 * DAY,
             ),
             ledger=self.ledger,
-            sync=self._sync,
+            sync=self._sync(),
             sender=self.queue,
             downstreams=lambda project: [f"gordo/{project}", "sink/postgres"],
             projects=self._projects,
@@ -116,15 +118,16 @@ class World:
     async def _projects(self) -> Iterable[str]:
         return self.projects
 
-    def _sync(self, still_wanted: Callable[[], bool]) -> ModelSync:
+    def _sync(self) -> ModelSync:
         return ModelSync(
             provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
+            roster=DictRoster(),
+            selection=Selection(("plant",)),
             ledger=self.known,
             schedule_of=lambda _: Schedule(HALF_HOUR, 5 * MINUTE, DAY, enabled=True),
             max_window=DAY,
             clock=self.clock,
             version="test",
-            still_wanted=still_wanted,
         )
 
     def wait(self, *tasks: int) -> None:

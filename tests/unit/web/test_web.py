@@ -9,12 +9,22 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from prometheus_client import Counter
+from pydantic import ConfigDict
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.reports.base import Report
+from latigo.reports.status import Status
 from latigo.runtime.metrics import new_registry
-from latigo.web.routes import MOST_BODY, make_app
-from latigo.web.server import run_site
+from latigo.web.openapi import document
+from latigo.web.routes import MOST_BODY, create_app
+from latigo.web.server import run_server
+
+
+class Answer(Report):
+    """A report of any fields."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class Latigo:
@@ -35,12 +45,12 @@ class Latigo:
         self.asked.append("ready")
         return self.unready
 
-    async def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Report:
         self.asked.append("status")
         await self.slow.wait()
         if isinstance(self.answer, BaseException):
             raise self.answer
-        return self.answer
+        return Answer(**self.answer)
 
 
 @pytest.fixture
@@ -52,12 +62,12 @@ async def latigo() -> Latigo:
 def app(latigo: Latigo) -> web.Application:
     registry = new_registry()
     Counter("latigo_tasks_total", "Tasks.", registry=registry).inc(4)
-    return make_app(latigo, latigo, registry, status_limit=timedelta(milliseconds=100))
+    return create_app(latigo, latigo, registry, status_limit=timedelta(milliseconds=100))
 
 
 @pytest.fixture
 async def client(app: web.Application) -> AsyncIterator[ClientSession]:
-    async with run_site(app) as site, ClientSession(site.url, timeout=ClientTimeout(10)) as session:
+    async with run_server(app) as site, ClientSession(site.url, timeout=ClientTimeout(10)) as session:
         yield session
 
 
@@ -131,7 +141,10 @@ async def test_a_bug_is_logged_and_told_nobody(latigo: Latigo, client: ClientSes
 
     with capture_logs() as log:
         async with client.get("/api/v1/status") as answer:
-            assert (answer.status, await answer.json()) == (500, {"error": "a bug of ours; the log has it"})
+            assert (answer.status, await answer.json()) == (
+                500,
+                {"error": "internal error; its traceback is in the log"},
+            )
 
     assert [(line["event"], line["path"]) for line in log] == [("request.crashed", "/api/v1/status")]
 
@@ -156,6 +169,16 @@ async def test_every_path_is_described_and_no_other(app: web.Application, client
     assert {(method, path) for path, methods in described["paths"].items() for method in methods} == {
         (method, path) for method, path in served if method != "head"
     }
+
+
+def test_the_status_is_described_field_by_field_and_every_reference_leads_somewhere() -> None:
+    described = document()
+
+    schemas = described["components"]["schemas"]
+    assert list(schemas["Status"]["properties"]) == list(Status.model_fields)
+    references = set(re.findall(r"'#/components/(\w+)/(\w+)'", str(described)))
+    assert ("schemas", "Status") in references
+    assert all(name in described["components"][kind] for kind, name in references)
 
 
 async def test_what_is_not_there_is_answered_in_json(client: ClientSession) -> None:
@@ -187,7 +210,7 @@ async def test_every_answer_has_the_headers_of_a_careful_server(client: ClientSe
 
 
 async def test_a_site_listens_on_loopback_and_says_on_which_port(app: web.Application) -> None:
-    async with run_site(app) as site, ClientSession() as session:
+    async with run_server(app) as site, ClientSession() as session:
         assert site.host == "127.0.0.1"
         assert site.port > 0
         async with session.get(f"http://127.0.0.1:{site.port}/livez") as answer:
@@ -195,16 +218,16 @@ async def test_a_site_listens_on_loopback_and_says_on_which_port(app: web.Applic
 
 
 async def test_a_port_that_is_taken_is_a_matter_of_configuration(app: web.Application, latigo: Latigo) -> None:
-    other = make_app(latigo, latigo, new_registry())
+    other = create_app(latigo, latigo, new_registry())
 
-    async with run_site(app) as site:
+    async with run_server(app) as site:
         with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{site.port}"):
-            async with run_site(other, port=site.port):
+            async with run_server(other, port=site.port):
                 pass
 
 
 async def test_nobody_listens_any_more_once_the_site_is_left(app: web.Application) -> None:
-    async with run_site(app) as site:
+    async with run_server(app) as site:
         pass
 
     with pytest.raises(ConnectionError):

@@ -21,9 +21,6 @@ WHERE name = $1;
 -- delete_project --
 DELETE FROM project WHERE name = $1;
 
--- accept_loss --
-UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
-
 -- known_models --
 SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'resolution' AS resolution
 FROM model WHERE project = $1;
@@ -118,3 +115,6 @@ SELECT project, name, registered, data, who, at FROM roster ORDER BY project, na
 -- put_roster --
 INSERT INTO roster (project, name, registered, data, who, at) VALUES ($1, $2, $3, $4, $5, ledger_now())
 ON CONFLICT (project, name) DO UPDATE SET registered = $3, data = $4, who = $5, at = ledger_now();
+
+-- projects --
+SELECT name, revision, models, listed_at, error, doubted_since, doubted_models, accept_loss FROM project ORDER BY name;

@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import ConfigurationError, PartlyDown, Reason, Rejected, Unavailable, describe_tags
 from latigo.domain.series import Point, Readings
 from latigo.providers.files.columnar import ColumnarFile
@@ -44,7 +45,7 @@ from latigo.settings import FileSensors as FileSensorsSettings
 
 _log = structlog.get_logger()
 
-DOWNSTREAM = "sensors/files"
+DOWNSTREAM = circuit_name(System.SENSORS, "files")
 _SUFFIXES: Mapping[str, Literal["csv", "parquet"]] = {
     ".csv": "csv",
     ".txt": "csv",

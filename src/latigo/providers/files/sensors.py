@@ -44,6 +44,9 @@ class FileSensors:
     def downstream(self) -> str:
         return DOWNSTREAM
 
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
+
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted(await self._in_thread("listing the tags", self._folder.tags))
 

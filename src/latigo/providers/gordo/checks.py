@@ -1,4 +1,4 @@
-"""What is checked before a request and after its answer; Gordo checks little, and often says only 500."""
+"""Checks before a request and after its response: Gordo checks little, and often answers 500 without a reason."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _TOTAL = Column("total-anomaly-scaled", "")
 
 
 def check_request(spec: ModelSpec, x: Frame, y: Frame) -> None:
-    """Whether Gordo can answer X and y at all.
+    """Check that Gordo can process X and y.
 
     Gordo takes columns by position as soon as their number is right, joins y to X by position, and answers 500
     without a reason to values that a model does not take, to repeated times and to too few rows.
@@ -34,7 +34,7 @@ def check_request(spec: ModelSpec, x: Frame, y: Frame) -> None:
 
 
 def check_targets(y: Frame) -> None:
-    """Whether the anomaly scores can be worked out: their scaler takes NaN, and no infinity, whatever the model takes.
+    """Check that anomaly scores can be computed: their scaler accepts NaN and no infinity, whatever the model accepts.
 
     Raises:
         Rejected: ``VALUES_REFUSED``, naming the columns.
@@ -45,7 +45,7 @@ def check_targets(y: Frame) -> None:
 def _check_columns(name: str, columns: tuple[str, ...], expected: tuple[str, ...]) -> None:
     if columns != expected:
         odd = [column for column in (*expected, *columns) if (column in columns) != (column in expected)]
-        why = f"the odd ones are {describe_tags(odd)}" if odd else "they are in another order"
+        why = f"they differ in {describe_tags(odd)}" if odd else "they are in another order"
         raise _changed(f"{name} has other columns than the model: {why}")
 
 
@@ -56,10 +56,10 @@ def _refuse(name: str, frame: Frame, bad: np.ndarray[tuple[int, ...], np.dtype[n
 
 
 def check_predictions(spec: ModelSpec, x: Frame, predictions: Predictions, *, anomaly: bool) -> None:
-    """Whether the answer is what the metadata promises for X: its rows, and a column for every target.
+    """Check that predictions have the rows and columns that the metadata promises for X.
 
     Raises:
-        Rejected: ``COLUMNS_REFUSED``. The model differs from its metadata, perhaps because it was just built anew.
+        Rejected: ``COLUMNS_REFUSED``. The model differs from its metadata, perhaps because it was just rebuilt.
     """
     expected = x.times[spec.model_offset :]
     if not np.array_equal(predictions.times, expected):

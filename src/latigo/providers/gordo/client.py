@@ -1,21 +1,20 @@
-"""The wire: one HTTP session for a model server, with a limit on the time and the size of everything."""
+"""Requests to a Gordo server: one HTTP session, with a limit on the time and the size of everything."""
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from latigo.domain.errors import ConfigurationError
+from latigo.domain.circuits import System, circuit_name
 from latigo.providers.gordo.frames import RequestBody
-from latigo.providers.gordo.responses import Answer
+from latigo.providers.gordo.responses import Response
 from latigo.providers.transport import transport_failures
 from latigo.runtime.http import (
     read_body,
@@ -26,73 +25,71 @@ from latigo.runtime.http import (
     time_limit,
     transport_errors,
 )
+from latigo.settings import GordoModels
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 #: Gordo closes idle connections after 2.0 s; a request sent at that moment is lost.
 _IDLE_TIMEOUT = timedelta(seconds=1.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long, and how much."""
+class SizeLimits:
+    """Largest responses that are read, in bytes."""
 
-    connect: timedelta = timedelta(seconds=5)
-    read: timedelta = timedelta(seconds=30)  #: a list, or one model's metadata
-    predict: timedelta = timedelta(seconds=300)
-    answer_bytes: int = 256 << 20  #: one prediction, as sent and as decoded
-    document_bytes: int = 32 << 20  #: a list, or one model's metadata
+    prediction: int = 256 << 20  #: as sent and as decoded
+    document: int = 32 << 20  #: a list, or the metadata of one model
 
 
 def downstream_of(project: str) -> str:
-    """The name of a project's circuit."""
-    return f"gordo/{project}"
+    """Return the name of a project's circuit."""
+    return circuit_name(System.MODELS, project)
 
 
 class GordoClient:
-    """Sends requests and reads answers, whatever their status; knows nothing of what they mean."""
+    """Sends requests and reads responses of any status; knows nothing of what they mean."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, session: aiohttp.ClientSession, models: GordoModels, sizes: SizeLimits) -> None:
+        self.sizes = sizes
         self._session = session
-        self._url = url.rstrip("/")
+        self._models = models
 
-    async def get(self, project: str, *path: str, revision: str | None = None) -> Answer:
+    async def get(self, project: str, *path: str, revision: str | None = None) -> Response:
         """Read a list, or one model's metadata.
 
         Raises:
-            Unavailable, TimedOut: no whole answer came.
-            TooLarge: the answer is larger than any list or metadata.
+            Unavailable, TimedOut: there is no complete response.
+            TooLarge: the response is larger than any list or metadata.
         """
         request = _Request(
             method="GET",
             project=project,
             path=path,
             query={"revision": revision} if revision else {},
-            time_limit=self.limits.read,
-            size_limit=self.limits.document_bytes,
+            time_limit=self._models.list_timeout,
+            size_limit=self.sizes.document,
         )
         return await self._send(request)
 
-    async def post(self, project: str, *path: str, revision: str, body: RequestBody) -> Answer:
-        """Ask for a prediction, in parquet. A time-out is never repeated: Gordo runs abandoned calls to the end.
+    async def post(self, project: str, *path: str, revision: str, body: RequestBody) -> Response:
+        """Request a prediction, in parquet. Never retried after a time-out: Gordo runs abandoned calls to the end.
 
         Raises:
-            Unavailable, TimedOut: no whole answer came.
-            TooLarge: the answer is larger than the limit.
+            Unavailable, TimedOut: there is no complete response.
+            TooLarge: the response is larger than the limit.
         """
         request = _Request(
             method="POST",
             project=project,
             path=path,
             query={"format": "parquet", "revision": revision},
-            time_limit=self.limits.predict,
-            size_limit=self.limits.answer_bytes,
+            time_limit=self._models.predict_timeout,
+            size_limit=self.sizes.prediction,
             body=body,
         )
         return await self._send(request)
 
-    async def _send(self, request: "_Request") -> Answer:
+    async def _send(self, request: "_Request") -> Response:
         failures = transport_failures(request.downstream)
         async with time_limit(request.time_limit, request.doing, failures):
             with transport_errors(request.doing, failures):
@@ -102,13 +99,13 @@ class GordoClient:
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if not attempt.went_stale:
                         raise
-                    log.debug("connection.went_stale", downstream=request.downstream, error=repr(error))
+                    _log.debug("connection.renewed", downstream=request.downstream, error=repr(error))
                 return await self._exchange(request, _Attempt())
 
-    async def _exchange(self, request: "_Request", attempt: "_Attempt") -> Answer:
+    async def _exchange(self, request: "_Request", attempt: "_Attempt") -> Response:
         asked = self._session.request(
             request.method,
-            request.url(self._url),
+            request.url(self._models.url),
             data=request_body(request.body.data) if request.body else None,
             headers={"Content-Type": request.body.content_type} if request.body else None,
             allow_redirects=False,
@@ -118,7 +115,7 @@ class GordoClient:
             attempt.answered = True
             revision = response.headers.get("revision")
             whole = response.status == 200 and revision is not None
-            return Answer(
+            return Response(
                 status=response.status,
                 content_type=response.content_type if "Content-Type" in response.headers else "",
                 revision=revision,
@@ -128,37 +125,16 @@ class GordoClient:
 
 
 @asynccontextmanager
-async def open_client(
-    url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    token: str | None = None,
-    tls: ssl.SSLContext | None = None,
-    limits: Limits | None = None,
-) -> AsyncIterator[GordoClient]:
-    """One session for all projects of a server. Connects only when something is asked.
-
-    Args:
-        url: where the server is, without ``/gordo/v0``.
-        headers: sent with every request; may hold secrets.
-        token: sent as bearer token with every request.
-        tls: what an ``https`` server is checked against; the system's authorities by default.
-        limits: on time and size.
-
-    Raises:
-        ConfigurationError: the URL cannot be used.
-    """
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise ConfigurationError("models.url: not an http or https URL")
-    limits = limits or Limits()
-    always = dict(headers or {})
-    if token:
-        always["Authorization"] = f"Bearer {token}"
+async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[GordoClient]:
+    """Open one session for all projects of a server. Connects only when a request is sent."""
+    headers = {name: value.get_secret_value() for name, value in models.headers.items()}
+    if models.token:
+        headers["Authorization"] = f"Bearer {models.token.get_secret_value()}"
     async with aiohttp.ClientSession(
-        **session_options(connect_timeout=limits.connect, headers=always, tls=tls, idle_timeout=_IDLE_TIMEOUT),
+        **session_options(connect_timeout=models.connect_timeout, headers=headers, idle_timeout=_IDLE_TIMEOUT),
         trace_configs=[_reuse_trace()],
     ) as session:
-        yield GordoClient(session, url, limits)
+        yield GordoClient(session, models, sizes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +164,7 @@ class _Request:
 
 @dataclass(slots=True)
 class _Attempt:
-    """Tells a connection that had gone stale in the pool from a server that went away while it worked."""
+    """One attempt; distinguishes a stale connection of the pool from a server that failed while it worked."""
 
     reused: bool = False
     answered: bool = False

@@ -1,4 +1,4 @@
-"""Frames to request bodies, parquet answers to predictions. Pure: bytes in, bytes out."""
+"""Frames to request bodies, parquet responses to predictions. Pure: bytes in, bytes out."""
 
 import re
 import secrets
@@ -17,7 +17,7 @@ from latigo.domain.series import Column, Frame, Predictions, Times, Values
 #: Below this many rows JSON costs client and server less than parquet does, above it more.
 JSON_ROWS = 150
 
-NOT_WRITTEN = frozenset({"start", "end", "model-input"})  #: groups of an answer that nobody stores
+NOT_WRITTEN = frozenset({"start", "end", "model-input"})  #: column groups of a response that are not stored
 
 _SECOND = 1_000_000_000
 _TIME = pa.timestamp("ns", "UTC")
@@ -28,22 +28,22 @@ _MOST_COLUMNS = 20_000
 _THRIFT_LIMIT = 64 << 20
 
 
-class UnreadableAnswer(ValueError):
-    """These bytes are no parquet answer of Gordo."""
+class UnreadableResponse(ValueError):
+    """The bytes are not a parquet response of Gordo."""
 
 
 class RequestBody(NamedTuple):
-    """What is posted."""
+    """Body of a POST request."""
 
     content_type: str
     data: bytes
 
 
 def request_body(x: Frame, y: Frame | None = None) -> RequestBody:
-    """X, and y where the path wants it, as Gordo reads them: JSON while they are small, parquet above.
+    """Return X, and y where the path needs it, as Gordo reads them: JSON while they are small, parquet above.
 
-    The answer's format does not depend on it. JSON has no word for infinity, and Gordo reads six digits of a second
-    at most, so frames with infinities or fractions of a second are parquet whatever their size.
+    The format of the response does not depend on it. JSON has no word for infinity, and Gordo reads six digits of a
+    second at most, so frames with infinities or fractions of a second are parquet whatever their size.
     """
     if len(x) < JSON_ROWS and _fits_json(x) and (y is None or _fits_json(y)):
         return _json_body(x, y)
@@ -91,7 +91,7 @@ def _parquet_file(frame: Frame) -> pa.Buffer:
     arrays = [*(pa.array(columns[:, i]) for i in range(len(frame.columns))), pa.array(frame.times).view(_TIME)]
     table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, {"pandas": _pandas_metadata(index)}))
     sink = pa.BufferOutputStream()
-    # Readings hardly compress, and nobody searches this file.
+    # Readings hardly compress, and this file is never searched.
     pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False)
     return sink.getvalue()
 
@@ -104,7 +104,7 @@ def _index_name(columns: Sequence[str]) -> str:
 
 
 def _pandas_metadata(index: str) -> bytes:
-    """What marks the times as index: without it Gordo numbers the rows, silently; with less of it, it answers 500."""
+    """Return metadata that marks the times as index: without it Gordo numbers the rows; with less, it answers 500."""
     column = {
         "name": index,
         "field_name": index,
@@ -116,7 +116,7 @@ def _pandas_metadata(index: str) -> bytes:
 
 
 def _alike(x: Frame, y: Frame) -> bool:
-    """Most models predict their own inputs: then X and y are written once."""
+    """Return whether X and y are equal, so that they are encoded once: most models predict their own inputs."""
     return x is y or (
         x.columns == y.columns and np.array_equal(x.times, y.times) and np.array_equal(x.values, y.values, True)
     )
@@ -125,31 +125,31 @@ def _alike(x: Frame, y: Frame) -> bool:
 def read_predictions(
     body: bytes | bytearray, *, model: ModelRef, revision: str, max_rows: int, max_bytes: int
 ) -> Predictions:
-    """A parquet answer, without ``start``, ``end`` and ``model-input``.
+    """Return the predictions in a parquet response, without ``start``, ``end`` and ``model-input``.
 
-    Null becomes NaN, every number float64, times int64 ns UTC in the order of the answer.
+    Null becomes NaN, every number float64, times int64 ns UTC in the order of the response.
 
     Args:
-        body: the answer, whole.
-        model: whose answer it is.
-        revision: the revision that gave it.
-        max_rows: an answer has no more rows than its request; more are refused before they are decoded.
-        max_bytes: the most that the decoded answer may take; refused before it is decoded.
+        body: the whole response.
+        model: the model that was executed.
+        revision: the revision that was executed.
+        max_rows: rows of the request; more are refused before they are decoded.
+        max_bytes: largest decoded response; a larger one is refused before it is decoded.
 
     Raises:
-        UnreadableAnswer: it is no parquet, has no times, or its columns are not named as Gordo names them.
+        UnreadableResponse: it is no parquet, has no times, or its columns are not named as Gordo names them.
     """
     try:
         table, columns = _wanted_table(body, max_rows, max_bytes)
         return Predictions(model, revision, _times(table), columns, _matrix(table))
-    except UnreadableAnswer:
+    except UnreadableResponse:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableAnswer(f"no parquet that can be read: {error}") from error
+        raise UnreadableResponse(f"no parquet that can be read: {error}") from error
 
 
 def _wanted_table(body: bytes | bytearray, max_rows: int, max_bytes: int) -> tuple[pa.Table, tuple[Column, ...]]:
-    """The columns that are kept, and the times after them."""
+    """Return the columns that are kept, and the times after them."""
     file = pq.ParquetFile(
         pa.BufferReader(body), thrift_string_size_limit=_THRIFT_LIMIT, thrift_container_size_limit=1 << 20
     )
@@ -159,26 +159,26 @@ def _wanted_table(body: bytes | bytearray, max_rows: int, max_bytes: int) -> tup
     # By number and in this thread: looking names up and starting threads takes longer than the reading.
     table = file.reader.read_all(column_indices=[*wanted, len(names) - 1], use_threads=False)
     if table.num_columns != len(wanted) + 1:
-        raise UnreadableAnswer("columns within columns")
+        raise UnreadableResponse("columns within columns")
     return table, columns
 
 
 def _check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
     if not 1 < metadata.num_columns <= _MOST_COLUMNS:
-        raise UnreadableAnswer(f"{metadata.num_columns} columns")
+        raise UnreadableResponse(f"{metadata.num_columns} columns")
     if not 0 < metadata.num_rows <= max_rows:
-        raise UnreadableAnswer(f"{metadata.num_rows} rows to a request of {max_rows}")
+        raise UnreadableResponse(f"{metadata.num_rows} rows to a request of {max_rows}")
     groups = metadata.num_row_groups
     size = sum(metadata.row_group(i).total_byte_size for i in range(groups)) if groups <= max_rows else max_bytes + 1
     if max(size, metadata.num_rows * metadata.num_columns * 8) > max_bytes:
-        raise UnreadableAnswer(f"more than {max_bytes} bytes when decoded")
+        raise UnreadableResponse(f"more than {max_bytes} bytes when decoded")
 
 
 def wanted_columns(names: Sequence[str]) -> tuple[tuple[Column, ...], list[int]]:
-    """The columns of an answer that are kept, and where they stand.
+    """Return the columns that are kept, and their positions.
 
     Raises:
-        UnreadableAnswer: a name is not a tuple of two texts.
+        UnreadableResponse: a name is not a tuple of two texts.
     """
     columns = [_column(name) for name in names]
     wanted = [i for i, column in enumerate(columns) if column.group not in NOT_WRITTEN]
@@ -186,7 +186,7 @@ def wanted_columns(names: Sequence[str]) -> tuple[tuple[Column, ...], list[int]]
 
 
 def _column(name: str) -> Column:
-    """The two parts of a column name, which is a Python tuple as text."""
+    """Return the two parts of a column name, which is a Python tuple as text."""
     if plain := _PLAIN_NAME.fullmatch(name):
         return Column(*plain.groups())
     try:
@@ -196,14 +196,14 @@ def _column(name: str) -> Column:
     match parts:
         case (str(group), str(tag)):
             return Column(group, tag)
-    raise UnreadableAnswer(f"a column is named {name[:100]!r}")
+    raise UnreadableResponse(f"a column is named {name[:100]!r}")
 
 
 def _times(table: pa.Table) -> Times:
-    """The row labels: the last column, whatever the index of X was called."""
+    """Return the row labels: the last column, whatever the name of the index in X."""
     index = table.column(table.num_columns - 1)
     if not pa.types.is_timestamp(index.type) or index.null_count:
-        raise UnreadableAnswer("the last column holds no times")
+        raise UnreadableResponse("the last column holds no times")
     times: Times = index.cast(_TIME).to_numpy().view(np.int64)
     return times
 
@@ -214,6 +214,6 @@ def _matrix(table: pa.Table) -> Values:
         return np.empty((len(table), 0))
     batches = numbers.to_batches()
     (batch,) = batches if len(batches) == 1 else numbers.combine_chunks().to_batches()
-    # Gordo writes NaN as null. The outputs of Keras models are float32; beside float64 they are made wider.
+    # Gordo writes NaN as null. The outputs of Keras models are float32; next to float64 they are widened.
     values: Values = batch.to_tensor(null_to_nan=True).to_numpy().astype(np.float64, copy=False)
     return values

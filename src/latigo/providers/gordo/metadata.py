@@ -1,4 +1,4 @@
-"""The server's ``/metadata`` document to what Latigo keeps of it. Pure."""
+"""Conversion of the server's ``/metadata`` document to what Latigo keeps of it. Pure."""
 
 import re
 from collections import Counter
@@ -19,29 +19,29 @@ _KERAS = re.compile(r"(^|\.)keras\.|(^|\.)Keras\w+$")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
-def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> ModelSpec:
-    """What a task needs to know of a model.
+def model_spec(document: Mapping[str, Any], *, ref: ModelRef, revision: str) -> ModelSpec:
+    """Return what a task needs of a model's metadata.
 
     Args:
-        found: the answer of ``/metadata``.
+        document: the answer of ``/metadata``.
         ref: the model.
-        revision: the revision that was asked for.
+        revision: the revision of the request.
 
     Raises:
         Rejected: ``BAD_METADATA`` for the whole model, naming the key.
     """
-    metadata = _mapping(found, "metadata")
+    metadata = _mapping(document, "metadata")
     dataset = {key: value for key, value in _mapping(metadata, "metadata.dataset").items() if key != "data_provider"}
     build = _mapping(_mapping(metadata, "metadata.metadata"), "metadata.metadata.build_metadata", optional=True)
     built_model = _mapping(build, f"{_BUILD}.model", optional=True)
     built_dataset = _mapping(build, f"{_BUILD}.dataset", optional=True)
     dataset_meta = _mapping(built_dataset, f"{_BUILD}.dataset.dataset_meta", optional=True)
     config = parse_dataset(dataset, dataset_meta)
-    _refuse_twins("tag_list", config.tag_list)
-    _refuse_twins("target_tag_list", config.target_tag_list)
-    found_assets = assets(dataset, dataset_meta)
-    _refuse_odd("a tag", config.tags)
-    _refuse_odd("an asset", [text for pair in found_assets.items() for text in pair])
+    _refuse_duplicates("tag_list", config.tag_list)
+    _refuse_duplicates("target_tag_list", config.target_tag_list)
+    model_assets = assets(dataset, dataset_meta)
+    _refuse_unstorable("a tag", config.tags)
+    _refuse_unstorable("an asset", [text for pair in model_assets.items() for text in pair])
     return ModelSpec(
         ref=ref,
         revision=revision,
@@ -49,7 +49,7 @@ def model_spec(found: Mapping[str, Any], *, ref: ModelRef, revision: str) -> Mod
         model_offset=_offset(built_model),
         anomaly=_anomaly(metadata.get("model"), _mapping(built_model, f"{_BUILD}.model.model_meta", optional=True)),
         accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model"))),
-        assets=found_assets,
+        assets=model_assets,
     )
 
 
@@ -58,12 +58,12 @@ def _bad(message: str) -> Rejected:
 
 
 def _mapping(parent: Mapping[str, Any], path: str, *, optional: bool = False) -> Mapping[str, Any]:
-    found = parent.get(path.rpartition(".")[2])
-    if found is None and optional:
+    value = parent.get(path.rpartition(".")[2])
+    if value is None and optional:
         return {}
-    if not isinstance(found, Mapping):
-        raise _bad(f"{path} is {'missing' if found is None else 'no object'}")
-    return found
+    if not isinstance(value, Mapping):
+        raise _bad(f"{path} is {'missing' if value is None else 'not an object'}")
+    return value
 
 
 def _offset(model: Mapping[str, Any]) -> int:
@@ -74,7 +74,7 @@ def _offset(model: Mapping[str, Any]) -> int:
 
 
 def _anomaly(model: Any, model_meta: Mapping[str, Any]) -> bool | None:
-    """Whether ``anomaly/prediction`` will answer, as far as metadata can tell; no path of the server says it."""
+    """Return whether ``anomaly/prediction`` will answer; None where the metadata does not show it. No path does."""
     kind = next(iter(model), "") if isinstance(model, Mapping) else model
     if not isinstance(kind, str):
         return None
@@ -84,7 +84,7 @@ def _anomaly(model: Any, model_meta: Mapping[str, Any]) -> bool | None:
 
 
 def _words(definition: Any) -> Iterator[str]:
-    """Every key and text of a model's definition, at any depth."""
+    """Yield every key and text of a model's definition, at any depth."""
     waiting = [definition]
     while waiting:
         match waiting.pop():
@@ -96,15 +96,15 @@ def _words(definition: Any) -> Iterator[str]:
                 waiting += parts
 
 
-def _refuse_twins(key: str, tags: tuple[str, ...]) -> None:
-    """Two columns of one name would be one series in every sink."""
+def _refuse_duplicates(key: str, tags: tuple[str, ...]) -> None:
+    """Refuse two columns of one name, which would be one series in every sink."""
     twins = [tag for tag, times in Counter(tags).items() if times > 1]
     if twins:
         places = [str(i + 1) for i, tag in enumerate(tags) if tag == twins[0]]
         raise _bad(f"metadata.dataset.{key}: entries {' and '.join(places)} are both {twins[0]!r}")
 
 
-def _refuse_odd(what: str, texts: Iterable[str]) -> None:
-    """Sources, sinks and the ledger could not take it."""
+def _refuse_unstorable(what: str, texts: Iterable[str]) -> None:
+    """Refuse text that sources, sinks and the ledger cannot store."""
     if odd := [text for text in texts if _NO_TEXT.search(text)]:
         raise _bad(f"metadata.dataset: {what} holds what is no text: {odd[0]!r:.200}")

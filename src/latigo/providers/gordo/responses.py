@@ -1,4 +1,4 @@
-"""What an answer of the model server means: the table of status codes, as pure functions."""
+"""Meaning of the responses of a model server: the table of status codes, as pure functions."""
 
 import json
 import re
@@ -9,98 +9,115 @@ from typing import Any, Final
 
 import orjson
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, RevisionGone, TooLarge, Unavailable
 
 REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
-AWAY: Final = frozenset({429, 502, 503, 504})
+UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 _LONGEST_TEXT = 500
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
-#: How the ``prediction`` path tells why a model refuses its input.
+#: How the ``prediction`` path reports why a model refuses its input.
 _PYTHON_ERROR = re.compile(r"\w*(Error|Exception|Warning): ")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer, read whole; bodies of answers that are not wanted are cut short."""
+class Response:
+    """Response with its whole body, or with an excerpt of it where it is an error."""
 
     status: int
     content_type: str
-    revision: str | None  #: Gordo puts it into every answer; None: somebody else has answered
+    revision: str | None  #: Gordo puts it into every response; None: the response is not from Gordo
     body: bytes | bytearray
     retry_after: timedelta | None = None
 
     @property
     def text(self) -> str:
-        """What a refusal says, on one short line; empty where it says nothing."""
-        if (said := document(self)) is not None:
-            words = said.get("error") or said.get("message") or ""
+        """Reason of an error on one short line; empty where there is none."""
+        if (body := document(self)) is not None:
+            words = body.get("error") or body.get("message") or ""
         else:
             page = bytes(self.body).decode(errors="replace")
-            words = unescape(found[1]) if (found := _PARAGRAPH.search(page)) else ""
+            words = unescape(match[1]) if (match := _PARAGRAPH.search(page)) else ""
         return " ".join(str(words).split())[:_LONGEST_TEXT]
 
 
-def document(answer: Answer) -> dict[str, Any] | None:
-    """The JSON object that an answer is, or None.
+def document(response: Response) -> dict[str, Any] | None:
+    """Return the JSON object in a response, or None.
 
-    Gordo's JSON is Python's: numbers that are not finite stand in it as bare words, in the scores of metadata too.
+    Gordo writes JSON as Python does: numbers that are not finite are bare words, also in the scores of metadata.
     """
-    if answer.content_type != "application/json":
+    if response.content_type != "application/json":
         return None
     try:
-        found = orjson.loads(answer.body)
+        content = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         try:
-            found = json.loads(answer.body)
+            content = json.loads(response.body)
         except (ValueError, RecursionError):
             return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def outage(answer: Answer, *, doing: str, downstream: str) -> LatigoError | None:
-    """What an answer means on every path alike, whatever was asked; None: it is Gordo's, and the path decides."""
-    status = answer.status
-    came = f"{doing}: {status} {answer.content_type}".rstrip()
+def outage(response: Response, *, doing: str, downstream: str) -> LatigoError | None:
+    """Return the error that a response means on every path alike; None: it is from Gordo, and the path decides."""
+    status = response.status
+    received = f"{doing}: {status} {response.content_type}".rstrip()
     if status == 413:
-        return TooLarge(f"{came}: the request is too large")
-    if status == 410 and answer.revision is not None:
-        return RevisionGone(f"{doing}: {answer.text}")
-    if why := _not_from_gordo(answer):
+        return TooLarge(f"{received}: the request is too large")
+    if status == 410 and response.revision is not None:
+        return RevisionGone(f"{doing}: {response.text}")
+    if reason := _not_from_gordo(response):
         alarm = status in REFUSED_CREDENTIALS or 300 <= status < 400
-        return Unavailable(f"{came}: {why}", downstream=downstream, retry_after=answer.retry_after, alarm=alarm)
+        return Unavailable(
+            f"{received}: {reason}", downstream=downstream, retry_after=response.retry_after, alarm=alarm
+        )
     return None
 
 
-def _not_from_gordo(answer: Answer) -> str:
-    if answer.status in REFUSED_CREDENTIALS:
+def _not_from_gordo(response: Response) -> str:
+    if response.status in REFUSED_CREDENTIALS:
         return "credentials refused"
-    if answer.status in AWAY:
-        return "away"
-    if 300 <= answer.status < 400:
-        return "sent elsewhere, which Gordo never does"
-    return "not Gordo's answer" if answer.revision is None else ""
+    if response.status in UNAVAILABLE:
+        return "unavailable"
+    if 300 <= response.status < 400:
+        return "redirected, which Gordo never does"
+    return "not Gordo's answer" if response.revision is None else ""
 
 
-def foreign(answer: Answer, *, doing: str, downstream: str, why: str) -> Unavailable:
-    """It looks like an answer, but Gordo would not give it to what was asked."""
-    return Unavailable(f"{doing}: not Gordo's answer: {answer.status}, {why}", downstream=downstream)
+def foreign(response: Response, *, doing: str, downstream: str, reason: str) -> Unavailable:
+    """Return the error for a response that Gordo would not send to this request."""
+    return Unavailable(f"{doing}: not Gordo's answer: {response.status}, {reason}", downstream=downstream)
 
 
-def not_an_anomaly_model(answer: Answer) -> bool:
-    """Whether ``anomaly/prediction`` says that only ``prediction`` will do; a refused name is 422 too, as a page."""
-    return answer.status == 422 and document(answer) is not None
+def accepted(response: Response, project: str, *, doing: str, revision: str | None) -> Response:
+    """Return a response that comes from Gordo, and from the revision in the request.
+
+    Raises:
+        Unavailable, RevisionGone, TooLarge: it does not.
+    """
+    downstream = circuit_name(System.MODELS, project)
+    if error := outage(response, doing=doing, downstream=downstream):
+        raise error
+    if revision is not None and response.revision != revision:
+        raise foreign(response, doing=doing, downstream=downstream, reason=f"revision {str(response.revision)[:40]!r}")
+    return response
 
 
-def refusal(answer: Answer, *, doing: str) -> LatigoError:
-    """Why a model did not answer 200, where `outage` has found nothing and the status is not 404."""
-    said = document(answer)
-    message = f"{doing}: {answer.status} {answer.text}".rstrip()
-    match answer.status:
-        case 400 if said and "message" in said:
+def not_an_anomaly_model(response: Response) -> bool:
+    """Return whether the model answers on ``prediction`` only; a refused name is 422 too, as an HTML page."""
+    return response.status == 422 and document(response) is not None
+
+
+def refusal(response: Response, *, doing: str) -> LatigoError:
+    """Return the error for a status other than 200 and 404, where `outage` returned None."""
+    body = document(response)
+    message = f"{doing}: {response.status} {response.text}".rstrip()
+    match response.status:
+        case 400 if body and "message" in body:
             return Rejected(message, reason=Reason.COLUMNS_REFUSED, whole_model=True)
-        case 400 if said and _PYTHON_ERROR.match(answer.text):
+        case 400 if body and _PYTHON_ERROR.match(response.text):
             return Rejected(message, reason=Reason.VALUES_REFUSED)
         case 422:
             return Rejected(message, reason=Reason.COLUMNS_REFUSED, whole_model=True)
-    return Failed(message, retry_after=answer.retry_after)
+    return Failed(message, retry_after=response.retry_after)

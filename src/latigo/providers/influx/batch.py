@@ -7,7 +7,7 @@ from latigo.domain.errors import Unavailable
 from latigo.providers.influx.client import InfluxClient, Response
 from latigo.providers.influx.errors import refused_statement
 from latigo.providers.influx.query import Statement, joined
-from latigo.providers.influx.responses import Result, UnreadableError, decode, whole
+from latigo.providers.influx.responses import Result, UnreadableError, complete_results, decode
 
 
 class BatchResult(NamedTuple):
@@ -62,7 +62,7 @@ class Batch:
         client = self._client
         try:
             results = decode(response.content_type, response.body)
-            complete = whole(results, count, marked=marked)
+            complete = complete_results(results, count, marked=marked)
         except UnreadableError as error:
             raise Unavailable(f"InfluxDB, reading: {error}", downstream=client.downstream) from error
         if not complete and (reason := results[0].error):

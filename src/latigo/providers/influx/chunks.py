@@ -1,20 +1,20 @@
-"""How much is asked for at once; pure.
+"""Division of a read into requests; pure.
 
-Nobody knows how dense readings are before they are read. A request that asks for too much costs the server its work and
-us the memory, so a read is cut into pieces by what earlier ones have shown.
+The density of readings is not known before they are read. A request for too much costs the server its work and us the
+memory, so a read is divided into chunks by the density that earlier ones had.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-#: Before any was read, each sensor is believed to have a reading a second.
+#: Until readings were read, a sensor is estimated to have one a second.
 _DENSEST: Final = 1e-9  #: readings of a sensor a nanosecond
-_FORGETS: Final = 0.9  #: what is left of a belief after a read that has shown less
+_DECAY: Final = 0.9  #: weight of the estimate after a read that had fewer readings
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """Some sensors over ``start <= time < end`` (ns)."""
 
     names: tuple[str, ...]
@@ -23,11 +23,11 @@ class Piece:
 
     @property
     def length(self) -> int:
-        """In ns."""
+        """Length in ns."""
         return self.end - self.start
 
-    def halves(self) -> "Sequence[Piece]":
-        """Half of the sensors each, or half of the time if there is one; nothing if it cannot be halved."""
+    def halves(self) -> "Sequence[Chunk]":
+        """Return halves by sensors, or by time if there is one sensor; nothing if it cannot be divided."""
         if len(self.names) > 1:
             return self.divided(len(self.names) // 2)
         middle = self.start + self.length // 2
@@ -35,19 +35,19 @@ class Piece:
             return ()
         return replace(self, end=middle), replace(self, start=middle)
 
-    def divided(self, first: int) -> "Sequence[Piece]":
-        """The first so many sensors, and the others if there are any."""
+    def divided(self, first: int) -> "Sequence[Chunk]":
+        """Return the first ``first`` sensors, and the others if there are any."""
         if first >= len(self.names):
             return (self,)
         return replace(self, names=self.names[:first]), replace(self, names=self.names[first:])
 
 
 class Pace:
-    """How many readings one request asks for, and how dense they are believed to be.
+    """Size of requests, and the estimated density of readings.
 
     Args:
-        readings: most of them in one request.
-        statements: most of them in one request.
+        readings: maximum in one request.
+        statements: maximum in one request.
     """
 
     def __init__(self, readings: int, statements: int) -> None:
@@ -57,29 +57,29 @@ class Pace:
 
     @property
     def readings(self) -> int:
-        """How many readings one request asks for."""
+        """Number of readings in one request."""
         return self._readings
 
     def limit(self, rows: int) -> bool:
-        """The server gives no more rows than these, whole; whether that is news."""
+        """Record that the server returns at most ``rows`` complete rows. Return True if that is a new limit."""
         before = self._readings
         self._readings = max(1, min(rows, before))
         self.statements = min(self._readings, self.statements)
         return self._readings < before
 
-    def take(self, piece: Piece) -> Sequence[Piece]:
-        """What to ask for now, and what is left for later, in order of time for each sensor."""
-        each = piece.length * self._density
+    def take(self, chunk: Chunk) -> Sequence[Chunk]:
+        """Return the chunk for the next request, then the rest, in order of time for each sensor."""
+        each = chunk.length * self._density
         fitting = int(self._readings / each) if each * self.statements > self._readings else self.statements
         if fitting:
-            return piece.divided(fitting)
-        one, *others = piece.divided(1)
+            return chunk.divided(fitting)
+        one, *others = chunk.divided(1)
         first, *later = one.halves() or (one,)
         if first is one:
             return (one, *others)
         return (*self.take(first), *later, *others)
 
-    def saw(self, piece: Piece, rows: int) -> None:
-        """A piece turned out to hold so many readings: believed at once if they are more, slowly if less."""
-        seen = rows / (len(piece.names) * piece.length)
-        self._density = max(seen, self._density * _FORGETS + seen * (1 - _FORGETS))
+    def record(self, chunk: Chunk, rows: int) -> None:
+        """Update the density by a chunk with so many readings: at once if it rises, slowly if it falls."""
+        seen = rows / (len(chunk.names) * chunk.length)
+        self._density = max(seen, self._density * _DECAY + seen * (1 - _DECAY))

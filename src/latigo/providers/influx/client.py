@@ -1,20 +1,18 @@
 """Requests to an InfluxDB: the one place where its calls are limited in time and size, and retried."""
 
-import re
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Literal, Required, TypedDict, TypeVar
+from typing import Any, Literal, TypeVar
 
 import aiohttp
 import orjson
 from yarl import URL
 
-from latigo.domain.errors import ConfigurationError, TimedOut, Unavailable
-from latigo.providers.influx.connection import Connection, permits
-from latigo.providers.influx.errors import MSGPACK, Refusal, points_dropped, refused_read, refused_write
+from latigo.domain.circuits import System, circuit_name
+from latigo.domain.errors import TimedOut, Unavailable
+from latigo.providers.influx.connection import Connection, InfluxSection, permits
+from latigo.providers.influx.errors import MSGPACK, ErrorResponse, points_dropped, refused_read, refused_write
 from latigo.providers.transport import transport_failures
 from latigo.runtime.http import (
     read_body,
@@ -25,17 +23,16 @@ from latigo.runtime.http import (
     transport_errors,
 )
 from latigo.runtime.retry import short_outage
+from latigo.settings import InfluxSensors, InfluxSink
 
 _T = TypeVar("_T")
 _ACCEPT = {"msgpack": MSGPACK, "json": "application/json"}
 _FORM = "application/x-www-form-urlencoded"
-#: No header can hold these.
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class InfluxSwitches:
-    """How a query is put; servers that only look like InfluxDB 1.x understand less."""
+    """Form of queries; servers that are only compatible with InfluxDB 1.x understand less."""
 
     statements_per_request: Literal["many", "one"] = "many"
     format: Literal["msgpack", "json"] = "msgpack"
@@ -59,45 +56,25 @@ class Response:
     body: bytes | bytearray
 
 
-class Server(TypedDict, total=False):
-    """What those that open something on a server hand on to `open_client`, which describes it."""
-
-    url: Required[str]
-    database: Required[str]
-    retention_policy: str | None
-    username: str | None
-    password: str | None
-    token: str | None
-    version: str
-    tls: ssl.SSLContext | None
-    connect_timeout: timedelta
-
-
 class InfluxClient:
-    """Sends queries and lines; raises what the status says, and knows nothing of what is in a body.
+    """Sends queries and line protocol; raises errors by status, and knows nothing of bodies.
 
-    Reading and writing again change nothing, so both are tried again for a moment when the server is away.
+    Reads and writes can be repeated without harm, so both are retried for a moment when the server is unavailable.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        downstream: str,
-        section: str,
-        database: str,
-        retention_policy: str | None,
-        switches: InfluxSwitches,
-        time_limit: timedelta,
-    ) -> None:
-        self.downstream = downstream
-        self.section = section
-        self.database = database
-        self.switches = switches
+    def __init__(self, connection: Connection, influx: InfluxSection, switches: InfluxSwitches | None) -> None:
+        match influx:
+            case InfluxSensors():
+                self.downstream, time_limit = circuit_name(System.SENSORS, "influx"), influx.read_timeout
+            case InfluxSink():
+                self.downstream, time_limit = circuit_name(System.SINK, influx.sink_name), influx.write_timeout
+        self.section = section_of(influx)
+        self.database = influx.database
+        self.switches = switches or SWITCHES[influx.version]
         self._connection = connection
-        self._retention_policy = {"rp": retention_policy} if retention_policy else {}
+        self._retention_policy = {"rp": influx.retention_policy} if influx.retention_policy else {}
         self._time_limit = time_limit
-        self._failures = transport_failures(downstream)
+        self._failures = transport_failures(self.downstream)
         self._permits = permits(connection.url)
 
     def __repr__(self) -> str:
@@ -150,7 +127,7 @@ class InfluxClient:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raise refused_read(await self._refusal(response))
+                    raise refused_read(await self._error_response(response))
                 content = await read_body(response, max_bytes)
             return interpret(Response(response.content_type, content))
 
@@ -169,18 +146,18 @@ class InfluxClient:
         """Write line protocol.
 
         Args:
-            body: lines, separated by newlines; never none, which the server takes without a word.
-            precision: the unit of their times. A wrong one is accepted by the server: see `lines`.
+            body: lines, separated by newlines; not empty, which the server accepts silently.
+            precision: the unit of their times. The server accepts a wrong one: see `line_protocol`.
             database: another one than the client's own.
 
         Returns:
-            How many points the server dropped because they are older than its retention policy keeps them. Those
-            apart, all are stored.
+            The number of points that the server dropped because they are older than its retention policy. All others
+            are stored.
 
         Raises:
-            TooLarge: the server takes no body of this size.
+            TooLarge: the server refuses a body of this size.
             Rejected: ``WRITE_REFUSED``. The rest of the body may be stored.
-            Unavailable, TimedOut: it may be stored or not; with an alarm where waiting alone does not help.
+            Unavailable, TimedOut: the points may be stored or not; with an alarm where waiting alone does not help.
         """
         query = {"db": database or self.database, "precision": precision, **self._retention_policy}
 
@@ -194,20 +171,20 @@ class InfluxClient:
             ) as response:
                 if response.status == 204:
                     return 0
-                refusal = await self._refusal(response)
-                dropped = points_dropped(refusal)
+                error = await self._error_response(response)
+                dropped = points_dropped(error)
                 if dropped is None:
-                    raise refused_write(refusal)
+                    raise refused_write(error)
                 return dropped
 
         async with self.time_limit("writing"):
             return await self._send("writing", exchange)
 
     async def ping(self) -> str:
-        """The version of the server; says nothing of database or credentials.
+        """Return the version of the server; checks neither database nor credentials.
 
         Raises:
-            Unavailable, TimedOut: it does not answer.
+            Unavailable, TimedOut: there is no response.
         """
 
         async def exchange() -> str:
@@ -215,11 +192,11 @@ class InfluxClient:
                 self._connection.url.format(endpoint="ping"), allow_redirects=False
             ) as response:
                 if response.status not in {200, 204}:
-                    raise refused_read(await self._refusal(response))
+                    raise refused_read(await self._error_response(response))
                 return response.headers.get("X-Influxdb-Version", "")
 
-        async with self.time_limit("asking for its version"):
-            return await self._send("asking for its version", exchange)
+        async with self.time_limit("reading its version"):
+            return await self._send("reading its version", exchange)
 
     async def close(self) -> None:
         """Close the session."""
@@ -243,8 +220,8 @@ class InfluxClient:
 
         return await short_outage(_passes)(attempt)
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Refusal:
-        return Refusal(
+    async def _error_response(self, response: aiohttp.ClientResponse) -> ErrorResponse:
+        return ErrorResponse(
             status=response.status,
             content_type=response.content_type,
             body=bytes(await read_excerpt(response)),
@@ -255,75 +232,31 @@ class InfluxClient:
 
 
 @asynccontextmanager
-async def open_client(
-    url: str,
-    *,
-    database: str,
-    downstream: str,
-    section: str,
-    retention_policy: str | None = None,
-    username: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    version: str = "1",
-    switches: InfluxSwitches | None = None,
-    tls: ssl.SSLContext | None = None,
-    connect_timeout: timedelta = timedelta(seconds=5),
-    time_limit: timedelta = timedelta(seconds=30),
-) -> AsyncIterator[InfluxClient]:
-    """One session for a server. Connects only when something is asked.
+async def open_client(influx: InfluxSection, *, switches: InfluxSwitches | None = None) -> AsyncIterator[InfluxClient]:
+    """Open one session for a server. Connects only when a request is sent.
 
     Clients of the same URL in one process share the permits for requests in flight.
 
     Args:
-        url: where the server is; may hold a path, holds no credentials.
-        database: what is read or written where nothing else is said.
-        downstream: the name of its circuit, ``sensors/influx`` or ``sink/influx``.
-        section: of the settings, ``sensors`` or ``predictions``; for messages that name a key.
-        retention_policy: the database's default one by default.
-        username: for servers of version 1, with ``password``.
-        password: of ``username``.
-        token: for servers of version 2 and 3, instead of ``username``.
-        version: of the server, a key of ``SWITCHES``.
-        switches: how a query is put; as ``version`` has it by default.
-        tls: what an ``https`` server is checked against; the system's authorities by default.
-        connect_timeout: for making a connection.
-        time_limit: for each call, waiting for its turn and trying again included.
+        influx: the section of the settings.
+        switches: form of queries; that of ``version`` by default.
 
     Raises:
-        ConfigurationError: URL or credentials cannot be used; names the key.
+        ConfigurationError: ``ca_file`` cannot be read.
     """
-    for key, text in (("username", username), ("password", password), ("token", token)):
-        if _UNSPEAKABLE.search(text or ""):
-            raise ConfigurationError(f"{section}.{key}: must not hold control characters")
-    if token and (username or password):
-        raise ConfigurationError(f"{section}.token: not together with {section}.username")
-    if bool(username) != bool(password):
-        raise ConfigurationError(f"{section}.username: goes with {section}.password, and the other way round")
-    if ":" in (username or ""):
-        raise ConfigurationError(f"{section}.username: must not hold a colon")
-    # A header of our own: aioinflux would encode names and passwords in a way that the server does not.
-    headers = {"Authorization": f"Token {token}"} if token else {}
-    if username and password:
-        headers = {"Authorization": aiohttp.encode_basic_auth(username, password, "utf-8")}
-    connection = Connection(
-        url, section=section, database=database, headers=headers, tls=tls, connect_timeout=connect_timeout
-    )
+    connection = Connection(influx, section_of(influx))
     await connection.create_session()
     try:
-        yield InfluxClient(
-            connection,
-            downstream=downstream,
-            section=section,
-            database=database,
-            retention_policy=retention_policy,
-            switches=switches or SWITCHES[version],
-            time_limit=time_limit,
-        )
+        yield InfluxClient(connection, influx, switches)
     finally:
         await connection.close()
 
 
+def section_of(influx: InfluxSection) -> str:
+    """Return the name of the section, for messages that name a key."""
+    return "sensors" if isinstance(influx, InfluxSensors) else "predictions"
+
+
 def _passes(error: BaseException) -> bool:
-    """Whether it is worth asking again in a moment."""
+    """Return whether a short outage is worth a retry."""
     return isinstance(error, Unavailable) and not isinstance(error, TimedOut) and not error.alarm

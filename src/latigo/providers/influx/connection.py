@@ -8,7 +8,6 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -16,69 +15,70 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import aiohttp
 
 from latigo.domain.errors import ConfigurationError
-from latigo.runtime.http import session_options
+from latigo.runtime.http import session_options, tls_context
+from latigo.settings import InfluxSensors, InfluxSink
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it misses pandas, which we do not want
     from aioinflux import InfluxDBClient  # type: ignore[import-untyped]  # has no type hints
 
+InfluxSection = InfluxSensors | InfluxSink
+
 _IN_FLIGHT = 8  #: requests of a process to a server; more only add latency
 
 
 class Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type hints
-    """What is taken from aioinflux. Made inside a running loop only; its base would look for one of its own."""
+    """What is taken from aioinflux. Create it inside a running loop only; its base would look for one of its own."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        section: str,
-        database: str,
-        headers: Mapping[str, str],
-        tls: ssl.SSLContext | None,
-        connect_timeout: timedelta,
-    ) -> None:
-        self._loop, self._session = asyncio.get_running_loop(), None  # the base asks for both when it is thrown away
-        server = _server(url, section)
-        if tls is not None and not server["ssl"]:
-            raise ConfigurationError(f"{section}.ca_file: of no use with {section}.url, which is not https")
+    def __init__(self, influx: InfluxSection, key: str) -> None:
+        self._loop, self._session = asyncio.get_running_loop(), None  # the base needs both in its destructor
         super().__init__(
-            **server,
-            db=database,
-            **session_options(connect_timeout=connect_timeout, headers=headers, tls=tls),
+            **_server(influx.url),
+            db=influx.database,
+            **session_options(
+                connect_timeout=influx.connect_timeout, headers=_authorization(influx), tls=_tls(influx, key)
+            ),
         )
 
     def __repr__(self) -> str:
-        """Without the password, which the base shows."""
+        """Return host and port, without the password that the base shows."""
         return f"<{type(self).__name__} {self.host}:{self.port}>"
 
     def session(self) -> aiohttp.ClientSession:
-        """The session, as long as it is open."""
+        """Return the session while it is open."""
         if self._session is None:
             raise RuntimeError("the client is closed")
         session: aiohttp.ClientSession = self._session
         return session
 
 
-def _server(url: str, section: str) -> dict[str, Any]:
-    """The URL in aioinflux's terms; its path has to begin and end with a slash."""
+def _authorization(influx: InfluxSection) -> Mapping[str, str]:
+    """Return a header of our own: aioinflux encodes names and passwords in a way that the server does not."""
+    if influx.token:
+        return {"Authorization": f"Token {influx.token.get_secret_value()}"}
+    if influx.username and influx.password:
+        return {
+            "Authorization": aiohttp.encode_basic_auth(influx.username, influx.password.get_secret_value(), "utf-8")
+        }
+    return {}
+
+
+def _tls(influx: InfluxSection, key: str) -> ssl.SSLContext | None:
+    if influx.ca_file is None:
+        return None
     try:
-        parts = urlsplit(url)
-        port = parts.port
-        (parts.hostname or "").encode("idna")  # a part of the name may be empty or too long
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"{section}.url: not an http or https URL")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigurationError(f"{section}.url: holds more than host, port and path")
-    if "{" in url or "}" in url:
-        raise ConfigurationError(f"{section}.url: holds braces, which stand for something else in aioinflux")
-    secure = parts.scheme == "https"
-    path = parts.path.strip("/")
+        return tls_context(influx.ca_file)
+    except ValueError as error:
+        raise ConfigurationError(f"{key}.ca_file: {error}") from error
+
+
+def _server(url: str) -> dict[str, Any]:
+    """Return the URL in aioinflux's terms; its path has to begin and end with a slash."""
+    parts = urlsplit(url)
+    secure, path, host = parts.scheme == "https", parts.path.strip("/"), parts.hostname or ""
     return {
-        "host": f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
-        "port": port or (443 if secure else 80),
+        "host": f"[{host}]" if ":" in host else host,
+        "port": parts.port or (443 if secure else 80),
         "path": f"/{path}/" if path else "/",
         "ssl": secure,
     }

@@ -1,12 +1,12 @@
-"""What a status other than success means; pure.
+"""Meaning of error responses; pure.
 
 Writing:
 
 ====================================================================== =================================================
-answer                                                                 meaning
+response                                                               meaning
 ====================================================================== =================================================
 204                                                                    stored; the only success
-400, 422 "points beyond retention policy dropped=N"                    all others are stored: told, not raised
+400, 422 "points beyond retention policy dropped=N"                    all others are stored: counted, not raised
 400, 422 "max-series-per-database", "max-values-per-tag"               `Unavailable` with an alarm: a server setting
 400 "database is required", 404 "database not found",                  `Unavailable` with an alarm, naming our setting
 500 "retention policy not found"
@@ -17,8 +17,8 @@ other 400, 422: field of another type, line that cannot be parsed      `Rejected
 413                                                                    `TooLarge`
 ====================================================================== =================================================
 
-Reading is the same, but that 400 "error parsing query" is `Failed`, and 413 and 414 are `TooLarge`. What a server has
-to say against a query that it understands comes with status 200: see `refused_statement`.
+Reading is the same, but that 400 "error parsing query" is `Failed`, and 413 and 414 are `TooLarge`. An error in
+executing a query comes with status 200: see `refused_statement`.
 """
 
 import re
@@ -47,8 +47,8 @@ _REFUSED_DATA = frozenset({400, 422})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """An answer that is not the one hoped for."""
+class ErrorResponse:
+    """Response with a status other than success."""
 
     status: int
     content_type: str
@@ -61,43 +61,43 @@ class Refusal:
     def text(self) -> str:
         """The server's reason: versions 1 and 3 call it ``error``, version 2 ``message``, a proxy shows a page."""
         try:
-            said = msgpack.unpackb(self.body) if self.content_type == MSGPACK else orjson.loads(self.body)
-            reason = said.get("error") or said.get("message")
+            content = msgpack.unpackb(self.body) if self.content_type == MSGPACK else orjson.loads(self.body)
+            reason = content.get("error") or content.get("message")
         except (ValueError, msgpack.UnpackException, AttributeError):
             reason = self.body.decode("utf-8", "replace")
         return " ".join(str(reason or "no reason given").split())[:_LONGEST_TEXT]
 
 
-def points_dropped(refusal: Refusal) -> int | None:
-    """How many points were too old for the retention policy, where that is all that happened."""
-    found = _BEYOND_RETENTION.search(refusal.text)
-    return int(found[1]) if refusal.status in _REFUSED_DATA and found else None
+def points_dropped(response: ErrorResponse) -> int | None:
+    """Return how many points were too old for the retention policy; None where the error is another one."""
+    match = _BEYOND_RETENTION.search(response.text)
+    return int(match[1]) if response.status in _REFUSED_DATA and match else None
 
 
-def refused_write(refusal: Refusal) -> LatigoError:
-    """What a refused write means; see the table above, and `points_dropped` first."""
-    if found := _for_operator(refusal):
-        return found
-    if refusal.status in _REFUSED_DATA:
-        return Rejected(f"InfluxDB refuses the points: {refusal.text}", reason=Reason.WRITE_REFUSED)
-    if refusal.status == 413:
+def refused_write(response: ErrorResponse) -> LatigoError:
+    """Return the error for a refused write; see the table above, and `points_dropped` first."""
+    if error := _for_operator(response):
+        return error
+    if response.status in _REFUSED_DATA:
+        return Rejected(f"InfluxDB refuses the points: {response.text}", reason=Reason.WRITE_REFUSED)
+    if response.status == 413:
         return TooLarge(
-            f"InfluxDB takes no body of this size: {refusal.text} (raise [http] max-body-size on the server)"
+            f"InfluxDB takes no body of this size: {response.text} (raise [http] max-body-size on the server)"
         )
-    return _away(refusal, "writing")
+    return _unavailable(response, "writing")
 
 
-def refused_read(refusal: Refusal) -> LatigoError:
-    """What a query that was refused by its status means."""
-    if refusal.status == 400 and "parsing" in refusal.text:
-        return Failed(f"InfluxDB does not understand the query: {refusal.text}")
-    if refusal.status in {413, 414}:
-        return TooLarge(f"InfluxDB takes no query of this size: {refusal.text}")
-    return _for_operator(refusal) or _away(refusal, "reading")
+def refused_read(response: ErrorResponse) -> LatigoError:
+    """Return the error for a query that was refused by its status."""
+    if response.status == 400 and "parsing" in response.text:
+        return Failed(f"InfluxDB does not understand the query: {response.text}")
+    if response.status in {413, 414}:
+        return TooLarge(f"InfluxDB takes no query of this size: {response.text}")
+    return _for_operator(response) or _unavailable(response, "reading")
 
 
 def refused_statement(text: str, *, downstream: str, section: str) -> LatigoError:
-    """What an ``error`` inside of an answer with status 200 means."""
+    """Return the error for an ``error`` in a response with status 200."""
     if hint := _hint(text, section):
         return Unavailable(f"InfluxDB: {text} ({hint})", downstream=downstream, alarm=True)
     if any(passing in text for passing in _PASSING):
@@ -105,13 +105,13 @@ def refused_statement(text: str, *, downstream: str, section: str) -> LatigoErro
     return Failed(f"InfluxDB cannot execute the query: {text}")
 
 
-def _for_operator(refusal: Refusal) -> Unavailable | None:
-    """Whether a setting of ours or of the server's is to blame, whatever the status; names it."""
-    text, section = refusal.text, refusal.section
+def _for_operator(response: ErrorResponse) -> Unavailable | None:
+    """Return an alarm that names the setting of ours or of the server's that causes the error, if there is one."""
+    text, section = response.text, response.section
     hint = _hint(text, section)
-    if not hint and refusal.status in {401, 403, 407}:
+    if not hint and response.status in {401, 403, 407}:
         hint = _credentials(section)
-    return Unavailable(f"InfluxDB: {text} ({hint})", downstream=refusal.downstream, alarm=True) if hint else None
+    return Unavailable(f"InfluxDB: {text} ({hint})", downstream=response.downstream, alarm=True) if hint else None
 
 
 def _hint(text: str, section: str) -> str:
@@ -131,13 +131,13 @@ def _credentials(section: str) -> str:
     return f"check {section}.username and {section}.password, or {section}.token"
 
 
-def _away(refusal: Refusal, doing: str) -> Unavailable:
-    status = refusal.status
+def _unavailable(response: ErrorResponse, doing: str) -> Unavailable:
+    status = response.status
     passes = status >= 500 or status in {408, 429}
-    hint = "" if passes else f" (check {refusal.section}.url and {refusal.section}.database)"
+    hint = "" if passes else f" (check {response.section}.url and {response.section}.database)"
     return Unavailable(
-        f"InfluxDB, {doing}: status {status}, {refusal.text}{hint}",
-        downstream=refusal.downstream,
-        retry_after=refusal.retry_after if passes else None,
+        f"InfluxDB, {doing}: status {status}, {response.text}{hint}",
+        downstream=response.downstream,
+        retry_after=response.retry_after if passes else None,
         alarm=not passes,
     )

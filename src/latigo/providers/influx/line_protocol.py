@@ -21,14 +21,14 @@ import numpy.typing as npt
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times
-from latigo.providers.influx.query import can_be_asked
+from latigo.providers.influx.query import can_be_queried
 
 FIELD = "sensor_value"
 TAGS = frozenset({"machine", "project", "sensor_name"})
 MOST_LINES = 5000  #: of a body; more cost the server more for each of them
 _SECOND = 1_000_000_000
 #: The server would refuse the line, or end it there.
-_UNSPEAKABLE = re.compile(r"\A\Z|\n|\\\Z|[\ud800-\udfff]")
+_UNWRITABLE = re.compile(r"\A\Z|\n|\\\Z|[\ud800-\udfff]")
 #: The server would take the line for a comment, skip the character, or never find the measurement again.
 _NO_MEASUREMENT = re.compile(r"\A[#\t\0]|\\[,= \"]")
 
@@ -37,15 +37,15 @@ Precision = Literal["s", "ns"]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The finite points of some predictions."""
+    """Finite points of some predictions."""
 
     precision: Precision  #: the unit of the times in ``bodies``
     points_by_row: npt.NDArray[np.int64]  #: how many points of each row there are in ``bodies``
-    bodies: Iterator[bytes]  #: at most `MOST_LINES` lines each, none empty; made as they are asked for
+    bodies: Iterator[bytes]  #: at most `MOST_LINES` lines each, none empty; encoded on demand
 
 
 def encode(predictions: Predictions) -> Encoded:
-    """Every finite point as a line.
+    """Encode every finite point as a line.
 
     Raises:
         Rejected: ``WRITE_REFUSED``; the name of a series cannot be written, or two columns have the same.
@@ -67,7 +67,7 @@ def encode(predictions: Predictions) -> Encoded:
 
 
 def halves(body: bytes) -> tuple[bytes, bytes] | None:
-    """A body cut at a line near its middle; None when it is a single line."""
+    """Return a body divided at a line near its middle; None when it is a single line."""
     middle = len(body) // 2
     cut = body.find(b"\n", middle)
     if cut < 0:
@@ -76,17 +76,17 @@ def halves(body: bytes) -> tuple[bytes, bytes] | None:
 
 
 def column_of(measurement: str, sensor_name: str) -> Column:
-    """The column whose points are found under these names."""
+    """Return the column whose points have these names."""
     return Column(measurement, "" if sensor_name == measurement else sensor_name)
 
 
 def _prefixes(model: ModelRef, columns: Sequence[Column]) -> list[str]:
-    """What comes before the value in every line of a column.
+    """Return the part of a line before the value, for every column.
 
     Not kept from one call to the next: 9000 models would take 150 MB, to save 0.1 ms each.
     """
     machine, project = tag_value(model.name, "model"), tag_value(model.project, "project")
-    if unheard := [name for name in model if not can_be_asked(name, bind=False)]:
+    if unheard := [name for name in model if not can_be_queried(name, bind=False)]:
         raise _refused(f"InfluxDB could not be asked for what it holds of {unheard[0]!r}")
     tags = f",machine={machine},project={project},sensor_name="
     groups = {name: _measurement(name) for name in {group for group, _ in columns}}
@@ -106,7 +106,7 @@ def _measurement(name: str) -> str:
 
 
 def tag_value(name: str, of_a: str) -> str:
-    """The name of a model, project or sensor as it stands in a line.
+    """Return the name of a model, project or sensor as it is written in a line.
 
     Raises:
         Rejected: ``WRITE_REFUSED``; it cannot be written.
@@ -115,8 +115,8 @@ def tag_value(name: str, of_a: str) -> str:
 
 
 def _escaped(name: str, of_a: str) -> str:
-    """Backslashes are not doubled: one is an escape only before a comma, a space or an equals sign."""
-    if _UNSPEAKABLE.search(name):
+    """Escape a name. Backslashes stay: one is an escape only before a comma, a space or an equals sign."""
+    if _UNWRITABLE.search(name):
         raise _unspeakable(name, of_a)
     return name.replace(",", r"\,").replace(" ", r"\ ")
 
@@ -130,7 +130,7 @@ def _refused(message: str) -> Rejected:
 
 
 def _ends(times: Times) -> tuple[Precision, list[str]]:
-    """The unit and the ends of lines; here and nowhere else, since the server takes a wrong unit without a word."""
+    """Return the unit of times and the ends of lines, together, since the server accepts a wrong unit silently."""
     if (times % _SECOND).any():
         return "ns", [f" {time}" for time in times.tolist()]
     return "s", [f" {time}" for time in (times // _SECOND).tolist()]

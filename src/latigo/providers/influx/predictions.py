@@ -1,9 +1,7 @@
-"""The InfluxDB sink; its layout is described in ``lines.py``."""
+"""The InfluxDB sink; its layout is described in ``line_protocol.py``."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +12,19 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series, Times
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx.batch import Batch
-from latigo.providers.influx.client import InfluxClient, Server, open_client
+from latigo.providers.influx.client import InfluxClient, open_client
 from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
-from latigo.providers.influx.query import Statement, between, can_be_asked, identifier, literal
+from latigo.providers.influx.query import Statement, between, can_be_queried, identifier, literal
 from latigo.providers.influx.responses import NotNumbersError, UnreadableError, series_of
+from latigo.settings import InfluxSink
 
 _log = structlog.get_logger()
 
-_LARGEST_ANSWER = 64 << 20
-#: Gives nothing, and shows by being there that nothing before it was cut; see `Batch`.
+_LARGEST_RESPONSE = 64 << 20
+#: Has no results, and shows by its presence that nothing before it was cut; see `Batch`.
 _NOTHING = f'SELECT {identifier(FIELD)} FROM "model-output" WHERE time = 0 LIMIT 1'  # noqa: S608 -- holds constants
+#: Has no results either, from any measurement: there may be none yet.
+_NO_POINTS = f"SELECT {identifier(FIELD)} FROM /./ WHERE time = 0 LIMIT 1"  # noqa: S608 -- holds constants
 
 
 class InfluxPredictions:
@@ -33,13 +34,11 @@ class InfluxPredictions:
     tag it would make another series of every column.
 
     Args:
-        client: reaches the server.
-        database: where predictions go; may hold ``{project}``, for a database of its own for each.
+        client: of the server; its database may hold ``{project}``, for a database of its own for each.
     """
 
-    def __init__(self, client: InfluxClient, *, database: str) -> None:
+    def __init__(self, client: InfluxClient) -> None:
         self._client = client
-        self._database = database
 
     @property
     def downstream(self) -> str:
@@ -50,13 +49,13 @@ class InfluxPredictions:
         encoded = encode(predictions)
         dropped = 0
         for body in encoded.bodies:
-            dropped += await self._write(body, encoded.precision, self._database_of(model))
+            dropped += await self._write(body, encoded.precision, self._database_of(model.project))
         if dropped:
-            _log.warning("points.dropped", downstream=self.downstream, model=str(model), points=dropped)
+            _log.warning("points.dropped", downstream=self.downstream, model=str(model), count=dropped)
         return _rows_kept(predictions.times, encoded.points_by_row, dropped)
 
     async def _write(self, body: bytes, precision: Precision, database: str) -> int:
-        """Write a body, in as many pieces as the server needs; how many points it dropped for their age."""
+        """Write a body, in as many parts as the server needs; return how many points it dropped for their age."""
         try:
             return await self._client.write_lines(body, precision=precision, database=database)
         except TooLarge:
@@ -65,64 +64,67 @@ class InfluxPredictions:
         return sum([await self._write(part, precision, database) for part in parts])
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
-        """What was written, under the revision ``""``; not what others wrote beside it, under other tags."""
-        if not all(can_be_asked(name, bind=False) for name in model):
+        """Return what Latigo wrote, under the revision ``""``; not what others wrote under other tags."""
+        if not all(can_be_queried(name, bind=False) for name in model):
             return []  # nor can it have been written
-        batch = self._batch(model)
+        batch = self._batch(self._database_of(model.project))
         async with self._client.time_limit(f"reading {model}"):
-            heard = await batch.run(_points(model.project, window), [model.name], max_bytes=_LARGEST_ANSWER)
-        if not heard.results:
+            result = await batch.run(_points(model.project, window), [model.name], max_bytes=_LARGEST_RESPONSE)
+        if not result.results:
             raise TooLarge(
-                f"InfluxDB, reading {model}: more rows than can be seen to be whole (version 3: 10 000 of a column,"
+                f"InfluxDB, reading {model}: more rows than can be known to be complete (version 3: 10 000 of a column,"
                 " others: [http] max-row-limit on the server), so read a shorter window"
             )
         try:
-            found = {
+            series_by_column = {
                 column_of(table.measurement, table.tags["sensor_name"]): series_of(table)
-                for table in heard.results[0].tables
+                for table in result.results[0].tables
                 if {key for key, value in table.tags.items() if value} == TAGS
             }
         except (UnreadableError, NotNumbersError) as error:
             raise Unavailable(f"InfluxDB, reading {model}: {error}", downstream=self.downstream) from error
-        return [_gathered(model, found)] if found else []
+        return [_joined(model, series_by_column)] if series_by_column else []
 
-    def _batch(self, model: ModelRef) -> Batch:
+    async def ping(self, projects: Sequence[str]) -> str:
+        """Read from the database of every project."""
+        databases = {self._database_of(project) for project in projects}
+        if not databases and "{project}" not in self._client.database:
+            databases = {self._client.database}
+        for database in sorted(databases):
+            async with self._client.time_limit(f"reading {database}"):
+                await self._batch(database).run(lambda _: _NO_POINTS, [""], max_bytes=_LARGEST_RESPONSE)
+        return "can be read" if databases else "was not tried: its database depends on the project, and there is none"
+
+    def _batch(self, database: str) -> Batch:
         several = self._client.switches.statements_per_request == "many"
-        return Batch(self._client, _NOTHING if several else "", self._database_of(model))
+        return Batch(self._client, _NOTHING if several else "", database)
 
-    def _database_of(self, model: ModelRef) -> str:
-        return self._database.replace("{project}", model.project)
+    def _database_of(self, project: str) -> str:
+        return self._client.database.replace("{project}", project)
 
 
 def _rows_kept(times: Times, points_by_row: npt.NDArray[np.int64], dropped: int) -> int:
-    """How many rows hold a point that is kept: the server drops the oldest, though not to the minute."""
+    """Return how many rows hold a point that is kept: the server drops the oldest, though not to the minute."""
     points = points_by_row[np.argsort(times, kind="stable")]
     return int(((points > 0) & (points.cumsum() > dropped)).sum())
 
 
 @asynccontextmanager
-async def open_predictions(
-    *,
-    downstream: str = "sink/influx",
-    write_timeout: timedelta = timedelta(seconds=60),
-    **server: Unpack[Server],
-) -> AsyncIterator[InfluxPredictions]:
-    """The sink on a server; nothing is sent before something is written.
+async def open_predictions(influx: InfluxSink) -> AsyncIterator[InfluxPredictions]:
+    """Open the sink on a server; nothing is sent before the first call.
 
     Args:
-        downstream: the name of its circuit.
-        write_timeout: for each request, waiting for its turn and trying again included.
-        server: where it is. Its database may hold ``{project}``, and has to be there: Latigo creates none.
+        influx: the section of the settings. Its database has to exist: Latigo creates none.
 
     Raises:
-        ConfigurationError: URL or credentials cannot be used; names the key.
+        ConfigurationError: a setting cannot be used; names the key.
     """
-    async with open_client(downstream=downstream, section="predictions", time_limit=write_timeout, **server) as client:
-        yield InfluxPredictions(client, database=server["database"])
+    async with open_client(influx) as client:
+        yield InfluxPredictions(client)
 
 
 def _points(project: str, window: Window) -> Statement:
-    """Every point of a model, given the term that stands for its name; from every measurement."""
+    """Return a statement for every point of a model, from every measurement."""
     between_times = between(to_ns(window.start), to_ns(window.end))
     return lambda machine: (
         f'SELECT {identifier(FIELD)} FROM /./ WHERE "machine" = {machine}'  # noqa: S608 -- bound or quoted
@@ -130,10 +132,10 @@ def _points(project: str, window: Window) -> Statement:
     )
 
 
-def _gathered(model: ModelRef, found: Mapping[Column, Series]) -> Predictions:
-    """Series in one table."""
-    times = np.unique(np.concatenate([series.times for series in found.values()]))
-    values = np.full((len(times), len(found)), np.nan)
-    for number, series in enumerate(found.values()):
+def _joined(model: ModelRef, series_by_column: Mapping[Column, Series]) -> Predictions:
+    """Join series in one table."""
+    times = np.unique(np.concatenate([series.times for series in series_by_column.values()]))
+    values = np.full((len(times), len(series_by_column)), np.nan)
+    for number, series in enumerate(series_by_column.values()):
         values[np.searchsorted(times, series.times), number] = series.values
-    return Predictions(model, "", times, tuple(found), values)
+    return Predictions(model, "", times, tuple(series_by_column), values)

@@ -26,13 +26,13 @@ class Query(NamedTuple):
 class Layout:
     """Where readings stand: all in one measurement, the sensor's name in a tag, its value in a field.
 
-    The defaults are what gordo-core reads. A measurement may have other tags as well: then a sensor has several
+    A measurement may have other tags as well: then a sensor has several
     series, which are read as one.
     """
 
-    measurement: str = "sensors"
-    tag_key: str = "tag"
-    field: str = "Value"
+    measurement: str
+    tag_key: str
+    field: str
 
     def readings(self, start: int, end: int) -> Statement:
         """Every reading of a sensor with ``start <= time < end`` (ns), merged into one series that bears its name."""
@@ -105,7 +105,7 @@ def identifier(name: str) -> str:
     return f'"{name.translate(_IN_DOUBLE)}"'
 
 
-def can_be_asked(name: str, *, bind: bool) -> bool:
+def can_be_queried(name: str, *, bind: bool) -> bool:
     """Whether a sensor of this name can be asked for.
 
     InfluxDB takes ``tag = ''`` for every series without the tag, and lone surrogates are no text. In a statement, the

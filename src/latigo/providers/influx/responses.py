@@ -1,10 +1,10 @@
-"""What InfluxDB answers: MessagePack or JSON into arrays, and whether all of it is there; pure.
+"""Responses of InfluxDB: MessagePack or JSON into arrays, and which results are complete; pure.
 
-Status 200 is not success. An answer may hold an error instead of a result, and it may end early without any error: a
+Status 200 is not success. A response may hold an error instead of a result, and it may end early without any error: a
 server with a limit on rows (``max-row-limit``) drops everything behind it, in the middle of a series or between two.
-Its mark ``partial`` does not tell: version 1.6 sets it also on series of more than 10 000 rows that are whole, and
-never sets it when it cuts between two. Therefore a statement that gives nothing is put last, and a result is taken for
-whole when another one follows it: see `whole`.
+Its mark ``partial`` does not show that: version 1.6 sets it also on complete series of more than 10 000 rows, and
+never when it cuts between two. Therefore a statement without results is put last, and a result counts as complete
+when another one follows it: see `complete_results`.
 """
 
 import json
@@ -34,7 +34,7 @@ Body = bytes | bytearray
 
 
 class UnreadableError(ValueError):
-    """It is not what InfluxDB answers, or not to what was asked."""
+    """The response is not InfluxDB's, or not one to this request."""
 
 
 class NotNumbersError(ValueError):
@@ -54,7 +54,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one statement gave."""
+    """Result of one statement."""
 
     number: int  #: of the statement, from 0
     tables: tuple[Table, ...] = ()
@@ -63,73 +63,73 @@ class Result:
 
     @property
     def rows(self) -> int:
-        """How many rows all its tables have."""
+        """Number of rows in all its tables."""
         return sum(len(table.rows) for table in self.tables)
 
 
 def decode(content_type: str, body: Body) -> Sequence[Result]:
-    """Every result of an answer with status 200, in the order of the statements.
+    """Return every result of a response with status 200, in the order of the statements.
 
     Raises:
-        UnreadableError: it is neither MessagePack nor JSON, or of another shape than InfluxDB's answers.
+        UnreadableError: it is neither MessagePack nor JSON, or not shaped like a response of InfluxDB.
     """
     read = _READERS.get(content_type)
     if read is None:
-        raise UnreadableError(f"an answer of type {content_type!r:.100}")
+        raise UnreadableError(f"a response of type {content_type!r:.100}")
     try:
         results = read(body)
     except (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UnreadableError(f"an answer that is not InfluxDB's: {type(error).__name__}: {error}"[:300]) from error
+        raise UnreadableError(f"a response that is not InfluxDB's: {type(error).__name__}: {error}"[:300]) from error
     if not results or [result.number for result in results] != list(range(len(results))):
-        raise UnreadableError(f"an answer with {len(results)} results out of order")
+        raise UnreadableError(f"a response with {len(results)} results out of order")
     return results
 
 
-def whole(results: Sequence[Result], asked: int, *, marked: bool) -> Sequence[Result]:
-    """The results that are there, and whole: those of the first few statements, perhaps of none.
+def complete_results(results: Sequence[Result], count: int, *, marked: bool) -> Sequence[Result]:
+    """Return the complete results: those of the first statements, possibly of none.
 
     Args:
-        results: of an answer.
-        asked: how many statements were sent, without the last one that gives nothing.
-        marked: such a one was sent. It is there only if nothing was cut before it. Without one, there is nothing but
-            ``partial`` to go by, so that also series of more than 10 000 rows are not taken for whole.
+        results: of a response.
+        count: number of statements in the request, without the last one that has no results.
+        marked: such a last one was sent. Its result is there only if nothing was cut before it. Without one, there is
+            only ``partial`` to go by, so that series of more than 10 000 rows do not count as complete either.
 
     Raises:
         UnreadableError: there are more results than statements.
     """
-    if len(results) > asked + marked:
-        raise UnreadableError(f"an answer with {len(results)} results to {asked} statements")
-    sure = results[:-1] if marked else results
-    for number, result in enumerate(sure):
+    if len(results) > count + marked:
+        raise UnreadableError(f"a response with {len(results)} results to {count} statements")
+    complete = results[:-1] if marked else results
+    for number, result in enumerate(complete):
         if result.error or (not marked and _is_partial(result)):
-            return sure[:number]
-    return sure
+            return complete[:number]
+    return complete
 
 
 def readings_of(result: Result, layout: Layout, name: str, start: int, end: int) -> Series:
-    """The readings that `Layout.readings` asked for.
+    """Return the readings that `Layout.readings` selects.
 
     In time order. A sensor that has several series may have several readings at one time: they are all kept, the
     smallest first, because InfluxDB's own order of them is not always the same.
 
     Raises:
-        UnreadableError: they are another sensor's, or of another time.
+        UnreadableError: they are another sensor's, or outside of the window.
         NotNumbersError: some of them are text.
     """
     if not result.tables:
         return Series.empty()
     if len(result.tables) > 1:
-        raise UnreadableError(f"{len(result.tables)} series of {name!r}, where one was asked for")
+        raise UnreadableError(f"{len(result.tables)} series of {name!r}, where one was requested")
     table = result.tables[0]
     _check(table, layout, name)
     series = _in_order(series_of(table))
     if len(series) and not start <= series.times[0] <= series.times[-1] < end:
-        raise UnreadableError(f"readings of {name!r} of another time")
+        raise UnreadableError(f"readings of {name!r} outside of the window")
     return series
 
 
 def newest_of(result: Result, layout: Layout, name: str) -> Series:
-    """The last reading, or none; the largest of several at one time, as at the end of `readings_of`.
+    """Return the last reading, or none; the largest of several at one time, as at the end of `readings_of`.
 
     Raises:
         UnreadableError: it is another sensor's.
@@ -139,31 +139,34 @@ def newest_of(result: Result, layout: Layout, name: str) -> Series:
         return Series.empty()
     for table in result.tables:
         _check(table, layout, name)
-    found = [series_of(table) for table in result.tables]
-    every = Series(np.concatenate([each.times for each in found]), np.concatenate([each.values for each in found]))
+    every_series = [series_of(table) for table in result.tables]
+    every = Series(
+        np.concatenate([series.times for series in every_series]),
+        np.concatenate([series.values for series in every_series]),
+    )
     ordered = _in_order(every)
     return Series(ordered.times[-1:], ordered.values[-1:])
 
 
 def column_of(result: Result, column: str) -> Sequence[str]:
-    """One column of text in the answer to a SHOW statement.
+    """Return one column of text in the result of a SHOW statement.
 
     Raises:
         UnreadableError: there is no such column, or no text in it.
     """
-    found: list[str] = []
+    texts: list[str] = []
     for table in result.tables:
         if column not in table.columns or isinstance(table.rows, Series):
-            raise UnreadableError(f"no column {column!r} where one was asked for")
+            raise UnreadableError(f"no column {column!r} where one was requested")
         place = table.columns.index(column)
-        found.extend(row[place] for row in table.rows)
-    if not all(isinstance(each, str) for each in found):
+        texts.extend(row[place] for row in table.rows)
+    if not all(isinstance(each, str) for each in texts):
         raise UnreadableError(f"no text in column {column!r}")
-    return found
+    return texts
 
 
 def most_bytes(format: str, readings: int, layout: Layout, names: Sequence[str]) -> int:  # noqa: A002 - the switch
-    """What so many readings of some sensors take at most, as sent."""
+    """Return the largest size of a response with so many readings of these sensors."""
     around = sum(len(name.encode()) for name in (layout.measurement, layout.tag_key, layout.field))
     spoken = sum(len(name.encode()) + around for name in names)
     return readings * _READING_BYTES[format] + (len(names) + 1) * _TABLE_BYTES + spoken * _NAME_BYTES
@@ -175,16 +178,16 @@ def _is_partial(result: Result) -> bool:
 
 def _check(table: Table, layout: Layout, name: str) -> None:
     if table.tags.get(layout.tag_key) != name:
-        raise UnreadableError(f"readings of {table.tags.get(layout.tag_key)!r:.200}, where {name!r} was asked for")
+        raise UnreadableError(f"readings of {table.tags.get(layout.tag_key)!r:.200}, where {name!r} was requested")
     if table.columns != ("time", layout.field):
-        raise UnreadableError(f"columns {table.columns!r:.200}, where {layout.field!r} was asked for")
+        raise UnreadableError(f"columns {table.columns!r:.200}, where {layout.field!r} was requested")
 
 
 def series_of(table: Table) -> Series:
-    """Its times and numbers, in the server's order.
+    """Return times and numbers of a table, in the server's order.
 
     Raises:
-        UnreadableError: its times are no integers.
+        UnreadableError: its times are not integers.
         NotNumbersError: some of its values are text.
     """
     if isinstance(table.rows, Series):
@@ -214,9 +217,9 @@ def _from_msgpack(body: Body) -> list[Result]:
 
 
 class _Reader:
-    """Walks an answer, so that rows become arrays without ever being Python objects.
+    """Reader of a response that turns rows into arrays without creating Python objects.
 
-    A map is read key by key: ``take`` says how to read the value of a key, others are passed over.
+    A map is read key by key: ``take`` has a function for the value of each key, others are skipped.
     """
 
     def __init__(self, body: Body) -> None:
@@ -225,10 +228,10 @@ class _Reader:
         self._unpacker.feed(body)
 
     def answer(self) -> list[Result]:
-        found = self._map({"results": self._results, "error": self._unpacker.unpack})
-        if error := found.get("error"):
+        content = self._map({"results": self._results, "error": self._unpacker.unpack})
+        if error := content.get("error"):
             return [Result(0, error=str(error))]
-        results: list[Result] = found["results"]
+        results: list[Result] = content["results"]
         return results
 
     def _results(self) -> list[Result]:
@@ -257,21 +260,21 @@ class _Reader:
         return [self._unpacker.unpack() for _ in range(count)]
 
     def _map(self, take: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for _ in range(self._unpacker.read_map_header()):
             key = self._unpacker.unpack()
             if key in take:
-                found[key] = take[key]()
+                values[key] = take[key]()
             else:
                 self._unpacker.skip()
-        return found
+        return values
 
 
 def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
-    """The rows, if every one of them is a time and a float, which then take 19 bytes each; None if one is not.
+    """Return the rows if each is a time and a float, which take 19 bytes then; None otherwise.
 
-    Integers are of any length, so that is not to be seen from the size: the three bytes that say what follows have to
-    stand in every row where a row of floats has them.
+    The size does not show that, since integers are of any length: every row has to have the three type bytes where a
+    row of floats has them.
     """
     end = begin + count * _ROW.itemsize
     if not count or end > len(body):
@@ -289,12 +292,12 @@ def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
 
 
 def _from_json(body: Body) -> list[Result]:
-    found = json.loads(body, parse_int=_signed) if _MINUS_ZERO in body else orjson.loads(body)
-    if error := found.get("error"):
+    content = json.loads(body, parse_int=_signed) if _MINUS_ZERO in body else orjson.loads(body)
+    if error := content.get("error"):
         return [Result(0, error=str(error))]
     return [
         _result({**each, "series": [_table(table) for table in each.get("series") or ()]}, place)
-        for place, each in enumerate(found["results"])
+        for place, each in enumerate(content["results"])
     ]
 
 
@@ -302,25 +305,25 @@ def _signed(digits: str) -> int | float:
     return -0.0 if digits == "-0" else int(digits)
 
 
-def _result(found: Mapping[str, Any], place: int) -> Result:
+def _result(content: Mapping[str, Any], place: int) -> Result:
     return Result(
-        number=found.get("statement_id", place),  # left out of errors in MessagePack
-        tables=tuple(found.get("series") or ()),
-        error=str(found.get("error") or ""),
-        partial=bool(found.get("partial")),
+        number=content.get("statement_id", place),  # left out of errors in MessagePack
+        tables=tuple(content.get("series") or ()),
+        error=str(content.get("error") or ""),
+        partial=bool(content.get("partial")),
     )
 
 
-def _table(found: Mapping[str, Any]) -> Table:
-    columns, rows = tuple(found["columns"]), found.get("values") or ()
+def _table(content: Mapping[str, Any]) -> Table:
+    columns, rows = tuple(content["columns"]), content.get("values") or ()
     if not isinstance(rows, Series) and any(type(row) is not list or len(row) != len(columns) for row in rows):
         raise UnreadableError("rows that do not have a value for each column")
     return Table(
-        measurement=found.get("name", ""),
-        tags=dict(found.get("tags") or {}),
+        measurement=content.get("name", ""),
+        tags=dict(content.get("tags") or {}),
         columns=columns,
         rows=rows,
-        partial=bool(found.get("partial")),
+        partial=bool(content.get("partial")),
     )
 
 

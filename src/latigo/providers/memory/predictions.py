@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, to_ns
 
 
 class StoredPoint(NamedTuple):
-    """What was written last for a point."""
+    """Value and revision that were written last for a point."""
 
     revision: str
     value: float
@@ -25,7 +26,10 @@ class MemoryPredictions:
 
     @property
     def downstream(self) -> str:
-        return "sink/memory"
+        return circuit_name(System.SINK, "memory")
+
+    async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - the protocol's
+        return "can be read"
 
     async def put_predictions(self, predictions: Predictions) -> int:
         finite = np.isfinite(predictions.values)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
@@ -18,37 +19,40 @@ class MemorySensors:
 
     @property
     def downstream(self) -> str:
-        return "sensors/memory"
+        return circuit_name(System.SENSORS, "memory")
+
+    async def ping(self) -> str:
+        return f"{len(self.readings)} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted(self.readings)
 
     async def sensor_exists(self, name: str) -> bool:
-        """Whether there is a series of this name, empty or not."""
+        """Return whether there is a series of this name, empty or not."""
         return name in self.readings
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        """The key and the slice."""
+        """Return the key and the slice."""
         return f"readings[{parameters.get('tag', '*')!r}]{window}"
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
-        """Slices of the series, not copies."""
+        """Return slices of the series, not copies."""
         if unknown := [tag for tag in tags if tag not in self.readings]:
             raise Rejected(f"no sensor is named {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
-        found = {tag: _between(self.readings[tag], to_ns(window.start), to_ns(window.end)) for tag in tags}
-        if (size := sum(series.nbytes for series in found.values())) > max_bytes:
+        readings = {tag: _between(self.readings[tag], to_ns(window.start), to_ns(window.end)) for tag in tags}
+        if (size := sum(series.nbytes for series in readings.values())) > max_bytes:
             raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")
-        return found
+        return readings
 
     async def get_last_before(
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
-        found: dict[str, Point] = {}
+        readings: dict[str, Point] = {}
         for tag in tags:
             series = _between(self.readings.get(tag, Series.empty()), to_ns(not_older_than), to_ns(time))
             if (finite := np.flatnonzero(np.isfinite(series.values))).size:
-                found[tag] = Point(int(series.times[finite[-1]]), float(series.values[finite[-1]]))
-        return found
+                readings[tag] = Point(int(series.times[finite[-1]]), float(series.values[finite[-1]]))
+        return readings
 
 
 def _between(series: Series, start: int, end: int) -> Series:

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import asyncpg
 import numpy as np
 import structlog
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values
@@ -20,6 +21,7 @@ from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import TRANSLATIONS
+from latigo.settings import PostgresSink
 
 _log = structlog.get_logger()
 SQL = load_statements("latigo.providers.postgres", "queries.sql")
@@ -43,22 +45,20 @@ class PostgresPredictions:
 
     Args:
         pool: connections to the database that holds the tables.
-        downstream: the name of the sink's circuit.
-        time_limit: for each call, the wait for a connection included.
+        postgres: the section of the settings.
     """
 
-    def __init__(
-        self,
-        pool: "asyncpg.Pool[asyncpg.Record]",
-        *,
-        downstream: str = "sink/postgres",
-        time_limit: timedelta = timedelta(seconds=60),
-    ) -> None:
-        self.downstream = downstream
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", postgres: PostgresSink) -> None:
+        self.downstream = circuit_name(System.SINK, postgres.sink_name)
         self._pool = pool
-        self._time_limit = time_limit.total_seconds()
+        self._time_limit = postgres.write_timeout.total_seconds()
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._days: set[int] = set()  #: days since the epoch that are known to have a partition
+
+    async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - they share one table
+        async with self._connection("reading") as connection:
+            await connection.fetch(SQL["read_any_row"])
+        return "can be read"
 
     async def put_predictions(self, predictions: Predictions) -> int:
         times, values = _rows_to_write(predictions)

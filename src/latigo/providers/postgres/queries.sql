@@ -39,6 +39,9 @@ WHERE p.series_id = (SELECT id FROM prediction_series WHERE project = $1 AND mod
   AND p.time < timestamptz 'epoch' + $4::bigint * interval '1 microsecond'
 ORDER BY p.time;
 
+-- read_any_row --
+SELECT p.time, s.project FROM prediction p JOIN prediction_series s ON s.id = p.series_id LIMIT 1;
+
 -- read_columns --
 SELECT id, revision, column_groups, tags FROM prediction_columns WHERE id = ANY ($1::integer[]);
 

@@ -31,7 +31,7 @@ _JITTER_SEED = 0x5BD1E995
 
 
 class FaultKind(StrEnum):
-    """What can go wrong with a sensor."""
+    """Kinds of faults of a sensor."""
 
     SILENCE = "silence"  #: no readings at all
     OFFSET = "offset"  #: reads too much by a constant
@@ -40,10 +40,10 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong with one sensor from ``start`` for ``length``, and again ``every`` so often.
+    """A fault of one sensor from ``start`` for ``length``, repeated at intervals of ``every``.
 
-    ``size`` counts amplitudes of the tag's daily wave, so that 1.0 is plain to see for any tag. A fault that comes
-    again has always done so, also before ``start``.
+    ``size`` counts amplitudes of the tag's daily wave, so that 1.0 is visible for any tag. A fault that is
+    repeated also occurs before ``start``.
     """
 
     tag: str
@@ -55,10 +55,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.length <= timedelta(0) or (self.every is not None and self.every < self.length):
-            raise ValueError(f"a fault has a length, and is over before it comes again: {self}")
+            raise ValueError(f"a fault has a length, and ends before it comes again: {self}")
 
     def progress(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """How far the fault has come at each time (ns): 0 to 1 while it lasts, NaN while there is none."""
+        """Return the progress of the fault at each time (ns): 0 to 1 while it lasts, otherwise NaN."""
         since = times - to_ns(self.start)
         if self.every is not None:
             since %= span_ns(self.every)
@@ -67,7 +67,7 @@ class Fault:
 
 
 class _Character(NamedTuple):
-    """What makes one analogue tag different from another."""
+    """Parameters of one analogue tag."""
 
     level: float
     daily: float
@@ -86,7 +86,7 @@ def _character(seed: int) -> _Character:
 
 
 def _noise(seed: int, samples: npt.NDArray[np.int64]) -> Values:
-    """An integer hash of sample numbers, mapped to [-1, 1)."""
+    """Return an integer hash of sample numbers, mapped to [-1, 1)."""
     mixed = (samples.astype(np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -95,7 +95,7 @@ def _noise(seed: int, samples: npt.NDArray[np.int64]) -> Values:
 
 
 def _signal(name: str, seed: int, samples: npt.NDArray[np.int64], seconds: Values, cycle_s: int) -> Values:
-    """The value of a healthy sensor at some seconds since the plant's epoch, one per sample number."""
+    """Return the values of a healthy sensor at ``seconds`` since the plant's epoch, one per sample number."""
     if name.endswith(".STATUS"):
         return ((seconds + seed % cycle_s) % cycle_s < cycle_s * 0.75).astype(np.float64)
     tag = _character(seed)
@@ -108,7 +108,7 @@ def _signal(name: str, seed: int, samples: npt.NDArray[np.int64], seconds: Value
 
 
 def _sample(seed: int, start_ns: int, end_ns: int, period_s: float) -> tuple[npt.NDArray[np.int64], Values]:
-    """Sample numbers around a period, and the second since the plant's epoch at which each is taken, with jitter."""
+    """Return sample numbers around a period, and their times in seconds since the plant's epoch, with jitter."""
     first = int((start_ns - PLANT_EPOCH_NS) / _SECOND_NS // period_s) - 1
     last = int((end_ns - PLANT_EPOCH_NS) / _SECOND_NS // period_s) + 1
     samples = np.arange(first, last + 1, dtype=np.int64)
@@ -117,13 +117,13 @@ def _sample(seed: int, start_ns: int, end_ns: int, period_s: float) -> tuple[npt
 
 
 def _milliseconds(seconds: Values) -> npt.NDArray[np.int64]:
-    """Seconds since the plant's epoch as ns since the Unix epoch, in whole milliseconds."""
+    """Convert seconds since the plant's epoch to ns since the Unix epoch, in whole milliseconds."""
     whole: npt.NDArray[np.int64] = np.round(seconds * 1000).astype(np.int64)
     return PLANT_EPOCH_NS + whole * _MILLISECOND_NS
 
 
 def synth_series(tag: str, start_ns: int, end_ns: int, period_s: float = 60.0) -> Series:
-    """The readings that the real test models of Gordo were trained on, to the last bit; ``start <= time < end``.
+    """Return the readings that the real test models of Gordo were trained on, bit for bit; ``start <= time < end``.
 
     One reading per ``period_s`` with jitter of up to 0.3 periods, so times are distinct and rising.
     """
@@ -136,15 +136,15 @@ def synth_series(tag: str, start_ns: int, end_ns: int, period_s: float = 60.0) -
 
 
 class Plant:
-    """A plant with some sensors, and faults that are known beforehand.
+    """A plant with sensors and scheduled faults.
 
     Args:
         seed: another seed, another plant; 0 gives the values of `synth_series`.
         tags: the sensors it has; more can be installed later.
         period: from one reading of a sensor to the next; jitter is up to 0.3 of it.
-        tempo: how much faster than ours the plant's days and hours pass.
+        tempo: speed of the plant's days and hours; 1 is real time.
         switch_cycle: how long a ``.STATUS`` tag takes from on to on; it is off for the last quarter. Not sped up.
-        faults: what goes wrong, and when.
+        faults: scheduled from the beginning.
     """
 
     def __init__(
@@ -168,23 +168,23 @@ class Plant:
         self.schedule(*faults)
 
     def install(self, tags: Iterable[str]) -> None:
-        """Add sensors; those that are there already stay as they are."""
+        """Add sensors; existing ones stay as they are."""
         self._tags.update(dict.fromkeys(tags))
 
     def schedule(self, *faults: Fault) -> None:
-        """Let things go wrong."""
+        """Add faults."""
         for fault in faults:
             self._faults[fault.tag].append(fault)
 
     def tags(self) -> tuple[str, ...]:
-        """The names of all sensors, in the order in which they were installed."""
+        """Return the names of all sensors, in order of installation."""
         return tuple(self._tags)
 
     def __contains__(self, tag: str) -> bool:
         return tag in self._tags
 
     def healthy(self, tag: str, start_ns: int, end_ns: int, period_ns: int | None = None) -> Series:
-        """What the sensor would read if nothing ever went wrong; ``start <= time < end``. Any name will do."""
+        """Return the readings of the sensor without faults; ``start <= time < end``. Any name is valid."""
         period_s = (span_ns(self.period) if period_ns is None else period_ns) / _SECOND_NS
         seed = self._seed(tag)
         samples, seconds = _sample(seed, start_ns, end_ns, period_s)
@@ -196,7 +196,7 @@ class Plant:
         return Series(times, _signal(tag, seed, samples, seconds, self._cycle_s))
 
     def values(self, tag: str, start_ns: int, end_ns: int, period_ns: int | None = None) -> Series:
-        """What the sensor reads, faults included; ``start <= time < end``, one reading a period."""
+        """Return the readings of the sensor, faults included; ``start <= time < end``, one per period."""
         series = self.healthy(tag, start_ns, end_ns, period_ns)
         times, values = series.times, series.values
         for fault in self._faults.get(tag, ()):
@@ -211,7 +211,7 @@ class Plant:
         return Series(times, values)
 
     def amplitude(self, tag: str) -> float:
-        """The amplitude of the tag's daily wave; 1 for a switch."""
+        """Return the amplitude of the tag's daily wave; 1 for a switch."""
         if tag.endswith(".STATUS"):
             return 1.0
         return _character(self._seed(tag)).daily

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, iso, span_ns, to_ns
@@ -13,11 +14,11 @@ _READING_BYTES = 16  # an int64 time and a float64 value
 
 
 class PlantSensors:
-    """The sensors of a simulated plant, as a source of readings: nothing from the future is ever served.
+    """The sensors of a simulated plant as a source of readings, none of them from the future.
 
     Args:
-        plant: whose sensors.
-        now: what time it is; a reading exists from its own time on.
+        plant: that has the sensors.
+        now: the current time; a reading exists from its own time on.
         any_tag: also serve sensors that are not installed, as if every name had one.
     """
 
@@ -31,26 +32,29 @@ class PlantSensors:
     @property
     def downstream(self) -> str:
         """The name of its circuit."""
-        return "sensors/simulated"
+        return circuit_name(System.SENSORS, "simulated")
+
+    async def ping(self) -> str:
+        return f"{len(await self.get_sensor_list())} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
-        """Every tag that is installed, sorted."""
+        """Return all installed tags, sorted."""
         return sorted(self._plant.tags())
 
     async def sensor_exists(self, name: str) -> bool:
-        """Whether the plant serves this sensor."""
+        """Return whether the plant serves this sensor."""
         return self._any_tag or name in self._plant
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        """Plant, tag and times: there is no query language to speak."""
+        """Return plant, tag and times: there is no query language."""
         tag = parameters.get("tag", "*")
         return f"plant {self._plant.seed}, tag {tag}, {iso(window.start)} <= time < {iso(window.end)}"
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
-        """The readings of each tag that exist by now.
+        """Return the existing readings of each tag.
 
         Raises:
-            TooLarge: before anything is made up, since the number of readings is known from the period.
+            TooLarge: before any reading is computed, since their number follows from the period.
             Rejected: ``UNKNOWN_SENSOR``.
         """
         self._refuse_unknown(tags)
@@ -67,25 +71,25 @@ class PlantSensors:
             held += readings[tag].nbytes
             if held > max_bytes:
                 raise TooLarge(f"more than {max_bytes} bytes of readings for {len(tags)} tags in {window}")
-            await asyncio.sleep(0)  # a month of readings must not hold up a probe
+            await asyncio.sleep(0)  # a month of readings must not delay a probe
         return readings
 
     async def get_last_before(
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
-        """Each tag's last reading in ``[not_older_than, time)`` that exists by now."""
+        """Return the last existing reading of each tag in ``[not_older_than, time)``."""
         self._refuse_unknown(tags)
         oldest, end = to_ns(not_older_than), min(to_ns(time), to_ns(self._now()) + 1)
         return {tag: point for tag in tags if (point := self._last(tag, oldest, end))}
 
     def _last(self, tag: str, oldest: int, end: int) -> Point | None:
-        """Look back in steps that double: nearly always the first is enough, and a silent sensor costs little."""
+        """Look back in steps that double: the first is nearly always enough, and a silent sensor costs little."""
         reach = 4 * span_ns(self._plant.period)
         while oldest < end:
             start = max(oldest, end - reach)
-            found = self._plant.values(tag, start, end)
-            if len(found):
-                return Point(int(found.times[-1]), float(found.values[-1]))
+            series = self._plant.values(tag, start, end)
+            if len(series):
+                return Point(int(series.times[-1]), float(series.values[-1]))
             end, reach = start, 2 * reach
         return None
 

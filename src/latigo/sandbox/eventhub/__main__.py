@@ -1,8 +1,8 @@
 """Run an emulator of Azure Event Hubs in a process of its own. A development part, not for production.
 
-The first line on standard output is JSON with ``port``, ``pid`` and ``connection_strings`` by hub, whose key is no
-secret unless ``--key`` gave one; SIGTERM or SIGINT ends it. With ``--data-dir`` and ``--port``, one that is started
-after another was killed has its events.
+The first line on standard output is JSON with ``port``, ``pid`` and ``connection_strings`` by hub, whose key is not
+secret unless given by ``--key``; SIGTERM or SIGINT ends it. With ``--data-dir`` and ``--port``, it continues with the
+events of one that was killed.
 """
 
 import argparse
@@ -37,29 +37,29 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def _serve(asked: argparse.Namespace) -> None:
+async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
-    hubs = dict.fromkeys(asked.hub or ["latigo"], asked.partitions)
-    options = {"data_dir": asked.data_dir, "keep": asked.keep, "key": asked.key, "websocket": asked.websocket}
+    hubs = dict.fromkeys(options.hub or ["latigo"], options.partitions)
+    storage = {"data_dir": options.data_dir, "keep": options.keep, "key": options.key, "websocket": options.websocket}
     with stop_on_signals(stop):
-        async with open_event_hubs(hubs, host=asked.host, port=asked.port, **options) as emulator:
-            if asked.trace:
+        async with open_event_hubs(hubs, host=options.host, port=options.port, **storage) as emulator:
+            if options.trace:
                 emulator.controls.on_frame = lambda frame: log.info("frame.passed", **frame._asdict())
-            where = {
+            address = {
                 "sandbox": "eventhub",
                 "port": emulator.port,
                 "pid": os.getpid(),
                 "connection_strings": {name: emulator.connection_string(name) for name in hubs},
             }
             if emulator.websocket_port:
-                where["websocket_port"] = emulator.websocket_port
-            sys.stdout.write(json.dumps(where) + "\n")
+                address["websocket_port"] = emulator.websocket_port
+            sys.stdout.write(json.dumps(address) + "\n")
             sys.stdout.flush()
             await stop.wait()
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal asks to stop."""
     # Standard output belongs to the one line of JSON.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

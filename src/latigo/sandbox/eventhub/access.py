@@ -1,4 +1,4 @@
-"""Who may do what: shared access signatures, and the tokens that a connection has put. Pure.
+"""Access: shared access signatures, and the tokens that a connection has put. Pure.
 
 A token of the kind SAS is ``SharedAccessSignature sr=AUDIENCE&sig=SIGNATURE&se=EXPIRY&skn=KEY NAME``, everything quoted
 as in a URL; the signature is the HMAC-SHA256 of quoted audience, newline and expiry.
@@ -19,16 +19,16 @@ JWT = "jwt"
 
 
 class TokenRefused(Exception):
-    """It does not give access; the message says why."""
+    """A token gives no access; the message is the reason."""
 
 
 class Keys:
-    """The key of a namespace, and bearer tokens that are taken as they are.
+    """The key of a namespace, and bearer tokens that are accepted unchecked.
 
     Args:
         name: of the key.
         key: the secret.
-        bearer_tokens: for clients that log in without a key; nobody could check real ones here.
+        bearer_tokens: for clients that log in without a key; real ones could not be checked here.
     """
 
     def __init__(self, name: str, key: str, bearer_tokens: Collection[str] = ()) -> None:
@@ -37,14 +37,14 @@ class Keys:
         self._bearer_tokens = frozenset(bearer_tokens)
 
     def rotate(self) -> None:
-        """Have another key from now on."""
+        """Replace the key by a new one."""
         self.key = secrets.token_urlsafe(32)
 
     def check(self, kind: object, token: object, audience: str, now: float) -> float:
-        """When a token ends, in seconds since 1970.
+        """Return when a token expires, in seconds since 1970.
 
         Raises:
-            TokenRefused: it gives no access, or has ended.
+            TokenRefused: it gives no access, or has expired.
         """
         if not isinstance(token, str):
             raise TokenRefused("A token is a text")
@@ -72,7 +72,7 @@ class Keys:
 
 
 class Grants:
-    """What the tokens of one connection allow, each until it ends."""
+    """Audiences that the tokens of one connection allow, each until its token expires."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[str, ...], float] = {}
@@ -82,14 +82,14 @@ class Grants:
         self._ends[path_of(audience)] = ends
 
     def allow(self, address: str, now: float) -> bool:
-        """Whether an address may be used. Hosts are not compared: there is one, under whatever name."""
+        """Return whether an address may be used. Hosts are not compared: there is one, under any name."""
         path = path_of(address)
         return any(path[: len(granted)] == granted and now < ends for granted, ends in self._ends.items())
 
     def next_end(self, now: float) -> float:
-        """When the next of them ends; infinity where none does."""
+        """Return when the next token expires; infinity if none does."""
         return min((ends for ends in self._ends.values() if ends > now), default=math.inf)
 
     def end_all(self) -> None:
-        """Let all of them have ended."""
+        """Expire all tokens."""
         self._ends.clear()

@@ -1,4 +1,4 @@
-"""Addresses: which hub, consumer group and partition something is about. Pure."""
+"""Addresses of hubs, consumer groups and partitions. Pure."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from latigo.sandbox.eventhub.hub import Refused
 
 
 class Place(NamedTuple):
-    """What an address is of; names in lower case, None for what it leaves open."""
+    """Hub, consumer group and partition of an address; names in lower case, None for what it leaves out."""
 
     hub: str
     group: str | None = None
@@ -17,7 +17,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which places are meant: everything that is left out means all of them."""
+    """A selection of places; None selects all."""
 
     hub: str | None = None
     group: str | None = None
@@ -35,15 +35,15 @@ EVERYWHERE = Scope()
 
 
 def path_of(address: str) -> tuple[str, ...]:
-    """The segments behind the host, in lower case."""
+    """Return the segments behind the host, in lower case."""
     return tuple(urlsplit(address).path.lower().strip("/").split("/"))
 
 
 def place_of(address: str) -> Place:
-    """Take the address of a hub, or of something in it, apart.
+    """Parse the address of a hub, or of a partition.
 
     Raises:
-        Refused: it is no such address.
+        Refused: it is neither.
     """
     match path_of(address):
         case (hub,):

@@ -1,4 +1,4 @@
-"""How an emulator behaves: what goes wrong with it, and a record of what was done with it.
+"""Behaviour of an emulator: troubles, and a record of what clients did.
 
 Nothing here waits for time: a trouble reports that it has struck by an event, and lasts until it is lifted.
 """
@@ -20,7 +20,7 @@ _FRAMES_KEPT = 20_000
 
 
 class Traced(NamedTuple):
-    """One frame that passed; ``performative`` is None for an empty one. Payloads, which hold tokens, are not kept."""
+    """One frame, in or out; ``performative`` is None for an empty one. Payloads, which hold tokens, are not kept."""
 
     connection: int
     direction: Literal["in", "out"]
@@ -30,12 +30,12 @@ class Traced(NamedTuple):
 
 
 class Strikes(Enum):
-    """What a trouble strikes."""
+    """Kinds of trouble, by what they strike."""
 
     CONNECTIONS = auto()  #: new ones are never answered
     LINKS = auto()  #: senders and receivers are refused
     SENDS = auto()  #: events are rejected, and not kept
-    ACKNOWLEDGEMENTS = auto()  #: events are kept, and nobody is told
+    ACKNOWLEDGEMENTS = auto()  #: events are kept, and not acknowledged
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ class Trouble:
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meets(self, strikes: Strikes, place: Place | None) -> bool:
-        """Whether it strikes; counts it."""
+        """Return whether it strikes here, and count it."""
         if self.lifted or strikes is not self.strikes or (place is not None and place not in self.scope):
             return False
         if self.times is not None and self.met >= self.times:
@@ -71,7 +71,7 @@ class Trouble:
             await self._reached.wait()
 
     def lift(self) -> None:
-        """End it. Acknowledgements that were withheld are sent; a connection that got no answer never gets one."""
+        """End it. Acknowledgements that were withheld are sent; a connection that got no response never gets one."""
         self.lifted = True
         for settle in self.withheld:
             settle(Accepted())
@@ -97,7 +97,7 @@ class Behaviour:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.trace: deque[Traced] = deque(maxlen=_FRAMES_KEPT)  #: the newest frames since `start_trace`
-        self.on_frame: Callable[[Traced], None] | None = None  #: called with every frame that passes
+        self.on_frame: Callable[[Traced], None] | None = None  #: called with every frame, in or out
         self.strict_offsets = True  #: whether a position beyond the newest event is refused
         self.reject_style = RejectStyle.NULL_TERMINUS
         self._troubles: list[Trouble] = []
@@ -106,12 +106,12 @@ class Behaviour:
     # -- recording ---------------------------------------------------------------------------------------------------
 
     def count(self, what: str, by: int = 1) -> None:
-        """Count something."""
+        """Add to a count."""
         self.counts[what] += by
         self._changed.set()
 
     async def counted(self, what: str, times: int = 1, *, within: float = 30.0) -> None:
-        """Return once something was counted so often, from the beginning on.
+        """Return once a count has reached ``times``.
 
         Raises:
             TimeoutError: not within so many seconds.
@@ -128,13 +128,13 @@ class Behaviour:
     # -- troubles, until lifted --------------------------------------------------------------------------------------
 
     def withhold_acknowledgements(self, scope: Scope = EVERYWHERE, *, times: int | None = None) -> Trouble:
-        """Keep events, and say so only when lifted."""
+        """Keep events, and acknowledge them only when lifted."""
         return self.add_trouble(Trouble(Strikes.ACKNOWLEDGEMENTS, scope, times=times))
 
     def reject_sends(
         self,
         condition: str = "com.microsoft:server-busy",
-        description: str = "as asked for",
+        description: str = "as requested",
         scope: Scope = EVERYWHERE,
         *,
         times: int | None = None,
@@ -145,12 +145,12 @@ class Behaviour:
     def refuse_links(
         self,
         condition: str = "amqp:not-found",
-        description: str = "as asked for",
+        description: str = "as requested",
         scope: Scope = EVERYWHERE,
         *,
         times: int | None = None,
     ) -> Trouble:
-        """Refuse senders and receivers, in the way that ``reject_style`` says."""
+        """Refuse senders and receivers, in the way of ``reject_style``."""
         return self.add_trouble(Trouble(Strikes.LINKS, scope, Refused(condition, description), times))
 
     def lift_all(self) -> None:
@@ -162,11 +162,11 @@ class Behaviour:
     # -- used by the emulator ----------------------------------------------------------------------------------------
 
     def silences(self) -> bool:
-        """Whether a new connection is never answered."""
+        """Return whether a new connection gets no response."""
         return self._strike(Strikes.CONNECTIONS) is not None
 
     def check_link(self, place: Place) -> None:
-        """Let a link through.
+        """Check that a link is not to be refused.
 
         Raises:
             Refused: it is to be refused.
@@ -174,7 +174,7 @@ class Behaviour:
         self._refuse(Strikes.LINKS, place)
 
     def check_send(self, place: Place) -> None:
-        """Let events through.
+        """Check that events are not to be rejected.
 
         Raises:
             Refused: they are to be rejected.
@@ -186,7 +186,7 @@ class Behaviour:
             raise
 
     def acknowledges(self, place: Place, settle: Settle) -> bool:
-        """Whether events are acknowledged now; otherwise ``settle`` is called when the trouble is lifted."""
+        """Return whether to acknowledge events now; if not, ``settle`` is called when the trouble is lifted."""
         trouble = self._strike(Strikes.ACKNOWLEDGEMENTS, place)
         if trouble is not None:
             trouble.withheld.append(settle)
@@ -201,6 +201,6 @@ class Behaviour:
         return next((trouble for trouble in reversed(self._troubles) if trouble.meets(strikes, place)), None)
 
     def add_trouble(self, trouble: Trouble) -> Trouble:
-        """Let a trouble strike from now on."""
+        """Add a trouble, which strikes from now on."""
         self._troubles = [*(before for before in self._troubles if not before.lifted), trouble]
         return trouble

@@ -45,7 +45,7 @@ _LENGTHS: Mapping[int, struct.Struct] = MappingProxyType(
 
 
 def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    """The value that begins at ``at``, and where it ends.
+    """Return the value that begins at ``at``, and where it ends.
 
     Raises:
         CodecError: there is none, it is cut off, nested deeper than 16 levels, or has more elements than bytes (which
@@ -60,7 +60,7 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
 
 
 def skip(data: bytes, at: int) -> int:
-    """Where the value that begins at ``at`` ends, found from its constructor alone.
+    """Return where the value that begins at ``at`` ends, from its constructor alone.
 
     Raises:
         CodecError: there is none, or it is cut off.
@@ -74,7 +74,7 @@ def skip(data: bytes, at: int) -> int:
 
 
 def _end(code: int, data: bytes, at: int) -> int:
-    """Where a value without its constructor ends."""
+    """Return where a value without its constructor ends."""
     width = code >> 4
     if width in _SIZES:
         end = at + _SIZES[width]
@@ -104,7 +104,7 @@ def _deeper(depth: int) -> int:
 
 
 def _read_body(code: int, data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    """A value without its constructor, which in an array stands in front of all of them."""
+    """Read a value without its constructor, which an array has once for all elements."""
     if code in _CONSTANTS:
         return _CONSTANTS[code], at
     if code in _FIXED:
@@ -142,7 +142,7 @@ def _read_compound(code: int, data: bytes, at: int, depth: int) -> tuple[Any, in
 
 
 def _read_elements(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:
-    """The elements of an array: one constructor, which may be described, then the values."""
+    """Read the elements of an array: one constructor, which may be described, then the values."""
     if data[at] == 0:
         descriptor, at = _read(data, at + 1, _deeper(depth))
         values, at = _read_elements(data, at, count, _deeper(depth))
@@ -220,7 +220,7 @@ _ARRAYS = frozenset({0xE0, 0xF0})
 
 
 def encode(value: Any) -> bytes:
-    """A value in a form that is about as short as it can be.
+    """Return a value as bytes, in a short form.
 
     Raises:
         TypeError: AMQP has no type for it, or an array has elements of several.
@@ -267,7 +267,7 @@ def encode_into(out: bytearray, value: Any) -> None:
 
 
 def _long_form(value: Any) -> tuple[int, Callable[[Any], bytes]]:
-    """The constructor that every value of a type can have, as in arrays, and what makes the bytes after it."""
+    """Return the constructor for any value of a type, as in arrays, and the function for the bytes after it."""
     if isinstance(value, Decimal) and len(value) in _DECIMALS:
         return _DECIMALS[len(value)], bytes
     if type(value) not in _LONG:
@@ -276,7 +276,7 @@ def _long_form(value: Any) -> tuple[int, Callable[[Any], bytes]]:
 
 
 def _elements(value: list[Any] | dict[Any, Any] | Array) -> tuple[int, bytearray]:
-    """How many there are, and their bytes."""
+    """Return the number of elements, and their bytes."""
     body = bytearray()
     if isinstance(value, Array):
         for number, element in enumerate(value):
@@ -287,7 +287,7 @@ def _elements(value: list[Any] | dict[Any, Any] | Array) -> tuple[int, bytearray
                 raise TypeError(f"an array of {type(value[0]).__name__} and {type(element).__name__}")
             body += to_bytes(element)
         return len(value), body
-    flat = value if isinstance(value, list) else [each for item in value.items() for each in item]
+    flat = value if isinstance(value, list) else [part for item in value.items() for part in item]
     for element in flat:
         encode_into(body, element)
     return len(flat), body

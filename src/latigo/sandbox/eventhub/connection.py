@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self.number = next(_numbers)
         self.sessions: dict[int, Session] = {}
-        self.silent = False  #: takes bytes and answers nothing
+        self.silent = False  #: reads, and sends nothing
         self.max_frame_size = _SMALLEST_FRAME  #: bytes, of what is sent; known once the client has opened
         self._grants = Grants()
         self._reader = FrameReader(namespace.limits.max_frame_size)
@@ -72,22 +72,22 @@ class Connection(asyncio.Protocol):
         self._flushing: asyncio.Handle | None = None
         self._paused = False
         self._closed = False
-        self._heard_at = namespace.clock.monotonic()
+        self._received_at = namespace.clock.monotonic()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
-    # -- what the transport calls ------------------------------------------------------------------------------------
+    # -- called by the transport -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
+        """Register with the connections, and count this one."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # of a stream, as everywhere here
         self._connections.add(self)
         self.namespace.behaviour.count("connections")
         self.silent = self.namespace.behaviour.silences()
-        self._watch_idle()
+        self._check_idle()
 
     def data_received(self, data: bytes) -> None:
-        """Handle every frame that is complete by now."""
-        self._heard_at = self.namespace.clock.monotonic()
+        """Handle every complete frame."""
+        self._received_at = self.namespace.clock.monotonic()
         if self.silent:
             return
         try:
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
                 if self._closed:
                     return
                 if isinstance(arrived, ProtocolHeader):
-                    self._greet(arrived.raw)
+                    self._negotiate(arrived.raw)
                 else:
                     self._handle(*arrived)
         except CodecError as error:
@@ -103,16 +103,16 @@ class Connection(asyncio.Protocol):
             self.close(Error(Symbol("amqp:decode-error"), str(error)))
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """Stop sending: the client does not read."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """Send again."""
         self._paused = False
         self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """It is gone, in whichever way."""
+        """End all sessions and timers."""
         self._closed = True
         self._connections.discard(self)
         for timer in self._timers.values():
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._trace("in", channel, performative, len(payload))
         match performative:
             case None:
-                pass  # an empty frame: it was heard, that is all
+                pass  # an empty frame: a sign of life
             case SaslInit():
                 known = performative.mechanism == _ANONYMOUS
                 self.send(0, SaslOutcome(UByte(0 if known else 1)))
@@ -150,19 +150,19 @@ class Connection(asyncio.Protocol):
         if session := self.sessions.pop(channel, None):
             session.end()
 
-    def _greet(self, header: bytes) -> None:
+    def _negotiate(self, header: bytes) -> None:
         if header == SASL_HEADER:
             self._write(SASL_HEADER)
             self.send(0, SaslMechanisms(Array([_ANONYMOUS])))
         elif header == AMQP_HEADER:
             self._write(AMQP_HEADER)
         else:
-            self._write(AMQP_HEADER)  # as the standard wants it: the version that would be understood, and the end
+            self._write(AMQP_HEADER)  # as in the standard: the version that is supported, and the end
             self._finish()
 
-    def _open(self, theirs: Open) -> None:
+    def _open(self, requested: Open) -> None:
         limits = self.namespace.limits
-        wanted = limits.max_frame_size if theirs.max_frame_size is None else theirs.max_frame_size
+        wanted = limits.max_frame_size if requested.max_frame_size is None else requested.max_frame_size
         self.max_frame_size = max(min(wanted, limits.max_frame_size), _SMALLEST_FRAME)
         self.send(
             0,
@@ -173,8 +173,8 @@ class Connection(asyncio.Protocol):
                 idle_time_out=UInt(limits.idle_time_out * 1000),
             ),
         )
-        if theirs.idle_time_out:
-            self._stay_alive(theirs.idle_time_out / 2000)
+        if requested.idle_time_out:
+            self._stay_alive(requested.idle_time_out / 2000)
 
     def _open_link(self, session: Session, attach: Attach) -> Link | None:
         behaviour = self.namespace.behaviour
@@ -224,13 +224,13 @@ class Connection(asyncio.Protocol):
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self, error: Error | None) -> None:
-        """Say that it is over, and why, and end it."""
+        """Close it, with the reason."""
         if not self._closed:
             self.send(0, Close(error))
             self._finish()
 
     def abort(self) -> None:
-        """Reset it without a word."""
+        """Reset it."""
         with suppress(OSError, AttributeError):  # a WebSocket has no socket of its own
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._closed = True
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
     # -- tokens ------------------------------------------------------------------------------------------------------
 
     def put_token(self, kind: object, token: object, audience: str) -> None:
-        """Take a token; links that it allows are detached when it ends.
+        """Accept a token; the links that it allows are detached when it expires.
 
         Raises:
             TokenRefused: it gives no access.
@@ -253,11 +253,11 @@ class Connection(asyncio.Protocol):
         self._watch_tokens()
 
     def allows(self, address: str) -> bool:
-        """Whether a token was put for an address."""
+        """Return whether a token was put for an address."""
         return address in {CBS, MANAGEMENT} or self._grants.allow(address, self._now())
 
     def expire_tokens(self) -> int:
-        """Let all tokens have ended; how many links that detached."""
+        """Expire all tokens. Return how many links were detached."""
         self._grants.end_all()
         return self._detach_unauthorized()
 
@@ -287,18 +287,18 @@ class Connection(asyncio.Protocol):
             self._timers[name].cancel()
         self._timers[name] = self._loop.call_later(seconds, call)
 
-    def _watch_idle(self) -> None:
-        """Close it when nothing was heard for too long; look again when that could be."""
+    def _check_idle(self) -> None:
+        """Close it if nothing was received for too long; otherwise check again when that could be so."""
         if self.silent:
-            return  # whoever does not answer does not hang up either
-        left = self._heard_at + self.namespace.limits.idle_time_out - self.namespace.clock.monotonic()
+            return  # a silent server does not hang up either
+        left = self._received_at + self.namespace.limits.idle_time_out - self.namespace.clock.monotonic()
         if left <= 0:
             self.close(Error(Symbol("amqp:connection:forced"), "The connection was idle for too long."))
         else:
-            self._later("idle", left, self._watch_idle)
+            self._later("idle", left, self._check_idle)
 
     def _stay_alive(self, every: float) -> None:
-        """Send empty frames twice as often as the client wants to hear something."""
+        """Send empty frames, twice as often as the client needs to receive one."""
         self._trace("out", 0, None, 0)
         self._write(EMPTY_FRAME)
         self._later("alive", every, lambda: self._stay_alive(every))

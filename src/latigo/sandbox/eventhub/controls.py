@@ -25,47 +25,47 @@ class Controls(Behaviour):
         self._keys = keys
 
     def receivers(self, scope: Scope = EVERYWHERE) -> list[EventsOut]:
-        """Receivers that are attached."""
+        """Return the receivers that are attached."""
         return [link for link in self._links() if isinstance(link, EventsOut) and link.place in scope]
 
     def senders(self, scope: Scope = EVERYWHERE) -> list[EventsIn]:
-        """Senders that are attached."""
+        """Return the senders that are attached."""
         return [link for link in self._links() if isinstance(link, EventsIn) and link.place in scope]
 
     # -- striking once -----------------------------------------------------------------------------------------------
 
-    def detach_receivers(self, condition: str, description: str = "as asked for", scope: Scope = EVERYWHERE) -> int:
-        """Detach receivers; how many."""
+    def detach_receivers(self, condition: str, description: str = "as requested", scope: Scope = EVERYWHERE) -> int:
+        """Detach receivers. Return how many."""
         return _detach(self.receivers(scope), condition, description)
 
-    def detach_senders(self, condition: str, description: str = "as asked for", scope: Scope = EVERYWHERE) -> int:
-        """Detach senders; how many."""
+    def detach_senders(self, condition: str, description: str = "as requested", scope: Scope = EVERYWHERE) -> int:
+        """Detach senders. Return how many."""
         return _detach(self.senders(scope), condition, description)
 
-    def close_connections(self, condition: str = "amqp:connection:forced", description: str = "as asked for") -> int:
-        """Close all connections with an error, as a service does that is maintained; how many."""
+    def close_connections(self, condition: str = "amqp:connection:forced", description: str = "as requested") -> int:
+        """Close all connections with an error, as the service does for maintenance. Return how many."""
         connections = list(self._connections)
         for connection in connections:
             connection.close(Error(Symbol(condition), description))
         return len(connections)
 
     def abort_connections(self) -> int:
-        """Reset all connections without a word; how many."""
+        """Reset all connections. Return how many."""
         connections = list(self._connections)
         for connection in connections:
             connection.abort()
         return len(connections)
 
     def rotate_key(self) -> None:
-        """Have another key: new tokens from the old one are refused, those that were put last until they end."""
+        """Replace the key: new tokens of the old one are refused; those that were put stay valid until they expire."""
         self._keys.rotate()
 
     def expire_tokens(self) -> int:
-        """Let all tokens that were put have ended; how many links that detached."""
+        """Expire all tokens that were put. Return how many links were detached."""
         return sum(connection.expire_tokens() for connection in list(self._connections))
 
     def stop_answering(self, *, existing: bool = True, new: bool = True) -> Trouble:
-        """Take bytes and answer nothing: on connections that exist, on those that come, or both."""
+        """Read, and send nothing: on existing connections, on new ones, or both."""
         if existing:
             for connection in self._connections:
                 connection.silent = True

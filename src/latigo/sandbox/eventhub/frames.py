@@ -24,7 +24,7 @@ Fields = dict[Any, Any] | None
 
 
 class Error(NamedTuple):
-    """Why something was ended or refused."""
+    """The reason for an end or a refusal."""
 
     condition: Symbol
     description: str | None = None
@@ -32,7 +32,7 @@ class Error(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where messages come from."""
+    """The source of messages."""
 
     address: str | None = None
     durable: Any = None
@@ -48,7 +48,7 @@ class Source(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where messages go to."""
+    """The target of messages."""
 
     address: str | None = None
     durable: Any = None
@@ -60,11 +60,11 @@ class Target(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The outcome of a message that was taken."""
+    """The outcome of a message that was accepted."""
 
 
 class Rejected(NamedTuple):
-    """The outcome of a message that was not."""
+    """The outcome of a message that was rejected."""
 
     error: Error | None = None
 
@@ -98,7 +98,7 @@ class Begin(NamedTuple):
 
 
 class Attach(NamedTuple):
-    """The first frame of a link; ``role`` is True for whoever receives."""
+    """The first frame of a link; ``role`` is True for the receiver."""
 
     name: str
     handle: UInt
@@ -117,7 +117,7 @@ class Attach(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """How much the other side may send, in the session and on a link."""
+    """Credit for the other side, in the session and on a link."""
 
     next_incoming_id: UInt | None
     incoming_window: UInt
@@ -149,7 +149,7 @@ class Transfer(NamedTuple):
 
 
 class Disposition(NamedTuple):
-    """What became of deliveries."""
+    """The outcome of deliveries."""
 
     role: bool
     first: UInt
@@ -180,13 +180,13 @@ class Close(NamedTuple):
 
 
 class SaslMechanisms(NamedTuple):
-    """How one may log in."""
+    """The ways to log in."""
 
     mechanisms: Symbols
 
 
 class SaslInit(NamedTuple):
-    """How the client does."""
+    """The client's choice of them."""
 
     mechanism: Symbol
     initial_response: bytes | None = None
@@ -194,7 +194,7 @@ class SaslInit(NamedTuple):
 
 
 class SaslOutcome(NamedTuple):
-    """How that went: 0 is well."""
+    """The result of the login; 0 is success."""
 
     code: UByte
     additional_data: bytes | None = None
@@ -242,13 +242,13 @@ _ALLOWED: Mapping[type, tuple[tuple[type, ...], ...]] = MappingProxyType(
 
 
 class ProtocolHeader(NamedTuple):
-    """What stands at the beginning of a layer of a connection."""
+    """The first bytes of a layer of a connection."""
 
     raw: bytes
 
 
 class Frame(NamedTuple):
-    """One frame; ``performative`` is None for an empty one, which only says that the sender is alive."""
+    """One frame; ``performative`` is None for an empty one, a sign of life."""
 
     channel: int
     performative: Performative | None
@@ -256,7 +256,7 @@ class Frame(NamedTuple):
 
 
 def encode_frame(channel: int, performative: Performative, payload: bytes = b"") -> bytes:
-    """A frame with everything in front of its performative."""
+    """Return a frame as bytes."""
     kind = _SASL if isinstance(performative, SaslPerformative) else _AMQP
     out = bytearray(_FRAME.size)
     encode_into(out, _described(performative))
@@ -272,7 +272,7 @@ def _described(value: Any) -> Any:
 
 
 class FrameReader:
-    """Cuts what arrives into protocol headers and frames.
+    """Parser of a stream into protocol headers and frames.
 
     Args:
         max_frame_size: bytes; a longer frame is refused.
@@ -283,7 +283,7 @@ class FrameReader:
         self._arrived = bytearray()
 
     def feed(self, data: bytes) -> Iterator[ProtocolHeader | Frame]:
-        """Everything that is complete by now.
+        """Return everything that is complete.
 
         Raises:
             CodecError: what arrived is neither; nothing after it can be understood.
@@ -325,7 +325,7 @@ def _decode_frame(raw: bytes) -> Frame:
 
 
 def _composite(value: Any) -> Any:
-    """A described list as the composite that its descriptor names; anything else as it is."""
+    """Return the composite that a described list is; anything else unchanged."""
     if not isinstance(value, Described) or value.descriptor not in _COMPOSITES or not isinstance(value.value, list):
         return value
     composite = _COMPOSITES[value.descriptor]

@@ -1,6 +1,6 @@
-"""Hubs: partitions of events in order, positions in them, and who may read them. No I/O.
+"""Hubs: partitions of events in order, positions in them, and their receivers. No I/O.
 
-Offsets are the bytes that came before, as in the service, so that nobody takes them for sequence numbers.
+Offsets are the number of bytes before an event, as in the service, so that they are not mistaken for sequence numbers.
 """
 
 import re
@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 
 class Refused(Exception):
-    """The other side is told this condition, and the message."""
+    """A refusal: the condition and message for the client."""
 
     def __init__(self, condition: str, description: str) -> None:
         super().__init__(description)
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as it is kept."""
+    """One event."""
 
     sequence_number: int
     offset: str
@@ -62,12 +62,12 @@ class Event:
     @property
     def properties(self) -> Mapping[str, Any]:
         """The application properties."""
-        found = (part.value() for part in split(self.message) if part.section is Section.APPLICATION_PROPERTIES)
-        return next(found, MappingProxyType({}))
+        values = (part.value() for part in split(self.message) if part.section is Section.APPLICATION_PROPERTIES)
+        return next(values, MappingProxyType({}))
 
 
 class PositionField(StrEnum):
-    """What a position is given by, as annotations are called."""
+    """The annotations that a position can refer to."""
 
     OFFSET = "x-opt-offset"
     SEQUENCE_NUMBER = "x-opt-sequence-number"
@@ -75,7 +75,7 @@ class PositionField(StrEnum):
 
 
 class Position(NamedTuple):
-    """Where to begin to read: after a value, or at it."""
+    """Where to begin reading: after a value, or at it."""
 
     field: PositionField
     value: str
@@ -83,14 +83,14 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, selector: str) -> "Position":
-        """From the text of a filter, such as ``amqp.annotation.x-opt-offset > '17'``.
+        """Parse the text of a filter, such as ``amqp.annotation.x-opt-offset > '17'``.
 
         Raises:
-            Refused: it is no such filter.
+            Refused: it is not such a filter.
         """
         match = _SELECTOR.fullmatch(selector)
         if match is None or match[1] not in set(PositionField):
-            raise Refused("amqp:invalid-field", f"not a filter that is known here: {selector!r}")
+            raise Refused("amqp:invalid-field", f"not a filter that is supported: {selector!r}")
         if match[3] not in {BEFORE_ALL, _AFTER_ALL} and not match[3].isdecimal():
             raise Refused("com.microsoft:argument-error", f"The supplied offset '{match[3]}' is invalid.")
         return cls(PositionField(match[1]), match[3], match[2] == ">=")
@@ -100,14 +100,14 @@ START = Position(PositionField.OFFSET, BEFORE_ALL)
 
 
 class Place(NamedTuple):
-    """Of an event in its partition: how many came before it, and how many bytes."""
+    """Position of an event in its partition: how many events are before it, and how many bytes."""
 
     sequence_number: int
     offset: int
 
 
 class Partition:
-    """The newest events, in the order in which they came; older ones are dropped."""
+    """The newest events, in order of arrival; older ones are dropped."""
 
     def __init__(self, number: int, keep: int = KEEP) -> None:
         self.id = str(number)
@@ -118,24 +118,24 @@ class Partition:
 
     @property
     def begin(self) -> Place:
-        """Of the oldest event that is kept; before there is one, of the first."""
+        """The place of the oldest event that is kept; of the next one if there is none."""
         if not self.events:
             return self._next
         return Place(self.events[0].sequence_number, int(self.events[0].offset))
 
     @property
     def last_sequence_number(self) -> int:
-        """That of the newest event; -1 before there is one."""
+        """The sequence number of the newest event; -1 if there is none."""
         return self._next.sequence_number - 1
 
     @property
     def last_offset(self) -> str:
-        """That of the newest event; "-1" before there is one."""
+        """The offset of the newest event; "-1" if there is none."""
         return self.events[-1].offset if self.events else BEFORE_ALL
 
     @property
     def last_enqueued(self) -> Timestamp:
-        """When the newest event came; the year 1 before there is one."""
+        """When the newest event was enqueued; the year 1 if there is none."""
         return self.events[-1].enqueued if self.events else NEVER
 
     def append(self, message: Message, partition_key: str | None, now: Timestamp) -> Event:
@@ -157,16 +157,16 @@ class Partition:
         return event
 
     def begin_at(self, place: Place) -> None:
-        """Be one whose events before this one were dropped."""
+        """Continue at a place, as if all events before it were dropped."""
         self._next = place
 
     def event(self, number: int) -> Event | None:
-        """The one with this sequence number, or the oldest that is kept if it was dropped; None: it is yet to come."""
+        """Return the event with this sequence number, or the oldest if it was dropped; None: it is yet to come."""
         at = max(number - self.begin.sequence_number, 0)
         return self.events[at] if at < len(self.events) else None
 
     def index(self, position: Position, *, strict: bool = True) -> int:
-        """Where in ``events`` a reader begins.
+        """Return the index in ``events`` at which a reader begins.
 
         Raises:
             Refused: beyond the newest event, unless not strict.
@@ -196,16 +196,16 @@ _KEYS: Mapping[PositionField, Callable[[Event], int]] = MappingProxyType(
 
 
 class Receivers(Generic[R]):
-    """Who reads one partition for one consumer group."""
+    """The receivers of one partition in one consumer group."""
 
     def __init__(self) -> None:
         self._epoch: int | None = None
         self._present: list[R] = []
 
     def admit(self, receiver: R, epoch: int | None) -> list[R]:
-        """Let a receiver in; those that it drives out.
+        """Add a receiver. Return those that it replaces.
 
-        One with an epoch reads alone. It drives out any other with the same or a lower epoch, or with none.
+        One with an epoch reads alone. It replaces any other with the same or a lower epoch, or with none.
 
         Raises:
             Refused: a higher epoch is here, or any where this one has none, or five others without.
@@ -215,18 +215,18 @@ class Receivers(Generic[R]):
             raise Refused("amqp:link:stolen", f"A receiver with the higher epoch '{current}' reads here")
         if epoch is None and len(self._present) >= _MOST_WITHOUT_EPOCH:
             raise Refused("amqp:resource-limit-exceeded", f"There are {_MOST_WITHOUT_EPOCH} receivers already")
-        driven_out = [] if epoch is None else self._present
-        self._present = [*([] if driven_out else self._present), receiver]
+        replaced = [] if epoch is None else self._present
+        self._present = [*([] if replaced else self._present), receiver]
         self._epoch = epoch
-        return driven_out
+        return replaced
 
     def leave(self, receiver: R) -> None:
-        """Forget a receiver that left, or was driven out."""
+        """Remove a receiver."""
         self._present = [other for other in self._present if other is not receiver]
 
 
 Record = Callable[["Hub", str, str | None, Timestamp, Sequence[bytes]], None]
-"""Keeps messages for those who come later: hub, partition, partition key, time, messages."""
+"""Record messages: hub, partition, partition key, time, messages."""
 
 
 class Hub:
@@ -247,22 +247,22 @@ class Hub:
         self._turns = cycle(self.partitions)
 
     def __getitem__(self, partition: str) -> Partition:
-        for each in self.partitions:
-            if each.id == partition:
-                return each
+        for candidate in self.partitions:
+            if candidate.id == partition:
+                return candidate
         raise Refused("amqp:not-found", f"The hub '{self.name}' has no partition '{partition}'")
 
     @property
     def events(self) -> list[Event]:
-        """All events, partition by partition."""
+        """All events, by partition."""
         return [event for partition in self.partitions for event in partition.events]
 
     def receivers(self, group: str, partition: str) -> Receivers[Any]:
-        """Who reads a partition for a consumer group."""
+        """Return the receivers of a partition in a consumer group."""
         return self._receivers[group.lower(), partition]
 
     def route(self, partition_key: str | None) -> Partition:
-        """The partition of a key, the same one always; without a key, the next in turn."""
+        """Return the partition of a key, always the same; without a key, the next in turn."""
         if partition_key is None:
             return next(self._turns)
         return self.partitions[crc32(partition_key.encode()) % len(self.partitions)]
@@ -270,7 +270,7 @@ class Hub:
     def publish(
         self, messages: Sequence[bytes], now: Timestamp, *, partition: str | None = None, key: str | None = None
     ) -> Partition:
-        """Keep messages together in one partition, then tell its readers.
+        """Keep messages together in one partition, then notify its readers.
 
         Raises:
             Refused: there is no such partition.
@@ -287,6 +287,6 @@ class Hub:
         return chosen
 
     def restore(self, kept: Iterable[tuple[str, str | None, Timestamp, bytes]]) -> None:
-        """Have events again that were recorded earlier."""
+        """Restore events that were recorded earlier."""
         for partition, key, enqueued, message in kept:
             self[partition].append(read_message(message), key, enqueued)

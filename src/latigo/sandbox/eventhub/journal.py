@@ -1,4 +1,4 @@
-"""The events of a hub in a file, so that an emulator that was killed has them again when it is started anew.
+"""The events of a hub in a file, which an emulator reads when it starts.
 
 Records are AMQP lists, one after the other: first ``[created, partitions, [[sequence number, offset] of the first event
 of each partition]]``, then ``[partition, key, enqueued, message]`` for each event. A record that was cut off by the end
@@ -16,28 +16,28 @@ from latigo.sandbox.eventhub.values import CodecError, Timestamp, UInt
 
 
 def open_hub(name: str, partitions: int, now: Timestamp, folder: Path, *, keep: int = KEEP) -> tuple[Hub, "Journal"]:
-    """A hub with the events of its file; a new file where there is none.
+    """Open a hub with the events of its file; create the file if there is none.
 
     Raises:
         ValueError: the file is of a hub with another number of partitions.
     """
     path = folder / f"{name}.events"
     records, end = _read(path.read_bytes() if path.exists() else b"")
-    created, found, begins = records[0] if records else (now, partitions, [(0, 0)] * partitions)
-    if found != partitions:
-        raise ValueError(f"{path} has the events of {found} partitions, not of {partitions}")
+    created, recorded, begins = records[0] if records else (now, partitions, [(0, 0)] * partitions)
+    if recorded != partitions:
+        raise ValueError(f"{path} has the events of {recorded} partitions, not of {partitions}")
     journal = Journal(path, end, len(records) - 1)
     hub = Hub(name, partitions, created, journal.record, keep=keep)
     for partition, begin in zip(hub.partitions, begins, strict=True):
         partition.begin_at(Place(*begin))
     hub.restore((partition, key, enqueued, message) for partition, key, enqueued, message in records[1:])
     if not records:
-        journal.begin_anew(hub)
+        journal.rewrite(hub)
     return hub, journal
 
 
 class Journal:
-    """A file that grows until half of its events, or more, are those that the hub has dropped; then it is begun anew.
+    """A file that is rewritten once the hub has dropped half of its events, or more.
 
     Args:
         path: of the file; its folder is made.
@@ -53,15 +53,15 @@ class Journal:
         self._file.truncate(end)
 
     def record(self, hub: Hub, partition: str, key: str | None, enqueued: Timestamp, messages: Sequence[bytes]) -> None:
-        """Hand messages to the kernel: they outlive the process, not the machine."""
+        """Append messages; they survive a crash of the process, not of the machine."""
         if self._events >= 2 * hub.capacity:
-            self.begin_anew(hub)
+            self.rewrite(hub)
         self._file.write(b"".join(encode([partition, key, enqueued, message]) for message in messages))
         self._file.flush()
         self._events += len(messages)
 
-    def begin_anew(self, hub: Hub) -> None:
-        """Write what the hub has, in the place of what is there: whenever the process ends, one or the other is."""
+    def rewrite(self, hub: Hub) -> None:
+        """Replace the file by one with the events of the hub, atomically."""
         fresh = self._path.with_name(f"{self._path.name}.new")
         with fresh.open("wb") as file:
             begins = [list(partition.begin) for partition in hub.partitions]
@@ -74,11 +74,11 @@ class Journal:
         self._events = len(hub.events)
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         self._file.close()
 
     def remove(self) -> None:
-        """Lose everything."""
+        """Delete the file."""
         self.close()
         self._path.unlink(missing_ok=True)
 
@@ -88,7 +88,7 @@ def _record_of(partition: Partition, event: Event) -> list[Any]:
 
 
 def _read(content: bytes) -> tuple[list[list[Any]], int]:
-    """The whole records, and where the last of them ends."""
+    """Return the complete records, and where the last of them ends."""
     records, at = [], 0
     with suppress(CodecError):
         while at < len(content):

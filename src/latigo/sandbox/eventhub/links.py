@@ -1,6 +1,6 @@
-"""Sessions and links: who may send how much, and messages in several transfers.
+"""Sessions and links: credit, and messages in several transfers.
 
-What a link is good for is the affair of `latigo.sandbox.eventhub.nodes`.
+What is sent over a link is up to `latigo.sandbox.eventhub.nodes`.
 """
 
 from abc import ABC, abstractmethod
@@ -40,27 +40,27 @@ OpenLink = Callable[["Session", Attach], "Link | None"]
 
 
 class Carrier(Protocol):
-    """What sessions need of the connection that carries them."""
+    """The connection of a session, as far as sessions need it."""
 
     max_frame_size: int  #: bytes, of what is sent
 
     @property
     def writable(self) -> bool:
-        """Whether events may be sent."""
+        """Return whether events may be sent."""
 
     def send(self, channel: int, performative: AmqpPerformative, payload: bytes = b"") -> None:
         """Send a frame."""
 
 
 class RejectStyle(StrEnum):
-    """How a link is refused; the client takes the first for a link without an end, and tries again for ever."""
+    """Ways to refuse a link; the client treats the first as a link without an end, and retries for ever."""
 
     NULL_TERMINUS = "null terminus"  #: attached without source or target, then detached; so does the service
     ATTACHED = "attached"  #: attached as if all was well, then detached
 
 
 def error_of(refused: Refused) -> Error:
-    """As the other side is told."""
+    """Return the error for the client."""
     return Error(refused.condition, str(refused))
 
 
@@ -84,7 +84,7 @@ class Session:
         self.connection.send(self._channel, performative, payload)
 
     def receive(self, performative: AmqpPerformative, payload: bytes) -> None:
-        """Handle a frame. One for a link that is gone is ignored: the client sends them."""
+        """Handle a frame. One for a link that has ended is ignored: the client sends them."""
         match performative:
             case Attach():
                 self._attach(performative)
@@ -97,16 +97,16 @@ class Session:
                     link.end()
                     self.send(Detach(performative.handle, closed=performative.closed))
             case _:
-                pass  # dispositions: the client never says what became of an event
+                pass  # dispositions: the client never settles an event
 
     def transfer(self, transfer: Transfer, payload: bytes) -> None:
-        """Send a part of a message; counts it."""
+        """Send a part of a message, and count it."""
         self.send(transfer, payload)
         self._next_outgoing_id += 1
         self.window -= 1
 
     def flow(self, link: "Link | None", **of_link: UInt | bool) -> None:
-        """Say how much may be sent; opens the session's own window again."""
+        """Grant credit, and reopen the session's own window."""
         self._incoming_left = _WINDOW
         handle = None if link is None else UInt(link.handle)
         next_incoming, next_outgoing = UInt(self._next_incoming_id), UInt(self._next_outgoing_id)
@@ -114,13 +114,13 @@ class Session:
         self.send(Flow(next_incoming, window, next_outgoing, window, handle, **of_link))  # type: ignore[arg-type]  # by keyword, each of its own type
 
     def delivery_id(self) -> UInt:
-        """One that was not used yet."""
+        """Return a new delivery id."""
         number = UInt(self._next_delivery_id)
         self._next_delivery_id += 1
         return number
 
     def refuse(self, attach: Attach, error: Error, style: RejectStyle) -> None:
-        """Do not let a link in."""
+        """Refuse a link."""
         reply = attach_reply(attach)
         if style is RejectStyle.NULL_TERMINUS:
             reply = reply._replace(target=None) if reply.role else reply._replace(source=None)
@@ -128,12 +128,12 @@ class Session:
         self.send(Detach(attach.handle, closed=True, error=error))
 
     def end(self) -> None:
-        """Everything in it is over."""
+        """End all links."""
         for link in list(self.links.values()):
             link.end()
 
     def pump(self) -> None:
-        """Send what may be sent."""
+        """Send as much as credit allows."""
         for link in list(self.links.values()):
             link.pump()
 
@@ -165,7 +165,7 @@ class Session:
 
 
 def attach_reply(attach: Attach) -> Attach:
-    """The same link seen from our end; both ends of it are always there."""
+    """Return the attach for our end of the link; source and target are always set."""
     return Attach(
         name=attach.name,
         handle=attach.handle,
@@ -181,7 +181,7 @@ def attach_reply(attach: Attach) -> Attach:
 
 
 class Link:
-    """One link, as long as it is attached.
+    """One link while it is attached.
 
     Args:
         session: that it belongs to.
@@ -199,15 +199,15 @@ class Link:
         self._at_end: list[Callable[[], object]] = []
 
     def start(self) -> None:
-        """Say that it is attached."""
+        """Confirm the attach."""
         self.session.send(attach_reply(self._attach))
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Have something called when the link is over, in whichever way."""
+        """Register a call for the end of the link."""
         self._at_end.append(call)
 
     def end(self) -> None:
-        """It is over; says nothing to the client."""
+        """End it, without a frame to the client."""
         if self.attached:
             self.attached = False
             self.session.links.pop(self.handle, None)
@@ -215,20 +215,20 @@ class Link:
                 call()
 
     def detach(self, error: Error) -> None:
-        """End it, and say why."""
+        """End it, with the reason for the client."""
         if self.attached:
             self.end()
             self.session.send(Detach(UInt(self.handle), closed=True, error=error))
 
     def on_flow(self, flow: Flow) -> None:
-        """The client says how far it is."""
+        """Handle the client's flow."""
 
     def pump(self) -> None:
-        """Send what may be sent."""
+        """Send as much as credit allows."""
 
 
 class IncomingLink(Link, ABC):
-    """The client sends. Keeps at least half of the credit open."""
+    """A link on which the client sends. At least half of the credit stays open."""
 
     def __init__(self, session: Session, attach: Attach, address: str) -> None:
         super().__init__(session, attach, address)
@@ -242,7 +242,7 @@ class IncomingLink(Link, ABC):
         self._grant()
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        """A part of a message: with the last one it is taken."""
+        """Collect the parts of a message, and take it with the last one."""
         first = self._first = self._first or transfer
         self._parts += payload
         if len(self._parts) > MAX_MESSAGE_BYTES:
@@ -264,11 +264,11 @@ class IncomingLink(Link, ABC):
 
     @abstractmethod
     def take(self, message_format: int, message: bytes, settle: Settle) -> Outcome | None:
-        """Take a message; what became of it, or None to say so later through ``settle``.
+        """Take a message. Return the outcome, or None to call ``settle`` later.
 
         Raises:
             Refused: it is rejected.
-            CodecError: it is no message.
+            CodecError: it is not a message.
         """
 
     def _take(self, first: Transfer, message: bytes, settle: Settle) -> Outcome | None:
@@ -289,7 +289,7 @@ class IncomingLink(Link, ABC):
 
 
 class OutgoingLink(Link, ABC):
-    """The client receives, as much as its credit and the session's window allow."""
+    """A link on which the client receives, as much as its credit and the session's window allow."""
 
     def __init__(self, session: Session, attach: Attach, address: str) -> None:
         super().__init__(session, attach, address)
@@ -299,7 +299,7 @@ class OutgoingLink(Link, ABC):
 
     @abstractmethod
     def next_message(self) -> bytes | None:
-        """Take what is to be sent next, if there is anything."""
+        """Return the next message to send, if there is one."""
 
     def on_flow(self, flow: Flow) -> None:
         if flow.link_credit is not None:

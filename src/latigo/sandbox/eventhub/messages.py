@@ -1,4 +1,4 @@
-"""Messages of AMQP 1.0: a message is a row of sections, of which most are kept byte for byte. Pure."""
+"""Messages of AMQP 1.0: sequences of sections, most of which are kept byte for byte. Pure."""
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
@@ -12,7 +12,7 @@ BATCH_FORMAT = 0x80013700
 
 
 class Section(IntEnum):
-    """The descriptors of sections, in the order in which they stand."""
+    """The descriptors of sections, in their order."""
 
     HEADER = 0x70
     DELIVERY_ANNOTATIONS = 0x71
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 def split(message: bytes) -> Iterator[Part]:
-    """The sections of a message.
+    """Return the sections of a message.
 
     Raises:
         CodecError: it is not made of sections.
@@ -53,12 +53,12 @@ def split(message: bytes) -> Iterator[Part]:
 
 
 def section(kind: Section, value: Any) -> bytes:
-    """One section."""
+    """Return one section as bytes."""
     return encode(Described(ULong(kind), value))
 
 
 class Message(NamedTuple):
-    """What of a message is looked at; the rest stays as it is."""
+    """The parts of a message that the emulator reads; the rest stays as it is."""
 
     header: bytes  #: the section, or nothing
     annotations: Mapping[Any, Any]  #: of the message
@@ -67,7 +67,7 @@ class Message(NamedTuple):
 
 
 def read_message(raw: bytes) -> Message:
-    """Take a message apart; annotations for the delivery are meant for us and end here.
+    """Parse a message; annotations for the delivery are meant for us and end here.
 
     Raises:
         CodecError: it is no message.
@@ -119,10 +119,10 @@ def read_request(raw: bytes) -> Request:
     """
     values = {part.section: part.value() for part in split(raw)}
     properties = values.get(Section.PROPERTIES) or [None]
-    asked = values.get(Section.APPLICATION_PROPERTIES) or {}
-    if not isinstance(properties, list) or not isinstance(asked, dict):
+    requested = values.get(Section.APPLICATION_PROPERTIES) or {}
+    if not isinstance(properties, list) or not isinstance(requested, dict):
         raise CodecError("a request with other properties than a list and a map")
-    return Request(properties[0], asked, values.get(Section.VALUE))
+    return Request(properties[0], requested, values.get(Section.VALUE))
 
 
 def write_reply(correlation_id: Any, properties: Mapping[str, Any], body: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What all connections share: hubs, keys, limits, and how it is all to behave."""
+"""The namespace that all connections share: hubs, keys, limits, behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from latigo.sandbox.eventhub.values import Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a connection may do; the service's own numbers."""
+    """Limits of a connection; the service's own numbers."""
 
     max_frame_size: int = 65_536  #: bytes, either way
     idle_time_out: float = 240.0  #: seconds without a frame after which a connection is closed
@@ -26,7 +26,7 @@ class Namespace:
     Args:
         hubs: names, and how many partitions each has.
         keys: that open it.
-        clock: enqueued times, and the ends of tokens.
+        clock: enqueued times, expiry of tokens, idle connections.
         limits: of connections.
         behaviour: troubles and counts.
         folder: where events are kept; None to have them in memory only.
@@ -56,11 +56,11 @@ class Namespace:
             self.create_hub(name, partitions)
 
     def now(self) -> Timestamp:
-        """The time for an event."""
+        """Return the time for an event."""
         return Timestamp(int(self.clock.now().timestamp() * 1000))
 
     def hub(self, name: str) -> Hub:
-        """A hub by its name, in either case.
+        """Return a hub by its name, in either case.
 
         Raises:
             Refused: there is none.
@@ -70,7 +70,7 @@ class Namespace:
         return self._hubs[name.lower()]
 
     def create_hub(self, name: str, partitions: int) -> Hub:
-        """Have a new hub, with the events that its file has."""
+        """Create a hub, with the events of its file."""
         key = name.lower()
         if key in self._hubs:
             raise ValueError(f"there is a hub {name} already")
@@ -82,7 +82,7 @@ class Namespace:
         return self._hubs[key]
 
     def delete_hub(self, name: str) -> None:
-        """Lose a hub with all its events; links to it are detached."""
+        """Delete a hub with all its events; links to it are detached."""
         hub = self.hub(name)
         del self._hubs[name.lower()]
         if journal := self._journals.pop(name.lower(), None):
@@ -91,13 +91,13 @@ class Namespace:
             notify(_not_found(hub.name))
 
     def recreate_hub(self, name: str, partitions: int | None = None) -> Hub:
-        """Lose a hub and have one of the same name: its sequence numbers begin again."""
+        """Delete a hub and create one of the same name: its sequence numbers begin again."""
         hub = self.hub(name)
         self.delete_hub(name)
         return self.create_hub(hub.name, partitions or len(hub.partitions))
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the files."""
         for journal in self._journals.values():
             journal.close()
 

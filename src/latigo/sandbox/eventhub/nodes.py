@@ -1,4 +1,4 @@
-"""What links lead to: ``$cbs`` for tokens, ``$management`` for questions, and the partitions of hubs."""
+"""The nodes that links lead to: ``$cbs`` for tokens, ``$management`` for requests, and the partitions of hubs."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -30,15 +30,15 @@ _SELECTOR_FILTER = "apache.org:selector-filter:string"
 
 
 class Client(Protocol):
-    """What nodes need to know of the client at the other end of a link."""
+    """The client at the other end of a link, as far as nodes need it."""
 
     namespace: Namespace
 
     def allows(self, address: str) -> bool:
-        """Whether a token was put for an address."""
+        """Return whether a token was put for an address."""
 
     def put_token(self, kind: object, token: object, audience: str) -> None:
-        """Take a token.
+        """Accept a token.
 
         Raises:
             TokenRefused: it gives no access.
@@ -120,8 +120,8 @@ class EventsOut(OutgoingLink):
         behaviour.count("receivers")
 
     def _admit(self, hub: Hub, attach: Attach) -> None:
-        asked = (attach.properties or {}).get(_EPOCH)
-        epoch = int(asked) if isinstance(asked, int) else None
+        requested = (attach.properties or {}).get(_EPOCH)
+        epoch = int(requested) if isinstance(requested, int) else None
         receivers = hub.receivers(self.place.group or "", self._partition.id)
         for receiver in receivers.admit(self, epoch):
             self._namespace.behaviour.count("links_stolen")
@@ -137,7 +137,7 @@ class EventsOut(OutgoingLink):
         return event.header + self._metrics() + event.message
 
     def _metrics(self) -> bytes:
-        """What the newest event of the partition is, for a client that wants to know with each."""
+        """Return the properties of the newest event, for a client that wants them with each event."""
         if not self._metric:
             return b""
         partition = self._partition
@@ -155,10 +155,10 @@ def _symbols(several: Symbols) -> tuple[str, ...]:
 
 
 def _position(attach: Attach) -> Position:
-    """Where a receiver wants to begin; at the start where it does not say.
+    """Return where a receiver begins; at the start unless the filter names a position.
 
     Raises:
-        Refused: the filter cannot be understood.
+        Refused: the filter is not supported.
     """
     selector = ((attach.source.filter if attach.source else None) or {}).get(_SELECTOR_FILTER)
     if selector is None:
@@ -170,7 +170,7 @@ def _position(attach: Attach) -> Position:
 
 
 class Reply(NamedTuple):
-    """The answer to a request; ``status`` as in HTTP."""
+    """The reply to a request; ``status`` as in HTTP."""
 
     status: int
     description: str
@@ -178,7 +178,7 @@ class Reply(NamedTuple):
 
 
 class RequestsIn(IncomingLink):
-    """Requests from a client, each answered on its link for replies from the same node."""
+    """Requests from a client, each with a reply on its link for replies from the same node."""
 
     def __init__(self, client: Client, session: Session, attach: Attach, address: str) -> None:
         super().__init__(session, attach, address)
@@ -186,8 +186,8 @@ class RequestsIn(IncomingLink):
 
     def take(self, message_format: int, message: bytes, settle: Settle) -> Outcome | None:  # noqa: ARG002  # one is taken as it is, at once
         request = read_request(message)
-        answer = answer_cbs if self.address == CBS else answer_management
-        reply = answer(self._client, request)
+        respond = reply_to_cbs if self.address == CBS else reply_to_management
+        reply = respond(self._client, request)
         properties = {"status-code": Int(reply.status), "status-description": reply.description}
         raw = write_reply(request.message_id, properties, reply.body)
         for link in self.session.links.values():
@@ -204,7 +204,7 @@ class RepliesOut(OutgoingLink):
         self._replies: deque[bytes] = deque()
 
     def put(self, reply: bytes) -> None:
-        """Send it as soon as there is credit."""
+        """Send a reply as soon as there is credit."""
         self._replies.append(reply)
         self.pump()
 
@@ -212,14 +212,14 @@ class RepliesOut(OutgoingLink):
         return self._replies.popleft() if self._replies else None
 
 
-def answer_cbs(client: Client, request: Request) -> Reply:
-    """Take a token."""
-    asked, behaviour = request.properties, client.namespace.behaviour
-    if asked.get("operation") != "put-token":
-        return Reply(400, f"No such operation: {asked.get('operation')}")
-    audience = str(asked.get("name"))
+def reply_to_cbs(client: Client, request: Request) -> Reply:
+    """Accept a token."""
+    requested, behaviour = request.properties, client.namespace.behaviour
+    if requested.get("operation") != "put-token":
+        return Reply(400, f"No such operation: {requested.get('operation')}")
+    audience = str(requested.get("name"))
     try:
-        client.put_token(asked.get("type"), request.body, audience)
+        client.put_token(requested.get("type"), request.body, audience)
     except TokenRefused as refused:
         behaviour.count("tokens_refused")
         return Reply(401, str(refused))
@@ -227,13 +227,13 @@ def answer_cbs(client: Client, request: Request) -> Reply:
     return Reply(202, "Accepted")
 
 
-def answer_management(client: Client, request: Request) -> Reply:
-    """Say what a hub, or one of its partitions, is like."""
+def reply_to_management(client: Client, request: Request) -> Reply:
+    """Return the properties of a hub, or of one of its partitions."""
     client.namespace.behaviour.count("questions")
-    asked = request.properties
-    kind, name = asked.get("type"), str(asked.get("name"))
-    if asked.get("operation") != "READ":
-        return Reply(400, f"No such operation: {asked.get('operation')}")
+    requested = request.properties
+    kind, name = requested.get("type"), str(requested.get("name"))
+    if requested.get("operation") != "READ":
+        return Reply(400, f"No such operation: {requested.get('operation')}")
     if not client.allows(f"/{name}"):
         return Reply(401, f"Unauthorized access. No token that is valid was put for {name}")
     try:
@@ -241,7 +241,7 @@ def answer_management(client: Client, request: Request) -> Reply:
         if kind == "com.microsoft:eventhub":
             return Reply(200, "OK", _describe_hub(hub, name))
         if kind == "com.microsoft:partition":
-            return Reply(200, "OK", _describe_partition(hub, name, str(asked.get("partition"))))
+            return Reply(200, "OK", _describe_partition(hub, name, str(requested.get("partition"))))
     except Refused as refused:
         return Reply(404, str(refused))
     return Reply(400, f"No such type: {kind}")

@@ -1,6 +1,6 @@
 """An emulator of Azure Event Hubs over TCP, TLS and WebSocket. A development part, not for production.
 
-The protocol is that of the reference page on Event Hubs; the official client cannot tell the difference.
+The protocol is that of the reference page on Event Hubs; the official client works with it unchanged.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from latigo.sandbox.eventhub.controls import Controls
 from latigo.sandbox.eventhub.hub import KEEP, Hub, Partition
 from latigo.sandbox.eventhub.messages import Section, section
 from latigo.sandbox.eventhub.namespace import Limits, Namespace
-from latigo.sandbox.eventhub.websocket import WebSocketDoor
+from latigo.sandbox.eventhub.websocket import WebSocketListener
 
 KEY_NAME = "RootManageSharedAccessKey"
-#: Everybody may know it: it opens nothing but emulators.
+#: Not a secret: it opens nothing but emulators.
 DEVELOPMENT_KEY = base64.b64encode(b"latigo's emulator, for development only").decode()
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class EventHubsEmulator:
         self._server: asyncio.Server | None = None
 
     def hub(self, name: str) -> Hub:
-        """A hub, to look at its partitions and events.
+        """Return a hub with its partitions and events.
 
         Raises:
             Refused: there is none.
@@ -59,7 +59,7 @@ class EventHubsEmulator:
         return self.namespace.hub(name)
 
     def put(self, hub: str, *bodies: bytes, partition: str | None = None, key: str | None = None) -> Partition:
-        """Have events without a client that sends them; in which partition.
+        """Publish events without a client. Return the partition.
 
         Raises:
             Refused: there is no such hub or partition.
@@ -68,7 +68,7 @@ class EventHubsEmulator:
         return self.hub(hub).publish(messages, self.namespace.now(), partition=partition, key=key)
 
     def connection_string(self, hub: str | None = None, *, port: int | None = None) -> str:
-        """For the client; ``port`` is that of a proxy in front, where there is one."""
+        """Return the connection string for a client; ``port`` is that of a proxy in front, if there is one."""
         parts = {
             "Endpoint": f"sb://{self._host}:{port or self.port}",
             "SharedAccessKeyName": self.namespace.keys.name,
@@ -79,21 +79,21 @@ class EventHubsEmulator:
         return ";".join(f"{key}={value}" for key, value in parts.items() if value is not None)
 
     async def listen(self) -> None:
-        """Take connections, from the second time on at the same port."""
+        """Listen, from the second time on at the same port."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, self._host, self.port, ssl=self._ssl_context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop_listening(self) -> None:
-        """Refuse connections and reset those that are there; hubs stay as they are."""
+        """Refuse new connections and reset existing ones; hubs stay as they are."""
         if self._server is not None:
             self._server.close()
             self._server = None
         self.controls.abort_connections()
-        await asyncio.sleep(0)  # transports say in the next round that they are gone
+        await asyncio.sleep(0)  # transports report their end in the next iteration of the loop
 
     @asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
+    async def outage(self) -> AsyncIterator[None]:
         """Refuse connections as long as the body runs."""
         await self.stop_listening()
         try:
@@ -123,14 +123,14 @@ async def open_event_hubs(
         hubs: names, and how many partitions each has.
         host: to listen on.
         port: to listen on; 0 for one that the system chooses.
-        data_dir: a folder where events are kept, for an emulator that comes after this one; None for memory only.
+        data_dir: a folder where events are kept, also for the next emulator; None for memory only.
         keep: so many events of each partition; older ones are dropped.
         websocket: whether to listen for WebSockets too, at a port of their own.
         ssl_context: to speak TLS; None for plain TCP.
         key: the secret of the shared access key.
         bearer_tokens: what clients may log in with instead.
         limits: of connections.
-        clock: enqueued times, and the ends of tokens.
+        clock: enqueued times, expiry of tokens, idle connections.
 
     Yields:
         The emulator, listening.
@@ -141,11 +141,11 @@ async def open_event_hubs(
     namespace = Namespace(hubs, keys, clock or SystemClock(), limits, controls, data_dir, keep=keep)
     accept = partial(Connection, namespace, connections)
     emulator = EventHubsEmulator(namespace, controls, accept, host, port, ssl_context)
-    door = WebSocketDoor(accept, host, ssl_context) if websocket else None
+    listener = WebSocketListener(accept, host, ssl_context) if websocket else None
     try:
         await emulator.listen()
-        if door is not None:
-            emulator.websocket_port = await door.open()
+        if listener is not None:
+            emulator.websocket_port = await listener.open()
         log.info(
             "sandbox.started",
             downstream="sandbox/eventhub",
@@ -157,6 +157,6 @@ async def open_event_hubs(
     finally:
         controls.lift_all()
         await emulator.stop_listening()
-        if door is not None:
-            await door.close()
+        if listener is not None:
+            await listener.close()
         namespace.close()

@@ -19,7 +19,7 @@ from typing import Any
 
 
 class CodecError(ValueError):
-    """These bytes are no AMQP value, or one beyond our limits; or this value has no bytes."""
+    """Bytes that are no AMQP value, or one beyond our limits; or a value that cannot be encoded."""
 
 
 class UByte(int):
@@ -71,7 +71,7 @@ class Char(str):
 
 
 class Decimal(bytes):
-    """A decimal of 4, 8 or 16 bytes that nobody looks into."""
+    """A decimal of 4, 8 or 16 bytes, kept as bytes."""
 
 
 class Array(tuple[Any, ...]):
@@ -82,7 +82,7 @@ class Array(tuple[Any, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A value with a descriptor that says what it is."""
+    """A value with a descriptor of its type."""
 
     descriptor: Any
     value: Any

@@ -15,7 +15,7 @@ _MOST_BYTES = 2 * 1024 * 1024
 
 
 class _Transport(asyncio.Transport):
-    """What a `Connection` writes to. Nothing is written from here: a task sends what is queued."""
+    """Transport of a `Connection`. It queues; a task sends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class _Transport(asyncio.Transport):
         self.close()
 
 
-class WebSocketDoor:
-    """Lets clients in that come over HTTP."""
+class WebSocketListener:
+    """Accepts clients over HTTP."""
 
     def __init__(self, accept: Callable[[], Connection], host: str, ssl_context: ssl.SSLContext | None) -> None:
         self._accept = accept
@@ -53,14 +53,14 @@ class WebSocketDoor:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def open(self) -> int:
-        """Listen; at which port."""
+        """Listen. Return the port."""
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, 0, ssl_context=self._ssl_context).start()
         port: int = self._runner.addresses[0][1]
         return port
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.WebSocketResponse:
@@ -81,8 +81,8 @@ class WebSocketDoor:
 
 
 async def _send(socket: web.WebSocketResponse, transport: _Transport, request: web.Request) -> None:
-    """Send what is queued until there is no more; then hang up."""
-    with suppress(ConnectionError):  # it has gone; whoever receives notices that too
+    """Send what is queued until the end of the queue; then hang up."""
+    with suppress(ConnectionError):  # the client has gone, which the receiving side notices too
         while (data := await transport.queued.get()) is not None:
             await socket.send_bytes(data)
     if transport.aborted and request.transport is not None:

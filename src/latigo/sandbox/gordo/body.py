@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-#: What Werkzeug says for each status, where the server does not say more.
+#: Werkzeug's title and description of each status.
 _DESCRIPTIONS = {
     400: ("Bad Request", "The browser (or proxy) sent a request that this server could not understand."),
     404: (
@@ -28,7 +28,7 @@ _DESCRIPTIONS = {
 
 
 class Body(NamedTuple):
-    """What is sent back: JSON objects get the key ``revision`` added, bytes go as they are."""
+    """Body of a response: JSON objects get the key ``revision`` added, bytes are sent unchanged."""
 
     status: int
     content: Mapping[str, Any] | bytes
@@ -37,7 +37,7 @@ class Body(NamedTuple):
 
 
 class Refused(Exception):
-    """The request cannot be answered; ``body`` says so in Gordo's words."""
+    """A request that Gordo refuses, with the body of its response."""
 
     def __init__(self, body: Body) -> None:
         super().__init__(body.status)
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def page(status: int, text: str = "", **headers: str) -> Body:
-    """One of the HTML pages that Gordo answers some errors with."""
+    """Return an HTML page, Gordo's response to some errors."""
     title, description = _DESCRIPTIONS[status]
     shown = html.escape(text).replace("&#x27;", "&#39;") if text else description
     content = f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{shown}</p>\n"
@@ -53,10 +53,10 @@ def page(status: int, text: str = "", **headers: str) -> Body:
 
 
 def message(status: int, text: str, key: str = "message") -> Body:
-    """One of the JSON bodies that Gordo answers other errors with."""
+    """Return a JSON body, Gordo's response to other errors."""
     return Body(status, {key: text})
 
 
 def encode_json(document: Mapping[str, Any]) -> bytes:
-    """JSON as Flask writes it here: NaN and infinities as bare words, everything else in ASCII."""
+    """Encode JSON as Flask does in Gordo: NaN and infinities as bare words, everything else in ASCII."""
     return (json.dumps(document)).encode()

@@ -1,13 +1,13 @@
 """The controls over HTTP, for a server that runs in a process of its own.
 
 =======  ================================  ==========================================================================
-GET      ``/sandbox/calls``                counts by path, project and model; predictions under way now and at most
+GET      ``/sandbox/calls``                counts by path, project and model; predictions in flight, now and at most
 GET      ``/sandbox/executed``             every run of a model
 POST     ``/sandbox/troubles``             ``{"kind": ..., "project", "model", "paths", "skip", "times", ...}``: its id
-GET      ``/sandbox/troubles/{id}``        how often it was met; with ``?wait=SECONDS`` only once it was, or too late
+GET      ``/sandbox/troubles/{id}``        how often it has struck; ``?wait=SECONDS`` waits until it has
 DELETE   ``/sandbox/troubles/{id}``        lift it
 POST     ``/sandbox/revisions``            ``{"project", "revision"}``: publish the same models under it
-DELETE   ``/sandbox/models/{p}/{m}``       lose model m of project p
+DELETE   ``/sandbox/models/{p}/{m}``       remove model m of project p
 =======  ================================  ==========================================================================
 
 Kinds of trouble: ``unavailable`` (``retry_after`` seconds), ``hang``, ``garbage``, ``server_error``, ``empty_models``,
@@ -50,10 +50,10 @@ _SIMPLE: Mapping[str, Misbehaviour] = {
 }
 
 
-async def answer_control(
+async def respond_to_control(
     controls: Controls, projects: Mapping[str, Project], request: web.Request, body: bytes
 ) -> web.Response:
-    """Do what is asked; 400 with the reason where it cannot be done."""
+    """Run a control; 400 with the reason if it cannot be run."""
     try:
         return _json(await _control(controls, projects, request, body))
     except (KeyError, ValueError, TypeError) as error:
@@ -78,8 +78,8 @@ async def _control(
             controls.numbered(int(number)).lift()
             return {"ok": True}
         case "POST", ["revisions"]:
-            asked = orjson.loads(body)
-            projects[asked["project"]].publish(asked["revision"])
+            requested = orjson.loads(body)
+            projects[requested["project"]].publish(requested["revision"])
             return {"ok": True}
         case "DELETE", ["models", project, model]:
             projects[project].remove(model)
@@ -106,22 +106,24 @@ async def _wait(trouble: Trouble, seconds: float) -> None:
             await trouble.reached()
 
 
-def _trouble(controls: Controls, asked: Mapping[str, Any]) -> Trouble:
-    paths = asked.get("paths", ["models"] if asked["kind"] == "empty_models" else None)
+def _trouble(controls: Controls, requested: Mapping[str, Any]) -> Trouble:
+    paths = requested.get("paths", ["models"] if requested["kind"] == "empty_models" else None)
     kinds = None if paths is None else [CallKind(path) for path in paths]
-    scope = Scope(asked.get("project"), asked.get("model"), kinds)
-    return controls.trouble(_misbehaviour(asked), scope, skip=asked.get("skip", 0), times=asked.get("times"))
+    scope = Scope(requested.get("project"), requested.get("model"), kinds)
+    return controls.trouble(
+        _misbehaviour(requested), scope, skip=requested.get("skip", 0), times=requested.get("times")
+    )
 
 
-def _misbehaviour(asked: Mapping[str, Any]) -> Misbehaviour:
-    match asked["kind"]:
+def _misbehaviour(requested: Mapping[str, Any]) -> Misbehaviour:
+    match requested["kind"]:
         case "unavailable":
-            return unavailable(timedelta(seconds=asked["retry_after"]) if "retry_after" in asked else None)
+            return unavailable(timedelta(seconds=requested["retry_after"]) if "retry_after" in requested else None)
         case "status":
-            return Answer(Body(int(asked["status"]), b"as asked for", "text/plain"))
+            return Answer(Body(int(requested["status"]), b"as requested", "text/plain"))
         case "delay":
-            return Delay(float(asked["seconds"]))
+            return Delay(float(requested["seconds"]))
         case "close":
-            return Close(asked.get("after_bytes"))
+            return Close(requested.get("after_bytes"))
         case kind:
             return _SIMPLE[kind]

@@ -1,6 +1,6 @@
 """The controls of the server for tests: troubles, and a record of its calls.
 
-Tests never sleep here: a call that is held says so by an event, and goes on when it is told to.
+Tests need not sleep: a call that is held reports it by an event, and continues when it is released.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class CallKind(StrEnum):
 
     @property
     def predicts(self) -> bool:
-        """Whether it runs a model."""
+        """True if it runs a model."""
         return self in PREDICTIONS
 
 
@@ -45,7 +45,7 @@ PREDICTIONS = frozenset({CallKind.PREDICTION, CallKind.ANOMALY})
 
 
 class Call(NamedTuple):
-    """Which path was called; project and model are empty where the path has none."""
+    """The path of a call; project and model are empty where the path has none."""
 
     kind: CallKind
     project: str = ""
@@ -53,7 +53,7 @@ class Call(NamedTuple):
 
 
 class Executed(NamedTuple):
-    """One run of a model: the labels of the first and the last row that were sent, where they were times."""
+    """One run of a model, with the times of the first and last row; None if the labels were not times."""
 
     kind: CallKind
     project: str
@@ -66,7 +66,7 @@ class Executed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which calls are meant: everything that is left out means all of them."""
+    """A selection of calls; None selects all."""
 
     project: str | None = None
     model: str | None = None
@@ -82,26 +82,26 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer this instead."""
+    """Respond with this instead."""
 
     body: Body
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Do not answer until the trouble is lifted; then answer as usual."""
+    """Do not respond until the trouble is lifted; then respond as usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Answer as usual, later by so much."""
+    """Respond as usual, after a delay."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the connection: before any answer, or after so many bytes of the body of the usual one."""
+    """Close the connection: before the response, or after some bytes of the usual body."""
 
     after_bytes: int | None = None
 
@@ -115,19 +115,19 @@ PREDICTING = Scope(kinds=PREDICTIONS)
 GARBAGE = Answer(Body(200, b"<html>Under maintenance</html>", "text/html"))
 #: 500 with Gordo's own page.
 SERVER_ERROR = Answer(page(500))
-#: A list without models, as Gordo gives it while its directory is gone; the models themselves go on working.
+#: A list without models, as Gordo returns while its directory is missing; predictions still work.
 EMPTY_MODELS = Answer(Body(200, {"models": []}))
 
 
 def unavailable(retry_after: timedelta | None = None) -> Answer:
-    """503, as a proxy answers whose server is away."""
+    """Return 503, the response of a proxy whose server is unavailable."""
     headers = {} if retry_after is None else {"Retry-After": str(int(retry_after.total_seconds()))}
     return Answer(Body(503, b"no healthy upstream", "text/plain", headers))
 
 
 @dataclass(eq=False)
 class Trouble:
-    """A misbehaviour that lasts until it is lifted, or has been met ``times`` times after the first ``skip`` calls."""
+    """A misbehaviour that lasts until it is lifted, or has struck ``times`` times after the first ``skip`` calls."""
 
     number: int
     how: Misbehaviour
@@ -140,7 +140,7 @@ class Trouble:
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meets(self, call: Call) -> bool:
-        """Whether it strikes this call; counts it."""
+        """Return whether it strikes this call, and count it."""
         if call not in self.scope or self.lifted.is_set():
             return False
         self._seen += 1
@@ -155,7 +155,7 @@ class Trouble:
         await self._reached.wait()
 
     def lift(self) -> None:
-        """End it; whoever hangs in it is answered."""
+        """End it; calls that hang get their responses."""
         self.lifted.set()
 
     def __enter__(self) -> Self:
@@ -173,7 +173,7 @@ class Controls:
     def __init__(self) -> None:
         self.calls: Counter[Call] = Counter()
         self.executed: deque[Executed] = deque(maxlen=_EXECUTIONS_KEPT)
-        self.in_flight = 0  #: predictions under way
+        self.in_flight = 0  #: predictions
         self.most_in_flight = 0
         self._troubles: dict[int, Trouble] = {}
         self._last_number = 0
@@ -182,7 +182,7 @@ class Controls:
     def trouble(
         self, how: Misbehaviour, scope: Scope = EVERYTHING, *, skip: int = 0, times: int | None = None
     ) -> Trouble:
-        """Misbehave from now on; where several troubles fit a call, the newest strikes."""
+        """Add a trouble, which strikes from now on; if several match a call, the newest strikes."""
         if len(self._troubles) >= _TROUBLES_KEPT:
             self._troubles = {number: kept for number, kept in self._troubles.items() if not kept.lifted.is_set()}
         self._last_number += 1
@@ -191,7 +191,7 @@ class Controls:
         return trouble
 
     def numbered(self, number: int) -> Trouble:
-        """A trouble by its number.
+        """Return a trouble by its number.
 
         Raises:
             KeyError: there is none.
@@ -199,25 +199,25 @@ class Controls:
         return self._troubles[number]
 
     def hold(self, scope: Scope = PREDICTING, *, nth: int = 1) -> Trouble:
-        """Hold the n-th call from now: ``await held.reached()``, and ``held.lift()`` to let it be answered."""
+        """Hold the n-th call from now: ``await held.reached()``, and ``held.lift()`` to let it go on."""
         return self.trouble(Hang(), scope, skip=nth - 1, times=1)
 
     def hang(self, scope: Scope = PREDICTING) -> Trouble:
-        """Answer nothing until lifted."""
+        """Do not respond until lifted."""
         return self.trouble(Hang(), scope)
 
     def unavailable(
         self, scope: Scope = EVERYTHING, *, retry_after: timedelta | None = None, times: int | None = None
     ) -> Trouble:
-        """Answer 503."""
+        """Respond with 503."""
         return self.trouble(unavailable(retry_after), scope, times=times)
 
     def garbage(self, scope: Scope = EVERYTHING, *, times: int | None = None) -> Trouble:
-        """Answer what is not Gordo's."""
+        """Respond with something that is not Gordo's."""
         return self.trouble(GARBAGE, scope, times=times)
 
     def server_error(self, scope: Scope = PREDICTING, *, times: int | None = None) -> Trouble:
-        """Answer 500."""
+        """Respond with 500."""
         return self.trouble(SERVER_ERROR, scope, times=times)
 
     def empty_model_list(self, project: str | None = None) -> Trouble:
@@ -225,11 +225,11 @@ class Controls:
         return self.trouble(EMPTY_MODELS, Scope(project=project, kinds={CallKind.MODELS}))
 
     def close(self, scope: Scope = EVERYTHING, *, after_bytes: int | None = None, times: int | None = None) -> Trouble:
-        """Close the connection without an answer, or in the middle of it."""
+        """Close the connection before a response, or within it."""
         return self.trouble(Close(after_bytes), scope, times=times)
 
     def delay(self, seconds: float, scope: Scope = PREDICTING) -> Trouble:
-        """Take longer."""
+        """Delay responses."""
         return self.trouble(Delay(seconds), scope)
 
     def lift_all(self) -> None:
@@ -239,7 +239,7 @@ class Controls:
         self._troubles.clear()
 
     def count(self, scope: Scope = EVERYTHING) -> int:
-        """How many calls there were, those that met trouble included."""
+        """Return the number of calls, including those that a trouble struck."""
         return sum(count for call, count in self.calls.items() if call in scope)
 
     async def called(self, times: int, scope: Scope = PREDICTING) -> None:
@@ -248,15 +248,15 @@ class Controls:
             await self._changed.wait()
 
     def meet(self, call: Call) -> Trouble | None:
-        """Count a call, and find the trouble that strikes it."""
+        """Count a call. Return the trouble that strikes it, if any."""
         self.calls[call] += 1
         self._changed.set()
         self._changed = asyncio.Event()
         return next((trouble for trouble in reversed(self._troubles.values()) if trouble.meets(call)), None)
 
     @contextmanager
-    def under_way(self, call: Call) -> Iterator[None]:
-        """Count a prediction as under way."""
+    def in_flight_during(self, call: Call) -> Iterator[None]:
+        """Count a prediction as in flight."""
         if not call.kind.predicts:
             yield
             return

@@ -16,35 +16,35 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class ModelKind(StrEnum):
-    """The kinds of models that Gordo's answers differ for."""
+    """The kinds of models that differ in Gordo's responses."""
 
     PCA = "pca"  #: an anomaly model over PCA and regression, the usual substitute for an autoencoder
-    KERAS = "keras"  #: as ``PCA``, with the manners of a Keras network: float32, and NaN is taken
+    KERAS = "keras"  #: as ``PCA``, with the properties of a Keras network: float32, and NaN is accepted
     LSTM_AUTOENCODER = "lstm-autoencoder"  #: sees ``lookback`` rows, the newest included
     LSTM_FORECAST = "lstm-forecast"  #: sees the ``lookback`` rows before
-    IDENTITY = "identity"  #: gives back its input, so that thresholds are 0 and confidences not finite
-    UNVALIDATED = "unvalidated"  #: an anomaly model without thresholds, which answers ``prediction`` only
+    IDENTITY = "identity"  #: returns its input, so that thresholds are 0 and confidences not finite
+    UNVALIDATED = "unvalidated"  #: an anomaly model without thresholds, which serves ``prediction`` only
     PLAIN = "plain"  #: a pipeline without anomaly detector
     TRANSFORM = "transform"  #: a pipeline whose output has other columns than its targets
 
     @property
     def detector(self) -> bool:
-        """Whether ``anomaly/prediction`` works."""
+        """True if ``anomaly/prediction`` works."""
         return self not in {ModelKind.UNVALIDATED, ModelKind.PLAIN, ModelKind.TRANSFORM}
 
     @property
     def plain(self) -> bool:
-        """Whether the model is a bare pipeline, without any anomaly class around it."""
+        """True for a bare pipeline, without an anomaly class."""
         return self in {ModelKind.PLAIN, ModelKind.TRANSFORM}
 
     @property
     def lstm(self) -> bool:
-        """Whether it sees several rows at a time."""
+        """True if it sees several rows at a time."""
         return self in {ModelKind.LSTM_AUTOENCODER, ModelKind.LSTM_FORECAST}
 
     @property
     def keras(self) -> bool:
-        """Whether it has the manners of a Keras network."""
+        """True if it has the properties of a Keras network."""
         return self.lstm or self is ModelKind.KERAS
 
 
@@ -82,7 +82,7 @@ class ModelDefinition:
 
     @property
     def offset(self) -> int:
-        """How many rows shorter an answer is than its request; Gordo's ``model_offset``."""
+        """Number of rows by which a response is shorter than its request; Gordo's ``model_offset``."""
         match self.kind:
             case ModelKind.LSTM_AUTOENCODER:
                 return self.lookback - 1
@@ -99,7 +99,7 @@ class ModelDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDefinition:
-    """The models of one project in its newest revision, and what other revisions hold."""
+    """The models of one project in its newest revision and in others."""
 
     project: str
     models: tuple[ModelDefinition, ...]
@@ -108,7 +108,7 @@ class ProjectDefinition:
 
 
 def frequency(resolution: timedelta) -> str:
-    """A resolution as Gordo writes it, in the frequencies of pandas: ``5S``, ``10T``, ``1H``, ``1D``.
+    """Return a resolution as Gordo writes it, in the frequencies of pandas: ``5S``, ``10T``, ``1H``, ``1D``.
 
     Raises:
         ValueError: it is not a whole number of milliseconds.
@@ -136,10 +136,10 @@ def demo_project(
     special: bool = True,
     revision: str = REVISION,
 ) -> ProjectDefinition:
-    """A project of so many models, each with sensors of its own that are installed in the plant.
+    """Return a project whose models have sensors of their own, and install these in the plant.
 
     With ``special``, the second to the sixth model are of the less usual kinds (see `_TRAITS`). A silent sensor is
-    filled for 12 rows only, so that silence is seen as such and not for two days as with Gordo's default.
+    interpolated for 12 rows only, so that silence is visible, unlike with Gordo's default of two days.
     """
     definitions: list[ModelDefinition] = []
     for number in range(models):
@@ -183,33 +183,34 @@ _TRAITS: Sequence[_Traits] = (
 
 
 def _tags(number: int, count: int) -> tuple[int, tuple[str, ...]]:
-    """The area of a model and its tags, such as ``1903.PT-0017.PV``: all of one length, no two alike."""
-    each = -(-count // len(_QUANTITIES))
+    """Return the area of a model and its tags, such as ``1903.PT-0017.PV``: of one length, and unique."""
+    per_quantity = -(-count // len(_QUANTITIES))
     serials = [
-        (_QUANTITIES[index % len(_QUANTITIES)], number * each + index // len(_QUANTITIES)) for index in range(count)
+        (_QUANTITIES[index % len(_QUANTITIES)], number * per_quantity + index // len(_QUANTITIES))
+        for index in range(count)
     ]
     tags = tuple(f"{_AREA + serial // 10_000}.{quantity}-{serial % 10_000:04d}.PV" for quantity, serial in serials)
-    return _AREA + number * each // 10_000, tags
+    return _AREA + number * per_quantity // 10_000, tags
 
 
 def demo_faults(
     definition: ProjectDefinition, *, start: datetime, every: timedelta, length: timedelta
 ) -> tuple[Fault, ...]:
-    """Faults that wander through a project: every fourth model has one in each period of ``every``, one after another.
+    """Return faults for every fourth model of a project: one model after another, in each period of ``every``.
 
     Three of four are anomalies of one sensor (an offset or a drift), so that anomaly scores rise and fall; the
     fourth is a sensor that falls silent.
     """
     kinds = (FaultKind.OFFSET, FaultKind.DRIFT, FaultKind.OFFSET, FaultKind.SILENCE)
-    troubled = definition.models[::4]
+    faulty = definition.models[::4]
     return tuple(
         Fault(
             tag=model.tags[number % len(model.tags)],
             kind=kinds[number % len(kinds)],
-            start=start + every * number / len(troubled) // _MICROSECOND * _MICROSECOND,
+            start=start + every * number / len(faulty) // _MICROSECOND * _MICROSECOND,
             length=length,
             every=every,
             size=0.4,
         )
-        for number, model in enumerate(troubled)
+        for number, model in enumerate(faulty)
     )

@@ -18,8 +18,8 @@ from latigo.sandbox.gordo.model import ValuesRefused
 class Index:
     """The labels of rows: times (ns since the epoch, UTC) or row numbers.
 
-    ``offset`` is how the times were written: as minutes from UTC, or None without any offset. ``stored`` is false for
-    rows that were merely counted, which leaves no column in a parquet answer.
+    ``offset`` is that of the times as they were written: minutes from UTC, or None without. ``stored`` is false for
+    plain row numbers, which are no column of a parquet response.
     """
 
     labels: npt.NDArray[np.int64]
@@ -32,15 +32,15 @@ class Index:
         return len(self.labels)
 
     def last(self, rows: int) -> "Index":
-        """The labels of the last rows."""
+        """Return the labels of the last rows."""
         return Index(self.labels[len(self.labels) - rows :], self.timed, self.offset, self.name, self.stored)
 
     def shifted(self, by: timedelta) -> "Index":
-        """The same times, later by so much."""
+        """Return the times, shifted."""
         return Index(self.labels + by // timedelta(microseconds=1) * 1000, self.timed, self.offset)
 
     def texts(self, separator: str = "T") -> list[str]:
-        """Each time in its own offset, or each row number: ``T`` as values are written, a space for keys."""
+        """Return times in their own offset, or row numbers, as text: with ``T`` for values, a space for keys."""
         if not self.timed:
             return [str(label) for label in self.labels.tolist()]
         if self.offset == 0 and not (self.labels % 1_000_000_000).any():
@@ -55,14 +55,14 @@ class Index:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """The type of its column in a parquet answer."""
+        """Type of its column in a parquet response."""
         if not self.timed:
             return pa.int64()
         return pa.timestamp("ns", tz=None if self.offset is None else self.zone)
 
     @property
     def zone(self) -> str:
-        """The name of its time zone."""
+        """Name of its time zone."""
         return _offset_text(self.offset) if self.offset else "UTC"
 
 
@@ -77,7 +77,7 @@ def _offset_text(minutes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One frame of a request. ``text`` is the first cell that is no number, which every model refuses."""
+    """One frame of a request. ``text`` is the first cell that is not a number, which every model refuses."""
 
     index: Index
     columns: tuple[str, ...]
@@ -86,7 +86,7 @@ class Table:
     text: str | None = None
 
     def checked(self, expected: Sequence[str]) -> "Table":
-        """With the expected columns in the expected order: by name where all are there, else by position.
+        """Return the expected columns in the expected order: by name if all exist, else by position.
 
         Raises:
             Refused: 400, the number of columns is wrong as well.
@@ -113,7 +113,7 @@ class Table:
         return f"Index({list(self.columns)}, dtype='object')"
 
     def numbers(self) -> Values:
-        """The values.
+        """Return the values.
 
         Raises:
             ValuesRefused: one of them is text.

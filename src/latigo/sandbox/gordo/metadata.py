@@ -1,7 +1,7 @@
-"""What ``M/metadata`` answers. A development part, not for production.
+"""The response to ``M/metadata``.
 
-The shape is section 7 of the reference page on Gordo's HTTP API. Scores, statistics and histograms, which make up most
-of the size of a real document and mean nothing to Latigo, are left out unless asked for, and then made up.
+The shape is section 7 of the reference page on Gordo's HTTP API. Scores, statistics and histograms, most of the size
+of a real document and unused by Latigo, are left out unless requested, and then invented.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ Json = dict[str, Any]
 
 
 def model_class(definition: ModelDefinition) -> str:
-    """The Python class that Gordo would name for the model."""
+    """Return the Python class of the model in Gordo."""
     return "sklearn.pipeline.Pipeline" if definition.kind.plain else _DETECTOR
 
 
 def metadata_document(
     project: str, definition: ModelDefinition, revision: str, thresholds: Thresholds | None, *, full: bool = False
 ) -> Json:
-    """The whole document but for the key ``revision``, keys sorted as Gordo sends them.
+    """Return the document without the key ``revision``, keys sorted as Gordo sends them.
 
     ``thresholds`` are left out for models that have none. ``full`` adds what makes the document about 4 kB a tag.
     """
@@ -74,7 +74,7 @@ def metadata_document(
 
 
 def _trained_until(revision: str) -> int:
-    """When training ended, ns: a revision is the time of a build in ms, as in production."""
+    """Return when training ended, in ns: a revision is the time of a build in ms, as in production."""
     return int(revision) * 1_000_000
 
 
@@ -178,18 +178,18 @@ def _cross_validation(definition: ModelDefinition, *, full: bool) -> Json:
     scores = {}
     if full:
         names = ("", *(f"-{tag}" for tag in definition.target_list))
-        scores = {f"{metric}{name}": _made_up(_FOLDS) for metric in _METRICS for name in names}
+        scores = {f"{metric}{name}": _invented(_FOLDS) for metric in _METRICS for name in names}
     return {"cv_duration_sec": 0.05, "scores": scores, "splits": {}}
 
 
 def _statistics(tags: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
-    return {tag: _made_up(("25%", "50%", "75%", "count", "max", "mean", "min", "std")) for tag in tags}
+    return {tag: _invented(("25%", "50%", "75%", "count", "max", "mean", "min", "std")) for tag in tags}
 
 
-def _made_up(names: Sequence[str]) -> Mapping[str, float]:
+def _invented(names: Sequence[str]) -> Mapping[str, float]:
     return {name: 1 / (place + 3) for place, name in enumerate(names)}
 
 
 def _histogram() -> str:
-    """Text of the length that the hundred bins of a real document take."""
+    """Return text of the length of the hundred bins of a real document."""
     return orjson.dumps({f"({edge:.3f}, {edge + 0.123:.3f}]": 20 for edge in range(100, 100 + _BINS)}).decode()

@@ -1,6 +1,6 @@
-"""Models that really model: PCA and regression in numpy. A development part, not for production.
+"""Models that are trained on the plant: PCA and regression in numpy.
 
-What a model learns from is the simulated plant in good health, so a fault stands out as an anomaly. The numbers mean
+They are trained on the simulated plant without faults, so a fault is an anomaly. The numbers mean
 what Gordo's mean: section 4 of the reference page on its HTTP API lists them.
 """
 
@@ -23,12 +23,12 @@ _LEAST_VARIANCE = 1e-9
 
 
 class ValuesRefused(ValueError):
-    """The model does not take these values; the text is what Gordo's model would say."""
+    """Values that the model refuses; the text is that of Gordo's model."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Maps the range seen in training to [0, 1], column by column."""
+    """Scaling of the range in training to [0, 1], by column."""
 
     low: Values
     span: Values
@@ -46,7 +46,7 @@ class _Scale:
 
 @dataclass(frozen=True, slots=True)
 class _Regression:
-    """Squeezes rows through a few principal components, and regresses the targets on those."""
+    """Projection of rows to a few principal components, and regression of the targets on them."""
 
     scale: _Scale
     centre: Values
@@ -63,22 +63,22 @@ class _Regression:
         variances, vectors = np.linalg.eigh((scaled - centre).T @ (scaled - centre))
         axes, variances = vectors[:, ::-1][:, :components], variances[::-1][:components]
         intercept = y.mean(axis=0)
-        # The components are orthogonal, so each regresses on its own; one that never varies says nothing.
+        # The components are orthogonal, so they regress independently; a constant one has no weight.
         weights = ((scaled - centre) @ axes).T @ (y - intercept) / np.maximum(variances, _LEAST_VARIANCE)[:, None]
         return cls(scale, centre, axes, weights, intercept)
 
-    def squeeze(self, x: Values) -> Values:
-        squeezed: Values = (self.scale(x) - self.centre) @ self.axes
-        return squeezed
+    def project(self, x: Values) -> Values:
+        projected: Values = (self.scale(x) - self.centre) @ self.axes
+        return projected
 
     def __call__(self, x: Values) -> Values:
-        predicted: Values = self.squeeze(x) @ self.weights + self.intercept
+        predicted: Values = self.project(x) @ self.weights + self.intercept
         return predicted
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """How large an error may be; shape (targets,) and one number for all."""
+    """Largest normal errors: shape (targets,), and one number for all."""
 
     feature: Values
     aggregate: float
@@ -106,7 +106,7 @@ class FittedModel:
         return cls(definition, x, y)
 
     def output(self, x: Values) -> Output:
-        """What the model makes of X: ``offset`` rows fewer, one column a target (a component for ``TRANSFORM``).
+        """Return the output for X: ``offset`` rows fewer, one column a target (a component for ``TRANSFORM``).
 
         Raises:
             ValuesRefused: too few rows, or values that are not finite where the model does not take them.
@@ -121,12 +121,12 @@ class FittedModel:
         if kind.lstm and len(x) <= self.definition.lookback:
             raise ValuesRefused("For KerasLSTMForecast lookback_window must be < size of X")
         if kind is ModelKind.TRANSFORM:
-            return self._regression.squeeze(x)
+            return self._regression.project(x)
         predicted = self._regression(_features(self.definition, x))
         return predicted.astype(np.float32) if kind.keras else predicted
 
     def anomalies(self, output: Output, y: Values) -> Mapping[str, Values]:
-        """The columns of ``anomaly/prediction`` by group: (rows, targets) per tag, (rows,) in total.
+        """Return the columns of ``anomaly/prediction`` by group: (rows, targets) per tag, (rows,) in total.
 
         ``y`` has as many rows as ``output``. Divisions by a threshold of 0 give NaN or infinity, as Gordo's do.
         """
@@ -148,10 +148,10 @@ class FittedModel:
         return groups
 
     def _validate(self, seen: Values, aim: Values) -> Thresholds:
-        """Train on the first three quarters and look at the errors in the last, as Gordo's last fold does.
+        """Train on the first three quarters and measure the errors in the last, as Gordo's last fold does.
 
         Gordo takes the highest of the rolling minima of six errors; here it is the highest error itself, so that a
-        healthy plant stays below a confidence of 1 and an anomaly is plain to see.
+        healthy plant stays below a confidence of 1 and an anomaly is clear.
         """
         if self.definition.kind is ModelKind.IDENTITY:
             return Thresholds(np.zeros(aim.shape[1]), 0.0)
@@ -163,7 +163,7 @@ class FittedModel:
 
 
 def training_rows(plant: Plant, tags: tuple[str, ...], definition: ModelDefinition, until_ns: int) -> Values:
-    """Consecutive rows at the model's resolution, shape (`TRAINING_ROWS`, tags), of the plant in good health."""
+    """Return consecutive rows at the model's resolution, shape (`TRAINING_ROWS`, tags), of the plant without faults."""
     period = span_ns(definition.resolution) // _READINGS_PER_ROW
     readings = TRAINING_ROWS * _READINGS_PER_ROW
     # Half a period before a sample's time, jitter of 0.3 periods puts no reading on the wrong side of the edge; one
@@ -174,7 +174,7 @@ def training_rows(plant: Plant, tags: tuple[str, ...], definition: ModelDefiniti
 
 
 def _features(definition: ModelDefinition, x: Values) -> Values:
-    """What the regression sees of each answered row: the row itself, or a blend of the rows it looks back on."""
+    """Return the features of each output row: the row itself, or a blend of the rows it looks back on."""
     if not definition.kind.lstm:
         return x
     rows = len(x) - definition.offset
@@ -184,7 +184,7 @@ def _features(definition: ModelDefinition, x: Values) -> Values:
 
 
 def _rolling_median(values: Values, window: int) -> Values:
-    """The median over the ``window`` rows up to each row; NaN where there are fewer."""
+    """Return the median over the ``window`` rows up to each row; NaN where there are fewer."""
     smooth = np.full_like(values, np.nan)
     if len(values) >= window:
         smooth[window - 1 :] = np.median(np.lib.stride_tricks.sliding_window_view(values, window, axis=0), axis=-1)

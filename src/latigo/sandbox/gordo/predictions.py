@@ -25,10 +25,10 @@ class CannedPredictions(Protocol):
 def check_inputs(
     frames: Mapping[str, Table | None], model: ModelDefinition, *, anomaly: bool
 ) -> tuple[Table, Table | None]:
-    """X and y with the columns of the model; y is None where it is not needed.
+    """Return X and y with the columns of the model; y is None if it is not needed.
 
     Raises:
-        Refused: in the order in which Gordo looks at things.
+        Refused: in the order of Gordo's checks.
     """
     x, y = frames.get("X"), frames.get("y")
     if x is None:
@@ -47,10 +47,10 @@ def check_inputs(
 
 
 def predict(fitted: FittedModel, x: Table, y: Table | None) -> tuple[list[Group], Index]:
-    """The columns of an answer in the order of a parquet file, for anomalies where there is a y.
+    """Return the columns of a response in the order of a parquet file; with anomalies if there is a y.
 
     Raises:
-        Refused: the model does not take the values: 400 with the reason without y, 500 without it with y.
+        Refused: the model refuses the values: 400 with the reason without y, 500 without it with y.
     """
     if y is None:
         try:

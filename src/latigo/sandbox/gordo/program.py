@@ -31,28 +31,35 @@ def _arguments(program: str) -> argparse.Namespace:
     parser.add_argument("--resolution", type=float, default=600.0, metavar="SECONDS")
     parser.add_argument("--uniform", action="store_true", help="no plain, filtered or LSTM models among them")
     parser.add_argument("--seed", type=int, default=0, help="of the plant that the models are trained on")
-    parser.add_argument("--tempo", type=float, default=1.0, help="how much faster its days pass")
-    parser.add_argument("--full-metadata", action="store_true", help="metadata of real size")
-    parser.add_argument("--workers", type=int, help="predictions at a time; default no limit")
-    parser.add_argument("--service-seconds", type=float, default=0.0, help="what a prediction takes at least")
+    parser.add_argument("--tempo", type=float, default=1.0, help="speed of its days; 1 is real time")
+    parser.add_argument("--full-metadata", action="store_true", help="metadata of realistic size")
+    parser.add_argument("--workers", type=int, help="concurrent predictions; no limit by default")
+    parser.add_argument("--service-seconds", type=float, default=0.0, help="least duration of a prediction")
     return parser.parse_args()
 
 
-async def _serve(asked: argparse.Namespace, canned: CannedPredictions | None) -> None:
+async def _serve(options: argparse.Namespace, canned: CannedPredictions | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    plant = Plant(asked.seed, tempo=asked.tempo)
-    resolution = timedelta(seconds=asked.resolution)
+    plant = Plant(options.seed, tempo=options.tempo)
+    resolution = timedelta(seconds=options.resolution)
     projects = [
-        demo_project(plant, name, asked.models, resolution, asked.tags, special=not asked.uniform)
-        for name in asked.project or ["plant-a"]
+        demo_project(plant, name, options.models, resolution, options.tags, special=not options.uniform)
+        for name in options.project or ["plant-a"]
     ]
-    options = {"canned": canned, "full_metadata": asked.full_metadata}
-    limits = {"workers": asked.workers, "service_seconds": asked.service_seconds}
-    async with open_sandbox_gordo(projects, plant, host=asked.host, port=asked.port, **options, **limits) as server:
-        where = {"sandbox": "gordo", "url": server.url, "port": urlsplit(server.url).port, "pid": os.getpid()}
-        sys.stdout.write(json.dumps(where) + "\n")
+    async with open_sandbox_gordo(
+        projects,
+        plant,
+        host=options.host,
+        port=options.port,
+        canned=canned,
+        full_metadata=options.full_metadata,
+        workers=options.workers,
+        service_seconds=options.service_seconds,
+    ) as server:
+        address = {"sandbox": "gordo", "url": server.url, "port": urlsplit(server.url).port, "pid": os.getpid()}
+        sys.stdout.write(json.dumps(address) + "\n")
         sys.stdout.flush()
         await stop.wait()
 

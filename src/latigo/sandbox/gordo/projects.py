@@ -7,7 +7,7 @@ from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
 
 
 class Project:
-    """The models of a project, in revisions that come and go."""
+    """The models of a project, by revision."""
 
     def __init__(self, definition: ProjectDefinition) -> None:
         self.name = definition.project
@@ -19,10 +19,10 @@ class Project:
         }
 
     def publish(self, revision: str, models: Sequence[ModelDefinition] | None = None) -> None:
-        """Make a revision the latest, with the models of the one before unless others are given.
+        """Make a revision the latest, with the models of the previous one unless others are given.
 
         Real Gordo serves a new revision at once but calls it the latest only after a restart; here the restart is
-        part of it.
+        included.
         """
         if not revision.isdigit():
             raise ValueError(f"a revision is written in digits, not {revision!r}")
@@ -31,18 +31,22 @@ class Project:
         self.latest = revision
 
     def forget(self, revision: str) -> None:
-        """Lose a revision that is not the latest."""
+        """Remove a revision other than the latest."""
         if revision == self.latest:
             raise ValueError("the latest revision stays")
         del self.revisions[revision]
 
     def remove(self, model: str, revision: str | None = None) -> None:
-        """Lose a model, by default from the latest revision."""
+        """Remove a model, by default from the latest revision."""
         del self.revisions[self.latest if revision is None else revision][model]
 
 
 def find_revision(project: Project | None, revision: str) -> Mapping[str, ModelDefinition]:
-    """The models of a revision. Gordo looks at the revision before anything else of a request."""
+    """Return the models of a revision, which Gordo checks before anything else of a request.
+
+    Raises:
+        Refused: there is no such project or revision.
+    """
     if project is None:
         raise Refused(page(404))
     if not revision.isdigit():

@@ -30,10 +30,10 @@ _EMPTY = Table(Index(np.empty(0, np.int64), timed=False), (), np.empty((0, 0)))
 
 
 def read_frames(body: bytes, content_type: str) -> Mapping[str, Table | None]:
-    """The frames X and y of a request, those that are there; None for a y that is null.
+    """Return the frames X and y of a request as far as it has them; None for a y that is null.
 
     Raises:
-        Refused: 400 or 500, as Gordo does for what it cannot read.
+        Refused: 400 or 500, as Gordo responds to a body that it cannot read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -49,10 +49,10 @@ def read_frames(body: bytes, content_type: str) -> Mapping[str, Table | None]:
 
 
 def read_json(body: bytes) -> Any:
-    """A JSON body, where NaN and Infinity may stand as bare words.
+    """Parse JSON, which may have NaN and Infinity as bare words.
 
     Raises:
-        Refused: 400, it is no JSON.
+        Refused: 400, it is not JSON.
     """
     try:
         return orjson.loads(body)
@@ -65,7 +65,7 @@ def read_json(body: bytes) -> Any:
 
 
 def files(body: bytes, content_type: str) -> Mapping[str, bytes]:
-    """The file parts of a multipart form by name; a part without a file name is a field and not among them."""
+    """Return the file parts of a multipart form by name; a part without a file name is a field and left out."""
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
         return {}
@@ -79,7 +79,7 @@ def files(body: bytes, content_type: str) -> Mapping[str, bytes]:
 
 
 def _read_nested(data: Any, name: str) -> Table | None:
-    """One frame out of JSON: ``{column: {time: number}}``, or a list of rows."""
+    """Read a frame from JSON: ``{column: {time: number}}``, or a list of rows."""
     if data is None:
         return _EMPTY if name == "X" else None
     if isinstance(data, list):
@@ -113,7 +113,7 @@ def _refuse_levels(data: Mapping[str, Mapping[str, Any]]) -> None:
     if not levels:
         return
     keys = [key for column in data.values() for cell in column.values() if isinstance(cell, dict) for key in cell]
-    read_labels(keys)  # a level whose rows have no times is a server error before it is a refusal
+    read_labels(keys)  # a level whose rows have no times is a server error first
     raise Refused(message(400, f"Server does not support multi-level dataframes at this time: {levels}"))
 
 
@@ -138,7 +138,7 @@ def _counted(rows: int, *, stored: bool = True) -> Index:
 
 
 def _table(index: Index, columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> Table:
-    """Cells as numbers: null is NaN, and text that reads as a number counts as the number."""
+    """Read cells as numbers: null is NaN, and text that is a number counts as the number."""
     cells = list(rows)
     try:
         values = np.array(cells, dtype=np.float64).reshape(len(cells), len(columns))
@@ -158,7 +158,7 @@ def _table(index: Index, columns: tuple[str, ...], rows: Iterable[Sequence[Any]]
 
 
 def read_labels(keys: Sequence[str]) -> Index:
-    """The keys of a column as labels: all whole numbers, or all times in one offset.
+    """Read the keys of a column as labels: all whole numbers, or all times in one offset.
 
     Raises:
         Refused: 500, neither.
@@ -185,7 +185,7 @@ def read_labels(keys: Sequence[str]) -> Index:
 
 
 def _read_parquet(content: bytes) -> Table:
-    """One frame out of a parquet file. The time column counts only when the schema marks it as a pandas index."""
+    """Read a frame from a parquet file. The time column counts only if the schema marks it as a pandas index."""
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         pandas = orjson.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))

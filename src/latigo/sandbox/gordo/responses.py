@@ -14,7 +14,7 @@ from latigo.sandbox.gordo.model import Output
 
 
 class Group(NamedTuple):
-    """A group of answer columns: ``values`` has shape (rows, tags), or (rows,) for a group without tags.
+    """A group of columns of a response: ``values`` has shape (rows, tags), or (rows,) for a group without tags.
 
     A list of texts, or None for nothing but nulls, in ``start`` and ``end``.
     """
@@ -25,7 +25,7 @@ class Group(NamedTuple):
 
 
 def response_json(groups: Sequence[Group], index: Index) -> Mapping[str, Any]:
-    """``{group: {column: {time: value}}}`` with sorted keys; NaN and infinities are left to the encoder."""
+    """Return ``{group: {column: {time: value}}}`` with sorted keys; NaN and infinities are left to the encoder."""
     order = np.argsort(index.labels, kind="stable").tolist()
     keys = index.texts(" ")
     ordered = [keys[place] for place in order]
@@ -48,14 +48,14 @@ def response_json(groups: Sequence[Group], index: Index) -> Mapping[str, Any]:
 
 
 def response_parquet(groups: Sequence[Group], index: Index) -> bytes:
-    """The parquet file of an answer."""
+    """Return the parquet file of a response."""
     sink = io.BytesIO()
     pq.write_table(response_table(groups, index), sink, compression="snappy", version="2.6")
     return sink.getvalue()
 
 
 def response_table(groups: Sequence[Group], index: Index) -> pa.Table:
-    """The columns of an answer, described so that pandas makes a column index of two levels of them again."""
+    """Return the columns of a response, described so that pandas restores a column index of two levels."""
     arrays: list[pa.Array] = []
     names: list[str] = []
     described: list[Mapping[str, Any]] = []
@@ -82,7 +82,7 @@ def response_table(groups: Sequence[Group], index: Index) -> pa.Table:
 
 
 def _arrow_columns(group: Group, rows: int) -> Iterable[tuple[str, pa.Array, str, str]]:
-    """Name, array and pandas types of the columns of one group."""
+    """Yield name, array and pandas types of the columns of one group."""
     if group.values is None:
         yield "", pa.nulls(rows), "empty", "object"
     elif isinstance(group.values, list):

@@ -1,4 +1,4 @@
-"""The paths of Gordo's server: what each means, and which methods it takes."""
+"""The paths of Gordo's server, and their methods."""
 
 import re
 from types import MappingProxyType
@@ -25,7 +25,7 @@ _MODEL_ROUTES = {
 
 
 class Route(NamedTuple):
-    """What a request is for."""
+    """The call of a path, and its method."""
 
     call: Call
     method: str
@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
 
 def find_route(path: str) -> Route:
-    """What a path means; ``UNKNOWN`` where Gordo has nothing."""
+    """Return the route of a path; ``UNKNOWN`` if Gordo has none."""
     match path.split("/")[1:]:
         case [name] if name in _SERVER_ROUTES:
             return Route(Call(_SERVER_ROUTES[name]), "GET")
@@ -52,7 +52,7 @@ def check_method(method: str, route: Route) -> None:
     """Check the method and the name of the model.
 
     Raises:
-        Refused: the path takes another method, the name is none, or there is no such path.
+        Refused: the path has another method, the name is invalid, or there is no such path.
     """
     if route.call.kind is CallKind.UNKNOWN:
         raise Refused(page(404))

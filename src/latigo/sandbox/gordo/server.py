@@ -1,7 +1,7 @@
-"""A server that answers as Gordo's does. A development part, not for production.
+"""A server that responds as Gordo's does. A development part, not for production.
 
 Paths, codes and bodies are those of the reference page on Gordo's HTTP API. Unlike Gordo, one server may serve
-several projects; with a single one any project name works, as with Gordo.
+several projects; with a single one, any project name works, as in Gordo.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from latigo.domain.windows import from_ns
 from latigo.providers.simulated import Plant
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.sandbox.gordo.body import Body, Refused, encode_json, message, page
-from latigo.sandbox.gordo.control_http import answer_control
+from latigo.sandbox.gordo.control_http import respond_to_control
 from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
 from latigo.sandbox.gordo.frames import Index
@@ -40,7 +40,7 @@ _MOST_BODY_BYTES = 256 * 1024 * 1024
 log = structlog.get_logger()
 
 
-class _Asked(NamedTuple):
+class _PredictionRequest(NamedTuple):
     """One request for a prediction."""
 
     call: Call
@@ -53,16 +53,16 @@ class _Asked(NamedTuple):
 
 
 class SandboxGordo:
-    """The server: open it with `open_sandbox_gordo`.
+    """The server; open it with `open_sandbox_gordo`.
 
     Args:
-        projects: what it serves; the first one answers paths without a project.
-        plant: whose readings the models are trained on.
+        projects: that it serves; the first one serves paths without a project.
+        plant: that the models are trained on.
         canned: parquet responses that are made without a model; no model is trained for its metadata either, which
             then has thresholds of 1.
         full_metadata: metadata of the size of a real document, about 4 kB a tag.
-        workers: predictions worked on at a time; None for no limit. Others wait in line, as with gunicorn.
-        service_seconds: what a prediction takes at least, as one that has to be loaded from disk does.
+        workers: concurrent predictions; None for no limit. Others are queued, as with gunicorn.
+        service_seconds: least duration of a prediction, as if its model were loaded from disk.
         models_kept: trained models held in memory.
         clock: for the durations that responses report.
     """
@@ -84,7 +84,7 @@ class SandboxGordo:
             raise ValueError("a server has one project or more, each under a name of its own")
         self.projects = {definition.project: Project(definition) for definition in definitions}
         self.controls = Controls()
-        self.url = ""  #: known once it runs
+        self.url = ""  #: known once it is open
         self._only = next(iter(self.projects.values()))
         self._plant = plant
         self._canned = canned
@@ -96,17 +96,17 @@ class SandboxGordo:
         self._fitted: OrderedDict[tuple[ModelDefinition, str], FittedModel] = OrderedDict()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
+        """Respond to a request."""
         began = self._clock.monotonic()
         body = await request.read()
         if request.path.startswith("/sandbox/"):
-            return await answer_control(self.controls, self.projects, request, body)
+            return await respond_to_control(self.controls, self.projects, request, body)
         route = find_route(request.path)
-        with self.controls.under_way(route.call):
+        with self.controls.in_flight_during(route.call):
             trouble = self.controls.meet(route.call)
             match trouble.how if trouble else None:
-                case Answer(answer):
-                    return self._respond(answer, self._asked_revision(request, route), began)
+                case Answer(content):
+                    return self._respond(content, self._revision_of(request, route), began)
                 case Close(None):
                     return await self._broken(request, b"", 0)
                 case Hang() if trouble:
@@ -115,36 +115,36 @@ class SandboxGordo:
                     await asyncio.sleep(seconds)
                 case _:
                     pass
-            response = await self._usual(request, route, body, began)
+            response = await self._respond_normally(request, route, body, began)
         if trouble and isinstance(trouble.how, Close) and isinstance(response.body, bytes):
             return await self._broken(request, response.body, trouble.how.after_bytes or 0)
         return response
 
-    async def _usual(self, request: web.Request, route: Route, body: bytes, began: float) -> web.Response:
+    async def _respond_normally(self, request: web.Request, route: Route, body: bytes, began: float) -> web.Response:
         project = self._project(route.call)
-        revision = self._asked_revision(request, route)
+        revision = self._revision_of(request, route)
         try:
             models = find_revision(project, revision)
             check_method(request.method, route)
             if route.call.kind.predicts:
                 content_type = request.headers.get("Content-Type", "")
-                asked = _Asked(route.call, revision, models, request.query, content_type, body, began)
+                prediction = _PredictionRequest(route.call, revision, models, request.query, content_type, body, began)
                 async with self._workers:
                     await asyncio.sleep(self._service_seconds)
-                    answer = self._predict(asked)
+                    content = self._predict(prediction)
             else:
-                answer = self._look_up(project or self._only, route, revision, models)
+                content = self._look_up(project or self._only, route, revision, models)
         except Refused as refused:
-            answer = refused.body
-        return self._respond(answer, revision, began)
+            content = refused.body
+        return self._respond(content, revision, began)
 
     def _project(self, call: Call) -> Project | None:
         if len(self.projects) == 1 or not call.project:
             return self._only
         return self.projects.get(call.project)
 
-    def _asked_revision(self, request: web.Request, route: Route) -> str:
-        """The query wins over the header, and both over the latest."""
+    def _revision_of(self, request: web.Request, route: Route) -> str:
+        """Return the revision of the query, else of the header, else the latest."""
         if "revision" in request.query:
             return request.query["revision"]
         if "revision" in request.headers:
@@ -152,7 +152,7 @@ class SandboxGordo:
         return (self._project(route.call) or self._only).latest
 
     def _look_up(self, project: Project, route: Route, revision: str, models: Mapping[str, ModelDefinition]) -> Body:
-        """Everything but predictions."""
+        """Respond to anything but predictions."""
         match route.call.kind:
             case CallKind.HEALTHCHECK:
                 return Body(200, b"", "text/html")
@@ -194,7 +194,7 @@ class SandboxGordo:
         return self._fitted_model(model, revision).thresholds
 
     def _fitted_model(self, model: ModelDefinition, revision: str) -> FittedModel:
-        """Trained when first needed, on the readings before its revision was built."""
+        """Return the model, trained at first use on the readings before its revision was built."""
         key = (model, revision)
         fitted = self._fitted.get(key)
         if fitted is None:
@@ -204,60 +204,60 @@ class SandboxGordo:
         self._fitted.move_to_end(key)
         return fitted
 
-    def _predict(self, asked: _Asked) -> Body:
-        model = find_model(asked.models, asked.call.model, "No such model found: ")
-        parquet = asked.query.get("format") == "parquet"
-        every_column = "all_columns" in asked.query
-        if parquet and not every_column and (canned := self._canned_response(asked, model)):
+    def _predict(self, request: _PredictionRequest) -> Body:
+        model = find_model(request.models, request.call.model, "No such model found: ")
+        parquet = request.query.get("format") == "parquet"
+        every_column = "all_columns" in request.query
+        if parquet and not every_column and (canned := self._canned_response(request, model)):
             return Body(200, canned, "application/octet-stream")
-        anomaly = asked.call.kind is CallKind.ANOMALY
-        x, y = check_inputs(read_frames(asked.body, asked.content_type), model, anomaly=anomaly)
-        self._executed(asked, x.index)
-        groups, index = predict(self._fitted_model(model, asked.revision), x, y)
+        anomaly = request.call.kind is CallKind.ANOMALY
+        x, y = check_inputs(read_frames(request.body, request.content_type), model, anomaly=anomaly)
+        self._executed(request, x.index)
+        groups, index = predict(self._fitted_model(model, request.revision), x, y)
         if not every_column:
             groups = [group for group in groups if not group.name.startswith("smooth-")]
         if parquet:
             return Body(200, response_parquet(groups, index), "application/octet-stream")
         content: dict[str, Any] = {"data": response_json(groups, index)}
         if anomaly:
-            content["time-seconds"] = f"{self._clock.monotonic() - asked.began:.4f}"
+            content["time-seconds"] = f"{self._clock.monotonic() - request.began:.4f}"
         return Body(200, content)
 
-    def _canned_response(self, asked: _Asked, model: ModelDefinition) -> bytes | None:
-        anomaly = asked.call.kind is CallKind.ANOMALY
+    def _canned_response(self, request: _PredictionRequest, model: ModelDefinition) -> bytes | None:
+        anomaly = request.call.kind is CallKind.ANOMALY
         if self._canned is None or (anomaly and not model.kind.detector):
             return None
-        canned = self._canned.predict(model, asked.body, asked.content_type, anomaly=anomaly)
+        canned = self._canned.predict(model, request.body, request.content_type, anomaly=anomaly)
         if canned is None:
             return None
         response, index = canned
-        self._executed(asked, index)
+        self._executed(request, index)
         return response
 
-    def _executed(self, asked: _Asked, index: Index) -> None:
+    def _executed(self, request: _PredictionRequest, index: Index) -> None:
         first, last = None, None
         if index.timed and len(index):
             first, last = from_ns(int(index.labels[0])), from_ns(int(index.labels[-1]))
-        call = asked.call
-        run = Executed(call.kind, call.project, call.model, asked.revision, first, last, len(index))
+        call = request.call
+        run = Executed(call.kind, call.project, call.model, request.revision, first, last, len(index))
         self.controls.executed.append(run)
 
-    def _respond(self, answer: Body, revision: str, began: float) -> web.Response:
-        content = answer.content
+    def _respond(self, body: Body, revision: str, began: float) -> web.Response:
+        content = body.content
         if isinstance(content, Mapping):
             content = encode_json({**content, "revision": revision})
-        charset = "; charset=utf-8" if answer.content_type.startswith("text/") else ""
+        charset = "; charset=utf-8" if body.content_type.startswith("text/") else ""
         headers = {
-            "Content-Type": answer.content_type + charset,
+            "Content-Type": body.content_type + charset,
             "Server": SERVER,
             "Server-Timing": f"request_walltime_s;dur={self._clock.monotonic() - began:.6f}",
             "revision": revision,
-            **answer.headers,
+            **body.headers,
         }
-        return web.Response(status=answer.status, body=content, headers=headers)
+        return web.Response(status=body.status, body=content, headers=headers)
 
     async def _broken(self, request: web.Request, body: bytes, after_bytes: int) -> web.StreamResponse:
-        """Send part of an answer, and hang up."""
+        """Send part of a response, and close the connection."""
         response = web.StreamResponse(headers={"Server": SERVER, "Content-Length": str(len(body))})
         if after_bytes:
             await response.prepare(request)
@@ -291,5 +291,5 @@ async def open_sandbox_gordo(
         )
         yield server
     finally:
-        server.controls.lift_all()  # or calls that hang would hold up the end
+        server.controls.lift_all()  # or hanging calls would delay the end
         await runner.cleanup()

@@ -348,11 +348,11 @@ async def test_a_line_that_is_still_being_written_waits_until_it_is_whole(tmp_pa
 
 async def test_a_last_line_without_its_end_counts_once_the_file_rests(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n{clock(1)},2")
-    manual = ManualClock(datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(seconds=10))
+    manual = ManualClock(datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(seconds=9))
     async with opened(tmp_path, clock=manual) as sensors:
         assert await values(sensors) == [1]
 
-        await manual.advance(timedelta(seconds=1))
+        await manual.advance(timedelta(seconds=2))
         assert await values(sensors) == [1, 2]
 
         with path.open("a") as file:

@@ -15,7 +15,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Frame, Predictions
 from latigo.domain.windows import to_ns
 from latigo.providers.gordo import frames
-from latigo.providers.gordo.frames import UnreadableAnswer, read_predictions, request_body, wanted_columns
+from latigo.providers.gordo.frames import UnreadableResponse, read_predictions, request_body, wanted_columns
 from tests.support.gordo_replay import LATEST, PARQUET, Pair, _time, pairs, recorded, request_frames
 
 #: Requests that no frame can be made of: Gordo refuses them or takes them for something else.
@@ -209,7 +209,7 @@ def test_any_two_texts_written_as_a_python_tuple_are_read_back(group: str, tag: 
     ],
 )
 def test_a_column_that_is_not_named_by_two_texts_is_not_gordos(name: str) -> None:
-    with pytest.raises(UnreadableAnswer, match="a column is named"):
+    with pytest.raises(UnreadableResponse, match="a column is named"):
         wanted_columns([name])
 
 
@@ -274,12 +274,12 @@ def test_row_groups_are_joined() -> None:
     ],
 )
 def test_what_is_no_parquet_answer_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableAnswer):
+    with pytest.raises(UnreadableResponse):
         read(body)
 
 
 def test_an_answer_with_more_rows_than_its_request_is_not_decoded() -> None:
-    with pytest.raises(UnreadableAnswer, match="2 rows to a request of 1"):
+    with pytest.raises(UnreadableResponse, match="2 rows to a request of 1"):
         read(parquet(SOUND), max_rows=1)
 
 
@@ -287,7 +287,7 @@ def test_an_answer_that_grows_when_decoded_is_not_decoded() -> None:
     zeros = pa.table({"('model-output', 'a')": np.zeros(100_000), "t": pa.array(range(100_000), TIMES.type)})
     body = parquet(zeros, compression="zstd", use_dictionary=False)
 
-    with pytest.raises(UnreadableAnswer, match="more than 1000000 bytes"):
+    with pytest.raises(UnreadableResponse, match="more than 1000000 bytes"):
         read(body, max_rows=100_000, max_bytes=1_000_000)
 
 
@@ -300,7 +300,7 @@ def test_a_damaged_answer_is_read_or_refused_and_nothing_else(data: st.DataObjec
 
     try:
         found = read(bytes(body))
-    except UnreadableAnswer:
+    except UnreadableResponse:
         return
 
     assert found.values.shape == (len(found.times), len(found.columns))

@@ -28,11 +28,13 @@ from latigo.domain.errors import (
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame
 from latigo.domain.windows import Window, from_ns
-from latigo.providers.gordo import GordoModels, Limits, open_gordo
+from latigo.providers.gordo import Gordo, SizeLimits, open_gordo
 from latigo.providers.gordo.client import GordoClient
 from latigo.providers.gordo.metadata import model_spec
-from latigo.providers.gordo.responses import Answer
-from latigo.providers.protocols import Execution, ModelExecutionProvider, ModelInformationProvider
+from latigo.providers.gordo.responses import Response
+from latigo.providers.protocols import Execution
+from latigo.scheduler.selection import Selection
+from latigo.settings import GordoModels, load_settings
 from tests.support.gordo_replay import (
     LATEST,
     OLD,
@@ -51,7 +53,7 @@ from tests.support.gordo_replay import (
 )
 from tests.support.waiting import eventually
 
-SOON = Limits(read=timedelta(seconds=0.2), predict=timedelta(seconds=2))
+SOON = {"list_timeout": timedelta(seconds=0.2), "predict_timeout": timedelta(seconds=2)}
 ANOMALY = "pca-linear/anomaly/prediction"
 PLAIN = "pca-linear/prediction"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -69,14 +71,14 @@ async def replay() -> AsyncIterator[Replay]:
 
 
 @asynccontextmanager
-async def opened(replay: Replay, **options: Any) -> AsyncIterator[GordoModels]:
-    options = {"projects": [PROJECT], "roster": DictRoster(), **options}
-    async with open_gordo(url=replay.url, **options) as models:
+async def opened(replay: Replay, **options: Any) -> AsyncIterator[Gordo]:
+    roster, sizes = options.pop("roster", DictRoster()), options.pop("sizes", None)
+    async with open_gordo(GordoModels(url=replay.url, **options), roster, sizes=sizes) as models:
         yield models
 
 
 @pytest.fixture
-async def models(replay: Replay) -> AsyncIterator[GordoModels]:
+async def models(replay: Replay) -> AsyncIterator[Gordo]:
     async with opened(replay) as found:
         yield found
 
@@ -102,11 +104,13 @@ def frames_of(model: str) -> dict[str, Frame]:
     }
 
 
-async def execute(models: ModelExecutionProvider, spec: ModelSpec, x: Frame, y: Frame) -> Execution:
-    return await models.execute_model(spec, Window(from_ns(int(x.times[0])), from_ns(int(x.times[-1]) + 1)), x, y)
+async def execute(models: Gordo, spec: ModelSpec, x: Frame, y: Frame) -> Execution:
+    return await models.execution.execute_model(
+        spec, Window(from_ns(int(x.times[0])), from_ns(int(x.times[-1]) + 1)), x, y
+    )
 
 
-async def execute_pca(models: GordoModels, spec: ModelSpec | None = None) -> Execution:
+async def execute_pca(models: Gordo, spec: ModelSpec | None = None) -> Execution:
     frames = frames_of("pca-linear")
     return await execute(models, spec or spec_of("pca-linear"), frames["X"], frames["y"])
 
@@ -120,7 +124,7 @@ async def execute_pca(models: GordoModels, spec: ModelSpec | None = None) -> Exe
     ids=lambda pair: pair.id,
 )
 async def test_a_recorded_parquet_answer_to_the_recorded_frames_becomes_predictions(
-    pair: Pair, replay: Replay, models: GordoModels
+    pair: Pair, replay: Replay, models: Gordo
 ) -> None:
     anomaly = "anomaly" in pair.path
     revision = pair.query.get("revision", LATEST)
@@ -145,7 +149,7 @@ async def test_a_recorded_parquet_answer_to_the_recorded_frames_becomes_predicti
 @pytest.mark.parametrize(
     "pair", [p for p in POSTED if p.reply.status == 200 and p.content_type != PARQUET], ids=lambda pair: pair.id
 )
-async def test_json_is_no_answer_to_a_request_for_parquet(pair: Pair, replay: Replay, models: GordoModels) -> None:
+async def test_json_is_no_answer_to_a_request_for_parquet(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, pair.reply)
 
     with pytest.raises(Unavailable, match="not Gordo's answer") as away:
@@ -155,7 +159,7 @@ async def test_json_is_no_answer_to_a_request_for_parquet(pair: Pair, replay: Re
 
 
 @pytest.mark.parametrize("name", sorted(TIMELESS))
-async def test_an_answer_without_times_is_no_answer(name: str, replay: Replay, models: GordoModels) -> None:
+async def test_an_answer_without_times_is_no_answer(name: str, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, recorded(name))
 
     with pytest.raises(Unavailable, match="not Gordo's answer"):
@@ -164,7 +168,7 @@ async def test_an_answer_without_times_is_no_answer(name: str, replay: Replay, m
 
 @pytest.mark.parametrize("name", [*sorted(UNSORTED), "anomaly-targets-parquet"])
 async def test_rows_or_columns_that_the_metadata_does_not_promise_are_the_models_own_affair(
-    name: str, replay: Replay, models: GordoModels
+    name: str, replay: Replay, models: Gordo
 ) -> None:
     replay.on("POST", ANOMALY, recorded(name))
 
@@ -179,7 +183,7 @@ def refused_with(status: int) -> list[Pair]:
 
 
 @pytest.mark.parametrize("pair", refused_with(400), ids=lambda pair: pair.id)
-async def test_400_tells_columns_from_values_by_what_it_says(pair: Pair, replay: Replay, models: GordoModels) -> None:
+async def test_400_tells_columns_from_values_by_what_it_says(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", PLAIN, pair.reply)
     said = json.loads(pair.reply.body) if pair.content_type == "application/json" else {}
 
@@ -199,7 +203,7 @@ async def test_400_tells_columns_from_values_by_what_it_says(pair: Pair, replay:
 @pytest.mark.parametrize("pair", refused_with(404), ids=lambda pair: pair.id)
 @pytest.mark.parametrize("listed", [True, False])
 async def test_404_for_a_model_means_what_the_list_of_its_revision_says(
-    pair: Pair, listed: bool, replay: Replay, models: GordoModels
+    pair: Pair, listed: bool, replay: Replay, models: Gordo
 ) -> None:
     revision = pair.reply.headers["revision"]
     replay.on("POST", ANOMALY, pair.reply)
@@ -216,7 +220,7 @@ async def test_404_for_a_model_means_what_the_list_of_its_revision_says(
 
 
 @pytest.mark.parametrize("pair", refused_with(410), ids=lambda pair: pair.id)
-async def test_410_is_a_revision_that_is_gone(pair: Pair, replay: Replay, models: GordoModels) -> None:
+async def test_410_is_a_revision_that_is_gone(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, pair.reply)
 
     with pytest.raises(RevisionGone, match="Revision"):
@@ -225,7 +229,7 @@ async def test_410_is_a_revision_that_is_gone(pair: Pair, replay: Replay, models
 
 @pytest.mark.parametrize("pair", refused_with(422), ids=lambda pair: pair.id)
 async def test_422_is_no_anomaly_model_and_the_same_body_goes_to_prediction(
-    pair: Pair, replay: Replay, models: GordoModels
+    pair: Pair, replay: Replay, models: Gordo
 ) -> None:
     replay.on("POST", ANOMALY, pair.reply)
     replay.on("POST", PLAIN, recorded("prediction-pca-linear-parquet"))
@@ -237,7 +241,7 @@ async def test_422_is_no_anomaly_model_and_the_same_body_goes_to_prediction(
     assert replay.received[0].body == replay.received[1].body
 
 
-async def test_422_is_remembered_for_that_model_and_revision_only(replay: Replay, models: GordoModels) -> None:
+async def test_422_is_remembered_for_that_model_and_revision_only(replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, recorded("err-not-anomaly-model"))
     replay.on("POST", PLAIN, recorded("prediction-pca-linear-parquet"))
     await execute_pca(models)
@@ -254,7 +258,7 @@ async def test_422_is_remembered_for_that_model_and_revision_only(replay: Replay
     assert logs == []
 
 
-async def test_422_of_a_name_refuses_the_model(replay: Replay, models: GordoModels) -> None:
+async def test_422_of_a_name_refuses_the_model(replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, recorded("metadata-bad-name"))
 
     with pytest.raises(Rejected) as refused:
@@ -265,7 +269,7 @@ async def test_422_of_a_name_refuses_the_model(replay: Replay, models: GordoMode
 
 
 @pytest.mark.parametrize("pair", refused_with(500), ids=lambda pair: pair.id)
-async def test_500_of_an_anomaly_is_explained_by_prediction(pair: Pair, replay: Replay, models: GordoModels) -> None:
+async def test_500_of_an_anomaly_is_explained_by_prediction(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, pair.reply)
     replay.on("POST", PLAIN, recorded("lstm-5-rows-prediction"))
 
@@ -290,7 +294,7 @@ async def test_500_of_an_anomaly_is_explained_by_prediction(pair: Pair, replay: 
     ids=["takes-x", "500-too", "revision-gone", "away", "no-reason"],
 )
 async def test_500_without_a_reason_is_tried_again(
-    second: Reply, error: type[Exception], replay: Replay, models: GordoModels
+    second: Reply, error: type[Exception], replay: Replay, models: Gordo
 ) -> None:
     replay.on("POST", ANOMALY, recorded("nan-in-x-linear-parquet"))
     replay.on("POST", PLAIN, second)
@@ -301,7 +305,7 @@ async def test_500_without_a_reason_is_tried_again(
     assert len(replay.received) == 2
 
 
-async def test_500_of_prediction_is_tried_again_without_asking_twice(replay: Replay, models: GordoModels) -> None:
+async def test_500_of_prediction_is_tried_again_without_asking_twice(replay: Replay, models: Gordo) -> None:
     replay.on("POST", PLAIN, recorded("nan-in-x-linear-parquet"))
 
     with pytest.raises(Failed):
@@ -310,7 +314,7 @@ async def test_500_of_prediction_is_tried_again_without_asking_twice(replay: Rep
     assert len(replay.received) == 1
 
 
-async def test_infinite_targets_explain_a_500_where_prediction_takes_x(replay: Replay, models: GordoModels) -> None:
+async def test_infinite_targets_explain_a_500_where_prediction_takes_x(replay: Replay, models: Gordo) -> None:
     frames = frames_of("ff-hourglass")
     values = frames["y"].values.copy()
     values[0, 2] = np.inf
@@ -321,7 +325,7 @@ async def test_infinite_targets_explain_a_500_where_prediction_takes_x(replay: R
         await execute(models, spec_of("ff-hourglass"), frames["X"], replace(frames["y"], values=values))
 
 
-async def test_frames_that_gordo_cannot_take_are_not_sent(replay: Replay, models: GordoModels) -> None:
+async def test_frames_that_gordo_cannot_take_are_not_sent(replay: Replay, models: Gordo) -> None:
     with pytest.raises(NoData):
         await execute_pca(models, replace(spec_of("pca-linear"), model_offset=5))
 
@@ -359,14 +363,14 @@ REVISION = {"revision": LATEST}
 )
 @pytest.mark.parametrize("path", ["list", "metadata", "prediction"])
 async def test_whatever_is_not_gordos_answer_is_an_outage_on_every_path(
-    path: str, reply: Reply, alarm: bool, wait: timedelta | None, replay: Replay, models: GordoModels
+    path: str, reply: Reply, alarm: bool, wait: timedelta | None, replay: Replay, models: Gordo
 ) -> None:
     replay.on("GET", "revisions", reply)
     replay.on("GET", "pca-linear/metadata", reply)
     replay.on("POST", ANOMALY, reply)
     asking: dict[str, Callable[[], Awaitable[object]]] = {
-        "list": lambda: models.model_exists(ModelRef(PROJECT, "pca-linear")),
-        "metadata": lambda: models.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST),
+        "list": lambda: models.catalogue.model_exists(ModelRef(PROJECT, "pca-linear")),
+        "metadata": lambda: models.catalogue.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST),
         "prediction": lambda: execute_pca(models),
     }
 
@@ -380,23 +384,23 @@ async def test_whatever_is_not_gordos_answer_is_an_outage_on_every_path(
     assert len(replay.received) == 1
 
 
-async def test_a_list_that_gordo_did_not_sign_is_not_gordos(replay: Replay, models: GordoModels) -> None:
+async def test_a_list_that_gordo_did_not_sign_is_not_gordos(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1")
     latest = json.dumps({"latest": LATEST}).encode()
     replay.on("GET", "revisions", Reply(200, {"content-type": "application/json"}, latest))
 
     with pytest.raises(Unavailable, match="not Gordo's answer"):
-        await models.model_exists(ModelRef(PROJECT, "pump-1"))
+        await models.catalogue.model_exists(ModelRef(PROJECT, "pump-1"))
 
 
-async def test_413_asks_for_less(replay: Replay, models: GordoModels) -> None:
+async def test_413_asks_for_less(replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, html(413))
 
     with pytest.raises(TooLarge):
         await execute_pca(models)
 
 
-async def test_a_status_that_gordo_has_no_use_for_is_tried_again(replay: Replay, models: GordoModels) -> None:
+async def test_a_status_that_gordo_has_no_use_for_is_tried_again(replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, Reply(418, REVISION))
 
     with pytest.raises(Failed, match="418"):
@@ -408,7 +412,7 @@ async def test_a_status_that_gordo_has_no_use_for_is_tried_again(replay: Replay,
 
 async def test_a_server_that_does_not_answer_in_time_is_not_asked_again(replay: Replay) -> None:
     replay.on("POST", ANOMALY, Reply(hang=True))
-    async with opened(replay, limits=SOON) as models:
+    async with opened(replay, **SOON) as models:
         with pytest.raises(TimedOut, match="no answer within 2 s") as late:
             await execute_pca(models)
 
@@ -418,8 +422,8 @@ async def test_a_server_that_does_not_answer_in_time_is_not_asked_again(replay: 
 
 async def test_lists_have_a_time_limit_too(replay: Replay) -> None:
     replay.on("GET", "revisions", Reply(hang=True))
-    async with opened(replay, limits=SOON) as models:
-        (project,) = await models.get_model_list()
+    async with opened(replay, **SOON) as models:
+        (project,) = await models.catalogue.get_model_list([PROJECT])
 
     assert isinstance(project.error, TimedOut)
 
@@ -428,7 +432,7 @@ async def test_a_server_that_is_not_there_is_away() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        async with open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models:
+        async with open_gordo(GordoModels(url=url), DictRoster()) as models:
             with pytest.raises(Unavailable) as away:
                 await execute_pca(models)
 
@@ -446,8 +450,8 @@ async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_ou
             caller.setblocking(False)
             caller.connect_ex(address)
         url = f"http://127.0.0.1:{address[1]}"
-        limits = Limits(connect=timedelta(seconds=0.2))
-        async with open_gordo(url=url, projects=[PROJECT], roster=DictRoster(), limits=limits) as models:
+        section = GordoModels(url=url, connect_timeout=timedelta(seconds=0.2))
+        async with open_gordo(section, DictRoster()) as models:
             with pytest.raises(Unavailable, match="no connection in time") as away:
                 await execute_pca(models)
         for caller in callers:
@@ -457,7 +461,7 @@ async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_ou
 
 
 @pytest.mark.parametrize("cut", [0, 1000])
-async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay, models: GordoModels) -> None:
+async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, replace(recorded("anomaly-pca-linear-parquet"), cut=cut))
 
     with pytest.raises(Unavailable):
@@ -469,7 +473,7 @@ async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay
 @pytest.mark.parametrize("chunked", [False, True], ids=["length-told", "length-not-told"])
 async def test_a_prediction_larger_than_the_limit_asks_for_less(chunked: bool, replay: Replay) -> None:
     replay.on("POST", ANOMALY, replace(recorded("anomaly-pca-linear-parquet"), chunked=chunked))
-    async with opened(replay, limits=Limits(answer_bytes=10_000)) as models:
+    async with opened(replay, sizes=SizeLimits(prediction=10_000)) as models:
         with pytest.raises(TooLarge, match="10000 bytes"):
             await execute_pca(models)
 
@@ -477,16 +481,16 @@ async def test_a_prediction_larger_than_the_limit_asks_for_less(chunked: bool, r
 async def test_a_list_larger_than_the_limit_is_an_outage_and_metadata_is_refused(replay: Replay) -> None:
     replay.lists(*(f"model-{i:04}" for i in range(1000)))
     replay.on("GET", "pca-linear/metadata", recorded("metadata-pca-linear"))
-    async with opened(replay, limits=Limits(document_bytes=10_000)) as models:
+    async with opened(replay, sizes=SizeLimits(document=10_000)) as models:
         with pytest.raises(Unavailable, match="10000 bytes"):
-            await models.model_exists(ModelRef(PROJECT, "pca-linear"))
+            await models.catalogue.model_exists(ModelRef(PROJECT, "pca-linear"))
         with pytest.raises(Rejected, match="10000 bytes"):
-            await models.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST)
+            await models.catalogue.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST)
 
 
 async def test_a_huge_page_that_nobody_asked_for_is_not_read_whole(replay: Replay) -> None:
     replay.on("POST", ANOMALY, html(200, "<p>" + "x" * 20_000_000))
-    async with opened(replay, limits=Limits(answer_bytes=1_000_000)) as models:
+    async with opened(replay, sizes=SizeLimits(prediction=1_000_000)) as models:
         with pytest.raises(Unavailable, match="not Gordo's answer"):
             await execute_pca(models)
 
@@ -506,7 +510,7 @@ async def test_connections_are_used_again_and_one_that_went_stale_is_replaced_on
                 return
         writer.close()
 
-    async with _listening(serve) as url, open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models:
+    async with _listening(serve) as url, open_gordo(GordoModels(url=url), DictRoster()) as models:
         first = await execute_pca(models)
         second = await execute_pca(models)  # hung up on the pooled connection, answered on a new one
         assert len(first.predictions) == len(second.predictions) == 4
@@ -524,7 +528,7 @@ async def test_a_new_connection_that_is_hung_up_on_is_not_tried_again() -> None:
         asked += bool(await _read_request(reader))
         writer.close()
 
-    async with _listening(serve) as url, open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models:
+    async with _listening(serve) as url, open_gordo(GordoModels(url=url), DictRoster()) as models:
         with pytest.raises(Unavailable):
             await execute_pca(models)
 
@@ -542,7 +546,7 @@ async def test_idle_connections_are_given_up_by_us_before_a_server_could_close_t
         closed.set()
         writer.close()
 
-    async with _listening(serve) as url, open_gordo(url=url, projects=[PROJECT], roster=DictRoster()) as models:
+    async with _listening(serve) as url, open_gordo(GordoModels(url=url), DictRoster()) as models:
         await execute_pca(models)
         async with asyncio.timeout(10):  # aiohttp's own default is 15 s
             await closed.wait()
@@ -589,7 +593,7 @@ async def test_names_are_quoted_so_that_they_stay_one_part_of_the_path(replay: R
     odd = ModelRef("plant ø", "a/b%2f..?#")
     replay.on("GET", "a%2Fb%252f..%3F%23/metadata", recorded("metadata-pca-linear"), project="plant%20%C3%B8")
     async with opened(replay) as models:
-        spec = await models.get_model_spec(odd, LATEST)
+        spec = await models.catalogue.get_model_spec(odd, LATEST)
 
     assert spec.ref == odd
 
@@ -598,8 +602,8 @@ async def test_no_more_than_eight_lists_are_read_at_a_time(replay: Replay) -> No
     projects = [f"plant-{i}" for i in range(12)]
     for project in projects:
         replay.on("GET", "revisions", Reply(hang=True), project=project)
-    async with opened(replay, projects=projects) as models:
-        reading = asyncio.create_task(models.get_model_list())
+    async with opened(replay) as models:
+        reading = asyncio.create_task(models.catalogue.get_model_list(projects))
         await eventually(lambda: len(replay.received) >= 8)
         for _ in range(20):
             await models_turn()
@@ -615,7 +619,7 @@ async def models_turn() -> None:
     await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
 
-async def test_a_large_frame_is_sent_as_parquet(replay: Replay, models: GordoModels) -> None:
+async def test_a_large_frame_is_sent_as_parquet(replay: Replay, models: Gordo) -> None:
     spec = spec_of("pca-linear")
     times = 600 * 10**9 * np.arange(30_000)
     x = Frame(times, spec.dataset.tag_list, np.random.default_rng(7).random((len(times), 4)))
@@ -633,11 +637,11 @@ async def test_a_large_frame_is_sent_as_parquet(replay: Replay, models: GordoMod
 # Lists
 
 
-async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, models: ModelInformationProvider) -> None:
+async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, models: Gordo) -> None:
     replay.on("GET", "revisions", recorded("revisions"))
     replay.on("GET", "models", recorded("models"))
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
     assert found.error is None
     assert (found.project, found.revision) == (PROJECT, LATEST)
@@ -646,52 +650,27 @@ async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, mo
     assert replay.received[1].query == {"revision": LATEST}
 
 
-async def test_names_that_gordo_lists_and_cannot_serve_are_left_out(replay: Replay, models: GordoModels) -> None:
+async def test_names_that_gordo_lists_and_cannot_serve_are_left_out(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1", "_bad", ".hidden", "", "a/b", "new\nline", "x" * 300, "-ok", "0", "with space", "b\udcff")
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert found.models == found.listed == ("-ok", "0", "pump-1", "with space")
+    assert found.models == ("-ok", "0", "pump-1", "with space")
 
 
-async def test_an_empty_list_is_a_list(replay: Replay, models: GordoModels) -> None:
+async def test_an_empty_list_is_a_list(replay: Replay, models: Gordo) -> None:
     replay.lists()
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
     assert (found.models, found.error) == ((), None)
-
-
-async def test_patterns_and_roster_decide_which_models_are_predicted(replay: Replay) -> None:
-    replay.lists("fan-1", "pump-1", "pump-2", "pump-3", "valve-1")
-    roster = DictRoster(
-        {ModelRef(PROJECT, "valve-1"): True, ModelRef(PROJECT, "pump-1"): False, ModelRef(PROJECT, "gone"): True}
-    )
-    async with opened(replay, roster=roster, include=[f"{PROJECT}/pump-*", "*/fan-*"], exclude=["*-3"]) as models:
-        (found,) = await models.get_model_list()
-
-    assert found.models == ("fan-1", "pump-2", "valve-1")
-    assert found.listed == ("fan-1", "pump-1", "pump-2", "pump-3", "valve-1")
-
-
-async def test_a_project_that_is_known_by_the_roster_only_gives_those_models_only(replay: Replay) -> None:
-    replay.lists("pump-1")
-    replay.lists("fan-1", "fan-2", project="plant-b", revision=OLD)
-    roster = DictRoster({ModelRef("plant-b", "fan-2"): True, ModelRef("plant-c", "fan-3"): False})
-    async with opened(replay, roster=roster) as models:
-        found = await models.get_model_list()
-
-    assert [(project.project, project.revision, project.models) for project in found] == [
-        (PROJECT, LATEST, ("pump-1",)),
-        ("plant-b", OLD, ("fan-2",)),
-    ]
 
 
 async def test_a_project_that_cannot_be_reached_does_not_stop_the_others(replay: Replay) -> None:
     replay.lists("pump-1")
     replay.on("GET", "revisions", html(503), project="plant-b")
-    async with opened(replay, projects=["plant-b", PROJECT]) as models:
-        away, there = await models.get_model_list()
+    async with opened(replay) as models:
+        away, there = await models.catalogue.get_model_list(["plant-b", PROJECT])
 
     assert isinstance(away.error, Unavailable)
     assert away.error.downstream == "gordo/plant-b"
@@ -705,26 +684,24 @@ async def test_a_bug_that_one_projects_list_wakes_does_not_stop_the_others(
     replay.lists("fan-1", project="plant-b")
     get = GordoClient.get
 
-    async def broken(self: GordoClient, project: str, *path: str, **options: Any) -> Answer:
+    async def broken(self: GordoClient, project: str, *path: str, **options: Any) -> Response:
         if project == "plant-b":
             raise KeyError("a bug of ours")
         return await get(self, project, *path, **options)
 
     monkeypatch.setattr(GordoClient, "get", broken)
-    async with opened(replay, projects=["plant-b", PROJECT]) as models:
-        odd, there = await models.get_model_list()
+    async with opened(replay) as models:
+        odd, there = await models.catalogue.get_model_list(["plant-b", PROJECT])
 
     assert isinstance(odd.error, KeyError)
     assert there.models == ("pump-1",)
 
 
-async def test_a_newest_revision_that_is_not_there_is_an_outage_of_the_project(
-    replay: Replay, models: GordoModels
-) -> None:
+async def test_a_newest_revision_that_is_not_there_is_an_outage_of_the_project(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1")
     replay.on("GET", "models", recorded("models-unknown-revision"))
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
     assert isinstance(found.error, Unavailable)
     assert found.error.alarm
@@ -732,13 +709,11 @@ async def test_a_newest_revision_that_is_not_there_is_an_outage_of_the_project(
 
 @pytest.mark.parametrize("status", [404, 405, 500])
 @pytest.mark.parametrize("path", ["revisions", "models"])
-async def test_a_list_that_gordo_refuses_is_an_outage(
-    path: str, status: int, replay: Replay, models: GordoModels
-) -> None:
+async def test_a_list_that_gordo_refuses_is_an_outage(path: str, status: int, replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1")
     replay.on("GET", path, Reply(status, {**REVISION, "content-type": "text/html"}))
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
     assert isinstance(found.error, Unavailable)
 
@@ -753,55 +728,55 @@ async def test_a_list_that_gordo_refuses_is_an_outage(
     ],
 )
 async def test_a_list_that_says_something_else_is_an_outage(
-    path: str, body: dict[str, object], replay: Replay, models: GordoModels
+    path: str, body: dict[str, object], replay: Replay, models: Gordo
 ) -> None:
     replay.lists("pump-1")
     replay.on("GET", path, gordo_json(body))
 
-    (found,) = await models.get_model_list()
+    (found,) = await models.catalogue.get_model_list([PROJECT])
 
     assert isinstance(found.error, Unavailable)
 
 
-async def test_a_model_exists_if_its_project_lists_it(replay: Replay, models: GordoModels) -> None:
+async def test_a_model_exists_if_its_project_lists_it(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1")
 
-    assert await models.model_exists(ModelRef(PROJECT, "pump-1"))
-    assert not await models.model_exists(ModelRef(PROJECT, "pump-2"))
+    assert await models.catalogue.model_exists(ModelRef(PROJECT, "pump-1"))
+    assert not await models.catalogue.model_exists(ModelRef(PROJECT, "pump-2"))
 
 
-async def test_ping_tells_what_is_there_or_what_is_wrong(replay: Replay) -> None:
+async def test_ping_tells_what_is_there_or_what_is_wrong(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1", "pump-2", "fan-1")
     replay.on("GET", "revisions", html(401), project="plant-b")
-    async with opened(replay, projects=[PROJECT, "plant-b"], include=["*/pump-*"]) as models:
-        there, refused = await models.ping()
 
-    assert (there.project, there.revision, there.models, there.selected, there.error) == (PROJECT, LATEST, 3, 2, None)
-    assert isinstance(refused.error, Unavailable)
-    assert refused.error.alarm
+    for part in models:
+        assert await part.ping(PROJECT) == f"revision {LATEST}, 3 models"
+        with pytest.raises(Unavailable) as refused:
+            await part.ping("plant-b")
+        assert refused.value.alarm
+
+    assert {request.method for request in replay.received} == {"GET"}
 
 
 @pytest.mark.parametrize("url", ["localhost:5555", "ftp://host", "", "http://"])
-async def test_a_url_that_cannot_be_used_refuses_to_open(url: str) -> None:
+def test_a_url_that_cannot_be_used_refuses_to_open(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"models\.url"):
-        async with open_gordo(url=url, projects=[PROJECT], roster=DictRoster()):
-            pass
+        load_settings(None, {"LATIGO_MODELS__URL": url})
 
 
 @pytest.mark.parametrize("project", ["", "a/b", "..", "a\0b", "b\udcff"])
-async def test_a_project_that_cannot_be_asked_for_refuses_to_open(project: str) -> None:
+def test_a_project_that_cannot_be_asked_for_refuses_to_open(project: str) -> None:
     with pytest.raises(ConfigurationError, match=r"models\.projects"):
-        async with open_gordo(url="http://localhost", projects=[project], roster=DictRoster()):
-            pass
+        load_settings(None, {"LATIGO_MODELS__PROJECTS": json.dumps([project])})
 
 
 # Metadata and roster
 
 
-async def test_the_spec_is_read_from_the_revision_that_was_asked_for(replay: Replay, models: GordoModels) -> None:
+async def test_the_spec_is_read_from_the_revision_that_was_asked_for(replay: Replay, models: Gordo) -> None:
     replay.on("GET", "retired/metadata", recorded("metadata-retired-old-revision"))
 
-    spec = await models.get_model_spec(ModelRef(PROJECT, "retired"), OLD)
+    spec = await models.catalogue.get_model_spec(ModelRef(PROJECT, "retired"), OLD)
 
     assert replay.received[0].query == {"revision": OLD}
     assert (spec.revision, spec.dataset.tag_list) == (OLD, ("1902.R.TT-001.PV", "1902.R.TT-002.PV"))
@@ -820,13 +795,13 @@ async def test_the_spec_is_read_from_the_revision_that_was_asked_for(replay: Rep
     ],
 )
 async def test_metadata_that_cannot_be_had_says_why(
-    name: str, listed: list[str], error: type[Exception], reason: Reason | None, replay: Replay, models: GordoModels
+    name: str, listed: list[str], error: type[Exception], reason: Reason | None, replay: Replay, models: Gordo
 ) -> None:
     replay.lists(*listed)
     replay.on("GET", "pump/metadata", recorded(name))
 
     with pytest.raises(error) as refused:
-        await models.get_model_spec(ModelRef(PROJECT, "pump"), LATEST)
+        await models.catalogue.get_model_spec(ModelRef(PROJECT, "pump"), LATEST)
 
     assert getattr(refused.value, "reason", None) is reason
 
@@ -834,13 +809,15 @@ async def test_metadata_that_cannot_be_had_says_why(
 async def test_registering_puts_a_model_of_the_server_on_the_roster(replay: Replay) -> None:
     replay.lists("pump-1")
     roster = DictRoster()
-    async with opened(replay, projects=[], roster=roster) as models:
-        ref = await models.register_model({"project": PROJECT, "name": "pump-1"})
-        (found,) = await models.get_model_list()
-        await models.unregister_model(ref)
+    by_hand = Selection()
+    async with opened(replay, roster=roster) as models:
+        ref = await models.execution.register_model({"project": PROJECT, "name": "pump-1"})
+        (found,) = await models.catalogue.get_model_list(by_hand.projects_to_list(roster.decided))
+        selected = by_hand.apply(found, roster.decided)
+        await models.execution.unregister_model(ref)
 
-        assert found.models == ("pump-1",)
-        assert await models.get_model_list() == []
+        assert selected.models == ("pump-1",)
+        assert by_hand.projects_to_list(roster.decided) == []
 
     assert roster.decided == {ref: False}
     assert {request.method for request in replay.received} == {"GET"}
@@ -863,7 +840,7 @@ async def test_what_cannot_be_registered_is_refused(
     roster = DictRoster()
     async with opened(replay, roster=roster) as models:
         with pytest.raises(Rejected) as refused:
-            await models.register_model(data)
+            await models.execution.register_model(data)
 
     assert refused.value.reason is reason
     assert roster.decided == {}
@@ -874,7 +851,7 @@ async def test_the_status_of_a_model_is_what_server_and_roster_know(replay: Repl
     replay.on("GET", "pca-linear/metadata", recorded("metadata-pca-linear"))
     ref = ModelRef(PROJECT, "pca-linear")
     async with opened(replay, roster=DictRoster({ref: True})) as models:
-        status = await models.get_model_status(ref)
+        status = await models.execution.get_model_status(ref)
 
     assert (status.ref, status.revision, status.exists, status.registered) == (ref, LATEST, True, True)
     assert status.spec == spec_of("pca-linear")
@@ -883,22 +860,22 @@ async def test_the_status_of_a_model_is_what_server_and_roster_know(replay: Repl
     assert status.problem == ""
 
 
-async def test_the_status_of_a_model_that_is_not_there_says_so(replay: Replay, models: GordoModels) -> None:
+async def test_the_status_of_a_model_that_is_not_there_says_so(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1")
 
-    status = await models.get_model_status(ModelRef(PROJECT, "pump-2"))
+    status = await models.execution.get_model_status(ModelRef(PROJECT, "pump-2"))
 
     assert (status.exists, status.registered, status.spec, status.metadata) == (False, None, None, {})
     assert status.problem
 
 
-async def test_the_status_of_a_model_with_odd_metadata_names_the_problem(replay: Replay, models: GordoModels) -> None:
+async def test_the_status_of_a_model_with_odd_metadata_names_the_problem(replay: Replay, models: Gordo) -> None:
     found = json.loads(recorded("metadata-pca-linear").body)
     found["metadata"]["dataset"]["resolution"] = "H"
     replay.lists("pump-1")
     replay.on("GET", "pump-1/metadata", gordo_json(found))
 
-    status = await models.get_model_status(ModelRef(PROJECT, "pump-1"))
+    status = await models.execution.get_model_status(ModelRef(PROJECT, "pump-1"))
 
     assert status.exists
     assert status.spec is None

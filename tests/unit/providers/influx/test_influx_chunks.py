@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.providers.influx.chunks import Pace, Piece
+from latigo.providers.influx.chunks import Chunk, Pace
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
 TWENTY = tuple(f"GRA-TT-{number:03}" for number in range(20))
 
 pieces = st.builds(
-    lambda names, start, length: Piece(tuple(map(str, range(names))), start, start + length),
+    lambda names, start, length: Chunk(tuple(map(str, range(names))), start, start + length),
     st.integers(1, 40),
     st.integers(-(10**18), 10**18),
     st.integers(1, 10**15),
@@ -21,7 +21,7 @@ pieces = st.builds(
 paces = st.builds(Pace, st.integers(1, 10**5), st.integers(1, 300))
 
 
-def covered(found: Sequence[Piece]) -> dict[str, list[tuple[int, int]]]:
+def covered(found: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
     """The stretches of each sensor, in the order in which they are asked for."""
     return {
         name: [(piece.start, piece.end) for piece in found if name in piece.names]
@@ -31,14 +31,14 @@ def covered(found: Sequence[Piece]) -> dict[str, list[tuple[int, int]]]:
 
 
 @given(paces, pieces)
-def test_nothing_is_asked_twice_or_left_out_and_time_goes_forward(pace: Pace, piece: Piece):
+def test_nothing_is_asked_twice_or_left_out_and_time_goes_forward(pace: Pace, piece: Chunk):
     for stretches in covered(pace.take(piece)).values():
         assert [start for start, _ in stretches] == [piece.start, *(end for _, end in stretches[:-1])]
         assert stretches[-1][1] == piece.end
 
 
 @given(pieces)
-def test_halves_are_smaller_and_make_up_the_whole(piece: Piece):
+def test_halves_are_smaller_and_make_up_the_whole(piece: Chunk):
     halves = piece.halves()
 
     if len(piece.names) == 1 and piece.length == 1:
@@ -51,32 +51,32 @@ def test_halves_are_smaller_and_make_up_the_whole(piece: Piece):
 def test_before_anything_is_known_a_reading_a_second_is_expected():
     pace = Pace(readings=100_000, statements=250)
 
-    assert pace.take(Piece(TWENTY, 0, HOUR)) == (Piece(TWENTY, 0, HOUR),)
-    first, *_ = pace.take(Piece(TWENTY, 0, 4 * HOUR))
+    assert pace.take(Chunk(TWENTY, 0, HOUR)) == (Chunk(TWENTY, 0, HOUR),)
+    first, *_ = pace.take(Chunk(TWENTY, 0, 4 * HOUR))
     assert len(first.names) == 6  # of 14 400 readings each
-    first, *_ = pace.take(Piece(TWENTY, 0, 48 * HOUR))
+    first, *_ = pace.take(Chunk(TWENTY, 0, 48 * HOUR))
     assert (first.names, first.end) == (TWENTY[:1], 24 * HOUR)
 
 
 def test_denser_readings_are_believed_at_once_and_sparser_ones_slowly():
     pace = Pace(readings=100_000, statements=250)
-    day = Piece(TWENTY, 0, 24 * HOUR)
+    day = Chunk(TWENTY, 0, 24 * HOUR)
 
-    pace.saw(Piece(TWENTY[:1], 0, HOUR), 36_000)
+    pace.record(Chunk(TWENTY[:1], 0, HOUR), 36_000)
     assert pace.take(day)[0].length <= 3 * HOUR
     for _ in range(100):
-        pace.saw(day, 20 * 24)
+        pace.record(day, 20 * 24)
     assert pace.take(day) == (day,)
 
 
 def test_a_plant_that_was_silent_may_speak_again():
     pace = Pace(readings=100_000, statements=250)
-    day = Piece(TWENTY, 0, 24 * HOUR)
+    day = Chunk(TWENTY, 0, 24 * HOUR)
 
     for _ in range(10_000):
-        pace.saw(day, 0)
+        pace.record(day, 0)
     assert pace.take(day) == (day,)
-    pace.saw(day, 400_000)
+    pace.record(day, 400_000)
     assert len(pace.take(day)[0].names) == 5
 
 
@@ -95,4 +95,4 @@ def test_a_limit_of_the_server_is_kept_to(rows: int, news: bool, kept: int):
 def test_no_more_statements_go_into_a_request_than_the_server_takes():
     one = Pace(readings=100_000, statements=1)
 
-    assert [piece.names for piece in one.take(Piece(TWENTY, 0, HOUR))] == [TWENTY[:1], TWENTY[1:]]
+    assert [piece.names for piece in one.take(Chunk(TWENTY, 0, HOUR))] == [TWENTY[:1], TWENTY[1:]]

@@ -2,8 +2,8 @@
 
 import asyncio
 import base64
+import json
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,7 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from latigo.domain.errors import ConfigurationError, Rejected, TimedOut, TooLarge, Unavailable
-from latigo.providers.influx.client import SWITCHES, InfluxClient, open_client
+from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, open_client
+from latigo.providers.influx.sensors import open_sensors
+from latigo.runtime.clock import SystemClock
+from latigo.settings import InfluxSensors, InfluxSink, load_settings
 from tests.support.waiting import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,8 +33,8 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield str(server.make_url("")).rstrip("/")
 
 
-def opened(url: str, **options: Any) -> Any:
-    return open_client(url, **{"database": "latigo", "downstream": "sink/influx", "section": "predictions", **options})
+def opened(url: str, switches: InfluxSwitches | None = None, **options: Any) -> Any:
+    return open_client(InfluxSink(url=url, **{"database": "latigo", **options}), switches=switches)
 
 
 @asynccontextmanager
@@ -156,33 +159,40 @@ async def test_a_server_behind_a_path_is_found(path: str):
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ({"url": "influx:8086"}, "predictions.url"),
-        ({"url": "ftp://influx"}, "predictions.url"),
-        ({"url": "http://"}, "predictions.url"),
-        ({"url": "http://influx:99999999"}, "predictions.url"),
-        ({"url": "http://[::1"}, "predictions.url"),
-        ({"url": "http://chef:hush@influx"}, "predictions.url"),
-        ({"url": "http://influx?db=x"}, "predictions.url"),
-        ({"url": f"http://{'x' * 64}.plant"}, "predictions.url"),
-        ({"url": "http://influx..plant"}, "predictions.url"),
-        ({"url": "http://influx/{project}"}, "predictions.url"),
-        ({"tls": ssl.create_default_context()}, "predictions.ca_file"),
-        ({"username": "chef"}, "predictions.password"),
-        ({"password": "hush"}, "predictions.username"),
-        ({"username": "chef", "password": "hush", "token": "hush"}, "predictions.token"),
-        ({"username": "che:f", "password": "hush"}, "predictions.username"),
-        ({"username": "che\tf", "password": "hush"}, "predictions.username"),
-        ({"username": "chef", "password": "hush\0"}, "predictions.password"),
-        ({"token": "hush\nX-Admin: yes"}, "predictions.token"),
-        ({"token": "hush\ud800"}, "predictions.token"),
+        ({"url": "influx:8086"}, "sensors.url"),
+        ({"url": "ftp://influx"}, "sensors.url"),
+        ({"url": "http://"}, "sensors.url"),
+        ({"url": "http://influx:99999999"}, "sensors.url"),
+        ({"url": "http://[::1"}, "sensors.url"),
+        ({"url": "http://chef:hush@influx"}, "sensors.url"),
+        ({"url": "http://influx?db=x"}, "sensors.url"),
+        ({"url": f"http://{'x' * 64}.plant"}, "sensors.url"),
+        ({"url": "http://influx..plant"}, "sensors.url"),
+        ({"url": "http://influx/{project}"}, "sensors.url"),
+        ({"ca_file": "/etc/plant-ca.pem"}, "sensors.ca_file"),
+        ({"username": "chef"}, "sensors: username and password"),
+        ({"password": "hush"}, "sensors: username and password"),
+        ({"username": "chef", "password": "hush", "token": "hush"}, "sensors: .*token"),
+        ({"username": "che:f", "password": "hush"}, "sensors.username"),
+        ({"username": "che\tf", "password": "hush"}, "sensors.username"),
+        ({"username": "chef", "password": "hush\0"}, "sensors.password"),
+        ({"token": "hush\nX-Admin: yes"}, "sensors.token"),
+        ({"token": "hush\ud800"}, "sensors.token"),
     ],
 )
-async def test_what_cannot_be_used_is_refused_by_its_key_and_shows_no_secret(options: dict[str, Any], key: str):
+def test_what_cannot_be_used_is_refused_by_its_key_and_shows_no_secret(options: dict[str, str], key: str):
+    given = {"kind": "influx", "url": "http://influx", **options}
+
     with pytest.raises(ConfigurationError, match=key) as refused:
-        async with opened(**{"url": "http://influx", **options}):
-            pytest.fail("it was opened")
+        load_settings(None, {f"LATIGO_SENSORS__{name.upper()}": value for name, value in given.items()})
 
     assert "hush" not in str(refused.value)
+
+
+async def test_authorities_that_cannot_be_read_are_named_by_their_key():
+    with pytest.raises(ConfigurationError, match=r"predictions\.ca_file: /not/there\.pem cannot be read"):
+        async with opened("https://influx", ca_file="/not/there.pem"):
+            pytest.fail("it was opened")
 
 
 async def test_a_short_outage_is_sat_out():
@@ -227,6 +237,27 @@ async def test_what_does_not_pass_in_a_moment_is_asked_once(
             await client.write_lines(LINE, precision="s")
 
     assert answering.asked == 1
+
+
+async def test_a_read_of_an_adapter_is_retried_in_one_place_only():
+    away = Answering(502)
+
+    async with serving(away.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
+        with pytest.raises(Unavailable):
+            await sensors.get_sensor_list()
+
+    assert away.asked == 3
+
+
+async def test_a_statement_that_is_refused_for_the_moment_is_retried_alone_and_in_one_place_only():
+    busy = {"results": [{"statement_id": 0, "error": "max-concurrent-queries limit exceeded(1, 1)"}]}
+    answering = Answering(200, text=json.dumps(busy), content_type="application/json")
+
+    async with serving(answering.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
+        with pytest.raises(Unavailable, match="max-concurrent-queries"):
+            await sensors.get_sensor_list()
+
+    assert answering.asked == 1 + 3  # once among others, which tells no reason
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -289,7 +320,7 @@ async def test_a_server_that_is_not_there_is_unavailable():
 async def test_the_limit_on_time_holds_for_all_attempts_together():
     answering = Answering(502, headers={"Retry-After": "2"})
 
-    async with client_of(answering.answer, time_limit=timedelta(seconds=1)) as client:
+    async with client_of(answering.answer, write_timeout=timedelta(seconds=1)) as client:
         with pytest.raises(TimedOut):
             await client.write_lines(LINE, precision="s")
 
@@ -308,7 +339,7 @@ async def test_clients_of_one_server_share_eight_requests_in_flight():
         running -= 1
         return web.Response(status=204)
 
-    async with serving(handler) as url, opened(url) as sink, opened(url + "/", downstream="sensors/influx") as source:
+    async with serving(handler) as url, opened(url) as sink, open_client(InfluxSensors(url=url + "/")) as source:
         work = [asyncio.create_task(each.write_lines(LINE, precision="s")) for each in (sink, source) * 15]
         await eventually(lambda: running == 8)
         go.set()

@@ -9,7 +9,7 @@ import pytest
 from latigo.domain.errors import Failed, Reason, Rejected, TooLarge, Unavailable
 from latigo.providers.influx.errors import (
     MSGPACK,
-    Refusal,
+    ErrorResponse,
     points_dropped,
     refused_read,
     refused_statement,
@@ -23,8 +23,8 @@ CONFLICT = (
 )
 
 
-def refusal(status: int, text: str = "", *, body: bytes | None = None, wait: timedelta | None = None) -> Refusal:
-    return Refusal(
+def refusal(status: int, text: str = "", *, body: bytes | None = None, wait: timedelta | None = None) -> ErrorResponse:
+    return ErrorResponse(
         status=status,
         content_type="application/json",
         body=orjson.dumps({"error": text}) if body is None else body,
@@ -188,7 +188,7 @@ def test_a_limit_on_what_one_query_may_look_at_is_an_alarm_that_names_it(text: s
     ],
 )
 def test_the_reason_is_found_in_every_form_and_kept_short(content_type: str, body: bytes, text: str):
-    found = Refusal(
+    found = ErrorResponse(
         status=400,
         content_type=content_type,
         body=body,

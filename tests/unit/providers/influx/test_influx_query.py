@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.providers.influx.query import Layout, can_be_asked, identifier, joined, literal
+from latigo.providers.influx.query import Layout, can_be_queried, identifier, joined, literal
 
-PLANT = Layout()
+PLANT = Layout("sensors", "tag", "Value")
 NAMES = ["GRA-TT-001", "it's", "back\\slash", "$t0"]
 
 
@@ -76,10 +76,10 @@ def test_times_that_influxdb_cannot_hold_are_drawn_in():
 @pytest.mark.parametrize("name", ["", "\ud800"])
 @pytest.mark.parametrize("bind", [True, False])
 def test_some_names_can_be_nobodys(name: str, bind: bool):
-    assert not can_be_asked(name, bind=bind)
+    assert not can_be_queried(name, bind=bind)
 
 
 @pytest.mark.parametrize("name", ["null\0byte", "carriage\rreturn"])
 def test_some_names_have_no_literal(name: str):
-    assert can_be_asked(name, bind=True)
-    assert not can_be_asked(name, bind=False)
+    assert can_be_queried(name, bind=True)
+    assert not can_be_queried(name, bind=False)

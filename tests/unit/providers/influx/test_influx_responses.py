@@ -20,15 +20,15 @@ from latigo.providers.influx.responses import (
     Table,
     UnreadableError,
     column_of,
+    complete_results,
     decode,
     most_bytes,
     newest_of,
     readings_of,
-    whole,
 )
 
 MSGPACK, JSON = "application/x-msgpack", "application/json"
-PLANT = Layout()
+PLANT = Layout("sensors", "tag", "Value")
 START, END = -(2**63), 2**63 - 1
 Row = Sequence[Any]
 
@@ -243,7 +243,7 @@ def rows_of(count: int, *, partial: bool = False) -> Table:
     ],
 )
 def test_a_result_is_whole_when_another_one_follows(came: Sequence[Result], sure: int):
-    assert whole(came, 3, marked=True) == came[:sure]
+    assert complete_results(came, 3, marked=True) == came[:sure]
 
 
 @pytest.mark.parametrize(
@@ -257,12 +257,12 @@ def test_a_result_is_whole_when_another_one_follows(came: Sequence[Result], sure
     ],
 )
 def test_a_single_result_is_whole_unless_it_says_otherwise(came: Result, sure: int):
-    assert len(whole([came], 1, marked=False)) == sure
+    assert len(complete_results([came], 1, marked=False)) == sure
 
 
 def test_more_results_than_statements_are_somebody_elses():
     with pytest.raises(UnreadableError, match="5 results to 3"):
-        whole(results(1, 1, 1, 0, 0), 3, marked=True)
+        complete_results(results(1, 1, 1, 0, 0), 3, marked=True)
 
 
 def test_readings_of_one_time_are_all_kept_the_smallest_first():
@@ -281,8 +281,8 @@ def test_readings_of_one_time_are_all_kept_the_smallest_first():
         (series([[10, 1.0]], tag=""), "where 'GRA'"),
         (series([[10, 1.0]]) | {"tags": {}}, "None, where 'GRA'"),
         (series([[10, 1.0]]) | {"columns": ["time", "mean"]}, "'mean'"),
-        (series([[100, 1.0]]), "another time"),
-        (series([[-1, 1.0], [10, 1.0]]), "another time"),
+        (series([[100, 1.0]]), "outside of the window"),
+        (series([[-1, 1.0], [10, 1.0]]), "outside of the window"),
         (series([["2026-01-01T00:00:00Z", 1.0]]), "not integers"),
     ],
 )

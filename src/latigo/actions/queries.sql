@@ -1,0 +1,26 @@
+-- Statements of the actions.
+
+-- record_request --
+INSERT INTO request (kind, who, at, selector, result) VALUES ($1, $2, ledger_now(), $3, $4) RETURNING id;
+
+-- unpark --
+-- Unpark windows; null matches all.
+DELETE FROM parked p USING model m
+WHERE m.id = p.model_id AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND ($3::text IS NULL OR p.reason = $3)
+RETURNING m.project, m.name AS model, p.reason;
+
+-- revive_models --
+-- A model that could not be used is described again.
+UPDATE model SET stale_metadata = true
+WHERE state = 'unusable' AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR name = $2);
+
+-- end_waiting --
+-- End the back-off of waiting tasks.
+UPDATE task t SET not_before = ledger_now() FROM model m
+WHERE m.id = t.model_id AND t.state = 'waiting'
+  AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+RETURNING t.id;
+
+-- accept_loss --
+UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;

@@ -1,0 +1,21 @@
+"""The record of actions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.actions", "queries.sql")
+
+
+async def record(connection: Any, kind: str, who: str, selector: Mapping[str, Any], result: str) -> None:
+    """Record an action, in the transaction that does it.
+
+    Args:
+        connection: of that transaction.
+        kind: which action, such as ``retry``.
+        who: ``user@host``.
+        selector: projects and models that it is about.
+        result: its result, in words.
+    """
+    await connection.execute(SQL["record_request"], kind, who, dict(selector), result)

@@ -1,0 +1,28 @@
+"""Try again what is parked or waits."""
+
+from collections.abc import Sequence
+
+from latigo.actions.record import SQL, record
+from latigo.postgres.database import Database
+from latigo.reports.base import Report
+
+
+class Unparked(Report):
+    """A model that is no longer parked for this reason."""
+
+    project: str
+    model: str
+    reason: str
+
+
+async def retry(
+    database: Database, who: str, project: str | None = None, model: str | None = None, reason: str | None = None
+) -> Sequence[Unparked]:
+    """Unpark what is parked, and end the back-off of what waits; None matches all. Return what was parked."""
+    async with database.transaction() as connection:
+        parked = [Unparked(**row) for row in await connection.fetch(SQL["unpark"], project, model, reason)]
+        await connection.execute(SQL["revive_models"], project, model)
+        woken = len(await connection.fetch(SQL["end_waiting"], project, model)) if reason in {None, "retry"} else 0
+        selector = {"project": project, "model": model, "reason": reason}
+        await record(connection, "retry", who, selector, f"{len(parked)} unparked, {woken} woken")
+    return parked

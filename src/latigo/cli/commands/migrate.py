@@ -1,0 +1,26 @@
+"""``latigo migrate``."""
+
+import typer
+
+from latigo.cli.options import ConfigOption, settings_of
+from latigo.ledger.protocol import DOWNSTREAM
+from latigo.postgres.schema import upgrade
+from latigo.runtime.event_loop import run_async
+from latigo.wiring.resources import ledger_url
+
+EXAMPLES = ("latigo migrate --config latigo.toml",)
+
+
+def run(config: ConfigOption = None) -> None:
+    """Migrate the schema of the ledger to that of this version.
+
+    Changes nothing where it is that already. serve does it by itself.
+    """
+    settings = settings_of(config)
+
+    async def work() -> tuple[str | None, str]:
+        async with ledger_url(settings) as url:
+            return await upgrade(url, downstream=DOWNSTREAM, connect_timeout=settings.ledger.connect_timeout)
+
+    before, after = run_async(work)
+    typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")

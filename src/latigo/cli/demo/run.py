@@ -1,0 +1,90 @@
+"""The demo: opens the plant and what is around it, and runs Latigo in this process or in several."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from latigo.cli.demo.progress import Options, Progress
+from latigo.providers.simulated import PlantSensors
+from latigo.runtime.clock import SystemClock
+from latigo.runtime.lifecycle import stop_on_signals
+from latigo.sandbox.demo import HISTORY, PROJECT, SLOT, DemoPlant, demo_plant
+from latigo.sandbox.gordo import open_sandbox_gordo
+from latigo.service import serve
+from latigo.settings import Settings
+from latigo.web.server import ServerAddress
+from latigo.wiring.plugins import extra
+from latigo.wiring.resources import Resources, RoleName
+
+
+async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[str, Any]:
+    """Run the demo until Ctrl-C, or until ``options.cycles`` are done; return its summary."""
+    clock = SystemClock()
+    began = clock.now()
+    demo = demo_plant(began, options.models)
+    stop = asyncio.Event()
+    async with AsyncExitStack() as opened:
+        opened.enter_context(stop_on_signals(stop))
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="latigo-demo-")))
+        gordo = await opened.enter_async_context(open_sandbox_gordo(demo.project, demo.plant))
+        progress = Progress(options, clock, began, gordo, stop, report)
+        tree = demo_settings(gordo.url, folder, options.port)
+        report(f"{options.models} models, {HISTORY} of history, live slots of {SLOT}")
+        count_points = None
+        if options.influx:
+            count_points = await opened.enter_async_context(_influx(folder, demo, progress, tree))
+        if options.distributed:
+            from latigo.cli.demo.processes import run_distributed  # noqa: PLC0415 - the emulator takes time to import
+
+            summary = await run_distributed(progress, tree, folder)
+        else:
+            summary = await _run_in_this_process(progress, demo, tree)
+        return summary if count_points is None else {**summary, "points_in_influxdb": await count_points()}
+
+
+def demo_settings(gordo: str, folder: Path, port: int) -> dict[str, Any]:
+    """Return the configuration of the demo plant."""
+    return {
+        "schedule": {"interval": "30s", "delay": "2s", "max_window": "10m"},
+        "backfill": {"horizon": "1h"},
+        "ledger": {"kind": "embedded", "data_dir": str(folder / "ledger")},
+        "models": {"url": gordo, "projects": [PROJECT], "refresh": "10s"},
+        "sensors": {"kind": "simulated"},
+        "predictions": [{"kind": "postgres"}],
+        "executor": {"concurrency": 16, "grace": "10s"},
+        "http": {"port": port},
+    }
+
+
+async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[str, Any]) -> Mapping[str, Any]:
+    """Run every role here; the plant's sensors are handed over where they are not in InfluxDB."""
+    summary: dict[str, Any] = {}
+
+    async def follow(resources: Resources, address: ServerAddress | None, _stopping: asyncio.Event) -> None:
+        if address is not None:
+            progress.report(f"See {address.url}")
+        await progress.follow(resources.database)
+        await progress.drained(resources.database)
+        summary.update(await progress.summary(resources.database))
+
+    sensors = None if progress.options.influx else PlantSensors(demo.plant, progress.clock.now)
+    await serve(Settings.model_validate(tree), RoleName.ALL, progress.stop, sensors=sensors, extra_role=follow)
+    return summary
+
+
+@asynccontextmanager
+async def _influx(
+    folder: Path, demo: DemoPlant, progress: Progress, tree: dict[str, Any]
+) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Run a real InfluxDB that holds the plant's readings; yield what counts its points of predictions."""
+    with extra("influx", "--influx"):
+        from latigo.cli.demo.influx import open_plant_influx  # noqa: PLC0415 - an extra
+
+    async with open_plant_influx(folder / "influxd", demo.plant, progress.clock, progress.began - HISTORY) as influx:
+        progress.report(f"InfluxDB is on {influx.url}, and holds the plant's readings")
+        tree["sensors"] = {"kind": "influx", "url": influx.url, "database": "sensors"}
+        tree["predictions"] = [*tree["predictions"], {"kind": "influx", "url": influx.url, "database": "predictions"}]
+        yield influx.points

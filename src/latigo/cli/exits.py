@@ -1,0 +1,31 @@
+"""Exit codes."""
+
+from enum import IntEnum
+
+import typer
+
+from latigo.domain.errors import ConfigurationError, LatigoError
+
+
+class Exit(IntEnum):
+    """Exit codes of all commands; a contract with scripts and supervisors."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNHEALTHY = 3  #: the command worked; what it asked for is not there or not well
+    CONFIGURATION = 78
+
+
+def exit_code(error: LatigoError) -> Exit:
+    """Return the exit code for an error."""
+    return Exit.CONFIGURATION if isinstance(error, ConfigurationError) else Exit.FAILED
+
+
+def fail(error: LatigoError) -> Exit:
+    """Print an error without a traceback; return its exit code."""
+    if isinstance(error, ConfigurationError):
+        typer.echo(f"latigo: the configuration cannot be used:\n{error}", err=True)
+    else:
+        typer.echo(f"latigo: {error}", err=True)
+    return exit_code(error)

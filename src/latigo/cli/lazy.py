@@ -1,0 +1,86 @@
+"""Groups of commands that are imported when they are called, and listed without that."""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperGroup
+
+PACKAGE = "latigo.cli.commands"
+
+Table = Mapping[str, "str | type[LazyGroup]"]
+"""The entries of a group by name: a line of help, or another group."""
+
+
+class LazyGroup(TyperGroup):
+    """A group of commands: its first docstring line is its help, ``table`` lists its commands."""
+
+    table: ClassVar[Table] = {}
+    #: Of the names of the modules.
+    prefix: ClassVar[str] = ""
+    #: The command that runs where none is named.
+    default: ClassVar[str] = ""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LazyCommands(self.table, self.prefix)
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the line of help."""
+        return (cls.__doc__ or "").splitlines()[0].rstrip(".")
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of the base class
+        """List the commands without importing them."""
+        rows = [(name, each if isinstance(each, str) else each.summary()) for name, each in self.table.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command before options that stand alone."""
+        if self.default and not (args and (args[0] in self.table or args[0] == "--help")):
+            if named := next((each for each in args if each in self.table), None):
+                raise typer.BadParameter(f"Options of {named} stand behind it", ctx=ctx)
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Commands by name; each is imported when it is first asked for."""
+
+    def __init__(self, table: Table, prefix: str) -> None:
+        self._table = table
+        self._prefix = prefix
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            entry = self._table[name]
+            self._loaded[name] = (
+                _load(name, f"{PACKAGE}.{self._prefix}{name.replace('-', '_')}")
+                if isinstance(entry, str)
+                else entry(name=name, help=entry.summary(), no_args_is_help=not entry.default, rich_markup_mode=None)
+            )
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def _load(name: str, path: str) -> Any:
+    """Return the command of a module; its examples stand at the end of its help."""
+    module = import_module(path)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
+    single.command(name, epilog=f"\b\nExamples:\n{examples}")(module.run)
+    return typer.main.get_command(single)

@@ -1,0 +1,116 @@
+"""How commands show answers: JSON for programs, aligned tables for people."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from latigo.domain.windows import iso
+from latigo.runtime.serialization import to_json
+from latigo.runtime.units import format_duration
+
+_LONGEST_LINE = 200
+
+
+def show_json(answer: object) -> None:
+    """Write an answer as JSON."""
+    sys.stdout.write(to_json(answer, indent=True).decode() + "\n")
+
+
+def show_table(
+    reports: Sequence[Mapping[str, Any] | BaseModel],
+    columns: Sequence[str],
+    *,
+    title: str = "",
+    empty: str = "nothing",
+    if_any: Collection[str] = (),
+    below: str = "",
+) -> None:
+    """Write rows: aligned, and never wrapped, so that names can be searched for and copied at any width.
+
+    Args:
+        reports: the rows.
+        columns: the fields to show, in order.
+        title: stands above; a blank line separates it from what is before.
+        empty: shown where there are no rows.
+        if_any: columns that are left out where they are empty or zero in every row.
+        below: the field with a long text, of which the last line is shown below its row.
+    """
+    rows = [dict(report) for report in reports]
+    if not rows:
+        typer.echo(f"{title}: {empty}" if title else empty)
+        return
+    if title:
+        typer.echo(f"\n{title}")
+    shown = [column for column in columns if column not in if_any or any(row.get(column) for row in rows)]
+    head = [column.replace("_", " ") for column in shown]
+    cells = [[cell(row.get(column)) for column in shown] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = [_aligned(head, widths)]
+    for texts, row in zip(cells, rows, strict=True):
+        lines.append(_aligned(texts, widths))
+        if text := row.get(below):
+            lines.append(_indented(last_line(text)))
+    typer.echo("\n".join(lines))
+
+
+def _aligned(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
+
+
+def _indented(text: str) -> str:
+    """Indent a text; wrap it between words on a terminal."""
+    indent = " " * 4
+    if not sys.stdout.isatty():
+        return indent + text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a message or a traceback, cut to 200 characters."""
+    return "".join(text.strip().splitlines()[-1:])[:_LONGEST_LINE]
+
+
+def cell(value: object) -> str:
+    """Format one value."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return iso(value.replace(microsecond=0)) if value.tzinfo else value.isoformat()
+        case timedelta():
+            return format_duration(value)
+        case float():
+            return f"{value:g}"
+        case Mapping():
+            return ", ".join(f"{key} {cell(each)}" for key, each in value.items()) or "-"
+        case _:
+            return " ".join(str(value).splitlines())
+
+
+def age(time: datetime | None, now: datetime) -> str:
+    """Format how long ago a time was, in the largest unit of which there are two."""
+    if time is None:
+        return "-"
+    seconds = int((now - time.astimezone(UTC)).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if abs(seconds) >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def show_pairs(pairs: Mapping[str, Any], *, width: int) -> None:
+    """Write one line a key; a list has a line for each of its entries."""
+    for key, value in pairs.items():
+        for each in (value or ["none"]) if isinstance(value, list) else [value]:
+            typer.echo(f"{key.replace('_', ' '):<{width}}{cell(each)}")

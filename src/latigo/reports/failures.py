@@ -1,0 +1,44 @@
+"""What has failed: parked windows, tasks that wait for another attempt, messages of the queue that are no task."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from latigo.domain.errors import Reason
+from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
+from latigo.reports.base import Report
+
+SQL = load_statements("latigo.reports", "failures.sql")
+MOST_FAILURES = 1000
+
+#: What failures can be filtered by: why something is parked, waits, or was refused when it came out of the queue.
+CAUSES = (*Reason, "retry", "unreadable", "too_new")
+
+
+class Failure(Report):
+    """One failure, with its cause."""
+
+    project: str
+    model: str  #: of a message, where in the queue it was
+    state: str  #: parked, waiting or message
+    reason: str
+    detail: str
+    since: datetime
+    revision: str
+    first: datetime | None  #: begin of the time that it is about; None: all of it
+    last: datetime | None  #: its end
+    next_attempt: datetime | None
+    attempts: int
+
+
+async def read_failures(
+    database: Database,
+    project: str | None = None,
+    model: str | None = None,
+    reason: str | None = None,
+    *,
+    most: int = MOST_FAILURES,
+) -> Sequence[Failure]:
+    """Return the failures of these; None matches all."""
+    async with database.connection() as connection:
+        return [Failure(**row) for row in await connection.fetch(SQL["failures"], project, model, reason, most)]

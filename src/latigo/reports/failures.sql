@@ -1,0 +1,20 @@
+-- What is parked, waits, or was refused.
+
+-- failures --
+-- What is parked, waits for another attempt, or could not be read from the queue; null matches all.
+SELECT m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
+       lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts
+FROM parked p JOIN model m ON m.id = p.model_id
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2) AND ($3::text IS NULL OR p.reason = $3)
+UNION ALL
+SELECT m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision, lower(t.span), upper(t.span),
+       t.not_before, t.attempts
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state = 'waiting' AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND ($3::text IS NULL OR $3 = 'retry')
+UNION ALL
+SELECT '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), 'message', r.reason, r.detail, r.at, '',
+       NULL, NULL, NULL, 0
+FROM queue_refused r
+WHERE $1::text IS NULL AND $2::text IS NULL AND ($3::text IS NULL OR r.reason = $3)
+ORDER BY 1, 2, 6 LIMIT $4;

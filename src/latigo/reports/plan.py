@@ -1,0 +1,64 @@
+"""What could be planned now, and what it would cost in calls of the model server."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
+from latigo.reports.base import Report
+
+SQL = load_statements("latigo.reports", "plan.sql")
+MOST_WINDOWS = 1000
+
+
+class MissingWindow(Report):
+    """A contiguous stretch of time of one model that lacks predictions."""
+
+    project: str
+    model: str
+    start: datetime
+    end: datetime
+    slots: float
+    calls: int  #: that it costs, folded
+    live: bool  #: holds the newest due slot
+    held: bool  #: deferred: the model is left alone for a while
+
+
+class ProjectBacklog(Report):
+    """What one project lacks."""
+
+    project: str
+    models: int
+    slots: float
+    calls: float
+
+
+class Plan(Report):
+    """What would be done now."""
+
+    windows: Sequence[MissingWindow]
+    projects: Sequence[ProjectBacklog]
+
+
+async def read_plan(
+    database: Database,
+    project: str | None = None,
+    model: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    most: int = MOST_WINDOWS,
+) -> Plan:
+    """Return the newest missing windows, cut to ``[start, end)``, and the whole backlog by project."""
+    async with database.connection() as connection:
+        windows = await connection.fetch(SQL["holes"], project, model, start, end, most)
+        projects = await fetch_backlog(connection, project, model)
+    return Plan(windows=[MissingWindow(**row) for row in windows], projects=projects)
+
+
+async def fetch_backlog(
+    connection: Any, project: str | None = None, model: str | None = None
+) -> Sequence[ProjectBacklog]:
+    """Return what each project lacks; None matches all."""
+    return [ProjectBacklog(**row) for row in await connection.fetch(SQL["backlog"], project, model)]

@@ -1,0 +1,37 @@
+"""The partitions of an event hub, as the scheduler read them last."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from latigo.postgres.database import Database
+from latigo.reports.base import Report
+
+
+class PartitionReading(Report):
+    """One partition: what it holds, and how far executors are in it."""
+
+    partition: str
+    begin: int  #: the oldest event
+    last: int  #: the newest; -1 when nothing was ever in it
+    checkpoint: int | None  #: everything up to this event is done; None: nothing is yet
+    lag: int
+    read_at: datetime
+    hub_recreated: bool  #: the hub is another one than the checkpoints are from
+
+
+async def read_partitions(database: Database, channel: str, group: str) -> Sequence[PartitionReading]:
+    """Return all partitions; none before a scheduler has read them."""
+    from latigo.task_queue.eventhub.lag import read_lag  # noqa: PLC0415 - an extra
+
+    return [
+        PartitionReading(
+            partition=each.partition,
+            begin=each.begin,
+            last=each.last,
+            checkpoint=each.checkpoint,
+            lag=each.lag,
+            read_at=each.read_at,
+            hub_recreated=each.hub_recreated,
+        )
+        for each in await read_lag(database.pool, channel, group)
+    ]

@@ -1,0 +1,349 @@
+"""How the service is doing: what the ledger knows of it at one moment, and what follows from that."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
+from latigo.reports.base import Report
+from latigo.reports.plan import fetch_backlog
+
+SQL = load_statements("latigo.reports", "status.sql")
+
+#: A model is stale when its newest checked slot is more than so many slots behind the newest due one.
+STALE_SLOTS = 1.0
+#: Stale models that a status names; the rest is counted.
+NAMED = 10
+#: What the rates are taken of, in seconds.
+RATE_SECONDS = 300.0
+
+NO_PLANNER = "no scheduler holds the lease to plan"
+NO_EXECUTOR = "no executor is running"
+
+
+class State(StrEnum):
+    """The verdict in one word."""
+
+    HEALTHY = "healthy"
+    RECOVERING = "recovering"
+    NEEDS_ATTENTION = "needs attention"
+
+
+class Planner(Report):
+    """The scheduler that plans."""
+
+    holder: str
+    term: int
+
+
+class ExecutorStatus(Report):
+    """One executor that was seen within the last minute."""
+
+    id: str
+    version: str
+    envelope_low: int
+    envelope_high: int
+    concurrency: int
+    working_limit: int
+    in_flight: int
+    started_at: datetime
+    seen_at: datetime
+
+
+class ProjectStatus(Report):
+    """One project: its model list, and its models by state."""
+
+    project: str
+    revision: str
+    listed_at: datetime | None
+    error: str  #: why its models cannot be listed
+    doubted_since: datetime | None  #: quarantined: the list has lost too many models at once
+    undescribed: int  #: listed, but their metadata could not be read yet: new, half-built or broken on the server
+    active: int
+    paused: int
+    unusable: int
+    gone: int
+    silent: int
+    parked: int
+    stale: int
+    oldest: datetime | None  #: end of coverage of the model that is furthest behind
+
+
+class BacklogTotals(Report):
+    """Slots that could be planned now, and the calls that they cost when folded."""
+
+    slots: int
+    calls: int
+
+
+class OutstandingTasks(Report):
+    """Tasks that are planned and not settled."""
+
+    outstanding: int
+    live: int
+    waiting: int  #: for another attempt; not among the outstanding ones
+    unpublished: int
+
+
+class PartitionLag(Report):
+    """One partition of the task queue, as the scheduler read it last."""
+
+    channel: str
+    partition: str
+    last_sequence: int
+    checkpoint: int | None
+    lag: int
+    read_at: datetime
+    hub_recreated: bool  #: the hub is another one than the checkpoints are from
+
+
+class RefusedMessages(Report):
+    """Messages of the queue that are no task for this service, by cause, in the last seven days."""
+
+    reason: str
+    messages: int
+    newest: datetime
+    example: str
+
+
+class QueueStatus(Report):
+    """The task queue; empty where it has no partitions."""
+
+    lag: int
+    partitions: Sequence[PartitionLag]
+    refused: Sequence[RefusedMessages]
+
+
+class Rates(Report):
+    """What is needed, and what was done in the last five minutes."""
+
+    needed_slots_per_second: float
+    covered_slots_per_second: float
+    rows_per_second: float
+    tasks_per_second: float
+
+
+class OpenCircuit(Report):
+    """A downstream that is not used for now."""
+
+    downstream: str
+    reason: str
+    alarm: bool
+    opened_at: datetime
+    pause_s: float
+
+
+class SlotExceptions(Report):
+    """Slots without all their rows, by project and state."""
+
+    project: str
+    state: str
+    models: int
+    slots: float
+
+
+class ParkedModels(Report):
+    """Models with something parked, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    stuck: int  #: of them, those that are parked with their newest due slot: they get no more predictions
+    since: datetime
+    example: str
+
+
+class StaleModel(Report):
+    """A model whose newest due slots are not settled."""
+
+    project: str
+    model: str
+    looked_until: datetime
+    due: datetime
+
+
+class Snapshot(Report):
+    """What the ledger knows of the service at one moment."""
+
+    version: str
+    now: datetime
+    planner: Planner | None
+    executors: Sequence[ExecutorStatus]
+    projects: Sequence[ProjectStatus]
+    backlog: BacklogTotals
+    outstanding: OutstandingTasks
+    queue: QueueStatus
+    rates: Rates
+    circuits: Sequence[OpenCircuit]
+    exceptions: Sequence[SlotExceptions]
+    failures: Sequence[ParkedModels]
+    stale: Sequence[StaleModel]  #: those that are furthest behind
+
+
+class Status(Snapshot):
+    """A snapshot, and what follows from it."""
+
+    limited_by: str
+    alarms: Sequence[str]  #: what somebody has to do something about
+    stale_models: int
+    healthy: bool
+
+    @property
+    def state(self) -> State:
+        """Return the verdict in one word."""
+        if self.healthy:
+            return State.HEALTHY
+        return State.NEEDS_ATTENTION if self.alarms else State.RECOVERING
+
+
+async def read_status(database: Database, version: str) -> Status:
+    """Read the ledger and assess what it holds."""
+    return assess(await read_snapshot(database, version))
+
+
+async def read_snapshot(database: Database, version: str) -> Snapshot:
+    """Read everything about the service that the ledger knows."""
+    async with database.connection() as connection:
+        now = await connection.fetchval(SQL["now"])
+        planner = await connection.fetchrow(SQL["planner"])
+        executors = await connection.fetch(SQL["executors"])
+        projects = await connection.fetch(SQL["projects"])
+        freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
+        exceptions = await connection.fetch(SQL["exceptions_by_state"])
+        failures = await connection.fetch(SQL["failures_by_cause"])
+        backlog = await fetch_backlog(connection)
+        rates = await connection.fetchrow(SQL["rates"])
+        outstanding = await connection.fetchrow(SQL["outstanding"])
+        partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
+        refused = await connection.fetch(SQL["refused"])
+        circuits = await connection.fetch(SQL["circuits"])
+    return Snapshot(
+        version=version,
+        now=now,
+        planner=Planner(**planner) if planner else None,
+        executors=[ExecutorStatus(**row) for row in executors],
+        projects=_projects(projects, freshness),
+        backlog=BacklogTotals(
+            slots=round(sum(each.slots for each in backlog)), calls=round(sum(each.calls for each in backlog))
+        ),
+        outstanding=OutstandingTasks(**outstanding),
+        queue=QueueStatus(
+            lag=sum(each.lag for each in partitions),
+            partitions=partitions,
+            refused=[RefusedMessages(**row) for row in refused],
+        ),
+        rates=Rates(
+            needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
+            covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
+            rows_per_second=rates["rows"] / RATE_SECONDS,
+            tasks_per_second=rates["settled"] / RATE_SECONDS,
+        ),
+        circuits=[
+            OpenCircuit(
+                downstream=row["downstream"],
+                reason=row["reason"],
+                alarm=row["alarm"],
+                opened_at=row["opened_at"],
+                pause_s=row["pause"].total_seconds(),
+            )
+            for row in circuits
+        ],
+        exceptions=[SlotExceptions(**row) for row in exceptions],
+        failures=[ParkedModels(**row) for row in failures],
+        stale=_stalest(freshness),
+    )
+
+
+def _projects(listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]]) -> list[ProjectStatus]:
+    lists, fresh = {row["name"]: row for row in listed}, {row["project"]: row for row in freshness}
+    return [_project(name, lists.get(name), fresh.get(name)) for name in sorted(lists.keys() | fresh.keys())]
+
+
+def _project(name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None) -> ProjectStatus:
+    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    return ProjectStatus(
+        project=name,
+        revision=listed["revision"] if listed else "",
+        listed_at=listed["listed_at"] if listed else None,
+        error=listed["error"] if listed else "",
+        doubted_since=listed["doubted_since"] if listed else None,
+        undescribed=max((listed["models"] if listed else 0) - (fresh["known"] if fresh else 0), 0),
+        oldest=fresh["oldest"] if fresh else None,
+        **{key: fresh[key] if fresh else 0 for key in counts},
+    )
+
+
+def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
+    """Return the models of all projects that are furthest behind."""
+    stale = [
+        StaleModel(project=row["project"], model=model, looked_until=looked_until, due=due)
+        for row in freshness
+        for model, looked_until, due in row["stalest"] or ()
+    ]
+    return sorted(stale, key=lambda model: model.looked_until)[:NAMED]
+
+
+def assess(snapshot: Snapshot) -> Status:
+    """Add what follows from a snapshot. Pure."""
+    raised = alarms(snapshot)
+    stale = sum(project.stale for project in snapshot.projects)
+    # A model without metadata lacks its newest slot just like one that is stale.
+    undescribed = sum(project.undescribed for project in snapshot.projects)
+    return Status(
+        **dict(snapshot),
+        limited_by=limited_by(snapshot),
+        alarms=raised,
+        stale_models=stale,
+        healthy=not stale and not undescribed and not raised,
+    )
+
+
+def limited_by(snapshot: Snapshot) -> str:
+    """Return what keeps the service from being faster. Pure."""
+    if snapshot.planner is None:
+        return NO_PLANNER
+    if not snapshot.executors:
+        return NO_EXECUTOR
+    if snapshot.circuits:
+        return f"waiting for {', '.join(circuit.downstream for circuit in snapshot.circuits)}"
+    if not snapshot.outstanding.outstanding:
+        return "nothing: there is nothing to do now"
+    if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
+        limits = sum(executor.working_limit for executor in snapshot.executors)
+        return f"executor.concurrency, and the model server, which takes {limits} calls at once"
+    return "nothing: work is under way"
+
+
+def alarms(snapshot: Snapshot) -> list[str]:
+    """Return what somebody has to do something about. Pure.
+
+    Among it are sinks that are unavailable although not required, since what they miss, they never get; and models that
+    cannot be used, which settings or roster can leave out.
+    """
+    raised = []
+    if snapshot.planner is None:
+        raised.append(NO_PLANNER)
+    if not snapshot.executors:
+        raised.append(NO_EXECUTOR)
+    raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
+    recreated = sorted({each.channel for each in snapshot.queue.partitions if each.hub_recreated})
+    raised += [
+        f"{channel} is another one than before: latigo queue reset forgets its checkpoints" for channel in recreated
+    ]
+    for project in snapshot.projects:
+        if project.error:
+            raised.append(f"{project.project}: its models cannot be listed: {project.error}")
+        if project.doubted_since:
+            raised.append(
+                f"{project.project}: its model list has lost too many models at once and is quarantined"
+                f" (latigo models accept-loss {project.project})"
+            )
+    raised += [
+        f"{each.project}: models that are parked as {each.reason}, newest slot included: {each.stuck}"
+        f" (latigo failures --project {each.project} --reason {each.reason})"
+        for each in snapshot.failures
+        if each.stuck
+    ]
+    return raised

@@ -1,0 +1,102 @@
+-- What a status is made of.
+
+-- now --
+SELECT ledger_now() AS now;
+
+-- planner --
+-- The scheduler that plans; no row while none holds the lease.
+SELECT holder, term FROM planner WHERE lease_until > ledger_now();
+
+-- executors --
+SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_flight, started_at, seen_at
+FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
+
+-- projects --
+SELECT name, revision, models, listed_at, error, doubted_since FROM project ORDER BY name;
+
+-- outstanding --
+SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
+       count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
+       count(*) FILTER (WHERE state = 'waiting') AS waiting,
+       count(*) FILTER (WHERE state = 'planned') AS unpublished
+FROM task;
+
+-- circuits --
+SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstream;
+
+-- freshness --
+-- Per project: how many models, how many lack their newest due slot for longer than $1 slots, which of them do so for
+-- longest (model, settled until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
+-- late: it was settled. Known are also models that were unregistered by hand since the project's list was read.
+WITH due AS (
+    SELECT m.id, m.project, m.name, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
+           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due
+    FROM model m
+),
+seen AS (
+    SELECT d.*, c.silent_since,
+           coalesce(greatest(upper(c.covered),
+                             (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = d.id),
+                             (SELECT max(upper(p.windows)) FROM parked p WHERE p.model_id = d.id)),
+                    d.since) AS looked_until,
+           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id) AS parked,
+           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id AND p.windows @> d.due - d.slot) AS parked_now,
+           EXISTS (SELECT FROM roster r JOIN project l ON l.name = r.project
+                   WHERE r.project = d.project AND r.name = d.name AND NOT r.registered AND r.at > l.listed_at) AS dropped
+    FROM due d JOIN coverage c ON c.model_id = d.id
+),
+judged AS (
+    SELECT *, active AND NOT parked_now AND due > since AND looked_until < due - slot * $1::float8 AS stale FROM seen
+)
+SELECT project,
+       count(*) FILTER (WHERE active) AS active,
+       count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
+       count(*) FILTER (WHERE paused) AS paused,
+       count(*) FILTER (WHERE state = 'unusable') AS unusable,
+       count(*) FILTER (WHERE state = 'gone') AS gone,
+       count(*) FILTER (WHERE active AND silent_since IS NOT NULL) AS silent,
+       count(*) FILTER (WHERE parked) AS parked,
+       count(*) FILTER (WHERE stale) AS stale,
+       (array_agg(ROW(name, looked_until, due) ORDER BY looked_until, name) FILTER (WHERE stale))[1:$2::int] AS stalest,
+       min(looked_until) FILTER (WHERE active AND NOT parked_now) AS oldest,
+       sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot) ELSE 0 END)::float8 AS slots_per_second
+FROM judged GROUP BY project ORDER BY project;
+
+-- exceptions_by_state --
+SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
+       sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)
+           / extract(epoch FROM m.slot))::float8 AS slots
+FROM slot_exception e JOIN model m ON m.id = e.model_id
+GROUP BY m.project, e.state ORDER BY m.project, e.state;
+
+-- rates --
+-- What was settled in the last five minutes.
+SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled,
+       coalesce(sum(rows), 0) AS rows, coalesce(sum(extract(epoch FROM covered)), 0)::float8 AS covered_seconds,
+       coalesce(sum(extract(epoch FROM h.covered) / nullif(extract(epoch FROM m.slot), 0)), 0)::float8 AS covered_slots
+FROM task_history h JOIN model m ON m.id = h.model_id
+WHERE settled_at > ledger_now() - interval '5 minutes';
+
+-- queue --
+-- How far behind the executors are in each partition, where the queue has any. Of the hub and group that the scheduler
+-- has read last: any other was configured before. Partitions that were not read for a day are history.
+SELECT channel, partition, last_sequence, checkpoint, lag, read_at, hub_recreated
+FROM v_queue
+WHERE (channel, consumer_group) = (SELECT channel, consumer_group FROM queue_partition ORDER BY read_at DESC LIMIT 1)
+  AND read_at > ledger_now() - interval '1 day'
+ORDER BY length(partition), partition;
+
+-- refused --
+-- Messages of the queue that are no task for us, by cause, in the last seven days.
+SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
+FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
+
+-- failures_by_cause --
+-- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
+SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
+       count(DISTINCT p.model_id) FILTER (
+           WHERE m.state IN ('active', 'unusable') AND NOT m.paused
+             AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot
+       ) AS stuck,
+       min(p.since) AS since, min(p.detail) AS example
+FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;

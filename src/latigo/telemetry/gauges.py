@@ -1,0 +1,59 @@
+"""Gauges that a process cannot measure by itself: they are read from the ledger every 30 s."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+import structlog
+
+from latigo.domain.errors import LatigoError
+from latigo.runtime.clock import Clock
+from latigo.runtime.lifecycle import pause
+from latigo.telemetry.metrics import Metrics
+
+INTERVAL = timedelta(seconds=30)
+
+_log = structlog.get_logger()
+
+
+class ProjectGauges(NamedTuple):
+    """The gauges of one project."""
+
+    active: int
+    stale: int
+    parked: int
+    backlog_slots: float
+    oldest_coverage_s: float | None  #: age; None: nothing is covered yet
+
+
+class LedgerGauges(NamedTuple):
+    """Everything that only the ledger knows: the lag by partition, the rest by project."""
+
+    queue_lag: Mapping[str, int]
+    projects: Mapping[str, ProjectGauges]
+
+
+async def keep_gauges(
+    read: Callable[[], Awaitable[LedgerGauges]], metrics: Metrics, clock: Clock, stop: asyncio.Event
+) -> None:
+    """Set the gauges every 30 s until ``stop``; the last ones hold while they cannot be read."""
+    while not stop.is_set():
+        try:
+            set_gauges(metrics, await read())
+        except LatigoError as error:
+            _log.warning("gauges.not_read", error=str(error))
+        await pause(clock, INTERVAL, stop)
+
+
+def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
+    """Set the gauges to these values."""
+    for partition, lag in values.queue_lag.items():
+        metrics.queue_lag.labels(partition).set(lag)
+    for name, project in values.projects.items():
+        metrics.models.labels(name).set(project.active)
+        metrics.stale_models.labels(name).set(project.stale)
+        metrics.parked.labels(name).set(project.parked)
+        metrics.backlog.labels(name).set(project.backlog_slots)
+        if project.oldest_coverage_s is not None:
+            metrics.freshness.labels(name).set(project.oldest_coverage_s)

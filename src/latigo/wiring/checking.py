@@ -1,0 +1,153 @@
+"""Reach every system that the settings name, and report what is wrong; changes nothing."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import NamedTuple
+
+from latigo.domain.circuits import System, circuit_name
+from latigo.domain.errors import LatigoError
+from latigo.ledger.model_store import PostgresRoster
+from latigo.ledger.protocol import DOWNSTREAM
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
+from latigo.postgres.database import Database
+from latigo.postgres.embedded import has_database
+from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.schema import current_revision
+from latigo.providers.gordo import open_gordo
+from latigo.providers.protocols import ModelRoster
+from latigo.runtime.clock import SystemClock
+from latigo.scheduler.selection import Selection
+from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
+from latigo.wiring.plugins import extra
+from latigo.wiring.resources import (
+    connect_to,
+    ledger_url,
+    open_sensors,
+    open_sink,
+    user_at_host,
+)
+from latigo.wiring.roster import NoRoster
+
+#: Time that an event hub gets to answer.
+QUEUE_LIMIT = timedelta(seconds=20)
+
+
+class SystemCheck(NamedTuple):
+    """Result of reaching one system."""
+
+    system: str
+    answer: str
+    error: LatigoError | None = None  #: None: it works
+
+    @classmethod
+    def failure(cls, system: str, error: LatigoError) -> "SystemCheck":
+        """Return the result of an attempt that failed."""
+        return cls(system, str(error), error)
+
+
+async def check_systems(settings: Settings) -> list[SystemCheck]:
+    """Reach every system, each for itself: one that is unavailable hides no other."""
+    async with AsyncExitStack() as opened:
+        database: Database | None = None
+        try:
+            database, answer = await _ledger(settings, opened)
+            ledger = SystemCheck("ledger", answer)
+        except LatigoError as error:
+            ledger = SystemCheck.failure("ledger", error)
+        sensors, queue, projects, *sinks = await asyncio.gather(
+            _try("sensors", _sensors(settings)),
+            _try("task_queue", _queue(settings)),
+            _projects(settings, database),
+            *(
+                _try(
+                    circuit_name(System.SINK, each.sink_name),
+                    _sink(settings, each, database, to_be_created=ledger.error is None),
+                )
+                for each in settings.predictions
+            ),
+        )
+        return [ledger, *sensors, *queue, *projects, *(check for each in sinks for check in each)]
+
+
+async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
+    try:
+        return [SystemCheck(system, await work)]
+    except LatigoError as error:
+        return [SystemCheck.failure(system, error)]
+
+
+async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
+    """Open the ledger as it is; None where it does not exist yet."""
+    ledger = settings.ledger
+    if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
+        return None, f"embedded, does not exist yet: latigo serve creates it in {ledger.data_dir}"
+    url = await opened.enter_async_context(ledger_url(settings))
+    revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)
+    newest = newest_revision()
+    if revision is None:
+        return None, "has no schema yet: latigo serve or latigo migrate creates it"
+    match standing(revision, newest):
+        case Standing.OLDER:
+            schema = f"schema {revision}: latigo serve or latigo migrate migrates it to {newest}"
+        case Standing.SAME:
+            schema = "schema up to date"
+        case Standing.NEWER:
+            schema = f"schema {revision} of a newer Latigo, with which this one works"
+    database = await opened.enter_async_context(connect_to(url, settings))
+    skew = await PostgresSchedulerLedger(database).clock_skew(SystemClock().now())
+    return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
+
+
+async def _sensors(settings: Settings) -> str:
+    async with open_sensors(settings, SystemClock()) as source:
+        return f"{source.downstream}, {await source.ping()}"
+
+
+async def _queue(settings: Settings) -> str:
+    if not isinstance(settings.task_queue, EventHubQueue):
+        return "within this process"
+    with extra("eventhub", "task_queue.kind"):
+        from latigo.task_queue.eventhub.connection import open_hub  # noqa: PLC0415 - an extra
+
+    async with open_hub(settings.task_queue, SystemClock()) as hub:
+        client = hub.producer()
+        try:
+            return f"{hub.channel}, {len(await hub.partition_ids(client, QUEUE_LIMIT))} partitions"
+        finally:
+            await hub.close(client)
+
+
+async def _projects(settings: Settings, database: Database | None) -> list[SystemCheck]:
+    """Reach the model server; without the ledger, what was registered by hand is not known."""
+    roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, user_at_host())
+    models = settings.models
+    try:
+        projects = Selection(models.projects).projects_to_list(await roster.entries())
+    except LatigoError as error:
+        return [SystemCheck.failure("models", error)]
+    if not projects:
+        return [SystemCheck.failure("models", LatigoError("models.projects names no project"))]
+    async with open_gordo(models, roster) as gordo:
+        checks = await asyncio.gather(
+            *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
+        )
+    return [check for each in checks for check in each]
+
+
+async def _sink(
+    settings: Settings,
+    chosen: PostgresSink | InfluxSink | PluginSink,
+    database: Database | None,
+    *,
+    to_be_created: bool,
+) -> str:
+    """Read from a sink; of every project, since each may have a store of its own."""
+    if isinstance(chosen, PostgresSink) and database is None and to_be_created:
+        return "is created together with the ledger"
+    async with open_sink(chosen, database) as sink:
+        try:
+            return await sink.store.ping(settings.models.projects)
+        except NotImplementedError:
+            return "cannot be read back, so it was not tried"

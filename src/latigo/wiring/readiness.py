@@ -1,0 +1,54 @@
+"""State behind the probes and ``/api/v1/status``."""
+
+from collections.abc import Sequence
+
+from latigo import __version__
+from latigo.domain.errors import Unavailable
+from latigo.executor.loop import Executor
+from latigo.reports.status import Status, read_status
+from latigo.wiring.resources import Queue, Resources
+
+
+class Readiness:
+    """Not ready until every resource is open."""
+
+    def __init__(self) -> None:
+        self.executor: Executor | None = None
+        self.missing = "is starting"  #: why the process is not ready
+        self._resources: Resources | None = None
+        self._queue: Queue | None = None
+
+    def open(self, resources: Resources, queue: Queue) -> None:
+        """Become ready."""
+        self._resources, self._queue = resources, queue
+
+    def close(self) -> None:
+        """Stop being ready: the resources are about to be closed."""
+        self.missing, self._resources, self._queue = "is being stopped", None, None
+
+    def overdue(self) -> Sequence[str]:
+        """Return the tasks that are beyond their hard limit, which only a stuck process allows."""
+        return self.executor.overdue if self.executor else ()
+
+    async def start(self) -> None:
+        """Check that everything is open."""
+        self._opened()
+
+    async def ledger(self) -> None:
+        """Check that the ledger answers."""
+        if self._resources is not None:
+            await self._resources.database.ping()
+
+    async def queue(self) -> None:
+        """Check what is known of the queue, without a call to it."""
+        if self._queue is not None and (troubles := self._queue.troubles()):
+            raise Unavailable("; ".join(dict.fromkeys(troubles)), downstream="task_queue")
+
+    async def status(self) -> Status:
+        """Return how the service is doing."""
+        return await read_status(self._opened().database, __version__)
+
+    def _opened(self) -> Resources:
+        if self._resources is None:
+            raise Unavailable(self.missing, downstream="start")
+        return self._resources

@@ -1,0 +1,254 @@
+"""The fields of what programs read: `--json` and ``/api/v1/status``. Scripts depend on each of them."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latigo.actions.retry import retry
+from latigo.domain.errors import Reason
+from latigo.domain.windows import Window
+from latigo.ledger.protocol import ExecutorInfo
+from latigo.postgres.ranges import to_range
+from latigo.reports.failures import read_failures
+from latigo.reports.models import read_models
+from latigo.reports.plan import read_plan
+from latigo.reports.status import read_status
+from latigo.runtime.serialization import to_json
+from tests.support.build import NOW, an_entry, at
+from tests.support.ledgers import Ledgers
+
+HALF_PAST = to_range(Window(at("10:30"), at("11:00")))
+CHANNEL = "eventhub/plant.example/latigo"
+TIME, TEXT, COUNT, NUMBER, FLAG = "time", "text", "count", "number", "flag"
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    """A ledger with one of everything that a report can name."""
+    await ledgers.set_clock(NOW)
+    await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
+    await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
+    await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"])
+    await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
+    await ledgers.fetch(
+        "UPDATE coverage SET covered = tstzmultirange($1) FROM model m WHERE m.id = model_id AND m.name = 'fan'",
+        to_range(Window(at("10:00"), at("12:00"))),
+    )
+    await ledgers.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', 'silent', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
+        HALF_PAST,
+    )
+    await ledgers.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        " SELECT id, revision, $2, 'gave up', tstzmultirange($1), ledger_now(), 'test' FROM model WHERE name = 'pump'",
+        *(HALF_PAST, Reason.ATTEMPTS.value),
+    )
+    await ledgers.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, detail, attempts)"
+        " SELECT id, 1, $1, 'backfill', 'waiting', ledger_now(), ledger_now(), 'in a while', 2 FROM model"
+        " WHERE name = 'pump'",
+        HALF_PAST,
+    )
+    await ledgers.fetch(
+        "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, rows, covered,"
+        " planned_at, settled_at) SELECT 7, id, revision, 1, $1, 'live', 'stored', 1, 1, 180, interval '30 minutes',"
+        " ledger_now(), ledger_now() FROM model WHERE name = 'fan'",
+        HALF_PAST,
+    )
+    await ledgers.fetch(
+        "INSERT INTO queue_partition (channel, consumer_group, partition, begin_sequence, last_sequence, read_at)"
+        " VALUES ($1, 'latigo', '0', 0, 7, ledger_now())",
+        CHANNEL,
+    )
+    await ledgers.fetch(
+        "INSERT INTO queue_checkpoint VALUES ($1, 'latigo', '0', 3, '300', ledger_now())",
+        CHANNEL,
+    )
+    await ledgers.fetch(
+        "INSERT INTO queue_refused (channel, partition, sequence, reason, detail, at)"
+        " VALUES ($1, '0', 5, 'unreadable', 'not JSON', ledger_now())",
+        CHANNEL,
+    )
+    await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
+    return ledgers
+
+
+def fields(answer: object) -> Any:
+    """What a program sees: the keys in their order, and the kind of each value; of a list, its first entry."""
+    match answer:
+        case dict():
+            return {key: fields(value) for key, value in answer.items()}
+        case [first, *_]:
+            return [fields(first)]
+        case bool():
+            return FLAG
+        case int():
+            return COUNT
+        case float():
+            return NUMBER
+        case str():
+            return TIME if answer[:4] == "2026" and answer.endswith("Z") else TEXT
+    return answer
+
+
+def in_json(answer: object) -> Any:
+    return json.loads(to_json(answer))
+
+
+STATUS = {
+    "version": TEXT,
+    "now": TIME,
+    "planner": {"holder": TEXT, "term": COUNT},
+    "executors": [
+        {
+            "id": TEXT,
+            "version": TEXT,
+            "envelope_low": COUNT,
+            "envelope_high": COUNT,
+            "concurrency": COUNT,
+            "working_limit": COUNT,
+            "in_flight": COUNT,
+            "started_at": TIME,
+            "seen_at": TIME,
+        }
+    ],
+    "projects": [
+        {
+            "project": TEXT,
+            "revision": TEXT,
+            "listed_at": TIME,
+            "error": TEXT,
+            "doubted_since": None,
+            "undescribed": COUNT,
+            "active": COUNT,
+            "paused": COUNT,
+            "unusable": COUNT,
+            "gone": COUNT,
+            "silent": COUNT,
+            "parked": COUNT,
+            "stale": COUNT,
+            "oldest": TIME,
+        }
+    ],
+    "backlog": {"slots": COUNT, "calls": COUNT},
+    "outstanding": {"outstanding": COUNT, "live": COUNT, "waiting": COUNT, "unpublished": COUNT},
+    "queue": {
+        "lag": COUNT,
+        "partitions": [
+            {
+                "channel": TEXT,
+                "partition": TEXT,
+                "last_sequence": COUNT,
+                "checkpoint": COUNT,
+                "lag": COUNT,
+                "read_at": TIME,
+                "hub_recreated": FLAG,
+            }
+        ],
+        "refused": [{"reason": TEXT, "messages": COUNT, "newest": TIME, "example": TEXT}],
+    },
+    "rates": {
+        "needed_slots_per_second": NUMBER,
+        "covered_slots_per_second": NUMBER,
+        "rows_per_second": NUMBER,
+        "tasks_per_second": NUMBER,
+    },
+    "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
+    "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
+    "failures": [
+        {"project": TEXT, "reason": TEXT, "models": COUNT, "stuck": COUNT, "since": TIME, "example": TEXT},
+    ],
+    "stale": [{"project": TEXT, "model": TEXT, "looked_until": TIME, "due": TIME}],
+    "limited_by": TEXT,
+    "alarms": [TEXT],
+    "stale_models": COUNT,
+    "healthy": FLAG,
+}
+FAILURE = {
+    "project": TEXT,
+    "model": TEXT,
+    "state": TEXT,
+    "reason": TEXT,
+    "detail": TEXT,
+    "since": TIME,
+    "revision": TEXT,
+    "first": TIME,
+    "last": TIME,
+    "next_attempt": TIME,
+    "attempts": COUNT,
+}
+
+
+async def test_a_status_has_these_fields(ledger: Ledgers):
+    status = in_json(await read_status(ledger.database, "test"))
+
+    assert fields(status) == STATUS
+    assert json.dumps(fields(status)) == json.dumps(STATUS)  # in this order
+    assert (status["queue"]["lag"], status["rates"]["rows_per_second"]) == (4, 0.6)
+
+
+async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledgers):
+    status = in_json(await read_status(ledgers.database, "test"))
+
+    assert list(status) == list(STATUS)
+    assert status["planner"] is None
+    assert status["rates"] == dict.fromkeys(STATUS["rates"], 0)
+
+
+async def test_failures_have_these_fields(ledger: Ledgers):
+    failures = in_json(await read_failures(ledger.database))
+
+    message, parked, waiting = sorted(failures, key=lambda each: str(each["state"]))
+    nothing = {"next_attempt": None}
+    assert json.dumps(fields(waiting)) == json.dumps(FAILURE)
+    assert fields(parked) == FAILURE | nothing
+    assert fields(message) == FAILURE | nothing | {"first": None, "last": None}
+
+
+async def test_models_have_these_fields(ledger: Ledgers):
+    (first, _) = in_json(await read_models(ledger.database))
+
+    assert json.dumps(fields(first)) == json.dumps(
+        {
+            "project": TEXT,
+            "model": TEXT,
+            "revision": TEXT,
+            "epoch": COUNT,
+            "state": TEXT,
+            "since": TIME,
+            "slot": NUMBER,
+            "delay": NUMBER,
+            "fold": NUMBER,
+            "anomaly": None,
+            "resolution": TEXT,
+            "covered_until": TIME,
+            "silent_since": None,
+            "parked": FLAG,
+        }
+    )
+
+
+async def test_a_plan_has_these_fields(ledger: Ledgers):
+    plan = in_json(await read_plan(ledger.database))
+
+    window = {
+        "project": TEXT,
+        "model": TEXT,
+        "start": TIME,
+        "end": TIME,
+        "slots": NUMBER,
+        "calls": COUNT,
+        "live": FLAG,
+        "held": FLAG,
+    }
+    project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
+    assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})
+
+
+async def test_a_retry_has_these_fields(ledger: Ledgers):
+    unparked = in_json(await retry(ledger.database, "somebody"))
+
+    assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])

@@ -1,0 +1,87 @@
+"""Plug-ins, good and bad, as the settings name them: ``python:tests.support.plugins:open_good``."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from latigo.domain.series import Point, Readings
+from latigo.domain.windows import Window
+
+NO_FACTORY = "text"
+
+
+class GoodSensors:
+    """All that a source has to have; with other names of arguments, an extra one, and no base class."""
+
+    downstream = "sensors/good"
+
+    async def get_sensor_list(self) -> Sequence[str]:
+        return ["A"]
+
+    def sensor_exists(self, tag: str, /) -> Awaitable[bool]:
+        return self._exists(tag)
+
+    async def _exists(self, tag: str) -> bool:
+        return tag == "A"
+
+    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        return f"{parameters} {window}"
+
+    async def get_data_for_range(
+        self, names: Sequence[str], period: Window, *, max_bytes: int, quick: bool = True
+    ) -> Readings:
+        raise NotImplementedError
+
+    async def get_last_before(self, *_: Any) -> Mapping[str, Point]:
+        return {}
+
+    async def ping(self) -> str:
+        return "good"
+
+
+class BadSensors:
+    """Nothing of it is as it has to be."""
+
+    downstream = 7
+    sensor_exists = True
+
+    def get_sensor_list(self) -> Sequence[str]:
+        return []
+
+    async def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        return f"{parameters} {window}"
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window) -> Readings:
+        raise NotImplementedError
+
+    async def get_last_before(self, tags: Sequence[str], time: datetime, not_older_than: datetime, zone: str) -> Any:
+        return {str(each): Point(0, 0.0) for each in (tags, time, not_older_than, zone)}
+
+
+class NoSink:
+    """A sink that can only be written to."""
+
+    downstream = "sink/none"
+
+    async def put_predictions(self, predictions: Any) -> int:
+        return len(predictions)
+
+
+@asynccontextmanager
+async def open_good(*, region: str = "north", password: str = "") -> AsyncIterator[GoodSensors]:  # noqa: ARG001
+    yield GoodSensors()
+
+
+@asynccontextmanager
+async def open_bad() -> AsyncIterator[BadSensors]:
+    yield BadSensors()
+
+
+@asynccontextmanager
+async def open_no_sink() -> AsyncIterator[NoSink]:
+    yield NoSink()
+
+
+def return_good() -> GoodSensors:
+    return GoodSensors()

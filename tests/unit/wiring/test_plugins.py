@@ -1,0 +1,173 @@
+"""Plug-ins: how they are named, and what is said of one that is not what it has to be."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from latigo.domain.errors import ConfigurationError
+from latigo.providers.files.sensors import FileSensors
+from latigo.providers.influx.predictions import InfluxPredictions
+from latigo.providers.influx.sensors import InfluxSensors
+from latigo.providers.memory.predictions import MemoryPredictions
+from latigo.providers.memory.sensors import MemorySensors
+from latigo.providers.postgres import PostgresPredictions
+from latigo.providers.protocols import PredictionStorageProvider
+from latigo.providers.simulated import PlantSensors
+from latigo.settings import Settings, load_settings
+from latigo.settings.sections import PluginSensors, PluginSink
+from latigo.wiring.plugins import open_plugin, shortcomings
+from latigo.wiring.resources import SensorSource
+from tests.support.plugins import BadSensors, GoodSensors
+
+MODULE = "python:tests.support.plugins"
+
+
+async def refusal(
+    kind: str, options: Mapping[str, Any] | None = None, secrets: Mapping[str, SecretStr] | None = None
+) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_plugin(kind, "sensors.kind", options or {}, secrets or {}, SensorSource):
+            pass
+    return str(refused.value)
+
+
+async def test_what_a_factory_opens_is_handed_over_if_it_is_what_is_needed() -> None:
+    secrets = {"password": SecretStr("a-password")}
+    async with open_plugin(f"{MODULE}:open_good", "sensors.kind", {"region": "south"}, secrets, SensorSource) as opened:
+        assert isinstance(opened, GoodSensors)
+
+
+async def test_a_source_is_refused_with_everything_that_is_wrong_with_it() -> None:
+    said = await refusal(f"{MODULE}:open_bad")
+
+    assert said.startswith(f'sensors.kind = "{MODULE}:open_bad": BadSensors is no SensorSource: ')
+    for problem in (
+        "attribute downstream should be str, not int",
+        "sensor_exists should be a method, not bool",
+        "get_sensor_list should be async",
+        "get_native_range_specifier should not be async",
+        "get_data_for_range should take (self, tags: collections.abc.Sequence[str], window:",
+        "get_last_before should take (self, tags: collections.abc.Sequence[str], time:",
+        "missing a required argument: 'zone'",
+        "got an unexpected keyword argument 'max_bytes'",
+    ):
+        assert problem in said
+
+
+async def test_a_sink_without_a_method_is_refused_with_its_name_and_arguments() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"NoSink is no PredictionStorageProvider: .*method get_predictions\(self"
+    ):
+        async with open_plugin(f"{MODULE}:open_no_sink", "predictions.kind", {}, {}, PredictionStorageProvider):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("python:tests.support.no_such_module:open", {}, "No module named 'tests.support.no_such_module'"),
+        (f"{MODULE}:open_nothing", {}, "has no attribute 'open_nothing'"),
+        (f"{MODULE}:NO_FACTORY", {}, "str cannot be called"),
+        (f"{MODULE}:return_good", {}, "returns GoodSensors, which is no async context manager"),
+        (f"{MODULE}:open_good", {"regoin": "north"}, "got an unexpected keyword argument 'regoin'"),
+        ("nobody-offers-this", {}, "0 installed packages offer it"),
+    ],
+)
+async def test_a_factory_that_cannot_be_used_is_named_with_the_reason(
+    kind: str, options: dict[str, Any], says: str
+) -> None:
+    said = await refusal(kind, options)
+
+    assert said.startswith(f'sensors.kind = "{kind}": ')
+    assert says in said
+
+
+async def test_a_secret_stands_in_no_refusal() -> None:
+    secret = {"passwort": SecretStr("hunter2"), "region": SecretStr("hunter2")}
+
+    twice = await refusal(f"{MODULE}:open_good", {"region": "north"}, secret)
+    unknown = await refusal(f"{MODULE}:open_good", {}, secret)
+
+    assert twice.endswith("region stands in options and in secrets")
+    assert "passwort" in unknown
+    assert "hunter2" not in twice + unknown
+
+
+@pytest.mark.parametrize(
+    ("adapter", "protocol"),
+    [
+        (FileSensors, SensorSource),
+        (InfluxSensors, SensorSource),
+        (MemorySensors, SensorSource),
+        (PlantSensors, SensorSource),
+        (InfluxPredictions, PredictionStorageProvider),
+        (MemoryPredictions, PredictionStorageProvider),
+        (PostgresPredictions, PredictionStorageProvider),
+    ],
+)
+def test_our_own_adapters_lack_nothing(adapter: type, protocol: type) -> None:
+    opened: object = object.__new__(adapter)
+    lacking = [each for each in shortcomings(opened, protocol) if "downstream" not in each]  # set when it is opened
+
+    assert lacking == []
+
+
+def test_nothing_is_said_of_what_cannot_be_seen() -> None:
+    class Opaque(GoodSensors):
+        get_sensor_list = max  # type: ignore[assignment]  # written in C, as far as anybody can see
+
+    assert [each for each in shortcomings(Opaque(), SensorSource) if "get_sensor_list" in each] == []
+    assert shortcomings(BadSensors(), SensorSource)
+
+
+# --- entry points ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package that offers a source of readings."""
+    info = tmp_path / "plant_historian-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plant-historian\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[latigo.sensors]\nplant-historian = tests.support.plugins:open_good\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def load(toml: str) -> Settings:
+    Path("latigo.toml").write_text(toml)
+    return load_settings(None, {})
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_package_offers_a_plugin_by_name() -> None:
+    sensors = load('[sensors]\nkind = "plant-historian"\noptions = { region = "north" }').sensors
+
+    assert isinstance(sensors, PluginSensors)
+    async with open_plugin(sensors.kind, "sensors.kind", sensors.options, {}, SensorSource) as opened:
+        assert isinstance(opened, GoodSensors)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("toml", "known"),
+    [
+        ('[sensors]\nkind = "plant-historain"', 'did you mean "plant-historian"? known: files'),
+        (
+            '[[predictions]]\nkind = "plant-historian"',
+            "unknown kind; known: postgres, influx, python:package.module:factory",
+        ),
+    ],
+    ids=["of another name", "of another section"],
+)
+def test_a_name_that_no_package_offers_for_the_section_is_refused(toml: str, known: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(known)):
+        load(toml)
+
+
+def test_a_sink_is_called_by_the_name_of_its_plugin() -> None:
+    assert PluginSink(kind="plant-historian").sink_name == "plant-historian"
