@@ -8,10 +8,6 @@ import pytest
 SOURCES = Path(__file__).parents[2] / "src/latigo"
 CLOCK = SOURCES / "runtime/clock.py"
 
-# >>> Still read time by themselves; removed together with the block of the same name in pyproject.toml.
-STILL = {SOURCES / "runtime/lifecycle.py", SOURCES / "scheduler/loop.py"}
-# <<<
-
 
 def reads_of_loop_time(source: str) -> list[int]:
     """The lines with ``loop.time()``, ``self._loop.time()``, ``get_running_loop().time`` and their like."""
@@ -52,7 +48,7 @@ def test_only_the_time_of_a_loop_counts(source: str, reads: bool) -> None:
 
 
 def test_nothing_but_the_clock_reads_the_time_of_an_event_loop() -> None:
-    files = sorted(set(SOURCES.rglob("*.py")) - STILL - {CLOCK})
+    files = sorted(set(SOURCES.rglob("*.py")) - {CLOCK})
 
     found = {str(file.relative_to(SOURCES)): lines for file in files if (lines := reads_of_loop_time(file.read_text()))}
 
