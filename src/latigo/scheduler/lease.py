@@ -1,6 +1,7 @@
 """The planner's lease, as the process that holds it sees it."""
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
@@ -46,20 +47,23 @@ class Lease:
         """
         if self._ends is None:
             return await work
-        working, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._end_of(self.term))
         try:
-            await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
-                return working.result()
-        finally:
-            working.cancel()
-            ending.cancel()
-            await asyncio.gather(working, ending, return_exceptions=True)
-        raise LeaseLost("the lease ended while tasks were being published")
+            async with asyncio.timeout(None) as limit:
+                ending = asyncio.create_task(self._expire(limit, self.term))
+                try:
+                    # In this task, so that nothing else runs between the end of the work and what follows it.
+                    return await work
+                finally:
+                    ending.cancel()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise LeaseLost("the lease ended while tasks were being published") from error
 
-    async def _end_of(self, term: Term | None) -> None:
+    async def _expire(self, limit: asyncio.Timeout, term: Term | None) -> None:
         while term is not None and term == self.term and (left := self._left()) > timedelta(0):
             await pause(self._clock, left, self._lost)
+        limit.reschedule(-math.inf)  # now
 
     def _left(self) -> timedelta:
         return timedelta(seconds=(self._ends or 0.0) - self._clock.monotonic())

@@ -40,6 +40,7 @@ async def guarded(lease: Lease, clock: ManualClock) -> AsyncIterator[tuple[Work,
         await clock.advance(timedelta(0))
         yield work, task
         await asyncio.gather(task, return_exceptions=True)
+    await clock.advance(timedelta(0))
     assert clock.sleepers == 0
 
 
@@ -131,3 +132,29 @@ async def test_a_process_that_never_held_the_lease_is_not_stopped():
         work.go.set()
 
     assert task.result() == "result"
+
+
+async def test_nothing_else_runs_between_the_end_of_the_work_and_what_follows_it():
+    """Or those who take published tasks would have the connections of the ledger before they are marked."""
+    lease, order = Lease(ManualClock()), list[str]()
+    lease.hold(FIRST, 15.0)
+
+    async def publish() -> None:
+        asyncio.get_running_loop().call_soon(order.append, "taken")
+
+    await lease.guard(publish())
+    order.append("marked")
+    await asyncio.sleep(0)
+
+    assert order == ["marked", "taken"]
+
+
+async def test_a_time_out_of_the_work_itself_is_none_of_the_lease():
+    lease = Lease(ManualClock())
+    lease.hold(FIRST, 15.0)
+
+    async def slow() -> None:
+        raise TimeoutError("of its own")
+
+    with pytest.raises(TimeoutError, match="of its own"):
+        await lease.guard(slow())
