@@ -23,7 +23,7 @@ def keys() -> Iterator[tuple[str, str, str]]:
 
 def reads() -> set[tuple[str, str]]:
     """Every attribute that is read outside of the settings, with the name of what it is read from."""
-    files = [file for file in SOURCE.rglob("*.py") if file.parent != SOURCE / "settings"]
+    files = [file for file in SOURCE.rglob("*.py") if SOURCE / "settings" not in file.parents]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     plain = {(_name(node.value), node.attr) for node in nodes if isinstance(node, ast.Attribute)}
     return plain | {("", name) for node in nodes if isinstance(node, ast.MatchClass) for name in node.kwd_attrs}
