@@ -209,9 +209,14 @@ async def test_a_message_is_recorded_once(tables: QueueStore, ledgers: Ledgers):
     first = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
     again = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
     assert (first, again) == (True, False)
-    assert (found.partition, found.sequence, found.reason, found.detail) == ("3", 17, Refusal.UNREADABLE, "not JSON")
+    assert (message.partition, message.sequence, message.reason, message.detail) == (
+        "3",
+        17,
+        Refusal.UNREADABLE,
+        "not JSON",
+    )
 
 
 async def test_another_message_in_the_same_place_is_of_another_hub_and_recorded(tables: QueueStore):
@@ -224,17 +229,17 @@ async def test_a_task_that_cannot_be_sent_is_recorded_once(tables: QueueStore, l
     assert await tables.refuse_unsent("3", 17, "300000 bytes")
     assert not await tables.refuse_unsent("3", 17, "300000 bytes")
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
-    assert (found.sequence, found.task_id, found.reason) == (None, 17, Refusal.TOO_LARGE)
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
+    assert (message.sequence, message.task_id, message.reason) == (None, 17, Refusal.TOO_LARGE)
 
 
 @pytest.mark.parametrize("detail", ["x" * 100_000, "nul \0 inside", "half a pair \ud800"])
 async def test_whatever_a_message_says_can_be_recorded(tables: QueueStore, ledgers: Ledgers, detail: str):
     await tables.refuse_received("3", 17, Refusal.UNREADABLE, detail, 2**63 - 1)
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
-    assert found.detail
-    assert len(found.detail) <= 400
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
+    assert message.detail
+    assert len(message.detail) <= 400
 
 
 async def test_only_the_newest_refusals_are_kept(tables: QueueStore, ledgers: Ledgers):

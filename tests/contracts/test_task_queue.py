@@ -30,14 +30,14 @@ def some_tasks(count: int, first: int = 1) -> list[Task]:
 async def received(receiver: TaskReceiver, wanted: Sequence[Task]) -> list[Delivery]:
     """Deliveries up to the moment at which all that is wanted has come."""
     missing = {task.id for task in wanted}
-    found: list[Delivery] = []
+    result: list[Delivery] = []
     async with asyncio.timeout(WITHIN), aclosing(receiver.receive()) as deliveries:
         async for delivery in deliveries:
-            found.append(delivery)
+            result.append(delivery)
             missing.discard(delivery.task.id)
             if not missing:
                 break
-    return found
+    return result
 
 
 async def test_a_task_arrives_as_it_was_sent(queue: Ends):

@@ -71,9 +71,9 @@ async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_tells_wh
         places = await sender.publish(tasks, HIGHEST)
 
     partitions = queue.emulator.hub(HUB).partitions
-    found = {decode(event.body).id: partition.id for partition in partitions for event in partition.events}
-    assert found == {task.id: str(partition_of(task.ref, 2)) for task in tasks}
-    assert places == {task_id: f"{queue.section.address.channel}#{partition}" for task_id, partition in found.items()}
+    result = {decode(event.body).id: partition.id for partition in partitions for event in partition.events}
+    assert result == {task.id: str(partition_of(task.ref, 2)) for task in tasks}
+    assert places == {task_id: f"{queue.section.address.channel}#{partition}" for task_id, partition in result.items()}
     assert queue.emulator.controls.counts["sends"] == 2, "one batch a partition"
 
 
@@ -215,14 +215,14 @@ async def test_tasks_pass_over_websockets(ledger_url: str):
 
 
 async def test_tasks_pass_over_tls_with_an_authority_of_our_own(ledger_url: str, tmp_path: Path):
-    found = self_signed(tmp_path)
+    result = self_signed(tmp_path)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(found.certificate, found.key)
+    server.load_cert_chain(result.certificate, result.key)
     async with nothing_left(), open_hub_queue(ledger_url, ssl_context=server) as direct:
         section = hub_section(
             secret_of(direct.section).replace(";UseDevelopmentEmulator=true", ""),
             custom_endpoint=f"127.0.0.1:{direct.emulator.port}",
-            ca_file=found.certificate,
+            ca_file=result.certificate,
         )
         queue, tasks = replace(direct, section=section), some_tasks(3)
         async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
@@ -245,10 +245,10 @@ async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str)
         hub = Hub(section, SharedCredential(Login(), SystemClock()), SystemClock(), tls=False)
         client = hub.producer()
 
-        found = await hub.partition_ids(client, seconds(5))
+        result = await hub.partition_ids(client, seconds(5))
         await hub.close(client)
 
-    assert list(found) == ["0", "1"]
+    assert list(result) == ["0", "1"]
 
 
 class Refused:

@@ -42,7 +42,7 @@ async def sandbox() -> AsyncIterator[SandboxGordo]:
 
 
 async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
-    asked = {
+    requested = {
         "port": urlsplit(sandbox.url).port,
         "project": "plant-a",
         "model": model,
@@ -52,7 +52,7 @@ async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
         "revision": None,
         "period_s": 60.0,
     }
-    return await run_in_gordo("client_predict.py", asked)
+    return await run_in_gordo("client_predict.py", requested)
 
 
 @pytest.mark.parametrize("name", MODELS)

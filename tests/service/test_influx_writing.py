@@ -137,9 +137,9 @@ async def test_any_name_of_a_sensor_a_model_or_a_project_survives(influx_databas
             await sink.put_predictions(each)
         read = {model: await sink.get_predictions(model, AROUND) for model in models}
 
-    for model, (found,) in read.items():
+    for model, (result,) in read.items():
         expected = dict(zip(columns, written[model].values[0].tolist(), strict=True))
-        assert dict(zip(found.columns, found.values[0].tolist(), strict=True)) == expected
+        assert dict(zip(result.columns, result.values[0].tolist(), strict=True)) == expected
     assert {json.loads(name.partition(" ")[2])["sensor_name"] for name in await stored(influx_database)} == set(TORTURE)
 
 

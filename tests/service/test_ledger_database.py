@@ -63,11 +63,11 @@ async def test_who_gets_no_connection_of_the_pool_in_time_is_told_so(ledger_url:
 )
 async def test_a_ledger_that_cannot_be_used_now_is_away(ledger_url: str, code: str, alarm: bool):
     async with open_database(ledger_url, downstream="ledger") as database:
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             async with database.connection() as connection:
                 await connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
 
-    assert (away.value.downstream, away.value.alarm) == ("ledger", alarm)
+    assert (raised.value.downstream, raised.value.alarm) == ("ledger", alarm)
 
 
 @pytest.mark.parametrize("statement", ["SELECT nothing", "SELECT 1 / 0", "DO $$ BEGIN RAISE 'no'; END $$"])

@@ -54,11 +54,11 @@ def predictions(
 
 
 async def days(pool: Pool) -> list[str]:
-    found = await pool.fetch(
+    result = await pool.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = 'prediction'::regclass ORDER BY 1"
     )
-    return [each["relname"] for each in found]
+    return [each["relname"] for each in result]
 
 
 async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
@@ -332,11 +332,11 @@ async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted",
         )
 
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             await writing
         await held.execute("ROLLBACK")
-    assert away.value.downstream == "sink/postgres"
-    assert not away.value.alarm
+    assert raised.value.downstream == "sink/postgres"
+    assert not raised.value.alarm
 
 
 async def test_tables_that_are_missing_call_an_operator(database_url: str):

@@ -225,8 +225,8 @@ async def replaying(*, keepalive: float = 2.0) -> AsyncIterator[Replay]:
     app.router.add_route("*", "/{anything:.*}", replay.handle)
     runner = web.AppRunner(app, keepalive_timeout=keepalive, shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    sandbox = web.TCPSite(runner, "127.0.0.1", 0)
+    await sandbox.start()
     replay.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield replay

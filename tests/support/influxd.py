@@ -115,8 +115,8 @@ async def select(database: InfluxDatabase, statement: str) -> list[dict[str, Any
     async with aiohttp.request("POST", f"{database.url}/query", data=form) as response:
         (result,) = (await response.json())["results"]
         assert "error" not in result, result
-        found: list[dict[str, Any]] = result.get("series", [])
-        return found
+        actual: list[dict[str, Any]] = result.get("series", [])
+        return actual
 
 
 def sensor_line(tag: str, value: float, time: int) -> str:

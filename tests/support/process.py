@@ -99,8 +99,8 @@ class Service:
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """What it has logged, line by line; one event, or all."""
         lines = [line for line in self.log().splitlines() if line.startswith("{") and line.endswith("}")]
-        found = [orjson.loads(line) for line in lines]
-        return [event for event in found if name in {None, event["event"]}]
+        document = [orjson.loads(line) for line in lines]
+        return [event for event in document if name in {None, event["event"]}]
 
     async def until(
         self, holds: Callable[[], object | Awaitable[object]], *, within: float = STARTS_WITHIN, what: str = ""

@@ -68,16 +68,16 @@ class Supervisor:
 
     async def running(self, *programs: str, but: int = 0, within: float = 60.0) -> dict[str, State]:
         """Wait until these programs have started, by its reckoning, and none of them is process ``but``."""
-        found: dict[str, State] = {}
+        result: dict[str, State] = {}
 
         async def all_run() -> bool:
-            found.update(await self.states())
-            return all(name in found and found[name].name == "RUNNING" for name in programs) and but not in {
-                state.pid for state in found.values()
+            result.update(await self.states())
+            return all(name in result and result[name].name == "RUNNING" for name in programs) and but not in {
+                state.pid for state in result.values()
             }
 
         await eventually(all_run, within=within, every=0.5, what=f"{', '.join(programs)} are running")
-        return found
+        return result
 
     def port(self, digit: int) -> int:
         """Where a process serves HTTP: 0 the scheduler, from 1 the executors."""

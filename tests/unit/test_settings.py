@@ -79,12 +79,12 @@ def test_the_environment_is_stronger_than_the_file_key_by_key() -> None:
 
 
 def test_the_file_is_the_one_on_the_command_line_else_the_one_in_the_environment_else_the_one_here() -> None:
-    for name, port in (("latigo.toml", 1), ("named.toml", 2), ("told.toml", 3)):
+    for name, port in (("latigo.toml", 1), ("named.toml", 2), ("given.toml", 3)):
         Path(name).write_text(f"[http]\nport = {port}")
 
     assert load_settings(None, {}).http.port == 1
     assert load_settings(None, {"LATIGO_CONFIG": "named.toml"}).http.port == 2
-    assert load_settings(Path("told.toml"), {"LATIGO_CONFIG": "named.toml"}).http.port == 3
+    assert load_settings(Path("given.toml"), {"LATIGO_CONFIG": "named.toml"}).http.port == 3
 
 
 def test_a_file_that_was_asked_for_has_to_be_there() -> None:
@@ -123,10 +123,14 @@ def test_the_constructor_alone_does_not_look_at_the_environment(monkeypatch: pyt
 
 
 def test_the_embedded_ledger_lives_in_the_users_data_folder() -> None:
-    usual, moved, told = load(), load(XDG_DATA_HOME="/data"), load('[ledger]\ndata_dir = "/x"', XDG_DATA_HOME="/data")
+    usual, moved, reported = (
+        load(),
+        load(XDG_DATA_HOME="/data"),
+        load('[ledger]\ndata_dir = "/x"', XDG_DATA_HOME="/data"),
+    )
 
     folders = [
-        settings.ledger.data_dir for settings in (usual, moved, told) if isinstance(settings.ledger, EmbeddedLedger)
+        settings.ledger.data_dir for settings in (usual, moved, reported) if isinstance(settings.ledger, EmbeddedLedger)
     ]
     assert folders == [Path.home() / ".local/share/latigo/ledger", Path("/data/latigo/ledger"), Path("/x")]
 

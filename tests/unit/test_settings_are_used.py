@@ -34,13 +34,13 @@ def _name(value: ast.expr) -> str:
 
 
 def test_every_key_is_read_somewhere_and_not_only_one_of_the_same_name_in_another_section() -> None:
-    found = reads()
+    result = reads()
     names = {name for section, kind, _ in keys() for name in (section, kind)}
 
     unused = {
         f"{section}.{name}"
         for section, kind, name in keys()
-        if not any(read == name and (whose not in names or whose in {section, kind}) for whose, read in found)
+        if not any(read == name and (whose not in names or whose in {section, kind}) for whose, read in result)
     }
 
     assert unused - OVERRIDDEN == NOT_YET

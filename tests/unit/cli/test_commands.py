@@ -17,9 +17,9 @@ ROOT = get_command(cli)
 
 def group(kind: type[LazyGroup]) -> LazyGroup:
     assert isinstance(ROOT, LazyGroup)
-    found = ROOT if kind is Commands else ROOT.commands[kind.__name__.lower()]
-    assert isinstance(found, LazyGroup)
-    return found
+    result = ROOT if kind is Commands else ROOT.commands[kind.__name__.lower()]
+    assert isinstance(result, LazyGroup)
+    return result
 
 
 @pytest.mark.parametrize("kind", GROUPS)

@@ -344,13 +344,13 @@ VALUES = st.one_of(st.integers(-5, 5).map(float), st.floats(-100, 100), st.just(
 @st.composite
 def readings(draw: st.DrawFn, tags: Sequence[str] = ("a", "b")) -> dict[str, Series]:
     """Readings of 20 minutes, in seconds."""
-    found = {}
+    result = {}
     for tag in tags:
         seconds = sorted(draw(st.lists(st.integers(0, 1199), max_size=25)))
         times = to_ns(START) + np.array(seconds, np.int64) * 1_000_000_000
         values = draw(st.lists(VALUES, min_size=len(seconds), max_size=len(seconds)))
-        found[tag] = Series(times, np.array(values, np.float64))
-    return found
+        result[tag] = Series(times, np.array(values, np.float64))
+    return result
 
 
 configs = st.builds(

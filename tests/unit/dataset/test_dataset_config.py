@@ -127,9 +127,9 @@ def test_fifteen_filters_of_a_list_stand_together() -> None:
 def test_the_asset_is_the_one_that_the_model_was_built_with() -> None:
     config = dataset(tag_list=[{"name": "a", "asset": "old"}, "b", {"name": "c", "facility": "f"}])
 
-    found = assets(config, built_with("a", asset="new"))
+    result = assets(config, built_with("a", asset="new"))
 
-    assert found == {"a": "new", "c": "f"}
+    assert result == {"a": "new", "c": "f"}
 
 
 def test_default_assets_are_those_of_every_tag() -> None:

@@ -21,7 +21,7 @@ from latigo.domain.errors import (
 
 
 def test_everything_that_latigo_raises_on_purpose_can_be_caught_as_one():
-    raised = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, Exception)]
+    raised = [result for result in vars(errors).values() if isinstance(result, type) and issubclass(result, Exception)]
 
     assert len(raised) > 8
     assert all(issubclass(each, LatigoError) for each in raised)

@@ -87,7 +87,7 @@ async def test_work_within_the_grace_is_finished() -> None:
 
     async def slow(stop: asyncio.Event) -> None:
         await stop.wait()
-        log.append("told")
+        log.append("stopping")
         await released.wait()
         log.append("finished")
 
@@ -97,7 +97,7 @@ async def test_work_within_the_grace_is_finished() -> None:
         await eventually(lambda: log)
         released.set()
 
-    assert log == ["told", "finished"]
+    assert log == ["stopping", "finished"]
 
 
 async def test_beyond_the_grace_what_is_left_is_cancelled_and_named() -> None:
@@ -151,7 +151,7 @@ PROCESS = """
     async def role(stop):
         print("working", flush=True)
         await stop.wait()
-        asyncio.get_running_loop().call_soon(lambda: print("told", flush=True))  # once this role waits below
+        asyncio.get_running_loop().call_soon(lambda: print("stopping", flush=True))  # once this role waits below
         while "finish" not in sys.argv:  # cannot even be cancelled
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
@@ -196,7 +196,7 @@ def test_a_second_signal_means_it(second: signal.Signals) -> None:
     with _started() as process:
         _await_line(process, "working")
         process.send_signal(signal.SIGTERM)
-        _await_line(process, "told")
+        _await_line(process, "stopping")
 
         process.send_signal(second)
 

@@ -187,12 +187,12 @@ def test_events_without_a_key_take_turns_batch_by_batch():
 
 
 def test_readers_are_told_once_a_batch_is_complete():
-    hub, told = Hub("h", 1, NOW), []
-    hub["0"].readers[lambda: told.append(len(hub["0"].events))] = None
+    hub, reported = Hub("h", 1, NOW), []
+    hub["0"].readers[lambda: reported.append(len(hub["0"].events))] = None
 
     hub.publish([message(b"a")] * 3, NOW)
 
-    assert told == [3]
+    assert reported == [3]
 
 
 def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path: Path):

@@ -119,8 +119,8 @@ class Peer:
     def log_in(self, token: str | None = None, audience: str = AUDIENCE) -> None:
         self.attach_receiver("$cbs", handle=100, credit=10)
         self.attach_sender("$cbs", handle=101)
-        asked = {"operation": "put-token", "type": SAS, "name": audience, "expiration": Timestamp(0)}
-        self.ask(101, asked, sign(audience) if token is None else token)
+        requested = {"operation": "put-token", "type": SAS, "name": audience, "expiration": Timestamp(0)}
+        self.ask(101, requested, sign(audience) if token is None else token)
 
     def ask(self, handle: int, properties: dict[str, Any], body: Any = None) -> Any:
         """A request; its id."""
@@ -247,14 +247,14 @@ async def test_every_performative_has_all_of_its_fields(namespace, peer):
     await asyncio.sleep(0)
 
     raw = bytes(peer.wire.written)
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     while raw:
         size = int.from_bytes(raw[:4], "big")
         code, fields = client_decodes(memoryview(raw[8:size]))
-        found[code] = len(fields) - (code == 0x14)  # it hands the payload over as a last field
+        result[code] = len(fields) - (code == 0x14)  # it hands the payload over as a last field
         raw = raw[size:]
 
-    assert found == {code: FIELDS[code] for code in (0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18)}
+    assert result == {code: FIELDS[code] for code in (0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18)}
 
 
 async def test_a_header_of_another_protocol_is_answered_with_ours_and_the_end(namespace):
@@ -337,11 +337,11 @@ async def test_a_token_is_checked_and_the_answer_names_the_request(namespace, to
     peer.attach_sender("$cbs", handle=101)
     await peer.frames()
 
-    asked = peer.ask(101, {"operation": "put-token", "type": SAS, "name": AUDIENCE}, token())
+    requested = peer.ask(101, {"operation": "put-token", "type": SAS, "name": AUDIENCE}, token())
 
     (payload,) = [frame.payload for frame in await peer.frames() if isinstance(frame.performative, Transfer)]
     parts = {part.section: part.value() for part in split(payload)}
-    assert parts[Section.PROPERTIES][5] == asked
+    assert parts[Section.PROPERTIES][5] == requested
     assert parts[Section.APPLICATION_PROPERTIES]["status-code"] == status
 
 
@@ -624,12 +624,12 @@ async def test_the_newest_event_is_told_with_each_to_whoever_wants_to_know(names
     peer.attach_receiver(credit=1, desired_capabilities=wanted)
 
     (payload,) = [frame.payload for frame in await peer.frames() if isinstance(frame.performative, Transfer)]
-    told = next(part.value() for part in split(payload) if part.section is Section.DELIVERY_ANNOTATIONS)
+    properties = next(part.value() for part in split(payload) if part.section is Section.DELIVERY_ANNOTATIONS)
     newest = namespace.hub("h")["0"].events[1]
-    assert told["last_enqueued_sequence_number"] == 1
-    assert told["last_enqueued_offset"] == newest.offset
-    assert told["last_enqueued_time_utc"] == newest.enqueued
-    assert told["runtime_info_retrieval_time_utc"] >= newest.enqueued
+    assert properties["last_enqueued_sequence_number"] == 1
+    assert properties["last_enqueued_offset"] == newest.offset
+    assert properties["last_enqueued_time_utc"] == newest.enqueued
+    assert properties["runtime_info_retrieval_time_utc"] >= newest.enqueued
 
 
 # -- time-outs -------------------------------------------------------------------------------------------------------

@@ -163,9 +163,9 @@ async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_t
     }
 
     answers = []
-    for asked in (frames, turned):
+    for requested in (frames, turned):
         url = f"{sandbox.url}{PAIRS[f'anomaly-{model}-json']['path']}?format=parquet"
-        async with http.post(url, data=json.dumps(asked), headers=headers) as response:
+        async with http.post(url, data=json.dumps(requested), headers=headers) as response:
             answers.append(pq.read_table(io.BytesIO(await response.read())))
 
     assert answers[0].num_rows > 0

@@ -13,7 +13,7 @@ async def fine() -> None:
     pass
 
 
-async def away() -> None:
+async def unavailable() -> None:
     raise Unavailable("connection refused", downstream="ledger")
 
 
@@ -46,7 +46,7 @@ async def test_a_process_is_ready_once_every_check_passes() -> None:
 async def test_every_check_that_fails_or_stays_silent_is_told() -> None:
     probes = Probes(
         Heartbeat(ManualClock()),
-        checks={"ledger": away, "queue": silent, "settings": fine},
+        checks={"ledger": unavailable, "queue": silent, "settings": fine},
         limit=timedelta(milliseconds=20),
     )
 

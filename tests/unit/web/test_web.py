@@ -33,7 +33,7 @@ class Latigo:
     def __init__(self) -> None:
         self.sick: Sequence[str] = ()
         self.unready: Sequence[str] = ()
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.answer: Mapping[str, Any] | BaseException = {"models": 3}
         self.slow = asyncio.Event()
         self.slow.set()
@@ -42,11 +42,11 @@ class Latigo:
         return self.sick
 
     async def not_ready(self) -> Sequence[str]:
-        self.asked.append("ready")
+        self.calls.append("ready")
         return self.unready
 
     async def status(self) -> Report:
-        self.asked.append("status")
+        self.calls.append("status")
         await self.slow.wait()
         if isinstance(self.answer, BaseException):
             raise self.answer
@@ -67,14 +67,14 @@ def app(latigo: Latigo) -> web.Application:
 
 @pytest.fixture
 async def client(app: web.Application) -> AsyncIterator[ClientSession]:
-    async with run_server(app) as site, ClientSession(site.url, timeout=ClientTimeout(10)) as session:
+    async with run_server(app) as server, ClientSession(server.url, timeout=ClientTimeout(10)) as session:
         yield session
 
 
 async def test_a_live_process_says_so_without_asking_anybody(latigo: Latigo, client: ClientSession) -> None:
     async with client.get("/livez") as answer:
         assert (answer.status, await answer.json()) == (200, {"live": True})
-    assert latigo.asked == []
+    assert latigo.calls == []
 
 
 async def test_a_process_that_should_be_restarted_says_why(latigo: Latigo, client: ClientSession) -> None:
@@ -89,10 +89,10 @@ async def test_readiness_is_told_with_its_reasons(latigo: Latigo, client: Client
     async with client.get("/readyz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ready": True})
 
-    latigo.unready = ["ledger: away", "queue: away"]
+    latigo.unready = ["ledger: unavailable", "queue: unavailable"]
     async with client.get("/readyz") as answer:
         assert answer.status == 503
-        assert await answer.json() == {"ready": False, "reasons": ["ledger: away", "queue: away"]}
+        assert await answer.json() == {"ready": False, "reasons": ["ledger: unavailable", "queue: unavailable"]}
 
 
 async def test_metrics_are_told_as_prometheus_text(client: ClientSession) -> None:
@@ -210,25 +210,25 @@ async def test_every_answer_has_the_headers_of_a_careful_server(client: ClientSe
 
 
 async def test_a_site_listens_on_loopback_and_says_on_which_port(app: web.Application) -> None:
-    async with run_server(app) as site, ClientSession() as session:
-        assert site.host == "127.0.0.1"
-        assert site.port > 0
-        async with session.get(f"http://127.0.0.1:{site.port}/livez") as answer:
+    async with run_server(app) as server, ClientSession() as session:
+        assert server.host == "127.0.0.1"
+        assert server.port > 0
+        async with session.get(f"http://127.0.0.1:{server.port}/livez") as answer:
             assert answer.status == 200
 
 
 async def test_a_port_that_is_taken_is_a_matter_of_configuration(app: web.Application, latigo: Latigo) -> None:
     other = create_app(latigo, latigo, new_registry())
 
-    async with run_server(app) as site:
-        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{site.port}"):
-            async with run_server(other, port=site.port):
+    async with run_server(app) as server:
+        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):
+            async with run_server(other, port=server.port):
                 pass
 
 
 async def test_nobody_listens_any_more_once_the_site_is_left(app: web.Application) -> None:
-    async with run_server(app) as site:
+    async with run_server(app) as server:
         pass
 
     with pytest.raises(ConnectionError):
-        await asyncio.open_connection(site.host, site.port)
+        await asyncio.open_connection(server.host, server.port)

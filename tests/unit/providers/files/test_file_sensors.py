@@ -43,8 +43,8 @@ def opened(path: Path | str, *, clock: Clock | None = None, **options: Any) -> A
 
 async def values(sensors: FileSensors, tag: str = "A", window: Window = ALL) -> list[float]:
     read = await sensors.get_data_for_range([tag], window, max_bytes=PLENTY)
-    found: list[float] = read[tag].values.tolist()
-    return found
+    result: list[float] = read[tag].values.tolist()
+    return result
 
 
 def clock(minute: float) -> str:
@@ -222,9 +222,9 @@ async def test_only_the_blocks_of_the_window_are_read(tmp_path: Path, bytes_read
         await sensors.get_sensor_list()
         bytes_read.clear()
 
-        found = await values(sensors, window=minutes(2000, 2010))
+        readings = await values(sensors, window=minutes(2000, 2010))
 
-    assert found == list(range(2000, 2010))
+    assert readings == list(range(2000, 2010))
     assert sum(bytes_read) < 1024
 
 
@@ -291,10 +291,10 @@ def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.Temp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "_MIN_BLOCK", data.draw(st.integers(40, 400)))
         patch.setattr(delimited, "_MAX_READ", data.draw(st.integers(40, 800)))
-        found = asyncio.run(read())
+        readings = asyncio.run(read())
 
     expected = [value for minute, value in sorted(rows, key=lambda row: row[0]) if low <= minute < high]
-    assert [value.hex() for value in found] == [value.hex() for value in expected]
+    assert [value.hex() for value in readings] == [value.hex() for value in expected]
 
 
 # Files that change
@@ -316,9 +316,9 @@ async def test_what_a_logger_appends_is_read_and_only_that_is_indexed(tmp_path: 
 
         with path.open("a") as file:
             file.write(f"{clock(3000)},3000\n")
-        found = await values(sensors, window=minutes(2990, 4000))
+        readings = await values(sensors, window=minutes(2990, 4000))
 
-    assert found == list(range(2990, 3001))
+    assert readings == list(range(2990, 3001))
     assert sum(looked_at) < 512
 
 
@@ -450,9 +450,9 @@ async def test_files_that_are_all_gone_are_away_and_not_silent(tmp_path: Path):
 
         path.unlink()
 
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             await values(sensors)
-    assert away.value.downstream == "sensors/files"
+    assert raised.value.downstream == "sensors/files"
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -637,11 +637,11 @@ def half(whole: pa.Table) -> bytes:
     return written
 
 
-def left_out(told: list[Any]) -> list[str]:
+def left_out(reported: list[Any]) -> list[str]:
     """The files of which a warning tells that they are left out."""
-    found = [each for each in told if each["event"] == "sensor_file.excluded"]
-    assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in found)
-    return [Path(each["path"]).name for each in found]
+    result = [each for each in reported if each["event"] == "sensor_file.excluded"]
+    assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in result)
+    return [Path(each["path"]).name for each in result]
 
 
 async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_path: Path):
@@ -649,7 +649,7 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
     february = table(B=2.0)
 
     with (
-        structlog.testing.capture_logs() as told,
+        structlog.testing.capture_logs() as reported,
         pq.ParquetWriter(tmp_path / "feb.parquet", february.schema) as writer,
     ):
         writer.write_table(february)
@@ -664,14 +664,14 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
             assert await values(sensors, "B") == [2]
             with pytest.raises(Rejected, match="'C'"):
                 await values(sensors, "C")
-    assert left_out(told) == ["feb.parquet"]
+    assert left_out(reported) == ["feb.parquet"]
 
 
 async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Path):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     foreign = write(tmp_path / "notes.csv", "who,what\nme,nothing\n")
 
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as reported:
         async with opened(tmp_path) as sensors:
             for _ in range(3):
                 assert await values(sensors) == [1]
@@ -687,7 +687,7 @@ async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Pa
 
             write(foreign, f"time,who\n{clock(0)},2\n")
             assert await values(sensors, "who") == [2]
-    assert left_out(told) == ["notes.csv", "notes.csv"]  # for two reasons
+    assert left_out(reported) == ["notes.csv", "notes.csv"]  # for two reasons
 
 
 async def test_a_file_that_is_left_out_is_not_opened_again_before_it_has_changed(
@@ -769,14 +769,14 @@ async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Pa
         assert await values(sensors, "B") == [2]
         failing[path] = PermissionError(errno.EACCES, "Permission denied", str(path))
 
-        with structlog.testing.capture_logs() as told:
+        with structlog.testing.capture_logs() as reported:
             assert await values(sensors, "A") == await values(sensors, "A") == [1]
             with pytest.raises(PartlyDown, match=r"b\.csv: .*Permission denied"):
                 await values(sensors, "B")
 
         failing.clear()
         assert await values(sensors, "B") == [2]
-    assert left_out(told) == ["b.csv"]
+    assert left_out(reported) == ["b.csv"]
 
 
 async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, failing: dict[Path, OSError]):
@@ -794,13 +794,13 @@ async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, faili
         for path in paths:
             pq.write_table(whole, path)
             failing[path] = OSError(errno.EIO, "Input/output error", str(path))
-        with pytest.raises(Unavailable, match="Input/output error") as away:
+        with pytest.raises(Unavailable, match="Input/output error") as raised:
             await values(sensors)
         failing.clear()
         assert await values(sensors) == [1, 1]
 
     assert (bad.type, bad.value.alarm, bad.value.downstream) == (Unavailable, True, "sensors/files")
-    assert (away.type, away.value.alarm, away.value.downstream) == (Unavailable, False, "sensors/files")
+    assert (raised.type, raised.value.alarm, raised.value.downstream) == (Unavailable, False, "sensors/files")
 
 
 # Parquet's own ways
@@ -982,9 +982,9 @@ async def test_looking_back_reads_newest_parts_first_and_no_more_than_it_must(tm
         await sensors.get_sensor_list()
         bytes_read.clear()
 
-        found = await sensors.get_last_before(["A", "B"], DAY + timedelta(minutes=1000), DAY)
+        last = await sensors.get_last_before(["A", "B"], DAY + timedelta(minutes=1000), DAY)
 
-    assert found == {
+    assert last == {
         "A": (to_ns(DAY + timedelta(minutes=999)), 999.0),
         "B": (to_ns(DAY + timedelta(minutes=989)), 989.0),
     }
@@ -996,9 +996,9 @@ async def test_looking_back_over_files_and_rows_out_of_order(tmp_path: Path):
     write(tmp_path / "2.csv", f"time,A\n{clock(7)},7\n{clock(5)},5\n{clock(7)},77\n")
 
     async with opened(tmp_path) as sensors:
-        found = await sensors.get_last_before(["A"], DAY + timedelta(minutes=9), DAY)
+        last = await sensors.get_last_before(["A"], DAY + timedelta(minutes=9), DAY)
 
-    assert found == {"A": (to_ns(DAY + timedelta(minutes=7)), 77.0)}
+    assert last == {"A": (to_ns(DAY + timedelta(minutes=7)), 77.0)}
 
 
 async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -1019,14 +1019,14 @@ async def test_work_that_nobody_waits_for_stops(tmp_path: Path, monkeypatch: pyt
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     began, ended = threading.Event(), threading.Event()
 
-    def until_told(_: DelimitedFile, stop: threading.Event) -> None:
+    def until_logged(_: DelimitedFile, stop: threading.Event) -> None:
         began.set()
         while not stop.is_set():
             stop.wait(0.001)
         ended.set()
 
     async with opened(tmp_path) as sensors:
-        monkeypatch.setattr(DelimitedFile, "refresh", until_told)
+        monkeypatch.setattr(DelimitedFile, "refresh", until_logged)
         reading = asyncio.ensure_future(values(sensors))
         await eventually(began.is_set, what="the thread is at work")
 

@@ -139,13 +139,13 @@ def test_it_is_told_apart_wherever_a_file_is_cut(cuts: set[int]):
     )
     edges = [0, *sorted(cuts), len(texts)]
 
-    state, found = ClockState(), list[int]()
+    state, result = ClockState(), list[int]()
     for low, high in pairwise(edges):
         parsed = OSLO_TIMES.parse(pa.array(texts[low:high], pa.string()), state)
         state = parsed.state
-        found += parsed.times.tolist()
+        result += parsed.times.tolist()
 
-    assert found == times
+    assert result == times
 
 
 def test_a_row_that_is_a_little_late_does_not_start_the_second_run():

@@ -21,11 +21,11 @@ pieces = st.builds(
 paces = st.builds(Pace, st.integers(1, 10**5), st.integers(1, 300))
 
 
-def covered(found: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
+def covered(result: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
     """The stretches of each sensor, in the order in which they are asked for."""
     return {
-        name: [(piece.start, piece.end) for piece in found if name in piece.names]
-        for piece in found
+        name: [(piece.start, piece.end) for piece in result if name in piece.names]
+        for piece in result
         for name in piece.names
     }
 

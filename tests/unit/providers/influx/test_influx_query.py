@@ -12,16 +12,16 @@ NAMES = ["GRA-TT-001", "it's", "back\\slash", "$t0"]
 
 def unquoted(quoted: str) -> str:
     """What InfluxQL reads between quotes: a backslash stands before itself, before quotes, and for a newline."""
-    text, found = iter(quoted[1:-1]), ""
+    text, result = iter(quoted[1:-1]), ""
     for character in text:
         if character == "\\":
             escaped = next(text)
             assert escaped in "\\'\"n"
-            found += "\n" if escaped == "n" else escaped
+            result += "\n" if escaped == "n" else escaped
         else:
             assert character not in {quoted[0], "\n"}
-            found += character
-    return found
+            result += character
+    return result
 
 
 @given(st.text())

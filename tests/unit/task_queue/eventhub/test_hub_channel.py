@@ -74,9 +74,9 @@ async def test_a_taker_that_is_cancelled_takes_nothing_with_it():
     giving, _ = offer(channel, 7)
     await asyncio.sleep(0)
     taker.cancel()
-    (found,) = await asyncio.gather(taker, return_exceptions=True)
+    (result,) = await asyncio.gather(taker, return_exceptions=True)
 
-    assert found == 7 or await channel.take() == 7
+    assert result == 7 or await channel.take() == 7
     assert await giving
 
 

@@ -12,7 +12,7 @@ from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
 
 
-class Killer(PlantSensors):
+class PoisonSensors(PlantSensors):
     """Dies when this tag is read over this time."""
 
     def __init__(self, tag: str, time: datetime) -> None:
@@ -27,6 +27,6 @@ class Killer(PlantSensors):
 
 
 @asynccontextmanager
-async def open_killer(*, tag: str, time: str) -> AsyncIterator[Killer]:
-    """The factory that the settings name: ``kind = "python:tests.support.killer:open_killer"``."""
-    yield Killer(tag, datetime.fromisoformat(time))
+async def open_poison_sensors(*, tag: str, time: str) -> AsyncIterator[PoisonSensors]:
+    """The factory that the settings name: ``kind = "python:tests.support.poison_sensors:open_poison_sensors"``."""
+    yield PoisonSensors(tag, datetime.fromisoformat(time))

@@ -20,7 +20,7 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 
 
 @dataclass
-class Site:
+class Sandbox:
     """Everything around a process."""
 
     gordo: SandboxGordo
@@ -72,10 +72,10 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Site]:
+async def open_sandbox(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Sandbox]:
     """Such a plant, with so many models."""
     async with (
         open_sandbox_gordo(a_project(models), canned=StubPredictions()) as gordo,
         looking_at(ledger_url) as ledger,
     ):
-        yield Site(gordo, ledger, folder, models)
+        yield Sandbox(gordo, ledger, folder, models)
