@@ -166,7 +166,7 @@ async def test_a_changed_dataset_configuration_raises_the_epoch_within_a_revisio
     assert await ledger.fetch("SELECT epoch FROM v_models") == [{"epoch": 2}]
 
 
-async def test_an_absent_slot_is_looked_at_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
+async def test_an_absent_slot_is_rechecked_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
     slot = window("11:30", "12:00")
     absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
@@ -242,7 +242,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
     assert (await needs(ledger))["pump"].windows.get(Lane.BACKFILL) == silence
 
 
-async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_the_newest(ledger: Ledgers):
+async def test_the_newest_slot_of_a_silent_model_is_rechecked_while_it_is_the_newest(ledger: Ledgers):
     day = timedelta(days=1)
     await ledger.models.put_models([an_entry(slot=day, horizon=day)])
     tried = []
@@ -253,7 +253,7 @@ async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_
     assert tried == [Window(at("00:00") - day, at("00:00"))] * 3
 
 
-async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_become_alike(ledger: Ledgers):
+async def test_a_settle_keeps_the_exceptions_of_other_slots_unless_they_become_alike(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
     await ledger.fetch(
         "INSERT INTO slot_exception SELECT id, 'short', reason, looks, next_look, slots::tstzmultirange FROM model,"
@@ -451,7 +451,7 @@ async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(
     ("partition", "drained_to", "lost"),
     [("3", NOW + timedelta(seconds=1), 1), ("3", NOW, 0), ("3", None, 0), ("4", NOW + timedelta(seconds=1), 0)],
 )
-async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_nobody_claimed_is_published_again(
+async def test_an_unclaimed_task_whose_partition_was_drained_since_it_was_published_is_published_again(
     ledger: Ledgers, partition: str, drained_to: datetime | None, lost: int
 ):
     await ledger.models.put_models([an_entry()])
@@ -552,7 +552,7 @@ async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Le
     assert (await ledger.scheduler.outstanding()).readable == 3
 
 
-async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger: Ledgers):
+async def test_a_task_that_kills_its_process_in_three_isolated_starts_is_parked(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     now = NOW
@@ -573,7 +573,7 @@ async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger:
     assert await needs(ledger) == {}
 
 
-async def test_each_task_of_a_model_has_lonely_starts_of_its_own(ledger: Ledgers):
+async def test_each_task_of_a_model_has_isolated_starts_of_its_own(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
     live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
     now, parked = NOW, []
@@ -613,7 +613,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     assert not again.isolated
 
 
-async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
+async def test_waiting_for_an_isolated_start_does_not_count_as_a_start(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     now = NOW
@@ -639,7 +639,7 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("starts", [1, 3])
-async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_and_keeps_its_starts(
+async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back_and_keeps_its_starts(
     ledger: Ledgers, starts: int, begun: bool
 ):
     await ledger.models.put_models([an_entry()])
@@ -659,7 +659,7 @@ async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_
     assert again.isolated
 
 
-async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
+async def test_holes_older_than_the_catch_up_expire_and_are_recorded(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=timedelta(hours=2))])
     term = await lead(ledger)
 
@@ -669,7 +669,7 @@ async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: L
     assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].windows.get(Lane.LIVE) == window("11:30", "12:00")
 
 
-async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_someone_was_to_look_again(
+async def test_exceptions_older_than_the_catch_up_are_forgotten_and_reported_if_a_recheck_was_due(
     ledger: Ledgers,
 ):
     await ledger.models.put_models([an_entry()])
@@ -747,7 +747,7 @@ async def test_an_unusable_model_is_parked_with_its_reason_and_never_needed(ledg
     ]
 
 
-async def test_executors_are_known_while_they_beat(ledger: Ledgers):
+async def test_executors_are_known_while_they_send_heartbeats(ledger: Ledgers):
     info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
 
     await ledger.executor.register(info)

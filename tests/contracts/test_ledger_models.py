@@ -144,7 +144,7 @@ async def test_a_model_that_was_unusable_when_first_seen_is_covered_from_its_hor
 
 
 @pytest.mark.parametrize("state", ["gone", "unregistered"])
-async def test_nothing_is_asked_or_told_of_models_that_are_not_listed_any_more(ledger: Ledgers, state: str):
+async def test_nothing_is_requested_or_reported_of_models_that_are_no_longer_listed(ledger: Ledgers, state: str):
     await ledger.models.put_models([an_entry("stale"), an_entry("missing"), an_entry("kept")])
     await unusable(ledger, ModelRef("plant", "odd"))
     await ledger.fetch("UPDATE model SET stale_metadata = true WHERE name <> 'kept'")
@@ -168,7 +168,7 @@ async def test_nothing_is_asked_or_told_of_models_that_are_not_listed_any_more(l
     ]
 
 
-async def test_what_an_executor_learns_of_a_model_that_is_gone_makes_nobody_look_at_lists(ledger: Ledgers):
+async def test_what_an_executor_learns_of_a_model_that_is_gone_refreshes_no_list(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     await ledger.models.set_state("plant", ["pump"], "gone")
 
@@ -204,7 +204,7 @@ async def test_a_project_that_is_dropped_keeps_what_is_settled_and_needs_nothing
 # --- doubted lists ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
+async def test_a_list_is_quarantined_since_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
     quarantined = []
     for minutes, models in enumerate((0, 0, 3, 3, 0)):

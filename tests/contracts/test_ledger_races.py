@@ -158,7 +158,7 @@ async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: 
     assert settling.result() == ({claim.task_id for claim in claims[:2]} if kind == "lost" else frozenset())
 
 
-async def test_holes_of_a_model_that_is_being_settled_are_given_up_later(ledger: Ledgers):
+async def test_holes_of_a_model_that_is_being_settled_expire_later(ledger: Ledgers):
     claims = await claimed(ledger)
     term = await lead(ledger)
     await ledger.set_clock(at("14:07"))

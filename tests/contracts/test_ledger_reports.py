@@ -80,7 +80,7 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
     assert not report["healthy"]
 
 
-async def test_what_is_parked_of_the_past_is_told_and_no_alarm(ledger: Ledgers):
+async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledgers):
     await covered_until(ledger, {"pump": FRESH})
     await parked(ledger, "pump", Reason.VALUES_REFUSED, window("10:30", "11:00"))
 
@@ -149,7 +149,7 @@ async def test_a_model_that_was_unregistered_by_hand_does_not_lack_its_metadata_
     assert [each["undescribed"] for each in (await status(ledger))["projects"]] == [1]
 
 
-async def test_whoever_is_away_is_an_alarm_also_a_sink_that_is_not_required(ledger: Ledgers):
+async def test_an_unavailable_downstream_is_an_alarm_even_a_sink_that_is_not_required(ledger: Ledgers):
     await ledger.executor.open_circuit("sink/second", "no route to host", alarm=False, pause=timedelta(seconds=15))
 
     report = await status(ledger)

@@ -80,7 +80,7 @@ async def test_a_list_is_quarantined_since_it_first_had_this_length(role_ledgers
     ]
 
 
-async def test_a_project_that_is_not_known_is_not_doubted(role_ledgers: RoleLedgers):
+async def test_a_project_that_is_not_known_is_not_quarantined(role_ledgers: RoleLedgers):
     await role_ledgers.models.project_quarantined("plant", 1)
 
     assert await projects(role_ledgers) == []

@@ -80,7 +80,7 @@ async def test_no_tags_is_no_readings(opens: Opens):
         assert dict(await source.get_data_for_range([], HOUR, max_bytes=PLENTY)) == {}
 
 
-async def test_tags_that_nobody_has_heard_of_are_rejected_by_name(opens: Opens):
+async def test_unknown_tags_are_rejected_by_name(opens: Opens):
     async with opens({TEMPERATURE: series((1, 1))}) as source:
         with pytest.raises(Rejected, match="NO-SUCH-TAG") as refused:
             await source.get_data_for_range([TEMPERATURE, "NO-SUCH-TAG"], HOUR, max_bytes=PLENTY)

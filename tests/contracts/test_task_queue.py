@@ -120,7 +120,7 @@ async def test_receivers_share_the_work_and_none_of_it_is_lost(queue: Ends):
     ] * 2
 
 
-async def test_whoever_stops_receiving_leaves_the_rest_to_others(queue: Ends):
+async def test_a_receiver_that_stops_leaves_the_rest_to_others(queue: Ends):
     tasks = some_tasks(5)
     await queue.sender.publish(tasks, HIGHEST)
 

@@ -33,7 +33,7 @@ def failed(result: dict[str, dict[str, Any]]) -> list[str]:
     return [name for name, each in result.items() if not each["ok"]]
 
 
-async def test_a_system_that_is_away_is_named_and_hides_no_other(sandbox: Sandbox):
+async def test_an_unavailable_system_is_named_and_hides_no_other(sandbox: Sandbox):
     sensors = {"kind": KIND, "options": {"sign": str(sandbox.folder / "never")}}
     influx = {"kind": "influx", "url": "http://127.0.0.1:9", "name": "history"}
     nowhere = {"kind": "postgres", "url": f"postgresql://x@/x?host={sandbox.folder}"}
@@ -62,7 +62,7 @@ async def test_what_is_wrong_in_the_configuration_of_one_system_hides_no_other(s
     assert checks["ledger"]["answer"].startswith("schema up to date, clock ")
 
 
-async def test_a_schema_of_another_version_is_told_and_left_as_it_is(sandbox: Sandbox):
+async def test_a_schema_of_another_version_is_reported_and_left_as_it_is(sandbox: Sandbox):
     async def checked_ledger(revision: str) -> tuple[int, str]:
         await execute(sandbox.ledger.url, f"UPDATE alembic_version SET version_num = '{revision}'")
         code, checks = await check(sandbox.config())
@@ -118,7 +118,7 @@ async def test_a_ledger_of_our_own_that_is_there_is_reached(sandbox: Sandbox, se
     assert checks["ledger"]["answer"].startswith("schema up to date")
 
 
-async def test_a_place_where_no_ledger_of_our_own_can_be_is_said(tmp_path: Path):
+async def test_a_folder_that_cannot_hold_an_embedded_ledger_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "file" / "ledger")})
 

@@ -199,7 +199,7 @@ async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cos
 # --- models and sensors ----------------------------------------------------------------------------------------------
 
 
-async def test_models_list_and_show_tell_what_server_and_ledger_know(running: Plant):
+async def test_models_list_and_show_print_what_server_and_ledger_know(running: Plant):
     (_, listed), (code, shown), (unknown, nothing), (_, text, _) = await asyncio.gather(
         running.ask("models", "list", "--project", PROJECT),
         running.ask("models", "show", f"{PROJECT}/{PUMP}"),
@@ -251,7 +251,7 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     assert (unknown, json.loads(answer)) == (UNHEALTHY, {"name": "C", "exists": False})
 
 
-async def test_accept_loss_of_a_project_that_is_not_doubted_is_3(running: Plant):
+async def test_accept_loss_of_a_project_that_is_not_quarantined_is_3(running: Plant):
     code, text, _ = await running.run("models", "accept-loss", PROJECT)
 
     assert code == UNHEALTHY
@@ -314,7 +314,7 @@ async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothi
     assert all("Traceback" not in errors for _, _, errors in codes)
 
 
-async def test_a_file_that_cannot_be_written_is_told_and_before_anything_is_predicted_where_its_folder_is_not_there(
+async def test_an_unwritable_file_is_reported_and_a_missing_folder_before_anything_is_predicted(
     running: Plant,
 ):
     (running.sandbox.folder / "folder.csv").mkdir(exist_ok=True)
@@ -366,7 +366,7 @@ async def test_an_unknown_key_is_refused_and_named_together_with_the_nearest_one
 
 
 @pytest.mark.parametrize("role", ["scheduler", "executor"])
-async def test_one_role_alone_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
+async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "ledger")})
 
     code, _, errors = await latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
@@ -439,7 +439,7 @@ async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, .
         assert text["points_in_influxdb"] > text["rows_written"]
 
 
-async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_that_are_gone(server_folder: Path):
+async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors_that_are_gone(server_folder: Path):
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "latigo", "demo", "--distributed", "--models", "2", "--port", "0"),
         cwd=server_folder,
@@ -489,7 +489,7 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_t
 
 
 @pytest.mark.parametrize("command", [("queue",), ("queue", "status")], ids=" ".join)
-async def test_the_queue_is_told_apart_from_one_that_has_no_partitions(tmp_path: Path, command: tuple[str, ...]):
+async def test_a_queue_without_partitions_is_reported_as_such(tmp_path: Path, command: tuple[str, ...]):
     config = write_config(tmp_path)
 
     code, _, errors = await latigo(*command, "--json", "-c", str(config), folder=tmp_path)

@@ -70,7 +70,7 @@ async def test_killed_in_the_middle_of_a_backfill_it_covers_every_slot_and_predi
     assert len(await sandbox.ledger.tasks("stored")) >= sandbox.models * TASKS_A_MODEL
 
 
-async def test_killed_between_claim_and_write_it_starts_the_task_once_more_alone(sandbox: Sandbox):
+async def test_killed_between_claim_and_write_it_starts_the_task_once_more_in_isolation(sandbox: Sandbox):
     config = sandbox.config()
     held = sandbox.gordo.controls.hang()
     async with serving(config) as service:

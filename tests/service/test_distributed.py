@@ -187,7 +187,7 @@ async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it
     await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
 
 
-async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Plant):
+async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: Plant):
     scheduler = await plant.start("scheduler")
     await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")
     config = scheduler.config

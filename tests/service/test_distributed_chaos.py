@@ -109,7 +109,9 @@ class Plant:
         return await self.checkpoints() == await self.ends()
 
 
-async def test_every_window_is_covered_and_hardly_any_runs_twice_whoever_is_killed(ledger_url: str, tmp_path: Path):
+async def test_every_window_is_covered_and_hardly_any_runs_twice_whichever_process_is_killed(
+    ledger_url: str, tmp_path: Path
+):
     random = Random(SEED)
     victims = random.sample(VICTIMS, len(VICTIMS))
     async with open_sandbox(ledger_url, tmp_path, models=MODELS) as sandbox, AsyncExitStack() as opened:

@@ -177,7 +177,7 @@ async def test_what_is_left_of_a_server_that_was_killed_is_waited_for(home: Path
             assert await using == 1
 
 
-async def test_a_server_that_is_dead_and_that_nobody_has_reaped_is_not_taken_for_one(home: Path):
+async def test_a_dead_server_that_is_not_reaped_is_not_taken_for_a_running_one(home: Path):
     async with open_embedded(home, settings=FAST):
         lines = (home / "data" / "postmaster.pid").read_text().splitlines()
         program = psutil.Process(int(lines[0])).exe()
@@ -284,7 +284,7 @@ async def test_a_folder_of_something_else_is_not_touched(home: Path):
     assert (home / "data" / "thesis.txt").read_text() == "all I have"
 
 
-async def test_a_file_in_place_of_the_folder_is_said(home: Path):
+async def test_a_file_in_place_of_the_folder_is_reported(home: Path):
     (home / "file").write_text("")
 
     with pytest.raises((ConfigurationError, Unavailable), match="file"):

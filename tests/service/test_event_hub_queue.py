@@ -64,7 +64,7 @@ async def queue(ledger_url: str) -> AsyncIterator[HubQueue]:
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_tells_which(queue: HubQueue):
+async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_returns_which(queue: HubQueue):
     tasks = [replace(task, id=task.id * 10 + again) for task in some_tasks(20) for again in range(2)]
 
     async with queue.sender() as sender:
@@ -118,7 +118,7 @@ async def test_a_hub_that_is_busy_for_a_moment_gets_its_tasks_with_the_next_atte
     assert {decode(event.body).id for event in queue.emulator.hub(HUB).events} == {1, 2, 3, 4}
 
 
-async def test_after_a_failure_the_hub_is_left_alone_for_a_while_and_nobody_is_kept_waiting(queue: HubQueue):
+async def test_after_a_failure_the_hub_is_not_called_for_a_while_and_no_caller_waits(queue: HubQueue):
     tasks = some_tasks(4)
 
     async with queue.sender(replace(QUICK_SENDER, first_pause=seconds(60), longest_pause=seconds(60))) as sender:
@@ -130,7 +130,7 @@ async def test_after_a_failure_the_hub_is_left_alone_for_a_while_and_nobody_is_k
     assert queue.emulator.hub(HUB).events == []
 
 
-async def test_what_some_partitions_took_is_told_when_others_fail(queue: HubQueue):
+async def test_what_some_partitions_took_is_reported_when_others_fail(queue: HubQueue):
     tasks = some_tasks(6)
     wanted = {task.id for task in tasks if partition_of(task.ref, 2) == 1}
 
@@ -143,7 +143,7 @@ async def test_what_some_partitions_took_is_told_when_others_fail(queue: HubQueu
     assert set(rest) == {task.id for task in tasks} - wanted
 
 
-async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_tasks_afterwards(
+async def test_a_hub_in_trouble_is_reported_unavailable_in_time_and_gets_its_tasks_afterwards(
     postgres_server: str, ledger_template: str
 ):
     async def stops_listening(queue: HubQueue) -> Callable[[], Awaitable[None]]:
@@ -258,7 +258,7 @@ class Refused:
         raise ClientAuthenticationError("AADSTS7000215: invalid client secret")
 
 
-async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
+async def test_a_refused_login_is_reported_with_its_cause(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url) as queue:
         section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
         hub = Hub(section, SharedCredential(Refused(), SystemClock()), SystemClock(), tls=False)
@@ -428,7 +428,7 @@ async def test_leaving_checkpoints_what_is_done_and_gives_everything_else_to_oth
     assert len(worker.seen) == 10 - passed
 
 
-async def test_when_nobody_takes_any_more_the_partitions_go_to_others_at_once(queue: HubQueue):
+async def test_when_receiving_stops_the_partitions_go_to_others_at_once(queue: HubQueue):
     queue.put_tasks(some_tasks(10))
     async with queue.receiver(flush_interval=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
         for _ in range(6):
@@ -469,7 +469,7 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
             await second.sees(after)
 
 
-async def test_a_client_that_has_brought_in_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
+async def test_a_client_that_has_received_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
     first, second = some_tasks(30), some_tasks(30, first=101)
     with capture_logs() as logs:
         async with queue.receiver(max_events=20) as receiver, working(receiver) as worker:

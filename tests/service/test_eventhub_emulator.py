@@ -81,7 +81,7 @@ async def test_what_is_sent_is_received_as_it_was(event_hubs):
     assert abs(got.enqueued_time - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_a_receiver_can_be_told_of_the_newest_event_with_each(event_hubs):
+async def test_a_receiver_can_get_the_newest_event_with_each(event_hubs):
     event_hubs.put(HUB, b"one", b"two", b"three", partition="0")
 
     async with receiving(event_hubs, partition_id="0", track_last_enqueued_event_properties=True) as received:
@@ -280,7 +280,7 @@ async def test_the_wrong_key_opens_nothing(event_hubs):
     assert event_hubs.controls.counts["tokens_refused"] >= 1
 
 
-async def test_a_key_that_was_rotated_leaves_connections_alone_until_their_tokens_end(event_hubs):
+async def test_a_rotated_key_does_not_affect_connections_until_their_tokens_end(event_hubs):
     async with receiving(event_hubs, partition_id="0") as received:
         await event_hubs.controls.counted("receivers")
         event_hubs.controls.rotate_key()

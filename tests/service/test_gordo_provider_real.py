@@ -93,7 +93,7 @@ async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(nam
 
 
 @pytest.mark.parametrize("name", RECORDED)
-async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, models: Gordo) -> None:
+async def test_every_model_predicts_what_was_recorded(name: str, models: Gordo) -> None:
     path = "prediction" if name in PLAIN else "anomaly"
     data = json.loads(recorded(f"{path}-{name}-json").body)["data"]
     spec = await spec_of(models, name)
@@ -132,7 +132,7 @@ async def test_a_large_frame_is_answered_row_by_row(name: str, models: Gordo) ->
 
 
 @pytest.mark.parametrize("name", ["lstm-ae", "lstm-forecast"])
-async def test_the_fewest_rows_that_are_said_to_do_do(name: str, models: Gordo) -> None:
+async def test_the_least_number_of_rows_is_enough(name: str, models: Gordo) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec, rows=spec.rows_needed)
 

@@ -43,7 +43,7 @@ async def test_readings_that_stand_elsewhere_are_not_a_plant_without_sensors(
     assert says in output
 
 
-async def test_the_database_of_every_project_is_looked_for(sandbox: Sandbox, influx_server: str):
+async def test_the_database_of_every_project_is_checked(sandbox: Sandbox, influx_server: str):
     config = sandbox.config(predictions=[{"kind": "influx", "url": influx_server, "database": "pred-{project}"}])
 
     without = await check(config)

@@ -330,7 +330,7 @@ async def test_a_limit_on_rows_loses_nothing(
     assert listed == sorted(written)
 
 
-async def test_a_limit_on_rows_is_told_once_and_kept_to(influx_servers: InfluxServers):
+async def test_a_limit_on_rows_is_learned_once_and_kept_to(influx_servers: InfluxServers):
     written = plant(20, 240)
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_ROW_LIMIT": "1000"})
     async with fresh_influx_database(server.url) as database:
@@ -534,7 +534,7 @@ async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_tak
 
 
 @VERSIONS
-async def test_what_does_not_fit_is_given_up_as_soon_as_it_is_known(influx_database: InfluxDatabase, version: str):
+async def test_what_does_not_fit_is_aborted_as_soon_as_it_is_known(influx_database: InfluxDatabase, version: str):
     written = plant(10, 5_000)
     await write_lines(influx_database, sensor_lines(written))
 
@@ -548,7 +548,7 @@ async def test_what_does_not_fit_is_given_up_as_soon_as_it_is_known(influx_datab
     assert len(watching.calls) == 2  # a day of a sensor each; there is room for one and a quarter
 
 
-async def test_readings_denser_than_believed_are_asked_for_again_in_smaller_pieces(influx_database: InfluxDatabase):
+async def test_readings_denser_than_estimated_are_read_again_in_smaller_chunks(influx_database: InfluxDatabase):
     written = plant(3, 150_000, every=0.02)
     await write_lines(influx_database, sensor_lines(written))
 
@@ -596,7 +596,7 @@ async def test_credentials(influx_servers: InfluxServers):
 
 
 @pytest.mark.parametrize("switches", [SWITCHES["1"], SWITCHES["3"]], ids=["1", "3"])
-async def test_a_server_that_is_killed_between_and_in_answers_is_away_and_has_everything_when_it_is_back(
+async def test_a_server_that_is_killed_between_and_in_responses_is_unavailable_and_has_everything_when_it_is_back(
     influx_servers: InfluxServers, switches: InfluxSwitches
 ):
     written = plant(6, 9_000)  # over a day, these are asked for in several requests
@@ -617,7 +617,7 @@ async def test_a_server_that_is_killed_between_and_in_answers_is_away_and_has_ev
     assert not any(each.alarm for each in came if isinstance(each, Unavailable))
 
 
-async def test_a_call_that_takes_longer_than_its_limit_is_given_up(influx_database: InfluxDatabase):
+async def test_a_call_that_takes_longer_than_its_limit_is_cancelled(influx_database: InfluxDatabase):
     await write_lines(influx_database, sensor_lines(plant(20, 5000)))
     async with influx_sensors(influx_database, read_timeout=timedelta(milliseconds=1)) as sensors:
         with pytest.raises(TimedOut) as refused:

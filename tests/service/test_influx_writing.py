@@ -220,7 +220,7 @@ async def test_a_long_window_goes_in_several_requests(sink: InfluxPredictions, i
     assert await count(influx_database) == 144 * 103
 
 
-async def test_what_others_wrote_beside_it_is_not_taken_for_ours(
+async def test_what_others_wrote_to_the_same_database_is_not_taken_for_ours(
     sink: InfluxPredictions, influx_database: InfluxDatabase
 ):
     await sink.put_predictions(predictions([1.0], columns=[OUTPUT]))
@@ -274,7 +274,7 @@ async def test_a_server_that_takes_small_bodies_gets_small_bodies(influx_servers
         assert read.values.tolist() == rows
 
 
-async def test_a_single_point_that_is_too_large_is_given_up(influx_servers: InfluxServers):
+async def test_a_single_point_that_is_too_large_is_rejected(influx_servers: InfluxServers):
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_BODY_SIZE": "60"})
     async with sink_on(server.url) as sink:
         with pytest.raises(TooLarge, match=r"\[http\] max-body-size"):

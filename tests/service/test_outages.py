@@ -112,7 +112,9 @@ async def test_gordo_does_not_predict_for_a_while(
     assert in_vain <= MOST_CALLS
 
 
-async def test_a_model_list_that_is_suddenly_empty_is_doubted_and_every_model_goes_on(ledger_url: str, tmp_path: Path):
+async def test_a_model_list_that_is_suddenly_empty_is_quarantined_and_every_model_goes_on(
+    ledger_url: str, tmp_path: Path
+):
     async with open_sandbox(ledger_url, tmp_path, models=5) as sandbox:
         controls = sandbox.gordo.controls
         held = controls.trouble(Hang(), PREDICTING, skip=4)

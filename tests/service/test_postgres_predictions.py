@@ -103,7 +103,7 @@ async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
     assert stored.values.tolist() == [[5, 6]]
 
 
-async def test_writing_the_same_again_leaves_the_row_alone(pool: Pool):
+async def test_writing_the_same_again_does_not_touch_the_row(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, np.nan]))
     before = await pool.fetchval("SELECT xmin FROM prediction")
@@ -256,7 +256,7 @@ async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
     assert later == ["prediction_20260303"]
 
 
-async def test_while_old_days_cannot_be_dropped_it_is_said_and_tried_again(pool: Pool):
+async def test_while_old_days_cannot_be_dropped_it_is_logged_and_retried(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     await pool.execute("ALTER TABLE prediction_columns RENAME TO hidden")
@@ -318,7 +318,7 @@ async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_o
     assert await patient.put_predictions(predictions([3, 4])) == 1
 
 
-async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str):
+async def test_a_server_that_breaks_off_is_unavailable(pool: Pool, postgres_server: str):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     async with pool.acquire() as held:
@@ -384,7 +384,7 @@ async def test_what_the_server_says_is_sorted_by_what_to_do_next(
     assert isinstance(raised.value.__cause__, asyncpg.PostgresError)
 
 
-async def test_a_server_that_is_not_there_is_away():
+async def test_a_server_that_is_not_there_is_unavailable():
     async with asyncpg.create_pool("postgresql://x@/x?host=/nonexistent", min_size=0) as pool:
         with pytest.raises(Unavailable):
             await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))

@@ -270,7 +270,7 @@ async def test_what_is_parked_says_what_is_wrong(run: Run, name: str, says: str)
     assert says in run.states[name].detail
 
 
-async def test_what_is_no_model_yet_is_left_alone(run: Run) -> None:
+async def test_what_is_no_model_yet_is_ignored(run: Run) -> None:
     assert not {"half-built", ".being-built.tmp", "notes.txt"} & set(run.states)
 
 

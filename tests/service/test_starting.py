@@ -28,7 +28,7 @@ async def is_ready(service: Service) -> bool:
     return (await readiness(service))[0] == 200
 
 
-async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waited_for(
+async def test_an_unavailable_system_is_named_and_the_ledger_stays_open_while_it_is_waited_for(
     sandbox: Sandbox, server_folder: Path
 ):
     sign = sandbox.folder / "open"

@@ -11,7 +11,7 @@ from tests.support.sandbox import Sandbox
 GRACE = {"grace": "8s", "lease": "1m"}
 
 
-async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(sandbox: Sandbox):
+async def test_tasks_in_flight_are_finished_when_that_takes_less_than_the_grace(sandbox: Sandbox):
     held = sandbox.gordo.controls.hang()
     async with serving(sandbox.config(executor={"lease": "1m"})) as service:
         await service.meets(held)
@@ -77,7 +77,7 @@ async def test_what_is_written_is_settled_rather_than_handed_back(sandbox: Sandb
     assert {run for run in runs if run not in stored} == set()
 
 
-async def test_the_lease_to_plan_is_given_up_at_once(sandbox: Sandbox):
+async def test_the_lease_to_plan_is_released_at_once(sandbox: Sandbox):
     config = sandbox.config(planner={"lease": "1h"})
     async with serving(config) as first:
         await first.logged("planner.elected")
@@ -112,7 +112,7 @@ async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(sandbox: S
         assert await service.stop() == 0
 
 
-async def test_it_leaves_within_its_time_while_the_ledger_is_away(sandbox: Sandbox):
+async def test_it_exits_within_its_time_while_the_ledger_is_unavailable(sandbox: Sandbox):
     held = sandbox.gordo.controls.hang()
     async with serving(sandbox.config(executor=GRACE)) as service:
         await service.meets(held)

@@ -18,7 +18,7 @@ KILLED = "executor:executor_1"
 OWNERS = "SELECT DISTINCT owner_id FROM queue_ownership WHERE owner_id <> ''"
 
 
-async def test_a_killed_executor_is_brought_back_and_stopping_all_drains(sandbox: Sandbox):
+async def test_a_killed_executor_is_restarted_and_stopping_all_drains(sandbox: Sandbox):
     async with open_event_hubs({HUB: 4}) as hub:
         queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
         config = sandbox.config(task_queue=queue | {"balance": "500ms", "expiration": "3s"})
@@ -43,7 +43,7 @@ async def test_a_killed_executor_is_brought_back_and_stopping_all_drains(sandbox
     await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-async def test_what_cannot_start_is_left_alone_and_its_log_says_why(tmp_path: Path):
+async def test_a_program_that_cannot_start_is_not_restarted_and_its_log_says_why(tmp_path: Path):
     config = tmp_path / "latigo.toml"
     config.write_text('[ledger]\nkind = "postgres"\nurl_file = "/nowhere/ledger-url"\n', encoding="utf-8")
 

@@ -74,7 +74,7 @@ async def test_a_schema_that_is_too_new_is_refused_naming_both_versions(sandbox:
         assert f"is 1001, of a newer Latigo, and this one knows it up to {newest_revision()}" in errors
 
 
-async def test_a_migration_that_finds_that_somebody_newer_was_first_leaves_it_at_that(ledger_url: str):
+async def test_a_migration_behind_a_newer_one_changes_nothing(ledger_url: str):
     await pretend(ledger_url, "0999")
 
     await migrate(ledger_url)
@@ -95,7 +95,7 @@ async def test_commands_that_ask_change_no_schema_and_say_what_does(sandbox: San
     assert await current_revision(sandbox.ledger.url) == "0003"
 
 
-async def test_a_database_without_a_schema_stays_empty_until_somebody_migrates(database_url: str, tmp_path: Path):
+async def test_a_database_without_a_schema_stays_empty_until_it_is_migrated(database_url: str, tmp_path: Path):
     config = str(write_config(tmp_path, ledger={"kind": "postgres", "url": database_url}))
 
     refused, _, errors = await latigo("plan", "--config", config, folder=tmp_path)
@@ -110,7 +110,7 @@ async def test_a_database_without_a_schema_stays_empty_until_somebody_migrates(d
     assert reported == "nothing is missing\n"
 
 
-async def test_a_ledger_of_our_own_is_brought_up_to_date_by_whoever_opens_it(server_folder: Path, tmp_path: Path):
+async def test_an_embedded_ledger_is_migrated_by_the_process_that_opens_it(server_folder: Path, tmp_path: Path):
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(server_folder)})
 
     code, reported, _ = await latigo("plan", "--config", str(config), folder=tmp_path)

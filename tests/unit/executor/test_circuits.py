@@ -95,7 +95,7 @@ async def test_fewer_than_twenty_calls_are_not_judged_by_their_share():
     assert (before, harness.is_open) == (False, True)
 
 
-async def test_that_it_said_no_is_an_answer():
+async def test_a_rejection_is_an_answer():
     harness = Harness()
 
     raised = await harness.call(
@@ -106,7 +106,7 @@ async def test_that_it_said_no_is_an_answer():
     assert not harness.is_open
 
 
-async def test_that_a_part_of_it_is_away_stops_none_who_do_not_need_it():
+async def test_an_unavailable_part_stops_no_call_that_does_not_need_it():
     harness = Harness()
     part = PartlyDown("half written", downstream=GORDO)
 
@@ -134,7 +134,7 @@ async def test_a_bug_of_ours_says_nothing_about_the_downstream():
 # --- time-outs --------------------------------------------------------------------------------------------------------
 
 
-async def test_time_outs_of_one_model_alone_are_its_own_affair():
+async def test_time_outs_of_one_model_do_not_open_the_circuit():
     harness = Harness()
 
     raised = await harness.call(*[SLOW] * 12)
@@ -143,7 +143,7 @@ async def test_time_outs_of_one_model_alone_are_its_own_affair():
     assert not harness.is_open
 
 
-async def test_time_outs_of_several_models_mean_that_the_server_is_away():
+async def test_time_outs_of_several_models_mean_that_the_server_is_unavailable():
     harness = Harness()
     await harness.call(SLOW, model=PUMP)
 
@@ -186,7 +186,7 @@ async def test_other_downstreams_go_on():
     assert not harness.board.is_open(SINK)
 
 
-async def test_an_alarm_opens_at_once_and_is_told_to_operators():
+async def test_an_alarm_opens_at_once_and_is_shown_to_operators():
     harness = Harness()
 
     with structlog.testing.capture_logs() as logs:
@@ -221,7 +221,7 @@ async def test_a_probe_that_is_answered_closes_the_circuit_for_everyone():
 
 
 @pytest.mark.parametrize("end", [Rejected("400", reason=Reason.VALUES_REFUSED), Failed("500")])
-async def test_a_probe_that_is_told_no_closes_the_circuit_as_well(end: LatigoError):
+async def test_a_rejected_probe_closes_the_circuit_as_well(end: LatigoError):
     harness = Harness()
     await harness.call(*[UNAVAILABLE] * 5)
 
@@ -231,7 +231,7 @@ async def test_a_probe_that_is_told_no_closes_the_circuit_as_well(end: LatigoErr
 
 
 @pytest.mark.parametrize("end", [UNAVAILABLE, SLOW])
-async def test_a_probe_that_finds_nobody_doubles_the_pause_up_to_two_minutes(end: Unavailable):
+async def test_a_failed_probe_doubles_the_pause_up_to_two_minutes(end: Unavailable):
     harness = Harness()
     await harness.call(*[UNAVAILABLE] * 5)
     pauses = []

@@ -194,7 +194,7 @@ async def test_waiting_for_a_turn_is_not_held_against_a_task():
     }
 
 
-async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_away_and_costs_few_attempts():
+async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_unavailable_and_costs_few_attempts():
     harness = Harness(hard_limit=timedelta(milliseconds=20), calls=1)
     held(harness)
     harness.send(*range(1, 13))
@@ -226,7 +226,7 @@ async def test_it_waits_for_the_ledger_before_it_takes_anything():
     assert harness.ledger.known == set()
 
 
-async def test_while_the_ledger_is_away_a_delivery_is_neither_forgotten_nor_done():
+async def test_while_the_ledger_is_unavailable_a_delivery_is_neither_forgotten_nor_done():
     harness = Harness()
 
     async with running(harness):
@@ -281,7 +281,7 @@ async def test_a_task_that_is_worked_on_for_too_long_is_overdue():
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_in_hand_is_finished_within_the_grace_and_nothing_new_is_begun():
+async def test_tasks_in_flight_are_finished_within_the_grace_and_nothing_new_is_begun():
     harness = Harness(grace=HAND_BACK + 10 * SECOND)
     answer = held(harness)
     harness.send(1, 2)
@@ -334,7 +334,7 @@ async def test_what_has_its_predictions_in_the_sinks_is_settled_and_not_handed_b
     assert harness.did("settle", "release", "done") == [("settle", 1), ("done", 1)]
 
 
-async def test_deliveries_that_were_not_started_are_left_alone():
+async def test_deliveries_that_were_not_started_are_left_as_they_are():
     harness = Harness(concurrency=1)
     held(harness)
     harness.send(1, 2, 3)
@@ -456,7 +456,7 @@ async def test_while_leases_cannot_be_renewed_the_work_goes_on():
 # --- alone ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_that_did_not_survive_before_runs_alone_and_counts_its_start():
+async def test_a_task_that_did_not_survive_before_runs_in_isolation_and_counts_its_start():
     harness = Harness()
     answers = {"model-1": asyncio.Event(), "model-2": asyncio.Event()}
     harness.models.hold = lambda ref: answers[ref.name]
@@ -475,7 +475,7 @@ async def test_a_task_that_did_not_survive_before_runs_alone_and_counts_its_star
     assert harness.did("settle", "start_isolated") == [("settle", 1), ("start_isolated", 2), ("settle", 2)]
 
 
-async def test_a_task_that_was_lost_while_it_waited_to_run_alone_is_not_begun():
+async def test_a_task_that_was_lost_while_it_waited_for_isolation_is_not_begun():
     harness = Harness()
     harness.ledger.isolated.add(7)
     harness.ledger.lost.add(7)
@@ -521,7 +521,7 @@ async def test_when_columns_are_refused_the_metadata_is_read_again_first(now: Mo
     assert harness.described == [PUMP]
 
 
-async def test_for_any_other_refusal_the_metadata_is_left_alone():
+async def test_for_any_other_refusal_the_metadata_is_kept():
     harness = Harness()
     harness.models.errors = [Rejected("no", reason=Reason.VALUES_REFUSED)]
     harness.send(1)

@@ -107,7 +107,7 @@ async def test_the_lanes_that_count_as_backfill_take_turns():
     assert order[1::2] == [*turn, *turn, Lane.BACKFILL, Lane.REPAIR, Lane.BACKFILL, Lane.REPAIR]
 
 
-async def test_a_lane_in_which_nothing_may_start_loses_no_turn_to_live_and_gives_none_away():
+async def test_a_lane_in_which_nothing_may_start_neither_loses_nor_yields_a_turn_to_live():
     gate = Gate(100, LaneShare(0.5))
     await fill(
         gate, a_delivery(1, lane=Lane.BACKFILL), a_delivery(1, lane=Lane.REPAIR), a_delivery(2, lane=Lane.MANUAL)
@@ -128,7 +128,7 @@ async def test_no_project_holds_more_than_half_while_others_wait():
     assert projects == {"big": 4, "small": 4}
 
 
-async def test_a_project_has_all_starts_while_nobody_else_wants_them():
+async def test_a_project_has_all_starts_while_no_other_wants_them():
     gate = Gate(8, LaneShare())
     await fill(gate, *(a_delivery(n, "big") for n in range(10)))
 
@@ -158,7 +158,7 @@ async def test_backfill_of_another_project_counts_as_waiting():
 # --- alone ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_beside_it():
+async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():
     gate = Gate(4, LaneShare())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
     await fill(gate, isolated, other, later)
@@ -186,7 +186,7 @@ async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_be
     assert (await next_one).task.id == 3
 
 
-async def test_whoever_gives_up_waiting_to_run_alone_is_in_nobodys_way():
+async def test_a_task_that_stops_waiting_for_isolation_blocks_no_other():
     gate = Gate(4, LaneShare())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
     await fill(gate, isolated, other, later)
@@ -255,7 +255,9 @@ class Watched:
     st.floats(0, 0.9),
     st.integers(0, 2**32).map(Random),
 )
-async def test_whatever_comes_everything_is_started_once_and_alone_is_alone(concurrency, drawn, least, random: Random):
+async def test_every_delivery_is_started_once_and_an_isolated_one_is_isolated(
+    concurrency, drawn, least, random: Random
+):
     watched = Watched(concurrency, least, random)
     gate, running = watched.gate, list[asyncio.Task[None]]()
     plan = {

@@ -90,7 +90,7 @@ async def test_without_rows_no_model_is_called_and_nothing_written():
     assert [(e.state, e.slots) for e in settlement.exceptions] == [(SlotState.ABSENT, Coverage((REQUESTED,)))]
 
 
-async def test_rows_before_the_window_alone_are_nothing_to_predict():
+async def test_only_rows_before_the_window_are_nothing_to_predict():
     plant = Plant()
     dataset = {"interpolation_limit": timedelta(0)}
     plant.sensors.readings["a"] = every_minute(at("09:00"), at("10:00"))

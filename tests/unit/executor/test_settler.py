@@ -67,7 +67,7 @@ async def test_a_transaction_is_bounded():
     assert harness.ledger.batches == [LARGEST_BATCH, 1]
 
 
-async def test_what_does_not_count_is_told_so():
+async def test_a_settlement_that_does_not_count_is_reported_as_such():
     harness = Harness()
     ours, lost = await harness.claims(1, 2)
     harness.ledger.lost.add(2)
@@ -76,7 +76,7 @@ async def test_what_does_not_count_is_told_so():
         assert await asyncio.gather(*harness.settle(ours, lost)) == [True, False]
 
 
-async def test_while_the_ledger_is_away_settlements_wait_until_it_is_back():
+async def test_while_the_ledger_is_unavailable_settlements_wait_until_it_is_back():
     harness = Harness()
     settled = harness.settle(*await harness.claims(1, 2))
     harness.ledger.unavailable = True
@@ -143,7 +143,7 @@ async def test_a_ledger_that_cannot_even_record_a_crash_ends_the_writer():
     waiting[0].cancel()
 
 
-async def test_whoever_stops_waiting_does_not_stop_its_settlement():
+async def test_a_caller_that_stops_waiting_does_not_stop_its_settlement():
     harness = Harness()
     (settled,) = harness.settle(*await harness.claims(1))
     await asyncio.sleep(0)

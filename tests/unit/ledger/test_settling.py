@@ -135,7 +135,7 @@ def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: dateti
 # --- deferred ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_deferred_task_goes_and_its_model_is_left_alone_for_a_moment():
+def test_a_deferred_task_goes_and_its_model_is_not_planned_for_a_moment():
     verdict = decided(a_claimed(), Deferred(), random=1.0)
 
     assert verdict == Verdict(Outcome.DEFERRED, hold_until=NOW + FIRST_HOLD, deferrals=1)

@@ -82,7 +82,7 @@ def test_a_revision_only_adds_to_its_thousand(name: str, monkeypatch: pytest.Mon
     assert what_older_programs_notice(statements) == []
 
 
-def test_what_takes_away_or_asks_for_more_is_told_from_what_adds() -> None:
+def test_what_removes_or_requires_more_is_distinguished_from_what_adds() -> None:
     adding = [
         "CREATE TABLE pause ( project text )",
         "CREATE UNIQUE INDEX pause_one ON pause (project)",

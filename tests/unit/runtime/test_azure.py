@@ -72,7 +72,7 @@ async def test_a_refusal_is_asked_for_once_too():
     assert login.calls == 1
 
 
-async def test_a_caller_that_is_cancelled_takes_the_token_from_nobody():
+async def test_a_cancelled_caller_does_not_cancel_the_token_of_others():
     login = Login(a_token("one", lives=3600))
     credential = SharedCredential(login, SystemClock())
     first, second = (asyncio.create_task(credential.get_token("scope")) for _ in range(2))
@@ -169,7 +169,7 @@ IDENTITIES = [
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.kind)
-async def test_identities_open_without_asking_anybody(identity: Identity):
+async def test_identities_open_without_network(identity: Identity):
     async with open_credential(identity, SystemClock()) as credential:
         assert credential.failure is None
 

@@ -181,7 +181,7 @@ def _await_line(process: subprocess.Popen[str], wanted: str) -> None:
     assert any(line.strip() == wanted for line in process.stdout), f"ended without saying {wanted!r}"
 
 
-def test_a_process_that_is_told_to_end_in_the_middle_finishes_and_leaves_with_zero() -> None:
+def test_a_process_that_is_terminated_in_the_middle_finishes_and_exits_with_zero() -> None:
     with _started("finish") as process:
         _await_line(process, "working")
 
@@ -226,7 +226,7 @@ async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
     assert await pause(clock, LONG, stop) is True
 
 
-async def test_a_pause_that_is_cancelled_leaves_nobody_asleep() -> None:
+async def test_a_cancelled_pause_leaves_no_sleeper() -> None:
     clock = ManualClock()
 
     paused = asyncio.ensure_future(pause(clock, LONG, asyncio.Event()))

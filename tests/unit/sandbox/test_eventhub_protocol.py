@@ -433,7 +433,7 @@ async def test_a_message_in_parts_is_one_event(namespace, peer):
     assert [event.body for event in namespace.hub("h").events] == [bytes(range(256)) * 10]
 
 
-async def test_a_message_that_was_given_up_half_way_is_not_kept(namespace, peer):
+async def test_a_message_that_was_aborted_half_way_is_not_kept(namespace, peer):
     peer.attach_sender()
     peer.transfer(section(Section.DATA, b"half"), more=True)
     peer.send(Transfer(UInt(0), aborted=True))
@@ -494,7 +494,7 @@ async def test_no_more_transfers_are_sent_than_the_session_takes(namespace, peer
     assert bodies(await peer.frames()) == [b"4", b"5", b"6"]
 
 
-async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_the_oldest_one():
+async def test_a_reader_whose_next_events_were_dropped_resumes_with_the_oldest_one():
     namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(), Behaviour(), keep=3)
     peer = Peer(namespace)
     peer.log_in()
@@ -508,7 +508,7 @@ async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_th
     assert bodies(await peer.frames()) == [b"3", b"4", b"5"]
 
 
-async def test_new_events_are_sent_at_once_to_whoever_waits(namespace, peer):
+async def test_new_events_are_sent_at_once_to_waiting_readers(namespace, peer):
     peer.attach_receiver(credit=5)
     await peer.frames()
 
@@ -618,7 +618,7 @@ async def test_a_connection_that_is_lost_leaves_nothing_behind(namespace, peer):
     assert namespace.hub("h").receivers("$Default", "0").admit("another", None) == []
 
 
-async def test_the_newest_event_is_told_with_each_to_whoever_wants_to_know(namespace, peer):
+async def test_the_newest_event_is_sent_with_each_to_receivers_that_want_it(namespace, peer):
     put(namespace, b"one", b"two")
     wanted = Symbol("com.microsoft:enable-receiver-runtime-metric")
     peer.attach_receiver(credit=1, desired_capabilities=wanted)
@@ -656,7 +656,7 @@ async def test_a_client_with_a_time_out_hears_something_twice_as_often(namespace
     peer.connection.connection_lost(None)
 
 
-async def test_bytes_after_the_end_are_not_looked_at(namespace, peer):
+async def test_bytes_after_the_end_are_not_parsed(namespace, peer):
     peer.attach_sender()
     closing = encode_frame(0, Close()) + encode_frame(1, Transfer(UInt(0)), section(Section.DATA, b"late"))
     await peer.frames()

@@ -144,7 +144,7 @@ async def test_a_project_that_cannot_be_listed_keeps_its_models_and_does_not_sto
     assert harness.ledger.listed["a"].error == "gordo/a: 503"
 
 
-async def test_a_model_with_metadata_that_nobody_understands_is_parked_with_the_reason():
+async def test_a_model_with_unusable_metadata_is_parked_with_the_reason():
     harness = Harness({"plant": ["fan", "odd"]})
     harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
 
@@ -284,7 +284,7 @@ async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_li
     assert harness.ledger.listed["plant"].quarantined_since is not None
 
 
-async def test_a_project_that_nobody_names_any_more_is_predicted_no_more_until_somebody_does():
+async def test_a_project_that_is_no_longer_configured_is_not_predicted_until_it_is_again():
     harness = Harness({"a": ["pump"], "b": ["fan", "odd"]})
     harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
     await harness.run_once()
@@ -300,7 +300,7 @@ async def test_a_project_that_nobody_names_any_more_is_predicted_no_more_until_s
     assert harness.states() == {"a/pump": "active", "b/fan": "active", "b/odd": "unusable"}
 
 
-async def test_a_list_of_an_older_revision_is_not_asked_for_metadata_that_would_be_thrown_away():
+async def test_no_metadata_is_requested_for_a_list_of_an_older_revision():
     harness = Harness({"plant": ["fan", "pump"]})
     harness.server.revision = "1001"
     await harness.run_once()
@@ -364,7 +364,7 @@ async def test_a_round_is_not_complete_while_a_project_or_a_model_does_not_answe
     assert not await harness.run_once()
 
 
-async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_someone_else_plans():
+async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_another_scheduler_plans():
     harness = Harness({"plant": many(10)})
     harness.may_continue = False
     stopped = await harness.run_once()
@@ -377,7 +377,7 @@ async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_someone_el
     assert (stopped, quarantined) == (False, False)
 
 
-async def test_a_ledger_that_is_away_ends_the_round():
+async def test_an_unavailable_ledger_ends_the_round():
     harness = Harness({"a": ["pump"], "b": ["fan"]})
     harness.ledger.unavailable = True
 
@@ -394,7 +394,7 @@ async def test_a_few_metadata_documents_are_read_at_once_and_planning_begins_bef
     assert harness.ledger.puts == [CHUNK, CHUNK, 1]
 
 
-async def test_whoever_does_not_plan_any_more_stops_describing():
+async def test_a_scheduler_that_no_longer_plans_stops_describing():
     harness = Harness({"plant": many(CHUNK + 1)})
     harness.may_continue = False
 

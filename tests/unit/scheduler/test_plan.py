@@ -247,7 +247,7 @@ def downstreams(project: str) -> list[str]:
     return [f"gordo/{project}", "sensors/influx", "sink/postgres"]
 
 
-def test_nobody_waits_while_everything_works():
+def test_nothing_waits_while_everything_works():
     assert blockade_of(["a", "b"], {}, downstreams, frozenset()) == Blockade()
 
 
@@ -271,7 +271,7 @@ def test_while_one_probes_what_they_share_no_other_does(prober: str):
     assert blockade == Blockade(frozenset("abc"), {})
 
 
-def test_a_probe_elsewhere_keeps_nobody_from_probing():
+def test_a_probe_elsewhere_prevents_no_probe():
     blockade = blockade_of(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
 
     assert blockade.probes == {"a": ("gordo/a",)}

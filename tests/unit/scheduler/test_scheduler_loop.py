@@ -313,7 +313,7 @@ async def test_only_what_the_queue_took_is_counted_as_planned():
     assert sum(sample.value for sample in family.samples if sample.name.endswith("_total")) == 3
 
 
-async def test_slots_that_are_given_up_are_counted():
+async def test_slots_that_expire_are_counted():
     harness = Harness()
     harness.ledger.expired = {ModelRef("plant", "model-1"): 3, ModelRef("plant", "model-2"): 2}
 
@@ -370,7 +370,7 @@ async def test_what_was_lost_with_its_queue_is_published_again():
     assert [task.id for task in harness.queue.sent] == [1, 1]
 
 
-async def test_a_queue_that_is_away_is_tried_again_and_nothing_is_marked():
+async def test_an_unavailable_queue_is_retried_and_nothing_is_marked():
     harness = Harness(models=1)
     harness.queue.unavailable = True
 
@@ -399,7 +399,7 @@ async def test_models_are_listed_at_once_and_then_as_often_as_the_settings_say()
     assert pauses(harness.models.calls) == [300, 300, 300]
 
 
-async def test_what_could_not_be_listed_is_asked_for_again_soon_then_more_and_more_seldom():
+async def test_what_could_not_be_listed_is_retried_with_growing_pauses():
     harness = Harness()
     harness.models.unavailable = True
 
@@ -409,7 +409,7 @@ async def test_what_could_not_be_listed_is_asked_for_again_soon_then_more_and_mo
     assert pauses(harness.models.calls) == [10, 20, 40, 80, 160, 300, 300]
 
 
-async def test_a_model_server_that_was_away_for_a_moment_is_asked_again_soon_the_next_time_too():
+async def test_a_model_server_that_was_unavailable_for_a_moment_is_retried_soon_the_next_time_too():
     harness = Harness()
     harness.models.unavailable = True
 
@@ -423,7 +423,7 @@ async def test_a_model_server_that_was_away_for_a_moment_is_asked_again_soon_the
     assert pauses(harness.models.calls) == [10, 300, 300, 10]
 
 
-async def test_a_ledger_that_was_away_while_models_were_listed_is_asked_again_soon():
+async def test_a_ledger_that_was_unavailable_while_models_were_listed_is_retried_soon():
     harness = Harness()
     harness.known.unavailable = True
 
@@ -435,7 +435,7 @@ async def test_a_ledger_that_was_away_while_models_were_listed_is_asked_again_so
     assert pauses(harness.models.calls) == [10]
 
 
-async def test_a_model_that_has_changed_is_looked_up_soon():
+async def test_the_metadata_of_a_changed_model_is_refreshed_soon():
     harness = Harness()
 
     async with running(harness, harness.scheduler()):
@@ -448,7 +448,7 @@ async def test_a_model_that_has_changed_is_looked_up_soon():
     assert pauses(harness.models.calls) == [pytest.approx(70, abs=2)]
 
 
-async def test_a_model_that_changes_while_others_are_looked_up_is_looked_up_soon_too():
+async def test_a_model_that_changes_during_a_refresh_is_refreshed_soon_too():
     harness = Harness()
 
     async with running(harness, harness.scheduler()):
@@ -461,7 +461,7 @@ async def test_a_model_that_changes_while_others_are_looked_up_is_looked_up_soon
     assert pauses(harness.models.calls) == [pytest.approx(seconds, abs=2) for seconds in (70, 10)]
 
 
-async def test_a_model_that_stays_changed_because_it_cannot_be_looked_up_is_asked_for_more_and_more_seldom():
+async def test_a_changed_model_that_cannot_be_refreshed_is_retried_with_growing_pauses():
     harness = Harness()
 
     async with running(harness, harness.scheduler()):
@@ -487,7 +487,7 @@ async def test_only_the_one_with_the_lease_plans_and_lists():
     assert len(harness.models.calls) == 1
 
 
-async def test_another_takes_over_at_once_when_the_planner_is_told_to_stop():
+async def test_another_scheduler_takes_over_at_once_when_the_planner_stops():
     harness = Harness(models=0)
     standby = harness.scheduler("two")
 
@@ -515,7 +515,7 @@ async def test_another_takes_over_when_the_lease_runs_out():
     assert [task.id for task in harness.queue.sent] == [1]
 
 
-async def test_whoever_finds_that_someone_else_plans_stops_at_once():
+async def test_a_scheduler_that_lost_the_lease_stops_at_once():
     harness = Harness(models=2)
     scheduler = harness.scheduler("one", max_outstanding=1)
 
@@ -532,7 +532,7 @@ async def test_whoever_finds_that_someone_else_plans_stops_at_once():
     assert not {"plan", "unpublished", "recover"} & set(harness.ledger.log)
 
 
-async def test_whoever_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
+async def test_a_scheduler_that_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
     harness = Harness(models=1)
     scheduler = harness.scheduler()
 
@@ -545,7 +545,7 @@ async def test_whoever_cannot_reach_the_ledger_does_not_plan_until_it_has_the_le
         assert scheduler.plans
 
 
-async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_away_at_first():
+async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_unavailable_at_first():
     harness = Harness(models=0)
     scheduler = harness.scheduler()
     attempts = 0

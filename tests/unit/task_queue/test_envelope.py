@@ -148,7 +148,7 @@ def test_a_model_with_a_thousand_tags_is_not_too_large():
 
 
 @given(st.integers(HIGHEST + 1, 2**53), json)
-def test_a_newer_version_is_told_apart_from_rubbish_whatever_else_it_holds(version: int, rest: Any):
+def test_a_newer_version_is_distinguished_from_rubbish_whatever_else_it_holds(version: int, rest: Any):
     assert isinstance(read(orjson.dumps({"v": version, "spec": rest})), TooNew)
     assert isinstance(read(orjson.dumps({**fields(), "v": version})), TooNew)
 
@@ -168,7 +168,7 @@ def test_only_known_versions_can_be_written(version: int):
 
 
 @given(json)
-def test_why_something_is_unreadable_is_said_shortly(value: Any):
+def test_the_reason_why_a_message_is_unreadable_is_short(value: Any):
     result = read(orjson.dumps({**fields(), "id": value, "lane": value}))
 
     assert len(str(result)) <= 400

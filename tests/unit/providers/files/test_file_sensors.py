@@ -152,7 +152,7 @@ async def test_columns_without_a_name_and_empty_lines_are_passed_over(tmp_path: 
         assert await values(sensors) == [1, 2]
 
 
-async def test_text_in_a_column_that_nobody_asks_for_does_no_harm(tmp_path: Path):
+async def test_text_in_a_column_that_is_not_requested_does_no_harm(tmp_path: Path):
     write(tmp_path / "a.csv", f'time,A,remark\n{clock(0)},1,"all well, mostly"\n{clock(1)},2,5" pipe\n')
 
     async with opened(tmp_path) as sensors:
@@ -191,7 +191,7 @@ async def test_files_that_follow_each_other_and_overlap_in_tags_are_one(tmp_path
         assert await values(sensors, "B") == [10, 30, 40]
 
 
-async def test_a_pattern_chooses_files_and_other_files_are_left_alone(tmp_path: Path):
+async def test_a_pattern_chooses_files_and_other_files_are_not_read(tmp_path: Path):
     write(tmp_path / "plant-1.csv", f"time,A\n{clock(0)},1\n")
     write(tmp_path / "plant-2.csv", f"time,A\n{clock(1)},2\n")
     write(tmp_path / "other.csv", "what,ever\n1,2\n")
@@ -201,7 +201,7 @@ async def test_a_pattern_chooses_files_and_other_files_are_left_alone(tmp_path: 
         assert await values(sensors) == [1, 2]
 
 
-async def test_a_format_can_be_told_where_the_ending_does_not(tmp_path: Path):
+async def test_a_format_can_be_set_where_the_ending_does_not_show_it(tmp_path: Path):
     path = write(tmp_path / "export.dat", f"time,A\n{clock(0)},1\n")
 
     with pytest.raises(ConfigurationError, match=r"sensors\.format.*csv or parquet"):
@@ -417,7 +417,7 @@ async def test_new_files_are_found(tmp_path: Path):
         assert await sensors.sensor_exists("B")
 
 
-async def test_files_are_looked_at_once_a_second(tmp_path: Path):
+async def test_files_are_checked_once_a_second(tmp_path: Path):
     manual = ManualClock()
     write(tmp_path / "1.csv", f"time,A\n{clock(0)},1\n")
     async with open_files(FileSensorsSettings(path=tmp_path), manual) as sensors:
@@ -443,7 +443,7 @@ async def test_a_file_that_is_created_and_still_empty_holds_nothing(tmp_path: Pa
         assert await values(sensors) == [1, 2]
 
 
-async def test_files_that_are_all_gone_are_away_and_not_silent(tmp_path: Path):
+async def test_files_that_are_all_gone_are_unavailable_and_not_silent(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     async with opened(tmp_path) as sensors:
         assert await values(sensors) == [1]
@@ -586,7 +586,7 @@ async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lin
         assert await values(sensors, window=minutes(3, 9)) == [4]
 
 
-async def test_a_malformed_line_takes_part_in_the_order_that_tells_a_repeated_hour(tmp_path: Path):
+async def test_a_malformed_line_takes_part_in_the_order_that_resolves_a_repeated_hour(tmp_path: Path):
     """The clock is set back between the malformed line and the one after it."""
     rows = ["2026-10-25 02:10:00,1", "2026-10-25 02:50:00", "2026-10-25 02:05:00,3"]
     write(tmp_path / "a.csv", "time,A\n" + "\n".join(rows) + "\n")
@@ -734,7 +734,7 @@ async def test_tags_of_a_file_that_is_being_written_anew_are_not_taken_for_silen
         assert await values(sensors, "A", minutes(5, 9)) == []
 
 
-async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_path: Path):
+async def test_a_file_that_was_cut_since_it_was_indexed_is_indexed_again(tmp_path: Path):
     whole = table(A=1.0)
     pq.write_table(whole, tmp_path / "a.parquet")
     pq.write_table(table(A=3.0), tmp_path / "b.parquet")
@@ -747,7 +747,7 @@ async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_pa
             await values(sensors)
 
 
-async def test_a_damaged_page_hurts_those_alone_who_ask_for_it(tmp_path: Path):
+async def test_a_damaged_page_fails_only_reads_that_need_it(tmp_path: Path):
     path = tmp_path / "a.parquet"
     pq.write_table(table(A=1.0), path, use_dictionary=False)
     place = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
@@ -779,7 +779,7 @@ async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Pa
     assert left_out(reported) == ["b.csv"]
 
 
-async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, failing: dict[Path, OSError]):
+async def test_when_no_file_can_be_used_the_source_is_unavailable(tmp_path: Path, failing: dict[Path, OSError]):
     whole = table(A=1.0)
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     for path in paths:
@@ -889,7 +889,7 @@ async def test_files_that_are_all_unusable_are_refused_at_start(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-async def test_a_file_that_cannot_be_read_at_start_is_away_and_no_reason_not_to_start(
+async def test_a_file_that_cannot_be_read_at_start_is_unavailable_and_does_not_prevent_the_start(
     tmp_path: Path, name: str, failing: dict[Path, OSError]
 ):
     path = tmp_path / name
@@ -1015,7 +1015,7 @@ async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, m
     assert timed_out.value.downstream == "sensors/files"
 
 
-async def test_work_that_nobody_waits_for_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_work_whose_caller_has_gone_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     began, ended = threading.Event(), threading.Event()
 

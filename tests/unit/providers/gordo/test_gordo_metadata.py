@@ -157,7 +157,7 @@ def test_what_an_older_builder_did_not_write_is_as_gordo_defaults_it() -> None:
         (["sklearn.pipeline.Pipeline"], None),
     ],
 )
-def test_whether_a_model_scores_anomalies_is_told_by_its_class_where_that_can_be_known(
+def test_whether_a_model_scores_anomalies_is_derived_from_its_class_where_that_is_known(
     definition: object, anomaly: bool | None
 ) -> None:
     assert spec_of(change(metadata(), "metadata/model", definition)).anomaly is anomaly

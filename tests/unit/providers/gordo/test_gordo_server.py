@@ -183,7 +183,7 @@ def refused_with(status: int) -> list[Pair]:
 
 
 @pytest.mark.parametrize("pair", refused_with(400), ids=lambda pair: pair.id)
-async def test_400_tells_columns_from_values_by_what_it_says(pair: Pair, replay: Replay, models: Gordo) -> None:
+async def test_400_distinguishes_columns_from_values_by_its_message(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", PLAIN, pair.reply)
     said = json.loads(pair.reply.body) if pair.content_type == "application/json" else {}
 
@@ -428,7 +428,7 @@ async def test_lists_have_a_time_limit_too(replay: Replay) -> None:
     assert isinstance(project.error, TimedOut)
 
 
-async def test_a_server_that_is_not_there_is_away() -> None:
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -488,7 +488,7 @@ async def test_a_list_larger_than_the_limit_is_an_outage_and_metadata_is_refused
             await models.catalogue.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST)
 
 
-async def test_a_huge_page_that_nobody_asked_for_is_not_read_whole(replay: Replay) -> None:
+async def test_an_unexpected_huge_page_is_not_read_whole(replay: Replay) -> None:
     replay.on("POST", ANOMALY, html(200, "<p>" + "x" * 20_000_000))
     async with opened(replay, sizes=SizeLimits(prediction=1_000_000)) as models:
         with pytest.raises(Unavailable, match="not Gordo's answer"):
@@ -535,7 +535,7 @@ async def test_a_new_connection_that_is_hung_up_on_is_not_tried_again() -> None:
     assert requested == 1
 
 
-async def test_idle_connections_are_given_up_by_us_before_a_server_could_close_them_in_our_face() -> None:
+async def test_idle_connections_are_closed_before_a_server_could_close_them_during_a_request() -> None:
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -745,7 +745,7 @@ async def test_a_model_exists_if_its_project_lists_it(replay: Replay, models: Go
     assert not await models.catalogue.model_exists(ModelRef(PROJECT, "pump-2"))
 
 
-async def test_ping_tells_what_is_there_or_what_is_wrong(replay: Replay, models: Gordo) -> None:
+async def test_ping_returns_what_is_there_or_raises_what_is_wrong(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1", "pump-2", "fan-1")
     replay.on("GET", "revisions", html(401), project="plant-b")
 

@@ -58,7 +58,7 @@ def test_before_anything_is_known_a_reading_a_second_is_expected():
     assert (first.names, first.end) == (TWENTY[:1], 24 * HOUR)
 
 
-def test_denser_readings_are_believed_at_once_and_sparser_ones_slowly():
+def test_the_estimate_follows_denser_readings_at_once_and_sparser_ones_slowly():
     pace = Pace(readings=100_000, statements=250)
     day = Chunk(TWENTY, 0, 24 * HOUR)
 

@@ -205,7 +205,7 @@ async def test_a_short_outage_is_sat_out():
 
 
 @pytest.mark.parametrize("write", [True, False])
-async def test_a_longer_outage_is_told_after_a_few_attempts(write: bool):
+async def test_a_longer_outage_is_reported_after_a_few_attempts(write: bool):
     answering = Answering(502, text="<h1>Bad gateway</h1>", content_type="text/html")
 
     async with client_of(answering.answer) as client:
@@ -249,7 +249,7 @@ async def test_a_read_of_an_adapter_is_retried_in_one_place_only():
     assert raised.calls == 3
 
 
-async def test_a_statement_that_is_refused_for_the_moment_is_retried_alone_and_in_one_place_only():
+async def test_a_statement_that_is_refused_for_the_moment_is_retried_by_itself_and_in_one_place_only():
     busy = {"results": [{"statement_id": 0, "error": "max-concurrent-queries limit exceeded(1, 1)"}]}
     answering = Answering(200, text=json.dumps(busy), content_type="application/json")
 

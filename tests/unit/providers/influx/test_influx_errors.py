@@ -78,7 +78,7 @@ def test_what_an_operator_has_to_mend_is_an_alarm_that_names_the_key_and_parks_n
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_server_that_is_away_or_busy_is_waited_for(status: int):
+def test_a_server_that_is_unavailable_or_busy_is_waited_for(status: int):
     for error in (refused_write(refusal(status, "request throttled")), refused_read(refusal(status, "timeout"))):
         assert isinstance(error, Unavailable)
         assert not error.alarm
@@ -95,7 +95,7 @@ def test_a_server_that_is_away_or_busy_is_waited_for(status: int):
         ("-1", None),
     ],
 )
-def test_how_long_to_stay_away_is_the_servers_to_say(header: str, wait: timedelta | None):
+def test_how_long_to_wait_is_set_by_the_server(header: str, wait: timedelta | None):
     error = refused_write(refusal(503, "busy", wait=retry_after({"Retry-After": header})))
 
     assert isinstance(error, Unavailable)
@@ -164,7 +164,7 @@ def test_an_error_inside_of_an_answer(text: str, kind: type[Exception], alarm: b
         ("max-select-buckets limit exceeded: (2/1)", "[coordinator] max-select-buckets"),
     ],
 )
-def test_a_limit_on_what_one_query_may_look_at_is_an_alarm_that_names_it(text: str, setting: str):
+def test_a_limit_on_what_one_query_may_read_is_an_alarm_that_names_it(text: str, setting: str):
     error = refused_statement(text, downstream="sensors/influx", section="sensors")
 
     assert isinstance(error, Unavailable)

@@ -227,7 +227,7 @@ def test_a_single_line_has_no_halves():
 
 
 @given(st.integers(2, 400))
-def test_halving_again_and_again_ends_with_every_line_alone(count: int):
+def test_repeated_halving_ends_with_single_lines(count: int):
     lines = [f"line {number}".encode() for number in range(count)]
     pieces, done, rounds = [b"\n".join(lines)], list[bytes](), 0
 

@@ -75,7 +75,7 @@ def test_times_that_influxdb_cannot_hold_are_drawn_in():
 
 @pytest.mark.parametrize("name", ["", "\ud800"])
 @pytest.mark.parametrize("bind", [True, False])
-def test_some_names_can_be_nobodys(name: str, bind: bool):
+def test_some_names_cannot_be_queried(name: str, bind: bool):
     assert not can_be_queried(name, bind=bind)
 
 

@@ -260,7 +260,7 @@ def test_a_single_result_is_whole_unless_it_says_otherwise(came: Result, sure: i
     assert len(complete_results([came], 1, marked=False)) == sure
 
 
-def test_more_results_than_statements_are_somebody_elses():
+def test_more_results_than_statements_are_not_the_servers_response():
     with pytest.raises(UnreadableError, match="5 results to 3"):
         complete_results(results(1, 1, 1, 0, 0), 3, marked=True)
 
@@ -286,7 +286,7 @@ def test_readings_of_one_time_are_all_kept_the_smallest_first():
         (series([["2026-01-01T00:00:00Z", 1.0]]), "not integers"),
     ],
 )
-def test_readings_that_nobody_asked_for_are_not_taken(result: dict[str, Any], says: str):
+def test_readings_that_were_not_requested_are_rejected(result: dict[str, Any], says: str):
     with pytest.raises(UnreadableError, match=says):
         readings_of(result_of(answer({"series": [result]})), PLANT, "GRA", 0, 100)
 

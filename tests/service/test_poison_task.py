@@ -10,7 +10,7 @@ from tests.support.sandbox import Sandbox
 LONELY_STARTS = 3
 
 
-async def test_a_task_that_kills_its_process_is_parked_after_three_lonely_starts_and_all_else_is_covered(
+async def test_a_poison_task_is_parked_after_three_isolated_starts_and_all_else_is_covered(
     sandbox: Sandbox,
 ):
     deadly_time = newest_due() - timedelta(minutes=3)
