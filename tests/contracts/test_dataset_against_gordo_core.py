@@ -1,4 +1,4 @@
-"""X and y against gordo-core itself, on cases that nobody has seen before."""
+"""X and y against gordo-core itself, on random cases."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What executors may rely on, of the ledger and of its stand-in in memory."""
+"""The contract of the ledger for executors, PostgreSQL and in memory."""
 
 from datetime import timedelta
 

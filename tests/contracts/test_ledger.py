@@ -210,7 +210,7 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
 
 
 async def silent(ledger: Ledgers, now: datetime) -> Window:
-    """The newest slot of the model is found to have no readings."""
+    """Settle the newest slot of the model as without readings."""
     await ledger.set_clock(now)
     need = (await needs(ledger))["pump"]
     claim = await claimed(ledger)

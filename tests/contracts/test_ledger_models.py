@@ -201,7 +201,7 @@ async def test_a_project_that_is_dropped_keeps_what_is_settled_and_needs_nothing
     assert await live_needs(ledger) == dict.fromkeys(("fan", "pump"), window("10:00", "12:00"))
 
 
-# --- doubted lists ----------------------------------------------------------------------------------------------------
+# --- quarantined lists ------------------------------------------------------------------------------------------------
 
 
 async def test_a_list_is_quarantined_since_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
@@ -270,7 +270,7 @@ async def test_messages_are_kept_without_what_is_no_text(ledger: Ledgers):
 
 def changed(result: Any, **dataset: object) -> Reply:
     result = deepcopy(result)
-    del result["metadata"]["metadata"]["build_metadata"]["dataset"]  # it would tell that there are no such tags
+    del result["metadata"]["metadata"]["build_metadata"]["dataset"]  # it would show that there are no such tags
     result["metadata"]["dataset"] |= dataset
     return gordo_json(result)
 

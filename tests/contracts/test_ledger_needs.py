@@ -128,7 +128,7 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
     rarely = st.integers(0, 9).map(lambda drawn: drawn == 0)
     coverage = st.lists(span(), max_size=4).map(Coverage.of)
     since, covered = draw(time(st.integers(-REACH, BEYOND))), draw(coverage)
-    if draw(st.integers(0, 3)) == 0:  # in so many pieces that the ledger does not look at all of them at once
+    if draw(st.integers(0, 3)) == 0:  # in so many pieces that the ledger does not read all of them at once
         since = due - LONG_AGO * slot
         places = range(-LONG_AGO, draw(st.integers(-REACH, 0)), 2)
         pieces = Coverage.of(Window(due + place * slot, due + (place + 1) * slot) for place in places)
@@ -212,7 +212,7 @@ def plants(draw: st.DrawFn) -> tuple[datetime, timedelta, list[Kept]]:
 
 
 async def test_a_hole_that_began_long_ago_is_filled_with_whole_windows_however_fragmented_the_rest_is(ledgers: Ledgers):
-    """A coverage in many pieces is looked at in part only; no hole may be cut at the edge of that part."""
+    """A coverage in many pieces is read in part only; no hole may be cut at the edge of that part."""
     now, slot = at("12:00"), HOUR / 2
     newest, pieces = Window(now - 13 * slot, now), range(-LONG_AGO, -20, 2)
     covered = Coverage.of([newest, *(Window(now + place * slot, now + (place + 1) * slot) for place in pieces)])

@@ -1,4 +1,4 @@
-"""Two transactions at once: what one waits for, what it believes afterwards, and that none waits for ever."""
+"""Two transactions at once: what one waits for, what it reads afterwards, and that none waits for ever."""
 
 import asyncio
 from datetime import timedelta

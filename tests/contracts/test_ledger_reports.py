@@ -1,4 +1,4 @@
-"""What the ledger says of how the service is doing, and when that is not as wanted."""
+"""The status of the service, and when it needs attention."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What the model list's keeper may rely on, of the ledger and of its stand-in in memory."""
+"""The contract of the ledger for model lists, PostgreSQL and in memory."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""`latigo check`: every system is tried for itself, all that is wrong is said, and nothing is changed."""
+"""`latigo check`: every system is checked by itself, every problem is reported, and nothing is changed."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ GORDO = f"gordo/{PROJECT}"
 
 
 async def check(config: Path) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Exit code, and what was found by system."""
+    """Return the exit code, and the result of each system."""
     code, output, errors = await latigo("check", "--json", "--config", str(config), folder=config.parent)
     assert output, errors
     return code, {each["system"]: each for each in json.loads(output)}

@@ -51,7 +51,7 @@ PUMP, COMPRESSOR, SEPARATOR = "pump-001", "compressor-002", "separator-003"
 
 @dataclass
 class Plant:
-    """A site and the configuration of what works, or has worked, for it."""
+    """A sandbox and the configuration of the service that works, or has worked, on it."""
 
     sandbox: Sandbox
     config: Path
@@ -427,9 +427,9 @@ async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, .
     assert text["live_slots_of_every_model"] >= 1
     assert text["slots_covered"] + text["slots_excepted"] + text["slots_left"] == text["slots_due"]
     slots = text["seconds"] // 30 + 1  # of a model, at most, since it began
-    assert 0 <= text["slots_left"] <= 6 * slots  # due since it was told to stop
+    assert 0 <= text["slots_left"] <= 6 * slots  # due since it was stopped
     assert text["slots_excepted"] == sum(text["exceptions"].values())
-    # An hour of history before its first look at the models, and what has become due since.
+    # An hour of history before the models were listed first, and what has become due since.
     live = text["slots_due"] - 6 * 120
     assert live in range(0, 6 * int(slots) + 1, 6)
     assert text["rows_written"] == text["rows_settled"] > 0

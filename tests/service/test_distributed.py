@@ -39,7 +39,7 @@ class Plant:
         return self.sandbox.config(task_queue={**queue, **quick, **(task_queue or {})}, **sections)
 
     def defaults(self) -> Path:
-        """Leases and balancing as they are when nobody sets them."""
+        """The default settings of leases and balancing."""
         times = {"lease": "30s", "renew": "10s", "grace": "25s"}
         planner = {"lease": "15s", "renew": "5s"}
         return self.config(task_queue={"balance": "10s", "expiration": "30s"}, executor=times, planner=planner)
@@ -100,7 +100,7 @@ async def whole(plant: Plant, service: Service) -> datetime:
 
 
 async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_on(plant: Plant):
-    # What runs out is the lease of whoever is killed, and nothing else, however busy the machine is.
+    # Only the lease of the killed process expires, however busy the machine is.
     config = plant.config(planner={"lease": "6s"}, executor={"lease": "1m"})
     executor = await plant.start("executor", config)
     one, other = await plant.start("scheduler", config), await plant.start("scheduler", config)

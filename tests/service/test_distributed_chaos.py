@@ -1,4 +1,4 @@
-"""One scheduler, three executors, eight partitions, five thousand tasks, and somebody who kills processes."""
+"""One scheduler, three executors, eight partitions, five thousand tasks, and processes that are killed at random."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -45,7 +45,7 @@ class Plant:
         config = self.sandbox.config(
             schedule={"interval": "30s", "delay": "1s", "max_window": "30s"},
             backfill={"horizon": f"{SLOTS // 2}m"},
-            # Longer than a busy machine keeps anybody waiting: what runs out is the lease of whoever was killed.
+            # Longer than any pause on a busy machine: only the lease of a killed process expires.
             executor={"concurrency": CONCURRENCY, "lease": "10s"},
             planner={"lease": "12s"},
             ledger={"kind": "postgres", "url": self.sandbox.ledger.url, "pool_size": 5},
@@ -75,7 +75,7 @@ class Plant:
                 self.executors[number] = await self.start("executor")
 
     async def ends(self) -> dict[str, int]:
-        """The newest event of each partition, as the hub tells it."""
+        """Return the newest event of each partition, as reported by the hub."""
         client = EventHubProducerClient.from_connection_string(self.emulator.connection_string, eventhub_name=HUB)
         async with client:
             names = await client.get_partition_ids()

@@ -1,4 +1,4 @@
-"""The embedded server's life: made, shared, adopted, stopped, and what is said when it cannot be."""
+"""The embedded server's life: made, shared, adopted, stopped, and the errors."""
 
 import asyncio
 import fcntl
@@ -73,7 +73,7 @@ def another_user(home: Path) -> subprocess.Popen[str]:
 
 
 def run_to_its_end(program: str) -> subprocess.Popen[bytes]:
-    """A process that ends at once; its number stays taken until somebody asks how it ended."""
+    """A process that ends at once; its number stays taken until it is reaped."""
     return subprocess.Popen([program, "--version"], stdout=subprocess.DEVNULL)
 
 
@@ -242,12 +242,12 @@ async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Pat
         await using
 
     with (home / "guard").open() as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or somebody were still starting it
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or it would still be starting
     assert server_pid(home) is None
 
 
 class Impatient(ManualClock):
-    """A clock on which a minute passes whenever somebody looks at it."""
+    """A clock that advances by a minute with every reading."""
 
     def monotonic(self) -> float:
         self.jump(timedelta(minutes=1))

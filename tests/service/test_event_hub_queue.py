@@ -305,7 +305,7 @@ async def test_only_as_much_is_handed_out_as_is_taken(queue: HubQueue):
 
             sent = queue.emulator.controls.counts["events_out"]
             assert len({each.task.id for each in taken}) == 3
-            assert sent <= 2 * (5 + 5), "two partitions fetch ahead no more than they were told"
+            assert sent <= 2 * (5 + 5), "two partitions fetch ahead no more than their limit"
 
 
 async def test_one_task_that_takes_long_holds_up_the_checkpoint_and_nothing_else(queue: HubQueue):
@@ -350,7 +350,7 @@ async def test_what_the_hub_repeats_after_a_broken_connection_is_not_handed_out_
             queue.put_tasks([first])
             await (await anext(deliveries)).done()
             queue.put_tasks([second, third])
-            await controls.counted("events_out", 3)  # one waits in our hand, one in the client
+            await controls.counted("events_out", 3)  # one waits in the receiver, one in the client
 
             controls.detach_receivers("amqp:link:detach-forced")
             await controls.counted("events_out", 4)
@@ -708,7 +708,7 @@ async def test_a_hub_that_was_made_anew_is_an_alarm_until_its_checkpoints_are_re
         assert not await tells_recreated(queue)
 
 
-# --- what is asked of queue and tests --------------------------------------------------------------------------------
+# --- contracts of queue and tests -------------------------------------------------------------------------------------
 
 
 async def nothing_more(deliveries: AsyncIterator[HubDelivery]) -> bool:

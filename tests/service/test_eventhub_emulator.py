@@ -125,7 +125,7 @@ async def test_the_buffered_producer_works_too(event_hubs):
 
 
 async def _ignore(_events: object, _partition: object) -> None:
-    """The producer wants to tell somebody."""
+    """Send an event."""
 
 
 async def _fail(_events: object, _partition: object, error: Exception) -> None:

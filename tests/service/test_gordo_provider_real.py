@@ -50,7 +50,7 @@ async def spec_of(models: Gordo, name: str, revision: str = LATEST) -> ModelSpec
 
 
 def frames_for(spec: ModelSpec, rows: int | None = None) -> tuple[Frame, Frame]:
-    """Recorded X and y of these very columns, or as many rows of something like it as asked for."""
+    """Recorded X and y of these very columns, or that many rows of similar values."""
     sent = [pair.frames() for pair in pairs().values() if pair.id.startswith(("anomaly-", "prediction-", "err-no-thr"))
             if pair.method == "POST" and pair.id.endswith(("-json", "thresholds"))]  # fmt: skip
     x = next(f["X"] for f in sent if f["X"].columns == spec.dataset.tag_list)

@@ -1,4 +1,4 @@
-"""`latigo check` on InfluxDB: what Latigo would run into later is said before it runs."""
+"""`latigo check` on InfluxDB: problems are reported before the service runs into them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""InfluxDB goes away in the middle of a wave, or refuses us: nothing is lost, and what is wrong is said."""
+"""InfluxDB fails in the middle of a wave, or refuses requests: nothing is lost, and the cause is reported."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

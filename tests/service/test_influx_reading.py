@@ -397,7 +397,7 @@ async def test_too_many_queries_at_once_are_not_no_data(influx_servers: InfluxSe
 
 @VERSIONS
 async def test_a_limit_on_the_series_of_one_query_is_an_alarm(influx_servers: InfluxServers, version: str):
-    """Every query is one sensor already, so that nothing smaller could be asked for."""
+    """Every query is one sensor already, so that nothing smaller could be requested."""
     server = influx_servers.start({"INFLUXDB_COORDINATOR_MAX_SELECT_SERIES": "1"})
     async with fresh_influx_database(server.url) as database:
         at = to_ns(TEN)
@@ -599,7 +599,7 @@ async def test_credentials(influx_servers: InfluxServers):
 async def test_a_server_that_is_killed_between_and_in_responses_is_unavailable_and_has_everything_when_it_is_back(
     influx_servers: InfluxServers, switches: InfluxSwitches
 ):
-    written = plant(6, 9_000)  # over a day, these are asked for in several requests
+    written = plant(6, 9_000)  # over a day, these are read in several requests
     server = influx_servers.start()
     async with fresh_influx_database(server.url) as database:
         await write_lines(database, sensor_lines(written))

@@ -76,7 +76,7 @@ def predictions(
 
 
 async def stored(database: InfluxDatabase) -> dict[str, list[list[Any]]]:
-    """Every point of the database, by series, as the server itself tells it."""
+    """Return every point of the database, by series."""
     return {
         f"{table['name']} {json.dumps(table['tags'], sort_keys=True, ensure_ascii=False)}": table["values"]
         for table in await select(database, 'SELECT "sensor_value" FROM /./ GROUP BY *')
@@ -551,6 +551,6 @@ async def writes_under_way(url: str) -> int:
 
 
 async def until_refused(sink: InfluxPredictions, *parts: Predictions) -> None:
-    """One after the other: some limits are looked at between requests only."""
+    """One after the other: some limits are checked between requests only."""
     for each in parts:
         await sink.put_predictions(each)

@@ -1,4 +1,4 @@
-"""What Latigo needs goes away for a while: nothing is given up, nothing runs hot, and all goes on without a restart."""
+"""Outages of what Latigo needs: nothing is lost, nothing runs hot, and all recovers without a restart."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -30,14 +30,14 @@ async def sandbox(ledger_url: str, tmp_path: Path) -> AsyncIterator[Sandbox]:
 
 
 async def circuit_opens(ledger: Outside, service: Service) -> dict[str, Any]:
-    """Wait until the circuit of Gordo is open and a probe has found nobody; what the status tells then."""
+    """Wait until the circuit of Gordo is open and a probe has failed; return the status."""
     await service.logged("circuit.opened")
     await service.until(lambda: len(service.events("probe.planned")) > 1, what="a probe has failed")
     return await ledger.status()
 
 
 async def goes_on(sandbox: Sandbox, service: Service) -> None:
-    """All is covered without a restart, nobody has to do anything, nothing is parked, and the process ends well."""
+    """All is covered without a restart or an operator, nothing is parked, and the process exits with 0."""
     until = await sandbox.whole(service)
     await service.until(lambda: _is_quiet(sandbox.ledger), what="no alarms")
     assert await service.stop() == 0

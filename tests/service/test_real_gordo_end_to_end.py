@@ -390,7 +390,7 @@ async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_fil
 
 
 async def points_in(database: InfluxDatabase, model: str) -> Points:
-    """What InfluxDB itself says that it holds of a model."""
+    """Return the points of a model in InfluxDB."""
     question = f"SELECT sensor_value FROM /.*/ WHERE \"machine\" = '{model}' AND \"project\" = '{PROJECT}' GROUP BY *"
     result: dict[Column, dict[int, float]] = {}
     for series in await select(database, question):

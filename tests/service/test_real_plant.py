@@ -1,4 +1,4 @@
-"""Real readings of a real plant, models that Gordo trained on them, and the whole of Latigo between the two.
+"""Real readings of a real plant, models that Gordo trained on them, and all of Latigo between the two.
 
 SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water. The models know only a run without anomalies; a
 month later a valve before the pump was closed for some minutes in each of eight runs. Its licence keeps it out of this
@@ -62,8 +62,8 @@ SCORE = Column("total-anomaly-scaled", "")
 class Plant:
     """What came of all runs, by model.
 
-    ``pump`` has every tag and is told from all by its level: not for this working point, but row by row. ``flow`` has
-    the flow, told from the others by how far they are from the window's median.
+    ``pump`` has every tag and is distinguished from all by its level: not for this working point, but row by row.
+    ``flow`` has the flow, distinguished from the others by how far they are from the window's median.
     """
 
     states: Mapping[str, ModelState]
@@ -105,7 +105,7 @@ async def plant(
 
 
 def labels(run: int) -> Mapping[datetime, Sequence[bool]]:
-    """What the record of a run says of each row of predictions: whether each of its readings is anomalous."""
+    """Label each row of predictions by the record of the run: whether each of its readings is anomalous."""
     result: dict[datetime, list[bool]] = defaultdict(list)
     with (SKAB / "valve1" / f"{run}.csv").open() as file:
         for line in csv.DictReader(file, delimiter=";"):

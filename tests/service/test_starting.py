@@ -1,4 +1,4 @@
-"""What a process says of itself until it has everything that it needs, and that it waits for it."""
+"""A process is not ready until it has everything that it needs, and waits for that."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Told to stop, Latigo leaves within its grace, with nothing half done, and somebody else can go on at once."""
+"""On SIGTERM, Latigo exits within its grace, with nothing half done, and another process can go on at once."""
 
 import signal
 from collections import Counter

@@ -61,7 +61,7 @@ async def test_a_program_that_cannot_start_is_not_restarted_and_its_log_says_why
 
 
 async def whole(sandbox: Sandbox) -> datetime:
-    """Wait until everything is covered that is due by now; up to when that is."""
+    """Wait until everything is covered that is due by now; return the end of that time."""
     until = newest_due()
     await eventually(
         lambda: sandbox.ledger.is_whole(sandbox.models, until), within=60, every=0.2, what="all is covered"

@@ -1,4 +1,4 @@
-"""Two processes, each the whole of Latigo, on one ledger: one plans, the other stands by, and takes over."""
+"""Two processes, each the whole of Latigo, on one ledger: one plans, the other is the standby, and takes over."""
 
 import asyncio
 import signal
@@ -126,7 +126,7 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
 
 @contextmanager
 def suspended(service: Service) -> Iterator[None]:
-    """The whole process stands still, as when its machine is moved; its connections stay."""
+    """Pause the process, as when its machine is moved; its connections stay."""
     service.process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -135,7 +135,7 @@ def suspended(service: Service) -> Iterator[None]:
 
 
 def _in_vain(service: Service) -> int:
-    """Tasks that were given up because somebody else has them, or whose settling counted for nothing."""
+    """Tasks that another executor took over, or whose settlement did not count."""
     superseded = [event for event in service.events("task.finished") if not event["counted"]]
     return len(service.events("claim.lost")) + len(superseded)
 

@@ -12,7 +12,7 @@ from tests.support.process import ROOT
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-MIXED = "-- Mixed --"  #: Grafana's own: each query of the panel says where it goes
+MIXED = "-- Mixed --"  #: Grafana's own: each query of the panel has its data source
 #: What Grafana puts a backslash before, in the format ``regex``.
 _SPECIAL = re.compile(r"[\\^$*+?.()|\[\]{}/]")
 _VARIABLE = re.compile(r"\$\{(\w+):regex\}")
@@ -43,7 +43,7 @@ def sources() -> dict[str, dict[str, Any]]:
 
 
 def queries(board: Mapping[str, Any]) -> Iterator[Query]:
-    """Everything that a dashboard asks."""
+    """The queries of a dashboard."""
     for each in board["templating"]["list"]:
         yield Query(each["name"], each["datasource"]["uid"], each["query"])
     for panel in board["panels"]:

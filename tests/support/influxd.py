@@ -46,7 +46,7 @@ def influx_server() -> Iterator[str]:
         try:
             yield server.url
         finally:
-            server.kill()  # nobody reads its files again
+            server.kill()  # its files are not read again
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Each implements a part of the real ledger, which its docstring declares; the con
 it to that part, next to the real one. Everything else is set by the test.
 """
 
-# ruff: noqa: ARG002 - a double is handed more than it looks at
+# ruff: noqa: ARG002 - a double takes arguments that it does not use
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -248,7 +248,7 @@ class MemoryWork:
     """`ExecutorLedger`, but for models, epochs and what follows from a settlement.
 
     Any task can be claimed until it is settled, by one executor at a time; ``ended`` has every settlement that counted.
-    What a task brings from earlier runs (``stored_in``, ``alone``) and what goes wrong is set by the test.
+    What a task brings from earlier runs (``stored_in``, ``isolated``) and what goes wrong is set by the test.
     """
 
     clock: Clock
@@ -257,7 +257,7 @@ class MemoryWork:
     held: dict[int, Claim] = field(default_factory=dict)
     lease_until: dict[int, datetime] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)  #: that did not end in a settlement
-    refused: set[int] = field(default_factory=set)  #: tasks that somebody else has
+    refused: set[int] = field(default_factory=set)  #: tasks that another executor has
     lost: set[int] = field(default_factory=set)  #: claims that are not renewed any more
     isolated: set[int] = field(default_factory=set)
     stored_in: dict[int, frozenset[str]] = field(default_factory=dict)

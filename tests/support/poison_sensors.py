@@ -1,4 +1,4 @@
-"""A sensor source that ends its process: what a bug in a C library looks like from outside."""
+"""A sensor source that ends its process: what a crash in a C library."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from latigo.runtime.clock import SystemClock
 
 
 class PoisonSensors(PlantSensors):
-    """Dies when this tag is read over this time."""
+    """Sensors that kill their process when this tag is read over this time."""
 
     def __init__(self, tag: str, time: datetime) -> None:
         super().__init__(Plant(period=timedelta(seconds=1)), SystemClock().now, any_tag=True)

@@ -1,4 +1,4 @@
-"""The whole of Latigo in this process, at a time of the test's choosing, and what its ledger and sink then say."""
+"""The whole of Latigo in this process, at a time of the test's choosing, and the contents of its ledger and sink."""
 
 import asyncio
 from collections import defaultdict
@@ -87,7 +87,7 @@ async def all_done(resources: Resources) -> None:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What the public views say of one model."""
+    """State of one model in the public views."""
 
     state: str
     revision: str
@@ -107,7 +107,7 @@ class ModelState:
 
 
 async def model_states(database: Database) -> Mapping[str, ModelState]:
-    """What the views say, by model."""
+    """Return the state of each model in the public views."""
     async with database.connection() as connection:
         models, coverage, exceptions, parked, tasks = [
             await connection.fetch(f"SELECT * FROM {view}")

@@ -1,4 +1,4 @@
-"""What the configuration takes, what it refuses, and how it says so."""
+"""Valid and invalid configurations, and their errors."""
 
 import json
 import traceback
@@ -30,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No ``latigo.toml`` of somebody's own."""
+    """Use a folder without a ``latigo.toml``."""
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The commands are listed without being imported, and what the list says is what they say."""
+"""The commands are listed without being imported, and their help in the list is their own."""
 
 import subprocess
 import sys

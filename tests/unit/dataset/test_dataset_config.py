@@ -138,7 +138,7 @@ def test_default_assets_are_those_of_every_tag() -> None:
 
 # --- times ------------------------------------------------------------------------------------------------------------
 
-#: pandas 1.5.3 was asked for each of these.
+#: Results of pandas 1.5.3 for each of these.
 RESOLUTIONS = {
     "10T": 600,
     "10t": 600,
@@ -182,7 +182,7 @@ def test_what_is_no_frequency_of_fixed_length_is_no_resolution(text: object) -> 
         parse_resolution(text)
 
 
-#: pandas 1.5.3 was asked for each of these.
+#: Results of pandas 1.5.3 for each of these.
 DURATIONS = {
     "48H": 172_800,
     "48h": 172_800,

@@ -1,4 +1,4 @@
-"""Who is believed to be away."""
+"""Circuits: when calls to a downstream stop, and when they resume."""
 
 import asyncio
 from datetime import timedelta
@@ -20,7 +20,7 @@ SLOW = TimedOut("300 s", downstream=GORDO)
 
 
 class Harness:
-    """A ledger and the boards of any number of processes."""
+    """A ledger and the circuit boards of any number of processes."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -33,7 +33,7 @@ class Harness:
     async def call(
         self, *ends: LatigoError | None, model: ModelRef = PUMP, probe: bool = False, board: CircuitBoard | None = None
     ) -> list[type[BaseException] | None]:
-        """Calls to Gordo that end so; how each was told to its caller."""
+        """Call Gordo with these results; return the exception of each call."""
         raised: list[type[BaseException] | None] = []
         for end in ends:
             try:

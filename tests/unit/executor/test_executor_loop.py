@@ -32,7 +32,7 @@ PUMP = ModelRef("plant", "model-1")
 
 @dataclass(eq=False)
 class Watched:
-    """A delivery that tells the log when it is done."""
+    """A delivery that logs when it is done."""
 
     task: Task
     log: list[tuple[str, int]]
@@ -90,7 +90,7 @@ class Harness(Plant):
 
 @asynccontextmanager
 async def running(harness: Harness) -> AsyncIterator[asyncio.Event]:
-    """The executor at work; it is told to stop at the end, and has to."""
+    """Run the executor; stop it at the end, and require that it stops."""
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(harness.executor.run(stop))
@@ -99,7 +99,7 @@ async def running(harness: Harness) -> AsyncIterator[asyncio.Event]:
 
 
 def held(harness: Harness) -> asyncio.Event:
-    """From now on the model server answers when it is told to."""
+    """Hold the answers of the model server until the event is set."""
     event = asyncio.Event()
     harness.models.hold = lambda _: event
     return event
@@ -453,7 +453,7 @@ async def test_while_leases_cannot_be_renewed_the_work_goes_on():
     assert harness.ledger.ended[7].outcome is Outcome.STORED
 
 
-# --- alone ------------------------------------------------------------------------------------------------------------
+# --- isolated ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_task_that_did_not_survive_before_runs_in_isolation_and_counts_its_start():
@@ -535,7 +535,7 @@ async def test_for_any_other_refusal_the_metadata_is_kept():
     assert harness.described == []
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is logged ---------------------------------------------------------------------------------------------------
 
 
 async def test_what_was_done_is_counted_by_project_lane_and_outcome():

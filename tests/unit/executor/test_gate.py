@@ -155,7 +155,7 @@ async def test_backfill_of_another_project_counts_as_waiting():
     assert Counter(task.ref.project for task in await started(gate, 4)) == {"big": 3, "small": 1}
 
 
-# --- alone ------------------------------------------------------------------------------------------------------------
+# --- isolated ---------------------------------------------------------------------------------------------------------
 
 
 async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():

@@ -171,7 +171,7 @@ async def test_a_sink_that_is_not_required_is_written_again_once_it_is_back():
     assert plant.board.is_open("sink/first")
     assert len(plant.stores[0].errors) == 1
 
-    for _ in range(2):  # the first probe finds it away, the second one does not
+    for _ in range(2):  # the first probe fails, the second one does not
         await plant.clock.advance(timedelta(seconds=30))
         await plant.board.refresh()
         await run(plant)

@@ -34,7 +34,7 @@ class Harness:
 
 @asynccontextmanager
 async def running(harness: Harness) -> AsyncIterator[None]:
-    """The writer at work; its failure is the failure of whoever waits."""
+    """Run the writer; its failure fails the caller."""
     writer = asyncio.create_task(harness.settler.run())
     try:
         async with asyncio.timeout(10):

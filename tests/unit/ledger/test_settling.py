@@ -93,7 +93,7 @@ def test_a_success_without_silence_before_is_no_return():
 
 @pytest.mark.parametrize("known", [at("12:00"), at("13:00")])
 def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it(known: datetime):
-    """Its task waited for another attempt while newer slots were found silent."""
+    """Its task waited for another attempt while newer slots were silent."""
     verdict = decided(a_claimed(silent_since=known), Stored.in_full(REQUESTED))
 
     assert (verdict.silent_since, verdict.data_returned) == (known, False)

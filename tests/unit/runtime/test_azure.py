@@ -1,4 +1,4 @@
-"""One login for many callers, and what a failed one may say."""
+"""One login for many callers, and the error of a failed one."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from latigo.runtime.clock import SystemClock
 
 
 class Login:
-    """A credential that counts how often it is asked, and answers when it is let."""
+    """A credential that counts its calls, and answers when it is released."""
 
     def __init__(self, *answers: AccessToken | Exception) -> None:
         self.calls = 0

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics as exposed to Prometheus."""
 
 from prometheus_client import Counter
 

@@ -34,7 +34,7 @@ def test_attempts_are_counted_from_one() -> None:
 
 
 class Flaky:
-    """Fails as often as it is told to, then answers."""
+    """A function that fails with the given errors, then answers."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)

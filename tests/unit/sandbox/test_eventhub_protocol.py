@@ -1,4 +1,4 @@
-"""What the emulator says on the wire, frame by frame, to a client of the test's own."""
+"""The emulator's frames on the wire, to a client of the test's own."""
 
 import asyncio
 import base64
@@ -479,7 +479,7 @@ async def test_no_more_events_are_sent_than_there_is_credit(namespace, peer):
     assert bodies(await peer.frames()) == [b"0", b"1", b"2"]
     peer.flow(2, seen=3, incoming=4)
     assert bodies(await peer.frames()) == [b"3", b"4"]
-    peer.flow(4, seen=3, incoming=4)  # it had not seen the last two when it said so
+    peer.flow(4, seen=3, incoming=4)  # it had not seen the last two when it sent this
     assert bodies(await peer.frames()) == [b"5", b"6"]
 
 

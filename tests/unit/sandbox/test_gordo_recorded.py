@@ -14,10 +14,10 @@ import pytest
 from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from tests.support.recorded_gordo import PAIRS, recorded_answer, recorded_project, recorded_request
 
-#: Deleting changes what later calls see; these are asked in order, in a test of their own.
+#: Deleting changes what later calls see; these are requested in order, in a test of their own.
 DELETES = [case for case in PAIRS if case.startswith("delete-")]
 CASES = [case for case in PAIRS if case not in DELETES]
-#: The text of a refusal is scikit-learn's and long; the sandbox says its first line.
+#: The text of a refusal is scikit-learn's and long; the sandbox answers with its first line.
 FIRST_LINE_ONLY = {"nan-null-in-x-linear-plain", "nan-word-in-x-linear-plain"}
 
 

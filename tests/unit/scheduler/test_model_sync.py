@@ -21,7 +21,7 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class ModelServer:
-    """A `ModelInformationProvider` that lists what it is told and counts what it is asked."""
+    """A `ModelInformationProvider` with given lists that records its calls."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]], revision: str = "1000") -> None:
         self.lists = dict(lists)

@@ -33,7 +33,7 @@ LIVE_AND_BACK = {Lane.LIVE: LIVE, Lane.BACKFILL: BACK}
 
 
 class Queue:
-    """A `TaskSender` that takes as much as it is told to."""
+    """A `TaskSender` that takes a given number of tasks."""
 
     def __init__(self) -> None:
         self.channel = "queue-1"
@@ -42,7 +42,7 @@ class Queue:
         self.unavailable = False
         self.publishings = 0
         self.versions: list[int] = []
-        self.slow: asyncio.Event | None = None  # set while it takes nothing and does not say so
+        self.slow: asyncio.Event | None = None  # set while it takes nothing and does not answer
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
         self.publishings += 1
@@ -57,7 +57,7 @@ class Queue:
 
 
 class NoModels:
-    """A `ModelInformationProvider` that lists nothing, or cannot be asked; remembers when it was, in seconds."""
+    """A `ModelInformationProvider` that lists nothing, or is unavailable; records the time of its calls, in seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -120,7 +120,7 @@ class Harness:
 
     def _sync(self) -> ModelSync:
         return ModelSync(
-            provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
+            provider=self.models,  # type: ignore[arg-type]  # only its lists are used
             roster=DictRoster(),
             selection=Selection(("plant",)),
             ledger=self.known,
@@ -558,7 +558,7 @@ async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_unavailab
             raise Unavailable("the ledger is unavailable", downstream="ledger")
         return await forgive(version)
 
-    harness.ledger.forgive_crashes = forgive_later  # type: ignore[method-assign]  # away for this one call
+    harness.ledger.forgive_crashes = forgive_later  # type: ignore[method-assign]  # unavailable for this one call
 
     async with running(harness, scheduler):
         await harness.clock.advance(30 * SECOND)
@@ -581,7 +581,7 @@ async def test_a_bug_of_ours_ends_the_role():
 
 
 async def test_planning_with_a_term_that_is_over_is_refused():
-    """The double does what the real ledger does; else the tests above would say nothing."""
+    """The double does what the real ledger does; else the tests above would prove nothing."""
     harness = Harness()
     term = await harness.ledger.acquire_lease("one", 15 * SECOND)
     assert term is not None

@@ -1,4 +1,4 @@
-"""What is answered over HTTP, asked by a real client."""
+"""Responses over HTTP to a real client."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ class Answer(Report):
 
 
 class Latigo:
-    """Stands for the rest of Latigo; says what a test tells it to."""
+    """A double of the rest of Latigo with given answers."""
 
     def __init__(self) -> None:
         self.sick: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Plug-ins: how they are named, and what is said of one that is not what it has to be."""
+"""Plug-ins: how they are named, and the errors of one that does not fit."""
 
 import re
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ def minutes(first: float, last: float) -> Window:
 
 
 def settle(path: Path) -> None:
-    """As if nobody had touched it for a while."""
+    """Set its time of modification to the past."""
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
@@ -565,7 +565,7 @@ async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
 
 
 async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
-    """Whatever else stands in the block: 1.100 is eleven hundred to whoever writes commas, or nothing at all."""
+    """Whatever else stands in the block: 1.100 is 1100 where the decimal point is a comma, or nothing at all."""
     write(tmp_path / "a.csv", f"time;A;B\n{clock(0)};1,5;1.100\n{clock(1)}; ;2,5\n{clock(2)};+2,5;3\n")
 
     async with opened(tmp_path, separator=";", decimal_point=",") as sensors:
@@ -620,7 +620,7 @@ async def test_text_in_a_parquet_column_is_an_error_for_those_who_ask_for_it(tmp
         assert await values(sensors, "C") == [2]
 
 
-# Files that cannot be used, beside others
+# Files that cannot be used, among others
 
 
 def table(**readings: float) -> pa.Table:
@@ -630,7 +630,7 @@ def table(**readings: float) -> pa.Table:
 
 
 def half(whole: pa.Table) -> bytes:
-    """The bytes of a Parquet file up to its last line, so to say."""
+    """Return the bytes of a Parquet file without its footer."""
     buffer = pa.BufferOutputStream()
     pq.write_table(whole, buffer)
     written: bytes = buffer.getvalue().to_pybytes()[:-20]
@@ -638,7 +638,7 @@ def half(whole: pa.Table) -> bytes:
 
 
 def left_out(reported: list[Any]) -> list[str]:
-    """The files of which a warning tells that they are left out."""
+    """Return the files that a warning excludes."""
     result = [each for each in reported if each["event"] == "sensor_file.excluded"]
     assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in result)
     return [Path(each["path"]).name for each in result]
@@ -1006,7 +1006,7 @@ async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, m
     hangs = threading.Event()
     async with opened(tmp_path) as sensors:
         monkeypatch.setattr(DelimitedFile, "refresh", lambda *_: hangs.wait())
-        monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=0.1))  # opening it looks at the files as well
+        monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=0.1))  # opening it indexes the files as well
         try:
             with pytest.raises(TimedOut) as timed_out:
                 await values(sensors)

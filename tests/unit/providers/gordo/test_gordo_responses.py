@@ -1,4 +1,4 @@
-"""What an answer says, whoever gave it."""
+"""The reason in an error response, of Gordo or of a proxy."""
 
 import pytest
 

@@ -445,7 +445,7 @@ async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_ou
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        callers = [socket.socket() for _ in range(4)]  # nobody accepts them, so that the next one has to wait
+        callers = [socket.socket() for _ in range(4)]  # they are not accepted, so that the next one has to wait
         for caller in callers:
             caller.setblocking(False)
             caller.connect_ex(address)

@@ -22,7 +22,7 @@ paces = st.builds(Pace, st.integers(1, 10**5), st.integers(1, 300))
 
 
 def covered(result: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
-    """The stretches of each sensor, in the order in which they are asked for."""
+    """Return the stretches of each sensor, in the order of their requests."""
     return {
         name: [(piece.start, piece.end) for piece in result if name in piece.names]
         for piece in result

@@ -257,7 +257,7 @@ async def test_a_statement_that_is_refused_for_the_moment_is_retried_by_itself_a
         with pytest.raises(Unavailable, match="max-concurrent-queries"):
             await sensors.get_sensor_list()
 
-    assert answering.calls == 1 + 3  # once among others, which tells no reason
+    assert answering.calls == 1 + 3  # once among others, which has no reason
 
 
 @pytest.mark.parametrize("reported", [True, False])

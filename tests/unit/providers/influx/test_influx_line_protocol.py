@@ -181,7 +181,7 @@ UNSPEAKABLE = ["ends in \\", "two\nlines", "half \ud800 a character"]
     [
         *product(["model", "project", "tag", "group"], UNSPEAKABLE),
         *product(["model", "project", "group"], [""]),  # an empty tag is that of a whole-model column
-        *product(["model", "project"], ["carriage\rreturn", "null\0byte"]),  # nobody could ask for them
+        *product(["model", "project"], ["carriage\rreturn", "null\0byte"]),  # they cannot be queried
     ],
 )
 def test_a_name_that_cannot_be_written_is_refused_by_name(place: str, name: str):

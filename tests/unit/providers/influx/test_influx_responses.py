@@ -233,7 +233,7 @@ def rows_of(count: int, *, partial: bool = False) -> Table:
     ("came", "sure"),
     [
         (results(5, 5, 5, 0), 3),
-        (results(5, 5, 5), 2),  # a limit of 15 rows: nothing says that the third was cut
+        (results(5, 5, 5), 2),  # a limit of 15 rows: nothing shows that the third was cut
         (results(5, 5), 1),
         (results(5), 0),
         (results(5, 5, 0, last=Result(3, error="not executed")), 3),

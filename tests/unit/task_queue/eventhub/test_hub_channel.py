@@ -1,4 +1,4 @@
-"""From hand to hand."""
+"""The unbuffered channel."""
 
 import asyncio
 

@@ -29,7 +29,7 @@ class Bench:
         return delivery
 
     async def joins(self, assignment: Assignment, task: Task, sequence: int) -> None:
-        """The task comes as this event, and nobody is asked to take it."""
+        """Deliver the task as this event, without a taker."""
         async with asyncio.timeout(1):
             await self.consumer.on_event(assignment, an_event(task, sequence))
 

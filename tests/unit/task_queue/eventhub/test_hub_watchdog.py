@@ -19,7 +19,7 @@ def a_watchdog() -> Watchdog:
 
 
 def looks(watchdog: Watchdog, seen: list[Observation], now: float) -> Verdict:
-    """What it says while the client looks after its partitions."""
+    """Return its verdict while the client balances its partitions."""
     return watchdog.answered(seen, now, now)
 
 
