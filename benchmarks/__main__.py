@@ -32,7 +32,7 @@ NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS]}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
-the median of the ratios of neighbouring turns, and the numbers beside it are medians of their own. Times and
+the median of the ratios of neighbouring turns, and the numbers next to it are medians of their own. Times and
 throughputs belong to the machine above; the ratios are what to compare. `make bench` measures again, `python -m
 benchmarks --write` writes this page again, and the docstring of each part describes exactly what it measures.
 
@@ -48,7 +48,7 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   nothing else: what PostgreSQL takes, and waiting, are what is over 1. All tasks have to end as stored, all points have
   to be there, and no new series may be among them.
 - **Event Hubs queue** is by the clock, through our emulator, which is Python on the same cores and slower than the
-  service: it brings the two nearer to each other, and what a side takes itself is the CPU beside the rates.
+  service: it brings the two nearer to each other, and what a side takes itself is the CPU next to the rates.
   Consuming counts from the first event. The bare client sends bytes that are there already, and checkpoints nothing.
   9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.

@@ -65,10 +65,10 @@ async def _rounds() -> dict[Deed, list[tuple[Answer, Answer]]]:
             await opened.enter_async_context(_side(side, hubs[side], ledger.url)) for side in ("latigo", "bare")
         ]
         for _ in range(ROUNDS + 1):
-            for action, found in turns.items():
-                found.append((await ours.ask({action: EVENTS}), await theirs.ask({action: EVENTS})))
+            for action, result in turns.items():
+                result.append((await ours.ask({action: EVENTS}), await theirs.ask({action: EVENTS})))
     # The first round warms both up.
-    return {action: found[1:] for action, found in turns.items()}
+    return {action: result[1:] for action, result in turns.items()}
 
 
 def _side(side: str, connection_string: str, ledger: str) -> AbstractAsyncContextManager[Program]:

@@ -159,10 +159,10 @@ class BareSide(Side):
 
     @staticmethod
     def _bodies(tasks: Sequence[Task], partitions: Sequence[str]) -> dict[str, list[bytes]]:
-        found: dict[str, list[bytes]] = defaultdict(list)
+        result: dict[str, list[bytes]] = defaultdict(list)
         for task in tasks:
-            found[partitions[partition_of(task.ref, len(partitions))]].append(encode(task))
-        return found
+            result[partitions[partition_of(task.ref, len(partitions))]].append(encode(task))
+        return result
 
     async def _send(self, partition: str, bodies: Sequence[bytes]) -> None:
         batch: EventDataBatch = await self._producer.create_batch(partition_id=partition)

@@ -44,9 +44,9 @@ class RepeatedSensors(MemorySensors):
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
         shift = (to_ns(window.start) - self._first) // span_ns(DAY) * DAY
         window = Window(window.start - shift, window.end - shift)
-        found = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
+        readings = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
         ns = span_ns(shift)
-        return {tag: Series(series.times + ns, series.values.copy()) for tag, series in found.items()}
+        return {tag: Series(series.times + ns, series.values.copy()) for tag, series in readings.items()}
 
 
 class CountedQueue(InternalQueue):
@@ -83,16 +83,16 @@ class _Counted(InternalDelivery):
 
 def read_readings(path: Path) -> MutableMapping[str, Series]:
     """Read what `stage.write_readings` wrote."""
-    with np.load(path) as found:
-        times, values = found["times"], found["values"]
+    with np.load(path) as arrays:
+        times, values = arrays["times"], arrays["values"]
         series = [Series(times, each) for each in values]
-        return {tag: series[number % len(series)] for number, tag in enumerate(found["tags"].tolist())}
+        return {tag: series[number % len(series)] for number, tag in enumerate(arrays["tags"].tolist())}
 
 
 def memory() -> tuple[float, float]:
     """Return resident memory, now and at most, in MB."""
-    found = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    now, most = (int(found[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
+    result = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, most = (int(result[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
     return now, most
 
 

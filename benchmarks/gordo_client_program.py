@@ -31,10 +31,10 @@ class MemoryProvider(GordoBaseDataProvider):
 
     @capture_args
     def __init__(self, path: str):
-        with np.load(path) as found:
-            index = pd.DatetimeIndex(found["times"], tz="UTC")
-            series = [pd.Series(values, index=index) for values in found["values"]]
-            self.series = {tag: series[i % len(series)] for i, tag in enumerate(found["tags"].tolist())}
+        with np.load(path) as arrays:
+            index = pd.DatetimeIndex(arrays["times"], tz="UTC")
+            series = [pd.Series(values, index=index) for values in arrays["values"]]
+            self.series = {tag: series[i % len(series)] for i, tag in enumerate(arrays["tags"].tolist())}
 
     def can_handle_tag(self, tag):
         return extract_tag_name(tag) in self.series

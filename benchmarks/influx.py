@@ -145,7 +145,7 @@ async def _ask(program: Program, order: Mapping[str, Any], points: int) -> Answe
 
 
 async def _check_written(url: str, database: str) -> None:
-    found = await influxql(url, 'SELECT count("sensor_value") FROM /./', database)
-    points = sum(series["values"][0][1] for series in found)
+    rows = await influxql(url, 'SELECT count("sensor_value") FROM /./', database)
+    points = sum(series["values"][0][1] for series in rows)
     if points != _POINTS_WRITTEN * OPERATIONS * (ROUNDS + 1):
         raise RuntimeError(f"{database} has left {points} points in InfluxDB")

@@ -56,8 +56,8 @@ async def work(configuration: dict[str, Any]) -> None:
             ]
             cpu, wall = time.process_time(), time.perf_counter()
             for tags, window in windows:
-                found = await sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES)
-                points += sum(map(len, found.values()))
+                readings = await sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES)
+                points += sum(map(len, readings.values()))
             for each in predictions:
                 points += await sink.put_predictions(each) * len(columns)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

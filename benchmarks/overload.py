@@ -16,21 +16,21 @@ BOUND = 64
 
 
 async def measure() -> list[Row]:
-    async with simulation() as world:
+    async with simulation() as simulated:
         # Before, everything was well: one slot each is covered.
-        await world.add_models(MODELS, horizon=SLOT)
-        while await world.count("SELECT count(*) FROM coverage WHERE isempty(covered)"):
-            await world.plan()
-            await world.work(MODELS)
-        waits, most_out = await _overloaded(world)
+        await simulated.add_models(MODELS, horizon=SLOT)
+        while await simulated.count("SELECT count(*) FROM coverage WHERE isempty(covered)"):
+            await simulated.plan()
+            await simulated.work(MODELS)
+        waits, most_out = await _overloaded(simulated)
         means = {model: statistics.mean(each) for model, each in waits.items()}
         mean = statistics.mean(wait for each in waits.values() for wait in each)
         longest = max(max(each) for each in waits.values())
-        twice = await world.count(
+        twice = await simulated.count(
             "SELECT count(*) FROM task_history a JOIN task_history b USING (model_id) "
             "WHERE a.id < b.id AND a.span && b.span"
         )
-        parked = await world.count("SELECT count(*) FROM parked")
+        parked = await simulated.count("SELECT count(*) FROM parked")
         what = f"overload, {SHARE:.0%} of the needed rate for 6 h, {MODELS} models"
         return [
             Row(
@@ -52,20 +52,20 @@ async def measure() -> list[Row]:
         ]
 
 
-async def _overloaded(world: Simulation) -> tuple[dict[str, list[float]], int]:
+async def _overloaded(simulated: Simulation) -> tuple[dict[str, list[float]], int]:
     """Minutes from the moment at which a window's first slot fell due to its settling, by model; the most tasks out."""
     waits: dict[str, list[float]] = defaultdict(list)
     can_do, most_out = 0.0, 0
     rate = SHARE * MODELS * (TICK / SLOT)
-    start = world.clock.time
-    while world.clock.time < start + LASTS:
-        await world.set_clock(world.clock.time + TICK)
+    start = simulated.clock.time
+    while simulated.clock.time < start + LASTS:
+        await simulated.set_clock(simulated.clock.time + TICK)
         can_do += rate
-        await world.plan()
-        most_out = max(most_out, await world.count("SELECT count(*) FROM task WHERE state <> 'waiting'"))
-        for task in await world.work(int(can_do)):
+        await simulated.plan()
+        most_out = max(most_out, await simulated.count("SELECT count(*) FROM task WHERE state <> 'waiting'"))
+        for task in await simulated.work(int(can_do)):
             can_do -= 1
             due: datetime = task.window.start + SLOT + DELAY
-            waits[str(task.ref)].append((world.clock.time - due) / timedelta(minutes=1))
+            waits[str(task.ref)].append((simulated.clock.time - due) / timedelta(minutes=1))
         can_do = min(can_do, 1.0)  # what was not used is gone
     return waits, most_out

@@ -141,11 +141,13 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
             await connection.execute(_CLOCK)
         settings = Settings(ledger=PostgresLedger(url=SecretStr(ledger.url)), http=HttpSettings(enabled=False))
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
-        async with open_resources(settings, sensors=MemorySensors(), clock=clock) as world:
+        async with open_resources(settings, sensors=MemorySensors(), clock=clock) as resources:
             executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
             await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
-            simulated = Simulation(clock, ledger, line, create_scheduler(world, line), executors, Term("benchmark", 0))
+            simulated = Simulation(
+                clock, ledger, line, create_scheduler(resources, line), executors, Term("benchmark", 0)
+            )
             await simulated.set_clock(now)
             term = await ledger.scheduler.acquire_lease("benchmark", _LEASE)
             assert term is not None

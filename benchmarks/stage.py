@@ -200,7 +200,7 @@ async def open_ledger(settings: Mapping[str, str] | None = None) -> AsyncIterato
 async def specs_of(
     url: str, project: str, database: Database, *, names: Sequence[str] | None = None
 ) -> list[ModelSpec]:
-    """What a model server says of its models."""
+    """Responses of a model server about its models."""
     roster = PostgresRoster(database, "benchmark")
     async with open_gordo(GordoModels(url=url, projects=(project,)), roster) as (catalogue, _):
         (listing,) = await catalogue.get_model_list([project])

@@ -177,8 +177,8 @@ def _columns(spec: ModelSpec) -> Iterator[Column]:
 
 
 async def _series(url: str) -> int:
-    found = await influxql(url, "SHOW SERIES EXACT CARDINALITY", _PREDICTIONS)
-    return sum(series["values"][0][0] for series in found)
+    rows = await influxql(url, "SHOW SERIES EXACT CARDINALITY", _PREDICTIONS)
+    return sum(series["values"][0][0] for series in rows)
 
 
 async def _check_points(url: str, specs: Sequence[ModelSpec], window: Window, series: int) -> None:
@@ -187,9 +187,9 @@ async def _check_points(url: str, specs: Sequence[ModelSpec], window: Window, se
     times = f"time >= {to_ns(window.start)} AND time < {to_ns(window.end)}"
     for group in ("model-output", "anomaly-confidence", *_TOTALS):
         wanted = rows * len(specs) * (1 if group in _TOTALS else TAGS)
-        found = await influxql(url, f'SELECT count("sensor_value") FROM "{group}" WHERE {times}', _PREDICTIONS)
-        if [series["values"][0][1] for series in found] != [wanted]:
-            raise RuntimeError(f"{wanted} points of {group} should be in InfluxDB, and it is {found}")
+        result = await influxql(url, f'SELECT count("sensor_value") FROM "{group}" WHERE {times}', _PREDICTIONS)
+        if [series["values"][0][1] for series in result] != [wanted]:
+            raise RuntimeError(f"{wanted} points of {group} should be in InfluxDB, and it is {result}")
     if (now := await _series(url)) != series:
         raise RuntimeError(f"{series} series were there, and now {now}")
 

@@ -168,7 +168,7 @@ async def test_only_the_owner_moves_a_checkpoint(tables: QueueStore):
     assert await positions(mine) == {"3": 7}
 
 
-async def test_whoever_never_claimed_moves_nothing(tables: QueueStore):
+async def test_an_owner_that_never_claimed_moves_nothing(tables: QueueStore):
     store = a_store(tables)
 
     await store.update_checkpoint(a_checkpoint("3", 5))
@@ -186,7 +186,7 @@ async def test_several_partitions_advance_at_once_each_by_its_own_rule(tables: Q
     assert await positions(store) == {"0": 3, "1": 50}
 
 
-async def test_all_that_is_still_owned_can_be_given_up_at_once(tables: QueueStore):
+async def test_all_that_is_still_owned_can_be_released_at_once(tables: QueueStore):
     mine, yours = a_store(tables), a_store(tables)
     await mine.claim_ownership([a_claim("0", "me"), a_claim("1", "me")])
     await yours.claim_ownership([a_claim("2", "you")])
@@ -196,7 +196,7 @@ async def test_all_that_is_still_owned_can_be_given_up_at_once(tables: QueueStor
     assert await owned(yours) == {"0": "", "1": "", "2": "you"}
 
 
-async def test_a_database_that_is_away_is_told_as_such_and_soon(ledgers: Ledgers):
+async def test_an_unreachable_database_is_reported_as_such_and_soon(ledgers: Ledgers):
     async with ledgers.database.connection() as connection, connection.transaction():
         await connection.execute("LOCK TABLE queue_ownership")
         waiting = a_store(QueueStore(ledgers.database.pool, CHANNEL, GROUP, time_limit=0.2))
@@ -209,9 +209,14 @@ async def test_a_message_is_recorded_once(tables: QueueStore, ledgers: Ledgers):
     first = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
     again = await tables.refuse_received("3", 17, Refusal.UNREADABLE, "not JSON", None)
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
     assert (first, again) == (True, False)
-    assert (found.partition, found.sequence, found.reason, found.detail) == ("3", 17, Refusal.UNREADABLE, "not JSON")
+    assert (message.partition, message.sequence, message.reason, message.detail) == (
+        "3",
+        17,
+        Refusal.UNREADABLE,
+        "not JSON",
+    )
 
 
 async def test_another_message_in_the_same_place_is_of_another_hub_and_recorded(tables: QueueStore):
@@ -224,17 +229,17 @@ async def test_a_task_that_cannot_be_sent_is_recorded_once(tables: QueueStore, l
     assert await tables.refuse_unsent("3", 17, "300000 bytes")
     assert not await tables.refuse_unsent("3", 17, "300000 bytes")
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
-    assert (found.sequence, found.task_id, found.reason) == (None, 17, Refusal.TOO_LARGE)
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
+    assert (message.sequence, message.task_id, message.reason) == (None, 17, Refusal.TOO_LARGE)
 
 
 @pytest.mark.parametrize("detail", ["x" * 100_000, "nul \0 inside", "half a pair \ud800"])
 async def test_whatever_a_message_says_can_be_recorded(tables: QueueStore, ledgers: Ledgers, detail: str):
     await tables.refuse_received("3", 17, Refusal.UNREADABLE, detail, 2**63 - 1)
 
-    (found,) = await read_refused(ledgers.database.pool, CHANNEL)
-    assert found.detail
-    assert len(found.detail) <= 400
+    (message,) = await read_refused(ledgers.database.pool, CHANNEL)
+    assert message.detail
+    assert len(message.detail) <= 400
 
 
 async def test_only_the_newest_refusals_are_kept(tables: QueueStore, ledgers: Ledgers):
@@ -270,7 +275,7 @@ async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: 
     assert await positions(store) == {"3": 2}
 
 
-async def test_status_tells_of_the_hub_and_group_that_the_scheduler_reads_now_and_of_none_before_it(ledgers: Ledgers):
+async def test_status_shows_the_hub_and_group_that_the_scheduler_reads_now_and_none_before_it(ledgers: Ledgers):
     other_hub, other_group = (CHANNEL + "-before", GROUP, 900), (CHANNEL, "latigo", 50)
     async with ledgers.database.connection() as connection:
         for age, (channel, group, last) in enumerate((other_hub, other_group, (CHANNEL, GROUP, 7))):

@@ -1,4 +1,4 @@
-"""X and y against gordo-core itself, on cases that nobody has seen before."""
+"""X and y against gordo-core itself, on random cases."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def seed() -> int:
     look-back is rounded onto its only later label, gordo-core finds nothing and we carry the value on. Latigo's own
     periods begin on the grid.
     """
-    asked = os.environ.get("DATASET_SEED") or "20261123"
-    return random.SystemRandom().randrange(1 << 30) if asked == "fresh" else int(asked)
+    requested = os.environ.get("DATASET_SEED") or "20261123"
+    return random.SystemRandom().randrange(1 << 30) if requested == "fresh" else int(requested)
 
 
 @pytest.fixture(scope="module")

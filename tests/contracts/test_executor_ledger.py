@@ -1,4 +1,4 @@
-"""What executors may rely on, of the ledger and of its stand-in in memory."""
+"""The contract of the ledger for executors, PostgreSQL and in memory."""
 
 from datetime import timedelta
 
@@ -73,7 +73,7 @@ async def test_a_renewed_lease_is_counted_from_its_renewal(role_ledgers: RoleLed
     await claimed(role_ledgers, task_id, "executor-2")
 
 
-async def test_a_lease_that_ran_out_can_be_renewed_while_nobody_else_has_the_task(role_ledgers: RoleLedgers):
+async def test_an_expired_lease_can_be_renewed_while_no_other_executor_has_the_task(role_ledgers: RoleLedgers):
     claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
     await role_ledgers.set_clock(NOW + 2 * LEASE)
 
@@ -81,7 +81,7 @@ async def test_a_lease_that_ran_out_can_be_renewed_while_nobody_else_has_the_tas
     assert await role_ledgers.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
 
 
-async def test_starting_alone_counts_a_start_and_renews_the_lease(role_ledgers: RoleLedgers):
+async def test_an_isolated_start_is_counted_and_renews_the_lease(role_ledgers: RoleLedgers):
     task_id = await role_ledgers.add_task("pump")
     await claimed(role_ledgers, task_id)
     await role_ledgers.set_clock(NOW + LEASE)

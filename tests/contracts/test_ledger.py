@@ -59,25 +59,25 @@ async def covered(ledger: Ledgers, name: str = "pump") -> list[tuple[object, obj
 async def test_a_new_model_needs_its_whole_horizon_as_one_live_window(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
 
-    found = (await needs(ledger))["pump"]
+    need = (await needs(ledger))["pump"]
 
-    assert found.windows == {Lane.LIVE: window("10:00", "12:00")}
+    assert need.windows == {Lane.LIVE: window("10:00", "12:00")}
 
 
 async def test_a_window_is_never_longer_than_the_fold_and_the_rest_is_backfill(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
 
-    found = (await needs(ledger))["pump"]
+    need = (await needs(ledger))["pump"]
 
-    assert found.windows == {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
+    assert need.windows == {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
 
 
 async def test_a_slot_is_due_only_after_its_delay(ledger: Ledgers):
     await ledger.models.put_models([an_entry(delay=timedelta(minutes=8))])
 
-    found = (await needs(ledger))["pump"]
+    need = (await needs(ledger))["pump"]
 
-    assert found.windows.get(Lane.LIVE) == window("10:00", "11:30")
+    assert need.windows.get(Lane.LIVE) == window("10:00", "11:30")
 
 
 async def test_what_is_out_is_not_needed_again(ledger: Ledgers):
@@ -166,7 +166,7 @@ async def test_a_changed_dataset_configuration_raises_the_epoch_within_a_revisio
     assert await ledger.fetch("SELECT epoch FROM v_models") == [{"epoch": 2}]
 
 
-async def test_an_absent_slot_is_looked_at_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
+async def test_an_absent_slot_is_rechecked_after_1_then_6_then_24_hours_and_then_is_final(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
     slot = window("11:30", "12:00")
     absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")])
@@ -210,7 +210,7 @@ async def test_while_a_model_is_silent_only_its_newest_slot_is_tried_and_all_com
 
 
 async def silent(ledger: Ledgers, now: datetime) -> Window:
-    """The newest slot of the model is found to have no readings."""
+    """Settle the newest slot of the model as without readings."""
     await ledger.set_clock(now)
     need = (await needs(ledger))["pump"]
     claim = await claimed(ledger)
@@ -242,7 +242,7 @@ async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until
     assert (await needs(ledger))["pump"].windows.get(Lane.BACKFILL) == silence
 
 
-async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_the_newest(ledger: Ledgers):
+async def test_the_newest_slot_of_a_silent_model_is_rechecked_while_it_is_the_newest(ledger: Ledgers):
     day = timedelta(days=1)
     await ledger.models.put_models([an_entry(slot=day, horizon=day)])
     tried = []
@@ -253,7 +253,7 @@ async def test_the_newest_slot_of_a_silent_model_is_looked_at_again_while_it_is_
     assert tried == [Window(at("00:00") - day, at("00:00"))] * 3
 
 
-async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_become_alike(ledger: Ledgers):
+async def test_a_settle_keeps_the_exceptions_of_other_slots_unless_they_become_alike(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
     await ledger.fetch(
         "INSERT INTO slot_exception SELECT id, 'short', reason, looks, next_look, slots::tstzmultirange FROM model,"
@@ -266,8 +266,8 @@ async def test_a_settle_leaves_the_exceptions_of_other_slots_alone_unless_they_b
     claim = await claimed(ledger)
     before = await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'")
 
-    found = SlotException(SlotState.SHORT, Coverage((window("11:00", "11:30"),)), "no a")
-    ended = Stored(Coverage((window("11:30", "12:00"),)), [found])
+    result = SlotException(SlotState.SHORT, Coverage((window("11:00", "11:30"),)), "no a")
+    ended = Stored(Coverage((window("11:30", "12:00"),)), [result])
     await ledger.executor.settle([(claim, ended)])
 
     assert await ledger.fetch("SELECT ctid, xmin, e FROM slot_exception e WHERE reason = 'no b'") == before
@@ -451,7 +451,7 @@ async def test_tasks_in_the_queue_of_a_process_that_is_gone_are_published_again(
     ("partition", "drained_to", "lost"),
     [("3", NOW + timedelta(seconds=1), 1), ("3", NOW, 0), ("3", None, 0), ("4", NOW + timedelta(seconds=1), 0)],
 )
-async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_nobody_claimed_is_published_again(
+async def test_an_unclaimed_task_whose_partition_was_drained_since_it_was_published_is_published_again(
     ledger: Ledgers, partition: str, drained_to: datetime | None, lost: int
 ):
     await ledger.models.put_models([an_entry()])
@@ -466,9 +466,9 @@ async def test_a_task_whose_partition_was_drained_since_it_went_there_and_that_n
         drained_to,
     )
 
-    found = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
+    recovered = await ledger.scheduler.recover(term, "hub", isolated_starts=3, version="test")
 
-    assert found["lost"] == lost
+    assert recovered["lost"] == lost
     assert len(await ledger.scheduler.unpublished(term, 10)) == lost
 
 
@@ -503,9 +503,9 @@ async def test_a_task_that_no_message_can_hold_is_parked(ledger: Ledgers):
         NOW,
     )
 
-    found = await ledger.scheduler.recover(await lead(ledger), "hub", isolated_starts=3, version="test")
+    recovered = await ledger.scheduler.recover(await lead(ledger), "hub", isolated_starts=3, version="test")
 
-    assert found["parked"] == 1
+    assert recovered["parked"] == 1
     assert await ledger.fetch("SELECT reason, detail FROM v_parked") == [
         {"reason": "task_too_large", "detail": "300000 bytes"}
     ]
@@ -552,7 +552,7 @@ async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Le
     assert (await ledger.scheduler.outstanding()).readable == 3
 
 
-async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger: Ledgers):
+async def test_a_task_that_kills_its_process_in_three_isolated_starts_is_parked(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     now = NOW
@@ -566,30 +566,30 @@ async def test_a_task_that_kills_its_process_three_times_alone_is_parked(ledger:
         assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
-    assert found["parked"] == 1
+    assert recovered["parked"] == 1
     assert await ledger.fetch("SELECT reason FROM v_parked") == [{"reason": "kills_process"}]
     assert await needs(ledger) == {}
 
 
-async def test_each_task_of_a_model_has_lonely_starts_of_its_own(ledger: Ledgers):
+async def test_each_task_of_a_model_has_isolated_starts_of_its_own(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
     live, back = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
     now, parked = NOW, []
     for task in [live, live, live, back, back, back]:
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
-        found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
-        parked.append(found["parked"])
+        recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+        parked.append(recovered["parked"])
         again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert await ledger.executor.start_isolated(again, LEASE)
 
     await ledger.set_clock(now + timedelta(seconds=31))
-    found = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
 
-    assert [*parked, found["parked"]] == [0, 0, 0, 1, 0, 0, 1]
+    assert [*parked, recovered["parked"]] == [0, 0, 0, 1, 0, 0, 1]
     (row,) = await ledger.fetch("SELECT reason, windows FROM v_parked")
     assert (row["reason"], to_coverage(row["windows"])) == ("kills_process", Coverage((window("10:00", "12:00"),)))
 
@@ -600,11 +600,11 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     await ledger.set_clock(NOW + timedelta(seconds=31))
     await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
-    lonely = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
-    assert lonely is not None
-    await ledger.executor.start_isolated(lonely, LEASE)
+    isolated_claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    assert isolated_claim is not None
+    await ledger.executor.start_isolated(isolated_claim, LEASE)
 
-    await ledger.executor.settle([(lonely, Retry(detail="500"))])
+    await ledger.executor.settle([(isolated_claim, Retry(detail="500"))])
 
     await ledger.set_clock(NOW + timedelta(hours=1))
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
@@ -613,7 +613,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     assert not again.isolated
 
 
-async def test_waiting_to_run_alone_does_not_count_as_a_start(ledger: Ledgers):
+async def test_waiting_for_an_isolated_start_does_not_count_as_a_start(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     now = NOW
@@ -639,19 +639,19 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("starts", [1, 3])
-async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_and_keeps_its_starts(
+async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back_and_keeps_its_starts(
     ledger: Ledgers, starts: int, begun: bool
 ):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     await ledger.fetch("UPDATE task SET starts = $1", starts)
     await ledger.set_clock(NOW + timedelta(seconds=31))
-    lonely = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
-    assert lonely is not None
+    isolated_claim = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    assert isolated_claim is not None
     if begun:
-        await ledger.executor.start_isolated(lonely, LEASE)
+        await ledger.executor.start_isolated(isolated_claim, LEASE)
 
-    await ledger.executor.release([lonely])
+    await ledger.executor.release([isolated_claim])
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
     again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
@@ -659,17 +659,17 @@ async def test_a_task_that_has_to_run_alone_still_has_to_when_it_is_handed_back_
     assert again.isolated
 
 
-async def test_holes_older_than_the_catch_up_are_given_up_and_recorded(ledger: Ledgers):
+async def test_holes_older_than_the_catch_up_expire_and_are_recorded(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=timedelta(hours=2))])
     term = await lead(ledger)
 
-    given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
+    expired = await ledger.scheduler.expire(term, timedelta(hours=1))
 
-    assert list(given_up.values()) == [3]
+    assert list(expired.values()) == [3]
     assert (await ledger.scheduler.needs(timedelta(hours=1)))[0].windows.get(Lane.LIVE) == window("11:30", "12:00")
 
 
-async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_someone_was_to_look_again(
+async def test_exceptions_older_than_the_catch_up_are_forgotten_and_reported_if_a_recheck_was_due(
     ledger: Ledgers,
 ):
     await ledger.models.put_models([an_entry()])
@@ -682,10 +682,10 @@ async def test_exceptions_older_than_the_catch_up_are_forgotten_and_told_of_if_s
     )
     term = await lead(ledger)
 
-    given_up = await ledger.scheduler.expire(term, timedelta(hours=1))
+    expired = await ledger.scheduler.expire(term, timedelta(hours=1))
     left = await ledger.fetch("SELECT reason, slots FROM slot_exception")
 
-    assert list(given_up.values()) == [2]
+    assert list(expired.values()) == [2]
     assert [(row["reason"], to_coverage(row["slots"])) for row in left] == [
         ("both", Coverage((window("11:30", "12:00"),)))
     ]
@@ -747,7 +747,7 @@ async def test_an_unusable_model_is_parked_with_its_reason_and_never_needed(ledg
     ]
 
 
-async def test_executors_are_known_while_they_beat(ledger: Ledgers):
+async def test_executors_are_known_while_they_send_heartbeats(ledger: Ledgers):
     info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
 
     await ledger.executor.register(info)

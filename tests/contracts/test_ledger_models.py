@@ -65,8 +65,8 @@ async def claimed(ledger: Ledgers) -> Claim:
 
 
 async def project(ledger: Ledgers) -> KnownProject:
-    (found,) = await ledger.models.projects()
-    return found
+    (result,) = await ledger.models.projects()
+    return result
 
 
 # --- models that cannot be used ---------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ async def test_a_model_that_was_unusable_when_first_seen_is_covered_from_its_hor
 
 
 @pytest.mark.parametrize("state", ["gone", "unregistered"])
-async def test_nothing_is_asked_or_told_of_models_that_are_not_listed_any_more(ledger: Ledgers, state: str):
+async def test_nothing_is_requested_or_reported_of_models_that_are_no_longer_listed(ledger: Ledgers, state: str):
     await ledger.models.put_models([an_entry("stale"), an_entry("missing"), an_entry("kept")])
     await unusable(ledger, ModelRef("plant", "odd"))
     await ledger.fetch("UPDATE model SET stale_metadata = true WHERE name <> 'kept'")
@@ -168,7 +168,7 @@ async def test_nothing_is_asked_or_told_of_models_that_are_not_listed_any_more(l
     ]
 
 
-async def test_what_an_executor_learns_of_a_model_that_is_gone_makes_nobody_look_at_lists(ledger: Ledgers):
+async def test_what_an_executor_learns_of_a_model_that_is_gone_refreshes_no_list(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     await ledger.models.set_state("plant", ["pump"], "gone")
 
@@ -201,20 +201,20 @@ async def test_a_project_that_is_dropped_keeps_what_is_settled_and_needs_nothing
     assert await live_needs(ledger) == dict.fromkeys(("fan", "pump"), window("10:00", "12:00"))
 
 
-# --- doubted lists ----------------------------------------------------------------------------------------------------
+# --- quarantined lists ------------------------------------------------------------------------------------------------
 
 
-async def test_a_list_is_doubted_from_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
+async def test_a_list_is_quarantined_since_the_first_time_that_it_had_so_many_models(ledger: Ledgers):
     await ledger.models.project_listed("plant", "1000", ["fan", "pump"])
-    doubted = []
+    quarantined = []
     for minutes, models in enumerate((0, 0, 3, 3, 0)):
         await ledger.set_clock(NOW + timedelta(minutes=minutes))
         await ledger.models.project_quarantined("plant", models)
-        found = await project(ledger)
-        assert found.quarantined_since is not None
-        doubted.append(((found.quarantined_since - NOW) // timedelta(minutes=1), found.quarantined_models))
+        result = await project(ledger)
+        assert result.quarantined_since is not None
+        quarantined.append(((result.quarantined_since - NOW) // timedelta(minutes=1), result.quarantined_models))
 
-    assert doubted == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
+    assert quarantined == [(0, 0), (0, 0), (2, 3), (2, 3), (4, 0)]
 
 
 async def test_a_loss_is_accepted_and_recorded_of_a_quarantined_list_only(ledger: Ledgers):
@@ -268,11 +268,11 @@ async def test_messages_are_kept_without_what_is_no_text(ledger: Ledgers):
     )
 
 
-def changed(found: Any, **dataset: object) -> Reply:
-    found = deepcopy(found)
-    del found["metadata"]["metadata"]["build_metadata"]["dataset"]  # it would tell that there are no such tags
-    found["metadata"]["dataset"] |= dataset
-    return gordo_json(found)
+def changed(result: Any, **dataset: object) -> Reply:
+    result = deepcopy(result)
+    del result["metadata"]["metadata"]["build_metadata"]["dataset"]  # it would show that there are no such tags
+    result["metadata"]["dataset"] |= dataset
+    return gordo_json(result)
 
 
 async def test_odd_names_and_texts_of_the_model_server_cost_nothing_but_the_models_that_have_them(ledger: Ledgers):

@@ -102,7 +102,7 @@ def newest_run(starts: list[datetime], model: Kept) -> Window | None:
     return Window(first, end)
 
 
-def given_up(model: Kept, now: datetime, catch_up: timedelta) -> int:
+def expired_slots(model: Kept, now: datetime, catch_up: timedelta) -> int:
     """How many slots have fallen behind the catch-up without having been settled for good."""
     oldest = oldest_wanted(model, now, catch_up)
     final = NEVER - timedelta(microseconds=1)
@@ -128,7 +128,7 @@ def kept(draw: st.DrawFn, now: datetime) -> Kept:
     rarely = st.integers(0, 9).map(lambda drawn: drawn == 0)
     coverage = st.lists(span(), max_size=4).map(Coverage.of)
     since, covered = draw(time(st.integers(-REACH, BEYOND))), draw(coverage)
-    if draw(st.integers(0, 3)) == 0:  # in so many pieces that the ledger does not look at all of them at once
+    if draw(st.integers(0, 3)) == 0:  # in so many pieces that the ledger does not read all of them at once
         since = due - LONG_AGO * slot
         places = range(-LONG_AGO, draw(st.integers(-REACH, 0)), 2)
         pieces = Coverage.of(Window(due + place * slot, due + (place + 1) * slot) for place in places)
@@ -212,7 +212,7 @@ def plants(draw: st.DrawFn) -> tuple[datetime, timedelta, list[Kept]]:
 
 
 async def test_a_hole_that_began_long_ago_is_filled_with_whole_windows_however_fragmented_the_rest_is(ledgers: Ledgers):
-    """A coverage in many pieces is looked at in part only; no hole may be cut at the edge of that part."""
+    """A coverage in many pieces is read in part only; no hole may be cut at the edge of that part."""
     now, slot = at("12:00"), HOUR / 2
     newest, pieces = Window(now - 13 * slot, now), range(-LONG_AGO, -20, 2)
     covered = Coverage.of([newest, *(Window(now + place * slot, now + (place + 1) * slot) for place in pieces)])
@@ -248,9 +248,9 @@ async def test_the_needs_are_what_asking_slot_after_slot_finds(
 
     needs = {need.ref: need for need in await ledgers.scheduler.needs(catch_up)}
 
-    found = {int(ref.name): tuple(map(need.windows.get, (Lane.LIVE, Lane.BACKFILL))) for ref, need in needs.items()}
+    result = {int(ref.name): tuple(map(need.windows.get, (Lane.LIVE, Lane.BACKFILL))) for ref, need in needs.items()}
     expected = {number: needed(model, now, catch_up) for number, model in enumerate(models, 1)}
-    assert found == {number: windows for number, windows in expected.items() if windows != (None, None)}
+    assert result == {number: windows for number, windows in expected.items() if windows != (None, None)}
     for ref, need in needs.items():
         covered = models[int(ref.name) - 1].covered
         assert need.covered_end == (covered.windows[-1].end if covered else None)
@@ -288,7 +288,7 @@ async def test_what_falls_behind_the_catch_up_is_recorded_once_and_changes_no_ne
 
     expired = await ledgers.scheduler.expire(term, catch_up)
 
-    expected = {number: given_up(model, now, catch_up) for number, model in enumerate(models, 1)}
+    expected = {number: expired_slots(model, now, catch_up) for number, model in enumerate(models, 1)}
     assert {int(ref.name): slots for ref, slots in expired.items()} == {
         number: slots for number, slots in expected.items() if slots
     }

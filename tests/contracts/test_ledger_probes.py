@@ -127,7 +127,7 @@ async def test_a_task_whose_lane_is_taken_is_not_woken(ledger: Ledgers):
     assert not await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
 
 
-async def test_whoever_does_not_plan_wakes_nothing(ledger: Ledgers):
+async def test_a_scheduler_that_does_not_plan_wakes_nothing(ledger: Ledgers):
     term = await lead(ledger)
 
     with pytest.raises(LeaseLost):

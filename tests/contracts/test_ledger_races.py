@@ -1,4 +1,4 @@
-"""Two transactions at once: what one waits for, what it believes afterwards, and that none waits for ever."""
+"""Two transactions at once: what one waits for, what it reads afterwards, and that none waits for ever."""
 
 import asyncio
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.support.ledgers import Ledgers
 
 LEASE = timedelta(seconds=30)
 CATCH_UP = timedelta(days=30)
-ASKED = window("10:00", "12:00")
+REQUESTED = window("10:00", "12:00")
 LAST_OF_A_CHANGE = "LOCK parked IN SHARE MODE"  # what is written last when models change
 SETTLING, LOCKING_MODELS = "%FOR UPDATE OF t, c%", "%JOIN coverage c ON c.model_id = m.id%"
 
@@ -63,7 +63,7 @@ def coverage_of(claim: Claim) -> str:
 
 
 def stored(claims: list[Claim]) -> list[tuple[Claim, Settlement]]:
-    return [(claim, Stored.in_full(ASKED)) for claim in claims]
+    return [(claim, Stored.in_full(REQUESTED)) for claim in claims]
 
 
 async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Ledgers):
@@ -86,7 +86,7 @@ async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Le
 async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger: Ledgers):
     """An exception refers to its model, so its settle needs the model's row as well."""
     claims = await claimed(ledger)
-    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")])
+    absent = Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage((REQUESTED,)), "no 'a'")])
 
     async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
         settling = group.create_task(ledger.executor.settle([(claim, absent) for claim in claims]))
@@ -152,13 +152,13 @@ async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: 
         settling = group.create_task(ledger.executor.settle(stored(claims)))
         await ledger.someone_waits_in(SETTLING)
         async with asyncio.timeout(10):
-            found = await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
+            recovered = await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
 
-    assert found[kind] == 1
+    assert recovered[kind] == 1
     assert settling.result() == ({claim.task_id for claim in claims[:2]} if kind == "lost" else frozenset())
 
 
-async def test_holes_of_a_model_that_is_being_settled_are_given_up_later(ledger: Ledgers):
+async def test_holes_of_a_model_that_is_being_settled_expire_later(ledger: Ledgers):
     claims = await claimed(ledger)
     term = await lead(ledger)
     await ledger.set_clock(at("14:07"))

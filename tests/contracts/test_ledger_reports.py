@@ -1,4 +1,4 @@
-"""What the ledger says of how the service is doing, and when that is not as wanted."""
+"""The status of the service, and when it needs attention."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -64,30 +64,32 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
     await parked(ledger, "valve", Reason.ATTEMPTS, NEWEST)
     await parked(ledger, "other", Reason.UNKNOWN_SENSOR, NEWEST)
 
-    found = await status(ledger)
+    report = await status(ledger)
 
     said = [
         ("elsewhere", "unknown_sensor", 1),
         ("plant", "attempts", 1),
         ("plant", "unknown_sensor", 2),
     ]
-    assert found["alarms"] == [
+    assert report["alarms"] == [
         f"{project}: models that are parked as {reason}, newest slot included: {count}"
         f" (latigo failures --project {project} --reason {reason})"
         for project, reason, count in said
     ]
-    assert found["stale_models"] == 0
-    assert not found["healthy"]
+    assert report["stale_models"] == 0
+    assert not report["healthy"]
 
 
-async def test_what_is_parked_of_the_past_is_told_and_no_alarm(ledger: Ledgers):
+async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledgers):
     await covered_until(ledger, {"pump": FRESH})
     await parked(ledger, "pump", Reason.VALUES_REFUSED, window("10:30", "11:00"))
 
-    found = await status(ledger)
+    report = await status(ledger)
 
-    assert [(each["reason"], each["models"], each["stuck"]) for each in found["failures"]] == [("values_refused", 1, 0)]
-    assert (found["alarms"], found["healthy"]) == ([], True)
+    assert [(each["reason"], each["models"], each["stuck"]) for each in report["failures"]] == [
+        ("values_refused", 1, 0)
+    ]
+    assert (report["alarms"], report["healthy"]) == ([], True)
 
 
 async def test_a_model_whose_last_slot_was_parked_is_late_no_sooner_than_any_other(ledger: Ledgers):
@@ -112,14 +114,14 @@ async def test_a_model_that_cannot_be_used_is_an_alarm_until_it_is_left_out(ledg
     if left_out:
         await ledger.models.set_state("plant", ["pump"], "unregistered")
 
-    found = await status(ledger)
+    report = await status(ledger)
 
-    assert [alarm.split(",")[0] for alarm in found["alarms"]] == (
+    assert [alarm.split(",")[0] for alarm in report["alarms"]] == (
         []
         if left_out
         else ["plant: models that are parked as bad_metadata", "plant: models that are parked as crashed"]
     )
-    assert found["healthy"] == left_out
+    assert report["healthy"] == left_out
 
 
 async def test_all_is_not_well_while_listed_models_lack_their_metadata(ledger: Ledgers):
@@ -147,13 +149,13 @@ async def test_a_model_that_was_unregistered_by_hand_does_not_lack_its_metadata_
     assert [each["undescribed"] for each in (await status(ledger))["projects"]] == [1]
 
 
-async def test_whoever_is_away_is_an_alarm_also_a_sink_that_is_not_required(ledger: Ledgers):
+async def test_an_unavailable_downstream_is_an_alarm_even_a_sink_that_is_not_required(ledger: Ledgers):
     await ledger.executor.open_circuit("sink/second", "no route to host", alarm=False, pause=timedelta(seconds=15))
 
-    found = await status(ledger)
+    report = await status(ledger)
 
-    assert found["alarms"] == ["sink/second is unavailable: no route to host"]
-    assert not found["healthy"]
+    assert report["alarms"] == ["sink/second is unavailable: no route to host"]
+    assert not report["healthy"]
 
 
 async def test_the_stalest_models_of_all_projects_are_named_and_all_of_them_counted(ledger: Ledgers):
@@ -161,21 +163,21 @@ async def test_the_stalest_models_of_all_projects_are_named_and_all_of_them_coun
     await covered_until(ledger, {**ends, "on-time": at("11:30")})
     await covered_until(ledger, {"stalest": at("10:05")}, project="elsewhere")
 
-    found = await status(ledger)
+    report = await status(ledger)
 
-    assert [(each["project"], each["model"]) for each in found["stale"]] == [
+    assert [(each["project"], each["model"]) for each in report["stale"]] == [
         ("elsewhere", "stalest"),
         *[("plant", name) for name in list(ends)[: NAMED - 1]],
     ]
-    assert found["stale"][0] == {
+    assert report["stale"][0] == {
         "project": "elsewhere",
         "model": "stalest",
         "looked_until": at("10:05"),
         "due": FRESH,
     }
-    assert [(each["project"], each["active"], each["stale"]) for each in found["projects"]] == [
+    assert [(each["project"], each["active"], each["stale"]) for each in report["projects"]] == [
         ("elsewhere", 1, 1),
         ("plant", NAMED + 1, NAMED),
     ]
-    assert found["stale_models"] == NAMED + 1
-    assert not found["healthy"]
+    assert report["stale_models"] == NAMED + 1
+    assert not report["healthy"]

@@ -1,4 +1,4 @@
-"""What the model list's keeper may rely on, of the ledger and of its stand-in in memory."""
+"""The contract of the ledger for model lists, PostgreSQL and in memory."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -67,20 +67,20 @@ async def test_a_project_that_could_never_be_listed_is_known_by_its_error(role_l
 
 async def test_a_list_is_quarantined_since_it_first_had_this_length(role_ledgers: RoleLedgers):
     await role_ledgers.models.project_listed("plant", "1000", ["fan", "pump"])
-    doubted = []
+    quarantined = []
     for hours, models in enumerate((1, 1, 0)):
         await role_ledgers.set_clock(NOW + hours * HOUR)
         await role_ledgers.models.project_quarantined("plant", models)
-        doubted += await projects(role_ledgers)
+        quarantined += await projects(role_ledgers)
 
-    assert [(each.quarantined_since, each.quarantined_models) for each in doubted] == [
+    assert [(each.quarantined_since, each.quarantined_models) for each in quarantined] == [
         (NOW, 1),
         (NOW, 1),
         (NOW + 2 * HOUR, 0),
     ]
 
 
-async def test_a_project_that_is_not_known_is_not_doubted(role_ledgers: RoleLedgers):
+async def test_a_project_that_is_not_known_is_not_quarantined(role_ledgers: RoleLedgers):
     await role_ledgers.models.project_quarantined("plant", 1)
 
     assert await projects(role_ledgers) == []

@@ -1,4 +1,4 @@
-"""What schedulers may rely on, of the ledger and of its stand-in in memory."""
+"""The contract of the ledger for schedulers, PostgreSQL and in memory."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta

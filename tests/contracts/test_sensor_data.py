@@ -80,7 +80,7 @@ async def test_no_tags_is_no_readings(opens: Opens):
         assert dict(await source.get_data_for_range([], HOUR, max_bytes=PLENTY)) == {}
 
 
-async def test_tags_that_nobody_has_heard_of_are_rejected_by_name(opens: Opens):
+async def test_unknown_tags_are_rejected_by_name(opens: Opens):
     async with opens({TEMPERATURE: series((1, 1))}) as source:
         with pytest.raises(Rejected, match="NO-SUCH-TAG") as refused:
             await source.get_data_for_range([TEMPERATURE, "NO-SUCH-TAG"], HOUR, max_bytes=PLENTY)
@@ -142,9 +142,9 @@ async def test_looking_back_finds_the_last_reading_before_a_time(opens: Opens):
     readings = {TEMPERATURE: series((-30, 1), (-20, 2), (0, 3)), PRESSURE: series((-50, 7))}
 
     async with opens(readings) as source:
-        found = await look_back(source, [TEMPERATURE, PRESSURE])
+        last = await look_back(source, [TEMPERATURE, PRESSURE])
 
-    assert found in (
+    assert last in (
         {
             TEMPERATURE: (to_ns(TEN - timedelta(minutes=20)), 2.0),
             PRESSURE: (to_ns(TEN - timedelta(minutes=50)), 7.0),
@@ -157,16 +157,16 @@ async def test_looking_back_goes_no_further_than_asked_but_just_as_far(opens: Op
     readings = {TEMPERATURE: series((-60, 1)), PRESSURE: series((-60.01, 2)), SILENT: series((5, 3))}
 
     async with opens(readings) as source:
-        found = await look_back(source, list(readings))
+        last = await look_back(source, list(readings))
 
-    assert set(found) <= {TEMPERATURE}
+    assert set(last) <= {TEMPERATURE}
 
 
 async def test_looking_back_takes_finite_readings_only(opens: Opens):
     async with opens({TEMPERATURE: series((-30, 1), (-20, np.inf), (-10, np.nan))}) as source:
-        found = await look_back(source, [TEMPERATURE])
+        last = await look_back(source, [TEMPERATURE])
 
-    assert found in ({TEMPERATURE: (to_ns(TEN - timedelta(minutes=30)), 1.0)}, {})
+    assert last in ({TEMPERATURE: (to_ns(TEN - timedelta(minutes=30)), 1.0)}, {})
 
 
 async def test_what_the_source_would_be_asked_can_be_shown(opens: Opens):

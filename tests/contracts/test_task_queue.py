@@ -30,14 +30,14 @@ def some_tasks(count: int, first: int = 1) -> list[Task]:
 async def received(receiver: TaskReceiver, wanted: Sequence[Task]) -> list[Delivery]:
     """Deliveries up to the moment at which all that is wanted has come."""
     missing = {task.id for task in wanted}
-    found: list[Delivery] = []
+    result: list[Delivery] = []
     async with asyncio.timeout(WITHIN), aclosing(receiver.receive()) as deliveries:
         async for delivery in deliveries:
-            found.append(delivery)
+            result.append(delivery)
             missing.discard(delivery.task.id)
             if not missing:
                 break
-    return found
+    return result
 
 
 async def test_a_task_arrives_as_it_was_sent(queue: Ends):
@@ -120,7 +120,7 @@ async def test_receivers_share_the_work_and_none_of_it_is_lost(queue: Ends):
     ] * 2
 
 
-async def test_whoever_stops_receiving_leaves_the_rest_to_others(queue: Ends):
+async def test_a_receiver_that_stops_leaves_the_rest_to_others(queue: Ends):
     tasks = some_tasks(5)
     await queue.sender.publish(tasks, HIGHEST)
 

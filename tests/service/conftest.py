@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import Site, open_site
+from tests.support.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def server_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def site(ledger_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+async def sandbox(ledger_url: str, tmp_path: Path) -> AsyncIterator[Sandbox]:
     """Three models."""
-    async with open_site(ledger_url, tmp_path, models=3) as opened:
+    async with open_sandbox(ledger_url, tmp_path, models=3) as opened:
         yield opened

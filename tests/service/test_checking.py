@@ -1,4 +1,4 @@
-"""`latigo check`: every system is tried for itself, all that is wrong is said, and nothing is changed."""
+"""`latigo check`: every system is checked by itself, every problem is reported, and nothing is changed."""
 
 import asyncio
 import json
@@ -16,31 +16,31 @@ from tests.support.late_sensors import KIND
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
 from tests.support.process import PROJECT, latigo, write_config
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
 GORDO = f"gordo/{PROJECT}"
 
 
 async def check(config: Path) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Exit code, and what was found by system."""
+    """Return the exit code, and the result of each system."""
     code, output, errors = await latigo("check", "--json", "--config", str(config), folder=config.parent)
     assert output, errors
     return code, {each["system"]: each for each in json.loads(output)}
 
 
-def failed(found: dict[str, dict[str, Any]]) -> list[str]:
-    return [name for name, each in found.items() if not each["ok"]]
+def failed(result: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name, each in result.items() if not each["ok"]]
 
 
-async def test_a_system_that_is_away_is_named_and_hides_no_other(site: Site):
-    sensors = {"kind": KIND, "options": {"sign": str(site.folder / "never")}}
+async def test_an_unavailable_system_is_named_and_hides_no_other(sandbox: Sandbox):
+    sensors = {"kind": KIND, "options": {"sign": str(sandbox.folder / "never")}}
     influx = {"kind": "influx", "url": "http://127.0.0.1:9", "name": "history"}
-    nowhere = {"kind": "postgres", "url": f"postgresql://x@/x?host={site.folder}"}
+    nowhere = {"kind": "postgres", "url": f"postgresql://x@/x?host={sandbox.folder}"}
     predictions = [{"kind": "postgres"}, influx]
 
     one, all_of_ours = await asyncio.gather(
-        check(site.config(sensors=sensors)), check(site.config(ledger=nowhere, predictions=predictions))
+        check(sandbox.config(sensors=sensors)), check(sandbox.config(ledger=nowhere, predictions=predictions))
     )
 
     assert one[0] == all_of_ours[0] == FAILED
@@ -48,28 +48,28 @@ async def test_a_system_that_is_away_is_named_and_hides_no_other(site: Site):
     assert one[1]["sensors"]["answer"] == "the historian is closed on Sundays"
     assert failed(all_of_ours[1]) == ["ledger", "sink/postgres", "sink/history"]
     assert "ledger's database" in all_of_ours[1]["sink/postgres"]["answer"]
-    assert all_of_ours[1][GORDO]["answer"].endswith(f"{site.models} models")
+    assert all_of_ours[1][GORDO]["answer"].endswith(f"{sandbox.models} models")
 
 
-async def test_what_is_wrong_in_the_configuration_of_one_system_hides_no_other(site: Site):
+async def test_what_is_wrong_in_the_configuration_of_one_system_hides_no_other(sandbox: Sandbox):
     wrong = {"kind": "python:tests.support.late_sensors:no_such_factory"}
 
-    code, found = await check(site.config(sensors=wrong))
+    code, checks = await check(sandbox.config(sensors=wrong))
 
     assert code == CONFIGURATION
-    assert failed(found) == ["sensors"]
-    assert "no_such_factory" in found["sensors"]["answer"]
-    assert found["ledger"]["answer"].startswith("schema up to date, clock ")
+    assert failed(checks) == ["sensors"]
+    assert "no_such_factory" in checks["sensors"]["answer"]
+    assert checks["ledger"]["answer"].startswith("schema up to date, clock ")
 
 
-async def test_a_schema_of_another_version_is_told_and_left_as_it_is(site: Site):
-    async def told_of(revision: str) -> tuple[int, str]:
-        await execute(site.ledger.url, f"UPDATE alembic_version SET version_num = '{revision}'")
-        code, found = await check(site.config())
-        assert await current_revision(site.ledger.url) == revision
-        return code, found["ledger"]["answer"]
+async def test_a_schema_of_another_version_is_reported_and_left_as_it_is(sandbox: Sandbox):
+    async def checked_ledger(revision: str) -> tuple[int, str]:
+        await execute(sandbox.ledger.url, f"UPDATE alembic_version SET version_num = '{revision}'")
+        code, checks = await check(sandbox.config())
+        assert await current_revision(sandbox.ledger.url) == revision
+        return code, checks["ledger"]["answer"]
 
-    older, newer, too_new = await told_of("0003"), await told_of("0999"), await told_of("1001")
+    older, newer, too_new = await checked_ledger("0003"), await checked_ledger("0999"), await checked_ledger("1001")
 
     assert (older[0], newer[0], too_new[0]) == (DONE, DONE, CONFIGURATION)
     assert f"schema 0003: latigo serve or latigo migrate migrates it to {newest_revision()}" in older[1]
@@ -77,14 +77,14 @@ async def test_a_schema_of_another_version_is_told_and_left_as_it_is(site: Site)
     assert "update this program" in too_new[1]
 
 
-async def test_a_database_without_a_schema_is_well_and_stays_empty(site: Site, database_url: str):
-    code, found = await check(site.config(ledger={"kind": "postgres", "url": database_url}))
+async def test_a_database_without_a_schema_is_well_and_stays_empty(sandbox: Sandbox, database_url: str):
+    code, checks = await check(sandbox.config(ledger={"kind": "postgres", "url": database_url}))
     async with looking_at(database_url) as ledger:
         tables = await ledger.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
 
-    assert (code, failed(found)) == (DONE, [])
-    assert "no schema yet" in found["ledger"]["answer"]
-    assert found[GORDO]["answer"].endswith(f"{site.models} models")
+    assert (code, failed(checks)) == (DONE, [])
+    assert "no schema yet" in checks["ledger"]["answer"]
+    assert checks[GORDO]["answer"].endswith(f"{sandbox.models} models")
     assert tables == 0
 
 
@@ -100,29 +100,29 @@ def is_untouched(home: Path) -> bool:
     return not list(home.iterdir()) and stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-async def test_a_ledger_of_our_own_that_is_not_there_yet_is_not_made(site: Site, home: Path):
-    code, found = await check(site.config(ledger={"kind": "embedded", "data_dir": str(home / "share" / "ledger")}))
+async def test_a_ledger_of_our_own_that_is_not_there_yet_is_not_made(sandbox: Sandbox, home: Path):
+    code, checks = await check(sandbox.config(ledger={"kind": "embedded", "data_dir": str(home / "share" / "ledger")}))
 
-    assert (code, failed(found)) == (DONE, [])
-    assert f"latigo serve creates it in {home}/share/ledger" in found["ledger"]["answer"]
+    assert (code, failed(checks)) == (DONE, [])
+    assert f"latigo serve creates it in {home}/share/ledger" in checks["ledger"]["answer"]
     assert is_untouched(home)
 
 
-async def test_a_ledger_of_our_own_that_is_there_is_reached(site: Site, server_folder: Path):
-    config = site.config(ledger={"kind": "embedded", "data_dir": str(server_folder)})
-    await latigo("migrate", "--config", str(config), folder=site.folder)
+async def test_a_ledger_of_our_own_that_is_there_is_reached(sandbox: Sandbox, server_folder: Path):
+    config = sandbox.config(ledger={"kind": "embedded", "data_dir": str(server_folder)})
+    await latigo("migrate", "--config", str(config), folder=sandbox.folder)
 
-    code, found = await check(config)
+    code, checks = await check(config)
 
-    assert (code, failed(found)) == (DONE, [])
-    assert found["ledger"]["answer"].startswith("schema up to date")
+    assert (code, failed(checks)) == (DONE, [])
+    assert checks["ledger"]["answer"].startswith("schema up to date")
 
 
-async def test_a_place_where_no_ledger_of_our_own_can_be_is_said(tmp_path: Path):
+async def test_a_folder_that_cannot_hold_an_embedded_ledger_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "file" / "ledger")})
 
-    code, found = await check(config)
+    code, checks = await check(config)
 
     assert code == CONFIGURATION
-    assert f"nothing can be written to {tmp_path}/file" in found["ledger"]["answer"]
+    assert f"nothing can be written to {tmp_path}/file" in checks["ledger"]["answer"]

@@ -39,7 +39,7 @@ from tests.support.process import (
     serving,
     write_config,
 )
-from tests.support.site import Site, open_site
+from tests.support.sandbox import Sandbox, open_sandbox
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,9 +51,9 @@ PUMP, COMPRESSOR, SEPARATOR = "pump-001", "compressor-002", "separator-003"
 
 @dataclass
 class Plant:
-    """A site and the configuration of what works, or has worked, for it."""
+    """A sandbox and the configuration of the service that works, or has worked, on it."""
 
-    site: Site
+    sandbox: Sandbox
     config: Path
 
     async def ask(self, *arguments: str) -> tuple[int, Any]:
@@ -63,13 +63,13 @@ class Plant:
         return code, json.loads(output)
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
-        return await latigo(*arguments, "--config", str(self.config), folder=self.site.folder)
+        return await latigo(*arguments, "--config", str(self.config), folder=self.sandbox.folder)
 
 
 @asynccontextmanager
 async def a_plant(server: str, template: str, folder: Path, **sections: Any) -> AsyncIterator[Plant]:
-    async with fresh_database(server, template=template) as url, open_site(url, folder, models=3) as site:
-        yield Plant(site, site.config(**sections))
+    async with fresh_database(server, template=template) as url, open_sandbox(url, folder, models=3) as sandbox:
+        yield Plant(sandbox, sandbox.config(**sections))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -83,8 +83,8 @@ async def running(
         a_plant(postgres_server, ledger_template, folder, models=models) as plant,
         serving(plant.config) as service,
     ):
-        plant.site.models = 2
-        await plant.site.whole(service)
+        plant.sandbox.models = 2
+        await plant.sandbox.whole(service)
         yield plant
         assert await service.stop() == 0
 
@@ -93,9 +93,9 @@ async def running(
 async def stopped(postgres_server: str, ledger_template: str, tmp_path: Path) -> AsyncIterator[Plant]:
     """What a service has left behind that was stopped: all is covered, but for one model that is parked."""
     async with a_plant(postgres_server, ledger_template, tmp_path, executor={"max_attempts": 1}) as plant:
-        plant.site.gordo.controls.server_error(Scope(model=PUMP, kinds=PREDICTIONS))
+        plant.sandbox.gordo.controls.server_error(Scope(model=PUMP, kinds=PREDICTIONS))
         async with serving(plant.config) as service:
-            await plant.site.whole(service)
+            await plant.sandbox.whole(service)
             assert await service.stop() == DONE
         yield plant
 
@@ -112,22 +112,22 @@ async def test_status_is_0_while_every_model_is_fresh(running: Plant):
 
     await eventually(nothing_is_due, within=120, what="a moment between two slots")
 
-    (code, found), (told_code, told, _) = answers[-1]
-    assert (code, told_code) == (DONE, DONE)
-    assert found["healthy"]
-    assert (found["stale_models"], found["alarms"], found["backlog"]["slots"]) == (0, [], 0)
-    assert [project["active"] for project in found["projects"]] == [2]
-    assert re.match(r"Latigo \S+, healthy\n", told)
+    (code, result), (text_code, text, _) = answers[-1]
+    assert (code, text_code) == (DONE, DONE)
+    assert result["healthy"]
+    assert (result["stale_models"], result["alarms"], result["backlog"]["slots"]) == (0, [], 0)
+    assert [project["active"] for project in result["projects"]] == [2]
+    assert re.match(r"Latigo \S+, healthy\n", text)
 
 
 async def test_status_is_3_and_says_so_when_nothing_is_running(
     postgres_server: str, ledger_template: str, tmp_path: Path
 ):
     async with a_plant(postgres_server, ledger_template, tmp_path) as plant:
-        code, found = await plant.ask("status")
+        code, report = await plant.ask("status")
 
     assert code == UNHEALTHY
-    assert found["alarms"] == ["no scheduler holds the lease to plan", "no executor is running"]
+    assert report["alarms"] == ["no scheduler holds the lease to plan", "no executor is running"]
 
 
 async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
@@ -141,23 +141,23 @@ async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
     ):
 
         async def all_are_parked() -> bool:
-            return len(await plant.site.ledger.parked()) == 3
+            return len(await plant.sandbox.ledger.parked()) == 3
 
         await service.until(all_are_parked, what="all models are parked")
-        (code, found), (told_code, told, _) = await asyncio.gather(plant.ask("status"), plant.run("status"))
+        (code, report), (text_code, text, _) = await asyncio.gather(plant.ask("status"), plant.run("status"))
         assert await service.stop() == DONE
 
-    assert (code, told_code) == (UNHEALTHY, UNHEALTHY)
-    (alarm,) = found["alarms"]
+    assert (code, text_code) == (UNHEALTHY, UNHEALTHY)
+    (alarm,) = report["alarms"]
     assert alarm.startswith(f"{PROJECT}: models that are parked as unknown_sensor, newest slot included: 3 (")
     assert alarm.endswith(f" (latigo failures --project {PROJECT} --reason unknown_sensor)")
-    assert f"  ! {alarm}\n" in told
-    assert datetime.fromisoformat(found["now"]).tzinfo is UTC
-    assert found["now"].endswith("Z")
+    assert f"  ! {alarm}\n" in text
+    assert datetime.fromisoformat(report["now"]).tzinfo is UTC
+    assert report["now"].endswith("Z")
 
 
 async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cost(stopped: Plant):
-    ledger = stopped.site.ledger
+    ledger = stopped.sandbox.ledger
     (_, planned), (code, parked), (_, of_another_cause), (usage, _, said) = await asyncio.gather(
         stopped.ask("plan"),
         stopped.ask("failures"),
@@ -167,7 +167,7 @@ async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cos
 
     retried, no_longer = await stopped.ask("retry", "--project", PROJECT, "--model", PUMP)
     tasks = await ledger.fetch("SELECT * FROM v_tasks ORDER BY id")
-    (_, afterwards), (_, found), (_, part), (_, told, _) = await asyncio.gather(
+    (_, afterwards), (_, result), (_, part), (_, text, _) = await asyncio.gather(
         stopped.ask("failures"),
         stopped.ask("plan"),
         stopped.ask("plan", "--project", PROJECT, "--model", PUMP, "--from", "-1h", "--to", "-3m"),
@@ -186,21 +186,21 @@ async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cos
     assert (request["kind"], request["who"] != "") == ("retry", True)
     # Slots become due while the commands run, also of the other models; those are a few and this is the whole of one.
     assert not any(window["slots"] >= 8 for window in planned["windows"])
-    (window,) = [window for window in found["windows"] if window["slots"] >= 8]
+    (window,) = [window for window in result["windows"] if window["slots"] >= 8]
     assert (window["model"], window["calls"]) == (PUMP, -(-int(window["slots"]) // 4))
-    (total,) = found["projects"]
-    assert total["slots"] == sum(each["slots"] for each in found["windows"])
+    (total,) = result["projects"]
+    assert total["slots"] == sum(each["slots"] for each in result["windows"])
     assert {each["model"] for each in part["windows"]} == {PUMP}
     assert sum(each["slots"] for each in part["windows"]) < window["slots"]
-    assert PUMP in told
+    assert PUMP in text
     assert await ledger.fetch("SELECT * FROM v_tasks ORDER BY id") == tasks
 
 
 # --- models and sensors ----------------------------------------------------------------------------------------------
 
 
-async def test_models_list_and_show_tell_what_server_and_ledger_know(running: Plant):
-    (_, listed), (code, shown), (unknown, nothing), (_, told, _) = await asyncio.gather(
+async def test_models_list_and_show_print_what_server_and_ledger_know(running: Plant):
+    (_, listed), (code, shown), (unknown, nothing), (_, text, _) = await asyncio.gather(
         running.ask("models", "list", "--project", PROJECT),
         running.ask("models", "show", f"{PROJECT}/{PUMP}"),
         running.ask("models", "show", f"{PROJECT}/no-such-model"),
@@ -213,15 +213,15 @@ async def test_models_list_and_show_tell_what_server_and_ledger_know(running: Pl
     assert shown["spec"]["ref"] == f"{PROJECT}/{PUMP}"
     assert shown["ledger"]["model"] == PUMP
     assert len(shown["tags"]) == 2
-    assert all(tag in told for tag in shown["tags"])
+    assert all(tag in text for tag in shown["tags"])
     assert unknown == UNHEALTHY
     assert not nothing["exists"]
 
 
 async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistered(running: Plant):
-    ledger, name = running.site.ledger, f"{PROJECT}/{SEPARATOR}"
+    ledger, name = running.sandbox.ledger, f"{PROJECT}/{SEPARATOR}"
 
-    code, told, _ = await running.run("models", "register", name)
+    code, text, _ = await running.run("models", "register", name)
     stored = "SELECT count(*) FROM v_tasks WHERE model = $1 AND state = 'stored'"
     await eventually(lambda: ledger.value(stored, SEPARATOR), within=60, what="it is predicted")
     await running.run("models", "unregister", name)
@@ -231,7 +231,7 @@ async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistere
     coverage = (await ledger.covered())[SEPARATOR]
     refused, _, why = await running.run("models", "register", f"{PROJECT}/no-such-model")
 
-    assert (code, "is registered" in told) == (DONE, True)
+    assert (code, "is registered" in text) == (DONE, True)
     assert coverage
     assert refused == FAILED
     assert "no-such-model" in why
@@ -240,29 +240,29 @@ async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistere
 async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     (tmp_path / "plant.csv").write_text("time,A,B\n2026-01-01T00:00:00Z,1,2\n")
     config = write_config(tmp_path, sensors={"kind": "files", "path": str(tmp_path / "plant.csv")})
-    (_, listed, _), (known, told, _), (unknown, answer, _) = await asyncio.gather(
+    (_, listed, _), (known, text, _), (unknown, answer, _) = await asyncio.gather(
         latigo("sensors", "list", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "C", "--json", "--config", str(config), folder=tmp_path),
     )
 
     assert listed.splitlines() == ["A", "B"]
-    assert (known, told) == (DONE, "A: known\n")
+    assert (known, text) == (DONE, "A: known\n")
     assert (unknown, json.loads(answer)) == (UNHEALTHY, {"name": "C", "exists": False})
 
 
-async def test_accept_loss_of_a_project_that_is_not_doubted_is_3(running: Plant):
-    code, told, _ = await running.run("models", "accept-loss", PROJECT)
+async def test_accept_loss_of_a_project_that_is_not_quarantined_is_3(running: Plant):
+    code, text, _ = await running.run("models", "accept-loss", PROJECT)
 
     assert code == UNHEALTHY
-    assert told == f"The model list of {PROJECT} is not quarantined\n"
+    assert text == f"The model list of {PROJECT} is not quarantined\n"
 
 
 # --- one window ------------------------------------------------------------------------------------------------------
 
 
 async def test_predict_writes_parquet_csv_and_a_page_that_agree_and_touches_no_ledger(running: Plant):
-    folder, ledger = running.site.folder, running.site.ledger
+    folder, ledger = running.sandbox.folder, running.sandbox.ledger
     end = newest_due()
     start = end - 4 * SLOT
     times = ("--from", start.isoformat(), "--to", end.isoformat())
@@ -270,28 +270,28 @@ async def test_predict_writes_parquet_csv_and_a_page_that_agree_and_touches_no_l
     await eventually(lambda: ledger.value(stored, PUMP, start, end), within=60, what="the service has them all")
     tasks = 'SELECT count(*) FROM v_tasks WHERE model = $1 AND "window" && tstzrange($2, $3)'
     before = await ledger.value(tasks, PUMP, start, end)
-    asked = ("predict", f"{PROJECT}/{PUMP}", *times)
-    (code, told), (_, csv_told, _) = await asyncio.gather(
-        running.ask(*asked, "--out", "x.parquet", "--plot", "x.html"), running.run(*asked, "--out", "x.csv")
+    requested = ("predict", f"{PROJECT}/{PUMP}", *times)
+    (code, report), (_, csv_output, _) = await asyncio.gather(
+        running.ask(*requested, "--out", "x.parquet", "--plot", "x.html"), running.run(*requested, "--out", "x.csv")
     )
 
     table = pyarrow.parquet.read_table(folder / "x.parquet")
     text = pyarrow.csv.read_csv(folder / "x.csv")
     assert code == DONE
-    assert (told["rows"], told["exceptions"]) == (24, [])
+    assert (report["rows"], report["exceptions"]) == (24, [])
     assert table.num_rows == text.num_rows == 24
     assert table.column_names == text.column_names
-    assert table.column("model-output|" + told_tags(table)[0]).to_pylist() == pytest.approx(
-        text.column("model-output|" + told_tags(table)[0]).to_pylist()
+    assert table.column("model-output|" + output_tags(table)[0]).to_pylist() == pytest.approx(
+        text.column("model-output|" + output_tags(table)[0]).to_pylist()
     )
     page = (folder / "x.html").read_text()
     assert "Plotly.newPlot" in page
     assert PUMP in page
-    assert "24" in csv_told
+    assert "24" in csv_output
     assert await ledger.value(tasks, PUMP, start, end) == before
 
 
-def told_tags(table: Any) -> list[str]:
+def output_tags(table: Any) -> list[str]:
     return [name.removeprefix("model-output|") for name in table.column_names if name.startswith("model-output|")]
 
 
@@ -314,18 +314,18 @@ async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothi
     assert all("Traceback" not in errors for _, _, errors in codes)
 
 
-async def test_a_file_that_cannot_be_written_is_told_and_before_anything_is_predicted_where_its_folder_is_not_there(
+async def test_an_unwritable_file_is_reported_and_a_missing_folder_before_anything_is_predicted(
     running: Plant,
 ):
-    (running.site.folder / "folder.csv").mkdir(exist_ok=True)
+    (running.sandbox.folder / "folder.csv").mkdir(exist_ok=True)
     end = newest_due()
-    asked = ("predict", f"{PROJECT}/{PUMP}", "--from", (end - SLOT).isoformat(), "--to", end.isoformat())
-    calls = running.site.gordo.controls.count(Scope(model=PUMP, kinds={CallKind.METADATA}))
+    requested = ("predict", f"{PROJECT}/{PUMP}", "--from", (end - SLOT).isoformat(), "--to", end.isoformat())
+    calls = running.sandbox.gordo.controls.count(Scope(model=PUMP, kinds={CallKind.METADATA}))
     nowhere = await asyncio.gather(
-        running.run(*asked, "--out", "nowhere/x.csv"), running.run(*asked, "--plot", "nowhere/x.html")
+        running.run(*requested, "--out", "nowhere/x.csv"), running.run(*requested, "--plot", "nowhere/x.html")
     )
-    unasked = running.site.gordo.controls.count(Scope(model=PUMP, kinds={CallKind.METADATA})) == calls
-    code, _, errors = await running.run(*asked, "--out", "folder.csv")
+    unasked = running.sandbox.gordo.controls.count(Scope(model=PUMP, kinds={CallKind.METADATA})) == calls
+    code, _, errors = await running.run(*requested, "--out", "folder.csv")
 
     assert [code for code, _, _ in nowhere] == [USAGE] * 2
     assert all("There is no folder nowhere" in errors for _, _, errors in nowhere)
@@ -366,7 +366,7 @@ async def test_an_unknown_key_is_refused_and_named_together_with_the_nearest_one
 
 
 @pytest.mark.parametrize("role", ["scheduler", "executor"])
-async def test_one_role_alone_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
+async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "ledger")})
 
     code, _, errors = await latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
@@ -380,11 +380,11 @@ async def test_one_role_alone_is_refused_with_a_queue_inside_of_the_process(tmp_
 async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not(running: Plant, tmp_path: Path):
     elsewhere = write_config(
         tmp_path,
-        ledger={"kind": "postgres", "url": running.site.ledger.url},
+        ledger={"kind": "postgres", "url": running.sandbox.ledger.url},
         models={"url": "http://127.0.0.1:9", "connect_timeout": "2s"},
     )
     nowhere = write_config(tmp_path, ledger={"kind": "postgres", "url": f"postgresql://x@/x?host={tmp_path}"})
-    (code, well), (bad, found, _), (worse, told, _) = await asyncio.gather(
+    (code, well), (bad, document, _), (worse, text, _) = await asyncio.gather(
         running.ask("check"),
         latigo("check", "--json", "--config", str(elsewhere), folder=tmp_path),
         latigo("check", "--config", str(nowhere), folder=tmp_path),
@@ -393,9 +393,9 @@ async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not
     assert code == DONE
     assert [each["system"] for each in well] == ["ledger", "sensors", "task_queue", f"gordo/{PROJECT}", "sink/postgres"]
     assert bad == FAILED
-    assert [each["system"] for each in json.loads(found) if not each["ok"]] == [f"gordo/{PROJECT}"]
+    assert [each["system"] for each in json.loads(document) if not each["ok"]] == [f"gordo/{PROJECT}"]
     assert worse == FAILED
-    assert told.startswith("FAIL ledger: ")
+    assert text.startswith("FAIL ledger: ")
 
 
 async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Path):
@@ -422,24 +422,24 @@ async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, .
     )
 
     assert code == DONE, errors
-    told = json.loads(output)
-    assert (told["models"], told["parked"], told["parked_because"], told["in_hand"]) == (6, 0, {}, 0)
-    assert told["live_slots_of_every_model"] >= 1
-    assert told["slots_covered"] + told["slots_excepted"] + told["slots_left"] == told["slots_due"]
-    slots = told["seconds"] // 30 + 1  # of a model, at most, since it began
-    assert 0 <= told["slots_left"] <= 6 * slots  # due since it was told to stop
-    assert told["slots_excepted"] == sum(told["exceptions"].values())
-    # An hour of history before its first look at the models, and what has become due since.
-    live = told["slots_due"] - 6 * 120
+    text = json.loads(output)
+    assert (text["models"], text["parked"], text["parked_because"], text["in_hand"]) == (6, 0, {}, 0)
+    assert text["live_slots_of_every_model"] >= 1
+    assert text["slots_covered"] + text["slots_excepted"] + text["slots_left"] == text["slots_due"]
+    slots = text["seconds"] // 30 + 1  # of a model, at most, since it began
+    assert 0 <= text["slots_left"] <= 6 * slots  # due since it was stopped
+    assert text["slots_excepted"] == sum(text["exceptions"].values())
+    # An hour of history before the models were listed first, and what has become due since.
+    live = text["slots_due"] - 6 * 120
     assert live in range(0, 6 * int(slots) + 1, 6)
-    assert told["rows_written"] == told["rows_settled"] > 0
-    assert told["rows_written"] <= 6 * told["slots_covered"]
-    assert told["gordo_calls"] >= told["tasks_settled"]
+    assert text["rows_written"] == text["rows_settled"] > 0
+    assert text["rows_written"] <= 6 * text["slots_covered"]
+    assert text["gordo_calls"] >= text["tasks_settled"]
     if "--influx" in how:
-        assert told["points_in_influxdb"] > told["rows_written"]
+        assert text["points_in_influxdb"] > text["rows_written"]
 
 
-async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_that_are_gone(server_folder: Path):
+async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors_that_are_gone(server_folder: Path):
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "latigo", "demo", "--distributed", "--models", "2", "--port", "0"),
         cwd=server_folder,
@@ -450,10 +450,10 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_t
     )
     try:
         assert demo.stdout is not None
-        told = b""
-        while b"kill one and see" not in told:
-            told = await asyncio.wait_for(demo.stdout.readline(), STARTS_WITHIN)
-        _, *executors = map(int, re.findall(r"\d+", told.decode().partition("are processes")[2]))
+        text = b""
+        while b"kill one and see" not in text:
+            text = await asyncio.wait_for(demo.stdout.readline(), STARTS_WITHIN)
+        _, *executors = map(int, re.findall(r"\d+", text.decode().partition("are processes")[2]))
         settings = tomllib.loads(next(server_folder.glob("latigo-demo-*/latigo.toml")).read_text())  # noqa: ASYNC240
         async with (
             aiohttp.ClientSession(settings["models"]["url"], raise_for_status=True) as gordo,
@@ -489,7 +489,7 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_hand_of_executors_t
 
 
 @pytest.mark.parametrize("command", [("queue",), ("queue", "status")], ids=" ".join)
-async def test_the_queue_is_told_apart_from_one_that_has_no_partitions(tmp_path: Path, command: tuple[str, ...]):
+async def test_a_queue_without_partitions_is_reported_as_such(tmp_path: Path, command: tuple[str, ...]):
     config = write_config(tmp_path)
 
     code, _, errors = await latigo(*command, "--json", "-c", str(config), folder=tmp_path)
@@ -517,10 +517,10 @@ COMMANDS = dict(commands(typer.main.get_command(cli)))  # type: ignore[arg-type]
 
 @pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
 async def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]):
-    told = CliRunner().invoke(cli, [*path, "--help"])
+    text = CliRunner().invoke(cli, [*path, "--help"])
 
-    assert told.exit_code == DONE
-    explained = " ".join(told.output.split())
+    assert text.exit_code == DONE
+    explained = " ".join(text.output.split())
     assert " ".join((COMMANDS[path].help or "?").split())[:60] in explained
     for parameter in COMMANDS[path].params:
         if isinstance(parameter, TyperOption):

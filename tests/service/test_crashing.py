@@ -11,7 +11,7 @@ from latigo.postgres.embedded import open_embedded
 from latigo.sandbox.gordo.controls import PREDICTING, Hang
 from tests.support.outside import looking_at
 from tests.support.process import RESOLUTION, Service, serving
-from tests.support.site import Site, open_site
+from tests.support.sandbox import Sandbox, open_sandbox
 
 TASKS_A_MODEL = 2  # 4 minutes of history in windows of 2
 _CONNECTIONS_OF_THE_DEAD = """
@@ -29,19 +29,19 @@ FOR EACH ROW WHEN (NEW.state IN ('published', 'claimed')) EXECUTE FUNCTION wait_
 """
 
 
-async def start_again(site: Site, config: Path) -> Service:
+async def start_again(sandbox: Sandbox, config: Path) -> Service:
     """Start, cover everything, stop; nothing is missing then, and nothing there twice."""
     async with serving(config) as service:
-        until = await site.whole(service)
+        until = await sandbox.whole(service)
         assert await service.stop() == 0
-    await site.ledger.assert_adds_up(site.models, until)
-    await assert_each_slot_was_settled_once(site)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
+    await assert_each_slot_was_settled_once(sandbox)
     return service
 
 
-async def assert_each_slot_was_settled_once(site: Site) -> None:
-    stored = [task["window"] for task in await site.ledger.tasks("stored")]
-    covered = await site.ledger.covered()
+async def assert_each_slot_was_settled_once(sandbox: Sandbox) -> None:
+    stored = [task["window"] for task in await sandbox.ledger.tasks("stored")]
+    covered = await sandbox.ledger.covered()
     assert sum((window.upper - window.lower for window in stored), timedelta(0)) == sum(
         (coverage.total for coverage in covered.values()), timedelta(0)
     )
@@ -53,98 +53,98 @@ def last_row(task: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 async def test_killed_in_the_middle_of_a_backfill_it_covers_every_slot_and_predicts_none_of_the_settled_ones_again(
-    site: Site,
+    sandbox: Sandbox,
 ):
-    config = site.config()
-    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+    config = sandbox.config()
+    hanging = sandbox.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as service:
-        await service.until(lambda: _stored(site, 4), what="4 tasks are settled, the others hang")
-        before = await site.ledger.tasks("stored")
+        await service.until(lambda: _stored(sandbox, 4), what="4 tasks are settled, the others hang")
+        before = await sandbox.ledger.tasks("stored")
         await service.kill()
     hanging.lift()
 
-    await start_again(site, config)
+    await start_again(sandbox, config)
 
-    runs = site.executed()
+    runs = sandbox.executed()
     assert [runs.count(last_row(task)) for task in before] == [1] * 4
-    assert len(await site.ledger.tasks("stored")) >= site.models * TASKS_A_MODEL
+    assert len(await sandbox.ledger.tasks("stored")) >= sandbox.models * TASKS_A_MODEL
 
 
-async def test_killed_between_claim_and_write_it_starts_the_task_once_more_alone(site: Site):
-    config = site.config()
-    held = site.gordo.controls.hang()
+async def test_killed_between_claim_and_write_it_starts_the_task_once_more_in_isolation(sandbox: Sandbox):
+    config = sandbox.config()
+    held = sandbox.gordo.controls.hang()
     async with serving(config) as service:
-        await service.until(lambda: _claimed(site, site.models), what="a task of every model is claimed")
+        await service.until(lambda: _claimed(sandbox, sandbox.models), what="a task of every model is claimed")
         await service.meets(held)
         await service.kill()
-    await site.ledger.fetch(_CONNECTIONS_OF_THE_DEAD)
-    in_hand = {task["id"]: task["starts"] for task in await site.ledger.tasks("claimed")}
-    rows_before = await site.ledger.value("SELECT count(*) FROM prediction")
+    await sandbox.ledger.fetch(_CONNECTIONS_OF_THE_DEAD)
+    in_hand = {task["id"]: task["starts"] for task in await sandbox.ledger.tasks("claimed")}
+    rows_before = await sandbox.ledger.value("SELECT count(*) FROM prediction")
     held.lift()
 
-    again = await start_again(site, config)
+    again = await start_again(sandbox, config)
 
-    stored = {task["id"]: (task["starts"], task["attempts"]) for task in await site.ledger.tasks("stored")}
-    alone = {event["task"] for event in again.events("task.isolated")}
+    stored = {task["id"]: (task["starts"], task["attempts"]) for task in await sandbox.ledger.tasks("stored")}
+    isolated = {event["task"] for event in again.events("task.isolated")}
     assert rows_before == 0
     assert set(in_hand.values()) == {1}
     assert {task: stored[task] for task in in_hand} == dict.fromkeys(in_hand, (2, 0))
-    assert alone == set(in_hand)
+    assert isolated == set(in_hand)
 
 
-async def test_killed_between_write_and_settle_it_writes_the_same_rows_again_and_settles_them_once(site: Site):
-    config = site.config()
-    held = site.gordo.controls.hang()
+async def test_killed_between_write_and_settle_it_writes_the_same_rows_again_and_settles_them_once(sandbox: Sandbox):
+    config = sandbox.config()
+    held = sandbox.gordo.controls.hang()
     async with serving(config) as service:
         await service.meets(held)
-        async with site.holding("SELECT FROM coverage FOR UPDATE"):
+        async with sandbox.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
-            await site.waits_in(service, "%FOR UPDATE OF t, c%")
-            written = await site.ledger.fetch("SELECT DISTINCT model, time FROM v_predictions")
+            await sandbox.waits_in(service, "%FOR UPDATE OF t, c%")
+            written = await sandbox.ledger.fetch("SELECT DISTINCT model, time FROM v_predictions")
             await service.kill()
-            nothing_covered = not any((await site.ledger.covered()).values())
+            nothing_covered = not any((await sandbox.ledger.covered()).values())
 
-    await start_again(site, config)
+    await start_again(sandbox, config)
 
     assert written
     assert nothing_covered
-    runs = site.executed()
+    runs = sandbox.executed()
     written_last = {(row["model"], row["time"]) for row in written}
     assert any(runs.count(run) == 2 for run in written_last)
 
 
-async def test_killed_right_after_a_settle_it_does_not_start_that_task_again(site: Site):
-    config = site.config()
-    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=1)
+async def test_killed_right_after_a_settle_it_does_not_start_that_task_again(sandbox: Sandbox):
+    config = sandbox.config()
+    hanging = sandbox.gordo.controls.trouble(Hang(), PREDICTING, skip=1)
     async with serving(config) as service:
-        await service.until(lambda: _stored(site, 1), what="one task is settled, the others hang")
+        await service.until(lambda: _stored(sandbox, 1), what="one task is settled, the others hang")
         await service.kill()
-    (settled,) = await site.ledger.tasks("stored")
+    (settled,) = await sandbox.ledger.tasks("stored")
     hanging.lift()
 
-    await start_again(site, config)
+    await start_again(sandbox, config)
 
-    assert site.executed().count(last_row(settled)) == 1
-    assert [task["starts"] for task in await site.ledger.tasks("stored") if task["id"] == settled["id"]] == [1]
+    assert sandbox.executed().count(last_row(settled)) == 1
+    assert [task["starts"] for task in await sandbox.ledger.tasks("stored") if task["id"] == settled["id"]] == [1]
 
 
-async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_again(site: Site):
+async def test_killed_before_tasks_are_marked_as_published_it_publishes_them_again(sandbox: Sandbox):
     """The queue has died with its process, so this is the same as a death between planning and publishing."""
-    config = site.config()
-    connection = await asyncpg.connect(site.ledger.url)
+    config = sandbox.config()
+    connection = await asyncpg.connect(sandbox.ledger.url)
     await connection.execute(_HOLD_MARKS)
     await connection.execute("SELECT pg_advisory_lock(42)")
     async with serving(config) as service:
-        await site.waits_in(service, "%UPDATE task t SET state = 'published'%")
+        await sandbox.waits_in(service, "%UPDATE task t SET state = 'published'%")
         await service.kill()
     await connection.execute(_CONNECTIONS_OF_THE_DEAD)
-    planned = await site.ledger.tasks("planned")
-    out = await site.ledger.value("SELECT count(*) FROM task")
+    planned = await sandbox.ledger.tasks("planned")
+    out = await sandbox.ledger.value("SELECT count(*) FROM task")
     await connection.close()  # and with it the lock
 
-    await start_again(site, config)
+    await start_again(sandbox, config)
 
-    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    stored = {task["id"]: task["starts"] for task in await sandbox.ledger.tasks("stored")}
     assert len(planned) == out > 0
     assert {task["id"]: stored[task["id"]] for task in planned} == dict.fromkeys((task["id"] for task in planned), 1)
 
@@ -153,7 +153,7 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
     database_url: str, tmp_path: Path, server_folder: Path
 ):
     data_dir = server_folder / "ledger"
-    async with open_site(database_url, tmp_path, models=2) as outer:
+    async with open_sandbox(database_url, tmp_path, models=2) as outer:
         config = outer.config(ledger={"kind": "embedded", "data_dir": str(data_dir)})
         hanging = outer.gordo.controls.trouble(Hang(), PREDICTING, skip=2)
         async with serving(config) as service:
@@ -162,7 +162,7 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
         hanging.lift()
 
         async with open_embedded(data_dir) as url, looking_at(url) as ledger:
-            inner = Site(outer.gordo, ledger, tmp_path, models=2)
+            inner = Sandbox(outer.gordo, ledger, tmp_path, models=2)
             before = await ledger.tasks("stored")
             again = await start_again(inner, config)
 
@@ -172,9 +172,9 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
     assert not (data_dir / "data" / "postmaster.pid").exists()
 
 
-async def _stored(site: Site, count: int) -> bool:
-    return len(await site.ledger.tasks("stored")) == count
+async def _stored(sandbox: Sandbox, count: int) -> bool:
+    return len(await sandbox.ledger.tasks("stored")) == count
 
 
-async def _claimed(site: Site, count: int) -> bool:
-    return len(await site.ledger.tasks("claimed")) == count
+async def _claimed(sandbox: Sandbox, count: int) -> bool:
+    return len(await sandbox.ledger.tasks("claimed")) == count

@@ -18,7 +18,7 @@ from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.task_queue.envelope import decode
 from tests.support.event_hubs import HUB, open_producer
 from tests.support.process import Service, latigo, serving, term_of
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
@@ -29,17 +29,17 @@ PUBLISHED = "SELECT count(*) FROM v_tasks WHERE state = 'published'"
 class Plant:
     """A small plant with a hub in the test's own loop."""
 
-    site: Site
+    sandbox: Sandbox
     hub: EventHubsEmulator
     opened: AsyncExitStack
 
     def config(self, task_queue: Mapping[str, Any] | None = None, **sections: Any) -> Path:
         queue = {"kind": "eventhub", "connection_string": self.hub.connection_string(HUB)}
         quick = {"balance": "500ms", "expiration": "3s"}
-        return self.site.config(task_queue={**queue, **quick, **(task_queue or {})}, **sections)
+        return self.sandbox.config(task_queue={**queue, **quick, **(task_queue or {})}, **sections)
 
     def defaults(self) -> Path:
-        """Leases and balancing as they are when nobody sets them."""
+        """The default settings of leases and balancing."""
         times = {"lease": "30s", "renew": "10s", "grace": "25s"}
         planner = {"lease": "15s", "renew": "5s"}
         return self.config(task_queue={"balance": "10s", "expiration": "30s"}, executor=times, planner=planner)
@@ -59,23 +59,23 @@ class Plant:
 
     async def owners(self) -> dict[str, int]:
         """How many partitions each owner has."""
-        rows = await self.site.ledger.fetch(
+        rows = await self.sandbox.ledger.fetch(
             "SELECT owner_id, count(*) AS partitions FROM queue_ownership WHERE owner_id <> '' GROUP BY owner_id"
         )
         return {row["owner_id"]: row["partitions"] for row in rows}
 
     async def checkpoints(self) -> dict[str, int]:
         """The newest event of each partition up to which everything is done with."""
-        rows = await self.site.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
+        rows = await self.sandbox.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
         return {row["partition"]: row["sequence"] for row in rows}
 
     async def renews(self, times: int, *, within: float) -> None:
         """Wait until ownership was claimed or renewed so many times more, over all partitions."""
         counted = "SELECT sum(etag) FROM queue_ownership"
-        before = await self.site.ledger.value(counted)
+        before = await self.sandbox.ledger.value(counted)
 
         async def has_renewed() -> bool:
-            return bool(await self.site.ledger.value(counted) >= before + times)
+            return bool(await self.sandbox.ledger.value(counted) >= before + times)
 
         await eventually(has_renewed, within=within, every=0.1, what="partitions are held")
 
@@ -90,17 +90,17 @@ class Plant:
 
 
 @pytest.fixture
-async def plant(site: Site) -> AsyncIterator[Plant]:
+async def plant(sandbox: Sandbox) -> AsyncIterator[Plant]:
     async with open_event_hubs({HUB: PARTITIONS}) as hub, AsyncExitStack() as opened:
-        yield Plant(site, hub, opened)
+        yield Plant(sandbox, hub, opened)
 
 
 async def whole(plant: Plant, service: Service) -> datetime:
-    return await plant.site.whole(service, within=60)
+    return await plant.sandbox.whole(service, within=60)
 
 
 async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_on(plant: Plant):
-    # What runs out is the lease of whoever is killed, and nothing else, however busy the machine is.
+    # Only the lease of the killed process expires, however busy the machine is.
     config = plant.config(planner={"lease": "6s"}, executor={"lease": "1m"})
     executor = await plant.start("executor", config)
     one, other = await plant.start("scheduler", config), await plant.start("scheduler", config)
@@ -114,8 +114,8 @@ async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_
 
     assert term_of(leader) > 0
     assert codes == [0, 0]
-    await plant.site.ledger.assert_adds_up(plant.site.models, until)
-    runs = plant.site.executed()
+    await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
+    runs = plant.sandbox.executed()
     assert len(runs) == len(set(runs))
 
 
@@ -124,9 +124,9 @@ async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsew
     await plant.start("scheduler", config)
     killed, heir = await plant.start("executor", config), await plant.start("executor", config)
     await plant.share(among=2, within=90)
-    held = plant.site.gordo.controls.hang()
+    held = plant.sandbox.gordo.controls.hang()
     await held.reached()
-    in_hand = {task["id"] for task in await plant.site.ledger.tasks("claimed")}
+    in_hand = {task["id"] for task in await plant.sandbox.ledger.tasks("claimed")}
 
     await killed.kill()
     held.lift()
@@ -134,7 +134,7 @@ async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsew
     async with asyncio.timeout(60):
         await whole(plant, heir)
         await plant.share(among=1, within=60)
-    stored = {task["id"] for task in await plant.site.ledger.tasks("stored")}
+    stored = {task["id"] for task in await plant.sandbox.ledger.tasks("stored")}
     assert in_hand
     assert in_hand <= stored
 
@@ -161,11 +161,11 @@ async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it
 ):
     config = plant.config(executor={"concurrency": 1, "lease": "1m", "grace": "25s"})
     scheduler, stopped = await plant.start("scheduler", config), await plant.start("executor", config)
-    held = plant.site.gordo.controls.hang()
+    held = plant.sandbox.gordo.controls.hang()
     await plant.share(among=1, within=60)
     await held.reached()
     owners = await plant.owners()
-    (begun,) = await plant.site.ledger.tasks("claimed")
+    (begun,) = await plant.sandbox.ledger.tasks("claimed")
 
     stopped.process.send_signal(signal.SIGTERM)
     await stopped.logged("executor.draining")
@@ -173,7 +173,7 @@ async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it
     kept = await plant.owners()
     held.lift()
     code = await stopped.ended()
-    stored = {task["id"]: task["starts"] for task in await plant.site.ledger.tasks("stored")}
+    stored = {task["id"]: task["starts"] for task in await plant.sandbox.ledger.tasks("stored")}
     passed, left = await plant.checkpoints(), await plant.owners()
 
     assert (code, kept, left) == (0, owners, {})
@@ -184,16 +184,16 @@ async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it
     heir = await plant.start("executor", config)
     until = await whole(plant, heir)
     assert [await scheduler.stop(), await heir.stop()] == [0, 0]
-    await plant.site.ledger.assert_adds_up(plant.site.models, until)
+    await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
 
 
-async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Plant):
+async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: Plant):
     scheduler = await plant.start("scheduler")
-    await eventually(lambda: plant.site.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")
     config = scheduler.config
 
     async def lag() -> int:
-        _, output, _ = await latigo("queue", "status", "--config", str(config), "--json", folder=plant.site.folder)
+        _, output, _ = await latigo("queue", "status", "--config", str(config), "--json", folder=plant.sandbox.folder)
         return sum(each["lag"] for each in orjson.loads(output))
 
     await eventually(lag, within=60, every=1.0, what="the lag is known")
@@ -202,12 +202,12 @@ async def test_a_scheduler_alone_answers_its_probes_and_tells_the_lag(plant: Pla
 
     assert await scheduler.stop() == 0
     assert await executor.stop() == 0
-    checked = await latigo("check", "--config", str(config), folder=plant.site.folder)
-    forgot = await latigo("queue", "reset", "--yes", "--json", "--config", str(config), folder=plant.site.folder)
+    checked = await latigo("check", "--config", str(config), folder=plant.sandbox.folder)
+    forgot = await latigo("queue", "reset", "--yes", "--json", "--config", str(config), folder=plant.sandbox.folder)
     assert checked[0] == 0
     assert re.search(rf"ok   task_queue: eventhub/\S+/{HUB}, {PARTITIONS} partitions", checked[1])
     assert 1 <= orjson.loads(forgot[1])["forgotten"] <= PARTITIONS
-    assert await plant.site.ledger.value("SELECT count(*) FROM queue_checkpoint") == 0
+    assert await plant.sandbox.ledger.value("SELECT count(*) FROM queue_checkpoint") == 0
 
 
 async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Plant):
@@ -217,10 +217,10 @@ async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Pl
         await producer.send_batch(batch)
     scheduler, executor = await plant.start("scheduler"), await plant.start("executor")
     await executor.until(
-        lambda: plant.site.ledger.value("SELECT count(*) FROM queue_refused"), what="the message is recorded"
+        lambda: plant.sandbox.ledger.value("SELECT count(*) FROM queue_refused"), what="the message is recorded"
     )
     await whole(plant, executor)
-    _, listed, _ = await latigo("failures", "--config", str(executor.config), "--json", folder=plant.site.folder)
+    _, listed, _ = await latigo("failures", "--config", str(executor.config), "--json", folder=plant.sandbox.folder)
     await executor.kill()
     again = await plant.start("executor")
     await whole(plant, again)
@@ -229,12 +229,12 @@ async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Pl
     (refused,) = orjson.loads(listed)
     assert refused["reason"] == "unreadable"
     assert refused["model"].endswith(f"/{HUB}#2@0")
-    assert await plant.site.ledger.value("SELECT count(*) FROM queue_refused") == 1
+    assert await plant.sandbox.ledger.value("SELECT count(*) FROM queue_refused") == 1
 
 
 async def test_a_task_in_a_newer_envelope_is_passed_over_and_done_in_one_that_all_can_read(plant: Plant):
     scheduler = await plant.start("scheduler")
-    await eventually(lambda: plant.site.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")
     await scheduler.kill()
     newer = plant.make_newer()
 
@@ -246,8 +246,8 @@ async def test_a_task_in_a_newer_envelope_is_passed_over_and_done_in_one_that_al
 
     assert newer
     assert [await again.stop(), await executor.stop()] == [0, 0]
-    await plant.site.ledger.assert_adds_up(plant.site.models, until)
+    await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
 
 
 async def _equals(plant: Plant, question: str, number: int) -> bool:
-    return bool(await plant.site.ledger.value(question) == number)
+    return bool(await plant.sandbox.ledger.value(question) == number)

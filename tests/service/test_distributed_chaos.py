@@ -1,4 +1,4 @@
-"""One scheduler, three executors, eight partitions, five thousand tasks, and somebody who kills processes."""
+"""One scheduler, three executors, eight partitions, five thousand tasks, and processes that are killed at random."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -11,7 +11,7 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from tests.support.event_hubs import HUB, EmulatorProcess, running_event_hubs
 from tests.support.process import Service, newest_due, serving
-from tests.support.site import Site, open_site
+from tests.support.sandbox import Sandbox, open_sandbox
 from tests.support.waiting import eventually
 
 SEED = 20261123
@@ -29,7 +29,7 @@ CONCURRENCY = 8
 class Plant:
     """All processes, each of which can be killed and comes back."""
 
-    site: Site
+    sandbox: Sandbox
     folder: Path
     opened: AsyncExitStack
     emulator: EmulatorProcess
@@ -42,13 +42,13 @@ class Plant:
         )
 
     async def start(self, role: str) -> Service:
-        config = self.site.config(
+        config = self.sandbox.config(
             schedule={"interval": "30s", "delay": "1s", "max_window": "30s"},
             backfill={"horizon": f"{SLOTS // 2}m"},
-            # Longer than a busy machine keeps anybody waiting: what runs out is the lease of whoever was killed.
+            # Longer than any pause on a busy machine: only the lease of a killed process expires.
             executor={"concurrency": CONCURRENCY, "lease": "10s"},
             planner={"lease": "12s"},
-            ledger={"kind": "postgres", "url": self.site.ledger.url, "pool_size": 5},
+            ledger={"kind": "postgres", "url": self.sandbox.ledger.url, "pool_size": 5},
             task_queue={
                 "kind": "eventhub",
                 "connection_string": self.emulator.connection_string,
@@ -75,15 +75,15 @@ class Plant:
                 self.executors[number] = await self.start("executor")
 
     async def ends(self) -> dict[str, int]:
-        """The newest event of each partition, as the hub tells it."""
+        """Return the newest event of each partition, as reported by the hub."""
         client = EventHubProducerClient.from_connection_string(self.emulator.connection_string, eventhub_name=HUB)
         async with client:
             names = await client.get_partition_ids()
-            found = [await client.get_partition_properties(name) for name in names]
-        return {each["id"]: each["last_enqueued_sequence_number"] for each in found}
+            result = [await client.get_partition_properties(name) for name in names]
+        return {each["id"]: each["last_enqueued_sequence_number"] for each in result}
 
     async def settled(self) -> int:
-        return int(await self.site.ledger.value("SELECT count(*) FROM v_tasks WHERE state = 'stored'"))
+        return int(await self.sandbox.ledger.value("SELECT count(*) FROM v_tasks WHERE state = 'stored'"))
 
     async def settles(self, tasks: int) -> None:
         async def enough() -> bool:
@@ -94,24 +94,29 @@ class Plant:
     async def covers_everything(self) -> datetime:
         until = newest_due()
         await eventually(
-            lambda: self.site.ledger.is_whole(MODELS, until), within=WITHIN, every=1.0, what="every window is covered"
+            lambda: self.sandbox.ledger.is_whole(MODELS, until),
+            within=WITHIN,
+            every=1.0,
+            what="every window is covered",
         )
         return until
 
     async def checkpoints(self) -> dict[str, int]:
-        rows = await self.site.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
+        rows = await self.sandbox.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
         return {row["partition"]: row["sequence"] for row in rows}
 
     async def is_drained(self) -> bool:
         return await self.checkpoints() == await self.ends()
 
 
-async def test_every_window_is_covered_and_hardly_any_runs_twice_whoever_is_killed(ledger_url: str, tmp_path: Path):
+async def test_every_window_is_covered_and_hardly_any_runs_twice_whichever_process_is_killed(
+    ledger_url: str, tmp_path: Path
+):
     random = Random(SEED)
     victims = random.sample(VICTIMS, len(VICTIMS))
-    async with open_site(ledger_url, tmp_path, models=MODELS) as site, AsyncExitStack() as opened:
+    async with open_sandbox(ledger_url, tmp_path, models=MODELS) as sandbox, AsyncExitStack() as opened:
         emulator = running_event_hubs(partitions=PARTITIONS, data_dir=tmp_path / "hub")
-        plant = Plant(site, tmp_path, opened, await opened.enter_async_context(emulator))
+        plant = Plant(sandbox, tmp_path, opened, await opened.enter_async_context(emulator))
         plant.scheduler = await plant.start("scheduler")
         plant.executors = {number: await plant.start("executor") for number in range(EXECUTORS)}
 
@@ -125,13 +130,13 @@ async def test_every_window_is_covered_and_hardly_any_runs_twice_whoever_is_kill
         await eventually(plant.is_drained, within=60, what="nothing is left in the hub")
         assert [await executor.stop() for executor in plant.executors.values()] == [0] * EXECUTORS
         ends = await plant.ends()
-        owners = await site.ledger.fetch("SELECT partition, owner_id FROM queue_ownership")
+        owners = await sandbox.ledger.fetch("SELECT partition, owner_id FROM queue_ownership")
         assert len(ends) == PARTITIONS
         assert await plant.checkpoints() == ends
         assert {row["partition"]: row["owner_id"] for row in owners} == dict.fromkeys(ends, "")
         assert await plant.settled() >= TASKS
-        assert await site.ledger.value("SELECT count(*) FROM queue_refused") == 0
-        assert await site.ledger.parked() == []
-        runs = site.executed()
+        assert await sandbox.ledger.value("SELECT count(*) FROM queue_refused") == 0
+        assert await sandbox.ledger.parked() == []
+        runs = sandbox.executed()
         assert len(runs) - len(set(runs)) <= VICTIMS.count("executor") * CONCURRENCY, "claims keep repeats from running"
-        await site.ledger.assert_adds_up(MODELS, until)
+        await sandbox.ledger.assert_adds_up(MODELS, until)

@@ -1,4 +1,4 @@
-"""The embedded server's life: made, shared, adopted, stopped, and what is said when it cannot be."""
+"""The embedded server's life: made, shared, adopted, stopped, and the errors."""
 
 import asyncio
 import fcntl
@@ -73,7 +73,7 @@ def another_user(home: Path) -> subprocess.Popen[str]:
 
 
 def run_to_its_end(program: str) -> subprocess.Popen[bytes]:
-    """A process that ends at once; its number stays taken until somebody asks how it ended."""
+    """A process that ends at once; its number stays taken until it is reaped."""
     return subprocess.Popen([program, "--version"], stdout=subprocess.DEVNULL)
 
 
@@ -177,7 +177,7 @@ async def test_what_is_left_of_a_server_that_was_killed_is_waited_for(home: Path
             assert await using == 1
 
 
-async def test_a_server_that_is_dead_and_that_nobody_has_reaped_is_not_taken_for_one(home: Path):
+async def test_a_dead_server_that_is_not_reaped_is_not_taken_for_a_running_one(home: Path):
     async with open_embedded(home, settings=FAST):
         lines = (home / "data" / "postmaster.pid").read_text().splitlines()
         program = psutil.Process(int(lines[0])).exe()
@@ -242,12 +242,12 @@ async def test_being_cancelled_while_it_starts_leaves_no_server_behind(home: Pat
         await using
 
     with (home / "guard").open() as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or somebody were still starting it
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or it would still be starting
     assert server_pid(home) is None
 
 
 class Impatient(ManualClock):
-    """A clock on which a minute passes whenever somebody looks at it."""
+    """A clock that advances by a minute with every reading."""
 
     def monotonic(self) -> float:
         self.jump(timedelta(minutes=1))
@@ -284,7 +284,7 @@ async def test_a_folder_of_something_else_is_not_touched(home: Path):
     assert (home / "data" / "thesis.txt").read_text() == "all I have"
 
 
-async def test_a_file_in_place_of_the_folder_is_said(home: Path):
+async def test_a_file_in_place_of_the_folder_is_reported(home: Path):
     (home / "file").write_text("")
 
     with pytest.raises((ConfigurationError, Unavailable), match="file"):

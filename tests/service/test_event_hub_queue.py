@@ -64,16 +64,16 @@ async def queue(ledger_url: str) -> AsyncIterator[HubQueue]:
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_tells_which(queue: HubQueue):
+async def test_a_task_goes_to_the_partition_of_its_model_and_the_sender_returns_which(queue: HubQueue):
     tasks = [replace(task, id=task.id * 10 + again) for task in some_tasks(20) for again in range(2)]
 
     async with queue.sender() as sender:
         places = await sender.publish(tasks, HIGHEST)
 
     partitions = queue.emulator.hub(HUB).partitions
-    found = {decode(event.body).id: partition.id for partition in partitions for event in partition.events}
-    assert found == {task.id: str(partition_of(task.ref, 2)) for task in tasks}
-    assert places == {task_id: f"{queue.section.address.channel}#{partition}" for task_id, partition in found.items()}
+    result = {decode(event.body).id: partition.id for partition in partitions for event in partition.events}
+    assert result == {task.id: str(partition_of(task.ref, 2)) for task in tasks}
+    assert places == {task_id: f"{queue.section.address.channel}#{partition}" for task_id, partition in result.items()}
     assert queue.emulator.controls.counts["sends"] == 2, "one batch a partition"
 
 
@@ -118,7 +118,7 @@ async def test_a_hub_that_is_busy_for_a_moment_gets_its_tasks_with_the_next_atte
     assert {decode(event.body).id for event in queue.emulator.hub(HUB).events} == {1, 2, 3, 4}
 
 
-async def test_after_a_failure_the_hub_is_left_alone_for_a_while_and_nobody_is_kept_waiting(queue: HubQueue):
+async def test_after_a_failure_the_hub_is_not_called_for_a_while_and_no_caller_waits(queue: HubQueue):
     tasks = some_tasks(4)
 
     async with queue.sender(replace(QUICK_SENDER, first_pause=seconds(60), longest_pause=seconds(60))) as sender:
@@ -130,7 +130,7 @@ async def test_after_a_failure_the_hub_is_left_alone_for_a_while_and_nobody_is_k
     assert queue.emulator.hub(HUB).events == []
 
 
-async def test_what_some_partitions_took_is_told_when_others_fail(queue: HubQueue):
+async def test_what_some_partitions_took_is_reported_when_others_fail(queue: HubQueue):
     tasks = some_tasks(6)
     wanted = {task.id for task in tasks if partition_of(task.ref, 2) == 1}
 
@@ -143,7 +143,7 @@ async def test_what_some_partitions_took_is_told_when_others_fail(queue: HubQueu
     assert set(rest) == {task.id for task in tasks} - wanted
 
 
-async def test_a_hub_in_trouble_is_told_as_unavailable_in_time_and_gets_its_tasks_afterwards(
+async def test_a_hub_in_trouble_is_reported_unavailable_in_time_and_gets_its_tasks_afterwards(
     postgres_server: str, ledger_template: str
 ):
     async def stops_listening(queue: HubQueue) -> Callable[[], Awaitable[None]]:
@@ -215,14 +215,14 @@ async def test_tasks_pass_over_websockets(ledger_url: str):
 
 
 async def test_tasks_pass_over_tls_with_an_authority_of_our_own(ledger_url: str, tmp_path: Path):
-    found = self_signed(tmp_path)
+    result = self_signed(tmp_path)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(found.certificate, found.key)
+    server.load_cert_chain(result.certificate, result.key)
     async with nothing_left(), open_hub_queue(ledger_url, ssl_context=server) as direct:
         section = hub_section(
             secret_of(direct.section).replace(";UseDevelopmentEmulator=true", ""),
             custom_endpoint=f"127.0.0.1:{direct.emulator.port}",
-            ca_file=found.certificate,
+            ca_file=result.certificate,
         )
         queue, tasks = replace(direct, section=section), some_tasks(3)
         async with queue.sender() as sender, queue.receiver() as receiver, working(receiver) as worker:
@@ -245,10 +245,10 @@ async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str)
         hub = Hub(section, SharedCredential(Login(), SystemClock()), SystemClock(), tls=False)
         client = hub.producer()
 
-        found = await hub.partition_ids(client, seconds(5))
+        result = await hub.partition_ids(client, seconds(5))
         await hub.close(client)
 
-    assert list(found) == ["0", "1"]
+    assert list(result) == ["0", "1"]
 
 
 class Refused:
@@ -258,7 +258,7 @@ class Refused:
         raise ClientAuthenticationError("AADSTS7000215: invalid client secret")
 
 
-async def test_a_login_that_is_refused_is_told_with_its_cause(ledger_url: str):
+async def test_a_refused_login_is_reported_with_its_cause(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url) as queue:
         section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
         hub = Hub(section, SharedCredential(Refused(), SystemClock()), SystemClock(), tls=False)
@@ -305,7 +305,7 @@ async def test_only_as_much_is_handed_out_as_is_taken(queue: HubQueue):
 
             sent = queue.emulator.controls.counts["events_out"]
             assert len({each.task.id for each in taken}) == 3
-            assert sent <= 2 * (5 + 5), "two partitions fetch ahead no more than they were told"
+            assert sent <= 2 * (5 + 5), "two partitions fetch ahead no more than their limit"
 
 
 async def test_one_task_that_takes_long_holds_up_the_checkpoint_and_nothing_else(queue: HubQueue):
@@ -350,7 +350,7 @@ async def test_what_the_hub_repeats_after_a_broken_connection_is_not_handed_out_
             queue.put_tasks([first])
             await (await anext(deliveries)).done()
             queue.put_tasks([second, third])
-            await controls.counted("events_out", 3)  # one waits in our hand, one in the client
+            await controls.counted("events_out", 3)  # one waits in the receiver, one in the client
 
             controls.detach_receivers("amqp:link:detach-forced")
             await controls.counted("events_out", 4)
@@ -428,7 +428,7 @@ async def test_leaving_checkpoints_what_is_done_and_gives_everything_else_to_oth
     assert len(worker.seen) == 10 - passed
 
 
-async def test_when_nobody_takes_any_more_the_partitions_go_to_others_at_once(queue: HubQueue):
+async def test_when_receiving_stops_the_partitions_go_to_others_at_once(queue: HubQueue):
     queue.put_tasks(some_tasks(10))
     async with queue.receiver(flush_interval=seconds(60)) as receiver, aclosing(receiver.receive()) as deliveries:
         for _ in range(6):
@@ -469,7 +469,7 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
             await second.sees(after)
 
 
-async def test_a_client_that_has_brought_in_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
+async def test_a_client_that_has_received_enough_is_replaced_and_nothing_is_missed(queue: HubQueue):
     first, second = some_tasks(30), some_tasks(30, first=101)
     with capture_logs() as logs:
         async with queue.receiver(max_events=20) as receiver, working(receiver) as worker:
@@ -708,7 +708,7 @@ async def test_a_hub_that_was_made_anew_is_an_alarm_until_its_checkpoints_are_re
         assert not await tells_recreated(queue)
 
 
-# --- what is asked of queue and tests --------------------------------------------------------------------------------
+# --- contracts of queue and tests -------------------------------------------------------------------------------------
 
 
 async def nothing_more(deliveries: AsyncIterator[HubDelivery]) -> bool:

@@ -81,16 +81,16 @@ async def test_what_is_sent_is_received_as_it_was(event_hubs):
     assert abs(got.enqueued_time - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_a_receiver_can_be_told_of_the_newest_event_with_each(event_hubs):
+async def test_a_receiver_can_get_the_newest_event_with_each(event_hubs):
     event_hubs.put(HUB, b"one", b"two", b"three", partition="0")
 
     async with receiving(event_hubs, partition_id="0", track_last_enqueued_event_properties=True) as received:
         await received.count(3)
 
     newest = event_hubs.hub(HUB)["0"].events[-1]
-    told = received.newest["0"]
-    assert (told["sequence_number"], told["offset"]) == (2, newest.offset)
-    assert told["enqueued_time"] == datetime.fromtimestamp(newest.enqueued / 1000, UTC)
+    properties = received.newest["0"]
+    assert (properties["sequence_number"], properties["offset"]) == (2, newest.offset)
+    assert properties["enqueued_time"] == datetime.fromtimestamp(newest.enqueued / 1000, UTC)
 
 
 async def test_a_key_has_a_partition_a_batch_stays_together_and_a_partition_can_be_chosen(event_hubs):
@@ -125,7 +125,7 @@ async def test_the_buffered_producer_works_too(event_hubs):
 
 
 async def _ignore(_events: object, _partition: object) -> None:
-    """The producer wants to tell somebody."""
+    """Send an event."""
 
 
 async def _fail(_events: object, _partition: object, error: Exception) -> None:
@@ -184,11 +184,11 @@ async def test_only_the_newest_events_are_there_and_a_receiver_begins_with_the_o
     async with open_event_hubs({HUB: 1}, keep=3) as emulator:
         emulator.put(HUB, *(b"%d" % number for number in range(5)))
         async with open_producer(emulator) as producer:
-            told = await producer.get_partition_properties("0")
+            properties = await producer.get_partition_properties("0")
         async with receiving(emulator, starting_position=0) as received:
             await received.count(3)
 
-    assert (told["beginning_sequence_number"], told["last_enqueued_sequence_number"]) == (2, 4)
+    assert (properties["beginning_sequence_number"], properties["last_enqueued_sequence_number"]) == (2, 4)
     assert received.bodies() == [b"2", b"3", b"4"]
 
 
@@ -280,7 +280,7 @@ async def test_the_wrong_key_opens_nothing(event_hubs):
     assert event_hubs.controls.counts["tokens_refused"] >= 1
 
 
-async def test_a_key_that_was_rotated_leaves_connections_alone_until_their_tokens_end(event_hubs):
+async def test_a_rotated_key_does_not_affect_connections_until_their_tokens_end(event_hubs):
     async with receiving(event_hubs, partition_id="0") as received:
         await event_hubs.controls.counted("receivers")
         event_hubs.controls.rotate_key()
@@ -377,11 +377,11 @@ async def test_a_checkpoint_beyond_the_end_is_refused_in_silence_or_aloud(event_
         await event_hubs.controls.counted("links_refused", 2)
 
         event_hubs.controls.reject_style = RejectStyle.ATTACHED
-        async with receiving(event_hubs, partition_id="0", starting_position="999", client=IMPATIENT) as told:
-            await eventually(lambda: told.errors, within=10)
+        async with receiving(event_hubs, partition_id="0", starting_position="999", client=IMPATIENT) as properties:
+            await eventually(lambda: properties.errors, within=10)
 
     assert quiet.errors == []
-    assert "The supplied offset '999' is invalid. The last offset in the system is '-1'" in str(told.errors[0])
+    assert "The supplied offset '999' is invalid. The last offset in the system is '-1'" in str(properties.errors[0])
 
 
 async def test_where_offsets_are_not_checked_it_waits_at_the_end(event_hubs):
@@ -483,13 +483,13 @@ async def test_a_producer_that_was_idle_for_too_long_sends_all_the_same():
 async def test_a_peer_that_never_answers_keeps_the_client_waiting(event_hubs):
     async with open_producer(event_hubs) as producer:
         with event_hubs.controls.stop_answering() as trouble:
-            asking = asyncio.create_task(producer.get_partition_ids())
+            pending = asyncio.create_task(producer.get_partition_ids())
             await trouble.reached()
-            done, _ = await asyncio.wait({asking}, timeout=1)
+            done, _ = await asyncio.wait({pending}, timeout=1)
 
         assert not done
         assert event_hubs.controls.abort_connections() == 1
-        assert await asyncio.wait_for(asking, 10) == ["0", "1", "2", "3"]
+        assert await asyncio.wait_for(pending, 10) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("how", ["silent emulator", "frozen network"])

@@ -42,7 +42,7 @@ async def sandbox() -> AsyncIterator[SandboxGordo]:
 
 
 async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
-    asked = {
+    requested = {
         "port": urlsplit(sandbox.url).port,
         "project": "plant-a",
         "model": model,
@@ -52,7 +52,7 @@ async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
         "revision": None,
         "period_s": 60.0,
     }
-    return await run_in_gordo("client_predict.py", asked)
+    return await run_in_gordo("client_predict.py", requested)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -61,7 +61,7 @@ async def test_it_gets_the_same_frame_by_json_and_by_parquet(sandbox: SandboxGor
 
     json, parquet = [await predicted(sandbox, name, parquet=parquet) for parquet in (False, True)]
 
-    # The client reads five rows and the model's offset before what was asked for, and one row at its end.
+    # The client reads five rows and the model's offset before the requested window, and one row at its end.
     first = START - 5 * TEN
     assert json["errors"] == parquet["errors"] == []
     assert parquet["times"] == [(first + n * TEN).isoformat() for n in range(12)]

@@ -41,8 +41,8 @@ RECORDED = [
 
 @pytest.fixture
 async def models(gordo_server: str) -> AsyncIterator[Gordo]:
-    async with open_gordo(GordoModels(url=gordo_server), DictRoster()) as found:
-        yield found
+    async with open_gordo(GordoModels(url=gordo_server), DictRoster()) as result:
+        yield result
 
 
 async def spec_of(models: Gordo, name: str, revision: str = LATEST) -> ModelSpec:
@@ -50,7 +50,7 @@ async def spec_of(models: Gordo, name: str, revision: str = LATEST) -> ModelSpec
 
 
 def frames_for(spec: ModelSpec, rows: int | None = None) -> tuple[Frame, Frame]:
-    """Recorded X and y of these very columns, or as many rows of something like it as asked for."""
+    """Recorded X and y of these very columns, or that many rows of similar values."""
     sent = [pair.frames() for pair in pairs().values() if pair.id.startswith(("anomaly-", "prediction-", "err-no-thr"))
             if pair.method == "POST" and pair.id.endswith(("-json", "thresholds"))]  # fmt: skip
     x = next(f["X"] for f in sent if f["X"].columns == spec.dataset.tag_list)
@@ -84,26 +84,26 @@ async def test_every_model_answers_with_a_row_for_every_row_after_its_offset(nam
 
     execution = await execute(models, spec, x, y)
 
-    found = execution.predictions
+    frame = execution.predictions
     assert execution.anomaly is (name not in PLAIN)
-    assert found.times.tolist() == x.times[spec.model_offset :].tolist()
-    assert {column.group for column in found.columns} == (ANOMALY_GROUPS if execution.anomaly else {"model-output"})
-    outputs = [i for i, column in enumerate(found.columns) if column.group == "model-output"]
-    assert np.isfinite(found.values[:, outputs]).all()
+    assert frame.times.tolist() == x.times[spec.model_offset :].tolist()
+    assert {column.group for column in frame.columns} == (ANOMALY_GROUPS if execution.anomaly else {"model-output"})
+    outputs = [i for i, column in enumerate(frame.columns) if column.group == "model-output"]
+    assert np.isfinite(frame.values[:, outputs]).all()
 
 
 @pytest.mark.parametrize("name", RECORDED)
-async def test_every_model_says_what_it_said_when_it_was_recorded(name: str, models: Gordo) -> None:
+async def test_every_model_predicts_what_was_recorded(name: str, models: Gordo) -> None:
     path = "prediction" if name in PLAIN else "anomaly"
     data = json.loads(recorded(f"{path}-{name}-json").body)["data"]
     spec = await spec_of(models, name)
     sent = pairs()[f"{path}-{name}-json"].frames()
 
-    found = (await execute(models, spec, sent["X"], sent.get("y", sent["X"]))).predictions
+    frame = (await execute(models, spec, sent["X"], sent.get("y", sent["X"]))).predictions
 
-    for i, column in enumerate(found.columns):
+    for i, column in enumerate(frame.columns):
         expected = list(data[column.group][column.tag or column.group].values())
-        np.testing.assert_allclose(found.values[:, i], expected, rtol=1e-4 if name in KERAS else 1e-12)
+        np.testing.assert_allclose(frame.values[:, i], expected, rtol=1e-4 if name in KERAS else 1e-12)
 
 
 @pytest.mark.parametrize("name", ["pca-linear", "targets", "lstm-ae", "odd-names", "plain-transform"])
@@ -126,13 +126,13 @@ async def test_a_large_frame_is_answered_row_by_row(name: str, models: Gordo) ->
     spec = await spec_of(models, name)
     x, y = frames_for(spec, rows=1000)
 
-    found = (await execute(models, spec, x, y)).predictions
+    frame = (await execute(models, spec, x, y)).predictions
 
-    assert len(found) == 1000 - spec.model_offset
+    assert len(frame) == 1000 - spec.model_offset
 
 
 @pytest.mark.parametrize("name", ["lstm-ae", "lstm-forecast"])
-async def test_the_fewest_rows_that_are_said_to_do_do(name: str, models: Gordo) -> None:
+async def test_the_least_number_of_rows_is_enough(name: str, models: Gordo) -> None:
     spec = await spec_of(models, name)
     x, y = frames_for(spec, rows=spec.rows_needed)
 
@@ -151,12 +151,12 @@ async def test_an_anomaly_model_without_thresholds_is_asked_twice_once(models: G
 
 
 async def test_what_metadata_calls_plain_is_asked_for_plain_predictions(models: Gordo) -> None:
-    asked = await spec_of(models, "plain-linear")
-    x, y = frames_for(asked)
+    requested = await spec_of(models, "plain-linear")
+    x, y = frames_for(requested)
 
-    refused_first = await execute(models, replace(asked, anomaly=None), x, y)
+    refused_first = await execute(models, replace(requested, anomaly=None), x, y)
 
-    assert asked.anomaly is False
+    assert requested.anomaly is False
     assert not refused_first.anomaly
 
 
@@ -190,11 +190,11 @@ async def test_a_keras_model_takes_missing_values(models: Gordo) -> None:
     gap = Frame(x.times, x.columns, x.values.copy())
     gap.values[1, 0] = np.nan
 
-    found = (await execute(models, spec, gap, y)).predictions
+    frame = (await execute(models, spec, gap, y)).predictions
 
-    outputs = [i for i, column in enumerate(found.columns) if column.group == "model-output"]
-    assert np.isnan(found.values[1, outputs]).all()
-    assert np.isfinite(found.values[0, outputs]).all()
+    outputs = [i for i, column in enumerate(frame.columns) if column.group == "model-output"]
+    assert np.isnan(frame.values[1, outputs]).all()
+    assert np.isfinite(frame.values[0, outputs]).all()
 
 
 async def test_columns_that_a_model_does_not_have_are_refused(models: Gordo) -> None:
@@ -213,13 +213,13 @@ async def test_an_old_revision_is_answered_by_its_own_model(models: Gordo) -> No
     spec = await spec_of(models, "pca-linear", OLD)
     x, y = frames_for(spec)
 
-    found = (await execute(models, spec, x, y)).predictions
+    frame = (await execute(models, spec, x, y)).predictions
 
     data = json.loads(recorded("revision-old-query").body)["data"]
-    score = next(i for i, column in enumerate(found.columns) if column.group == "total-anomaly-scaled")
+    score = next(i for i, column in enumerate(frame.columns) if column.group == "total-anomaly-scaled")
     expected = list(data["total-anomaly-scaled"]["total-anomaly-scaled"].values())
-    np.testing.assert_allclose(found.values[:, score], expected, rtol=1e-12)
-    assert found.revision == OLD
+    np.testing.assert_allclose(frame.values[:, score], expected, rtol=1e-12)
+    assert frame.revision == OLD
 
 
 async def test_a_model_that_is_not_in_a_revision_is_gone(models: Gordo) -> None:

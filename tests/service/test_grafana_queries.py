@@ -66,11 +66,11 @@ class Plant:
 
     async def lines(self, query: str, values: Values) -> dict[tuple[str, ...], list[float]]:
         """What a panel draws: values by the tags of their series."""
-        found = await self.ask(query, values)
+        result = await self.ask(query, values)
         first = to_ns(BEGIN)
-        for series in found:
+        for series in result:
             assert [time for time, _ in series["values"]] == [first, first + int(INTERVAL.total_seconds() * 1e9)]
-        return {tuple(series["tags"].values()): [value for _, value in series["values"]] for series in found}
+        return {tuple(series["tags"].values()): [value for _, value in series["values"]] for series in result}
 
     async def offered(self, variable: str, **values: str | Sequence[str]) -> list[str]:
         """What a variable lets one choose from."""
@@ -130,9 +130,9 @@ async def test_panels_draw_one_sensor_where_one_is_chosen(plant: Plant, query: s
 async def test_two_models_are_drawn_apart(plant: Plant):
     query = "Readings and predictions: $sensor B"
 
-    found = await plant.ask(query, {**PUMP_CHOSEN, "model": [PUMP, NEIGHBOUR], "sensor": FLOW})
+    result = await plant.ask(query, {**PUMP_CHOSEN, "model": [PUMP, NEIGHBOUR], "sensor": FLOW})
 
-    assert {series["tags"]["machine"]: [value for _, value in series["values"]] for series in found} == {
+    assert {series["tags"]["machine"]: [value for _, value in series["values"]] for series in result} == {
         PUMP: [2.0, 5.0],
         NEIGHBOUR: [100.0],
     }
@@ -145,9 +145,9 @@ async def test_a_model_without_a_score_leaves_its_panels_empty(plant: Plant):
 
 
 async def test_the_table_has_the_time_of_the_newest_point_of_every_model_of_the_project(plant: Plant):
-    found = await plant.ask("Freshest predictions A", PUMP_CHOSEN)
+    result = await plant.ask("Freshest predictions A", PUMP_CHOSEN)
 
-    assert {series["tags"]["machine"]: series["values"][0][0] for series in found} == {
+    assert {series["tags"]["machine"]: series["values"][0][0] for series in result} == {
         PUMP: to_ns(BEGIN + 3 * STEP),
         NEIGHBOUR: to_ns(BEGIN),
     }

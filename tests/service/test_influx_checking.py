@@ -1,4 +1,4 @@
-"""`latigo check` on InfluxDB: what Latigo would run into later is said before it runs."""
+"""`latigo check` on InfluxDB: problems are reported before the service runs into them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_line, write_lines
 from tests.support.process import PROJECT, latigo
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 DONE, FAILED = 0, 1
 
@@ -33,18 +33,18 @@ async def check(config: Path) -> tuple[int, str]:
     ],
 )
 async def test_readings_that_stand_elsewhere_are_not_a_plant_without_sensors(
-    site: Site, sensors: InfluxDatabase, wrong: dict[str, str], code: int, says: str
+    sandbox: Sandbox, sensors: InfluxDatabase, wrong: dict[str, str], code: int, says: str
 ):
     source = {"kind": "influx", "url": sensors.url, "database": sensors.name, **wrong}
 
-    found, output = await check(site.config(sensors=source))
+    checks, output = await check(sandbox.config(sensors=source))
 
-    assert found == code
+    assert checks == code
     assert says in output
 
 
-async def test_the_database_of_every_project_is_looked_for(site: Site, influx_server: str):
-    config = site.config(predictions=[{"kind": "influx", "url": influx_server, "database": "pred-{project}"}])
+async def test_the_database_of_every_project_is_checked(sandbox: Sandbox, influx_server: str):
+    config = sandbox.config(predictions=[{"kind": "influx", "url": influx_server, "database": "pred-{project}"}])
 
     without = await check(config)
     async with fresh_influx_database(influx_server, name=f"pred-{PROJECT}"):

@@ -1,4 +1,4 @@
-"""The historian of `latigo demo --influx`: an InfluxDB that is away for a moment does not end it."""
+"""The historian of `latigo demo --influx`: an InfluxDB that is unavailable for a moment does not end it."""
 
 import asyncio
 from datetime import timedelta
@@ -44,6 +44,6 @@ async def test_what_influxdb_could_not_take_is_written_when_it_is_back(influx_se
 
     (*_, (last, _)) = readings["values"]
     written = plant.values(TAG, to_ns(began - 10 * MINUTE), last + 1)
-    assert last > to_ns(began + WHILE / 2)  # when it was away
+    assert last > to_ns(began + WHILE / 2)  # while it was unavailable
     assert readings["tags"] == {"tag": TAG}
     assert readings["values"] == list(map(list, zip(written.times.tolist(), written.values.tolist(), strict=True)))

@@ -78,7 +78,7 @@ class Watched:
 
     def __init__(self, client: InfluxClient) -> None:
         self._client = client
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.sizes: list[int] = []
         self.after_first: Callable[[], None] = lambda: None
 
@@ -86,12 +86,12 @@ class Watched:
         return getattr(self._client, name)
 
     async def query(self, statements: str, interpret: Callable[[Response], Any], **options: Any) -> Any:
-        self.asked.append(statements)
+        self.calls.append(statements)
         attempts = itertools.count()
 
         def watch(response: Response) -> Any:
             if next(attempts):
-                self.asked.append(statements)
+                self.calls.append(statements)
             self.sizes.append(len(response.body))
             if len(self.sizes) == 1:
                 self.after_first()
@@ -257,18 +257,20 @@ async def test_integers_and_booleans_become_floats_and_text_is_rejected_by_name(
     ]
     await write_lines(influx_database, lines)
 
-    found = {}
+    readings = {}
     for kind in FIELDS:
         async with influx_sensors(influx_database, version=version, measurement=kind) as sensors:
             if kind != "text":
-                found[kind] = (await sensors.get_data_for_range([kind], HOUR, max_bytes=PLENTY))[kind].values.tolist()
+                readings[kind] = (await sensors.get_data_for_range([kind], HOUR, max_bytes=PLENTY))[
+                    kind
+                ].values.tolist()
                 continue
             with pytest.raises(Rejected, match="'text' in InfluxDB") as refused:
                 await sensors.get_data_for_range([kind], HOUR, max_bytes=PLENTY)
             with pytest.raises(Rejected, match="'text' in InfluxDB"):
                 await sensors.get_last_before([kind], HOUR.end, HOUR.start)
 
-    assert found == {
+    assert readings == {
         "integers": [-1, 2**53, 2**63],
         "booleans": [1, 0, 1],
         "floats": [5e-324, -0.5, 1e308],
@@ -328,7 +330,7 @@ async def test_a_limit_on_rows_loses_nothing(
     assert listed == sorted(written)
 
 
-async def test_a_limit_on_rows_is_told_once_and_kept_to(influx_servers: InfluxServers):
+async def test_a_limit_on_rows_is_learned_once_and_kept_to(influx_servers: InfluxServers):
     written = plant(20, 240)
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_ROW_LIMIT": "1000"})
     async with fresh_influx_database(server.url) as database:
@@ -336,11 +338,11 @@ async def test_a_limit_on_rows_is_told_once_and_kept_to(influx_servers: InfluxSe
         async with watched(database) as (sensors, watching):
             with capture_logs() as logs:
                 for _ in range(30):
-                    del watching.asked[:]
+                    del watching.calls[:]
                     assert same(await sensors.get_data_for_range(list(written), HOUR, max_bytes=PLENTY), written)
 
     assert [(each["event"], each["count"]) for each in logs] == [("response.cut", 1000)]
-    assert len(watching.asked) <= 7  # 20 sensors of 240 readings, 999 at a time
+    assert len(watching.calls) <= 7  # 20 sensors of 240 readings, 999 at a time
 
 
 async def test_a_limit_that_nothing_fits_into_is_an_alarm(influx_servers: InfluxServers):
@@ -373,7 +375,7 @@ async def test_a_query_that_takes_too_long_is_asked_again_and_then_not_no_data(
             await sensors.get_data_for_range(list(written), DAY, max_bytes=PLENTY)
 
     assert not refused.value.alarm
-    assert watching.asked.count(watching.asked[-1]) == 3
+    assert watching.calls.count(watching.calls[-1]) == 3
 
 
 @VERSIONS
@@ -384,22 +386,22 @@ async def test_too_many_queries_at_once_are_not_no_data(influx_servers: InfluxSe
     async with limited(influx_servers, written, settings, version=version) as sensors:
         reading = (sensors.get_data_for_range(list(written), DAY, max_bytes=PLENTY) for _ in range(8))
         came = await asyncio.gather(*reading, return_exceptions=True)
-        alone = await sensors.get_data_for_range(list(written), DAY, max_bytes=PLENTY)
+        isolated = await sensors.get_data_for_range(list(written), DAY, max_bytes=PLENTY)
 
     refused = [each for each in came if isinstance(each, BaseException)]
     assert all(isinstance(each, Unavailable) and "max-concurrent-queries" in str(each) for each in refused)
     assert all(same(each, written) for each in came if not isinstance(each, BaseException))
     assert len(refused) < len(came)
-    assert same(alone, written)
+    assert same(isolated, written)
 
 
 @VERSIONS
 async def test_a_limit_on_the_series_of_one_query_is_an_alarm(influx_servers: InfluxServers, version: str):
-    """Every query is one sensor already, so that nothing smaller could be asked for."""
+    """Every query is one sensor already, so that nothing smaller could be requested."""
     server = influx_servers.start({"INFLUXDB_COORDINATOR_MAX_SELECT_SERIES": "1"})
     async with fresh_influx_database(server.url) as database:
         at = to_ns(TEN)
-        await write_lines(database, [f"sensors,tag={TEMPERATURE},site={site} Value=1 {at}" for site in "ab"])
+        await write_lines(database, [f"sensors,tag={TEMPERATURE},site={place} Value=1 {at}" for place in "ab"])
         await write_lines(database, [f"sensors,tag={PRESSURE} Value=2 {at}"])
         async with influx_sensors(database, version=version) as sensors:
             with pytest.raises(Unavailable, match=r"\[coordinator\] max-select-series") as refused:
@@ -480,10 +482,10 @@ async def test_silent_sensors_are_looked_up_once_in_a_while(influx_database: Inf
     for minutes in (10, 0):
         async with watched(influx_database, remember=timedelta(minutes=minutes)) as (sensors, watching):
             await sensors.get_data_for_range(tags, later, max_bytes=PLENTY)
-            first = len(watching.asked)
+            first = len(watching.calls)
             for _ in range(3):
                 assert not any(map(len, (await sensors.get_data_for_range(tags, later, max_bytes=PLENTY)).values()))
-            requests[minutes] = len(watching.asked) - first
+            requests[minutes] = len(watching.calls) - first
 
     assert requests == {10: 3, 0: 6}
 
@@ -508,7 +510,7 @@ async def test_one_request_reads_a_model(influx_database: InfluxDatabase):
         assert same(await sensors.get_data_for_range(list(written), window, max_bytes=PLENTY), written)
         assert await sensors.get_last_before(list(written), HOUR.end, HOUR.start)
 
-    assert len(watching.asked) == 2
+    assert len(watching.calls) == 2
 
 
 async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_take(influx_database: InfluxDatabase):
@@ -532,7 +534,7 @@ async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_tak
 
 
 @VERSIONS
-async def test_what_does_not_fit_is_given_up_as_soon_as_it_is_known(influx_database: InfluxDatabase, version: str):
+async def test_what_does_not_fit_is_aborted_as_soon_as_it_is_known(influx_database: InfluxDatabase, version: str):
     written = plant(10, 5_000)
     await write_lines(influx_database, sensor_lines(written))
 
@@ -543,19 +545,19 @@ async def test_what_does_not_fit_is_given_up_as_soon_as_it_is_known(influx_datab
         with pytest.raises(TooLarge):
             await sensors.get_data_for_range(list(written), DAY, max_bytes=100_000)
 
-    assert len(watching.asked) == 2  # a day of a sensor each; there is room for one and a quarter
+    assert len(watching.calls) == 2  # a day of a sensor each; there is room for one and a quarter
 
 
-async def test_readings_denser_than_believed_are_asked_for_again_in_smaller_pieces(influx_database: InfluxDatabase):
+async def test_readings_denser_than_estimated_are_read_again_in_smaller_chunks(influx_database: InfluxDatabase):
     written = plant(3, 150_000, every=0.02)
     await write_lines(influx_database, sensor_lines(written))
 
     async with watched(influx_database) as (sensors, watching):
         assert same(await sensors.get_data_for_range(list(written), HOUR, max_bytes=PLENTY), written)
-        del watching.asked[:], watching.sizes[:]
+        del watching.calls[:], watching.sizes[:]
         assert same(await sensors.get_data_for_range(list(written), HOUR, max_bytes=PLENTY), written)
 
-    assert len(watching.asked) <= 3 * 2
+    assert len(watching.calls) <= 3 * 2
     assert max(watching.sizes) < 2_100_000
 
 
@@ -594,10 +596,10 @@ async def test_credentials(influx_servers: InfluxServers):
 
 
 @pytest.mark.parametrize("switches", [SWITCHES["1"], SWITCHES["3"]], ids=["1", "3"])
-async def test_a_server_that_is_killed_between_and_in_answers_is_away_and_has_everything_when_it_is_back(
+async def test_a_server_that_is_killed_between_and_in_responses_is_unavailable_and_has_everything_when_it_is_back(
     influx_servers: InfluxServers, switches: InfluxSwitches
 ):
-    written = plant(6, 9_000)  # over a day, these are asked for in several requests
+    written = plant(6, 9_000)  # over a day, these are read in several requests
     server = influx_servers.start()
     async with fresh_influx_database(server.url) as database:
         await write_lines(database, sensor_lines(written))
@@ -615,7 +617,7 @@ async def test_a_server_that_is_killed_between_and_in_answers_is_away_and_has_ev
     assert not any(each.alarm for each in came if isinstance(each, Unavailable))
 
 
-async def test_a_call_that_takes_longer_than_its_limit_is_given_up(influx_database: InfluxDatabase):
+async def test_a_call_that_takes_longer_than_its_limit_is_cancelled(influx_database: InfluxDatabase):
     await write_lines(influx_database, sensor_lines(plant(20, 5000)))
     async with influx_sensors(influx_database, read_timeout=timedelta(milliseconds=1)) as sensors:
         with pytest.raises(TimedOut) as refused:

@@ -76,7 +76,7 @@ def predictions(
 
 
 async def stored(database: InfluxDatabase) -> dict[str, list[list[Any]]]:
-    """Every point of the database, by series, as the server itself tells it."""
+    """Return every point of the database, by series."""
     return {
         f"{table['name']} {json.dumps(table['tags'], sort_keys=True, ensure_ascii=False)}": table["values"]
         for table in await select(database, 'SELECT "sensor_value" FROM /./ GROUP BY *')
@@ -137,9 +137,9 @@ async def test_any_name_of_a_sensor_a_model_or_a_project_survives(influx_databas
             await sink.put_predictions(each)
         read = {model: await sink.get_predictions(model, AROUND) for model in models}
 
-    for model, (found,) in read.items():
+    for model, (result,) in read.items():
         expected = dict(zip(columns, written[model].values[0].tolist(), strict=True))
-        assert dict(zip(found.columns, found.values[0].tolist(), strict=True)) == expected
+        assert dict(zip(result.columns, result.values[0].tolist(), strict=True)) == expected
     assert {json.loads(name.partition(" ")[2])["sensor_name"] for name in await stored(influx_database)} == set(TORTURE)
 
 
@@ -220,7 +220,7 @@ async def test_a_long_window_goes_in_several_requests(sink: InfluxPredictions, i
     assert await count(influx_database) == 144 * 103
 
 
-async def test_what_others_wrote_beside_it_is_not_taken_for_ours(
+async def test_what_others_wrote_to_the_same_database_is_not_taken_for_ours(
     sink: InfluxPredictions, influx_database: InfluxDatabase
 ):
     await sink.put_predictions(predictions([1.0], columns=[OUTPUT]))
@@ -274,7 +274,7 @@ async def test_a_server_that_takes_small_bodies_gets_small_bodies(influx_servers
         assert read.values.tolist() == rows
 
 
-async def test_a_single_point_that_is_too_large_is_given_up(influx_servers: InfluxServers):
+async def test_a_single_point_that_is_too_large_is_rejected(influx_servers: InfluxServers):
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_BODY_SIZE": "60"})
     async with sink_on(server.url) as sink:
         with pytest.raises(TooLarge, match=r"\[http\] max-body-size"):
@@ -551,6 +551,6 @@ async def writes_under_way(url: str) -> int:
 
 
 async def until_refused(sink: InfluxPredictions, *parts: Predictions) -> None:
-    """One after the other: some limits are looked at between requests only."""
+    """One after the other: some limits are checked between requests only."""
     for each in parts:
         await sink.put_predictions(each)

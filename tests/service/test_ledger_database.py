@@ -26,7 +26,7 @@ async def test_a_statement_ends_at_its_time_limit(ledger_url: str):
                 await connection.execute("SELECT pg_sleep(60)")
 
 
-async def test_a_server_that_takes_a_connection_and_says_nothing_is_away(unused_tcp_port: int):
+async def test_a_server_that_accepts_a_connection_and_never_answers_is_unavailable(unused_tcp_port: int):
     says_nothing = asyncio.Event()
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +42,7 @@ async def test_a_server_that_takes_a_connection_and_says_nothing_is_away(unused_
         says_nothing.set()
 
 
-async def test_who_gets_no_connection_of_the_pool_in_time_is_told_so(ledger_url: str):
+async def test_a_caller_that_gets_no_connection_of_the_pool_in_time_gets_an_error(ledger_url: str):
     async with open_database(ledger_url, size=2, connect_timeout=SHORTLY) as database, asyncio.timeout(10):
         async with database.connection(), database.connection():
             with pytest.raises(Unavailable):
@@ -61,13 +61,13 @@ async def test_who_gets_no_connection_of_the_pool_in_time_is_told_so(ledger_url:
         ("28P01", True),  # wrong password
     ],
 )
-async def test_a_ledger_that_cannot_be_used_now_is_away(ledger_url: str, code: str, alarm: bool):
+async def test_a_ledger_that_cannot_be_used_now_is_unavailable(ledger_url: str, code: str, alarm: bool):
     async with open_database(ledger_url, downstream="ledger") as database:
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             async with database.connection() as connection:
                 await connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
 
-    assert (away.value.downstream, away.value.alarm) == ("ledger", alarm)
+    assert (raised.value.downstream, raised.value.alarm) == ("ledger", alarm)
 
 
 @pytest.mark.parametrize("statement", ["SELECT nothing", "SELECT 1 / 0", "DO $$ BEGIN RAISE 'no'; END $$"])

@@ -1,4 +1,4 @@
-"""What Latigo needs goes away for a while: nothing is given up, nothing runs hot, and all goes on without a restart."""
+"""Outages of what Latigo needs: nothing is lost, nothing runs hot, and all recovers without a restart."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from tests.support.outside import Outside, looking_at
 from tests.support.ports import free_port
 from tests.support.postgres import FAST as FAST_POSTGRES
 from tests.support.process import PROJECT, Service, a_project, latigo, newest_due, serving, write_config
-from tests.support.site import Site, open_site
+from tests.support.sandbox import Sandbox, open_sandbox
 
 GORDO = f"gordo/{PROJECT}"
 MODELS = 6  #: 12 windows: an outage comes in the middle of work
@@ -24,25 +24,25 @@ MOST_CALLS = 40  #: what was out when it began, then a probe a second at most
 
 
 @pytest.fixture
-async def site(ledger_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(ledger_url, tmp_path, models=MODELS) as opened:
+async def sandbox(ledger_url: str, tmp_path: Path) -> AsyncIterator[Sandbox]:
+    async with open_sandbox(ledger_url, tmp_path, models=MODELS) as opened:
         yield opened
 
 
 async def circuit_opens(ledger: Outside, service: Service) -> dict[str, Any]:
-    """Wait until the circuit of Gordo is open and a probe has found nobody; what the status tells then."""
+    """Wait until the circuit of Gordo is open and a probe has failed; return the status."""
     await service.logged("circuit.opened")
     await service.until(lambda: len(service.events("probe.planned")) > 1, what="a probe has failed")
     return await ledger.status()
 
 
-async def goes_on(site: Site, service: Service) -> None:
-    """All is covered without a restart, nobody has to do anything, nothing is parked, and the process ends well."""
-    until = await site.whole(service)
-    await service.until(lambda: _is_quiet(site.ledger), what="no alarms")
+async def goes_on(sandbox: Sandbox, service: Service) -> None:
+    """All is covered without a restart or an operator, nothing is parked, and the process exits with 0."""
+    until = await sandbox.whole(service)
+    await service.until(lambda: _is_quiet(sandbox.ledger), what="no alarms")
     assert await service.stop() == 0
-    assert await site.ledger.parked() == []
-    await site.ledger.assert_adds_up(site.models, until)
+    assert await sandbox.ledger.parked() == []
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
 async def _is_quiet(ledger: Outside) -> bool:
@@ -69,7 +69,7 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
         parked, attempts = await ledger.parked(), await ledger.value("SELECT max(attempts) FROM v_tasks")
         in_vain = deferred(service)
         async with open_sandbox_gordo(a_project(MODELS), canned=StubPredictions(), port=port) as gordo:
-            await goes_on(Site(gordo, ledger, tmp_path, models=MODELS), service)
+            await goes_on(Sandbox(gordo, ledger, tmp_path, models=MODELS), service)
 
     assert [circuit["downstream"] for circuit in during["circuits"]] == [GORDO]
     assert any(alarm.startswith(f"{GORDO} is unavailable") for alarm in during["alarms"])
@@ -88,20 +88,20 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
     ids=["answers 503", "hangs", "answers garbage"],
 )
 async def test_gordo_does_not_predict_for_a_while(
-    site: Site, begin: Callable[[Controls], Trouble], says: str, patience: str
+    sandbox: Sandbox, begin: Callable[[Controls], Trouble], says: str, patience: str
 ):
-    config = site.config(models={"predict_timeout": patience})
-    controls = site.gordo.controls
+    config = sandbox.config(models={"predict_timeout": patience})
+    controls = sandbox.gordo.controls
     held = controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as service:
         await service.meets(held)
         before = controls.count(PREDICTING)
         with begin(controls) as trouble:
             held.lift()
-            status = await circuit_opens(site.ledger, service)
-            parked = await site.ledger.parked()
+            status = await circuit_opens(sandbox.ledger, service)
+            parked = await sandbox.ledger.parked()
             calls, in_vain = controls.count(PREDICTING) - before, deferred(service)
-        await goes_on(site, service)
+        await goes_on(sandbox, service)
 
     (circuit,) = status["circuits"]
     assert circuit["downstream"] == GORDO
@@ -112,46 +112,48 @@ async def test_gordo_does_not_predict_for_a_while(
     assert in_vain <= MOST_CALLS
 
 
-async def test_a_model_list_that_is_suddenly_empty_is_doubted_and_every_model_goes_on(ledger_url: str, tmp_path: Path):
-    async with open_site(ledger_url, tmp_path, models=5) as site:
-        controls = site.gordo.controls
+async def test_a_model_list_that_is_suddenly_empty_is_quarantined_and_every_model_goes_on(
+    ledger_url: str, tmp_path: Path
+):
+    async with open_sandbox(ledger_url, tmp_path, models=5) as sandbox:
+        controls = sandbox.gordo.controls
         held = controls.trouble(Hang(), PREDICTING, skip=4)
-        async with serving(site.config(models={"refresh": "1s"})) as service:
+        async with serving(sandbox.config(models={"refresh": "1s"})) as service:
             await service.meets(held)
             with controls.empty_model_list():
                 await service.logged("models.list_quarantined")
-                code, told, _ = await latigo("status", "--config", str(service.config), folder=tmp_path)
+                code, reported, _ = await latigo("status", "--config", str(service.config), folder=tmp_path)
                 held.lift()
-                until = await site.whole(service)
-                states = {row["state"] for row in await site.ledger.fetch("SELECT state FROM v_models")}
-                asked = controls.count(Scope(kinds={CallKind.MODELS}))
-            await goes_on(site, service)
+                until = await sandbox.whole(service)
+                states = {row["state"] for row in await sandbox.ledger.fetch("SELECT state FROM v_models")}
+                requested = controls.count(Scope(kinds={CallKind.MODELS}))
+            await goes_on(sandbox, service)
 
     assert code == 3
-    assert "lost too many models at once" in told
+    assert "lost too many models at once" in reported
     assert states == {"active"}
     assert until
-    assert asked < MOST_CALLS
+    assert requested < MOST_CALLS
 
 
-async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_others_do_not_notice(site: Site):
+async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_others_do_not_notice(sandbox: Sandbox):
     sick = Scope(model="pump-001", kinds=PREDICTIONS)
-    config = site.config(
+    config = sandbox.config(
         schedule={"max_window": "6m"},
         executor={"max_attempts": 3, "backoff_first": "300ms", "backoff_longest": "600ms"},
     )
     async with serving(config) as service:
-        with site.gordo.controls.server_error(sick):
-            await service.until(site.ledger.parked, what="it is parked")
-            until = await site.whole(service)
-            (parked,) = await site.ledger.parked()
-            calls = site.gordo.controls.count(sick)
-            circuits = (await site.ledger.status())["circuits"]
-            failures = await site.ledger.status()
+        with sandbox.gordo.controls.server_error(sick):
+            await service.until(sandbox.ledger.parked, what="it is parked")
+            until = await sandbox.whole(service)
+            (parked,) = await sandbox.ledger.parked()
+            calls = sandbox.gordo.controls.count(sick)
+            circuits = (await sandbox.ledger.status())["circuits"]
+            failures = await sandbox.ledger.status()
         code, _, said = await latigo(
-            *("retry", "--config", str(config), "--project", PROJECT, "--model", "pump-001"), folder=site.folder
+            *("retry", "--config", str(config), "--project", PROJECT, "--model", "pump-001"), folder=sandbox.folder
         )
-        await goes_on(site, service)
+        await goes_on(sandbox, service)
 
     tries = [event for event in service.events("task.finished") if event["outcome"] == "retry"]
     assert {event["model"] for event in tries} == {f"{PROJECT}/pump-001"}
@@ -165,14 +167,14 @@ async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_ot
     assert until
 
 
-async def test_a_model_that_hangs_holds_one_call_and_the_others_do_not_notice(site: Site):
+async def test_a_model_that_hangs_holds_one_call_and_the_others_do_not_notice(sandbox: Sandbox):
     sick = Scope(model="pump-001", kinds=PREDICTIONS)
-    async with serving(site.config(models={"predict_timeout": "5m"})) as service:
-        with site.gordo.controls.hang(sick):
+    async with serving(sandbox.config(models={"predict_timeout": "5m"})) as service:
+        with sandbox.gordo.controls.hang(sick):
             until = newest_due()
-            await service.until(lambda: _only_misses(site.ledger, "pump-001", until), what="the others are covered")
-            calls = site.gordo.controls.count(sick)
-        await goes_on(site, service)
+            await service.until(lambda: _only_misses(sandbox.ledger, "pump-001", until), what="the others are covered")
+            calls = sandbox.gordo.controls.count(sick)
+        await goes_on(sandbox, service)
 
     assert calls == 1
 
@@ -196,23 +198,23 @@ async def is_unready(url: str) -> bool:
     return not await is_ready(url)
 
 
-async def test_postgresql_refuses_everybody_for_a_while(site: Site):
-    held = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
-    async with serving(site.config()) as service:
+async def test_postgresql_refuses_everybody_for_a_while(sandbox: Sandbox):
+    held = sandbox.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+    async with serving(sandbox.config()) as service:
         url = await service.url()
         await service.meets(held)
-        async with site.without_ledger():
+        async with sandbox.without_ledger():
             await service.until(lambda: is_unready(url), what="it is not ready")
             held.lift()
             await service.logged("settlement.delayed")
             ready, live = await probe(f"{url}/readyz"), await probe(f"{url}/livez")
         await service.until(lambda: is_ready(url), what="it is ready again")
-        await goes_on(site, service)
+        await goes_on(sandbox, service)
 
     assert ready[0] == 503
     assert ready[1]["reasons"][0].startswith("ledger: ")
     assert live == (200, {"live": True})
-    assert await site.ledger.value("SELECT max(attempts) FROM v_tasks") == 0
+    assert await sandbox.ledger.value("SELECT max(attempts) FROM v_tasks") == 0
     assert len(service.events()) < 300
 
 
@@ -222,8 +224,8 @@ async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path
     ledger_url = server.url
     server.close()
     try:
-        async with open_site(ledger_url, tmp_path, models=MODELS) as site, serving(site.config()) as service:
-            held = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+        async with open_sandbox(ledger_url, tmp_path, models=MODELS) as sandbox, serving(sandbox.config()) as service:
+            held = sandbox.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
             url = await service.url()
             await service.logged("start.delayed")
             at_start = await probe(f"{url}/livez"), await probe(f"{url}/readyz"), await probe(f"{url}/api/v1/status")
@@ -237,8 +239,8 @@ async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path
             live = await probe(f"{url}/livez")
             server.open()
 
-            await goes_on(site, service)
-            attempts = await site.ledger.value("SELECT max(attempts) FROM v_tasks")
+            await goes_on(sandbox, service)
+            attempts = await sandbox.ledger.value("SELECT max(attempts) FROM v_tasks")
     finally:
         server.close()
 

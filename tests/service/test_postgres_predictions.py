@@ -54,11 +54,11 @@ def predictions(
 
 
 async def days(pool: Pool) -> list[str]:
-    found = await pool.fetch(
+    result = await pool.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = 'prediction'::regclass ORDER BY 1"
     )
-    return [each["relname"] for each in found]
+    return [each["relname"] for each in result]
 
 
 async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
@@ -103,7 +103,7 @@ async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
     assert stored.values.tolist() == [[5, 6]]
 
 
-async def test_writing_the_same_again_leaves_the_row_alone(pool: Pool):
+async def test_writing_the_same_again_does_not_touch_the_row(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, np.nan]))
     before = await pool.fetchval("SELECT xmin FROM prediction")
@@ -256,7 +256,7 @@ async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
     assert later == ["prediction_20260303"]
 
 
-async def test_while_old_days_cannot_be_dropped_it_is_said_and_tried_again(pool: Pool):
+async def test_while_old_days_cannot_be_dropped_it_is_logged_and_retried(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     await pool.execute("ALTER TABLE prediction_columns RENAME TO hidden")
@@ -318,7 +318,7 @@ async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_o
     assert await patient.put_predictions(predictions([3, 4])) == 1
 
 
-async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str):
+async def test_a_server_that_breaks_off_is_unavailable(pool: Pool, postgres_server: str):
     store = PostgresPredictions(pool, PostgresSink())
     await store.put_predictions(predictions([1, 2]))
     async with pool.acquire() as held:
@@ -332,11 +332,11 @@ async def test_a_server_that_breaks_off_is_away(pool: Pool, postgres_server: str
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted",
         )
 
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             await writing
         await held.execute("ROLLBACK")
-    assert away.value.downstream == "sink/postgres"
-    assert not away.value.alarm
+    assert raised.value.downstream == "sink/postgres"
+    assert not raised.value.alarm
 
 
 async def test_tables_that_are_missing_call_an_operator(database_url: str):
@@ -384,7 +384,7 @@ async def test_what_the_server_says_is_sorted_by_what_to_do_next(
     assert isinstance(raised.value.__cause__, asyncpg.PostgresError)
 
 
-async def test_a_server_that_is_not_there_is_away():
+async def test_a_server_that_is_not_there_is_unavailable():
     async with asyncpg.create_pool("postgresql://x@/x?host=/nonexistent", min_size=0) as pool:
         with pytest.raises(Unavailable):
             await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))

@@ -1,4 +1,4 @@
-"""What both ends of an event hub know of it without asking: the probe for readiness tells that."""
+"""The readiness of both ends of an event hub, without a call."""
 
 from collections.abc import AsyncIterator
 
@@ -38,6 +38,6 @@ async def test_a_hub_that_was_made_anew_is_a_trouble_that_says_what_to_do(queue:
         await eventually(queue.checkpoints, what="there are checkpoints")
 
         queue.emulator.namespace.recreate_hub(HUB)
-        await eventually(lambda: "latigo queue reset" in receiver.trouble, within=20, what="it is told")
+        await eventually(lambda: "latigo queue reset" in receiver.trouble, within=20, what="it is reported")
         await queue.reset()
         await eventually(lambda: not receiver.trouble, within=20, what="it is over")

@@ -49,7 +49,15 @@ from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.process import STARTS_WITHIN, environment
 from tests.support.real_gordo import gordo_home, require_gordo
-from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
+from tests.support.running_latigo import (
+    ModelState,
+    ShiftedClock,
+    all_done,
+    all_known,
+    model_states,
+    running_latigo,
+    stored_in,
+)
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
@@ -152,7 +160,7 @@ class Run:
 
     url: str
     readings: Path
-    told: Mapping[str, Told]
+    states: Mapping[str, ModelState]
     stored: Mapping[str, Points]
     by_client: Mapping[ModelRef, Points]
 
@@ -174,13 +182,13 @@ async def run(
         fresh_database(postgres_server, template=ledger_template) as ledger,
     ):
         await clock.share(ledger)
-        async with running_latigo(settings(url, ledger, readings), clock) as world:
-            await all_known(world, USABLE | BROKEN.keys(), REVISION)
-            await all_done(world)
-            told = await told_of(world.database)
-            stored = {name: await stored_in(world.database, name) for name in told}
-        windows = {ModelRef(PROJECT, name): model.stored for name, model in told.items() if model.stored}
-        yield Run(url, readings, told, stored, await client_points(url, windows, REVISION, readings))
+        async with running_latigo(settings(url, ledger, readings), clock) as resources:
+            await all_known(resources, USABLE | BROKEN.keys(), REVISION)
+            await all_done(resources)
+            states = await model_states(resources.database)
+            stored = {name: await stored_in(resources.database, name) for name in states}
+        windows = {ModelRef(PROJECT, name): model.stored for name, model in states.items() if model.stored}
+        yield Run(url, readings, states, stored, await client_points(url, windows, REVISION, readings))
 
 
 def settings(url: str, ledger: str, readings: Path) -> Settings:
@@ -223,9 +231,9 @@ def lay_out(data: Path) -> None:
 
 
 def change_dataset(path: Path, changes: Mapping[str, Any]) -> None:
-    found = json.loads(path.read_text())
-    found["dataset"] |= changes
-    path.write_text(json.dumps(found))
+    document = json.loads(path.read_text())
+    document["dataset"] |= changes
+    path.write_text(json.dumps(document))
 
 
 def tags_of(data: Path) -> dict[str, float]:
@@ -238,13 +246,13 @@ def tags_of(data: Path) -> dict[str, float]:
 
 
 async def test_what_cannot_work_is_parked_for_its_own_reason_and_nothing_else_is(run: Run) -> None:
-    parked = {name: set(model.parked) for name, model in run.told.items() if model.parked}
+    parked = {name: set(model.parked) for name, model in run.states.items() if model.parked}
 
     assert parked == {name: {reason} for name, reason in BROKEN.items()}
-    assert {name for name, model in run.told.items() if model.state == "active"} == USABLE | {
+    assert {name for name, model in run.states.items() if model.state == "active"} == USABLE | {
         *("cut-short", "mixed-up", "random-data"),
     }
-    assert {name for name, model in run.told.items() if model.state == "unusable"} == {"no-number", "twins", "code"}
+    assert {name for name, model in run.states.items() if model.state == "unusable"} == {"no-number", "twins", "code"}
 
 
 @pytest.mark.parametrize(
@@ -259,15 +267,15 @@ async def test_what_cannot_work_is_parked_for_its_own_reason_and_nothing_else_is
     ],
 )
 async def test_what_is_parked_says_what_is_wrong(run: Run, name: str, says: str) -> None:
-    assert says in run.told[name].detail
+    assert says in run.states[name].detail
 
 
-async def test_what_is_no_model_yet_is_left_alone(run: Run) -> None:
-    assert not {"half-built", ".being-built.tmp", "notes.txt"} & set(run.told)
+async def test_what_is_no_model_yet_is_ignored(run: Run) -> None:
+    assert not {"half-built", ".being-built.tmp", "notes.txt"} & set(run.states)
 
 
 async def test_every_due_slot_of_every_model_is_accounted_for_once(run: Run) -> None:
-    for name, model in run.told.items():
+    for name, model in run.states.items():
         if model.state == "active":
             due = DAYS if name == "odd-step" else HORIZON
             assert model.since == due.start, name
@@ -281,19 +289,19 @@ async def test_only_what_the_readings_do_not_allow_is_an_exception(run: Run) -> 
     assert len(expected["minute-filter"]) > 3
     assert len(expected["filter-list"]) > 3
     for name in USABLE:
-        assert run.told[name].exceptions == expected.get(name, {}), name
+        assert run.states[name].exceptions == expected.get(name, {}), name
 
 
 async def test_slots_follow_the_resolution_and_gaps_are_folded(run: Run) -> None:
-    lengths = {name: model.slot for name, model in run.told.items() if name in USABLE}
+    lengths = {name: model.slot for name, model in run.states.items() if name in USABLE}
 
     assert lengths == dict.fromkeys(USABLE, HALF_HOUR) | {
         "hourly": timedelta(hours=1),
         "odd-step": timedelta(days=1),
     }
     for name in USABLE - {"odd-step"}:
-        assert run.told[name].stored == tuple(HORIZON.slots(FOLD)), name
-    assert run.told["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
+        assert run.states[name].stored == tuple(HORIZON.slots(FOLD)), name
+    assert run.states["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
 
 
 async def test_days_of_a_resolution_that_does_not_divide_them_are_never_folded(
@@ -308,13 +316,13 @@ async def test_days_of_a_resolution_that_does_not_divide_them_are_never_folded(
                 "models": GordoModels(url=run.url, projects=(PROJECT,), include=("*/odd-step",)),
             }
         )
-        async with running_latigo(wide, clock) as world:
-            await all_known(world, ("odd-step",), REVISION)
-            await all_done(world)
-            told = await told_of(world.database)
-            stored = await stored_in(world.database, "odd-step")
+        async with running_latigo(wide, clock) as resources:
+            await all_known(resources, ("odd-step",), REVISION)
+            await all_done(resources)
+            states = await model_states(resources.database)
+            stored = await stored_in(resources.database, "odd-step")
 
-    assert told["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
+    assert states["odd-step"].stored == tuple(DAYS.slots(timedelta(days=1)))
     assert stored == run.stored["odd-step"]
 
 
@@ -358,17 +366,17 @@ async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_fil
                 "predictions": (InfluxSink(url=influx_server, database=predictions.name), PostgresSink()),
             }
         )
-        async with running_latigo(influx, clock) as world:
-            await all_known(world, USABLE | BROKEN.keys(), REVISION)
-            await all_done(world)
-            told = await told_of(world.database)
-            stored = {name: await stored_in(world.database, name) for name in told}
+        async with running_latigo(influx, clock) as resources:
+            await all_known(resources, USABLE | BROKEN.keys(), REVISION)
+            await all_done(resources)
+            states = await model_states(resources.database)
+            stored = {name: await stored_in(resources.database, name) for name in states}
         written = {name: await points_in(predictions, name) for name in USABLE}
 
     for name in USABLE:
-        assert told[name].exceptions == run.told[name].exceptions, name
-        assert told[name].covered == run.told[name].covered, name
-        assert told[name].stored == run.told[name].stored, name
+        assert states[name].exceptions == run.states[name].exceptions, name
+        assert states[name].covered == run.states[name].covered, name
+        assert states[name].stored == run.states[name].stored, name
         assert_same_points(
             stored[name],
             run.stored[name],
@@ -376,21 +384,21 @@ async def test_with_influxdb_as_source_and_sink_everything_comes_out_as_with_fil
             absolute={column: rounding(name, column) for column in run.stored[name]},
         )
         assert written[name] == {column: points for column, points in stored[name].items() if points}, name
-    assert {name: set(model.parked) for name, model in told.items()} == {
-        name: set(model.parked) for name, model in run.told.items()
+    assert {name: set(model.parked) for name, model in states.items()} == {
+        name: set(model.parked) for name, model in run.states.items()
     }
 
 
 async def points_in(database: InfluxDatabase, model: str) -> Points:
-    """What InfluxDB itself says that it holds of a model."""
+    """Return the points of a model in InfluxDB."""
     question = f"SELECT sensor_value FROM /.*/ WHERE \"machine\" = '{model}' AND \"project\" = '{PROJECT}' GROUP BY *"
-    found: dict[Column, dict[int, float]] = {}
+    result: dict[Column, dict[int, float]] = {}
     for series in await select(database, question):
         group, sensor = series["name"], series["tags"]["sensor_name"]
-        found[Column(group, "" if sensor == group else sensor)] = {
+        result[Column(group, "" if sensor == group else sensor)] = {
             time: float(value) for time, value in series["values"]
         }
-    return found
+    return result
 
 
 @dataclass(frozen=True)

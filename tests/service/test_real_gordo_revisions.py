@@ -31,7 +31,15 @@ from tests.support.gordo_process import running_gordo
 from tests.support.plant_files import write_plant
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import gordo_home, require_gordo
-from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
+from tests.support.running_latigo import (
+    ModelState,
+    ShiftedClock,
+    all_done,
+    all_known,
+    model_states,
+    running_latigo,
+    stored_in,
+)
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
 
@@ -54,8 +62,8 @@ TAGS = (
 class Story:
     """What was known under the old revision, and some time after the new one came."""
 
-    first: Mapping[str, Told]
-    then: Mapping[str, Told]
+    first: Mapping[str, ModelState]
+    then: Mapping[str, ModelState]
     stored: Mapping[str, Points]
     revisions: Mapping[str, Mapping[str, tuple[datetime, datetime]]]  #: first and last row of each in the sink
     by_old: Mapping[ModelRef, Points]  #: what Gordo's own client gets from the old revision
@@ -77,18 +85,18 @@ async def story(
     async with fresh_database(postgres_server, template=ledger_template) as ledger, AsyncExitStack() as server:
         await clock.share(ledger)
         url = await server.enter_async_context(running_gordo(data, revision=OLD))
-        async with running_latigo(settings(url, ledger, readings), clock) as world:
-            await all_known(world, (STEADY, MENDED, RETIRED), OLD)
-            await all_done(world)
-            first = await told_of(world.database)
+        async with running_latigo(settings(url, ledger, readings), clock) as resources:
+            await all_known(resources, (STEADY, MENDED, RETIRED), OLD)
+            await all_done(resources)
+            first = await model_states(resources.database)
             await server.aclose()
             await server.enter_async_context(running_gordo(data, revision=NEW, port=urlsplit(url).port))
-            await all_known(world, (STEADY, MENDED, ADDED), NEW)
+            await all_known(resources, (STEADY, MENDED, ADDED), NEW)
             await clock.set(LATER, ledger)
-            await all_done(world)
-            then = await told_of(world.database)
-            stored = {name: await stored_in(world.database, name) for name in then}
-            revisions = {name: await revisions_of(world, name) for name in then}
+            await all_done(resources)
+            then = await model_states(resources.database)
+            stored = {name: await stored_in(resources.database, name) for name in then}
+            revisions = {name: await revisions_of(resources, name) for name in then}
         by_old, by_new = await asyncio.gather(
             client_points(url, dict.fromkeys(refs(STEADY, RETIRED), (BEFORE,)), OLD, readings),
             client_points(url, dict.fromkeys(refs(STEADY, MENDED, ADDED), (BEFORE, AFTER)), NEW, readings),
@@ -116,8 +124,8 @@ def refs(*names: str) -> list[ModelRef]:
     return [ModelRef(PROJECT, name) for name in names]
 
 
-async def revisions_of(world: Resources, name: str) -> Mapping[str, tuple[datetime, datetime]]:
-    async with world.database.connection() as connection:
+async def revisions_of(resources: Resources, name: str) -> Mapping[str, tuple[datetime, datetime]]:
+    async with resources.database.connection() as connection:
         rows = await connection.fetch(
             "SELECT revision, min(time), max(time) FROM v_predictions WHERE model = $1 GROUP BY revision",
             name,
@@ -132,7 +140,7 @@ def rows(window: Window) -> tuple[datetime, datetime]:
 
 def within(window: Window, points: Points) -> Points:
     start, end = to_ns(window.start), to_ns(window.end)
-    return {column: {t: value for t, value in found.items() if start <= t < end} for column, found in points.items()}
+    return {column: {t: value for t, value in result.items() if start <= t < end} for column, result in points.items()}
 
 
 async def test_the_epoch_rises_and_what_is_covered_stays(story: Story) -> None:

@@ -1,4 +1,4 @@
-"""Real readings of a real plant, models that Gordo trained on them, and the whole of Latigo between the two.
+"""Real readings of a real plant, models that Gordo trained on them, and all of Latigo between the two.
 
 SKAB, the Skoltech Anomaly Benchmark: a pump that circulates water. The models know only a run without anomalies; a
 month later a valve before the pump was closed for some minutes in each of eight runs. Its licence keeps it out of this
@@ -34,7 +34,15 @@ from tests.support.gordo_process import running_gordo
 from tests.support.gordo_python import run_in_gordo
 from tests.support.postgres import fresh_database
 from tests.support.real_gordo import require_gordo
-from tests.support.running_latigo import ShiftedClock, Told, all_done, all_known, running_latigo, stored_in, told_of
+from tests.support.running_latigo import (
+    ModelState,
+    ShiftedClock,
+    all_done,
+    all_known,
+    model_states,
+    running_latigo,
+    stored_in,
+)
 from tests.support.skab import SKAB, require_skab
 
 pytestmark = [pytest.mark.real_gordo, pytest.mark.asyncio(loop_scope="module")]
@@ -54,11 +62,11 @@ SCORE = Column("total-anomaly-scaled", "")
 class Plant:
     """What came of all runs, by model.
 
-    ``pump`` has every tag and is told from all by its level: not for this working point, but row by row. ``flow`` has
-    the flow, told from the others by how far they are from the window's median.
+    ``pump`` has every tag and is distinguished from all by its level: not for this working point, but row by row.
+    ``flow`` has the flow, distinguished from the others by how far they are from the window's median.
     """
 
-    told: Mapping[str, Told]
+    states: Mapping[str, ModelState]
     stored: Mapping[str, Points]
     pump_by_client: Points
 
@@ -86,24 +94,24 @@ async def plant(
             sensors=FileSensors(path=SKAB, separator=";", time_column="datetime"),
             http=HttpSettings(enabled=False),
         )
-        async with running_latigo(settings, clock) as world:
-            await all_known(world, ["pump", "flow"], revision)
-            await all_done(world)
-            told = await told_of(world.database)
-            stored = {name: await stored_in(world.database, name) for name in told}
+        async with running_latigo(settings, clock) as resources:
+            await all_known(resources, ["pump", "flow"], revision)
+            await all_done(resources)
+            states = await model_states(resources.database)
+            stored = {name: await stored_in(resources.database, name) for name in states}
         pump = ModelRef(project, "pump")
-        theirs = await client_points(url, {pump: told["pump"].stored}, revision, SKAB / "valve1", "wide")
-        yield Plant(told, stored, theirs[pump])
+        theirs = await client_points(url, {pump: states["pump"].stored}, revision, SKAB / "valve1", "wide")
+        yield Plant(states, stored, theirs[pump])
 
 
 def labels(run: int) -> Mapping[datetime, Sequence[bool]]:
-    """What the record of a run says of each row of predictions: whether each of its readings is anomalous."""
-    found: dict[datetime, list[bool]] = defaultdict(list)
+    """Label each row of predictions by the record of the run: whether each of its readings is anomalous."""
+    result: dict[datetime, list[bool]] = defaultdict(list)
     with (SKAB / "valve1" / f"{run}.csv").open() as file:
         for line in csv.DictReader(file, delimiter=";"):
             time = datetime.fromisoformat(line["datetime"]).replace(tzinfo=UTC)
-            found[time - (time - RUNS.start) % ROW].append(float(line["anomaly"]) == 1.0)
-    return found
+            result[time - (time - RUNS.start) % ROW].append(float(line["anomaly"]) == 1.0)
+    return result
 
 
 def rise(scores: Mapping[datetime, float], run: int) -> float:
@@ -132,14 +140,14 @@ async def test_gordos_own_client_gets_the_same_from_the_same_files(plant: Plant)
 async def test_every_slot_is_covered_but_the_ends_of_the_record_are_short_and_provisional(plant: Plant) -> None:
     first, *middle, last = RUNS.slots(SLOT)
 
-    for told in plant.told.values():
-        assert told.covered == Coverage.of(middle)
-        assert {window: state for window, (state, _) in told.exceptions.items()} == {
+    for states in plant.states.values():
+        assert states.covered == Coverage.of(middle)
+        assert {window: state for window, (state, _) in states.exceptions.items()} == {
             first: "short",
             last: "provisional",
         }
-        assert told.parked == {}
-    _, why = plant.told["pump"].exceptions[last]
+        assert states.parked == {}
+    _, why = plant.states["pump"].exceptions[last]
     assert why == "carried on past the last reading: " + ", ".join(map(repr, TAGS[:5])) + " and 3 more"
     times = sorted(plant.stored["pump"][SCORE])
     assert from_ns(times[0]) - ROW < BEGINS < from_ns(times[0]) + ROW

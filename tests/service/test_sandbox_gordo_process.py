@@ -27,7 +27,7 @@ async def start(program: str, arguments: Sequence[str]) -> tuple[asyncio.subproc
 @pytest.mark.parametrize(
     ("program", "extra"), [("latigo.sandbox.gordo", ()), ("benchmarks.gordo_stub", ("--uniform",))]
 )
-async def test_it_says_where_it_is_and_leaves_with_0_when_told_to(program: str, extra: tuple[str, ...]) -> None:
+async def test_it_prints_its_address_and_exits_with_0_on_a_signal(program: str, extra: tuple[str, ...]) -> None:
     process, where = await start(program, ["--models", "7", "--tags", "4", "--project", "a", "--project", "b", *extra])
     try:
         async with aiohttp.ClientSession() as http, http.get(f"{where['url']}/gordo/v0/b/models") as response:

@@ -1,4 +1,4 @@
-"""The InfluxDB of our own: found, started, stopped, and gone with its user."""
+"""The sandbox's InfluxDB: located, started, stopped, and ended with its user."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""What a process says of itself until it has everything that it needs, and that it waits for it."""
+"""A process is not ready until it has everything that it needs, and waits for that."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from latigo.sandbox.eventhub import open_event_hubs
 from tests.support.event_hubs import HUB
 from tests.support.late_sensors import KIND
 from tests.support.process import Service, serving
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 
 async def readiness(service: Service) -> tuple[int, Any]:
@@ -28,9 +28,11 @@ async def is_ready(service: Service) -> bool:
     return (await readiness(service))[0] == 200
 
 
-async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waited_for(site: Site, server_folder: Path):
-    sign = site.folder / "open"
-    config = site.config(
+async def test_an_unavailable_system_is_named_and_the_ledger_stays_open_while_it_is_waited_for(
+    sandbox: Sandbox, server_folder: Path
+):
+    sign = sandbox.folder / "open"
+    config = sandbox.config(
         ledger={"kind": "embedded", "data_dir": str(server_folder)},
         sensors={"kind": KIND, "options": {"sign": str(sign)}},
     )
@@ -49,10 +51,10 @@ async def test_what_is_away_is_named_and_the_ledger_stays_open_while_it_is_waite
     assert code == 0
 
 
-async def test_what_turns_out_to_be_wrong_while_it_is_waited_for_ends_the_process(site: Site):
-    sign, written = site.folder / "open", site.folder / "written"
+async def test_what_turns_out_to_be_wrong_while_it_is_waited_for_ends_the_process(sandbox: Sandbox):
+    sign, written = sandbox.folder / "open", sandbox.folder / "written"
     written.write_text("sensors.options: nobody knows this plant")
-    async with serving(site.config(sensors={"kind": KIND, "options": {"sign": str(sign)}})) as service:
+    async with serving(sandbox.config(sensors={"kind": KIND, "options": {"sign": str(sign)}})) as service:
         await service.logged("start.delayed")
         written.rename(sign)
 
@@ -61,10 +63,10 @@ async def test_what_turns_out_to_be_wrong_while_it_is_waited_for_ends_the_proces
     assert "nobody knows this plant" in service.log()
 
 
-async def test_no_role_is_ready_before_the_event_hub_has_answered(site: Site):
+async def test_no_role_is_ready_before_the_event_hub_has_answered(sandbox: Sandbox):
     async with open_event_hubs({HUB: 2}) as hub:
         queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
-        config = site.config(task_queue={**queue, "balance": "500ms", "expiration": "3s"})
+        config = sandbox.config(task_queue={**queue, "balance": "500ms", "expiration": "3s"})
         async with hub.outage(), both_roles(config) as services:
             for service in services:
                 await service.until(partial(waits_for_the_hub, service), what="only the hub is missing")

@@ -1,21 +1,21 @@
-"""Told to stop, Latigo leaves within its grace, with nothing half done, and somebody else can go on at once."""
+"""On SIGTERM, Latigo exits within its grace, with nothing half done, and another process can go on at once."""
 
 import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from tests.support.process import RESOLUTION, serving, write_config
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 #: Five seconds to finish, three are kept for handing back; and no claim runs out while a machine stands still.
 GRACE = {"grace": "8s", "lease": "1m"}
 
 
-async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(site: Site):
-    held = site.gordo.controls.hang()
-    async with serving(site.config(executor={"lease": "1m"})) as service:
+async def test_tasks_in_flight_are_finished_when_that_takes_less_than_the_grace(sandbox: Sandbox):
+    held = sandbox.gordo.controls.hang()
+    async with serving(sandbox.config(executor={"lease": "1m"})) as service:
         await service.meets(held)
-        in_hand = await site.ledger.tasks("claimed")
+        in_hand = await sandbox.ledger.tasks("claimed")
 
         service.process.send_signal(signal.SIGTERM)
         await service.logged("executor.draining")
@@ -24,27 +24,27 @@ async def test_what_is_in_hand_is_finished_when_that_takes_less_than_the_grace(s
 
     assert code == 0
     assert in_hand
-    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    stored = {task["id"]: task["starts"] for task in await sandbox.ledger.tasks("stored")}
     assert {task["id"] for task in in_hand} <= set(stored)
     assert set(stored.values()) == {1}
-    assert await site.ledger.tasks("claimed") == []
+    assert await sandbox.ledger.tasks("claimed") == []
     assert service.events("tasks.handed_back") == []
 
 
-async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_started(site: Site):
-    held = site.gordo.controls.hang()
-    config = site.config(executor=GRACE)
+async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_started(sandbox: Sandbox):
+    held = sandbox.gordo.controls.hang()
+    config = sandbox.config(executor=GRACE)
     async with serving(config) as service:
         await service.meets(held)
-        in_hand = {task["id"] for task in await site.ledger.tasks("claimed")}
+        in_hand = {task["id"] for task in await sandbox.ledger.tasks("claimed")}
 
-        asked = datetime.now(UTC)
+        requested = datetime.now(UTC)
         code = await service.stop()
-        took = datetime.now(UTC) - asked
-        handed_back = await site.ledger.fetch("SELECT id, state, starts FROM v_tasks")
+        took = datetime.now(UTC) - requested
+        handed_back = await sandbox.ledger.fetch("SELECT id, state, starts FROM v_tasks")
         held.lift()
     async with serving(config) as again:
-        until = await site.whole(again)
+        until = await sandbox.whole(again)
         await again.stop()
 
     assert code == 0
@@ -52,51 +52,51 @@ async def test_what_takes_longer_than_the_grace_is_handed_back_and_was_never_sta
     assert in_hand
     assert {(task["state"], task["starts"]) for task in handed_back if task["id"] in in_hand} == {("planned", 0)}
     assert again.events("task.isolated") == []
-    stored = {task["id"]: task["starts"] for task in await site.ledger.tasks("stored")}
+    stored = {task["id"]: task["starts"] for task in await sandbox.ledger.tasks("stored")}
     assert {stored[task] for task in in_hand} == {1}
-    assert await site.ledger.parked() == []
-    await site.ledger.assert_adds_up(site.models, until)
+    assert await sandbox.ledger.parked() == []
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-async def test_what_is_written_is_settled_rather_than_handed_back(site: Site):
-    held = site.gordo.controls.hang()
+async def test_what_is_written_is_settled_rather_than_handed_back(sandbox: Sandbox):
+    held = sandbox.gordo.controls.hang()
     # All of the grace is for handing back; and one task at a time, so that no other is half-way when the signal comes.
-    async with serving(site.config(executor={"grace": "3s", "lease": "1m", "concurrency": 1})) as service:
+    async with serving(sandbox.config(executor={"grace": "3s", "lease": "1m", "concurrency": 1})) as service:
         await service.meets(held)
-        async with site.holding("SELECT FROM coverage FOR UPDATE"):
+        async with sandbox.holding("SELECT FROM coverage FOR UPDATE"):
             held.lift()
-            await site.waits_in(service, "%FOR UPDATE OF t, c%")
+            await sandbox.waits_in(service, "%FOR UPDATE OF t, c%")
             service.process.send_signal(signal.SIGTERM)
             await service.logged("executor.draining")
         code = await service.ended()
 
     assert code == 0
-    runs = Counter(site.executed())
-    stored = {(task["model"], task["window"].upper - RESOLUTION) for task in await site.ledger.tasks("stored")}
+    runs = Counter(sandbox.executed())
+    stored = {(task["model"], task["window"].upper - RESOLUTION) for task in await sandbox.ledger.tasks("stored")}
     assert stored
     assert {run for run in runs if run not in stored} == set()
 
 
-async def test_the_lease_to_plan_is_given_up_at_once(site: Site):
-    config = site.config(planner={"lease": "1h"})
+async def test_the_lease_to_plan_is_released_at_once(sandbox: Sandbox):
+    config = sandbox.config(planner={"lease": "1h"})
     async with serving(config) as first:
         await first.logged("planner.elected")
         async with serving(config) as second:
             await second.logged("http.started")
-            term = await site.ledger.value("SELECT term FROM planner")
+            term = await sandbox.ledger.value("SELECT term FROM planner")
 
             assert await first.stop() == 0
             leading = await second.logged("planner.elected", within=60)
-            until = await site.whole(second)
+            until = await sandbox.whole(second)
             assert await second.stop() == 0
 
     assert leading["term"] == term + 1
-    await site.ledger.assert_adds_up(site.models, until)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-async def test_a_second_signal_ends_it_at_once(site: Site):
-    held = site.gordo.controls.hang()
-    async with serving(site.config(executor={"grace": "1h"})) as service:
+async def test_a_second_signal_ends_it_at_once(sandbox: Sandbox):
+    held = sandbox.gordo.controls.hang()
+    async with serving(sandbox.config(executor={"grace": "1h"})) as service:
         await service.meets(held)
         service.process.send_signal(signal.SIGTERM)
         await service.logged("executor.draining")
@@ -104,22 +104,22 @@ async def test_a_second_signal_ends_it_at_once(site: Site):
         assert await service.stop() == -signal.SIGTERM
 
 
-async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(site: Site):
-    nowhere = {"kind": "postgres", "url": f"postgresql://postgres@/none?host={site.folder}"}
-    async with serving(write_config(site.folder, ledger=nowhere)) as service:
+async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(sandbox: Sandbox):
+    nowhere = {"kind": "postgres", "url": f"postgresql://postgres@/none?host={sandbox.folder}"}
+    async with serving(write_config(sandbox.folder, ledger=nowhere)) as service:
         await service.logged("start.delayed")
 
         assert await service.stop() == 0
 
 
-async def test_it_leaves_within_its_time_while_the_ledger_is_away(site: Site):
-    held = site.gordo.controls.hang()
-    async with serving(site.config(executor=GRACE)) as service:
+async def test_it_exits_within_its_time_while_the_ledger_is_unavailable(sandbox: Sandbox):
+    held = sandbox.gordo.controls.hang()
+    async with serving(sandbox.config(executor=GRACE)) as service:
         await service.meets(held)
-        async with site.without_ledger():
-            asked = datetime.now(UTC)
+        async with sandbox.without_ledger():
+            requested = datetime.now(UTC)
             code = await service.stop()
-            took = datetime.now(UTC) - asked
+            took = datetime.now(UTC) - requested
 
     assert took < timedelta(seconds=13)
     assert code == 0

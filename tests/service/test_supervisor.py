@@ -10,7 +10,7 @@ import aiohttp
 from latigo.sandbox.eventhub import open_event_hubs
 from tests.support.event_hubs import HUB
 from tests.support.process import newest_due
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 from tests.support.supervisor import PROGRAMS, Supervisor, open_supervisor
 from tests.support.waiting import eventually
 
@@ -18,19 +18,19 @@ KILLED = "executor:executor_1"
 OWNERS = "SELECT DISTINCT owner_id FROM queue_ownership WHERE owner_id <> ''"
 
 
-async def test_a_killed_executor_is_brought_back_and_stopping_all_drains(site: Site):
+async def test_a_killed_executor_is_restarted_and_stopping_all_drains(sandbox: Sandbox):
     async with open_event_hubs({HUB: 4}) as hub:
         queue = {"kind": "eventhub", "connection_string": hub.connection_string(HUB)}
-        config = site.config(task_queue=queue | {"balance": "500ms", "expiration": "3s"})
+        config = sandbox.config(task_queue=queue | {"balance": "500ms", "expiration": "3s"})
         async with open_supervisor(config) as supervisor:
             before = await supervisor.running(*PROGRAMS)
-            owners = await two_owners(site)
-            await whole(site)
+            owners = await two_owners(sandbox)
+            await whole(sandbox)
 
             os.kill(before[KILLED].pid, signal.SIGKILL)
             after = await supervisor.running(*PROGRAMS, but=before[KILLED].pid)
-            heirs = await two_owners(site, but=owners)
-            until = await whole(site)
+            heirs = await two_owners(sandbox, but=owners)
+            until = await whole(sandbox)
             probes = await probe(supervisor)
             await supervisor.control("stop", "all")
             stopped = await supervisor.states()
@@ -40,10 +40,10 @@ async def test_a_killed_executor_is_brought_back_and_stopping_all_drains(site: S
     assert probes == [200] * 6
     assert [stopped[name].name for name in PROGRAMS] == ["STOPPED"] * 3
     assert supervisor.endings() == dict.fromkeys(("scheduler", "executor_1", "executor_2"), "exit status 0")
-    await site.ledger.assert_adds_up(site.models, until)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-async def test_what_cannot_start_is_left_alone_and_its_log_says_why(tmp_path: Path):
+async def test_a_program_that_cannot_start_is_not_restarted_and_its_log_says_why(tmp_path: Path):
     config = tmp_path / "latigo.toml"
     config.write_text('[ledger]\nkind = "postgres"\nurl_file = "/nowhere/ledger-url"\n', encoding="utf-8")
 
@@ -60,24 +60,26 @@ async def test_what_cannot_start_is_left_alone_and_its_log_says_why(tmp_path: Pa
         assert "ledger.url: /nowhere/ledger-url cannot be read" in supervisor.log(process)
 
 
-async def whole(site: Site) -> datetime:
-    """Wait until everything is covered that is due by now; up to when that is."""
+async def whole(sandbox: Sandbox) -> datetime:
+    """Wait until everything is covered that is due by now; return the end of that time."""
     until = newest_due()
-    await eventually(lambda: site.ledger.is_whole(site.models, until), within=60, every=0.2, what="all is covered")
+    await eventually(
+        lambda: sandbox.ledger.is_whole(sandbox.models, until), within=60, every=0.2, what="all is covered"
+    )
     return until
 
 
-async def two_owners(site: Site, *, but: frozenset[str] = frozenset()) -> frozenset[str]:
+async def two_owners(sandbox: Sandbox, *, but: frozenset[str] = frozenset()) -> frozenset[str]:
     """Wait until two executors share the partitions, not both of them these."""
-    found: frozenset[str] = frozenset()
+    result: frozenset[str] = frozenset()
 
     async def are_there() -> bool:
-        nonlocal found
-        found = frozenset(row["owner_id"] for row in await site.ledger.fetch(OWNERS))
-        return len(found) == 2 and found != but
+        nonlocal result
+        result = frozenset(row["owner_id"] for row in await sandbox.ledger.fetch(OWNERS))
+        return len(result) == 2 and result != but
 
     await eventually(are_there, within=60, every=0.2, what="two executors share the partitions")
-    return found
+    return result
 
 
 async def probe(supervisor: Supervisor) -> list[int]:

@@ -1,4 +1,4 @@
-"""Two processes, each the whole of Latigo, on one ledger: one plans, the other stands by, and takes over."""
+"""Two processes, each the whole of Latigo, on one ledger: one plans, the other is the standby, and takes over."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from latigo.sandbox.gordo.controls import PREDICTING, Hang
 from tests.support.process import RESOLUTION, Service, serving, term_of
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 #: Nobody dies: no lease runs out, however busy the machine is.
 LONG = {"lease": "1m"}
@@ -28,101 +28,105 @@ async def takes_over(service: Service, other: Service) -> None:
     await service.until(lambda: term_of(service) > term_of(other), within=60, what="it takes over")
 
 
-async def assert_nothing_ran_twice(site: Site) -> None:
+async def assert_nothing_ran_twice(sandbox: Sandbox) -> None:
     """Every window that was executed is one that was stored, and was executed once."""
-    stored = Counter((task["model"], task["window"].upper - RESOLUTION) for task in await site.ledger.tasks("stored"))
-    assert Counter(site.executed()) == stored
+    stored = Counter(
+        (task["model"], task["window"].upper - RESOLUTION) for task in await sandbox.ledger.tasks("stored")
+    )
+    assert Counter(sandbox.executed()) == stored
     assert set(stored.values()) == {1}
 
 
-async def test_of_two_processes_exactly_one_plans_and_no_window_is_executed_twice(site: Site):
-    config = site.config(planner=LONG, executor=LONG)
+async def test_of_two_processes_exactly_one_plans_and_no_window_is_executed_twice(sandbox: Sandbox):
+    config = sandbox.config(planner=LONG, executor=LONG)
     async with serving(config) as one, serving(config) as other:
         leader, standby = await leader_of(one, other)
-        until = await site.whole(leader)
+        until = await sandbox.whole(leader)
         await standby.logged("http.started")
-        term = await site.ledger.value("SELECT term FROM planner")
-        status = await site.ledger.status()
+        term = await sandbox.ledger.value("SELECT term FROM planner")
+        status = await sandbox.ledger.status()
         codes = await asyncio.gather(leader.stop(), standby.stop())
 
     assert set(codes) == {0}
     assert term == 1
     assert len(status["executors"]) == 2
-    await site.ledger.assert_adds_up(site.models, until)
-    await assert_nothing_ran_twice(site)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
+    await assert_nothing_ran_twice(sandbox)
 
 
-async def test_when_the_leader_is_killed_the_other_one_takes_over_within_the_lease(site: Site):
-    config = site.config(planner=PLANNER, executor=EXECUTOR)
-    hanging = site.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
+async def test_when_the_leader_is_killed_the_other_one_takes_over_within_the_lease(sandbox: Sandbox):
+    config = sandbox.config(planner=PLANNER, executor=EXECUTOR)
+    hanging = sandbox.gordo.controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as one, serving(config) as other:
         leader, standby = await leader_of(one, other)
         await standby.logged("http.started")
         await hanging.reached()
         await leader.kill()
         lease = "SELECT lease_until > ledger_now() + interval '6 seconds' FROM planner"
-        too_long = await site.ledger.value(lease)
+        too_long = await sandbox.ledger.value(lease)
         hanging.lift()
 
         await takes_over(standby, leader)
-        until = await site.whole(standby)
+        until = await sandbox.whole(standby)
         assert await standby.stop() == 0
 
     assert not too_long
-    await site.ledger.assert_adds_up(site.models, until)
-    stored = await site.ledger.tasks("stored")
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
+    stored = await sandbox.ledger.tasks("stored")
     assert {task["starts"] for task in stored} <= {1, 2}
-    assert await site.ledger.parked() == []
+    assert await sandbox.ledger.parked() == []
 
 
-async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_the_other_one_runs(site: Site):
+async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_the_other_one_runs(sandbox: Sandbox):
     """What the first has published and not claimed is published again by the second: claims keep that harmless."""
-    config = site.config(planner=PLANNER, executor={"concurrency": 2, "lease": "1m"})
-    hanging = site.gordo.controls.hang()
+    config = sandbox.config(planner=PLANNER, executor={"concurrency": 2, "lease": "1m"})
+    hanging = sandbox.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
         first, second = await leader_of(one, other)
         await second.logged("http.started")
-        await first.until(lambda: _are_out(site, claimed=2, published=4), what="two in hand, the others in its queue")
+        await first.until(
+            lambda: _are_out(sandbox, claimed=2, published=4), what="two in hand, the others in its queue"
+        )
 
         with suspended(first):
             await takes_over(second, first)
-        await second.until(lambda: _are_out(site, claimed=4, published=2), what="each has two in hand")
-        in_hand = await site.ledger.fetch("SELECT claimed_by, count(*) FROM task WHERE state = 'claimed' GROUP BY 1")
+        await second.until(lambda: _are_out(sandbox, claimed=4, published=2), what="each has two in hand")
+        in_hand = await sandbox.ledger.fetch("SELECT claimed_by, count(*) FROM task WHERE state = 'claimed' GROUP BY 1")
         await first.logged("lease.lost")
         hanging.lift()
 
-        until = await site.whole(second)
+        until = await sandbox.whole(second)
         codes = await asyncio.gather(first.stop(), second.stop())
 
     assert set(codes) == {0}
     assert [row["count"] for row in in_hand] == [2, 2]
-    await site.ledger.assert_adds_up(site.models, until)
-    await assert_nothing_ran_twice(site)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
+    await assert_nothing_ran_twice(sandbox)
 
 
-async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_nothing_afterwards(site: Site):
-    config = site.config(planner=PLANNER, executor=EXECUTOR, schedule={"max_window": "6m"})
-    hanging = site.gordo.controls.hang()
+async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_nothing_afterwards(sandbox: Sandbox):
+    config = sandbox.config(planner=PLANNER, executor=EXECUTOR, schedule={"max_window": "6m"})
+    hanging = sandbox.gordo.controls.hang()
     async with serving(config) as one, serving(config) as other:
         first, second = await leader_of(one, other)
         await second.logged("http.started")
-        await first.until(lambda: _are_out(site, claimed=3), what="all tasks are in hand")
+        await first.until(lambda: _are_out(sandbox, claimed=3), what="all tasks are in hand")
         await hanging.reached()
 
         with suspended(first):
             hanging.lift()
-            until = await site.whole(second)
+            until = await sandbox.whole(second)
         await first.until(lambda: _in_vain(first) == 3, what="it has noticed")
         codes = await asyncio.gather(first.stop(), second.stop())
 
     assert set(codes) == {0}
     assert len(second.events("task.isolated")) == 3
-    await site.ledger.assert_adds_up(site.models, until)
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
 @contextmanager
 def suspended(service: Service) -> Iterator[None]:
-    """The whole process stands still, as when its machine is moved; its connections stay."""
+    """Pause the process, as when its machine is moved; its connections stay."""
     service.process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -131,11 +135,11 @@ def suspended(service: Service) -> Iterator[None]:
 
 
 def _in_vain(service: Service) -> int:
-    """Tasks that were given up because somebody else has them, or whose settling counted for nothing."""
+    """Tasks that another executor took over, or whose settlement did not count."""
     superseded = [event for event in service.events("task.finished") if not event["counted"]]
     return len(service.events("claim.lost")) + len(superseded)
 
 
-async def _are_out(site: Site, **wanted: int) -> bool:
-    found = {state: len(await site.ledger.tasks(state)) for state in wanted}
-    return found == wanted
+async def _are_out(sandbox: Sandbox, **wanted: int) -> bool:
+    result = {state: len(await sandbox.ledger.tasks(state)) for state in wanted}
+    return result == wanted

@@ -11,7 +11,7 @@ from latigo.postgres.schema import current_revision
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
 from tests.support.process import PROJECT, latigo, serving, write_config
-from tests.support.site import Site
+from tests.support.sandbox import Sandbox
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
 #: All that a later version of the same thousand may do to the tables that we know.
@@ -41,31 +41,31 @@ async def pretend(ledger_url: str, revision: str) -> None:
     await execute(ledger_url, f"UPDATE alembic_version SET version_num = '{revision}'")
 
 
-async def test_a_program_goes_on_with_a_newer_schema_that_only_adds_to_its_own(site: Site):
-    await execute(site.ledger.url, ADD)
-    await pretend(site.ledger.url, "0999")
+async def test_a_program_goes_on_with_a_newer_schema_that_only_adds_to_its_own(sandbox: Sandbox):
+    await execute(sandbox.ledger.url, ADD)
+    await pretend(sandbox.ledger.url, "0999")
 
-    config = site.config()
+    config = sandbox.config()
     async with serving(config) as service:
         newer = await service.logged("ledger.schema_newer")
-        until = await site.whole(service)
-        code, told, errors = await latigo("models", "list", "--config", str(config), folder=site.folder)
+        until = await sandbox.whole(service)
+        code, reported, errors = await latigo("models", "list", "--config", str(config), folder=sandbox.folder)
         stopped = await service.stop()
 
     assert (newer["found"], newer["known"]) == ("0999", newest_revision())
     assert (code, stopped) == (DONE, DONE)
-    assert "pump-001" in told
+    assert "pump-001" in reported
     assert "ledger.schema_newer" in errors
-    assert await current_revision(site.ledger.url) == "0999"
-    await site.ledger.assert_adds_up(site.models, until)
+    assert await current_revision(sandbox.ledger.url) == "0999"
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-async def test_a_schema_that_is_too_new_is_refused_naming_both_versions(site: Site):
-    await pretend(site.ledger.url, "1001")
+async def test_a_schema_that_is_too_new_is_refused_naming_both_versions(sandbox: Sandbox):
+    await pretend(sandbox.ledger.url, "1001")
 
-    config = str(site.config())
+    config = str(sandbox.config())
     answers = await asyncio.gather(
-        *(latigo(command, "--config", config, folder=site.folder) for command in ("serve", "status", "migrate"))
+        *(latigo(command, "--config", config, folder=sandbox.folder) for command in ("serve", "status", "migrate"))
     )
 
     for code, _, errors in answers:
@@ -74,7 +74,7 @@ async def test_a_schema_that_is_too_new_is_refused_naming_both_versions(site: Si
         assert f"is 1001, of a newer Latigo, and this one knows it up to {newest_revision()}" in errors
 
 
-async def test_a_migration_that_finds_that_somebody_newer_was_first_leaves_it_at_that(ledger_url: str):
+async def test_a_migration_behind_a_newer_one_changes_nothing(ledger_url: str):
     await pretend(ledger_url, "0999")
 
     await migrate(ledger_url)
@@ -83,36 +83,36 @@ async def test_a_migration_that_finds_that_somebody_newer_was_first_leaves_it_at
 
 
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
-async def test_commands_that_ask_change_no_schema_and_say_what_does(site: Site, command: tuple[str, ...]):
-    await pretend(site.ledger.url, "0003")
+async def test_commands_that_ask_change_no_schema_and_say_what_does(sandbox: Sandbox, command: tuple[str, ...]):
+    await pretend(sandbox.ledger.url, "0003")
 
-    code, _, errors = await latigo(*command, "--config", str(site.config()), folder=site.folder)
+    code, _, errors = await latigo(*command, "--config", str(sandbox.config()), folder=sandbox.folder)
 
     assert code == FAILED
     assert "has schema 0003, which is older" in errors
     assert "`latigo migrate`" in errors
     assert "Traceback" not in errors
-    assert await current_revision(site.ledger.url) == "0003"
+    assert await current_revision(sandbox.ledger.url) == "0003"
 
 
-async def test_a_database_without_a_schema_stays_empty_until_somebody_migrates(database_url: str, tmp_path: Path):
+async def test_a_database_without_a_schema_stays_empty_until_it_is_migrated(database_url: str, tmp_path: Path):
     config = str(write_config(tmp_path, ledger={"kind": "postgres", "url": database_url}))
 
     refused, _, errors = await latigo("plan", "--config", config, folder=tmp_path)
     async with looking_at(database_url) as ledger:
         tables = await ledger.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
     migrated, _, _ = await latigo("migrate", "--config", config, folder=tmp_path)
-    answered, told, _ = await latigo("plan", "--config", config, folder=tmp_path)
+    answered, reported, _ = await latigo("plan", "--config", config, folder=tmp_path)
 
     assert (refused, migrated, answered) == (FAILED, DONE, DONE)
     assert "has no schema yet" in errors
     assert tables == 0
-    assert told == "nothing is missing\n"
+    assert reported == "nothing is missing\n"
 
 
-async def test_a_ledger_of_our_own_is_brought_up_to_date_by_whoever_opens_it(server_folder: Path, tmp_path: Path):
+async def test_an_embedded_ledger_is_migrated_by_the_process_that_opens_it(server_folder: Path, tmp_path: Path):
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(server_folder)})
 
-    code, told, _ = await latigo("plan", "--config", str(config), folder=tmp_path)
+    code, reported, _ = await latigo("plan", "--config", str(config), folder=tmp_path)
 
-    assert (code, told) == (DONE, "nothing is missing\n")
+    assert (code, reported) == (DONE, "nothing is missing\n")

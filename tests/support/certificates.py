@@ -34,9 +34,9 @@ def self_signed(folder: Path, address: str = "127.0.0.1") -> Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    found = Certificate(folder / "certificate.pem", folder / "key.pem")
-    found.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    found.key.write_bytes(
+    result = Certificate(folder / "certificate.pem", folder / "key.pem")
+    result.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    result.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return found
+    return result

@@ -183,13 +183,13 @@ async def open_hub_queue(database: str, *, partitions: int = 2, **emulator_optio
 
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
-    """What the client leaves to itself when it is cut short is not left to the next test."""
+    """Wait for what a cancelled client still does, so that it does not affect the next test."""
     before = asyncio.all_tasks()
     try:
         yield
     finally:
         await cancel_all(*(task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()))
-        await asyncio.sleep(0)  # for transports to say that they are closed
+        await asyncio.sleep(0)  # for transports to be closed
         gc.collect()
 
 

@@ -39,7 +39,7 @@ async def open_producer(where: EventHubsEmulator | str, hub: str = HUB, **option
 
 @dataclass
 class Received:
-    """What a client was handed, and told."""
+    """The events and errors that a client received."""
 
     client: EventHubConsumerClient
     events: list[tuple[str, EventData]] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Received:
 async def receiving(
     where: EventHubsEmulator | str, hub: str = HUB, *, client: dict[str, Any] | None = None, **receive: Any
 ) -> AsyncIterator[Received]:
-    """The official client, receiving from the start unless told otherwise.
+    """The official client, receiving from the start by default.
 
     Args:
         where: to receive from, an emulator or a connection string.
@@ -153,7 +153,7 @@ async def running_event_hubs(
 
 
 class FreezingProxy:
-    """Passes bytes on, until it is told to lose those of the connections that there are."""
+    """A proxy that passes bytes on, or drops those of its connections."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -190,7 +190,7 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passe
             sink.write(data)
             await sink.drain()
     if passes.is_set():
-        sink.close()  # so that the other direction ends too; a frozen one says nothing
+        sink.close()  # so that the other direction ends too; a frozen one sends nothing
 
 
 @asynccontextmanager

@@ -42,14 +42,14 @@ async def client_points(
             "windows": {ref.name: [[iso(w.start), iso(w.end)] for w in each] for ref, each in windows.items()},
         },
     )
-    found: dict[ModelRef, Points] = {}
-    for ref, asked in windows.items():
+    result: dict[ModelRef, Points] = {}
+    for ref, requested in windows.items():
         points: dict[Column, dict[int, float]] = defaultdict(dict)
-        for window, answer in zip(asked, answers[ref.name], strict=True):
+        for window, answer in zip(requested, answers[ref.name], strict=True):
             for column, values in _points_within(window, answer).items():
                 points[column] |= values
-        found[ref] = points
-    return found
+        result[ref] = points
+    return result
 
 
 def _points_within(window: Window, answer: Mapping[str, Any]) -> Points:
@@ -58,13 +58,13 @@ def _points_within(window: Window, answer: Mapping[str, Any]) -> Points:
         return {}
     times, rows = np.array(answer["times"]), np.array(answer["rows"], np.float64)
     inside = (times >= to_ns(window.start)) & (times < to_ns(window.end))
-    found: dict[Column, dict[int, float]] = {}
+    result: dict[Column, dict[int, float]] = {}
     for place, (group, tag) in enumerate(answer["columns"]):
         if group != "model-input":
             values = rows[inside, place]
             finite = np.isfinite(values)
-            found[Column(group, tag)] = dict(zip(times[inside][finite].tolist(), values[finite].tolist(), strict=True))
-    return found
+            result[Column(group, tag)] = dict(zip(times[inside][finite].tolist(), values[finite].tolist(), strict=True))
+    return result
 
 
 def assert_same_points(
@@ -73,10 +73,10 @@ def assert_same_points(
     """The same rows in the same columns with the same values; a column without a finite point need not be there."""
     assert _used(mine) == _used(theirs)
     for column in _used(theirs):
-        wanted, found = theirs[column], mine[column]
-        assert sorted(found) == sorted(wanted), column
+        wanted, result = theirs[column], mine[column]
+        assert sorted(result) == sorted(wanted), column
         np.testing.assert_allclose(
-            [found[time] for time in wanted],
+            [result[time] for time in wanted],
             list(wanted.values()),
             rtol=relative,
             atol=(absolute or {}).get(column, 0.0),

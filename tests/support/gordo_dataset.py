@@ -48,15 +48,15 @@ def _look_back(case: Case, config: DatasetConfig, readings: Mapping[str, Series]
     """What a source answers to ``get_last_before``."""
     if not case["look_back"]:
         return {}
-    found = {}
+    result = {}
     for tag in Buckets.of(config, readings, period).look_back:
         assert config.interpolation_limit is not None
         start = to_ns(period.start)
         before = _between(_series(case["raw"][tag]), start - span_ns(config.interpolation_limit), start)
         (valid,) = (~np.isnan(before.values)).nonzero()
         if len(valid):
-            found[tag] = Point(int(before.times[valid[-1]]), float(before.values[valid[-1]]))
-    return found
+            result[tag] = Point(int(before.times[valid[-1]]), float(before.values[valid[-1]]))
+    return result
 
 
 def made_of(case: Case, *, label_at_end: bool) -> Dataset:

@@ -1,4 +1,4 @@
-"""Recorded traffic of a real Gordo server, and an HTTP server that answers with it, or as badly as it is told to."""
+"""Recorded traffic of a real Gordo server, and an HTTP server that answers with it, or with faults."""
 
 import asyncio
 import json
@@ -156,7 +156,7 @@ def request_frames(content_type: str, body: bytes) -> dict[str, Frame]:
 
 @dataclass(frozen=True)
 class Received:
-    """What was asked."""
+    """A request that was received."""
 
     method: str
     path: str  #: below ``/gordo/v0``
@@ -187,11 +187,11 @@ class Replay:
 
     @property
     def paths(self) -> Sequence[str]:
-        """What was asked, in order."""
+        """Return the received requests, in order."""
         return [f"{request.method} {request.path}" for request in self.received]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer as told; 404 without a body where nothing was said."""
+        """Answer as configured; 404 without a body by default."""
         path = request.rel_url.raw_path.removeprefix("/gordo/v0/")
         self.received.append(
             Received(request.method, path, dict(request.query), dict(request.headers), await request.read())
@@ -225,8 +225,8 @@ async def replaying(*, keepalive: float = 2.0) -> AsyncIterator[Replay]:
     app.router.add_route("*", "/{anything:.*}", replay.handle)
     runner = web.AppRunner(app, keepalive_timeout=keepalive, shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    sandbox = web.TCPSite(runner, "127.0.0.1", 0)
+    await sandbox.start()
     replay.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield replay

@@ -12,7 +12,7 @@ from tests.support.process import ROOT
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-MIXED = "-- Mixed --"  #: Grafana's own: each query of the panel says where it goes
+MIXED = "-- Mixed --"  #: Grafana's own: each query of the panel has its data source
 #: What Grafana puts a backslash before, in the format ``regex``.
 _SPECIAL = re.compile(r"[\\^$*+?.()|\[\]{}/]")
 _VARIABLE = re.compile(r"\$\{(\w+):regex\}")
@@ -32,8 +32,8 @@ class Query(NamedTuple):
 def dashboard() -> dict[str, Any]:
     """The only one there is."""
     (file,) = DASHBOARDS
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return document
 
 
 def sources() -> dict[str, dict[str, Any]]:
@@ -43,7 +43,7 @@ def sources() -> dict[str, dict[str, Any]]:
 
 
 def queries(board: Mapping[str, Any]) -> Iterator[Query]:
-    """Everything that a dashboard asks."""
+    """The queries of a dashboard."""
     for each in board["templating"]["list"]:
         yield Query(each["name"], each["datasource"]["uid"], each["query"])
     for panel in board["panels"]:
@@ -53,7 +53,7 @@ def queries(board: Mapping[str, Any]) -> Iterator[Query]:
 
 def filled_in(query: str, values: Values, since: datetime, until: datetime, interval: timedelta) -> str:
     """A query as the server gets it."""
-    text = _VARIABLE.sub(lambda found: regex(values[found[1]]), query)
+    text = _VARIABLE.sub(lambda match: regex(values[match[1]]), query)
     text = text.replace("$timeFilter", f"time >= {_ms(since)}ms and time <= {_ms(until)}ms")
     return text.replace("$__interval", f"{interval.total_seconds():.0f}s")
 

@@ -46,7 +46,7 @@ def influx_server() -> Iterator[str]:
         try:
             yield server.url
         finally:
-            server.kill()  # nobody reads its files again
+            server.kill()  # its files are not read again
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ async def select(database: InfluxDatabase, statement: str) -> list[dict[str, Any
     async with aiohttp.request("POST", f"{database.url}/query", data=form) as response:
         (result,) = (await response.json())["results"]
         assert "error" not in result, result
-        found: list[dict[str, Any]] = result.get("series", [])
-        return found
+        actual: list[dict[str, Any]] = result.get("series", [])
+        return actual
 
 
 def sensor_line(tag: str, value: float, time: int) -> str:

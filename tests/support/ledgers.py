@@ -38,7 +38,7 @@ class Ledgers:
     roster: PostgresRoster
 
     async def set_clock(self, time: datetime) -> None:
-        """Let the ledger believe that it is this time from now on."""
+        """Set the time of the ledger."""
         async with self.database.connection() as connection:
             await connection.execute(
                 "CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
@@ -49,7 +49,7 @@ class Ledgers:
 
     @asynccontextmanager
     async def holding(self, statement: str) -> AsyncIterator[None]:
-        """A transaction of the test's own that holds the locks of this statement."""
+        """Hold the locks of this statement in a transaction of the test."""
         async with self.database.transaction() as connection:
             await connection.execute(statement)
             yield

@@ -4,7 +4,7 @@ Each implements a part of the real ledger, which its docstring declares; the con
 it to that part, next to the real one. Everything else is set by the test.
 """
 
-# ruff: noqa: ARG002 - a double is handed more than it looks at
+# ruff: noqa: ARG002 - a double takes arguments that it does not use
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ class MemoryPlanning:
     expired: dict[ModelRef, int] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     skew: timedelta = timedelta(0)
-    away: bool = False
+    unavailable: bool = False
     settled: int = 0
     readable: int | None = None
     stale: bool = False
@@ -97,8 +97,8 @@ class MemoryPlanning:
 
     def _ask(self, what: str, term: Term | None = None) -> None:
         self.log.append(what)
-        if self.away:
-            raise Unavailable("the ledger is away", downstream="ledger")
+        if self.unavailable:
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
         if term and (term != Term(self.holder, self.term) or not self._is_held()):
             raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
 
@@ -248,7 +248,7 @@ class MemoryWork:
     """`ExecutorLedger`, but for models, epochs and what follows from a settlement.
 
     Any task can be claimed until it is settled, by one executor at a time; ``ended`` has every settlement that counted.
-    What a task brings from earlier runs (``stored_in``, ``alone``) and what goes wrong is set by the test.
+    What a task brings from earlier runs (``stored_in``, ``isolated``) and what goes wrong is set by the test.
     """
 
     clock: Clock
@@ -257,12 +257,12 @@ class MemoryWork:
     held: dict[int, Claim] = field(default_factory=dict)
     lease_until: dict[int, datetime] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)  #: that did not end in a settlement
-    refused: set[int] = field(default_factory=set)  #: tasks that somebody else has
+    refused: set[int] = field(default_factory=set)  #: tasks that another executor has
     lost: set[int] = field(default_factory=set)  #: claims that are not renewed any more
-    alone: set[int] = field(default_factory=set)
+    isolated: set[int] = field(default_factory=set)
     stored_in: dict[int, frozenset[str]] = field(default_factory=dict)
     poisonous: set[int] = field(default_factory=set)  #: cannot be settled, unless as crashed
-    away: bool = False
+    unavailable: bool = False
     batches: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     claims: int = 0
@@ -271,8 +271,8 @@ class MemoryWork:
         self.board = Circuits(self.clock)
 
     def _ask(self) -> None:
-        if self.away:
-            raise Unavailable("the ledger is away", downstream="ledger")
+        if self.unavailable:
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
 
     async def register(self, executor: ExecutorInfo) -> None:
         self._ask()
@@ -294,7 +294,7 @@ class MemoryWork:
         self.claims += 1
         self.log.append(("claim", task_id))
         stored_in = self.stored_in.get(task_id, frozenset())
-        starts = self.starts.get(task_id, int(task_id in self.alone))
+        starts = self.starts.get(task_id, int(task_id in self.isolated))
         self.starts[task_id] = max(starts, 1)
         self.lease_until[task_id] = self.clock.now() + lease
         self.held[task_id] = Claim(task_id, self.claims, 0, starts, stored_in)
@@ -380,7 +380,7 @@ class MemoryModels:
     listed: dict[str, KnownProject] = field(default_factory=dict)
     puts: list[int] = field(default_factory=list)  #: how many models were put together
     refused: set[str] = field(default_factory=set)  #: names of models and projects that wake a bug of ours
-    away: bool = False
+    unavailable: bool = False
 
     async def projects(self) -> Sequence[KnownProject]:
         return list(self.listed.values())
@@ -396,8 +396,8 @@ class MemoryModels:
         return self.listed.get(project) or KnownProject(project, "", 0, "", None, 0, accept_loss=False)
 
     def _take(self, names: Iterable[str]) -> None:
-        if self.away:
-            raise Unavailable("the ledger is away", downstream="ledger")
+        if self.unavailable:
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
         if not self.refused.isdisjoint(names):
             raise ValueError("a bug of ours")
 

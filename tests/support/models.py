@@ -1,4 +1,4 @@
-"""A model server in memory that says the double of what it is given."""
+"""A model server in memory that returns the double of its input."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -29,7 +29,7 @@ FROM v_predictions GROUP BY project, model, time
 
 
 class Outside:
-    """Asks the views of one ledger. Connects when it is asked, so that the database may go away in between."""
+    """Queries of the views of one ledger. Connects for each, so that the database may be unavailable in between."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str) -> None:
         self.url = url
@@ -70,7 +70,7 @@ class Outside:
         return len(missing) == models and not any(missing.values())
 
     async def status(self) -> dict[str, Any]:
-        """What ``latigo status`` tells."""
+        """Return the report of ``latigo status``."""
         async with open_database(self.url, size=2) as database:
             return (await read_status(database, "test")).model_dump()
 

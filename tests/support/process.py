@@ -31,7 +31,7 @@ _LOG_SHOWN = 6_000  # bytes of its end, when a test fails
 _numbers = count(1)
 
 #: A plant that runs fast: slots of half a minute, leases and pauses that do not keep a test waiting. Claims run out
-#: before the lease to plan does, so that whoever plans next finds them at its first look.
+#: before the lease to plan does, so that the next planner recovers them in its first round.
 FAST: Mapping[str, Mapping[str, Any]] = {
     "schedule": {"interval": "30s", "delay": "1s", "max_window": "2m"},
     "backfill": {"horizon": "4m"},
@@ -99,8 +99,8 @@ class Service:
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """What it has logged, line by line; one event, or all."""
         lines = [line for line in self.log().splitlines() if line.startswith("{") and line.endswith("}")]
-        found = [orjson.loads(line) for line in lines]
-        return [event for event in found if name in {None, event["event"]}]
+        document = [orjson.loads(line) for line in lines]
+        return [event for event in document if name in {None, event["event"]}]
 
     async def until(
         self, holds: Callable[[], object | Awaitable[object]], *, within: float = STARTS_WITHIN, what: str = ""
@@ -137,7 +137,7 @@ class Service:
             return await self.process.wait()
 
     async def kill(self) -> None:
-        """End it as the kernel does when memory is out: nothing is finished, nothing handed back."""
+        """End it as the kernel does when memory is out: no task is finished or handed back."""
         self.process.send_signal(signal.SIGKILL)
         assert await self.ended() == -signal.SIGKILL
 

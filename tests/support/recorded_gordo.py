@@ -64,16 +64,16 @@ def recorded_project() -> ProjectDefinition:
 def recorded_request(pair: dict[str, Any]) -> tuple[bytes | None, dict[str, str]]:
     """Body and headers of a recorded request, the multipart form put together again."""
     headers = dict(pair["headers"])
-    asked = pair["request"]
-    if asked is None:
+    requested = pair["request"]
+    if requested is None:
         return None, headers
-    if "file" in asked:
-        if asked["content_type"]:
-            headers["Content-Type"] = asked["content_type"]
-        return (RECORDED / asked["file"]).read_bytes(), headers
+    if "file" in requested:
+        if requested["content_type"]:
+            headers["Content-Type"] = requested["content_type"]
+        return (RECORDED / requested["file"]).read_bytes(), headers
     boundary = uuid.uuid4().hex
     body = b""
-    for part in asked["parts"]:
+    for part in requested["parts"]:
         filename = "" if part["filename"] is None else f'; filename="{part["filename"]}"'
         body += f'--{boundary}\r\nContent-Disposition: form-data; name="{part["name"]}"{filename}\r\n\r\n'.encode()
         body += (RECORDED / part["file"]).read_bytes() + b"\r\n"

@@ -1,4 +1,4 @@
-"""The whole of Latigo in this process, at a time of the test's choosing, and what its ledger and sink then say."""
+"""The whole of Latigo in this process, at a time of the test's choosing, and the contents of its ledger and sink."""
 
 import asyncio
 from collections import defaultdict
@@ -55,39 +55,39 @@ class ShiftedClock(SystemClock):
 @asynccontextmanager
 async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterator[Resources]:
     """Scheduler and executor on everything that the settings name; a role that fails ends the body."""
-    async with open_resources(settings, clock=clock) as world, asyncio.TaskGroup() as group:
+    async with open_resources(settings, clock=clock) as resources, asyncio.TaskGroup() as group:
         queue, stop = InternalQueue(), asyncio.Event()
-        roles = {"executor": create_executor(world, queue).run, "scheduler": create_scheduler(world, queue).run}
+        roles = {"executor": create_executor(resources, queue).run, "scheduler": create_scheduler(resources, queue).run}
         group.create_task(run_until_stopped(roles, stop, _STOPS_WITHIN))
         try:
-            yield world
+            yield resources
         finally:
             stop.set()
 
 
-async def all_known(world: Resources, models: Collection[str], revision: str) -> None:
+async def all_known(resources: Resources, models: Collection[str], revision: str) -> None:
     """Wait until the ledger knows these models in this revision."""
 
     async def are_known() -> bool:
-        async with world.database.connection() as connection:
+        async with resources.database.connection() as connection:
             return not await connection.fetchval(_MISSING, len(models), list(models), revision)
 
     await eventually(are_known, within=_COMES_WITHIN, every=0.1, what=f"{len(models)} models in revision {revision}")
 
 
-async def all_done(world: Resources) -> None:
+async def all_done(resources: Resources) -> None:
     """Wait until every due slot of every model that is known is accounted for, and nothing is out."""
 
     async def is_idle() -> bool:
-        async with world.database.connection() as connection:
+        async with resources.database.connection() as connection:
             return not await connection.fetchval(_LEFT)
 
     await eventually(is_idle, within=_COMES_WITHIN, every=0.1, what="nothing left to do")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the public views say of one model."""
+class ModelState:
+    """State of one model in the public views."""
 
     state: str
     revision: str
@@ -106,8 +106,8 @@ class Told:
         return self.covered | Coverage.of([*self.exceptions, *parked])
 
 
-async def told_of(database: Database) -> Mapping[str, Told]:
-    """What the views say, by model."""
+async def model_states(database: Database) -> Mapping[str, ModelState]:
+    """Return the state of each model in the public views."""
     async with database.connection() as connection:
         models, coverage, exceptions, parked, tasks = [
             await connection.fetch(f"SELECT * FROM {view}")
@@ -118,7 +118,7 @@ async def told_of(database: Database) -> Mapping[str, Told]:
     for row in exceptions:
         slots[row["model"]][_window(row["slot"])] = (row["state"], row["reason"])
     return {
-        row["model"]: Told(
+        row["model"]: ModelState(
             state=row["state"],
             revision=row["revision"],
             epoch=row["epoch"],
@@ -144,18 +144,18 @@ async def told_of(database: Database) -> Mapping[str, Told]:
 _ALWAYS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 
 
-def _window(found: Any) -> Window:
-    return Window(found.lower or _ALWAYS[0], found.upper or _ALWAYS[1])
+def _window(result: Any) -> Window:
+    return Window(result.lower or _ALWAYS[0], result.upper or _ALWAYS[1])
 
 
-def _coverage(found: Any) -> Coverage:
-    return Coverage.of([_window(each) for each in found])
+def _coverage(result: Any) -> Coverage:
+    return Coverage.of([_window(each) for each in result])
 
 
 async def stored_in(database: Database, model: str, window: Window | None = None) -> Points:
     """What the view of the sink holds of a model."""
     bounds = (window.start, window.end) if window else _ALWAYS
-    found: dict[Column, dict[int, float]] = defaultdict(dict)
+    result: dict[Column, dict[int, float]] = defaultdict(dict)
     async with database.connection() as connection:
         rows = await connection.fetch(
             "SELECT column_group, tag, time, value FROM v_predictions WHERE model = $1 AND time >= $2 AND time < $3",
@@ -163,5 +163,5 @@ async def stored_in(database: Database, model: str, window: Window | None = None
             *bounds,
         )
     for row in rows:
-        found[Column(row["column_group"], row["tag"])][to_ns(row["time"])] = row["value"]
-    return found
+        result[Column(row["column_group"], row["tag"])][to_ns(row["time"])] = row["value"]
+    return result

@@ -124,5 +124,5 @@ SENSOR_SOURCES: Mapping[str, Opener] = {
     "parquet-wide": partial(file_source, format="parquet", layout="wide"),
     "parquet-long": partial(file_source, format="parquet", layout="long"),
     "influx": influx_source,
-    "influx-as-3": partial(influx_source, version="3"),  # asked as version 3 has to be; the server is the same
+    "influx-as-3": partial(influx_source, version="3"),  # queried as version 3; the server is the same
 }

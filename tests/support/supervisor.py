@@ -23,13 +23,13 @@ _STATUS = re.compile(r"^(\S+) +([A-Z]+)(?: +pid (\d+),)?", re.MULTILINE)
 _ENDED = re.compile(r"stopped: (\S+) \((.*)\)$", re.MULTILINE)
 _LOG_SHOWN = 3_000  # bytes of the end of each log, when a test fails
 _LEAVES_WITHIN = 60.0
-#: Below the ports that the system gives to whoever connects, or asks for any: it could take one at any moment. And
+#: Below the ports that the system assigns to connections, or to port 0: it could take one at any moment. And
 #: below those of `tests.support.ports`.
 _PREFIXES = range(1000, 2000)
 
 
 class State(NamedTuple):
-    """What supervisor says of a program."""
+    """State of a program in supervisor."""
 
     name: str  #: such as ``RUNNING``
     pid: int  #: 0 while it does not run
@@ -68,23 +68,23 @@ class Supervisor:
 
     async def running(self, *programs: str, but: int = 0, within: float = 60.0) -> dict[str, State]:
         """Wait until these programs have started, by its reckoning, and none of them is process ``but``."""
-        found: dict[str, State] = {}
+        result: dict[str, State] = {}
 
         async def all_run() -> bool:
-            found.update(await self.states())
-            return all(name in found and found[name].name == "RUNNING" for name in programs) and but not in {
-                state.pid for state in found.values()
+            result.update(await self.states())
+            return all(name in result and result[name].name == "RUNNING" for name in programs) and but not in {
+                state.pid for state in result.values()
             }
 
         await eventually(all_run, within=within, every=0.5, what=f"{', '.join(programs)} are running")
-        return found
+        return result
 
     def port(self, digit: int) -> int:
         """Where a process serves HTTP: 0 the scheduler, from 1 the executors."""
         return int(f"{self.env['HTTP_PORT_PREFIX']}{digit}")
 
     def endings(self) -> dict[str, str]:
-        """How programs ended that were told to, by process."""
+        """Return how stopped programs ended, by process."""
         return dict(_ENDED.findall((self.logs / "supervisord.log").read_text(encoding="utf-8")))
 
     def log(self, process: str) -> str:
@@ -140,7 +140,7 @@ def _ports() -> Iterator[str]:
 
 
 def _reserve(prefix: int) -> socket.socket | None:
-    """The port that ends in 9, which stands for all ten; None: another test has them, or somebody has one of them."""
+    """The port that ends in 9, which stands for all ten; None: another test has them, or one of them is in use."""
     try:
         reserved = socket.create_server(("127.0.0.1", prefix * 10 + 9))
     except OSError:

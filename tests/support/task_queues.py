@@ -37,7 +37,7 @@ async def internal_queue(_: pytest.FixtureRequest) -> AsyncIterator[Ends]:
 async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     """Against the emulator, with the official client; what a service takes minutes for takes a second here.
 
-    The sender is as patient as in production: nothing is away, however busy the machine is.
+    The sender is as patient as in production: nothing becomes unavailable, however busy the machine is.
     """
     server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("ledger_template")
     async with (

@@ -8,7 +8,7 @@ from inspect import isawaitable
 async def eventually(
     holds: Callable[[], object | Awaitable[object]], *, within: float = 30.0, every: float = 0.01, what: str = ""
 ) -> None:
-    """Return as soon as ``holds`` is true, asked ``every`` so many seconds; fail after ``within`` seconds.
+    """Return as soon as ``holds`` is true, checked ``every`` so many seconds; fail after ``within`` seconds.
 
     The limit is for what hangs, and nothing to wait for: a machine may be slow, busy, or stand still for a while.
     """

@@ -28,10 +28,10 @@ class Machine:
         self.programs, self.pyenv, self.home = folder / "bin", folder / "pyenv", folder / "home"
         self.shims = folder / "shims"
         for name in ("bash", "sort", "sed", "grep", "dirname", "tee"):
-            found = shutil.which(name)
-            assert found
+            result = shutil.which(name)
+            assert result
             self.programs.mkdir(exist_ok=True)
-            (self.programs / name).symlink_to(found)
+            (self.programs / name).symlink_to(result)
         self.environment = {
             "PATH": os.pathsep.join((str(self.shims), str(self.programs))),
             "HOME": str(self.home),

@@ -70,7 +70,7 @@ def test_an_emulator_keeps_its_port():
         ),
     ],
 )
-def test_what_does_not_fit_together_is_refused_without_telling_secrets(given: dict[str, str], says: str):
+def test_what_does_not_fit_together_is_refused_without_revealing_secrets(given: dict[str, str], says: str):
     if "credential" in given:
         given = {"namespace": NAMESPACE, "hub": "a", **given}
 
@@ -99,7 +99,7 @@ def test_secrets_are_not_in_what_is_printed():
 
 
 @pytest.mark.parametrize("kind", ["default", "managed_identity"])
-async def test_a_hub_opens_without_asking_anybody(kind: str):
+async def test_a_hub_opens_without_network(kind: str):
     section = a_queue(namespace=NAMESPACE, hub="tasks", credential=kind)
 
     async with open_hub(section, SystemClock()) as hub:

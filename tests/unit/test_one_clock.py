@@ -50,7 +50,9 @@ def test_only_the_time_of_a_loop_counts(source: str, reads: bool) -> None:
 def test_nothing_but_the_clock_reads_the_time_of_an_event_loop() -> None:
     files = sorted(set(SOURCES.rglob("*.py")) - {CLOCK})
 
-    found = {str(file.relative_to(SOURCES)): lines for file in files if (lines := reads_of_loop_time(file.read_text()))}
+    result = {
+        str(file.relative_to(SOURCES)): lines for file in files if (lines := reads_of_loop_time(file.read_text()))
+    }
 
     assert len(files) > 100
-    assert found == {}
+    assert result == {}

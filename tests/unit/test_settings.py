@@ -1,4 +1,4 @@
-"""What the configuration takes, what it refuses, and how it says so."""
+"""Valid and invalid configurations, and their errors."""
 
 import json
 import traceback
@@ -30,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No ``latigo.toml`` of somebody's own."""
+    """Use a folder without a ``latigo.toml``."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -79,12 +79,12 @@ def test_the_environment_is_stronger_than_the_file_key_by_key() -> None:
 
 
 def test_the_file_is_the_one_on_the_command_line_else_the_one_in_the_environment_else_the_one_here() -> None:
-    for name, port in (("latigo.toml", 1), ("named.toml", 2), ("told.toml", 3)):
+    for name, port in (("latigo.toml", 1), ("named.toml", 2), ("given.toml", 3)):
         Path(name).write_text(f"[http]\nport = {port}")
 
     assert load_settings(None, {}).http.port == 1
     assert load_settings(None, {"LATIGO_CONFIG": "named.toml"}).http.port == 2
-    assert load_settings(Path("told.toml"), {"LATIGO_CONFIG": "named.toml"}).http.port == 3
+    assert load_settings(Path("given.toml"), {"LATIGO_CONFIG": "named.toml"}).http.port == 3
 
 
 def test_a_file_that_was_asked_for_has_to_be_there() -> None:
@@ -116,17 +116,21 @@ def test_lists_and_tables_can_come_from_the_environment() -> None:
     assert (settings.circuit.failures, settings.circuit.last) == (7, 30)
 
 
-def test_the_constructor_alone_does_not_look_at_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_constructor_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATIGO_HTTP__PORT", "1")
 
     assert Settings().http.port == 8080
 
 
 def test_the_embedded_ledger_lives_in_the_users_data_folder() -> None:
-    usual, moved, told = load(), load(XDG_DATA_HOME="/data"), load('[ledger]\ndata_dir = "/x"', XDG_DATA_HOME="/data")
+    usual, moved, reported = (
+        load(),
+        load(XDG_DATA_HOME="/data"),
+        load('[ledger]\ndata_dir = "/x"', XDG_DATA_HOME="/data"),
+    )
 
     folders = [
-        settings.ledger.data_dir for settings in (usual, moved, told) if isinstance(settings.ledger, EmbeddedLedger)
+        settings.ledger.data_dir for settings in (usual, moved, reported) if isinstance(settings.ledger, EmbeddedLedger)
     ]
     assert folders == [Path.home() / ".local/share/latigo/ledger", Path("/data/latigo/ledger"), Path("/x")]
 
@@ -205,7 +209,7 @@ def test_an_unknown_variable_is_refused_and_named_as_it_was_written(variable: st
         ("LATIGO_HTTP__TOKEN_FILE", "/nowhere/token", "http.token: /nowhere/token cannot be read"),
     ],
 )
-def test_a_wrong_value_is_told_with_the_variable_that_holds_it(variable: str, value: str, says: str) -> None:
+def test_a_wrong_value_is_reported_with_the_variable_that_holds_it(variable: str, value: str, says: str) -> None:
     (problem,) = refusal(**{variable: value})
 
     assert problem.startswith(says)
@@ -235,9 +239,7 @@ def test_variables_of_other_programs_do_not_matter() -> None:
         ),
     ],
 )
-def test_an_unknown_kind_is_refused_with_the_known_ones_and_nothing_else_is_said_of_its_keys(
-    toml: str, says: str
-) -> None:
+def test_an_unknown_kind_is_refused_with_the_known_ones_and_its_keys_are_not_checked(toml: str, says: str) -> None:
     assert refusal(toml) == [says]
 
 
@@ -351,13 +353,13 @@ def test_a_longest_window_below_the_interval_is_no_contradiction() -> None:
     assert load('[schedule]\nmax_window = "10m"').schedule.max_window == 10 * MINUTE
 
 
-def test_a_delay_may_be_long_as_long_as_a_slot_of_a_day_can_be_tried_before_it_is_given_up() -> None:
+def test_a_delay_may_be_long_as_long_as_a_slot_of_a_day_can_be_tried_before_it_expires() -> None:
     settings = load("[schedule]\ndelay = '12h'\n[backfill]\nmax_catch_up = '2d'\nhorizon = '1d'")
 
     assert settings.schedule.delay == timedelta(hours=12)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     problems = refusal(
         "[executor]\nconcurency = 1\n[log]\nformat = 'xml'\n[http]\nport = 'x'", LATIGO_SCHEDULE__DELAY="soon"
     )

@@ -23,7 +23,7 @@ def keys() -> Iterator[tuple[str, str, str]]:
 
 def reads() -> set[tuple[str, str]]:
     """Every attribute that is read outside of the settings, with the name of what it is read from."""
-    files = [file for file in SOURCE.rglob("*.py") if file.parent != SOURCE / "settings"]
+    files = [file for file in SOURCE.rglob("*.py") if SOURCE / "settings" not in file.parents]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     plain = {(_name(node.value), node.attr) for node in nodes if isinstance(node, ast.Attribute)}
     return plain | {("", name) for node in nodes if isinstance(node, ast.MatchClass) for name in node.kwd_attrs}
@@ -34,13 +34,13 @@ def _name(value: ast.expr) -> str:
 
 
 def test_every_key_is_read_somewhere_and_not_only_one_of_the_same_name_in_another_section() -> None:
-    found = reads()
+    result = reads()
     names = {name for section, kind, _ in keys() for name in (section, kind)}
 
     unused = {
         f"{section}.{name}"
         for section, kind, name in keys()
-        if not any(read == name and (whose not in names or whose in {section, kind}) for whose, read in found)
+        if not any(read == name and (whose not in names or whose in {section, kind}) for whose, read in result)
     }
 
     assert unused - OVERRIDDEN == NOT_YET

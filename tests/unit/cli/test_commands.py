@@ -1,4 +1,4 @@
-"""The commands are listed without being imported, and what the list says is what they say."""
+"""The commands are listed without being imported, and their help in the list is their own."""
 
 import subprocess
 import sys
@@ -17,9 +17,9 @@ ROOT = get_command(cli)
 
 def group(kind: type[LazyGroup]) -> LazyGroup:
     assert isinstance(ROOT, LazyGroup)
-    found = ROOT if kind is Commands else ROOT.commands[kind.__name__.lower()]
-    assert isinstance(found, LazyGroup)
-    return found
+    result = ROOT if kind is Commands else ROOT.commands[kind.__name__.lower()]
+    assert isinstance(result, LazyGroup)
+    return result
 
 
 @pytest.mark.parametrize("kind", GROUPS)

@@ -30,7 +30,7 @@ def test_rows_are_aligned_and_never_broken(capsys: pytest.CaptureFixture[str], m
     ]
 
 
-def test_counts_by_name_are_told_as_words() -> None:
+def test_counts_by_name_are_shown_as_words() -> None:
     assert (cell({"absent": 9, "short": 15}), cell({})) == ("absent 9, short 15", "-")
 
 
@@ -88,7 +88,7 @@ def test_where_there_is_nothing_it_says_so(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.splitlines() == ["nothing has failed", "projects: none listed yet"]
 
 
-def test_a_failure_is_told_with_its_time_unless_that_is_all_of_it() -> None:
+def test_a_failure_is_shown_with_its_time_unless_that_is_all_of_it() -> None:
     first, last = datetime(2024, 5, 1, 12, tzinfo=UTC), datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
     detail = "Traceback (most recent call last):\nKeyError: 'a'\n"
 

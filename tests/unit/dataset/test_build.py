@@ -219,7 +219,7 @@ def test_nothing_counted_after_the_last_reading_is_provisional() -> None:
     assert clocks(dataset.x.times[dataset.provisional]) == ["10:40", "10:50"]
 
 
-def test_a_tag_filled_from_the_look_back_alone_is_provisional_throughout() -> None:
+def test_a_tag_filled_only_from_the_look_back_is_provisional_throughout() -> None:
     nothing_but_nan = {"a": series({"10:20": math.nan})}
 
     dataset = build(config("a"), nothing_but_nan, period(), {"a": Point(at("09:56"), 5.0)})
@@ -283,13 +283,13 @@ def test_no_common_label_names_the_tags_with_the_fewest() -> None:
     assert "'a'" in dataset.empty_reason
 
 
-def test_a_value_at_the_end_alone_is_no_row() -> None:
+def test_a_value_only_at_the_end_is_no_row() -> None:
     dataset = build(config("a"), {"a": series({"11:00": 1})}, period())
 
     assert dataset.emptiness is Emptiness.NO_COMMON_LABEL
 
 
-def test_a_filter_that_leaves_nothing_is_told_apart() -> None:
+def test_a_filter_that_leaves_nothing_is_distinguished() -> None:
     dataset = build(config("a", row_filter="a > 100"), {"a": STEPS}, period())
 
     assert dataset.emptiness is Emptiness.FILTERED
@@ -344,13 +344,13 @@ VALUES = st.one_of(st.integers(-5, 5).map(float), st.floats(-100, 100), st.just(
 @st.composite
 def readings(draw: st.DrawFn, tags: Sequence[str] = ("a", "b")) -> dict[str, Series]:
     """Readings of 20 minutes, in seconds."""
-    found = {}
+    result = {}
     for tag in tags:
         seconds = sorted(draw(st.lists(st.integers(0, 1199), max_size=25)))
         times = to_ns(START) + np.array(seconds, np.int64) * 1_000_000_000
         values = draw(st.lists(VALUES, min_size=len(seconds), max_size=len(seconds)))
-        found[tag] = Series(times, np.array(values, np.float64))
-    return found
+        result[tag] = Series(times, np.array(values, np.float64))
+    return result
 
 
 configs = st.builds(

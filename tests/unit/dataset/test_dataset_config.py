@@ -127,9 +127,9 @@ def test_fifteen_filters_of_a_list_stand_together() -> None:
 def test_the_asset_is_the_one_that_the_model_was_built_with() -> None:
     config = dataset(tag_list=[{"name": "a", "asset": "old"}, "b", {"name": "c", "facility": "f"}])
 
-    found = assets(config, built_with("a", asset="new"))
+    result = assets(config, built_with("a", asset="new"))
 
-    assert found == {"a": "new", "c": "f"}
+    assert result == {"a": "new", "c": "f"}
 
 
 def test_default_assets_are_those_of_every_tag() -> None:
@@ -138,7 +138,7 @@ def test_default_assets_are_those_of_every_tag() -> None:
 
 # --- times ------------------------------------------------------------------------------------------------------------
 
-#: pandas 1.5.3 was asked for each of these.
+#: Results of pandas 1.5.3 for each of these.
 RESOLUTIONS = {
     "10T": 600,
     "10t": 600,
@@ -182,7 +182,7 @@ def test_what_is_no_frequency_of_fixed_length_is_no_resolution(text: object) -> 
         parse_resolution(text)
 
 
-#: pandas 1.5.3 was asked for each of these.
+#: Results of pandas 1.5.3 for each of these.
 DURATIONS = {
     "48H": 172_800,
     "48h": 172_800,

@@ -219,9 +219,9 @@ def test_a_long_list_of_conditions_is_understood() -> None:
 
 
 def test_tags_are_found_in_order_and_once() -> None:
-    found = row_filter.parse("`x y` > b & sqrt(`x y`) > c.shift(1) & index > '2025-01-01T00:00Z' & b > d.mean()")
+    parsed = row_filter.parse("`x y` > b & sqrt(`x y`) > c.shift(1) & index > '2025-01-01T00:00Z' & b > d.mean()")
 
-    assert found.tags == ("x y", "b", "c", "d")
+    assert parsed.tags == ("x y", "b", "c", "d")
 
 
 def test_an_assignment_reads_the_tags_on_both_sides() -> None:
@@ -262,12 +262,12 @@ WORDS = st.sampled_from(
 @given(st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=15).map("".join)))
 def test_any_text_is_a_filter_or_rejected(text: str) -> None:
     try:
-        found = row_filter.parse(text)
+        parsed = row_filter.parse(text)
     except Rejected:
         return
 
-    table = Table(TIMES, dict.fromkeys(found.tags, TABLE.columns["c"]))
-    mask = found.mask(table)
+    table = Table(TIMES, dict.fromkeys(parsed.tags, TABLE.columns["c"]))
+    mask = parsed.mask(table)
     assert mask.shape == (7,)
     assert mask.dtype == np.bool_
 

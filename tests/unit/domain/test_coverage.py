@@ -14,7 +14,7 @@ from tests.support.build import at, window
 
 MINUTE = timedelta(minutes=1)
 START = at("00:00")
-LENGTH = 40  # minutes of the world that is looked at
+LENGTH = 40  # minutes that are compared
 
 spans = st.tuples(st.integers(0, LENGTH - 1), st.integers(1, 12)).map(
     lambda drawn: Window(START + drawn[0] * MINUTE, START + min(sum(drawn), LENGTH) * MINUTE)

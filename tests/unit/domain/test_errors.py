@@ -21,14 +21,14 @@ from latigo.domain.errors import (
 
 
 def test_everything_that_latigo_raises_on_purpose_can_be_caught_as_one():
-    raised = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, Exception)]
+    raised = [result for result in vars(errors).values() if isinstance(result, type) and issubclass(result, Exception)]
 
     assert len(raised) > 8
     assert all(issubclass(each, LatigoError) for each in raised)
 
 
 @pytest.mark.parametrize("kind", [TimedOut, CircuitOpen, PartlyDown])
-def test_a_time_out_an_open_circuit_and_a_part_that_is_away_are_waited_for_alike(kind: type[Unavailable]):
+def test_a_time_out_an_open_circuit_and_an_unavailable_part_are_waited_for_alike(kind: type[Unavailable]):
     error = kind("no answer", downstream="gordo/plant", retry_after=timedelta(seconds=3), alarm=True)
 
     assert isinstance(error, Unavailable)
@@ -43,7 +43,7 @@ def test_errors_carry_what_the_handler_needs():
     assert NoData("nothing", tags=["a", "b"]).tags == ("a", "b")
 
 
-def test_a_window_is_parked_alone_unless_the_whole_model_is_at_fault():
+def test_only_the_window_is_parked_unless_the_whole_model_is_at_fault():
     assert not Rejected("values", reason=Reason.VALUES_REFUSED).whole_model
 
 

@@ -65,7 +65,7 @@ def test_whatever_was_before_backfill_has_its_share_while_both_wait_and_makes_up
 
 
 @pytest.mark.parametrize("lane", Lane)
-def test_a_lane_that_is_alone_has_all_starts(lane: Lane):
+def test_the_only_waiting_lane_has_all_starts(lane: Lane):
     share = LaneShare(0.05)
 
     assert {share.choose({lane}) for _ in range(50)} == {lane}

@@ -108,7 +108,7 @@ async def test_what_was_used_beyond_the_reservation_counts_until_it_is_given_bac
     assert (log, budget.held) == (["other"], 0)
 
 
-async def test_whoever_is_cancelled_while_waiting_takes_nothing_and_lets_the_next_one_pass():
+async def test_a_cancelled_waiter_takes_nothing_and_lets_the_next_one_pass():
     budget, log, leave = ByteBudget(100), list[str](), asyncio.Event()
     leave.set()
     async with budget.reserve(95):
@@ -142,12 +142,12 @@ def test_no_estimate_is_more_than_a_share(limit, tags, length):
     assert 0 <= budget.estimate(tags, length) <= budget.share == limit // SHARES
 
 
-def test_before_anything_was_read_readings_are_believed_to_come_every_second():
+def test_before_anything_was_read_the_estimate_is_a_reading_every_second():
     assert ByteBudget(10**9).estimate(20, HOUR) == 20 * 3600 * INITIAL_DENSITY + 1
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=20))
-def test_denser_readings_are_believed_at_once_and_sparser_ones_slowly(reads):
+def test_the_estimate_follows_denser_readings_at_once_and_sparser_ones_slowly(reads):
     budget = ByteBudget(10**12)
 
     for nbytes in reads:

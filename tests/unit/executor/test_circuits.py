@@ -1,4 +1,4 @@
-"""Who is believed to be away."""
+"""Circuits: when calls to a downstream stop, and when they resume."""
 
 import asyncio
 from datetime import timedelta
@@ -15,12 +15,12 @@ from tests.support.memory_ledgers import MemoryWork
 GORDO, SINK = "gordo/plant", "sink/postgres"
 PUMP, FAN = ModelRef("plant", "pump"), ModelRef("plant", "fan")
 SECOND = timedelta(seconds=1)
-AWAY = Unavailable("503", downstream=GORDO)
+UNAVAILABLE = Unavailable("503", downstream=GORDO)
 SLOW = TimedOut("300 s", downstream=GORDO)
 
 
-class World:
-    """A ledger and the boards of any number of processes."""
+class Harness:
+    """A ledger and the circuit boards of any number of processes."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -33,17 +33,17 @@ class World:
     async def call(
         self, *ends: LatigoError | None, model: ModelRef = PUMP, probe: bool = False, board: CircuitBoard | None = None
     ) -> list[type[BaseException] | None]:
-        """Calls to Gordo that end so; how each was told to its caller."""
-        told: list[type[BaseException] | None] = []
+        """Call Gordo with these results; return the exception of each call."""
+        raised: list[type[BaseException] | None] = []
         for end in ends:
             try:
                 async with (board or self.board).call(GORDO, model, probe=probe):
                     if end is not None:
                         raise end
-                told.append(None)
+                raised.append(None)
             except LatigoError as error:
-                told.append(type(error))
-        return told
+                raised.append(type(error))
+        return raised
 
     @property
     def is_open(self) -> bool:
@@ -52,237 +52,241 @@ class World:
 
 
 async def test_five_failures_in_a_row_open_the_circuit():
-    world = World()
+    harness = Harness()
 
-    await world.call(*[AWAY] * 4)
-    before = world.is_open
-    await world.call(AWAY)
+    await harness.call(*[UNAVAILABLE] * 4)
+    before = harness.is_open
+    await harness.call(UNAVAILABLE)
 
-    assert (before, world.is_open) == (False, True)
-    assert world.ledger.board.open[GORDO].pause == 15 * SECOND
-    assert world.ledger.board.open[GORDO].reason == "503"
+    assert (before, harness.is_open) == (False, True)
+    assert harness.ledger.board.open[GORDO].pause == 15 * SECOND
+    assert harness.ledger.board.open[GORDO].reason == "503"
 
 
 async def test_an_answer_in_between_starts_the_row_anew():
-    world = World()
+    harness = Harness()
 
-    await world.call(*[AWAY] * 4, None, *[AWAY] * 4)
+    await harness.call(*[UNAVAILABLE] * 4, None, *[UNAVAILABLE] * 4)
 
-    assert not world.is_open
+    assert not harness.is_open
 
 
 @pytest.mark.parametrize(("failures", "opens"), [(9, False), (10, True)])
 async def test_half_of_the_last_twenty_open_the_circuit(failures: int, opens: bool):
-    world = World()
+    harness = Harness()
     pattern: list[LatigoError | None] = [None] * (20 - failures)
     for place in range(failures):
-        pattern.insert(2 * place, AWAY)
+        pattern.insert(2 * place, UNAVAILABLE)
 
-    await world.call(*pattern[:20], AWAY if opens else None)
+    await harness.call(*pattern[:20], UNAVAILABLE if opens else None)
 
-    assert world.is_open is opens
+    assert harness.is_open is opens
 
 
 async def test_fewer_than_twenty_calls_are_not_judged_by_their_share():
-    world = World()
+    harness = Harness()
 
-    await world.call(*[AWAY, AWAY, AWAY, AWAY, None] * 3, AWAY, AWAY, AWAY, None)  # 19, of which 15 failed
-    before = world.is_open
-    await world.call(AWAY)
+    await harness.call(
+        *[UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, None] * 3, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, None
+    )  # 19, of which 15 failed
+    before = harness.is_open
+    await harness.call(UNAVAILABLE)
 
-    assert (before, world.is_open) == (False, True)
-
-
-async def test_that_it_said_no_is_an_answer():
-    world = World()
-
-    told = await world.call(*[AWAY] * 4, Rejected("400", reason=Reason.VALUES_REFUSED), *[AWAY] * 4, Failed("500"))
-
-    assert told[4] is Rejected
-    assert not world.is_open
+    assert (before, harness.is_open) == (False, True)
 
 
-async def test_that_a_part_of_it_is_away_stops_none_who_do_not_need_it():
-    world = World()
+async def test_a_rejection_is_an_answer():
+    harness = Harness()
+
+    raised = await harness.call(
+        *[UNAVAILABLE] * 4, Rejected("400", reason=Reason.VALUES_REFUSED), *[UNAVAILABLE] * 4, Failed("500")
+    )
+
+    assert raised[4] is Rejected
+    assert not harness.is_open
+
+
+async def test_an_unavailable_part_stops_no_call_that_does_not_need_it():
+    harness = Harness()
     part = PartlyDown("half written", downstream=GORDO)
 
-    told = await world.call(*[part] * 25)
-    before = world.is_open
-    await world.call(*[AWAY] * 5)
-    await world.call(part, probe=True)
+    raised = await harness.call(*[part] * 25)
+    before = harness.is_open
+    await harness.call(*[UNAVAILABLE] * 5)
+    await harness.call(part, probe=True)
 
-    assert set(told) == {PartlyDown}
-    assert (before, world.is_open) == (False, False)
+    assert set(raised) == {PartlyDown}
+    assert (before, harness.is_open) == (False, False)
 
 
 async def test_a_bug_of_ours_says_nothing_about_the_downstream():
-    world = World()
-    await world.call(*[AWAY] * 4)
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 4)
 
     with pytest.raises(KeyError):
-        async with world.board.call(GORDO, PUMP, probe=False):
+        async with harness.board.call(GORDO, PUMP, probe=False):
             raise KeyError
-    await world.call(AWAY)
+    await harness.call(UNAVAILABLE)
 
-    assert world.is_open
+    assert harness.is_open
 
 
 # --- time-outs --------------------------------------------------------------------------------------------------------
 
 
-async def test_time_outs_of_one_model_alone_are_its_own_affair():
-    world = World()
+async def test_time_outs_of_one_model_do_not_open_the_circuit():
+    harness = Harness()
 
-    told = await world.call(*[SLOW] * 12)
+    raised = await harness.call(*[SLOW] * 12)
 
-    assert set(told) == {TimedOut}
-    assert not world.is_open
+    assert set(raised) == {TimedOut}
+    assert not harness.is_open
 
 
-async def test_time_outs_of_several_models_mean_that_the_server_is_away():
-    world = World()
-    await world.call(SLOW, model=PUMP)
+async def test_time_outs_of_several_models_mean_that_the_server_is_unavailable():
+    harness = Harness()
+    await harness.call(SLOW, model=PUMP)
 
-    told = [*await world.call(SLOW, model=FAN), *await world.call(*[SLOW] * 4, model=PUMP)]
+    raised = [*await harness.call(SLOW, model=FAN), *await harness.call(*[SLOW] * 4, model=PUMP)]
 
-    assert set(told) == {Unavailable}
-    assert world.is_open
+    assert set(raised) == {Unavailable}
+    assert harness.is_open
 
 
 async def test_an_answer_makes_earlier_time_outs_of_others_forgotten():
-    world = World()
+    harness = Harness()
 
-    await world.call(SLOW, model=PUMP)
-    await world.call(None, model=FAN)
+    await harness.call(SLOW, model=PUMP)
+    await harness.call(None, model=FAN)
 
-    assert await world.call(SLOW, model=FAN) == [TimedOut]
+    assert await harness.call(SLOW, model=FAN) == [TimedOut]
 
 
 # --- an open circuit --------------------------------------------------------------------------------------------------
 
 
 async def test_an_open_circuit_refuses_without_calling():
-    world = World()
-    await world.call(*[AWAY] * 5)
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
 
     with pytest.raises(CircuitOpen) as refused:
-        async with world.board.call(GORDO, PUMP, probe=False):
+        async with harness.board.call(GORDO, PUMP, probe=False):
             raise AssertionError("it was called")
 
     assert refused.value.downstream == GORDO
 
 
 async def test_other_downstreams_go_on():
-    world = World()
-    await world.call(*[AWAY] * 5)
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
 
-    async with world.board.call(SINK, PUMP, probe=False):
+    async with harness.board.call(SINK, PUMP, probe=False):
         pass
 
-    assert not world.board.is_open(SINK)
+    assert not harness.board.is_open(SINK)
 
 
-async def test_an_alarm_opens_at_once_and_is_told_to_operators():
-    world = World()
+async def test_an_alarm_opens_at_once_and_is_shown_to_operators():
+    harness = Harness()
 
     with structlog.testing.capture_logs() as logs:
-        await world.call(Unavailable("401", downstream=GORDO, alarm=True))
+        await harness.call(Unavailable("401", downstream=GORDO, alarm=True))
 
-    assert world.is_open
-    assert world.ledger.board.open[GORDO].alarm
+    assert harness.is_open
+    assert harness.ledger.board.open[GORDO].alarm
     assert [(log["event"], log["log_level"]) for log in logs] == [("circuit.opened", "error")]
 
 
 async def test_the_pause_is_at_least_what_the_downstream_asks_for():
-    world = World()
+    harness = Harness()
 
-    await world.call(*[AWAY] * 4, Unavailable("429", downstream=GORDO, retry_after=90 * SECOND))
+    await harness.call(*[UNAVAILABLE] * 4, Unavailable("429", downstream=GORDO, retry_after=90 * SECOND))
 
-    assert world.ledger.board.open[GORDO].pause == 90 * SECOND
+    assert harness.ledger.board.open[GORDO].pause == 90 * SECOND
 
 
 async def test_a_probe_that_is_answered_closes_the_circuit_for_everyone():
-    world = World()
-    other = world.another()
-    await world.call(*[AWAY] * 5)
+    harness = Harness()
+    other = harness.another()
+    await harness.call(*[UNAVAILABLE] * 5)
     await other.refresh()
     assert other.is_open(GORDO)
 
-    await world.call(None, probe=True, board=other)
-    await world.board.refresh()
+    await harness.call(None, probe=True, board=other)
+    await harness.board.refresh()
 
     assert not other.is_open(GORDO)
-    assert not world.is_open
-    assert await world.call(*[AWAY] * 4, None) == [Unavailable] * 4 + [None]
+    assert not harness.is_open
+    assert await harness.call(*[UNAVAILABLE] * 4, None) == [Unavailable] * 4 + [None]
 
 
 @pytest.mark.parametrize("end", [Rejected("400", reason=Reason.VALUES_REFUSED), Failed("500")])
-async def test_a_probe_that_is_told_no_closes_the_circuit_as_well(end: LatigoError):
-    world = World()
-    await world.call(*[AWAY] * 5)
+async def test_a_rejected_probe_closes_the_circuit_as_well(end: LatigoError):
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
 
-    assert await world.call(end, probe=True) == [type(end)]
+    assert await harness.call(end, probe=True) == [type(end)]
 
-    assert not world.is_open
+    assert not harness.is_open
 
 
-@pytest.mark.parametrize("end", [AWAY, SLOW])
-async def test_a_probe_that_finds_nobody_doubles_the_pause_up_to_two_minutes(end: Unavailable):
-    world = World()
-    await world.call(*[AWAY] * 5)
+@pytest.mark.parametrize("end", [UNAVAILABLE, SLOW])
+async def test_a_failed_probe_doubles_the_pause_up_to_two_minutes(end: Unavailable):
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
     pauses = []
 
     for _ in range(5):
-        assert await world.call(end, probe=True) == [Unavailable]
-        pauses.append(world.ledger.board.open[GORDO].pause / SECOND)
+        assert await harness.call(end, probe=True) == [Unavailable]
+        pauses.append(harness.ledger.board.open[GORDO].pause / SECOND)
 
     assert pauses == [30, 60, 120, 120, 120]
-    assert world.is_open
+    assert harness.is_open
 
 
-@pytest.mark.parametrize("end", [None, AWAY])
+@pytest.mark.parametrize("end", [None, UNAVAILABLE])
 async def test_calls_that_were_under_way_when_it_opened_neither_close_nor_prolong_it(end: LatigoError | None):
-    world, opened = World(), asyncio.Event()
+    harness, opened = Harness(), asyncio.Event()
 
     async def under_way() -> None:
-        async with world.board.call(GORDO, FAN, probe=False):
+        async with harness.board.call(GORDO, FAN, probe=False):
             await opened.wait()
             if end:
                 raise end
 
     calls = [asyncio.create_task(under_way()) for _ in range(6)]
     await asyncio.sleep(0)
-    await world.call(*[AWAY] * 5)
+    await harness.call(*[UNAVAILABLE] * 5)
     opened.set()
     await asyncio.gather(*calls, return_exceptions=True)
 
-    assert world.is_open
-    assert world.ledger.board.open[GORDO].pause == 15 * SECOND
+    assert harness.is_open
+    assert harness.ledger.board.open[GORDO].pause == 15 * SECOND
 
 
 async def test_what_others_have_found_out_is_learned():
-    world = World()
-    other = world.another()
-    await world.call(*[AWAY] * 5)
+    harness = Harness()
+    other = harness.another()
+    await harness.call(*[UNAVAILABLE] * 5)
 
     await other.refresh()
-    assert await world.call(None, board=other) == [CircuitOpen]
-    world.ledger.board.open.clear()
+    assert await harness.call(None, board=other) == [CircuitOpen]
+    harness.ledger.board.open.clear()
     await other.refresh()
 
-    assert await world.call(None, board=other) == [None]
+    assert await harness.call(None, board=other) == [None]
 
 
 async def test_only_one_may_probe_what_nothing_waits_for_and_only_when_it_is_due():
-    world = World()
-    other = world.another()
-    await world.call(*[AWAY] * 5)
-    await world.board.refresh()
-    early = await world.board.may_probe(GORDO)
+    harness = Harness()
+    other = harness.another()
+    await harness.call(*[UNAVAILABLE] * 5)
+    await harness.board.refresh()
+    early = await harness.board.may_probe(GORDO)
 
-    await world.clock.advance(15 * SECOND)
-    await world.board.refresh()
+    await harness.clock.advance(15 * SECOND)
+    await harness.board.refresh()
     await other.refresh()
-    turns = [await world.board.may_probe(GORDO), await other.may_probe(GORDO), await world.board.may_probe(SINK)]
+    turns = [await harness.board.may_probe(GORDO), await other.may_probe(GORDO), await harness.board.may_probe(SINK)]
 
     assert (early, turns) == (False, [True, False, False])

@@ -26,13 +26,13 @@ from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
 
 SECOND = timedelta(seconds=1)
-ASKED = window("10:00", "11:00")
+REQUESTED = window("10:00", "11:00")
 PUMP = ModelRef("plant", "model-1")
 
 
 @dataclass(eq=False)
 class Watched:
-    """A delivery that tells the log when it is done."""
+    """A delivery that logs when it is done."""
 
     task: Task
     log: list[tuple[str, int]]
@@ -41,7 +41,7 @@ class Watched:
         self.log.append(("done", self.task.id))
 
 
-class World(Plant):
+class Harness(Plant):
     """A plant, a queue and an executor that works on them."""
 
     def __init__(self, *, concurrency: int = 4, grace: timedelta = HAND_BACK, **options: Any) -> None:
@@ -79,7 +79,7 @@ class World(Plant):
 
     def send(self, *task_ids: int) -> None:
         for id_ in task_ids:
-            self.queue.put_nowait(Watched(a_task(a_spec(f"model-{id_}"), ASKED, id=id_), self.log))
+            self.queue.put_nowait(Watched(a_task(a_spec(f"model-{id_}"), REQUESTED, id=id_), self.log))
 
     def did(self, *what: str) -> list[tuple[str, int]]:
         return [entry for entry in self.log if not what or entry[0] in what]
@@ -89,19 +89,19 @@ class World(Plant):
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[asyncio.Event]:
-    """The executor at work; it is told to stop at the end, and has to."""
+async def running(harness: Harness) -> AsyncIterator[asyncio.Event]:
+    """Run the executor; stop it at the end, and require that it stops."""
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        group.create_task(world.executor.run(stop))
+        group.create_task(harness.executor.run(stop))
         yield stop
         stop.set()
 
 
-def held(world: World) -> asyncio.Event:
-    """From now on the model server answers when it is told to."""
+def held(harness: Harness) -> asyncio.Event:
+    """Hold the answers of the model server until the event is set."""
     event = asyncio.Event()
-    world.models.hold = lambda _: event
+    harness.models.hold = lambda _: event
     return event
 
 
@@ -109,270 +109,270 @@ def held(world: World) -> asyncio.Event:
 
 
 async def test_a_task_is_claimed_then_written_then_settled_then_done():
-    world = World()
-    for number, store in enumerate(world.stores):
+    harness = Harness()
+    for number, store in enumerate(harness.stores):
         put = store.put_predictions
 
         async def noted(predictions, put=put, number=number):
-            world.log.append(("write", number))
+            harness.log.append(("write", number))
             return await put(predictions)
 
         store.put_predictions = noted  # type: ignore[method-assign]  # to see when
-    world.send(7)
+    harness.send(7)
 
-    async with running(world):
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.until(("done", 7))
 
-    assert world.log == [("claim", 7), ("write", 0), ("write", 1), ("settle", 7), ("done", 7)]
-    settlement = world.ledger.ended[7]
+    assert harness.log == [("claim", 7), ("write", 0), ("write", 1), ("settle", 7), ("done", 7)]
+    settlement = harness.ledger.ended[7]
     assert isinstance(settlement, Stored)
-    assert settlement.covered == Coverage((ASKED,))
+    assert settlement.covered == Coverage((REQUESTED,))
 
 
 async def test_a_task_that_cannot_be_claimed_is_done_without_work():
-    world = World()
-    world.ledger.refused.add(7)
-    world.send(7)
+    harness = Harness()
+    harness.ledger.refused.add(7)
+    harness.send(7)
 
-    async with running(world):
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.until(("done", 7))
 
-    assert world.log == [("done", 7)]
-    assert world.models.calls == []
+    assert harness.log == [("done", 7)]
+    assert harness.models.calls == []
 
 
 async def test_a_task_that_fails_is_settled_as_such_and_done_and_the_others_go_on():
-    world = World()
-    world.models.errors = [KeyError("bug"), Unavailable("503", downstream="gordo/plant")]
-    world.send(1, 2, 3)
+    harness = Harness()
+    harness.models.errors = [KeyError("bug"), Unavailable("503", downstream="gordo/plant")]
+    harness.send(1, 2, 3)
 
-    async with running(world):
-        await world.until(("done", 1), ("done", 2), ("done", 3))
+    async with running(harness):
+        await harness.until(("done", 1), ("done", 2), ("done", 3))
 
-    ends = sorted(settlement.outcome for settlement in world.ledger.ended.values())
+    ends = sorted(settlement.outcome for settlement in harness.ledger.ended.values())
     assert ends == sorted([Outcome.CRASHED, Outcome.DEFERRED, Outcome.STORED])
 
 
 async def test_what_other_sinks_already_have_is_not_written_again():
-    world = World()
-    world.ledger.stored_in[7] = frozenset({"sink/first"})
-    world.send(7)
+    harness = Harness()
+    harness.ledger.stored_in[7] = frozenset({"sink/first"})
+    harness.send(7)
 
-    async with running(world):
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.until(("done", 7))
 
-    assert [len(store.writes) for store in world.stores] == [0, 1]
+    assert [len(store.writes) for store in harness.stores] == [0, 1]
 
 
 async def test_a_task_beyond_the_hard_limit_is_ended_and_tried_again():
-    world = World(hard_limit=timedelta(milliseconds=20))
-    held(world)
-    world.send(7)
+    harness = Harness(hard_limit=timedelta(milliseconds=20))
+    held(harness)
+    harness.send(7)
 
-    async with running(world):
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.until(("done", 7))
 
-    settlement = world.ledger.ended[7]
+    settlement = harness.ledger.ended[7]
     assert isinstance(settlement, Retry)
     assert "predict: took longer" in settlement.detail
 
 
 async def test_waiting_for_a_turn_is_not_held_against_a_task():
-    world = World(hard_limit=timedelta(milliseconds=300), calls=1)
+    harness = Harness(hard_limit=timedelta(milliseconds=300), calls=1)
     never, answered = asyncio.Event(), asyncio.Event()
     answered.set()
-    world.models.hold = lambda ref: never if ref.name == "model-1" else answered
-    world.send(1, 2, 3)
+    harness.models.hold = lambda ref: never if ref.name == "model-1" else answered
+    harness.send(1, 2, 3)
 
-    async with running(world):
-        await world.until(("done", 1), ("done", 2), ("done", 3))
+    async with running(harness):
+        await harness.until(("done", 1), ("done", 2), ("done", 3))
 
-    assert {id_: settlement.outcome for id_, settlement in world.ledger.ended.items()} == {
+    assert {id_: settlement.outcome for id_, settlement in harness.ledger.ended.items()} == {
         1: Outcome.RETRY,
         2: Outcome.STORED,
         3: Outcome.STORED,
     }
 
 
-async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_away_and_costs_few_attempts():
-    world = World(hard_limit=timedelta(milliseconds=20), calls=1)
-    held(world)
-    world.send(*range(1, 13))
+async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_unavailable_and_costs_few_attempts():
+    harness = Harness(hard_limit=timedelta(milliseconds=20), calls=1)
+    held(harness)
+    harness.send(*range(1, 13))
 
-    async with running(world):
-        await world.until(*(("done", id_) for id_ in range(1, 13)))
+    async with running(harness):
+        await harness.until(*(("done", id_) for id_ in range(1, 13)))
 
-    assert [id_ for id_, settlement in world.ledger.ended.items() if settlement.outcome is Outcome.RETRY] == [1]
-    assert world.board.is_open("gordo/plant")
-    assert len(world.models.calls) == 1 + CircuitRules().failures
+    assert [id_ for id_, settlement in harness.ledger.ended.items() if settlement.outcome is Outcome.RETRY] == [1]
+    assert harness.board.is_open("gordo/plant")
+    assert len(harness.models.calls) == 1 + CircuitRules().failures
 
 
-# --- the ledger is away -----------------------------------------------------------------------------------------------
+# --- the ledger is unavailable ----------------------------------------------------------------------------------------
 
 
 async def test_it_waits_for_the_ledger_before_it_takes_anything():
-    world = World()
-    world.ledger.away = True
-    world.send(7)
+    harness = Harness()
+    harness.ledger.unavailable = True
+    harness.send(7)
 
-    async with running(world):
-        await world.clock.advance(10 * SECOND)
-        assert (world.queue.qsize(), world.log) == (1, [])
-        world.ledger.away = False
-        await world.clock.advance(SECOND)
-        await world.until(("done", 7))
-        assert world.ledger.known == {"executor-1"}
+    async with running(harness):
+        await harness.clock.advance(10 * SECOND)
+        assert (harness.queue.qsize(), harness.log) == (1, [])
+        harness.ledger.unavailable = False
+        await harness.clock.advance(SECOND)
+        await harness.until(("done", 7))
+        assert harness.ledger.known == {"executor-1"}
 
-    assert world.ledger.known == set()
+    assert harness.ledger.known == set()
 
 
-async def test_while_the_ledger_is_away_a_delivery_is_neither_forgotten_nor_done():
-    world = World()
+async def test_while_the_ledger_is_unavailable_a_delivery_is_neither_forgotten_nor_done():
+    harness = Harness()
 
-    async with running(world):
-        await world.clock.advance(SECOND)
-        world.ledger.away = True
-        world.send(7)
-        await world.clock.advance(timedelta(hours=1))
-        assert world.log == []
-        assert world.executor.overdue == []
-        world.ledger.away = False
-        await world.clock.advance(SECOND)
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.clock.advance(SECOND)
+        harness.ledger.unavailable = True
+        harness.send(7)
+        await harness.clock.advance(timedelta(hours=1))
+        assert harness.log == []
+        assert harness.executor.overdue == []
+        harness.ledger.unavailable = False
+        await harness.clock.advance(SECOND)
+        await harness.until(("done", 7))
 
-    assert world.did() == [("claim", 7), ("settle", 7), ("done", 7)]
+    assert harness.did() == [("claim", 7), ("settle", 7), ("done", 7)]
 
 
 async def test_a_result_waits_for_the_ledger_and_is_recorded_when_it_is_back():
-    world = World()
-    answer = held(world)
-    world.send(7)
+    harness = Harness()
+    answer = held(harness)
+    harness.send(7)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
-        world.ledger.away = True
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        harness.ledger.unavailable = True
         answer.set()
-        await world.clock.advance(timedelta(hours=1))
-        assert world.did("settle", "done") == []
-        assert world.executor.overdue == []
-        world.ledger.away = False
-        await world.clock.advance(SECOND)
-        await world.until(("done", 7))
+        await harness.clock.advance(timedelta(hours=1))
+        assert harness.did("settle", "done") == []
+        assert harness.executor.overdue == []
+        harness.ledger.unavailable = False
+        await harness.clock.advance(SECOND)
+        await harness.until(("done", 7))
 
-    assert len(world.models.calls) == 1
-    assert world.ledger.ended[7].outcome is Outcome.STORED
+    assert len(harness.models.calls) == 1
+    assert harness.ledger.ended[7].outcome is Outcome.STORED
 
 
 async def test_a_task_that_is_worked_on_for_too_long_is_overdue():
-    world = World()
-    answer = held(world)
-    world.send(7)
+    harness = Harness()
+    answer = held(harness)
+    harness.send(7)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
-        on_time = world.executor.overdue
-        await world.clock.advance(timedelta(minutes=16))
-        assert (on_time, world.executor.overdue) == ([], ["task-7"])
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        on_time = harness.executor.overdue
+        await harness.clock.advance(timedelta(minutes=16))
+        assert (on_time, harness.executor.overdue) == ([], ["task-7"])
         answer.set()
-        await world.until(("done", 7))
-        assert world.executor.overdue == []
+        await harness.until(("done", 7))
+        assert harness.executor.overdue == []
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_in_hand_is_finished_within_the_grace_and_nothing_new_is_begun():
-    world = World(grace=HAND_BACK + 10 * SECOND)
-    answer = held(world)
-    world.send(1, 2)
+async def test_tasks_in_flight_are_finished_within_the_grace_and_nothing_new_is_begun():
+    harness = Harness(grace=HAND_BACK + 10 * SECOND)
+    answer = held(harness)
+    harness.send(1, 2)
 
-    async with running(world) as stop:
-        await eventually(lambda: len(world.models.calls) == 2)
+    async with running(harness) as stop:
+        await eventually(lambda: len(harness.models.calls) == 2)
         stop.set()
         await asyncio.sleep(0)
-        world.send(3)
+        harness.send(3)
         answer.set()
 
-    assert sorted(world.did("settle", "done")) == [("done", 1), ("done", 2), ("settle", 1), ("settle", 2)]
-    assert world.did("claim", "release") == [("claim", 1), ("claim", 2)]
+    assert sorted(harness.did("settle", "done")) == [("done", 1), ("done", 2), ("settle", 1), ("settle", 2)]
+    assert harness.did("claim", "release") == [("claim", 1), ("claim", 2)]
 
 
 async def test_what_is_not_finished_within_the_grace_is_handed_back_and_not_done():
-    world = World(grace=HAND_BACK)
-    held(world)
-    world.send(1, 2)
+    harness = Harness(grace=HAND_BACK)
+    held(harness)
+    harness.send(1, 2)
 
-    async with running(world):
-        await eventually(lambda: len(world.models.calls) == 2)
+    async with running(harness):
+        await eventually(lambda: len(harness.models.calls) == 2)
 
-    assert sorted(world.did()) == [("claim", 1), ("claim", 2), ("release", 1), ("release", 2)]
-    assert world.ledger.held == {}
-    assert world.ledger.known == set()
+    assert sorted(harness.did()) == [("claim", 1), ("claim", 2), ("release", 1), ("release", 2)]
+    assert harness.ledger.held == {}
+    assert harness.ledger.known == set()
 
 
 async def test_what_has_its_predictions_in_the_sinks_is_settled_and_not_handed_back():
-    world = World(grace=HAND_BACK)
+    harness = Harness(grace=HAND_BACK)
     may_settle = asyncio.Event()
-    settle = world.ledger.settle
+    settle = harness.ledger.settle
 
     async def slow(settlements):
-        world.log.append(("settling", 1))
+        harness.log.append(("settling", 1))
         await may_settle.wait()
         return await settle(settlements)
 
-    world.ledger.settle = slow  # type: ignore[method-assign]  # takes its time
-    world.send(1)
+    harness.ledger.settle = slow  # type: ignore[method-assign]  # takes its time
+    harness.send(1)
 
-    async with running(world) as stop:
-        await world.until(("settling", 1))
+    async with running(harness) as stop:
+        await harness.until(("settling", 1))
         stop.set()
-        await eventually(lambda: world.queue.qsize() == 0)
+        await eventually(lambda: harness.queue.qsize() == 0)
         for _ in range(20):
             await asyncio.sleep(0)
         may_settle.set()
 
-    assert world.did("settle", "release", "done") == [("settle", 1), ("done", 1)]
+    assert harness.did("settle", "release", "done") == [("settle", 1), ("done", 1)]
 
 
-async def test_deliveries_that_were_not_started_are_left_alone():
-    world = World(concurrency=1)
-    held(world)
-    world.send(1, 2, 3)
+async def test_deliveries_that_were_not_started_are_left_as_they_are():
+    harness = Harness(concurrency=1)
+    held(harness)
+    harness.send(1, 2, 3)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
 
-    assert world.did() == [("claim", 1), ("release", 1)]
+    assert harness.did() == [("claim", 1), ("release", 1)]
 
 
 async def test_the_queue_is_left_only_when_everything_that_was_begun_is_done():
-    world = World(concurrency=1, grace=HAND_BACK + 10 * SECOND)
-    answer = held(world)
-    world.send(1, 2)
+    harness = Harness(concurrency=1, grace=HAND_BACK + 10 * SECOND)
+    answer = held(harness)
+    harness.send(1, 2)
 
-    async with running(world) as stop:
-        await eventually(lambda: world.models.calls)
+    async with running(harness) as stop:
+        await eventually(lambda: harness.models.calls)
         stop.set()
-        await eventually(world.queue.empty)
+        await eventually(harness.queue.empty)
         answer.set()
 
-    assert world.log_when_left == [("claim", 1), ("settle", 1), ("done", 1)]
+    assert harness.log_when_left == [("claim", 1), ("settle", 1), ("done", 1)]
 
 
 async def test_a_receiver_that_breaks_ends_the_executor_which_hands_back_what_it_has():
-    world = World()
-    held(world)
-    world.send(1)
+    harness = Harness()
+    held(harness)
+    harness.send(1)
 
     with pytest.RaisesGroup(pytest.RaisesGroup(ConnectionResetError)):
-        async with running(world):
-            await eventually(lambda: world.models.calls)
-            world.queue.get = broken  # type: ignore[method-assign]  # what follows the delivery that is waited for
-            world.send(99)
+        async with running(harness):
+            await eventually(lambda: harness.models.calls)
+            harness.queue.get = broken  # type: ignore[method-assign]  # what follows the delivery that is waited for
+            harness.send(99)
             await asyncio.Event().wait()
 
-    assert ("release", 1) in world.log
-    assert world.ledger.known == set()
+    assert ("release", 1) in harness.log
+    assert harness.ledger.known == set()
 
 
 async def broken() -> Watched:
@@ -383,109 +383,109 @@ async def broken() -> Watched:
 
 
 async def test_leases_are_renewed_while_a_task_is_worked_on():
-    world = World()
-    answer = held(world)
+    harness = Harness()
+    answer = held(harness)
     renewed: list[int] = []
-    renew = world.ledger.renew
+    renew = harness.ledger.renew
 
     async def noted(claims, lease):
         renewed.extend(claim.task_id for claim in claims)
         return await renew(claims, lease)
 
-    world.ledger.renew = noted  # type: ignore[method-assign]  # to see it
-    world.send(7)
+    harness.ledger.renew = noted  # type: ignore[method-assign]  # to see it
+    harness.send(7)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
-        await world.clock.advance(30 * SECOND)
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        await harness.clock.advance(30 * SECOND)
         answer.set()
-        await world.until(("done", 7))
+        await harness.until(("done", 7))
 
     assert renewed == [7, 7, 7]
 
 
 async def test_a_lost_claim_cancels_the_work_and_its_delivery_is_done():
-    world = World()
-    held(world)
-    world.send(7)
+    harness = Harness()
+    held(harness)
+    harness.send(7)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
-        world.ledger.lost.add(7)
-        await world.clock.advance(10 * SECOND)
-        await world.until(("done", 7))
-        assert world.gate.running == 0
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        harness.ledger.lost.add(7)
+        await harness.clock.advance(10 * SECOND)
+        await harness.until(("done", 7))
+        assert harness.gate.running == 0
 
-    assert world.did("settle", "release") == []
-    assert [store.writes for store in world.stores] == [[], []]
+    assert harness.did("settle", "release") == []
+    assert [store.writes for store in harness.stores] == [[], []]
 
 
 async def test_other_tasks_go_on_when_one_claim_is_lost():
-    world = World()
-    answer = held(world)
-    world.send(1, 2)
+    harness = Harness()
+    answer = held(harness)
+    harness.send(1, 2)
 
-    async with running(world):
-        await eventually(lambda: len(world.models.calls) == 2)
-        world.ledger.lost.add(1)
-        await world.clock.advance(10 * SECOND)
-        await world.until(("done", 1))
+    async with running(harness):
+        await eventually(lambda: len(harness.models.calls) == 2)
+        harness.ledger.lost.add(1)
+        await harness.clock.advance(10 * SECOND)
+        await harness.until(("done", 1))
         answer.set()
-        await world.until(("done", 2))
+        await harness.until(("done", 2))
 
-    assert world.did("settle") == [("settle", 2)]
+    assert harness.did("settle") == [("settle", 2)]
 
 
 async def test_while_leases_cannot_be_renewed_the_work_goes_on():
-    world = World()
-    answer = held(world)
-    world.send(7)
+    harness = Harness()
+    answer = held(harness)
+    harness.send(7)
 
-    async with running(world):
-        await eventually(lambda: world.models.calls)
-        world.ledger.away = True
-        await world.clock.advance(60 * SECOND)
-        world.ledger.away = False
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        harness.ledger.unavailable = True
+        await harness.clock.advance(60 * SECOND)
+        harness.ledger.unavailable = False
         answer.set()
-        await world.clock.advance(SECOND)
-        await world.until(("done", 7))
+        await harness.clock.advance(SECOND)
+        await harness.until(("done", 7))
 
-    assert world.ledger.ended[7].outcome is Outcome.STORED
-
-
-# --- alone ------------------------------------------------------------------------------------------------------------
+    assert harness.ledger.ended[7].outcome is Outcome.STORED
 
 
-async def test_a_task_that_did_not_survive_before_runs_alone_and_counts_its_start():
-    world = World()
+# --- isolated ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_did_not_survive_before_runs_in_isolation_and_counts_its_start():
+    harness = Harness()
     answers = {"model-1": asyncio.Event(), "model-2": asyncio.Event()}
-    world.models.hold = lambda ref: answers[ref.name]
-    world.ledger.alone.add(2)
-    world.send(1, 2)
+    harness.models.hold = lambda ref: answers[ref.name]
+    harness.ledger.isolated.add(2)
+    harness.send(1, 2)
 
-    async with running(world):
-        await eventually(lambda: ("claim", 2) in world.log and world.models.calls)
-        beside = [spec.ref.name for spec, *_ in world.models.calls]
+    async with running(harness):
+        await eventually(lambda: ("claim", 2) in harness.log and harness.models.calls)
+        overlapping = [spec.ref.name for spec, *_ in harness.models.calls]
         answers["model-1"].set()
-        await eventually(lambda: len(world.models.calls) == 2)
+        await eventually(lambda: len(harness.models.calls) == 2)
         answers["model-2"].set()
-        await world.until(("done", 2))
+        await harness.until(("done", 2))
 
-    assert beside == ["model-1"]
-    assert world.did("settle", "start_isolated") == [("settle", 1), ("start_isolated", 2), ("settle", 2)]
+    assert overlapping == ["model-1"]
+    assert harness.did("settle", "start_isolated") == [("settle", 1), ("start_isolated", 2), ("settle", 2)]
 
 
-async def test_a_task_that_was_lost_while_it_waited_to_run_alone_is_not_begun():
-    world = World()
-    world.ledger.alone.add(7)
-    world.ledger.lost.add(7)
-    world.send(7)
+async def test_a_task_that_was_lost_while_it_waited_for_isolation_is_not_begun():
+    harness = Harness()
+    harness.ledger.isolated.add(7)
+    harness.ledger.lost.add(7)
+    harness.send(7)
 
-    async with running(world):
-        await world.until(("done", 7))
+    async with running(harness):
+        await harness.until(("done", 7))
 
-    assert world.models.calls == []
-    assert world.did("settle", "release") == []
+    assert harness.models.calls == []
+    assert harness.did("settle", "release") == []
 
 
 # --- a model that has changed -----------------------------------------------------------------------------------------
@@ -507,47 +507,47 @@ REFUSED = Rejected("unexpected columns", reason=Reason.COLUMNS_REFUSED)
     ],
 )
 async def test_when_columns_are_refused_the_metadata_is_read_again_first(now: ModelSpec | Exception, outcome: Outcome):
-    world = World()
-    world.models.errors = [REFUSED]
-    world.spec_now = now
-    world.send(1)
+    harness = Harness()
+    harness.models.errors = [REFUSED]
+    harness.spec_now = now
+    harness.send(1)
 
-    async with running(world):
-        await world.until(("done", 1))
+    async with running(harness):
+        await harness.until(("done", 1))
 
-    settlement = world.ledger.ended[1]
+    settlement = harness.ledger.ended[1]
     assert settlement.outcome is outcome
     assert (isinstance(settlement, Deferred) and settlement.stale_metadata) == (outcome is Outcome.DEFERRED)
-    assert world.described == [PUMP]
+    assert harness.described == [PUMP]
 
 
-async def test_for_any_other_refusal_the_metadata_is_left_alone():
-    world = World()
-    world.models.errors = [Rejected("no", reason=Reason.VALUES_REFUSED)]
-    world.send(1)
+async def test_for_any_other_refusal_the_metadata_is_kept():
+    harness = Harness()
+    harness.models.errors = [Rejected("no", reason=Reason.VALUES_REFUSED)]
+    harness.send(1)
 
-    async with running(world):
-        await world.until(("done", 1))
+    async with running(harness):
+        await harness.until(("done", 1))
 
-    settlement = world.ledger.ended[1]
+    settlement = harness.ledger.ended[1]
     assert isinstance(settlement, RejectedTask)
     assert settlement.reason is Reason.VALUES_REFUSED
-    assert world.described == []
+    assert harness.described == []
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is logged ---------------------------------------------------------------------------------------------------
 
 
 async def test_what_was_done_is_counted_by_project_lane_and_outcome():
-    world = World()
-    world.models.errors = [KeyError("bug")]
-    world.send(1, 2)
+    harness = Harness()
+    harness.models.errors = [KeyError("bug")]
+    harness.send(1, 2)
 
-    async with running(world):
-        await world.until(("done", 1), ("done", 2))
+    async with running(harness):
+        await harness.until(("done", 1), ("done", 2))
 
-    (tasks,) = world.metrics.tasks.collect()
+    (tasks,) = harness.metrics.tasks.collect()
     counted = {s.labels["outcome"]: s.value for s in tasks.samples if s.name.endswith("_total")}
-    (slots,) = world.metrics.slots.collect()
+    (slots,) = harness.metrics.slots.collect()
     covered = [s.value for s in slots.samples if s.name.endswith("_total") and s.labels["outcome"] == "covered"]
     assert (counted, covered) == ({"crashed": 1, "stored": 1}, [2])

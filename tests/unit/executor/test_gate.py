@@ -107,7 +107,7 @@ async def test_the_lanes_that_count_as_backfill_take_turns():
     assert order[1::2] == [*turn, *turn, Lane.BACKFILL, Lane.REPAIR, Lane.BACKFILL, Lane.REPAIR]
 
 
-async def test_a_lane_in_which_nothing_may_start_loses_no_turn_to_live_and_gives_none_away():
+async def test_a_lane_in_which_nothing_may_start_neither_loses_nor_yields_a_turn_to_live():
     gate = Gate(100, LaneShare(0.5))
     await fill(
         gate, a_delivery(1, lane=Lane.BACKFILL), a_delivery(1, lane=Lane.REPAIR), a_delivery(2, lane=Lane.MANUAL)
@@ -128,7 +128,7 @@ async def test_no_project_holds_more_than_half_while_others_wait():
     assert projects == {"big": 4, "small": 4}
 
 
-async def test_a_project_has_all_starts_while_nobody_else_wants_them():
+async def test_a_project_has_all_starts_while_no_other_wants_them():
     gate = Gate(8, LaneShare())
     await fill(gate, *(a_delivery(n, "big") for n in range(10)))
 
@@ -155,23 +155,23 @@ async def test_backfill_of_another_project_counts_as_waiting():
     assert Counter(task.ref.project for task in await started(gate, 4)) == {"big": 3, "small": 1}
 
 
-# --- alone ------------------------------------------------------------------------------------------------------------
+# --- isolated ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_beside_it():
+async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():
     gate = Gate(4, LaneShare())
-    killer, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
-    await fill(gate, killer, other, later)
+    isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
+    await fill(gate, isolated, other, later)
     await started(gate, 2)
     inside, leave = asyncio.Event(), asyncio.Event()
 
-    async def run_alone() -> None:
+    async def run_isolated() -> None:
         async with gate.exclusive():
             inside.set()
             await leave.wait()
-        await gate.ended(killer)
+        await gate.ended(isolated)
 
-    running = asyncio.create_task(run_alone())
+    running = asyncio.create_task(run_isolated())
     await turns()
     next_one = asyncio.create_task(gate.next())
     assert await is_stuck(next_one)
@@ -186,20 +186,20 @@ async def test_a_task_that_runs_alone_waits_for_the_others_and_nothing_starts_be
     assert (await next_one).task.id == 3
 
 
-async def test_whoever_gives_up_waiting_to_run_alone_is_in_nobodys_way():
+async def test_a_task_that_stops_waiting_for_isolation_blocks_no_other():
     gate = Gate(4, LaneShare())
-    killer, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
-    await fill(gate, killer, other, later)
+    isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
+    await fill(gate, isolated, other, later)
     await started(gate, 2)
 
-    async def run_alone() -> None:
+    async def run_isolated() -> None:
         try:
             async with gate.exclusive():
                 raise AssertionError("it was not alone")
         finally:
-            await gate.ended(killer)
+            await gate.ended(isolated)
 
-    running = asyncio.create_task(run_alone())
+    running = asyncio.create_task(run_isolated())
     await turns()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -219,31 +219,31 @@ class Watched:
         self.concurrency = concurrency
         self.random = random
         self.active = 0
-        self.is_one_alone = False
+        self.is_one_isolated = False
         self.ran: list[int] = []
         self.wrong: list[str] = []
 
-    async def run(self, delivery: Held, *, alone: bool) -> None:
+    async def run(self, delivery: Held, *, isolated: bool) -> None:
         try:
-            if alone:
+            if isolated:
                 async with self.gate.exclusive():
-                    await self.body(alone=True)
+                    await self.body(isolated=True)
             else:
-                await self.body(alone=False)
+                await self.body(isolated=False)
             self.ran.append(delivery.task.id)
         finally:
             await self.gate.ended(delivery)
 
-    async def body(self, *, alone: bool) -> None:
-        if self.is_one_alone or (alone and self.active):
+    async def body(self, *, isolated: bool) -> None:
+        if self.is_one_isolated or (isolated and self.active):
             self.wrong.append("something ran beside a task that was to run alone")
         if self.gate.running > self.concurrency:
             self.wrong.append("more ran than the concurrency")
-        self.active, self.is_one_alone = self.active + 1, alone
+        self.active, self.is_one_isolated = self.active + 1, isolated
         try:
             await turns(self.random.randrange(4))
         finally:
-            self.active, self.is_one_alone = self.active - 1, False
+            self.active, self.is_one_isolated = self.active - 1, False
 
 
 @settings(max_examples=60)
@@ -255,12 +255,18 @@ class Watched:
     st.floats(0, 0.9),
     st.integers(0, 2**32).map(Random),
 )
-async def test_whatever_comes_everything_is_started_once_and_alone_is_alone(concurrency, drawn, least, random: Random):
+async def test_every_delivery_is_started_once_and_an_isolated_one_is_isolated(
+    concurrency, drawn, least, random: Random
+):
     watched = Watched(concurrency, least, random)
     gate, running = watched.gate, list[asyncio.Task[None]]()
     plan = {
-        number: (Held(a_task(a_spec(f"m-{number}", project=project), id=number, lane=lane)), alone == 0, cancelled == 0)
-        for number, (project, lane, alone, cancelled) in enumerate(drawn)
+        number: (
+            Held(a_task(a_spec(f"m-{number}", project=project), id=number, lane=lane)),
+            isolated == 0,
+            cancelled == 0,
+        )
+        for number, (project, lane, isolated, cancelled) in enumerate(drawn)
     }
 
     async def offer() -> None:
@@ -272,8 +278,8 @@ async def test_whatever_comes_everything_is_started_once_and_alone_is_alone(conc
         offering = asyncio.create_task(offer())
         for _ in plan:
             delivery = await gate.next()
-            _, alone, cancelled = plan[delivery.task.id]
-            running.append(asyncio.create_task(watched.run(delivery, alone=alone)))  # type: ignore[arg-type]  # our own
+            _, isolated, cancelled = plan[delivery.task.id]
+            running.append(asyncio.create_task(watched.run(delivery, isolated=isolated)))  # type: ignore[arg-type]  # our own
             if cancelled:
                 await turns(1 + random.randrange(6))
                 running[-1].cancel()

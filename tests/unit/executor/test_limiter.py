@@ -192,7 +192,7 @@ async def test_calls_beyond_the_limit_wait_for_their_turn_in_order():
 @settings(max_examples=60)
 @given(
     st.integers(1, 6),
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["well", "away", "bug"]), st.booleans()), max_size=40),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["well", "unavailable", "bug"]), st.booleans()), max_size=40),
     st.integers(0, 2**32).map(Random),
 )
 async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceiling, calls, random: Random):
@@ -206,7 +206,7 @@ async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceili
             try:
                 assert under_way <= ceiling
                 await turns(pauses)
-                if ending == "away":
+                if ending == "unavailable":
                     raise Unavailable("503", downstream="gordo/a")
                 if ending == "bug":
                     raise KeyError

@@ -38,7 +38,7 @@ def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), s
         pytest.param(
             Unavailable("503", downstream="gordo/plant", retry_after=LATER),
             Deferred(retry_after=LATER, downstream="gordo/plant", stored_in=["sink/a", "sink/b"]),
-            id="a downstream is away",
+            id="a downstream is unavailable",
         ),
         pytest.param(
             Unavailable("401", downstream="gordo/plant", alarm=True),
@@ -53,7 +53,7 @@ def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), s
         pytest.param(
             PartlyDown("half written", downstream="sensors/files"),
             Deferred(downstream="sensors/files", stored_in=["sink/a", "sink/b"]),
-            id="a part of a downstream is away",
+            id="a part of a downstream is unavailable",
         ),
         pytest.param(
             TimedOut("60 s", downstream="sensors/influx", retry_after=LATER),

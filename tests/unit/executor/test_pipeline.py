@@ -18,9 +18,9 @@ from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
 
 TEN_MINUTES = timedelta(minutes=10)
-ASKED = window("10:00", "11:00")
+REQUESTED = window("10:00", "11:00")
 REFUSED = Rejected("a number too large", reason=Reason.WRITE_REFUSED)
-AWAY = Unavailable("no answer", downstream="sink/second")
+UNAVAILABLE = Unavailable("no answer", downstream="sink/second")
 
 
 def labels(span: Window) -> list[object]:
@@ -28,7 +28,7 @@ def labels(span: Window) -> list[object]:
 
 
 async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Stored, Progress]:
-    progress = Progress(task or a_task(span=ASKED), stored_in=set(stored_in))
+    progress = Progress(task or a_task(span=REQUESTED), stored_in=set(stored_in))
     return await plant.pipeline.run(progress), progress
 
 
@@ -37,10 +37,14 @@ async def test_what_the_model_says_is_stored_in_every_sink_and_the_window_is_cov
 
     settlement, progress = await run(plant)
 
-    assert (settlement.outcome, settlement.covered, settlement.exceptions) == (Outcome.STORED, Coverage((ASKED,)), ())
+    assert (settlement.outcome, settlement.covered, settlement.exceptions) == (
+        Outcome.STORED,
+        Coverage((REQUESTED,)),
+        (),
+    )
     assert settlement.rows == 6
     for store in plant.stores:
-        assert store.times(progress.task.ref) == labels(ASKED)
+        assert store.times(progress.task.ref) == labels(REQUESTED)
         assert {point.value for point in store.points[progress.task.ref].values()} == {2.0}
     assert progress.stored_in == {"sink/first", "sink/second"}
 
@@ -49,15 +53,15 @@ async def test_context_is_read_and_sent_and_neither_it_nor_the_end_is_written():
     plant = Plant()
     spec = a_spec(model_offset=3)
 
-    settlement, _ = await run(plant, a_task(spec, ASKED))
+    settlement, _ = await run(plant, a_task(spec, REQUESTED))
 
-    ((_, asked, x),) = plant.models.calls
-    period = Window(ASKED.start - (3 + 5) * TEN_MINUTES, ASKED.end)
-    assert period_of(spec, ASKED) == period
-    assert asked == ASKED
+    ((_, requested, x),) = plant.models.calls
+    period = Window(REQUESTED.start - (3 + 5) * TEN_MINUTES, REQUESTED.end)
+    assert period_of(spec, REQUESTED) == period
+    assert requested == REQUESTED
     assert [from_ns(time) for time in x.times.tolist()] == labels(period)
-    assert plant.stores[0].times(spec.ref) == labels(ASKED)
-    assert settlement.covered == Coverage((ASKED,))
+    assert plant.stores[0].times(spec.ref) == labels(REQUESTED)
+    assert settlement.covered == Coverage((REQUESTED,))
 
 
 async def test_a_beginning_without_readings_is_filled_from_before():
@@ -71,7 +75,7 @@ async def test_a_beginning_without_readings_is_filled_from_before():
 
     ((_, _, x),) = plant.models.calls
     assert from_ns(int(x.times[0])) == at("09:10")
-    assert settlement.covered == Coverage((ASKED,))
+    assert settlement.covered == Coverage((REQUESTED,))
 
 
 async def test_without_rows_no_model_is_called_and_nothing_written():
@@ -83,15 +87,15 @@ async def test_without_rows_no_model_is_called_and_nothing_written():
     assert plant.models.calls == []
     assert [store.writes for store in plant.stores] == [[], []]
     assert (settlement.outcome, settlement.rows, settlement.silent_since) == (Outcome.STORED, 0, at("10:00"))
-    assert [(e.state, e.slots) for e in settlement.exceptions] == [(SlotState.ABSENT, Coverage((ASKED,)))]
+    assert [(e.state, e.slots) for e in settlement.exceptions] == [(SlotState.ABSENT, Coverage((REQUESTED,)))]
 
 
-async def test_rows_before_the_window_alone_are_nothing_to_predict():
+async def test_only_rows_before_the_window_are_nothing_to_predict():
     plant = Plant()
     dataset = {"interpolation_limit": timedelta(0)}
     plant.sensors.readings["a"] = every_minute(at("09:00"), at("10:00"))
 
-    settlement, _ = await run(plant, a_task(a_spec(dataset=dataset), ASKED))
+    settlement, _ = await run(plant, a_task(a_spec(dataset=dataset), REQUESTED))
 
     assert plant.models.calls == []
     assert [(e.state, e.reason) for e in settlement.exceptions] == [(SlotState.ABSENT, "no data: 'a'")]
@@ -103,7 +107,7 @@ async def test_fewer_rows_than_the_model_needs_are_an_answer():
     low = plant.sensors.readings["a"] = every_minute(at("00:00"), at("23:59"), 0.0)
     low.values[10 * 60 + 50 : 10 * 60 + 60] = 1.0  # 10:50 is the only row
 
-    settlement, _ = await run(plant, a_task(spec, ASKED))
+    settlement, _ = await run(plant, a_task(spec, REQUESTED))
 
     assert [len(x) for _, _, x in plant.models.calls] == [1]
     assert (settlement.outcome, settlement.rows) == (Outcome.STORED, 0)
@@ -120,7 +124,7 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
     plant = Plant()
     plant.models.anomaly = answered
 
-    settlement, _ = await run(plant, a_task(a_spec(anomaly=known), ASKED))
+    settlement, _ = await run(plant, a_task(a_spec(anomaly=known), REQUESTED))
 
     assert settlement.prediction_only is flagged
 
@@ -130,8 +134,8 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
 
 async def test_a_required_sink_that_fails_ends_the_task_and_who_has_the_result_is_remembered():
     plant = Plant()
-    plant.stores[1].errors = [AWAY]
-    progress = Progress(a_task(span=ASKED))
+    plant.stores[1].errors = [UNAVAILABLE]
+    progress = Progress(a_task(span=REQUESTED))
 
     with pytest.raises(Unavailable):
         await plant.pipeline.run(progress)
@@ -148,14 +152,14 @@ async def test_a_sink_that_has_the_result_is_not_written_again():
     assert progress.stored_in == {"sink/first", "sink/second"}
 
 
-@pytest.mark.parametrize("error", [AWAY, REFUSED, TooLarge("413"), Failed("500")])
+@pytest.mark.parametrize("error", [UNAVAILABLE, REFUSED, TooLarge("413"), Failed("500")])
 async def test_a_sink_that_is_not_required_stops_nothing(error: Exception):
     plant = Plant("sink/first")
     plant.stores[0].errors = [error]
 
     settlement, progress = await run(plant)
 
-    assert settlement.covered == Coverage((ASKED,))
+    assert settlement.covered == Coverage((REQUESTED,))
     assert progress.stored_in == {"sink/second"}
 
 
@@ -167,7 +171,7 @@ async def test_a_sink_that_is_not_required_is_written_again_once_it_is_back():
     assert plant.board.is_open("sink/first")
     assert len(plant.stores[0].errors) == 1
 
-    for _ in range(2):  # the first probe finds it away, the second one does not
+    for _ in range(2):  # the first probe fails, the second one does not
         await plant.clock.advance(timedelta(seconds=30))
         await plant.board.refresh()
         await run(plant)
@@ -194,7 +198,7 @@ async def test_an_open_circuit_stops_the_progress_where_it_is_needed(downstream:
     plant = Plant()
     plant.ledger.board.set(a_circuit(downstream))
     await plant.board.refresh()
-    progress = Progress(a_task(span=ASKED))
+    progress = Progress(a_task(span=REQUESTED))
 
     with pytest.raises(CircuitOpen):
         await plant.pipeline.run(progress)
@@ -208,7 +212,7 @@ async def test_a_probe_passes_open_circuits_and_closes_them():
         plant.ledger.board.set(a_circuit(downstream))
     await plant.board.refresh()
 
-    settlement, _ = await run(plant, a_task(span=ASKED, probe=True))
+    settlement, _ = await run(plant, a_task(span=REQUESTED, probe=True))
 
     assert settlement.outcome is Outcome.STORED
     assert plant.ledger.board.open == {}
@@ -239,8 +243,8 @@ async def test_the_next_estimate_follows_what_was_read():
 async def test_projects_have_limits_of_their_own():
     plant = Plant()
 
-    await run(plant, a_task(a_spec(project="one"), ASKED))
-    await run(plant, a_task(a_spec(project="two"), ASKED))
+    await run(plant, a_task(a_spec(project="one"), REQUESTED))
+    await run(plant, a_task(a_spec(project="two"), REQUESTED))
 
     assert set(plant.limits) == {"one", "two"}
     assert {limit.in_flight for limit in plant.limits.values()} == {0}
@@ -248,7 +252,7 @@ async def test_projects_have_limits_of_their_own():
 
 async def test_an_unknown_tag_ends_the_progress_at_reading():
     plant = Plant()
-    progress = Progress(a_task(a_spec(tags=("a", "nobody knows")), ASKED))
+    progress = Progress(a_task(a_spec(tags=("a", "nobody knows")), REQUESTED))
 
     with pytest.raises(Rejected, match="nobody knows") as refused:
         await plant.pipeline.run(progress)

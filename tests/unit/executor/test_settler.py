@@ -18,7 +18,7 @@ STORED = Stored.in_full(window("10:00", "10:30"))
 LEASE = timedelta(seconds=30)
 
 
-class World:
+class Harness:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.ledger = MemoryWork(self.clock)
@@ -33,9 +33,9 @@ class World:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[None]:
-    """The writer at work; its failure is the failure of whoever waits."""
-    writer = asyncio.create_task(world.settler.run())
+async def running(harness: Harness) -> AsyncIterator[None]:
+    """Run the writer; its failure fails the caller."""
+    writer = asyncio.create_task(harness.settler.run())
     try:
         async with asyncio.timeout(10):
             yield
@@ -45,112 +45,112 @@ async def running(world: World) -> AsyncIterator[None]:
 
 
 async def test_many_settlements_are_one_transaction():
-    world = World()
-    settled = world.settle(*await world.claims(*range(50)))
+    harness = Harness()
+    settled = harness.settle(*await harness.claims(*range(50)))
     await asyncio.sleep(0)
 
-    async with running(world):
+    async with running(harness):
         assert await asyncio.gather(*settled) == [True] * 50
 
-    assert world.ledger.batches == [50]
-    assert set(world.ledger.ended) == set(range(50))
+    assert harness.ledger.batches == [50]
+    assert set(harness.ledger.ended) == set(range(50))
 
 
 async def test_a_transaction_is_bounded():
-    world = World()
-    settled = world.settle(*await world.claims(*range(LARGEST_BATCH + 1)))
+    harness = Harness()
+    settled = harness.settle(*await harness.claims(*range(LARGEST_BATCH + 1)))
     await asyncio.sleep(0)
 
-    async with running(world):
+    async with running(harness):
         await asyncio.gather(*settled)
 
-    assert world.ledger.batches == [LARGEST_BATCH, 1]
+    assert harness.ledger.batches == [LARGEST_BATCH, 1]
 
 
-async def test_what_does_not_count_is_told_so():
-    world = World()
-    ours, lost = await world.claims(1, 2)
-    world.ledger.lost.add(2)
+async def test_a_settlement_that_does_not_count_is_reported_as_such():
+    harness = Harness()
+    ours, lost = await harness.claims(1, 2)
+    harness.ledger.lost.add(2)
 
-    async with running(world):
-        assert await asyncio.gather(*world.settle(ours, lost)) == [True, False]
+    async with running(harness):
+        assert await asyncio.gather(*harness.settle(ours, lost)) == [True, False]
 
 
-async def test_while_the_ledger_is_away_settlements_wait_until_it_is_back():
-    world = World()
-    settled = world.settle(*await world.claims(1, 2))
-    world.ledger.away = True
+async def test_while_the_ledger_is_unavailable_settlements_wait_until_it_is_back():
+    harness = Harness()
+    settled = harness.settle(*await harness.claims(1, 2))
+    harness.ledger.unavailable = True
 
-    async with running(world):
-        await world.clock.advance(timedelta(minutes=10))
+    async with running(harness):
+        await harness.clock.advance(timedelta(minutes=10))
         waited = not any(task.done() for task in settled)
-        world.ledger.away = False
-        await world.clock.advance(timedelta(seconds=1))
+        harness.ledger.unavailable = False
+        await harness.clock.advance(timedelta(seconds=1))
         assert await asyncio.gather(*settled) == [True, True]
 
     assert waited
 
 
 async def test_one_poisonous_settlement_does_not_stop_the_others_and_ends_as_crashed():
-    world = World()
-    world.ledger.poisonous.add(2)
-    settled = world.settle(*await world.claims(1, 2, 3))
+    harness = Harness()
+    harness.ledger.poisonous.add(2)
+    settled = harness.settle(*await harness.claims(1, 2, 3))
     await asyncio.sleep(0)
 
-    async with running(world):
+    async with running(harness):
         assert await asyncio.gather(*settled) == [True, True, True]
-        assert await asyncio.gather(*world.settle(*await world.claims(4))) == [True]
+        assert await asyncio.gather(*harness.settle(*await harness.claims(4))) == [True]
 
-    assert {id_: settlement.outcome for id_, settlement in world.ledger.ended.items()} == {
+    assert {id_: settlement.outcome for id_, settlement in harness.ledger.ended.items()} == {
         1: Outcome.STORED,
         2: Outcome.CRASHED,
         3: Outcome.STORED,
         4: Outcome.STORED,
     }
-    crash = world.ledger.ended[2]
+    crash = harness.ledger.ended[2]
     assert isinstance(crash, Crashed)
     assert "cannot be written down" in crash.detail
 
 
 async def test_a_poisonous_settlement_waits_for_the_ledger_like_any_other():
-    world = World()
-    world.ledger.poisonous.add(1)
-    settled = world.settle(*await world.claims(1))
-    world.ledger.away = True
+    harness = Harness()
+    harness.ledger.poisonous.add(1)
+    settled = harness.settle(*await harness.claims(1))
+    harness.ledger.unavailable = True
 
-    async with running(world):
-        await world.clock.advance(timedelta(seconds=5))
-        world.ledger.away = False
-        await world.clock.advance(timedelta(seconds=1))
+    async with running(harness):
+        await harness.clock.advance(timedelta(seconds=5))
+        harness.ledger.unavailable = False
+        await harness.clock.advance(timedelta(seconds=1))
         await asyncio.gather(*settled)
 
-    assert world.ledger.ended[1].outcome is Outcome.CRASHED
+    assert harness.ledger.ended[1].outcome is Outcome.CRASHED
 
 
 async def test_a_ledger_that_cannot_even_record_a_crash_ends_the_writer():
-    world = World()
-    (claim,) = await world.claims(1)
+    harness = Harness()
+    (claim,) = await harness.claims(1)
 
     async def broken(_: object) -> frozenset[int]:
         raise ValueError("bug")
 
-    world.ledger.settle = broken  # type: ignore[assignment,method-assign]  # a bug
-    waiting = world.settle(claim)
+    harness.ledger.settle = broken  # type: ignore[assignment,method-assign]  # a bug
+    waiting = harness.settle(claim)
 
     with pytest.raises(ValueError, match="bug"):
         async with asyncio.timeout(10):
-            await world.settler.run()
+            await harness.settler.run()
     waiting[0].cancel()
 
 
-async def test_whoever_stops_waiting_does_not_stop_its_settlement():
-    world = World()
-    (settled,) = world.settle(*await world.claims(1))
+async def test_a_caller_that_stops_waiting_does_not_stop_its_settlement():
+    harness = Harness()
+    (settled,) = harness.settle(*await harness.claims(1))
     await asyncio.sleep(0)
     settled.cancel()
     await asyncio.gather(settled, return_exceptions=True)
 
-    async with running(world):
-        await asyncio.gather(*world.settle(*await world.claims(2)))
+    async with running(harness):
+        await asyncio.gather(*harness.settle(*await harness.claims(2)))
 
-    assert set(world.ledger.ended) == {1, 2}
+    assert set(harness.ledger.ended) == {1, 2}

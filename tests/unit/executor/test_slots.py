@@ -18,7 +18,7 @@ from latigo.executor.slots import TOO_FEW_ROWS, Slots, classify
 from tests.support.build import HALF_HOUR, at, window
 
 MINUTE = timedelta(minutes=1)
-ASKED = window("10:00", "12:00")  # four slots of three rows
+REQUESTED = window("10:00", "12:00")  # four slots of three rows
 CONTEXT = 50 * MINUTE
 NO_FILLING = timedelta(0)
 CONFIG = DatasetConfig(("a", "b"), ("a", "b"))
@@ -39,16 +39,16 @@ ALWAYS = readings(("09:00", "12:00"))
 
 def a_dataset(a: Series = ALWAYS, b: Series = ALWAYS, **changes: object) -> Dataset:
     config = replace(CONFIG, **changes)  # type: ignore[arg-type]  # fields by name, of any type
-    return build(config, {"a": a, "b": b}, Window(ASKED.start - CONTEXT, ASKED.end))
+    return build(config, {"a": a, "b": b}, Window(REQUESTED.start - CONTEXT, REQUESTED.end))
 
 
-def settled(dataset: Dataset, predicted: Times | None = None, asked: Window = ASKED) -> Slots:
+def settled(dataset: Dataset, predicted: Times | None = None, requested: Window = REQUESTED) -> Slots:
     times = dataset.x.times if predicted is None else predicted
-    inside = times[(times >= to_ns(asked.start)) & (times < to_ns(asked.end))]
-    return classify(asked, HALF_HOUR, dataset, inside)
+    inside = times[(times >= to_ns(requested.start)) & (times < to_ns(requested.end))]
+    return classify(requested, HALF_HOUR, dataset, inside)
 
 
-def told(slots: Slots) -> dict[tuple[SlotState, str], Coverage]:
+def reported(slots: Slots) -> dict[tuple[SlotState, str], Coverage]:
     return {(each.state, each.reason): each.slots for each in slots.exceptions}
 
 
@@ -59,7 +59,7 @@ def of(*windows: Window) -> Coverage:
 def test_with_readings_to_the_end_and_every_row_predicted_all_is_covered():
     slots = settled(a_dataset())
 
-    assert slots == Slots(of(ASKED), (), None)
+    assert slots == Slots(of(REQUESTED), (), None)
 
 
 def test_a_slot_with_fewer_predictions_than_rows_is_short():
@@ -67,7 +67,7 @@ def test_a_slot_with_fewer_predictions_than_rows_is_short():
 
     slots = settled(dataset, dataset.x.times[dataset.x.times >= to_ns(at("10:40"))])
 
-    assert told(slots) == {
+    assert reported(slots) == {
         (SlotState.ABSENT, TOO_FEW_ROWS): of(window("10:00", "10:30")),
         (SlotState.SHORT, TOO_FEW_ROWS): of(window("10:30", "11:00")),
     }
@@ -80,7 +80,7 @@ def test_where_a_tag_is_silent_for_too_long_the_slot_is_short_or_absent_and_name
 
     slots = settled(a_dataset(b=gap, interpolation_limit=NO_FILLING))
 
-    assert told(slots) == {
+    assert reported(slots) == {
         (SlotState.SHORT, "no data in a part of it: 'b'"): of(window("10:30", "11:00")),
         (SlotState.ABSENT, "no data: 'b'"): of(window("11:00", "11:30")),
     }
@@ -91,8 +91,8 @@ def test_where_a_tag_is_silent_for_too_long_the_slot_is_short_or_absent_and_name
 def test_a_tag_without_any_reading_makes_all_slots_absent_and_the_model_silent():
     slots = settled(a_dataset(b=Series.empty()))
 
-    ((state, reason),) = told(slots)
-    assert (state, told(slots)[state, reason]) == (SlotState.ABSENT, of(ASKED))
+    ((state, reason),) = reported(slots)
+    assert (state, reported(slots)[state, reason]) == (SlotState.ABSENT, of(REQUESTED))
     assert "'b'" in reason
     assert not slots.covered
     assert slots.silent_since == at("10:00")
@@ -104,29 +104,29 @@ def test_what_the_row_filter_leaves_nothing_of_is_absent_and_not_silent():
     slots = settled(a_dataset(a=half, row_filter="a > 0.5"))
     none = settled(a_dataset(row_filter="a > 5"))
 
-    assert told(slots) == {(SlotState.ABSENT, FILTERED): of(window("11:00", "12:00"))}
+    assert reported(slots) == {(SlotState.ABSENT, FILTERED): of(window("11:00", "12:00"))}
     assert slots.covered == of(window("10:00", "11:00"))
-    assert told(none) == {(SlotState.ABSENT, FILTERED): of(ASKED)}
+    assert reported(none) == {(SlotState.ABSENT, FILTERED): of(REQUESTED)}
     assert (slots.silent_since, none.silent_since) == (None, None)
 
 
 def test_a_slot_of_which_the_filter_leaves_some_rows_is_covered():
     odd = readings(("09:00", "12:00"), value=lambda time: float(time.minute // 10 % 2))
 
-    assert settled(a_dataset(a=odd, row_filter="a > 0.5")).covered == of(ASKED)
+    assert settled(a_dataset(a=odd, row_filter="a > 0.5")).covered == of(REQUESTED)
 
 
 def test_a_window_with_too_few_rows_for_the_model_is_absent_and_not_silent():
     slots = settled(a_dataset(), np.empty(0, np.int64))
 
-    assert told(slots) == {(SlotState.ABSENT, TOO_FEW_ROWS): of(ASKED)}
+    assert reported(slots) == {(SlotState.ABSENT, TOO_FEW_ROWS): of(REQUESTED)}
     assert slots.silent_since is None
 
 
 def test_rows_that_were_filled_past_the_last_reading_are_provisional_and_name_the_tag():
     slots = settled(a_dataset(b=readings(("09:00", "10:45"))))
 
-    assert told(slots) == {
+    assert reported(slots) == {
         (SlotState.PROVISIONAL, "carried on past the last reading: 'b'"): of(window("10:30", "12:00")),
     }
     assert slots.covered == of(window("10:00", "10:30"))
@@ -134,7 +134,7 @@ def test_rows_that_were_filled_past_the_last_reading_are_provisional_and_name_th
 
 
 def test_a_last_bucket_that_is_only_partly_filled_with_readings_is_not_provisional():
-    assert settled(a_dataset(b=readings(("09:00", "11:52")))).covered == of(ASKED)
+    assert settled(a_dataset(b=readings(("09:00", "11:52")))).covered == of(REQUESTED)
 
 
 def test_a_row_that_the_filter_dropped_because_of_a_filled_value_makes_its_slot_provisional():
@@ -144,7 +144,7 @@ def test_a_row_that_the_filter_dropped_because_of_a_filled_value_makes_its_slot_
     slots = settled(dataset)
 
     # 10:30 is kept, 10:40 dropped, 10:50 dropped for a value that was carried on; from 11:00 on nothing is left
-    assert told(slots) == {
+    assert reported(slots) == {
         (SlotState.PROVISIONAL, "carried on past the last reading: 'b'"): of(window("10:30", "11:00")),
         (SlotState.ABSENT, FILTERED): of(window("11:00", "12:00")),
     }
@@ -154,7 +154,7 @@ def test_that_rows_are_missing_says_more_than_that_one_was_filled():
     slots = settled(a_dataset(b=readings(("09:00", "10:40")), interpolation_limit=10 * MINUTE))
 
     # 10:40 is carried on, 10:50 would be too far
-    assert told(slots) == {
+    assert reported(slots) == {
         (SlotState.SHORT, "no data in a part of it: 'b'"): of(window("10:30", "11:00")),
         (SlotState.ABSENT, "no data: 'b'"): of(window("11:00", "12:00")),
     }
@@ -167,7 +167,7 @@ silent_slots = st.lists(st.booleans(), min_size=4, max_size=4)
 @given(silent_slots, silent_slots)
 def test_a_model_is_silent_from_the_last_slot_on_after_which_a_tag_has_no_reading_at_all(a, b):
     """Without filling, a slot has all its rows or none."""
-    starts = [slot.start for slot in ASKED.slots(HALF_HOUR)]
+    starts = [slot.start for slot in REQUESTED.slots(HALF_HOUR)]
 
     def series(silent: list[bool]) -> Series:
         stretches = [("09:00", "10:00")]
@@ -208,9 +208,9 @@ def test_whatever_the_readings_are_every_slot_ends_in_exactly_one_way(a, b, limi
     slots = settled(dataset, dataset.x.times[offset:])
 
     parts: list[Coverage] = [slots.covered, *(each.slots for each in slots.exceptions)]
-    assert sum((part.total for part in parts), timedelta(0)) == ASKED.length
-    assert Coverage.of(piece for part in parts for piece in part) == of(ASKED)
+    assert sum((part.total for part in parts), timedelta(0)) == REQUESTED.length
+    assert Coverage.of(piece for part in parts for piece in part) == of(REQUESTED)
     assert all(each.state is not SlotState.COVERED and each.reason for each in slots.exceptions)
     if slots.silent_since is not None:
         absent = of(*(piece for each in slots.exceptions if each.state is SlotState.ABSENT for piece in each.slots))
-        assert not of(Window(slots.silent_since, ASKED.end)) - absent
+        assert not of(Window(slots.silent_since, REQUESTED.end)) - absent

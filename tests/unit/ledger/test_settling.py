@@ -41,7 +41,7 @@ from latigo.ledger.settling import (
 from tests.support.build import HALF_HOUR, NOW, at, window
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
-ASKED = window("10:00", "12:00")
+REQUESTED = window("10:00", "12:00")
 OTHERS = [lane for lane in Lane if not lane.is_live]
 RULES = Rules()
 
@@ -50,7 +50,7 @@ def a_claimed(**changes: object) -> Claimed:
     usual = Claimed(
         id=1,
         model_id=1,
-        window=ASKED,
+        window=REQUESTED,
         lane=Lane.LIVE,
         attempts=0,
         revision="1000",
@@ -70,7 +70,7 @@ def decided(task: Claimed, settlement: Settlement, random: float = 0.0) -> Verdi
 
 
 def test_a_task_that_was_stored_is_finished():
-    assert decided(a_claimed(deferrals=3), Stored.in_full(ASKED)) == Verdict(Outcome.STORED)
+    assert decided(a_claimed(deferrals=3), Stored.in_full(REQUESTED)) == Verdict(Outcome.STORED)
 
 
 @pytest.mark.parametrize("before", [None, at("09:00"), at("11:00")])
@@ -82,19 +82,19 @@ def test_a_model_is_silent_from_the_earliest_moment_on_that_was_noticed(before: 
 
 
 def test_the_first_live_success_after_silence_says_that_the_data_has_returned():
-    verdict = decided(a_claimed(silent_since=at("08:00")), Stored.in_full(ASKED))
+    verdict = decided(a_claimed(silent_since=at("08:00")), Stored.in_full(REQUESTED))
 
     assert (verdict.silent_since, verdict.data_returned) == (None, True)
 
 
 def test_a_success_without_silence_before_is_no_return():
-    assert not decided(a_claimed(), Stored.in_full(ASKED)).data_returned
+    assert not decided(a_claimed(), Stored.in_full(REQUESTED)).data_returned
 
 
 @pytest.mark.parametrize("known", [at("12:00"), at("13:00")])
 def test_a_live_window_that_ended_before_the_silence_began_does_not_end_it(known: datetime):
-    """Its task waited for another attempt while newer slots were found silent."""
-    verdict = decided(a_claimed(silent_since=known), Stored.in_full(ASKED))
+    """Its task waited for another attempt while newer slots were silent."""
+    verdict = decided(a_claimed(silent_since=known), Stored.in_full(REQUESTED))
 
     assert (verdict.silent_since, verdict.data_returned) == (known, False)
 
@@ -107,7 +107,7 @@ def test_an_older_silence_counts_only_where_nothing_lies_between(known: datetime
 
 
 @pytest.mark.parametrize(
-    ("known", "found", "silence"),
+    ("known", "newest", "silence"),
     [
         (None, "10:30", window("10:30", "11:30")),
         (at("08:00"), "11:30", window("08:00", "11:30")),
@@ -115,9 +115,9 @@ def test_an_older_silence_counts_only_where_nothing_lies_between(known: datetime
     ],
 )
 def test_of_a_silent_model_all_but_the_newest_slot_waits_for_the_data(
-    known: datetime | None, found: str, silence: Window | None
+    known: datetime | None, newest: str, silence: Window | None
 ):
-    verdict = decided(a_claimed(silent_since=known), Stored(silent_since=at(found)))
+    verdict = decided(a_claimed(silent_since=known), Stored(silent_since=at(newest)))
 
     assert verdict.silence == silence
 
@@ -135,7 +135,7 @@ def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: dateti
 # --- deferred ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_deferred_task_goes_and_its_model_is_left_alone_for_a_moment():
+def test_a_deferred_task_goes_and_its_model_is_not_planned_for_a_moment():
     verdict = decided(a_claimed(), Deferred(), random=1.0)
 
     assert verdict == Verdict(Outcome.DEFERRED, hold_until=NOW + FIRST_HOLD, deferrals=1)
@@ -202,13 +202,13 @@ def test_after_its_last_attempt_the_window_is_parked_with_the_last_reason():
 
     assert verdict.waiting is None
     assert verdict.outcome is Outcome.REJECTED
-    assert verdict.parking == Parking(Reason.ATTEMPTS, "5 attempts, the last one: predict: 500", ASKED)
+    assert verdict.parking == Parking(Reason.ATTEMPTS, "5 attempts, the last one: predict: 500", REQUESTED)
 
 
 # --- parked and split -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("whole_model", "parked"), [(False, ASKED), (True, None)])
+@pytest.mark.parametrize(("whole_model", "parked"), [(False, REQUESTED), (True, None)])
 def test_what_cannot_work_is_parked_at_once(whole_model: bool, parked: Window | None):
     settlement = Rejected(reason=Reason.VALUES_REFUSED, detail="why", whole_model=whole_model)
 
@@ -221,13 +221,13 @@ def test_what_cannot_work_is_parked_at_once(whole_model: bool, parked: Window | 
 def test_a_crash_parks_its_window_at_once(attempts: int):
     verdict = decided(a_claimed(attempts=attempts), Crashed("Traceback"))
 
-    assert verdict == Verdict(Outcome.CRASHED, parking=Parking(Reason.CRASHED, "Traceback", ASKED))
+    assert verdict == Verdict(Outcome.CRASHED, parking=Parking(Reason.CRASHED, "Traceback", REQUESTED))
 
 
 @pytest.mark.parametrize(
     ("span", "fold"),
     [
-        (ASKED, HOUR),
+        (REQUESTED, HOUR),
         (window("10:00", "11:30"), HALF_HOUR),
         (window("10:00", "11:00"), HALF_HOUR),
         (window("10:00", "10:30"), HALF_HOUR),
@@ -249,8 +249,8 @@ def test_only_what_was_stored_says_anything_about_silence(settlement: Settlement
 @pytest.mark.parametrize(
     ("settlement", "prediction_only", "stale_metadata"),
     [
-        (Stored.in_full(ASKED), False, False),
-        (Stored(Coverage((ASKED,)), prediction_only=True), True, False),
+        (Stored.in_full(REQUESTED), False, False),
+        (Stored(Coverage((REQUESTED,)), prediction_only=True), True, False),
         (Stored(silent_since=at("10:00"), prediction_only=True), True, False),
         (Deferred(stale_metadata=True), False, True),
         (Deferred(stored_in=["sink/a"], stale_metadata=True), False, True),
@@ -289,30 +289,30 @@ def known_rows(draw: st.DrawFn) -> list[Exceptions]:
 def findings(draw: st.DrawFn) -> tuple[Window, list[SlotException]]:
     """A settled window and how some of its slots ended."""
     first, last = sorted(draw(st.lists(st.integers(0, len(SLOTS)), min_size=2, max_size=2, unique=True)))
-    found: dict[tuple[SlotState, str], list[Window]] = {}
+    result: dict[tuple[SlotState, str], list[Window]] = {}
     for slot in SLOTS[first:last]:
         if ending := draw(st.none() | st.tuples(states, reasons)):
-            found.setdefault(ending, []).append(slot)
+            result.setdefault(ending, []).append(slot)
     settled = Window(SLOTS[first].start, SLOTS[last - 1].end)
-    return settled, [SlotException(state, Coverage.of(slots), why) for (state, why), slots in found.items()]
+    return settled, [SlotException(state, Coverage.of(slots), why) for (state, why), slots in result.items()]
 
 
 def by_slot(rows: Sequence[Exceptions]) -> dict[datetime, Exceptions]:
     """Each slot's own row; fails where a slot has two."""
-    found: dict[datetime, Exceptions] = {}
+    result: dict[datetime, Exceptions] = {}
     for row in rows:
         for slot in SLOTS:
             if slot.start in row.slots:
-                assert slot.start not in found, f"{slot} twice"
-                found[slot.start] = row
-    return found
+                assert slot.start not in result, f"{slot} twice"
+                result[slot.start] = row
+    return result
 
 
 @given(known_rows(), findings(), st.booleans())
 def test_revised_rows_are_disjoint_and_no_two_could_be_one(known, settled, reopen):
-    window_, found = settled
+    window_, result = settled
 
-    revised = revise(known, window_, found, NOW, reopen=reopen)
+    revised = revise(known, window_, result, NOW, reopen=reopen)
 
     assert sum((row.slots.total for row in revised), timedelta(0)) == len(by_slot(revised)) * HALF_HOUR
     kinds = [(row.state, row.reason, row.checks, row.recheck_at) for row in revised]
@@ -322,14 +322,14 @@ def test_revised_rows_are_disjoint_and_no_two_could_be_one(known, settled, reope
 
 @given(known_rows(), findings())
 def test_exactly_the_window_is_replaced(known, settled):
-    window_, found = settled
+    window_, result = settled
 
-    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=False))
+    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW, reopen=False))
 
     for slot in SLOTS:
         now = after.get(slot.start)
         if slot.start in window_:
-            endings = [(each.state, each.reason) for each in found if slot.start in each.slots]
+            endings = [(each.state, each.reason) for each in result if slot.start in each.slots]
             assert ([(now.state, now.reason)] if now else []) == endings
         else:
             then = before.get(slot.start)
@@ -340,9 +340,9 @@ def test_exactly_the_window_is_replaced(known, settled):
 
 @given(known_rows(), findings())
 def test_every_slot_counts_its_own_checks_and_is_final_after_the_last(known, settled):
-    window_, found = settled
+    window_, result = settled
 
-    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=False))
+    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW, reopen=False))
 
     for start, row in after.items():
         if start not in window_:
@@ -354,9 +354,9 @@ def test_every_slot_counts_its_own_checks_and_is_final_after_the_last(known, set
 
 @given(known_rows(), findings())
 def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_checks(known, settled):
-    window_, found = settled
+    window_, result = settled
 
-    before, after = by_slot(known), by_slot(revise(known, window_, found, NOW, reopen=True))
+    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW, reopen=True))
 
     for start, then in before.items():
         if start not in window_:
@@ -366,11 +366,11 @@ def test_when_data_returns_all_the_others_are_due_at_once_and_keep_their_checks(
 
 @given(known_rows(), findings(), findings())
 def test_in_a_silence_nothing_is_rechecked_and_everything_else_stays_as_it_is(known, settled, silent):
-    window_, found = settled
+    window_, result = settled
     silence, _ = silent
 
-    usual = by_slot(revise(known, window_, found, NOW))
-    hushed = by_slot(revise(known, window_, found, NOW, silence=silence))
+    usual = by_slot(revise(known, window_, result, NOW))
+    hushed = by_slot(revise(known, window_, result, NOW, silence=silence))
 
     assert usual.keys() == hushed.keys()
     for start, row in hushed.items():
@@ -385,10 +385,10 @@ def test_without_a_window_nothing_is_replaced(known):
 
 @given(known_rows(), findings())
 def test_settling_the_same_again_only_counts_a_check(known, settled):
-    window_, found = settled
+    window_, result = settled
 
-    once = revise(known, window_, found, NOW, reopen=False)
-    twice = revise(once, window_, found, NOW + HOUR, reopen=False)
+    once = revise(known, window_, result, NOW, reopen=False)
+    twice = revise(once, window_, result, NOW + HOUR, reopen=False)
 
     assert {start: (row.state, row.reason) for start, row in by_slot(once).items()} == {
         start: (row.state, row.reason) for start, row in by_slot(twice).items()
@@ -396,12 +396,12 @@ def test_settling_the_same_again_only_counts_a_check(known, settled):
 
 
 def test_an_exception_is_rechecked_after_1_6_and_24_hours_and_then_never():
-    found = [SlotException(SlotState.ABSENT, Coverage((ASKED,)), "no 'a'")]
+    result = [SlotException(SlotState.ABSENT, Coverage((REQUESTED,)), "no 'a'")]
     rows: list[Exceptions] = []
     now, rechecks = NOW, []
 
     for _ in range(4):
-        rows = revise(rows, ASKED, found, now, reopen=False)
+        rows = revise(rows, REQUESTED, result, now, reopen=False)
         (row,) = rows
         rechecks.append(row.recheck_at)
         now = min(row.recheck_at, now + 100 * HOUR)
@@ -418,8 +418,8 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
         now = slot.end + number * SECOND
         task = a_claimed(window=slot, silent_since=silent_since, now=now)
         verdict = decided(task, Stored(silent_since=slot.start))
-        found = [SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")]
-        rows = revise(rows, slot, found, now, silence=verdict.silence)
+        result = [SlotException(SlotState.ABSENT, Coverage((slot,)), "no 'a'")]
+        rows = revise(rows, slot, result, now, silence=verdict.silence)
         silent_since = verdict.silent_since
 
     assert sorted((row.recheck_at, row.slots.total) for row in rows) == [

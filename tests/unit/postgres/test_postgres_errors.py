@@ -39,6 +39,6 @@ def test_an_error_is_sorted_by_what_it_means(error: Exception, fault: Fault) -> 
     assert fault_of(error) is fault
 
 
-def test_an_error_is_told_with_its_words_where_it_has_any() -> None:
+def test_an_error_is_shown_with_its_message_where_it_has_one() -> None:
     assert describe(TimeoutError()) == "TimeoutError"
     assert describe(OSError("no route")) == "OSError: no route"

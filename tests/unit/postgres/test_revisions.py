@@ -24,7 +24,7 @@ ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")
 
 
 @pytest.mark.parametrize(
-    ("found", "stands"),
+    ("revision", "stands"),
     [
         (None, Standing.OLDER),
         ("0003", Standing.OLDER),
@@ -33,8 +33,8 @@ ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")
         ("0999", Standing.NEWER),
     ],
 )
-def test_a_newer_schema_of_the_same_thousand_will_do(found: str | None, stands: Standing) -> None:
-    assert standing(found, "0004") is stands
+def test_a_newer_schema_of_the_same_thousand_will_do(revision: str | None, stands: Standing) -> None:
+    assert standing(revision, "0004") is stands
 
 
 def test_a_schema_of_the_next_thousand_is_refused_naming_both() -> None:
@@ -69,9 +69,9 @@ def statements_of(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def what_older_programs_notice(statements: Sequence[str]) -> list[str]:
     """Those that do more than add."""
-    new = {found[1] for each in statements if (found := re.match(r"CREATE TABLE (\w+)", each))}
+    new = {result[1] for each in statements if (result := re.match(r"CREATE TABLE (\w+)", each))}
     noticed = [each for each in statements if not any(re.match(adds, each) for adds in ADDS)]
-    return [each for each in noticed if not ((found := ON.match(each)) and found[1] in new)]
+    return [each for each in noticed if not ((result := ON.match(each)) and result[1] in new)]
 
 
 @pytest.mark.parametrize("name", [name for before, name in pairwise(revisions()) if name[0] == before[0]])
@@ -82,7 +82,7 @@ def test_a_revision_only_adds_to_its_thousand(name: str, monkeypatch: pytest.Mon
     assert what_older_programs_notice(statements) == []
 
 
-def test_what_takes_away_or_asks_for_more_is_told_from_what_adds() -> None:
+def test_what_removes_or_requires_more_is_distinguished_from_what_adds() -> None:
     adding = [
         "CREATE TABLE pause ( project text )",
         "CREATE UNIQUE INDEX pause_one ON pause (project)",

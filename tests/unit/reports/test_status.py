@@ -96,7 +96,7 @@ def parked(stuck: int) -> ParkedModels:
         ({"failures": [parked(stuck=1)]}, State.NEEDS_ATTENTION),
     ],
 )
-def test_the_state_is_healthy_only_while_nothing_is_late_and_nobody_has_to_act(changes: Any, state: State) -> None:
+def test_the_state_is_healthy_only_while_nothing_is_late_and_no_operator_has_to_act(changes: Any, state: State) -> None:
     status = assess(a_snapshot(**changes))
 
     assert status.state == state
@@ -130,7 +130,7 @@ def test_what_limits_the_service_is_named(changes: Any, limit: str) -> None:
     assert assess(a_snapshot(**changes)).limited_by == limit
 
 
-def test_each_cause_for_somebody_to_act_is_an_alarm() -> None:
+def test_each_reason_for_an_operator_to_act_is_an_alarm() -> None:
     partitions = [a_partition(hub_recreated=True), a_partition(partition="1", hub_recreated=True)]
 
     status = assess(

@@ -1,4 +1,4 @@
-"""One login for many callers, and what a failed one may say."""
+"""One login for many callers, and the error of a failed one."""
 
 import asyncio
 
@@ -11,16 +11,16 @@ from latigo.runtime.clock import SystemClock
 
 
 class Login:
-    """A credential that counts how often it is asked, and answers when it is let."""
+    """A credential that counts its calls, and answers when it is released."""
 
     def __init__(self, *answers: AccessToken | Exception) -> None:
-        self.asked = 0
+        self.calls = 0
         self.closed = False
         self.go_on = asyncio.Event()
         self._answers = list(answers)
 
     async def get_token(self, *scopes: str, **options: object) -> AccessToken:  # noqa: ARG002 - the library's signature
-        self.asked += 1
+        self.calls += 1
         await self.go_on.wait()
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -51,28 +51,28 @@ async def test_many_connections_log_in_once():
     login = Login(a_token("one", lives=3600))
     credential = SharedCredential(login, SystemClock())
 
-    asking = [asyncio.create_task(credential.get_token("scope")) for _ in range(32)]
+    pending = [asyncio.create_task(credential.get_token("scope")) for _ in range(32)]
     await asyncio.sleep(0)
     login.go_on.set()
 
-    assert {(await each).token for each in asking} == {"one"}
-    assert login.asked == 1
+    assert {(await each).token for each in pending} == {"one"}
+    assert login.calls == 1
 
 
 async def test_a_refusal_is_asked_for_once_too():
     login = Login(ClientAuthenticationError("no"))
     credential = SharedCredential(login, SystemClock())
 
-    asking = [asyncio.create_task(credential.get_token("scope")) for _ in range(8)]
+    pending = [asyncio.create_task(credential.get_token("scope")) for _ in range(8)]
     await asyncio.sleep(0)
     login.go_on.set()
-    ended = await asyncio.gather(*asking, return_exceptions=True)
+    ended = await asyncio.gather(*pending, return_exceptions=True)
 
     assert {type(each) for each in ended} == {ClientAuthenticationError}
-    assert login.asked == 1
+    assert login.calls == 1
 
 
-async def test_a_caller_that_is_cancelled_takes_the_token_from_nobody():
+async def test_a_cancelled_caller_does_not_cancel_the_token_of_others():
     login = Login(a_token("one", lives=3600))
     credential = SharedCredential(login, SystemClock())
     first, second = (asyncio.create_task(credential.get_token("scope")) for _ in range(2))
@@ -82,14 +82,14 @@ async def test_a_caller_that_is_cancelled_takes_the_token_from_nobody():
     login.go_on.set()
 
     assert (await second).token == "one"
-    assert login.asked == 1
+    assert login.calls == 1
 
 
 async def test_every_scope_has_a_token_of_its_own():
     login, credential = ready(a_token("one", lives=3600), a_token("other", lives=3600))
 
     assert [(await credential.get_token(scope)).token for scope in ("a", "b", "a")] == ["one", "other", "one"]
-    assert login.asked == 2
+    assert login.calls == 2
 
 
 async def test_a_token_that_is_about_to_expire_is_fetched_anew():
@@ -150,13 +150,13 @@ async def test_secrets_do_not_get_out_with_an_error():
 async def test_closing_ends_what_is_under_way():
     login = Login()
     credential = SharedCredential(login, SystemClock())
-    asking = asyncio.create_task(credential.get_token("scope"))
+    pending = asyncio.create_task(credential.get_token("scope"))
     await asyncio.sleep(0)
 
     await credential.close()
 
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await pending
     assert login.closed
 
 
@@ -169,7 +169,7 @@ IDENTITIES = [
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.kind)
-async def test_identities_open_without_asking_anybody(identity: Identity):
+async def test_identities_open_without_network(identity: Identity):
     async with open_credential(identity, SystemClock()) as credential:
         assert credential.failure is None
 

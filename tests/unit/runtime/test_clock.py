@@ -9,7 +9,7 @@ from tests.support.clock import ManualClock
 SECOND = timedelta(seconds=1)
 
 
-async def test_the_system_clock_tells_utc() -> None:
+async def test_the_system_clock_is_in_utc() -> None:
     clock: Clock = SystemClock()
 
     before = datetime.now(UTC)

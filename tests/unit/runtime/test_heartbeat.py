@@ -22,7 +22,7 @@ async def test_a_loop_that_turns_is_not_stuck() -> None:
         stop.set()
 
 
-async def test_a_loop_without_a_beat_for_too_long_is_stuck() -> None:
+async def test_a_loop_without_a_heartbeat_for_too_long_is_stuck() -> None:
     clock = ManualClock()
     heartbeat = Heartbeat(clock, stuck_after=3 * SECOND)
 
@@ -32,7 +32,7 @@ async def test_a_loop_without_a_beat_for_too_long_is_stuck() -> None:
     assert heartbeat.stuck
 
 
-async def test_lag_is_how_late_a_beat_was() -> None:
+async def test_lag_is_how_late_a_heartbeat_was() -> None:
     clock, stop = ManualClock(), asyncio.Event()
     lags: list[float] = []
     heartbeat = Heartbeat(clock, on_lag=lags.append)

@@ -166,7 +166,7 @@ def test_authorities_of_ones_own_are_read_from_a_file(tmp_path: Path):
         ),
     ],
 )
-def test_how_long_to_stay_away_is_seconds_or_a_date_by_the_clock_of_the_server(
+def test_retry_after_is_seconds_or_a_date_by_the_clock_of_the_server(
     headers: dict[str, str], wait: timedelta | None
 ) -> None:
     assert retry_after(headers) == wait

@@ -87,7 +87,7 @@ async def test_work_within_the_grace_is_finished() -> None:
 
     async def slow(stop: asyncio.Event) -> None:
         await stop.wait()
-        log.append("told")
+        log.append("stopping")
         await released.wait()
         log.append("finished")
 
@@ -97,7 +97,7 @@ async def test_work_within_the_grace_is_finished() -> None:
         await eventually(lambda: log)
         released.set()
 
-    assert log == ["told", "finished"]
+    assert log == ["stopping", "finished"]
 
 
 async def test_beyond_the_grace_what_is_left_is_cancelled_and_named() -> None:
@@ -151,7 +151,7 @@ PROCESS = """
     async def role(stop):
         print("working", flush=True)
         await stop.wait()
-        asyncio.get_running_loop().call_soon(lambda: print("told", flush=True))  # once this role waits below
+        asyncio.get_running_loop().call_soon(lambda: print("stopping", flush=True))  # once this role waits below
         while "finish" not in sys.argv:  # cannot even be cancelled
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
@@ -181,7 +181,7 @@ def _await_line(process: subprocess.Popen[str], wanted: str) -> None:
     assert any(line.strip() == wanted for line in process.stdout), f"ended without saying {wanted!r}"
 
 
-def test_a_process_that_is_told_to_end_in_the_middle_finishes_and_leaves_with_zero() -> None:
+def test_a_process_that_is_terminated_in_the_middle_finishes_and_exits_with_zero() -> None:
     with _started("finish") as process:
         _await_line(process, "working")
 
@@ -196,7 +196,7 @@ def test_a_second_signal_means_it(second: signal.Signals) -> None:
     with _started() as process:
         _await_line(process, "working")
         process.send_signal(signal.SIGTERM)
-        _await_line(process, "told")
+        _await_line(process, "stopping")
 
         process.send_signal(second)
 
@@ -226,7 +226,7 @@ async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
     assert await pause(clock, LONG, stop) is True
 
 
-async def test_a_pause_that_is_cancelled_leaves_nobody_asleep() -> None:
+async def test_a_cancelled_pause_leaves_no_sleeper() -> None:
     clock = ManualClock()
 
     paused = asyncio.ensure_future(pause(clock, LONG, asyncio.Event()))

@@ -86,7 +86,7 @@ def test_warnings_go_the_same_way(stream: io.StringIO) -> None:
     assert (line["logger"], line["level"]) == ("py.warnings", "warning")
 
 
-def test_libraries_that_tell_every_state_of_every_connection_are_heard_only_when_something_is_wrong(
+def test_libraries_that_log_every_state_of_every_connection_are_logged_only_from_warnings_on(
     stream: io.StringIO,
 ) -> None:
     configure_logging("json", "info", stream=stream)
@@ -97,7 +97,7 @@ def test_libraries_that_tell_every_state_of_every_connection_are_heard_only_when
     assert [line["event"] for line in lines(stream)] == ["no token"]
 
 
-def test_what_is_below_the_level_is_not_told(stream: io.StringIO) -> None:
+def test_what_is_below_the_level_is_not_logged(stream: io.StringIO) -> None:
     configure_logging("json", "warning", stream=stream)
 
     structlog.get_logger().info("task.finished")

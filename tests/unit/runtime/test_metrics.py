@@ -1,11 +1,11 @@
-"""What Prometheus is told."""
+"""Metrics as exposed to Prometheus."""
 
 from prometheus_client import Counter
 
 from latigo.runtime.metrics import exposition, new_registry
 
 
-def test_a_registry_tells_its_own_metrics_and_the_process() -> None:
+def test_a_registry_exposes_its_own_metrics_and_those_of_the_process() -> None:
     registry = new_registry()
     Counter("pumps_started_total", "Pumps.", registry=registry).inc(3)
 

@@ -34,7 +34,7 @@ def test_attempts_are_counted_from_one() -> None:
 
 
 class Flaky:
-    """Fails as often as it is told to, then answers."""
+    """A function that fails with the given errors, then answers."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -51,29 +51,29 @@ class Flaky:
         self.slept.append(seconds)
 
 
-def away(retry_after: timedelta | None = None) -> Unavailable:
-    return Unavailable("away", downstream="x", retry_after=retry_after)
+def unavailable(retry_after: timedelta | None = None) -> Unavailable:
+    return Unavailable("unavailable", downstream="x", retry_after=retry_after)
 
 
-def is_away(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, Unavailable)
 
 
 async def test_a_short_outage_is_sat_out() -> None:
-    system = Flaky(away(), away())
+    system = Flaky(unavailable(), unavailable())
 
-    answer: str = await short_outage(is_away, sleep=system.sleep, random=lambda: 0.0)(system)
+    answer: str = await short_outage(is_unavailable, sleep=system.sleep, random=lambda: 0.0)(system)
 
     assert answer == "answer"
     assert system.slept == [0.1, 0.2]
 
 
 async def test_after_the_last_attempt_the_error_is_raised_as_it_is() -> None:
-    last = away()
-    system = Flaky(away(), last)
+    last = unavailable()
+    system = Flaky(unavailable(), last)
 
     with pytest.raises(Unavailable) as raised:
-        await short_outage(is_away, attempts=2, sleep=system.sleep)(system)
+        await short_outage(is_unavailable, attempts=2, sleep=system.sleep)(system)
 
     assert raised.value is last
     assert system.calls == 2
@@ -83,23 +83,23 @@ async def test_what_is_not_worth_another_attempt_is_raised_at_once() -> None:
     system = Flaky(ValueError("no"))
 
     with pytest.raises(ValueError, match="no"):
-        await short_outage(is_away, sleep=system.sleep)(system)
+        await short_outage(is_unavailable, sleep=system.sleep)(system)
 
     assert system.calls == 1
 
 
 async def test_a_short_retry_after_is_waited_for() -> None:
-    system = Flaky(away(timedelta(seconds=1.5)))
+    system = Flaky(unavailable(timedelta(seconds=1.5)))
 
-    await short_outage(is_away, sleep=system.sleep)(system)
+    await short_outage(is_unavailable, sleep=system.sleep)(system)
 
     assert system.slept == [1.5]
 
 
 async def test_a_long_retry_after_is_left_to_others() -> None:
-    system = Flaky(away(timedelta(seconds=60)))
+    system = Flaky(unavailable(timedelta(seconds=60)))
 
     with pytest.raises(Unavailable):
-        await short_outage(is_away, sleep=system.sleep)(system)
+        await short_outage(is_unavailable, sleep=system.sleep)(system)
 
     assert system.slept == []

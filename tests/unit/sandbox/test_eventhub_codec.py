@@ -269,7 +269,7 @@ def test_a_symbol_is_found_under_the_text_that_it_is():
         b"\xa1\x01\xff",  # not UTF-8
         b"\xa3\x01\xc3",  # not ASCII
         b"\x73\x00\x11\x00\x00",  # beyond Unicode
-        b"\xc1\x03\x01\x40",  # a map that ends before its size says
+        b"\xc1\x03\x01\x40",  # a map that ends before its size
         b"\xc1\x02\x01\x40",  # a key without a value
         b"\xc1\x03\x02\x45\x40",  # a list as a key
         b"\xc0\x02\x05\x40",  # five elements in one byte

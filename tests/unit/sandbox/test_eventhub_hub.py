@@ -124,7 +124,7 @@ def test_an_offset_of_a_hub_that_was_made_anew_is_beyond_its_end():
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 40), st.booleans())
-def test_whoever_goes_on_after_an_event_misses_none_and_repeats_none(sizes, stop, inclusive):
+def test_a_reader_that_resumes_after_an_event_misses_none_and_repeats_none(sizes, stop, inclusive):
     partition = Partition(0)
     for size in sizes:
         partition.append(read_message(message(bytes(size))), None, NOW)
@@ -186,13 +186,13 @@ def test_events_without_a_key_take_turns_batch_by_batch():
     assert [event.body for event in hub["0"].events] == [b"0", b"0", b"3", b"3"]
 
 
-def test_readers_are_told_once_a_batch_is_complete():
-    hub, told = Hub("h", 1, NOW), []
-    hub["0"].readers[lambda: told.append(len(hub["0"].events))] = None
+def test_readers_are_notified_once_a_batch_is_complete():
+    hub, reported = Hub("h", 1, NOW), []
+    hub["0"].readers[lambda: reported.append(len(hub["0"].events))] = None
 
     hub.publish([message(b"a")] * 3, NOW)
 
-    assert told == [3]
+    assert reported == [3]
 
 
 def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What the emulator says on the wire, frame by frame, to a client of the test's own."""
+"""The emulator's frames on the wire, to a client of the test's own."""
 
 import asyncio
 import base64
@@ -119,8 +119,8 @@ class Peer:
     def log_in(self, token: str | None = None, audience: str = AUDIENCE) -> None:
         self.attach_receiver("$cbs", handle=100, credit=10)
         self.attach_sender("$cbs", handle=101)
-        asked = {"operation": "put-token", "type": SAS, "name": audience, "expiration": Timestamp(0)}
-        self.ask(101, asked, sign(audience) if token is None else token)
+        requested = {"operation": "put-token", "type": SAS, "name": audience, "expiration": Timestamp(0)}
+        self.ask(101, requested, sign(audience) if token is None else token)
 
     def ask(self, handle: int, properties: dict[str, Any], body: Any = None) -> Any:
         """A request; its id."""
@@ -247,14 +247,14 @@ async def test_every_performative_has_all_of_its_fields(namespace, peer):
     await asyncio.sleep(0)
 
     raw = bytes(peer.wire.written)
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     while raw:
         size = int.from_bytes(raw[:4], "big")
         code, fields = client_decodes(memoryview(raw[8:size]))
-        found[code] = len(fields) - (code == 0x14)  # it hands the payload over as a last field
+        result[code] = len(fields) - (code == 0x14)  # it hands the payload over as a last field
         raw = raw[size:]
 
-    assert found == {code: FIELDS[code] for code in (0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18)}
+    assert result == {code: FIELDS[code] for code in (0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18)}
 
 
 async def test_a_header_of_another_protocol_is_answered_with_ours_and_the_end(namespace):
@@ -337,11 +337,11 @@ async def test_a_token_is_checked_and_the_answer_names_the_request(namespace, to
     peer.attach_sender("$cbs", handle=101)
     await peer.frames()
 
-    asked = peer.ask(101, {"operation": "put-token", "type": SAS, "name": AUDIENCE}, token())
+    requested = peer.ask(101, {"operation": "put-token", "type": SAS, "name": AUDIENCE}, token())
 
     (payload,) = [frame.payload for frame in await peer.frames() if isinstance(frame.performative, Transfer)]
     parts = {part.section: part.value() for part in split(payload)}
-    assert parts[Section.PROPERTIES][5] == asked
+    assert parts[Section.PROPERTIES][5] == requested
     assert parts[Section.APPLICATION_PROPERTIES]["status-code"] == status
 
 
@@ -433,7 +433,7 @@ async def test_a_message_in_parts_is_one_event(namespace, peer):
     assert [event.body for event in namespace.hub("h").events] == [bytes(range(256)) * 10]
 
 
-async def test_a_message_that_was_given_up_half_way_is_not_kept(namespace, peer):
+async def test_a_message_that_was_aborted_half_way_is_not_kept(namespace, peer):
     peer.attach_sender()
     peer.transfer(section(Section.DATA, b"half"), more=True)
     peer.send(Transfer(UInt(0), aborted=True))
@@ -479,7 +479,7 @@ async def test_no_more_events_are_sent_than_there_is_credit(namespace, peer):
     assert bodies(await peer.frames()) == [b"0", b"1", b"2"]
     peer.flow(2, seen=3, incoming=4)
     assert bodies(await peer.frames()) == [b"3", b"4"]
-    peer.flow(4, seen=3, incoming=4)  # it had not seen the last two when it said so
+    peer.flow(4, seen=3, incoming=4)  # it had not seen the last two when it sent this
     assert bodies(await peer.frames()) == [b"5", b"6"]
 
 
@@ -494,7 +494,7 @@ async def test_no_more_transfers_are_sent_than_the_session_takes(namespace, peer
     assert bodies(await peer.frames()) == [b"4", b"5", b"6"]
 
 
-async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_the_oldest_one():
+async def test_a_reader_whose_next_events_were_dropped_resumes_with_the_oldest_one():
     namespace = Namespace({"h": 1}, Keys("root", KEY), SystemClock(), Limits(), Behaviour(), keep=3)
     peer = Peer(namespace)
     peer.log_in()
@@ -508,7 +508,7 @@ async def test_whoever_is_so_far_behind_that_events_were_dropped_goes_on_with_th
     assert bodies(await peer.frames()) == [b"3", b"4", b"5"]
 
 
-async def test_new_events_are_sent_at_once_to_whoever_waits(namespace, peer):
+async def test_new_events_are_sent_at_once_to_waiting_readers(namespace, peer):
     peer.attach_receiver(credit=5)
     await peer.frames()
 
@@ -618,18 +618,18 @@ async def test_a_connection_that_is_lost_leaves_nothing_behind(namespace, peer):
     assert namespace.hub("h").receivers("$Default", "0").admit("another", None) == []
 
 
-async def test_the_newest_event_is_told_with_each_to_whoever_wants_to_know(namespace, peer):
+async def test_the_newest_event_is_sent_with_each_to_receivers_that_want_it(namespace, peer):
     put(namespace, b"one", b"two")
     wanted = Symbol("com.microsoft:enable-receiver-runtime-metric")
     peer.attach_receiver(credit=1, desired_capabilities=wanted)
 
     (payload,) = [frame.payload for frame in await peer.frames() if isinstance(frame.performative, Transfer)]
-    told = next(part.value() for part in split(payload) if part.section is Section.DELIVERY_ANNOTATIONS)
+    properties = next(part.value() for part in split(payload) if part.section is Section.DELIVERY_ANNOTATIONS)
     newest = namespace.hub("h")["0"].events[1]
-    assert told["last_enqueued_sequence_number"] == 1
-    assert told["last_enqueued_offset"] == newest.offset
-    assert told["last_enqueued_time_utc"] == newest.enqueued
-    assert told["runtime_info_retrieval_time_utc"] >= newest.enqueued
+    assert properties["last_enqueued_sequence_number"] == 1
+    assert properties["last_enqueued_offset"] == newest.offset
+    assert properties["last_enqueued_time_utc"] == newest.enqueued
+    assert properties["runtime_info_retrieval_time_utc"] >= newest.enqueued
 
 
 # -- time-outs -------------------------------------------------------------------------------------------------------
@@ -656,7 +656,7 @@ async def test_a_client_with_a_time_out_hears_something_twice_as_often(namespace
     peer.connection.connection_lost(None)
 
 
-async def test_bytes_after_the_end_are_not_looked_at(namespace, peer):
+async def test_bytes_after_the_end_are_not_parsed(namespace, peer):
     peer.attach_sender()
     closing = encode_frame(0, Close()) + encode_frame(1, Transfer(UInt(0)), section(Section.DATA, b"late"))
     await peer.frames()

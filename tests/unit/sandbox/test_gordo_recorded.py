@@ -14,10 +14,10 @@ import pytest
 from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from tests.support.recorded_gordo import PAIRS, recorded_answer, recorded_project, recorded_request
 
-#: Deleting changes what later calls see; these are asked in order, in a test of their own.
+#: Deleting changes what later calls see; these are requested in order, in a test of their own.
 DELETES = [case for case in PAIRS if case.startswith("delete-")]
 CASES = [case for case in PAIRS if case not in DELETES]
-#: The text of a refusal is scikit-learn's and long; the sandbox says its first line.
+#: The text of a refusal is scikit-learn's and long; the sandbox answers with its first line.
 FIRST_LINE_ONLY = {"nan-null-in-x-linear-plain", "nan-word-in-x-linear-plain"}
 
 
@@ -163,9 +163,9 @@ async def test_rows_of_json_are_put_in_the_order_of_time_before_the_model_sees_t
     }
 
     answers = []
-    for asked in (frames, turned):
+    for requested in (frames, turned):
         url = f"{sandbox.url}{PAIRS[f'anomaly-{model}-json']['path']}?format=parquet"
-        async with http.post(url, data=json.dumps(asked), headers=headers) as response:
+        async with http.post(url, data=json.dumps(requested), headers=headers) as response:
             answers.append(pq.read_table(io.BytesIO(await response.read())))
 
     assert answers[0].num_rows > 0

@@ -102,7 +102,7 @@ async def test_nothing_is_trained_before_it_is_needed_and_no_more_is_kept_than_a
         assert [model.name for model, _ in sandbox._fitted] == ["cooler-005", "turbine-004"]
 
 
-async def test_a_held_call_says_so_and_is_answered_when_it_is_let_go(
+async def test_a_held_call_is_counted_and_answered_when_it_is_released(
     http: aiohttp.ClientSession, sandbox: SandboxGordo
 ) -> None:
     held = sandbox.controls.hold(nth=2)
@@ -130,7 +130,7 @@ async def test_waiting_for_calls_ends_with_the_last_of_them(http: aiohttp.Client
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_project_that_is_away_answers_503_and_leaves_the_other_alone(
+async def test_an_unavailable_project_answers_503_and_does_not_affect_the_other(
     http: aiohttp.ClientSession, sandbox: SandboxGordo
 ) -> None:
     with sandbox.controls.unavailable(Scope(project="plant-a"), retry_after=timedelta(seconds=7)):
@@ -250,7 +250,7 @@ async def test_a_removed_model_is_listed_no_more_and_404(http: aiohttp.ClientSes
     assert "No such model found" in text
 
 
-async def test_a_stand_in_with_calls_in_the_air_ends_all_the_same() -> None:
+async def test_a_sandbox_server_with_calls_in_flight_ends_all_the_same() -> None:
     async with aiohttp.ClientSession() as http:
         async with open_sandbox_gordo(demo_project(Plant(), "plant-a", 1)) as sandbox:
             hang = sandbox.controls.hang()

@@ -113,7 +113,7 @@ async def test_nothing_begins_once_the_lease_is_lost():
     assert isinstance(task.exception(), LeaseLost)
 
 
-async def test_whoever_is_cancelled_takes_the_work_along():
+async def test_cancelling_the_caller_cancels_the_work():
     clock = ManualClock()
     lease = Lease(clock)
     lease.hold(FIRST, 15.0)

@@ -65,9 +65,9 @@ def test_only_what_is_new_or_may_have_changed_is_described():
         known("off", state="disabled"),
     ]
 
-    found = changes(models, listed("again", "back", "new", "odd", "off", "older", "same", "stale"))
+    changed = changes(models, listed("again", "back", "new", "odd", "off", "older", "same", "stale"))
 
-    assert found == Changes(describe=("again", "back", "new", "older", "stale"), predicted=4)
+    assert changed == Changes(describe=("again", "back", "new", "older", "stale"), predicted=4)
 
 
 def test_a_list_of_an_older_revision_says_nothing_of_what_is_known_in_a_newer_one():
@@ -79,9 +79,9 @@ def test_a_list_of_an_older_revision_says_nothing_of_what_is_known_in_a_newer_on
         known("fan", revision="999"),
     ]
 
-    found = changes(models, listed("back", "fan", "new", "pump", "stale", revision="1000"))
+    changed = changes(models, listed("back", "fan", "new", "pump", "stale", revision="1000"))
 
-    assert found == Changes(describe=("fan", "new"), older=3, predicted=4)
+    assert changed == Changes(describe=("fan", "new"), older=3, predicted=4)
 
 
 def test_revisions_are_numbers():
@@ -97,9 +97,9 @@ def test_what_settings_leave_out_is_deselected_and_not_lost():
         known("fan"),
     ]
 
-    found = changes(models, listed("fan", left_out=["long ago", "never", "odd", "off", "pump"]))
+    changed = changes(models, listed("fan", left_out=["long ago", "never", "odd", "off", "pump"]))
 
-    assert found == Changes(deselected=("pump", "off", "odd"), predicted=3)
+    assert changed == Changes(deselected=("pump", "off", "odd"), predicted=3)
 
 
 def test_what_is_not_listed_any_more_is_gone_and_lost_if_it_was_predicted():

@@ -21,13 +21,13 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class ModelServer:
-    """A `ModelInformationProvider` that lists what it is told and counts what it is asked."""
+    """A `ModelInformationProvider` with given lists that records its calls."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]], revision: str = "1000") -> None:
         self.lists = dict(lists)
         self.revision = revision
         self.errors: dict[str, Exception] = {}  #: by project or model name
-        self.asked: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, str]] = []
         self.resolution = timedelta(minutes=10)
         self.at_once = self.most_at_once = 0
 
@@ -47,7 +47,7 @@ class ModelServer:
         return name.name in self.lists.get(name.project, ())
 
     async def get_model_spec(self, name: ModelRef, revision: str) -> ModelSpec:
-        self.asked.append((str(name), revision))
+        self.calls.append((str(name), revision))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)
@@ -58,7 +58,7 @@ class ModelServer:
         return a_spec(name.name, project=name.project, revision=revision, dataset=dataset)
 
 
-class World:
+class Harness:
     """A model server, a ledger, and what keeps them in step."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
@@ -94,26 +94,26 @@ def many(count: int) -> list[str]:
 
 
 async def test_every_listed_model_is_described_and_scheduled():
-    world = World({"plant": ["fan", "pump"]})
+    harness = Harness({"plant": ["fan", "pump"]})
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.states() == {"plant/fan": "active", "plant/pump": "active"}
-    entry = world.ledger.entries[ModelRef("plant", "fan")]
+    assert harness.states() == {"plant/fan": "active", "plant/pump": "active"}
+    entry = harness.ledger.entries[ModelRef("plant", "fan")]
     assert (entry.slot, entry.delay, entry.fold, entry.horizon) == (HALF_HOUR, 5 * MINUTE, DAY, 7 * DAY)
-    assert world.ledger.listed["plant"].models == 2
+    assert harness.ledger.listed["plant"].models == 2
 
 
 async def test_metadata_is_read_once_a_model_and_revision():
-    world = World({"plant": ["fan", "pump"]})
-    await world.run_once()
-    await world.run_once()
+    harness = Harness({"plant": ["fan", "pump"]})
+    await harness.run_once()
+    await harness.run_once()
 
-    world.server.revision = "1001"
-    await world.run_once()
-    await world.run_once()
+    harness.server.revision = "1001"
+    await harness.run_once()
+    await harness.run_once()
 
-    assert sorted(world.server.asked) == [
+    assert sorted(harness.server.calls) == [
         ("plant/fan", "1000"),
         ("plant/fan", "1001"),
         ("plant/pump", "1000"),
@@ -122,38 +122,38 @@ async def test_metadata_is_read_once_a_model_and_revision():
 
 
 async def test_a_model_that_has_changed_behind_our_back_is_described_again():
-    world = World({"plant": ["fan", "pump"]})
-    await world.run_once()
-    world.ledger.make_stale(ModelRef("plant", "fan"))
-    world.server.asked.clear()
+    harness = Harness({"plant": ["fan", "pump"]})
+    await harness.run_once()
+    harness.ledger.make_stale(ModelRef("plant", "fan"))
+    harness.server.calls.clear()
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.server.asked == [("plant/fan", "1000")]
+    assert harness.server.calls == [("plant/fan", "1000")]
 
 
 async def test_a_project_that_cannot_be_listed_keeps_its_models_and_does_not_stop_the_others():
-    world = World({"a": ["pump"], "b": ["fan"]})
-    await world.run_once()
-    world.server.errors["a"] = Unavailable("gordo/a: 503", downstream="gordo/a")
-    world.server.lists["b"] = ["fan", "valve"]
+    harness = Harness({"a": ["pump"], "b": ["fan"]})
+    await harness.run_once()
+    harness.server.errors["a"] = Unavailable("gordo/a: 503", downstream="gordo/a")
+    harness.server.lists["b"] = ["fan", "valve"]
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.states() == {"a/pump": "active", "b/fan": "active", "b/valve": "active"}
-    assert world.ledger.listed["a"].error == "gordo/a: 503"
+    assert harness.states() == {"a/pump": "active", "b/fan": "active", "b/valve": "active"}
+    assert harness.ledger.listed["a"].error == "gordo/a: 503"
 
 
-async def test_a_model_with_metadata_that_nobody_understands_is_parked_with_the_reason():
-    world = World({"plant": ["fan", "odd"]})
-    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+async def test_a_model_with_unusable_metadata_is_parked_with_the_reason():
+    harness = Harness({"plant": ["fan", "odd"]})
+    harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
 
-    await world.run_once()
-    await world.run_once()
+    await harness.run_once()
+    await harness.run_once()
 
-    assert world.states() == {"plant/odd": "unusable", "plant/fan": "active"}
-    assert world.ledger.unusable == {ModelRef("plant", "odd"): (Reason.BAD_METADATA, "resolution: 'H'")}
-    assert len(world.server.asked) == 2
+    assert harness.states() == {"plant/odd": "unusable", "plant/fan": "active"}
+    assert harness.ledger.unusable == {ModelRef("plant", "odd"): (Reason.BAD_METADATA, "resolution: 'H'")}
+    assert len(harness.server.calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -166,272 +166,272 @@ async def test_a_model_with_metadata_that_nobody_understands_is_parked_with_the_
     ],
 )
 async def test_a_model_that_cannot_be_described_now_is_asked_for_again_and_does_not_stop_the_others(error: Exception):
-    world = World({"plant": ["fan", "odd", "pump"]})
-    world.server.errors["odd"] = error
+    harness = Harness({"plant": ["fan", "odd", "pump"]})
+    harness.server.errors["odd"] = error
 
-    await world.run_once()
-    first = world.states()
-    world.server.errors.clear()
-    await world.run_once()
+    await harness.run_once()
+    first = harness.states()
+    harness.server.errors.clear()
+    await harness.run_once()
 
     assert first == {"plant/fan": "active", "plant/pump": "active"}
-    assert world.states() == {"plant/fan": "active", "plant/pump": "active", "plant/odd": "active"}
+    assert harness.states() == {"plant/fan": "active", "plant/pump": "active", "plant/odd": "active"}
 
 
 async def test_models_that_are_not_listed_any_more_are_gone_and_back_when_they_are():
-    world = World({"plant": many(10)})
-    await world.run_once()
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
 
-    world.server.lists["plant"] = many(9)
-    await world.run_once()
-    gone = world.states()
-    world.server.lists["plant"] = many(10)
-    await world.run_once()
+    harness.server.lists["plant"] = many(9)
+    await harness.run_once()
+    gone = harness.states()
+    harness.server.lists["plant"] = many(10)
+    await harness.run_once()
 
     assert [name for name, state in gone.items() if state == "gone"] == ["plant/model-009"]
-    assert set(world.states().values()) == {"active"}
+    assert set(harness.states().values()) == {"active"}
 
 
 async def test_a_quarantined_list_changes_nothing_until_it_has_stood_for_an_hour():
-    world = World({"plant": many(10)})
-    await world.run_once()
-    world.server.lists["plant"] = ["new"]
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
+    harness.server.lists["plant"] = ["new"]
 
-    await world.run_once()
-    await world.clock.advance(59 * MINUTE)
-    await world.run_once()
-    quarantined = world.states()
-    await world.clock.advance(1 * MINUTE)
-    await world.run_once()
+    await harness.run_once()
+    await harness.clock.advance(59 * MINUTE)
+    await harness.run_once()
+    quarantined = harness.states()
+    await harness.clock.advance(1 * MINUTE)
+    await harness.run_once()
 
     assert quarantined == {f"plant/{name}": "active" for name in many(10)}
-    assert world.states() == {f"plant/{name}": "gone" for name in many(10)} | {"plant/new": "active"}
+    assert harness.states() == {f"plant/{name}": "gone" for name in many(10)} | {"plant/new": "active"}
 
 
 async def test_a_quarantined_list_is_acted_upon_when_it_is_accepted():
-    world = World({"plant": many(10)})
-    await world.run_once()
-    world.server.lists["plant"] = []
-    await world.run_once()
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
+    harness.server.lists["plant"] = []
+    await harness.run_once()
 
-    world.ledger.accept_loss("plant")
-    await world.run_once()
+    harness.ledger.accept_loss("plant")
+    await harness.run_once()
 
-    assert set(world.states().values()) == {"gone"}
+    assert set(harness.states().values()) == {"gone"}
 
 
 async def test_a_list_that_recovers_is_not_quarantined_any_more():
-    world = World({"plant": many(10)})
-    await world.run_once()
-    world.server.lists["plant"] = []
-    await world.run_once()
-    world.server.lists["plant"] = many(10)
-    await world.run_once()
-    await world.clock.advance(2 * HOUR)
-    world.server.lists["plant"] = []
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
+    harness.server.lists["plant"] = []
+    await harness.run_once()
+    harness.server.lists["plant"] = many(10)
+    await harness.run_once()
+    await harness.clock.advance(2 * HOUR)
+    harness.server.lists["plant"] = []
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert set(world.states().values()) == {"active"}
+    assert set(harness.states().values()) == {"active"}
 
 
 async def test_a_quarantined_list_has_to_stand_anew_when_it_could_not_be_read_or_has_become_another():
-    world = World({"plant": many(10)})
-    await world.run_once()
-    world.server.lists["plant"] = []
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
+    harness.server.lists["plant"] = []
     for change in (
-        lambda: world.server.errors.update({"plant": Unavailable("503", downstream="gordo/plant")}),
-        world.server.errors.clear,
-        lambda: world.server.lists.update({"plant": ["new"]}),
+        lambda: harness.server.errors.update({"plant": Unavailable("503", downstream="gordo/plant")}),
+        harness.server.errors.clear,
+        lambda: harness.server.lists.update({"plant": ["new"]}),
     ):
-        await world.run_once()
-        await world.clock.advance(61 * MINUTE)
+        await harness.run_once()
+        await harness.clock.advance(61 * MINUTE)
         change()
-    await world.run_once()
-    await world.clock.advance(59 * MINUTE)
+    await harness.run_once()
+    await harness.clock.advance(59 * MINUTE)
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.states() == {f"plant/{name}": "active" for name in many(10)}
+    assert harness.states() == {f"plant/{name}": "active" for name in many(10)}
 
 
 async def test_models_that_settings_leave_out_are_predicted_no_more_and_quarantine_nothing():
-    world = World({"plant": many(10)})
-    await world.run_once()
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
 
-    world.leave_out(many(8))
-    await world.run_once()
-    without = world.states()
-    world.roster.decided.clear()
-    await world.run_once()
+    harness.leave_out(many(8))
+    await harness.run_once()
+    without = harness.states()
+    harness.roster.decided.clear()
+    await harness.run_once()
 
     assert without == {f"plant/{name}": "unregistered" for name in many(8)} | {
         f"plant/{name}": "active" for name in many(10)[8:]
     }
-    assert set(world.states().values()) == {"active"}
+    assert set(harness.states().values()) == {"active"}
 
 
 async def test_models_that_settings_leave_out_are_predicted_no_more_while_the_list_is_quarantined():
-    world = World({"plant": many(10)})
-    await world.run_once()
+    harness = Harness({"plant": many(10)})
+    await harness.run_once()
 
-    world.server.lists["plant"] = many(3)
-    world.leave_out(many(1))
-    await world.run_once()
+    harness.server.lists["plant"] = many(3)
+    harness.leave_out(many(1))
+    await harness.run_once()
 
-    assert world.states()["plant/model-000"] == "unregistered"
-    assert list(world.states().values()).count("active") == 9
-    assert world.ledger.listed["plant"].quarantined_since is not None
+    assert harness.states()["plant/model-000"] == "unregistered"
+    assert list(harness.states().values()).count("active") == 9
+    assert harness.ledger.listed["plant"].quarantined_since is not None
 
 
-async def test_a_project_that_nobody_names_any_more_is_predicted_no_more_until_somebody_does():
-    world = World({"a": ["pump"], "b": ["fan", "odd"]})
-    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
-    await world.run_once()
+async def test_a_project_that_is_no_longer_configured_is_not_predicted_until_it_is_again():
+    harness = Harness({"a": ["pump"], "b": ["fan", "odd"]})
+    harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    await harness.run_once()
 
-    names = world.server.lists.pop("b")
-    await world.run_once()
-    without, listed = world.states(), set(world.ledger.listed)
-    world.server.lists["b"] = names
-    await world.run_once()
+    names = harness.server.lists.pop("b")
+    await harness.run_once()
+    without, listed = harness.states(), set(harness.ledger.listed)
+    harness.server.lists["b"] = names
+    await harness.run_once()
 
     assert without == {"a/pump": "active", "b/fan": "unregistered", "b/odd": "unregistered"}
     assert listed == {"a"}
-    assert world.states() == {"a/pump": "active", "b/fan": "active", "b/odd": "unusable"}
+    assert harness.states() == {"a/pump": "active", "b/fan": "active", "b/odd": "unusable"}
 
 
-async def test_a_list_of_an_older_revision_is_not_asked_for_metadata_that_would_be_thrown_away():
-    world = World({"plant": ["fan", "pump"]})
-    world.server.revision = "1001"
-    await world.run_once()
-    world.ledger.make_stale(ModelRef("plant", "fan"))
-    world.server.asked.clear()
+async def test_no_metadata_is_requested_for_a_list_of_an_older_revision():
+    harness = Harness({"plant": ["fan", "pump"]})
+    harness.server.revision = "1001"
+    await harness.run_once()
+    harness.ledger.make_stale(ModelRef("plant", "fan"))
+    harness.server.calls.clear()
 
-    world.server.revision = "1000"
-    world.schedule = world.schedule._replace(interval=HOUR)
-    complete = await world.run_once()
+    harness.server.revision = "1000"
+    harness.schedule = harness.schedule._replace(interval=HOUR)
+    complete = await harness.run_once()
 
     assert not complete
-    assert world.server.asked == []
-    assert {(model.revision, model.slot) for model in world.ledger.known.values()} == {("1001", HALF_HOUR)}
+    assert harness.server.calls == []
+    assert {(model.revision, model.slot) for model in harness.ledger.known.values()} == {("1001", HALF_HOUR)}
 
 
 async def test_an_unusable_model_that_is_not_listed_any_more_is_gone():
-    world = World({"plant": ["fan", "odd"]})
-    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
-    await world.run_once()
+    harness = Harness({"plant": ["fan", "odd"]})
+    harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    await harness.run_once()
 
-    world.server.lists["plant"] = ["fan"]
-    await world.run_once()
+    harness.server.lists["plant"] = ["fan"]
+    await harness.run_once()
 
-    assert world.states() == {"plant/fan": "active", "plant/odd": "gone"}
+    assert harness.states() == {"plant/fan": "active", "plant/odd": "gone"}
 
 
 async def test_a_bug_that_one_project_wakes_does_not_stop_the_others():
-    world = World({"a": ["pump"], "b": ["fan"], "c": ["valve"]})
-    world.ledger.refused = {"b"}
+    harness = Harness({"a": ["pump"], "b": ["fan"], "c": ["valve"]})
+    harness.ledger.refused = {"b"}
 
-    complete = await world.run_once()
+    complete = await harness.run_once()
 
     assert not complete
-    assert world.states() == {"a/pump": "active", "c/valve": "active"}
+    assert harness.states() == {"a/pump": "active", "c/valve": "active"}
 
 
 async def test_a_bug_that_one_model_wakes_in_the_ledger_does_not_stop_the_others():
-    world = World({"plant": [*many(5), "odd", "unusable"]})
-    world.server.errors["unusable"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
-    world.ledger.refused = {"odd", "unusable"}
+    harness = Harness({"plant": [*many(5), "odd", "unusable"]})
+    harness.server.errors["unusable"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    harness.ledger.refused = {"odd", "unusable"}
 
-    complete = await world.run_once()
+    complete = await harness.run_once()
 
     assert not complete
-    assert world.states() == {f"plant/{name}": "active" for name in many(5)}
+    assert harness.states() == {f"plant/{name}": "active" for name in many(5)}
 
 
 async def test_a_round_is_complete_when_all_that_is_listed_is_known():
-    world = World({"a": ["pump"], "b": [*many(5), "odd"]})
-    world.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
+    harness = Harness({"a": ["pump"], "b": [*many(5), "odd"]})
+    harness.server.errors["odd"] = Rejected("resolution: 'H'", reason=Reason.BAD_METADATA, whole_model=True)
 
-    assert await world.run_once()
-    assert await world.run_once()
+    assert await harness.run_once()
+    assert await harness.run_once()
 
 
 @pytest.mark.parametrize("trouble", ["a", "model-000"])
 async def test_a_round_is_not_complete_while_a_project_or_a_model_does_not_answer(trouble: str):
-    world = World({"a": ["pump"], "b": many(5)})
-    world.server.errors[trouble] = Unavailable("503", downstream="gordo/a")
+    harness = Harness({"a": ["pump"], "b": many(5)})
+    harness.server.errors[trouble] = Unavailable("503", downstream="gordo/a")
 
-    assert not await world.run_once()
+    assert not await harness.run_once()
 
 
-async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_someone_else_plans():
-    world = World({"plant": many(10)})
-    world.may_continue = False
-    stopped = await world.run_once()
-    world.may_continue = True
-    await world.run_once()
-    world.server.lists["plant"] = []
+async def test_a_round_is_not_complete_while_a_list_is_quarantined_or_another_scheduler_plans():
+    harness = Harness({"plant": many(10)})
+    harness.may_continue = False
+    stopped = await harness.run_once()
+    harness.may_continue = True
+    await harness.run_once()
+    harness.server.lists["plant"] = []
 
-    quarantined = await world.run_once()
+    quarantined = await harness.run_once()
 
     assert (stopped, quarantined) == (False, False)
 
 
-async def test_a_ledger_that_is_away_ends_the_round():
-    world = World({"a": ["pump"], "b": ["fan"]})
-    world.ledger.away = True
+async def test_an_unavailable_ledger_ends_the_round():
+    harness = Harness({"a": ["pump"], "b": ["fan"]})
+    harness.ledger.unavailable = True
 
     with pytest.raises(Unavailable):
-        await world.run_once()
+        await harness.run_once()
 
 
 async def test_a_few_metadata_documents_are_read_at_once_and_planning_begins_before_the_last():
-    world = World({"plant": many(2 * CHUNK + 1)})
+    harness = Harness({"plant": many(2 * CHUNK + 1)})
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.server.most_at_once == AT_ONCE
-    assert world.ledger.puts == [CHUNK, CHUNK, 1]
+    assert harness.server.most_at_once == AT_ONCE
+    assert harness.ledger.puts == [CHUNK, CHUNK, 1]
 
 
-async def test_whoever_does_not_plan_any_more_stops_describing():
-    world = World({"plant": many(CHUNK + 1)})
-    world.may_continue = False
+async def test_a_scheduler_that_no_longer_plans_stops_describing():
+    harness = Harness({"plant": many(CHUNK + 1)})
+    harness.may_continue = False
 
-    await world.run_once()
+    await harness.run_once()
 
-    assert world.server.asked == []
+    assert harness.server.calls == []
 
 
 async def test_a_changed_schedule_reaches_known_models_without_asking_the_server():
-    world = World({"plant": ["fan"]})
-    await world.run_once()
-    world.server.asked.clear()
+    harness = Harness({"plant": ["fan"]})
+    await harness.run_once()
+    harness.server.calls.clear()
 
-    world.schedule = world.schedule._replace(delay=HOUR, enabled=False)
-    await world.run_once()
+    harness.schedule = harness.schedule._replace(delay=HOUR, enabled=False)
+    await harness.run_once()
 
-    (model,) = world.ledger.known.values()
+    (model,) = harness.ledger.known.values()
     assert (model.delay, model.state) == (HOUR, "disabled")
-    assert world.server.asked == []
+    assert harness.server.calls == []
 
 
 async def test_a_model_whose_slots_become_others_is_described_anew():
-    world = World({"plant": ["fan"]})
-    await world.run_once()
+    harness = Harness({"plant": ["fan"]})
+    await harness.run_once()
 
-    world.schedule = world.schedule._replace(interval=HOUR)
-    await world.run_once()
+    harness.schedule = harness.schedule._replace(interval=HOUR)
+    await harness.run_once()
 
-    assert world.ledger.entries[ModelRef("plant", "fan")].slot == HOUR
-    assert len(world.server.asked) == 2
+    assert harness.ledger.entries[ModelRef("plant", "fan")].slot == HOUR
+    assert len(harness.server.calls) == 2
 
 
 async def test_a_model_whose_rows_do_not_divide_a_day_is_never_folded():
-    world = World({"plant": ["fan"]})
-    world.server.resolution = 7 * MINUTE
+    harness = Harness({"plant": ["fan"]})
+    harness.server.resolution = 7 * MINUTE
 
-    await world.run_once()
+    await harness.run_once()
 
-    entry = world.ledger.entries[ModelRef("plant", "fan")]
+    entry = harness.ledger.entries[ModelRef("plant", "fan")]
     assert (entry.slot, entry.fold) == (DAY, DAY)

@@ -90,17 +90,17 @@ def test_projects_take_turns_however_many_models_one_has():
 
 
 @given(needs())
-def test_taking_turns_loses_nothing_and_keeps_the_order_within_a_project(found):
-    ordered = in_turns(found)
+def test_taking_turns_loses_nothing_and_keeps_the_order_within_a_project(result):
+    ordered = in_turns(result)
 
-    assert sorted(each.model_id for each in ordered) == sorted(each.model_id for each in found)
+    assert sorted(each.model_id for each in ordered) == sorted(each.model_id for each in result)
     for project in "abc":
-        assert [n for n in ordered if n.ref.project == project] == [n for n in found if n.ref.project == project]
+        assert [n for n in ordered if n.ref.project == project] == [n for n in result if n.ref.project == project]
 
 
 @given(needs())
-def test_no_project_waits_for_more_than_one_turn_of_each_other(found):
-    ordered = [each.ref.project for each in in_turns(found)]
+def test_no_project_waits_for_more_than_one_turn_of_each_other(result):
+    ordered = [each.ref.project for each in in_turns(result)]
 
     for project in set(ordered):
         turns = [place for place, each in enumerate(ordered) if each == project]
@@ -111,8 +111,8 @@ def test_no_project_waits_for_more_than_one_turn_of_each_other(found):
 
 
 @given(needs(), st.integers(0, 100), st.integers(0, 50), st.floats(0, 0.9))
-def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(found, room, room_in_background, share):
-    agenda = Agenda.of(found)
+def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(result, room, room_in_background, share):
+    agenda = Agenda.of(result)
 
     planned = [*taken(agenda, room, room_in_background, share), *taken(agenda, room, room_in_background, share)]
 
@@ -122,14 +122,14 @@ def test_never_more_is_taken_than_there_is_room_for_and_nothing_twice(found, roo
 
 
 @given(needs())
-def test_with_room_enough_every_need_becomes_a_task_of_its_model_and_epoch(found):
-    agenda = Agenda.of(found)
+def test_with_room_enough_every_need_becomes_a_task_of_its_model_and_epoch(result):
+    agenda = Agenda.of(result)
 
     planned = {(p.model_id, p.epoch, p.window, p.lane) for p in taken(agenda, 1000)}
 
-    assert planned == {(n.model_id, n.epoch, span, lane) for n in found for lane, span in n.windows.items()}
+    assert planned == {(n.model_id, n.epoch, span, lane) for n in result for lane, span in n.windows.items()}
     assert not agenda
-    assert not any(p.probe for p in taken(Agenda.of(found), 1000))
+    assert not any(p.probe for p in taken(Agenda.of(result), 1000))
 
 
 def test_live_goes_first_yet_backfill_has_its_share():
@@ -160,19 +160,19 @@ OTHERS = [Lane.BACKFILL, Lane.REPAIR, Lane.MANUAL]
 
 @pytest.mark.parametrize("lane", OTHERS)
 def test_every_other_lane_has_the_share_and_the_room_of_backfill(lane: Lane):
-    asked = [a_need(number, windows={Lane.LIVE: LIVE, lane: BACK}) for number in range(1, 101)]
+    requested = [a_need(number, windows={Lane.LIVE: LIVE, lane: BACK}) for number in range(1, 101)]
 
-    order = [each.lane for each in taken(Agenda.of(asked), 60)]
+    order = [each.lane for each in taken(Agenda.of(requested), 60)]
 
     assert [place for place, each in enumerate(order, 1) if each is lane] == [20, 40, 60]
-    assert {each.lane for each in taken(Agenda.of(asked), 200, 0)} == {Lane.LIVE}
-    assert sum(each.lane is lane for each in taken(Agenda.of(asked), 200, 7)) == 7
+    assert {each.lane for each in taken(Agenda.of(requested), 200, 0)} == {Lane.LIVE}
+    assert sum(each.lane is lane for each in taken(Agenda.of(requested), 200, 7)) == 7
 
 
 def test_the_other_lanes_take_turns():
-    asked = [a_need(number, windows=dict.fromkeys(OTHERS, BACK)) for number in range(1, 5)]
+    requested = [a_need(number, windows=dict.fromkeys(OTHERS, BACK)) for number in range(1, 5)]
 
-    planned = taken(Agenda.of(asked), 7)
+    planned = taken(Agenda.of(requested), 7)
 
     assert [each.lane for each in planned] == [*OTHERS, *OTHERS, Lane.BACKFILL]
     assert {each.window for each in planned} == {BACK}
@@ -181,9 +181,9 @@ def test_the_other_lanes_take_turns():
 @pytest.mark.parametrize("lane", OTHERS)
 def test_the_newest_windows_that_were_asked_for_go_first_and_projects_take_turns(lane: Lane):
     ends = {1: ("big", "03:00"), 2: ("big", "05:00"), 3: ("big", "04:00"), 4: ("small", "01:00")}
-    asked = [a_need(n, project, windows={lane: window("00:00", end)}) for n, (project, end) in ends.items()]
+    requested = [a_need(n, project, windows={lane: window("00:00", end)}) for n, (project, end) in ends.items()]
 
-    assert ids(taken(Agenda.of(asked), 4)) == [2, 4, 3, 1]
+    assert ids(taken(Agenda.of(requested), 4)) == [2, 4, 3, 1]
 
 
 @pytest.mark.parametrize("room", [0, -3])
@@ -192,12 +192,12 @@ def test_without_room_nothing_goes_out(room: int):
 
 
 @given(needs())
-def test_what_is_dropped_does_not_go_out(found):
-    agenda = Agenda.of(found)
+def test_what_is_dropped_does_not_go_out(result):
+    agenda = Agenda.of(result)
 
     agenda.drop(lambda need: need.ref.project == "a")
 
-    assert set(ids(taken(agenda, 1000))) == {each.model_id for each in found if each.ref.project != "a"}
+    assert set(ids(taken(agenda, 1000))) == {each.model_id for each in result if each.ref.project != "a"}
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------
@@ -247,41 +247,41 @@ def downstreams(project: str) -> list[str]:
     return [f"gordo/{project}", "sensors/influx", "sink/postgres"]
 
 
-def test_nobody_waits_while_everything_works():
+def test_nothing_waits_while_everything_works():
     assert blockade_of(["a", "b"], {}, downstreams, frozenset()) == Blockade()
 
 
 def test_a_project_waits_for_its_own_downstream_and_the_others_do_not():
-    found = blockade_of(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
+    blockade = blockade_of(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
 
-    assert found == Blockade(frozenset({"a"}), {"a": ("gordo/a",)})
+    assert blockade == Blockade(frozenset({"a"}), {"a": ("gordo/a",)})
 
 
 def test_all_wait_for_a_downstream_that_they_share_and_any_may_probe_it():
-    found = blockade_of(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
+    blockade = blockade_of(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
 
-    assert found.blocked == {"a", "b"}
-    assert found.probes == {"a": ("sink/postgres",), "b": ("sink/postgres",)}
+    assert blockade.blocked == {"a", "b"}
+    assert blockade.probes == {"a": ("sink/postgres",), "b": ("sink/postgres",)}
 
 
 @pytest.mark.parametrize("prober", ["a", "b", "c"])
 def test_while_one_probes_what_they_share_no_other_does(prober: str):
-    found = blockade_of(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
+    blockade = blockade_of(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
 
-    assert found == Blockade(frozenset("abc"), {})
+    assert blockade == Blockade(frozenset("abc"), {})
 
 
-def test_a_probe_elsewhere_keeps_nobody_from_probing():
-    found = blockade_of(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
+def test_a_probe_elsewhere_prevents_no_probe():
+    blockade = blockade_of(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
 
-    assert found.probes == {"a": ("gordo/a",)}
+    assert blockade.probes == {"a": ("gordo/a",)}
 
 
 def test_a_project_probes_once_all_that_it_needs_is_due():
-    found = blockade_of(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
+    blockade = blockade_of(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
 
-    assert found.blocked == {"a", "b"}
-    assert found.probes == {"b": ("sink/postgres",)}
+    assert blockade.blocked == {"a", "b"}
+    assert blockade.probes == {"b": ("sink/postgres",)}
 
 
 # --- how many ---------------------------------------------------------------------------------------------------------

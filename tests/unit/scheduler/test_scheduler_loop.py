@@ -33,21 +33,21 @@ LIVE_AND_BACK = {Lane.LIVE: LIVE, Lane.BACKFILL: BACK}
 
 
 class Queue:
-    """A `TaskSender` that takes as much as it is told to."""
+    """A `TaskSender` that takes a given number of tasks."""
 
     def __init__(self) -> None:
         self.channel = "queue-1"
         self.sent: list[Task] = []
         self.room = 10_000
-        self.away = False
+        self.unavailable = False
         self.publishings = 0
         self.versions: list[int] = []
-        self.slow: asyncio.Event | None = None  # set while it takes nothing and does not say so
+        self.slow: asyncio.Event | None = None  # set while it takes nothing and does not answer
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
         self.publishings += 1
-        if self.away:
-            raise Unavailable("the queue is away", downstream="queue")
+        if self.unavailable:
+            raise Unavailable("the queue is unavailable", downstream="queue")
         if self.slow is not None:
             await self.slow.wait()
         taken = list(tasks[: self.room])
@@ -57,20 +57,20 @@ class Queue:
 
 
 class NoModels:
-    """A `ModelInformationProvider` that lists nothing, or cannot be asked; remembers when it was, in seconds."""
+    """A `ModelInformationProvider` that lists nothing, or is unavailable; records the time of its calls, in seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.asked: list[int] = []
-        self.away = False
+        self.calls: list[int] = []
+        self.unavailable = False
 
     async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:  # noqa: ARG002 - the protocol's
-        self.asked.append(round(self._clock.monotonic()))
-        error = Unavailable("503", downstream="gordo/plant") if self.away else None
+        self.calls.append(round(self._clock.monotonic()))
+        error = Unavailable("503", downstream="gordo/plant") if self.unavailable else None
         return [ProjectModels("plant", "1000", error=error)]
 
 
-class World:
+class Harness:
     """A plant of models that need something, and any number of schedulers."""
 
     def __init__(self, *, models: int = 3, projects: Iterable[str] = ("plant",), back: bool = False) -> None:
@@ -120,7 +120,7 @@ class World:
 
     def _sync(self) -> ModelSync:
         return ModelSync(
-            provider=self.models,  # type: ignore[arg-type]  # it is asked for lists only
+            provider=self.models,  # type: ignore[arg-type]  # only its lists are used
             roster=DictRoster(),
             selection=Selection(("plant",)),
             ledger=self.known,
@@ -142,12 +142,12 @@ class World:
 
 
 @asynccontextmanager
-async def running(world: World, *schedulers: Scheduler) -> AsyncIterator[None]:
+async def running(harness: Harness, *schedulers: Scheduler) -> AsyncIterator[None]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for scheduler in schedulers:
             group.create_task(scheduler.run(stop))
-        await world.clock.advance(SECOND)
+        await harness.clock.advance(SECOND)
         yield
         stop.set()
 
@@ -156,22 +156,22 @@ async def running(world: World, *schedulers: Scheduler) -> AsyncIterator[None]:
 
 
 async def test_what_is_needed_is_committed_then_published_then_marked():
-    world = World(models=2)
+    harness = Harness(models=2)
 
-    async with running(world, world.scheduler()):
-        log = [each for each in world.ledger.log if each in {"plan", "unpublished", "mark_published"}]
+    async with running(harness, harness.scheduler()):
+        log = [each for each in harness.ledger.log if each in {"plan", "unpublished", "mark_published"}]
 
     assert log[:3] == ["plan", "unpublished", "mark_published"]
-    assert [task.window for task in world.queue.sent] == [LIVE, LIVE]
-    assert {row.channel for row in world.ledger.rows.values()} == {"queue-1"}
-    assert world.ledger.in_state("published") == [1, 2]
+    assert [task.window for task in harness.queue.sent] == [LIVE, LIVE]
+    assert {row.channel for row in harness.ledger.rows.values()} == {"queue-1"}
+    assert harness.ledger.in_state("published") == [1, 2]
 
 
 async def test_tasks_of_one_round_carry_one_trace():
-    world = World(models=2)
+    harness = Harness(models=2)
 
-    async with running(world, world.scheduler()):
-        traces = {task.trace for task in world.queue.sent}
+    async with running(harness, harness.scheduler()):
+        traces = {task.trace for task in harness.queue.sent}
 
     (trace,) = traces
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace)
@@ -181,144 +181,144 @@ async def test_tasks_of_one_round_carry_one_trace():
     ("readable", "version"), [(None, HIGHEST), (HIGHEST + 1, HIGHEST), (HIGHEST, HIGHEST), (0, LOWEST)]
 )
 async def test_tasks_are_written_in_the_newest_version_that_every_executor_reads(readable: int | None, version: int):
-    world = World(models=1)
-    world.ledger.readable = readable
+    harness = Harness(models=1)
+    harness.ledger.readable = readable
 
-    async with running(world, world.scheduler()):
+    async with running(harness, harness.scheduler()):
         pass
 
-    assert world.queue.versions == [version]
+    assert harness.queue.versions == [version]
 
 
 async def test_a_scheduler_that_loses_its_lease_stops_publishing_at_once():
-    world = World(models=2)
-    world.queue.slow = asyncio.Event()
+    harness = Harness(models=2)
+    harness.queue.slow = asyncio.Event()
 
-    async with running(world, world.scheduler()):
-        await world.ledger.release_lease(Term("scheduler-1", 1))
-        assert await world.ledger.acquire_lease("scheduler-2", MINUTE) is not None
-        await world.clock.advance(5 * SECOND)
-        world.queue.slow.set()
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler()):
+        await harness.ledger.release_lease(Term("scheduler-1", 1))
+        assert await harness.ledger.acquire_lease("scheduler-2", MINUTE) is not None
+        await harness.clock.advance(5 * SECOND)
+        harness.queue.slow.set()
+        await harness.clock.advance(SECOND)
 
-    assert world.queue.sent == []
-    assert world.ledger.in_state("published") == []
+    assert harness.queue.sent == []
+    assert harness.ledger.in_state("published") == []
 
 
 @pytest.mark.parametrize("still_leads", [True, False])
 async def test_an_answer_about_the_lease_that_comes_as_it_runs_out_stops_publishing_and_nothing_else(still_leads: bool):
     """As when the process stood still: the end of the lease and the answer are there in the same turn of the loop."""
-    world = World(models=2)
-    world.queue.slow = asyncio.Event()
-    scheduler = world.scheduler()
-    acquire_lease = world.ledger.acquire_lease
+    harness = Harness(models=2)
+    harness.queue.slow = asyncio.Event()
+    scheduler = harness.scheduler()
+    acquire_lease = harness.ledger.acquire_lease
 
     async def held_up(holder: str, lease: timedelta) -> Term | None:
-        world.clock.jump(lease)
+        harness.clock.jump(lease)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return await acquire_lease(holder, lease) if still_leads else None
 
-    async with running(world, scheduler):
-        world.ledger.acquire_lease = held_up  # type: ignore[method-assign]  # from the second time on
-        await world.clock.advance(5 * SECOND)
-        during = list(world.queue.sent)
-        world.ledger.acquire_lease = acquire_lease  # type: ignore[method-assign]  # as before
-        world.queue.slow.set()
-        await world.clock.advance(10 * SECOND)
+    async with running(harness, scheduler):
+        harness.ledger.acquire_lease = held_up  # type: ignore[method-assign]  # from the second time on
+        await harness.clock.advance(5 * SECOND)
+        during = list(harness.queue.sent)
+        harness.ledger.acquire_lease = acquire_lease  # type: ignore[method-assign]  # as before
+        harness.queue.slow.set()
+        await harness.clock.advance(10 * SECOND)
 
     assert during == []
-    assert {task.id for task in world.queue.sent} == {1, 2}
+    assert {task.id for task in harness.queue.sent} == {1, 2}
 
 
 async def test_publishing_ends_with_the_lease_while_the_ledger_does_not_answer():
-    world = World(models=2)
-    world.queue.slow = asyncio.Event()
+    harness = Harness(models=2)
+    harness.queue.slow = asyncio.Event()
     answers = asyncio.Event()
-    acquire = world.ledger.acquire_lease
+    acquire = harness.ledger.acquire_lease
 
     async def slow(holder: str, lease: timedelta) -> Term | None:
         await answers.wait()
         return await acquire(holder, lease)
 
-    async with running(world, world.scheduler(lease=15 * SECOND)):
-        world.ledger.acquire_lease = slow  # type: ignore[method-assign]  # from the second time on
-        await world.clock.advance(15 * SECOND)
-        world.queue.slow.set()
-        await world.clock.advance(SECOND)
-        during = list(world.queue.sent)
+    async with running(harness, harness.scheduler(lease=15 * SECOND)):
+        harness.ledger.acquire_lease = slow  # type: ignore[method-assign]  # from the second time on
+        await harness.clock.advance(15 * SECOND)
+        harness.queue.slow.set()
+        await harness.clock.advance(SECOND)
+        during = list(harness.queue.sent)
         answers.set()
 
     assert during == []
 
 
 async def test_publishing_goes_on_for_as_long_as_the_lease_is_renewed():
-    world = World(models=2)
-    world.queue.slow = asyncio.Event()
+    harness = Harness(models=2)
+    harness.queue.slow = asyncio.Event()
 
-    async with running(world, world.scheduler(lease=15 * SECOND)):
-        await world.clock.advance(5 * MINUTE)
-        world.queue.slow.set()
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler(lease=15 * SECOND)):
+        await harness.clock.advance(5 * MINUTE)
+        harness.queue.slow.set()
+        await harness.clock.advance(SECOND)
 
-    assert [task.id for task in world.queue.sent] == [1, 2]
-    assert world.queue.publishings == 1
+    assert [task.id for task in harness.queue.sent] == [1, 2]
+    assert harness.queue.publishings == 1
 
 
 async def test_what_is_out_is_not_published_again():
-    world = World(models=2)
+    harness = Harness(models=2)
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(MINUTE)
 
-    assert [task.id for task in world.queue.sent] == [1, 2]
+    assert [task.id for task in harness.queue.sent] == [1, 2]
 
 
 async def test_what_was_committed_and_not_marked_is_published_again():
-    world = World(models=0)
-    world.ledger.rows[7] = Row(Task(7, 1, a_spec(), LIVE, 1800, Lane.LIVE))
+    harness = Harness(models=0)
+    harness.ledger.rows[7] = Row(Task(7, 1, a_spec(), LIVE, 1800, Lane.LIVE))
 
-    async with running(world, world.scheduler()):
+    async with running(harness, harness.scheduler()):
         pass
 
-    assert [task.id for task in world.queue.sent] == [7]
-    assert world.ledger.in_state("published") == [7]
+    assert [task.id for task in harness.queue.sent] == [7]
+    assert harness.ledger.in_state("published") == [7]
 
 
 async def test_what_the_queue_did_not_take_goes_out_once_it_has_room():
-    world = World(models=4)
-    world.queue.room = 0
+    harness = Harness(models=4)
+    harness.queue.room = 0
 
-    async with running(world, world.scheduler()):
-        marked = world.ledger.in_state("published")
-        world.queue.room = 3
-        await world.clock.advance(SECOND)
-        most = [task.id for task in world.queue.sent]
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler()):
+        marked = harness.ledger.in_state("published")
+        harness.queue.room = 3
+        await harness.clock.advance(SECOND)
+        most = [task.id for task in harness.queue.sent]
+        await harness.clock.advance(SECOND)
 
     assert (marked, most) == ([], [1, 2, 3])
-    assert [task.id for task in world.queue.sent] == [1, 2, 3, 4]
+    assert [task.id for task in harness.queue.sent] == [1, 2, 3, 4]
 
 
 async def test_only_what_the_queue_took_is_counted_as_planned():
-    world = World(models=3)
-    world.queue.room = 0
+    harness = Harness(models=3)
+    harness.queue.room = 0
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(5 * SECOND)
-        world.queue.room = 10
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(5 * SECOND)
+        harness.queue.room = 10
+        await harness.clock.advance(SECOND)
 
-    (family,) = world.metrics.tasks_planned.collect()
+    (family,) = harness.metrics.tasks_planned.collect()
     assert sum(sample.value for sample in family.samples if sample.name.endswith("_total")) == 3
 
 
-async def test_slots_that_are_given_up_are_counted():
-    world = World()
-    world.ledger.expired = {ModelRef("plant", "model-1"): 3, ModelRef("plant", "model-2"): 2}
+async def test_slots_that_expire_are_counted():
+    harness = Harness()
+    harness.ledger.expired = {ModelRef("plant", "model-1"): 3, ModelRef("plant", "model-2"): 2}
 
-    async with running(world, world.scheduler()):
-        (family,) = world.metrics.slots.collect()
+    async with running(harness, harness.scheduler()):
+        (family,) = harness.metrics.slots.collect()
 
     labels = {"project": "plant", "lane": "backfill", "outcome": "expired"}
     assert [sample.value for sample in family.samples if sample.labels == labels and sample.name.endswith("total")] == [
@@ -327,60 +327,60 @@ async def test_slots_that_are_given_up_are_counted():
 
 
 async def test_no_more_is_out_than_may_be_and_settling_makes_room():
-    world = World(models=10)
+    harness = Harness(models=10)
 
-    async with running(world, world.scheduler(max_outstanding=4)):
-        await world.clock.advance(10 * SECOND)
-        first = len(world.queue.sent)
-        world.settle(1, 2)
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler(max_outstanding=4)):
+        await harness.clock.advance(10 * SECOND)
+        first = len(harness.queue.sent)
+        harness.settle(1, 2)
+        await harness.clock.advance(SECOND)
 
-    assert (first, len(world.queue.sent)) == (4, 6)
+    assert (first, len(harness.queue.sent)) == (4, 6)
 
 
 async def test_backfill_takes_at_most_half_of_the_room():
-    world = World(models=10, back=True)
-    world.ledger.desired = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in world.ledger.desired]
+    harness = Harness(models=10, back=True)
+    harness.ledger.desired = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in harness.ledger.desired]
 
-    async with running(world, world.scheduler(max_outstanding=8)):
-        await world.clock.advance(5 * SECOND)
+    async with running(harness, harness.scheduler(max_outstanding=8)):
+        await harness.clock.advance(5 * SECOND)
 
-    assert [task.lane for task in world.queue.sent] == [Lane.BACKFILL] * 4
+    assert [task.lane for task in harness.queue.sent] == [Lane.BACKFILL] * 4
 
 
 async def test_tasks_that_waited_long_enough_go_out_before_new_ones():
-    world = World(models=3)
+    harness = Harness(models=3)
 
-    async with running(world, world.scheduler(max_outstanding=1)):
-        world.wait(1)
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler(max_outstanding=1)):
+        harness.wait(1)
+        await harness.clock.advance(SECOND)
 
-    assert [task.id for task in world.queue.sent] == [1, 1]
+    assert [task.id for task in harness.queue.sent] == [1, 1]
 
 
 async def test_what_was_lost_with_its_queue_is_published_again():
-    world = World(models=1)
-    async with running(world, world.scheduler()):
+    harness = Harness(models=1)
+    async with running(harness, harness.scheduler()):
         pass
 
-    world.queue.channel = "queue-2"
-    async with running(world, world.scheduler()):
-        await world.clock.advance(5 * SECOND)
+    harness.queue.channel = "queue-2"
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(5 * SECOND)
 
-    assert [task.id for task in world.queue.sent] == [1, 1]
+    assert [task.id for task in harness.queue.sent] == [1, 1]
 
 
-async def test_a_queue_that_is_away_is_tried_again_and_nothing_is_marked():
-    world = World(models=1)
-    world.queue.away = True
+async def test_an_unavailable_queue_is_retried_and_nothing_is_marked():
+    harness = Harness(models=1)
+    harness.queue.unavailable = True
 
-    async with running(world, world.scheduler()):
-        marked = world.ledger.in_state("published")
-        world.queue.away = False
-        await world.clock.advance(SECOND)
+    async with running(harness, harness.scheduler()):
+        marked = harness.ledger.in_state("published")
+        harness.queue.unavailable = False
+        await harness.clock.advance(SECOND)
 
     assert marked == []
-    assert [task.id for task in world.queue.sent] == [1]
+    assert [task.id for task in harness.queue.sent] == [1]
 
 
 # --- when models are listed -------------------------------------------------------------------------------------------
@@ -391,206 +391,206 @@ def pauses(times: Sequence[int]) -> list[int]:
 
 
 async def test_models_are_listed_at_once_and_then_as_often_as_the_settings_say():
-    world = World()
+    harness = Harness()
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(15 * MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(15 * MINUTE)
 
-    assert pauses(world.models.asked) == [300, 300, 300]
-
-
-async def test_what_could_not_be_listed_is_asked_for_again_soon_then_more_and_more_seldom():
-    world = World()
-    world.models.away = True
-
-    async with running(world, world.scheduler()):
-        await world.clock.advance(20 * MINUTE)
-
-    assert pauses(world.models.asked) == [10, 20, 40, 80, 160, 300, 300]
+    assert pauses(harness.models.calls) == [300, 300, 300]
 
 
-async def test_a_model_server_that_was_away_for_a_moment_is_asked_again_soon_the_next_time_too():
-    world = World()
-    world.models.away = True
+async def test_what_could_not_be_listed_is_retried_with_growing_pauses():
+    harness = Harness()
+    harness.models.unavailable = True
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(5 * SECOND)
-        world.models.away = False
-        await world.clock.advance(5 * MINUTE + 20 * SECOND)
-        world.models.away = True
-        await world.clock.advance(5 * MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(20 * MINUTE)
 
-    assert pauses(world.models.asked) == [10, 300, 300, 10]
+    assert pauses(harness.models.calls) == [10, 20, 40, 80, 160, 300, 300]
 
 
-async def test_a_ledger_that_was_away_while_models_were_listed_is_asked_again_soon():
-    world = World()
-    world.known.away = True
+async def test_a_model_server_that_was_unavailable_for_a_moment_is_retried_soon_the_next_time_too():
+    harness = Harness()
+    harness.models.unavailable = True
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(5 * SECOND)
-        world.known.away = False
-        await world.clock.advance(30 * SECOND)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(5 * SECOND)
+        harness.models.unavailable = False
+        await harness.clock.advance(5 * MINUTE + 20 * SECOND)
+        harness.models.unavailable = True
+        await harness.clock.advance(5 * MINUTE)
 
-    assert pauses(world.models.asked) == [10]
-
-
-async def test_a_model_that_has_changed_is_looked_up_soon():
-    world = World()
-
-    async with running(world, world.scheduler()):
-        await world.clock.advance(MINUTE)
-        world.ledger.stale = True
-        await world.clock.advance(10 * SECOND)
-        world.ledger.stale = False
-        await world.clock.advance(MINUTE)
-
-    assert pauses(world.models.asked) == [pytest.approx(70, abs=2)]
+    assert pauses(harness.models.calls) == [10, 300, 300, 10]
 
 
-async def test_a_model_that_changes_while_others_are_looked_up_is_looked_up_soon_too():
-    world = World()
+async def test_a_ledger_that_was_unavailable_while_models_were_listed_is_retried_soon():
+    harness = Harness()
+    harness.known.unavailable = True
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(MINUTE)
-        world.ledger.stale = True
-        await world.clock.advance(20 * SECOND)
-        world.ledger.stale = False
-        await world.clock.advance(MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(5 * SECOND)
+        harness.known.unavailable = False
+        await harness.clock.advance(30 * SECOND)
 
-    assert pauses(world.models.asked) == [pytest.approx(seconds, abs=2) for seconds in (70, 10)]
+    assert pauses(harness.models.calls) == [10]
 
 
-async def test_a_model_that_stays_changed_because_it_cannot_be_looked_up_is_asked_for_more_and_more_seldom():
-    world = World()
+async def test_the_metadata_of_a_changed_model_is_refreshed_soon():
+    harness = Harness()
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(MINUTE)
-        world.ledger.stale = world.models.away = True
-        await world.clock.advance(6 * MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(MINUTE)
+        harness.ledger.stale = True
+        await harness.clock.advance(10 * SECOND)
+        harness.ledger.stale = False
+        await harness.clock.advance(MINUTE)
 
-    assert pauses(world.models.asked)[1:] == [10, 20, 40, 80, 160]
+    assert pauses(harness.models.calls) == [pytest.approx(70, abs=2)]
+
+
+async def test_a_model_that_changes_during_a_refresh_is_refreshed_soon_too():
+    harness = Harness()
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(MINUTE)
+        harness.ledger.stale = True
+        await harness.clock.advance(20 * SECOND)
+        harness.ledger.stale = False
+        await harness.clock.advance(MINUTE)
+
+    assert pauses(harness.models.calls) == [pytest.approx(seconds, abs=2) for seconds in (70, 10)]
+
+
+async def test_a_changed_model_that_cannot_be_refreshed_is_retried_with_growing_pauses():
+    harness = Harness()
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(MINUTE)
+        harness.ledger.stale = harness.models.unavailable = True
+        await harness.clock.advance(6 * MINUTE)
+
+    assert pauses(harness.models.calls)[1:] == [10, 20, 40, 80, 160]
 
 
 # --- the lease --------------------------------------------------------------------------------------------------------
 
 
 async def test_only_the_one_with_the_lease_plans_and_lists():
-    world = World()
-    first, second = world.scheduler("one"), world.scheduler("two")
+    harness = Harness()
+    first, second = harness.scheduler("one"), harness.scheduler("two")
 
-    async with running(world, first, second):
-        await world.clock.advance(MINUTE)
+    async with running(harness, first, second):
+        await harness.clock.advance(MINUTE)
         assert (first.plans, second.plans) == (True, False)
 
-    assert len(world.queue.sent) == 3
-    assert len(world.models.asked) == 1
+    assert len(harness.queue.sent) == 3
+    assert len(harness.models.calls) == 1
 
 
-async def test_another_takes_over_at_once_when_the_planner_is_told_to_stop():
-    world = World(models=0)
-    standby = world.scheduler("two")
+async def test_another_scheduler_takes_over_at_once_when_the_planner_stops():
+    harness = Harness(models=0)
+    standby = harness.scheduler("two")
 
-    async with running(world, standby):
+    async with running(harness, standby):
         pass
-    async with running(world, world.scheduler("one")):
-        assert world.ledger.holder == "one"
-    async with running(world, standby):
+    async with running(harness, harness.scheduler("one")):
+        assert harness.ledger.holder == "one"
+    async with running(harness, standby):
         assert standby.plans
 
 
 async def test_another_takes_over_when_the_lease_runs_out():
-    world = World(models=1)
-    world.ledger.holder, world.ledger.term = "dead", 3
-    world.ledger.lease_until = world.clock.now() + 12 * SECOND
-    scheduler = world.scheduler("heir")
+    harness = Harness(models=1)
+    harness.ledger.holder, harness.ledger.term = "dead", 3
+    harness.ledger.lease_until = harness.clock.now() + 12 * SECOND
+    scheduler = harness.scheduler("heir")
 
-    async with running(world, scheduler):
-        await world.clock.advance(9 * SECOND)
-        early = list(world.queue.sent)
-        await world.clock.advance(7 * SECOND)
+    async with running(harness, scheduler):
+        await harness.clock.advance(9 * SECOND)
+        early = list(harness.queue.sent)
+        await harness.clock.advance(7 * SECOND)
 
     assert early == []
-    assert world.ledger.term == 4
-    assert [task.id for task in world.queue.sent] == [1]
+    assert harness.ledger.term == 4
+    assert [task.id for task in harness.queue.sent] == [1]
 
 
-async def test_whoever_finds_that_someone_else_plans_stops_at_once():
-    world = World(models=2)
-    scheduler = world.scheduler("one", max_outstanding=1)
+async def test_a_scheduler_that_lost_the_lease_stops_at_once():
+    harness = Harness(models=2)
+    scheduler = harness.scheduler("one", max_outstanding=1)
 
-    async with running(world, scheduler):
+    async with running(harness, scheduler):
         assert scheduler.plans
-        world.ledger.holder, world.ledger.term = "other", 99
-        world.settle(1)
-        await world.clock.advance(SECOND)
+        harness.ledger.holder, harness.ledger.term = "other", 99
+        harness.settle(1)
+        await harness.clock.advance(SECOND)
         assert not scheduler.plans
-        world.ledger.log.clear()
-        await world.clock.advance(3 * SECOND)
+        harness.ledger.log.clear()
+        await harness.clock.advance(3 * SECOND)
 
-    assert [task.id for task in world.queue.sent] == [1]
-    assert not {"plan", "unpublished", "recover"} & set(world.ledger.log)
+    assert [task.id for task in harness.queue.sent] == [1]
+    assert not {"plan", "unpublished", "recover"} & set(harness.ledger.log)
 
 
-async def test_whoever_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
-    world = World(models=1)
-    scheduler = world.scheduler()
+async def test_a_scheduler_that_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
+    harness = Harness(models=1)
+    scheduler = harness.scheduler()
 
-    async with running(world, scheduler):
-        world.ledger.away = True
-        await world.clock.advance(6 * SECOND)
+    async with running(harness, scheduler):
+        harness.ledger.unavailable = True
+        await harness.clock.advance(6 * SECOND)
         assert not scheduler.plans
-        world.ledger.away = False
-        await world.clock.advance(6 * SECOND)
+        harness.ledger.unavailable = False
+        await harness.clock.advance(6 * SECOND)
         assert scheduler.plans
 
 
-async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_away_at_first():
-    world = World(models=0)
-    scheduler = world.scheduler()
+async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_unavailable_at_first():
+    harness = Harness(models=0)
+    scheduler = harness.scheduler()
     attempts = 0
-    forgive = world.ledger.forgive_crashes
+    forgive = harness.ledger.forgive_crashes
 
     async def forgive_later(version: str) -> int:
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            raise Unavailable("the ledger is away", downstream="ledger")
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
         return await forgive(version)
 
-    world.ledger.forgive_crashes = forgive_later  # type: ignore[method-assign]  # away for this one call
+    harness.ledger.forgive_crashes = forgive_later  # type: ignore[method-assign]  # unavailable for this one call
 
-    async with running(world, scheduler):
-        await world.clock.advance(30 * SECOND)
+    async with running(harness, scheduler):
+        await harness.clock.advance(30 * SECOND)
 
     assert attempts == 2
-    assert world.ledger.log.count("forgive_crashes") == 1
+    assert harness.ledger.log.count("forgive_crashes") == 1
 
 
 async def test_a_bug_of_ours_ends_the_role():
-    world = World()
+    harness = Harness()
 
     async def broken(max_catch_up: timedelta) -> Sequence[Need]:  # noqa: ARG001 - as the protocol has it
         raise KeyError("bug")
 
-    world.ledger.needs = broken  # type: ignore[method-assign]  # a bug
+    harness.ledger.needs = broken  # type: ignore[method-assign]  # a bug
 
     with pytest.RaisesGroup(pytest.RaisesGroup(KeyError)):
-        async with running(world, world.scheduler()):
-            await world.clock.advance(SECOND)
+        async with running(harness, harness.scheduler()):
+            await harness.clock.advance(SECOND)
 
 
 async def test_planning_with_a_term_that_is_over_is_refused():
-    """The double does what the real ledger does; else the tests above would say nothing."""
-    world = World()
-    term = await world.ledger.acquire_lease("one", 15 * SECOND)
+    """The double does what the real ledger does; else the tests above would prove nothing."""
+    harness = Harness()
+    term = await harness.ledger.acquire_lease("one", 15 * SECOND)
     assert term is not None
-    await world.clock.advance(15 * SECOND)
+    await harness.clock.advance(15 * SECOND)
 
     with pytest.raises(LeaseLost):
-        await world.ledger.plan(term, [])
+        await harness.ledger.plan(term, [])
     with pytest.raises(LeaseLost):
-        await world.ledger.unpublished(Term("one", 0), 10)
+        await harness.ledger.unpublished(Term("one", 0), 10)
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------
@@ -598,57 +598,57 @@ async def test_planning_with_a_term_that_is_over_is_refused():
 
 @pytest.mark.parametrize(("skew", "plans"), [(30, True), (31, False), (-30, True), (-31, False)])
 async def test_planning_stops_while_the_clocks_are_further_apart_than_allowed(skew: int, plans: bool):
-    world = World(models=1)
-    world.ledger.skew = skew * SECOND
-    scheduler = world.scheduler()
+    harness = Harness(models=1)
+    harness.ledger.skew = skew * SECOND
+    scheduler = harness.scheduler()
 
-    async with running(world, scheduler):
+    async with running(harness, scheduler):
         assert scheduler.plans is plans
 
-    assert bool(world.queue.sent) is plans
+    assert bool(harness.queue.sent) is plans
 
 
 async def test_planning_goes_on_when_the_clocks_agree_again():
-    world = World(models=1)
-    world.ledger.skew = timedelta(hours=1)
-    scheduler = world.scheduler()
+    harness = Harness(models=1)
+    harness.ledger.skew = timedelta(hours=1)
+    scheduler = harness.scheduler()
 
-    async with running(world, scheduler):
-        world.ledger.skew = timedelta(0)
-        await world.clock.advance(MINUTE)
+    async with running(harness, scheduler):
+        harness.ledger.skew = timedelta(0)
+        await harness.clock.advance(MINUTE)
         assert scheduler.plans
 
-    assert len(world.queue.sent) == 1
+    assert len(harness.queue.sent) == 1
 
 
 # --- open circuits ----------------------------------------------------------------------------------------------------
 
 
 async def test_while_a_circuit_is_open_its_project_sends_one_probe_once_it_is_due_and_others_go_on():
-    world = World(models=3, projects=["a", "b"])
-    world.ledger.board.set(a_circuit("gordo/a"))
+    harness = Harness(models=3, projects=["a", "b"])
+    harness.ledger.board.set(a_circuit("gordo/a"))
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(10 * SECOND)
-        before = [task.ref.project for task in world.queue.sent]
-        await world.clock.advance(MINUTE)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(10 * SECOND)
+        before = [task.ref.project for task in harness.queue.sent]
+        await harness.clock.advance(MINUTE)
 
-    probes = [task for task in world.queue.sent if task.ref.project == "a"]
+    probes = [task for task in harness.queue.sent if task.ref.project == "a"]
     assert before == ["b"] * 3
     assert [task.probe for task in probes] == [True]
 
 
 async def test_when_the_circuit_closes_all_its_work_goes_out():
-    world = World(models=3, projects=["a"])
-    world.ledger.board.set(a_circuit("gordo/a"))
+    harness = Harness(models=3, projects=["a"])
+    harness.ledger.board.set(a_circuit("gordo/a"))
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(20 * SECOND)
-        world.settle(1)
-        world.ledger.board.open.clear()
-        await world.clock.advance(11 * SECOND)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(20 * SECOND)
+        harness.settle(1)
+        harness.ledger.board.open.clear()
+        await harness.clock.advance(11 * SECOND)
 
-    assert [(task.ref.name, task.probe) for task in world.queue.sent] == [
+    assert [(task.ref.name, task.probe) for task in harness.queue.sent] == [
         ("model-1", True),
         ("model-2", False),
         ("model-3", False),
@@ -656,25 +656,25 @@ async def test_when_the_circuit_closes_all_its_work_goes_out():
 
 
 async def test_one_project_probes_what_all_share_and_another_one_if_that_has_nothing_to_do():
-    world = World(models=1, projects=["a", "b", "c"])
-    world.ledger.desired = world.ledger.desired[1:]
-    world.ledger.board.set(a_circuit("sink/postgres"))
+    harness = Harness(models=1, projects=["a", "b", "c"])
+    harness.ledger.desired = harness.ledger.desired[1:]
+    harness.ledger.board.set(a_circuit("sink/postgres"))
 
-    async with running(world, world.scheduler()):
-        await world.clock.advance(20 * SECOND)
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(20 * SECOND)
 
-    assert [(task.ref.project, task.probe) for task in world.queue.sent] == [("b", True)]
+    assert [(task.ref.project, task.probe) for task in harness.queue.sent] == [("b", True)]
 
 
 async def test_a_task_that_waits_is_the_probe_of_a_project_that_has_nothing_else():
-    world = World(models=2, projects=["a"])
+    harness = Harness(models=2, projects=["a"])
 
-    async with running(world, world.scheduler()):
-        world.wait(1, 2)
-        world.ledger.board.set(a_circuit("sink/postgres"))
-        await world.clock.advance(10 * SECOND)
-        early = len(world.queue.sent)
-        await world.clock.advance(10 * SECOND)
+    async with running(harness, harness.scheduler()):
+        harness.wait(1, 2)
+        harness.ledger.board.set(a_circuit("sink/postgres"))
+        await harness.clock.advance(10 * SECOND)
+        early = len(harness.queue.sent)
+        await harness.clock.advance(10 * SECOND)
 
     assert early == 2
-    assert [(task.id, task.probe) for task in world.queue.sent[2:]] == [(1, True)]
+    assert [(task.id, task.probe) for task in harness.queue.sent[2:]] == [(1, True)]

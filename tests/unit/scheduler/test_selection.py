@@ -13,11 +13,11 @@ def test_patterns_and_roster_decide_which_models_are_predicted() -> None:
     roster = {ModelRef(PROJECT, "valve-1"): True, ModelRef(PROJECT, "pump-1"): False, ModelRef(PROJECT, "gone"): True}
     selection = Selection((PROJECT,), (f"{PROJECT}/pump-*", "*/fan-*"), ("*-3",))
 
-    found = selection.apply(listing, roster)
+    selected = selection.apply(listing, roster)
 
-    assert found.models == ("fan-1", "pump-2", "valve-1")
-    assert found.left_out == ("pump-1", "pump-3")
-    assert (found.project, found.revision, found.count) == (PROJECT, "17", 5)
+    assert selected.models == ("fan-1", "pump-2", "valve-1")
+    assert selected.left_out == ("pump-1", "pump-3")
+    assert (selected.project, selected.revision, selected.count) == (PROJECT, "17", 5)
 
 
 def test_a_project_that_is_known_by_the_roster_only_gives_those_models_only() -> None:
@@ -45,6 +45,6 @@ def test_names_are_matched_as_they_are_written() -> None:
 def test_a_project_that_could_not_be_listed_stays_so() -> None:
     error = Unavailable("503", downstream=f"gordo/{PROJECT}")
 
-    found = Selection((PROJECT,)).apply(ProjectModels(PROJECT, error=error), {})
+    selected = Selection((PROJECT,)).apply(ProjectModels(PROJECT, error=error), {})
 
-    assert found == SelectedModels(PROJECT, error=error)
+    assert selected == SelectedModels(PROJECT, error=error)

@@ -28,8 +28,8 @@ def read(data: bytes) -> Task | Unreadable:
 
 
 def fields(task: Task | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(encode(task or a_task()))
-    return found
+    document: dict[str, Any] = orjson.loads(encode(task or a_task()))
+    return document
 
 
 @given(tasks())
@@ -71,10 +71,10 @@ def test_a_task_with_anything_replaced_is_unreadable_or_another_task(data: st.Da
     part = data.draw(st.sampled_from([written, written["spec"]]))
     part[data.draw(st.sampled_from(sorted(part)))] = value
 
-    found = read(orjson.dumps(written))
+    result = read(orjson.dumps(written))
 
-    if isinstance(found, Task):
-        assert decode(encode(found)) == found
+    if isinstance(result, Task):
+        assert decode(encode(result)) == result
 
 
 @given(st.data())
@@ -83,10 +83,10 @@ def test_a_task_that_lacks_anything_is_unreadable(data: st.DataObject):
     part = data.draw(st.sampled_from([written, written["spec"]]))
     del part[data.draw(st.sampled_from(sorted(part)))]
 
-    found = read(orjson.dumps(written))
+    result = read(orjson.dumps(written))
 
-    assert isinstance(found, Unreadable)
-    assert not isinstance(found, TooNew)
+    assert isinstance(result, Unreadable)
+    assert not isinstance(result, TooNew)
 
 
 @given(st.data())
@@ -148,17 +148,17 @@ def test_a_model_with_a_thousand_tags_is_not_too_large():
 
 
 @given(st.integers(HIGHEST + 1, 2**53), json)
-def test_a_newer_version_is_told_apart_from_rubbish_whatever_else_it_holds(version: int, rest: Any):
+def test_a_newer_version_is_distinguished_from_rubbish_whatever_else_it_holds(version: int, rest: Any):
     assert isinstance(read(orjson.dumps({"v": version, "spec": rest})), TooNew)
     assert isinstance(read(orjson.dumps({**fields(), "v": version})), TooNew)
 
 
 @pytest.mark.parametrize("version", [LOWEST - 1, -1, "1", 1.0, True, None, [1]])
 def test_a_version_that_never_was_is_unreadable_and_not_new(version: object):
-    found = read(orjson.dumps({**fields(), "v": version}))
+    result = read(orjson.dumps({**fields(), "v": version}))
 
-    assert isinstance(found, Unreadable)
-    assert not isinstance(found, TooNew)
+    assert isinstance(result, Unreadable)
+    assert not isinstance(result, TooNew)
 
 
 @pytest.mark.parametrize("version", [LOWEST - 1, HIGHEST + 1])
@@ -168,7 +168,7 @@ def test_only_known_versions_can_be_written(version: int):
 
 
 @given(json)
-def test_why_something_is_unreadable_is_said_shortly(value: Any):
-    found = read(orjson.dumps({**fields(), "id": value, "lane": value}))
+def test_the_reason_why_a_message_is_unreadable_is_short(value: Any):
+    result = read(orjson.dumps({**fields(), "id": value, "lane": value}))
 
-    assert len(str(found)) <= 400
+    assert len(str(result)) <= 400

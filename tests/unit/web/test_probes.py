@@ -13,7 +13,7 @@ async def fine() -> None:
     pass
 
 
-async def away() -> None:
+async def unavailable() -> None:
     raise Unavailable("connection refused", downstream="ledger")
 
 
@@ -25,7 +25,7 @@ async def test_a_process_whose_loop_turns_is_live() -> None:
     assert not Probes(Heartbeat(ManualClock())).not_live()
 
 
-async def test_a_loop_that_does_not_turn_and_tasks_beyond_their_limit_are_told() -> None:
+async def test_a_loop_that_does_not_turn_and_tasks_beyond_their_limit_are_reported() -> None:
     clock = ManualClock()
     probes = Probes(Heartbeat(clock), overdue=lambda: ["7 (plant-a/pump)"])
 
@@ -43,10 +43,10 @@ async def test_a_process_is_ready_once_every_check_passes() -> None:
     assert await probes.not_ready() == []
 
 
-async def test_every_check_that_fails_or_stays_silent_is_told() -> None:
+async def test_every_check_that_fails_or_times_out_is_reported() -> None:
     probes = Probes(
         Heartbeat(ManualClock()),
-        checks={"ledger": away, "queue": silent, "settings": fine},
+        checks={"ledger": unavailable, "queue": silent, "settings": fine},
         limit=timedelta(milliseconds=20),
     )
 

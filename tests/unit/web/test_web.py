@@ -1,4 +1,4 @@
-"""What is answered over HTTP, asked by a real client."""
+"""Responses over HTTP to a real client."""
 
 import asyncio
 import re
@@ -28,12 +28,12 @@ class Answer(Report):
 
 
 class Latigo:
-    """Stands for the rest of Latigo; says what a test tells it to."""
+    """A double of the rest of Latigo with given answers."""
 
     def __init__(self) -> None:
         self.sick: Sequence[str] = ()
         self.unready: Sequence[str] = ()
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.answer: Mapping[str, Any] | BaseException = {"models": 3}
         self.slow = asyncio.Event()
         self.slow.set()
@@ -42,11 +42,11 @@ class Latigo:
         return self.sick
 
     async def not_ready(self) -> Sequence[str]:
-        self.asked.append("ready")
+        self.calls.append("ready")
         return self.unready
 
     async def status(self) -> Report:
-        self.asked.append("status")
+        self.calls.append("status")
         await self.slow.wait()
         if isinstance(self.answer, BaseException):
             raise self.answer
@@ -67,14 +67,14 @@ def app(latigo: Latigo) -> web.Application:
 
 @pytest.fixture
 async def client(app: web.Application) -> AsyncIterator[ClientSession]:
-    async with run_server(app) as site, ClientSession(site.url, timeout=ClientTimeout(10)) as session:
+    async with run_server(app) as server, ClientSession(server.url, timeout=ClientTimeout(10)) as session:
         yield session
 
 
-async def test_a_live_process_says_so_without_asking_anybody(latigo: Latigo, client: ClientSession) -> None:
+async def test_a_live_process_reports_so_without_any_check(latigo: Latigo, client: ClientSession) -> None:
     async with client.get("/livez") as answer:
         assert (answer.status, await answer.json()) == (200, {"live": True})
-    assert latigo.asked == []
+    assert latigo.calls == []
 
 
 async def test_a_process_that_should_be_restarted_says_why(latigo: Latigo, client: ClientSession) -> None:
@@ -85,17 +85,17 @@ async def test_a_process_that_should_be_restarted_says_why(latigo: Latigo, clien
         assert await answer.json() == {"live": False, "reasons": ["task beyond its hard limit: 7"]}
 
 
-async def test_readiness_is_told_with_its_reasons(latigo: Latigo, client: ClientSession) -> None:
+async def test_readiness_is_reported_with_its_reasons(latigo: Latigo, client: ClientSession) -> None:
     async with client.get("/readyz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ready": True})
 
-    latigo.unready = ["ledger: away", "queue: away"]
+    latigo.unready = ["ledger: unavailable", "queue: unavailable"]
     async with client.get("/readyz") as answer:
         assert answer.status == 503
-        assert await answer.json() == {"ready": False, "reasons": ["ledger: away", "queue: away"]}
+        assert await answer.json() == {"ready": False, "reasons": ["ledger: unavailable", "queue: unavailable"]}
 
 
-async def test_metrics_are_told_as_prometheus_text(client: ClientSession) -> None:
+async def test_metrics_are_exposed_as_prometheus_text(client: ClientSession) -> None:
     async with client.get("/metrics") as answer:
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -121,14 +121,14 @@ async def test_the_status_is_passed_on_with_times_in_utc(latigo: Latigo, client:
         }
 
 
-async def test_a_status_that_does_not_come_in_time_is_given_up(latigo: Latigo, client: ClientSession) -> None:
+async def test_a_status_that_does_not_come_in_time_is_a_time_out(latigo: Latigo, client: ClientSession) -> None:
     latigo.slow.clear()
 
     async with asyncio.timeout(30), client.get("/api/v1/status") as answer:
         assert (answer.status, await answer.json()) == (503, {"error": "no status within 0.1 s"})
 
 
-async def test_a_status_that_cannot_be_told_now_says_why(latigo: Latigo, client: ClientSession) -> None:
+async def test_an_unavailable_status_has_the_reason(latigo: Latigo, client: ClientSession) -> None:
     latigo.answer = Unavailable("the ledger does not answer", downstream="ledger")
 
     async with client.get("/api/v1/status") as answer:
@@ -136,7 +136,7 @@ async def test_a_status_that_cannot_be_told_now_says_why(latigo: Latigo, client:
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("inside information"), {"what": object()}])
-async def test_a_bug_is_logged_and_told_nobody(latigo: Latigo, client: ClientSession, bug: Any) -> None:
+async def test_a_bug_is_logged_and_not_shown_to_clients(latigo: Latigo, client: ClientSession, bug: Any) -> None:
     latigo.answer = bug
 
     with capture_logs() as log:
@@ -209,26 +209,26 @@ async def test_every_answer_has_the_headers_of_a_careful_server(client: ClientSe
         assert "Server" not in answer.headers
 
 
-async def test_a_site_listens_on_loopback_and_says_on_which_port(app: web.Application) -> None:
-    async with run_server(app) as site, ClientSession() as session:
-        assert site.host == "127.0.0.1"
-        assert site.port > 0
-        async with session.get(f"http://127.0.0.1:{site.port}/livez") as answer:
+async def test_a_server_listens_on_loopback_and_reports_its_port(app: web.Application) -> None:
+    async with run_server(app) as server, ClientSession() as session:
+        assert server.host == "127.0.0.1"
+        assert server.port > 0
+        async with session.get(f"http://127.0.0.1:{server.port}/livez") as answer:
             assert answer.status == 200
 
 
 async def test_a_port_that_is_taken_is_a_matter_of_configuration(app: web.Application, latigo: Latigo) -> None:
     other = create_app(latigo, latigo, new_registry())
 
-    async with run_server(app) as site:
-        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{site.port}"):
-            async with run_server(other, port=site.port):
+    async with run_server(app) as server:
+        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):
+            async with run_server(other, port=server.port):
                 pass
 
 
-async def test_nobody_listens_any_more_once_the_site_is_left(app: web.Application) -> None:
-    async with run_server(app) as site:
+async def test_the_port_is_closed_once_the_server_is_closed(app: web.Application) -> None:
+    async with run_server(app) as server:
         pass
 
     with pytest.raises(ConnectionError):
-        await asyncio.open_connection(site.host, site.port)
+        await asyncio.open_connection(server.host, server.port)

@@ -1,4 +1,4 @@
-"""Plug-ins: how they are named, and what is said of one that is not what it has to be."""
+"""Plug-ins: how they are named, and the errors of one that does not fit."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ async def refusal(
     return str(refused.value)
 
 
-async def test_what_a_factory_opens_is_handed_over_if_it_is_what_is_needed() -> None:
+async def test_what_a_factory_opens_is_accepted_if_it_fits_the_protocol() -> None:
     secrets = {"password": SecretStr("a-password")}
     async with open_plugin(f"{MODULE}:open_good", "sensors.kind", {"region": "south"}, secrets, SensorSource) as opened:
         assert isinstance(opened, GoodSensors)
@@ -116,7 +116,7 @@ def test_our_own_adapters_lack_nothing(adapter: type, protocol: type) -> None:
     assert lacking == []
 
 
-def test_nothing_is_said_of_what_cannot_be_seen() -> None:
+def test_what_cannot_be_inspected_is_accepted() -> None:
     class Opaque(GoodSensors):
         get_sensor_list = max  # type: ignore[assignment]  # written in C, as far as anybody can see
 

@@ -43,8 +43,8 @@ def opened(path: Path | str, *, clock: Clock | None = None, **options: Any) -> A
 
 async def values(sensors: FileSensors, tag: str = "A", window: Window = ALL) -> list[float]:
     read = await sensors.get_data_for_range([tag], window, max_bytes=PLENTY)
-    found: list[float] = read[tag].values.tolist()
-    return found
+    result: list[float] = read[tag].values.tolist()
+    return result
 
 
 def clock(minute: float) -> str:
@@ -56,7 +56,7 @@ def minutes(first: float, last: float) -> Window:
 
 
 def settle(path: Path) -> None:
-    """As if nobody had touched it for a while."""
+    """Set its time of modification to the past."""
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
@@ -152,7 +152,7 @@ async def test_columns_without_a_name_and_empty_lines_are_passed_over(tmp_path: 
         assert await values(sensors) == [1, 2]
 
 
-async def test_text_in_a_column_that_nobody_asks_for_does_no_harm(tmp_path: Path):
+async def test_text_in_a_column_that_is_not_requested_does_no_harm(tmp_path: Path):
     write(tmp_path / "a.csv", f'time,A,remark\n{clock(0)},1,"all well, mostly"\n{clock(1)},2,5" pipe\n')
 
     async with opened(tmp_path) as sensors:
@@ -191,7 +191,7 @@ async def test_files_that_follow_each_other_and_overlap_in_tags_are_one(tmp_path
         assert await values(sensors, "B") == [10, 30, 40]
 
 
-async def test_a_pattern_chooses_files_and_other_files_are_left_alone(tmp_path: Path):
+async def test_a_pattern_chooses_files_and_other_files_are_not_read(tmp_path: Path):
     write(tmp_path / "plant-1.csv", f"time,A\n{clock(0)},1\n")
     write(tmp_path / "plant-2.csv", f"time,A\n{clock(1)},2\n")
     write(tmp_path / "other.csv", "what,ever\n1,2\n")
@@ -201,7 +201,7 @@ async def test_a_pattern_chooses_files_and_other_files_are_left_alone(tmp_path: 
         assert await values(sensors) == [1, 2]
 
 
-async def test_a_format_can_be_told_where_the_ending_does_not(tmp_path: Path):
+async def test_a_format_can_be_set_where_the_ending_does_not_show_it(tmp_path: Path):
     path = write(tmp_path / "export.dat", f"time,A\n{clock(0)},1\n")
 
     with pytest.raises(ConfigurationError, match=r"sensors\.format.*csv or parquet"):
@@ -222,9 +222,9 @@ async def test_only_the_blocks_of_the_window_are_read(tmp_path: Path, bytes_read
         await sensors.get_sensor_list()
         bytes_read.clear()
 
-        found = await values(sensors, window=minutes(2000, 2010))
+        readings = await values(sensors, window=minutes(2000, 2010))
 
-    assert found == list(range(2000, 2010))
+    assert readings == list(range(2000, 2010))
     assert sum(bytes_read) < 1024
 
 
@@ -291,10 +291,10 @@ def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.Temp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "_MIN_BLOCK", data.draw(st.integers(40, 400)))
         patch.setattr(delimited, "_MAX_READ", data.draw(st.integers(40, 800)))
-        found = asyncio.run(read())
+        readings = asyncio.run(read())
 
     expected = [value for minute, value in sorted(rows, key=lambda row: row[0]) if low <= minute < high]
-    assert [value.hex() for value in found] == [value.hex() for value in expected]
+    assert [value.hex() for value in readings] == [value.hex() for value in expected]
 
 
 # Files that change
@@ -316,9 +316,9 @@ async def test_what_a_logger_appends_is_read_and_only_that_is_indexed(tmp_path: 
 
         with path.open("a") as file:
             file.write(f"{clock(3000)},3000\n")
-        found = await values(sensors, window=minutes(2990, 4000))
+        readings = await values(sensors, window=minutes(2990, 4000))
 
-    assert found == list(range(2990, 3001))
+    assert readings == list(range(2990, 3001))
     assert sum(looked_at) < 512
 
 
@@ -417,7 +417,7 @@ async def test_new_files_are_found(tmp_path: Path):
         assert await sensors.sensor_exists("B")
 
 
-async def test_files_are_looked_at_once_a_second(tmp_path: Path):
+async def test_files_are_checked_once_a_second(tmp_path: Path):
     manual = ManualClock()
     write(tmp_path / "1.csv", f"time,A\n{clock(0)},1\n")
     async with open_files(FileSensorsSettings(path=tmp_path), manual) as sensors:
@@ -443,16 +443,16 @@ async def test_a_file_that_is_created_and_still_empty_holds_nothing(tmp_path: Pa
         assert await values(sensors) == [1, 2]
 
 
-async def test_files_that_are_all_gone_are_away_and_not_silent(tmp_path: Path):
+async def test_files_that_are_all_gone_are_unavailable_and_not_silent(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     async with opened(tmp_path) as sensors:
         assert await values(sensors) == [1]
 
         path.unlink()
 
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(Unavailable) as raised:
             await values(sensors)
-    assert away.value.downstream == "sensors/files"
+    assert raised.value.downstream == "sensors/files"
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -565,7 +565,7 @@ async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
 
 
 async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
-    """Whatever else stands in the block: 1.100 is eleven hundred to whoever writes commas, or nothing at all."""
+    """Whatever else stands in the block: 1.100 is 1100 where the decimal point is a comma, or nothing at all."""
     write(tmp_path / "a.csv", f"time;A;B\n{clock(0)};1,5;1.100\n{clock(1)}; ;2,5\n{clock(2)};+2,5;3\n")
 
     async with opened(tmp_path, separator=";", decimal_point=",") as sensors:
@@ -586,7 +586,7 @@ async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lin
         assert await values(sensors, window=minutes(3, 9)) == [4]
 
 
-async def test_a_malformed_line_takes_part_in_the_order_that_tells_a_repeated_hour(tmp_path: Path):
+async def test_a_malformed_line_takes_part_in_the_order_that_resolves_a_repeated_hour(tmp_path: Path):
     """The clock is set back between the malformed line and the one after it."""
     rows = ["2026-10-25 02:10:00,1", "2026-10-25 02:50:00", "2026-10-25 02:05:00,3"]
     write(tmp_path / "a.csv", "time,A\n" + "\n".join(rows) + "\n")
@@ -620,7 +620,7 @@ async def test_text_in_a_parquet_column_is_an_error_for_those_who_ask_for_it(tmp
         assert await values(sensors, "C") == [2]
 
 
-# Files that cannot be used, beside others
+# Files that cannot be used, among others
 
 
 def table(**readings: float) -> pa.Table:
@@ -630,18 +630,18 @@ def table(**readings: float) -> pa.Table:
 
 
 def half(whole: pa.Table) -> bytes:
-    """The bytes of a Parquet file up to its last line, so to say."""
+    """Return the bytes of a Parquet file without its footer."""
     buffer = pa.BufferOutputStream()
     pq.write_table(whole, buffer)
     written: bytes = buffer.getvalue().to_pybytes()[:-20]
     return written
 
 
-def left_out(told: list[Any]) -> list[str]:
-    """The files of which a warning tells that they are left out."""
-    found = [each for each in told if each["event"] == "sensor_file.excluded"]
-    assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in found)
-    return [Path(each["path"]).name for each in found]
+def left_out(reported: list[Any]) -> list[str]:
+    """Return the files that a warning excludes."""
+    result = [each for each in reported if each["event"] == "sensor_file.excluded"]
+    assert all(each["log_level"] == "warning" and each["path"] in each["reason"] for each in result)
+    return [Path(each["path"]).name for each in result]
 
 
 async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_path: Path):
@@ -649,7 +649,7 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
     february = table(B=2.0)
 
     with (
-        structlog.testing.capture_logs() as told,
+        structlog.testing.capture_logs() as reported,
         pq.ParquetWriter(tmp_path / "feb.parquet", february.schema) as writer,
     ):
         writer.write_table(february)
@@ -664,14 +664,14 @@ async def test_a_parquet_file_is_left_out_until_it_is_written_to_its_end(tmp_pat
             assert await values(sensors, "B") == [2]
             with pytest.raises(Rejected, match="'C'"):
                 await values(sensors, "C")
-    assert left_out(told) == ["feb.parquet"]
+    assert left_out(reported) == ["feb.parquet"]
 
 
 async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Path):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     foreign = write(tmp_path / "notes.csv", "who,what\nme,nothing\n")
 
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as reported:
         async with opened(tmp_path) as sensors:
             for _ in range(3):
                 assert await values(sensors) == [1]
@@ -687,7 +687,7 @@ async def test_a_foreign_file_is_named_once_and_the_others_are_read(tmp_path: Pa
 
             write(foreign, f"time,who\n{clock(0)},2\n")
             assert await values(sensors, "who") == [2]
-    assert left_out(told) == ["notes.csv", "notes.csv"]  # for two reasons
+    assert left_out(reported) == ["notes.csv", "notes.csv"]  # for two reasons
 
 
 async def test_a_file_that_is_left_out_is_not_opened_again_before_it_has_changed(
@@ -734,7 +734,7 @@ async def test_tags_of_a_file_that_is_being_written_anew_are_not_taken_for_silen
         assert await values(sensors, "A", minutes(5, 9)) == []
 
 
-async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_path: Path):
+async def test_a_file_that_was_cut_since_it_was_indexed_is_indexed_again(tmp_path: Path):
     whole = table(A=1.0)
     pq.write_table(whole, tmp_path / "a.parquet")
     pq.write_table(table(A=3.0), tmp_path / "b.parquet")
@@ -747,7 +747,7 @@ async def test_a_file_that_was_cut_since_the_last_look_is_looked_at_again(tmp_pa
             await values(sensors)
 
 
-async def test_a_damaged_page_hurts_those_alone_who_ask_for_it(tmp_path: Path):
+async def test_a_damaged_page_fails_only_reads_that_need_it(tmp_path: Path):
     path = tmp_path / "a.parquet"
     pq.write_table(table(A=1.0), path, use_dictionary=False)
     place = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
@@ -769,17 +769,17 @@ async def test_a_file_that_may_not_be_read_is_left_out_until_it_may(tmp_path: Pa
         assert await values(sensors, "B") == [2]
         failing[path] = PermissionError(errno.EACCES, "Permission denied", str(path))
 
-        with structlog.testing.capture_logs() as told:
+        with structlog.testing.capture_logs() as reported:
             assert await values(sensors, "A") == await values(sensors, "A") == [1]
             with pytest.raises(PartlyDown, match=r"b\.csv: .*Permission denied"):
                 await values(sensors, "B")
 
         failing.clear()
         assert await values(sensors, "B") == [2]
-    assert left_out(told) == ["b.csv"]
+    assert left_out(reported) == ["b.csv"]
 
 
-async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, failing: dict[Path, OSError]):
+async def test_when_no_file_can_be_used_the_source_is_unavailable(tmp_path: Path, failing: dict[Path, OSError]):
     whole = table(A=1.0)
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     for path in paths:
@@ -794,13 +794,13 @@ async def test_when_no_file_can_be_used_the_source_is_away(tmp_path: Path, faili
         for path in paths:
             pq.write_table(whole, path)
             failing[path] = OSError(errno.EIO, "Input/output error", str(path))
-        with pytest.raises(Unavailable, match="Input/output error") as away:
+        with pytest.raises(Unavailable, match="Input/output error") as raised:
             await values(sensors)
         failing.clear()
         assert await values(sensors) == [1, 1]
 
     assert (bad.type, bad.value.alarm, bad.value.downstream) == (Unavailable, True, "sensors/files")
-    assert (away.type, away.value.alarm, away.value.downstream) == (Unavailable, False, "sensors/files")
+    assert (raised.type, raised.value.alarm, raised.value.downstream) == (Unavailable, False, "sensors/files")
 
 
 # Parquet's own ways
@@ -889,7 +889,7 @@ async def test_files_that_are_all_unusable_are_refused_at_start(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-async def test_a_file_that_cannot_be_read_at_start_is_away_and_no_reason_not_to_start(
+async def test_a_file_that_cannot_be_read_at_start_is_unavailable_and_does_not_prevent_the_start(
     tmp_path: Path, name: str, failing: dict[Path, OSError]
 ):
     path = tmp_path / name
@@ -982,9 +982,9 @@ async def test_looking_back_reads_newest_parts_first_and_no_more_than_it_must(tm
         await sensors.get_sensor_list()
         bytes_read.clear()
 
-        found = await sensors.get_last_before(["A", "B"], DAY + timedelta(minutes=1000), DAY)
+        last = await sensors.get_last_before(["A", "B"], DAY + timedelta(minutes=1000), DAY)
 
-    assert found == {
+    assert last == {
         "A": (to_ns(DAY + timedelta(minutes=999)), 999.0),
         "B": (to_ns(DAY + timedelta(minutes=989)), 989.0),
     }
@@ -996,9 +996,9 @@ async def test_looking_back_over_files_and_rows_out_of_order(tmp_path: Path):
     write(tmp_path / "2.csv", f"time,A\n{clock(7)},7\n{clock(5)},5\n{clock(7)},77\n")
 
     async with opened(tmp_path) as sensors:
-        found = await sensors.get_last_before(["A"], DAY + timedelta(minutes=9), DAY)
+        last = await sensors.get_last_before(["A"], DAY + timedelta(minutes=9), DAY)
 
-    assert found == {"A": (to_ns(DAY + timedelta(minutes=7)), 77.0)}
+    assert last == {"A": (to_ns(DAY + timedelta(minutes=7)), 77.0)}
 
 
 async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -1006,7 +1006,7 @@ async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, m
     hangs = threading.Event()
     async with opened(tmp_path) as sensors:
         monkeypatch.setattr(DelimitedFile, "refresh", lambda *_: hangs.wait())
-        monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=0.1))  # opening it looks at the files as well
+        monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=0.1))  # opening it indexes the files as well
         try:
             with pytest.raises(TimedOut) as timed_out:
                 await values(sensors)
@@ -1015,18 +1015,18 @@ async def test_a_file_system_that_does_not_answer_is_timed_out(tmp_path: Path, m
     assert timed_out.value.downstream == "sensors/files"
 
 
-async def test_work_that_nobody_waits_for_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_work_whose_caller_has_gone_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     began, ended = threading.Event(), threading.Event()
 
-    def until_told(_: DelimitedFile, stop: threading.Event) -> None:
+    def until_logged(_: DelimitedFile, stop: threading.Event) -> None:
         began.set()
         while not stop.is_set():
             stop.wait(0.001)
         ended.set()
 
     async with opened(tmp_path) as sensors:
-        monkeypatch.setattr(DelimitedFile, "refresh", until_told)
+        monkeypatch.setattr(DelimitedFile, "refresh", until_logged)
         reading = asyncio.ensure_future(values(sensors))
         await eventually(began.is_set, what="the thread is at work")
 

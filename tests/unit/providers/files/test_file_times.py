@@ -75,7 +75,7 @@ def test_what_is_no_time_is_not_guessed_at(text: str):
     assert parse(text) == [None]
 
 
-def test_a_date_alone_is_its_midnight():
+def test_a_date_without_a_time_is_its_midnight():
     assert parse("2026-03-01") == [NOON - 12 * 3600 * 10**9]
 
 
@@ -123,7 +123,7 @@ def local_column(start: datetime, end: datetime, step: timedelta) -> tuple[list[
     return list(times), [f"{from_ns(time).astimezone(OSLO):%Y-%m-%d %H:%M:%S}" for time in times]
 
 
-def test_the_hour_that_happens_twice_is_told_apart_by_the_order_of_rows():
+def test_the_hour_that_happens_twice_is_resolved_by_the_order_of_rows():
     times, texts = local_column(
         datetime(2026, 10, 24, 23, tzinfo=UTC), datetime(2026, 10, 25, 3, tzinfo=UTC), timedelta(minutes=5)
     )
@@ -133,19 +133,19 @@ def test_the_hour_that_happens_twice_is_told_apart_by_the_order_of_rows():
 
 
 @given(cuts=st.sets(st.integers(1, 47), max_size=5))
-def test_it_is_told_apart_wherever_a_file_is_cut(cuts: set[int]):
+def test_the_repeated_hour_is_resolved_wherever_a_file_is_cut(cuts: set[int]):
     times, texts = local_column(
         datetime(2026, 10, 24, 23, tzinfo=UTC), datetime(2026, 10, 25, 3, tzinfo=UTC), timedelta(minutes=5)
     )
     edges = [0, *sorted(cuts), len(texts)]
 
-    state, found = ClockState(), list[int]()
+    state, result = ClockState(), list[int]()
     for low, high in pairwise(edges):
         parsed = OSLO_TIMES.parse(pa.array(texts[low:high], pa.string()), state)
         state = parsed.state
-        found += parsed.times.tolist()
+        result += parsed.times.tolist()
 
-    assert found == times
+    assert result == times
 
 
 def test_a_row_that_is_a_little_late_does_not_start_the_second_run():

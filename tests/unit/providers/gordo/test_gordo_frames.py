@@ -39,10 +39,10 @@ def read(body: bytes, *, max_rows: int = 100, max_bytes: int = 1 << 24) -> Predi
     return read_predictions(body, model=REF, revision=LATEST, max_rows=max_rows, max_bytes=max_bytes)
 
 
-def assert_alike(found: Frame, expected: Frame) -> None:
-    assert found.columns == expected.columns
-    assert found.times.tolist() == expected.times.tolist()
-    np.testing.assert_array_equal(found.values, expected.values)
+def assert_alike(result: Frame, expected: Frame) -> None:
+    assert result.columns == expected.columns
+    assert result.times.tolist() == expected.times.tolist()
+    np.testing.assert_array_equal(result.values, expected.values)
 
 
 def a_frame(rows: int = 3, *, tags: tuple[str, ...] = ("a", "b"), step_ns: int = 600_000_000_000) -> Frame:
@@ -146,43 +146,43 @@ def test_without_targets_only_x_is_sent() -> None:
 def test_a_parquet_answer_carries_the_numbers_of_its_json_twin(pair: Pair) -> None:
     data = json.loads(pairs()[pair.id.removesuffix("-parquet") + "-json"].reply.body)["data"]
 
-    found = read(pair.reply.body)
+    result = read(pair.reply.body)
 
     groups = {group for group in data if group not in {"start", "end", "model-input"}}
-    assert {column.group for column in found.columns} == groups
-    for i, column in enumerate(found.columns):
+    assert {column.group for column in result.columns} == groups
+    for i, column in enumerate(result.columns):
         twin = data[column.group][column.tag or column.group]
-        assert found.times.tolist() == [to_ns(_time(label)) for label in twin]
-        np.testing.assert_array_equal(found.values[:, i], [float(value) for value in twin.values()])
-    assert len(found.columns) == sum(len(data[group]) for group in groups)
-    assert found.values.dtype == np.float64
-    assert (found.model, found.revision) == (REF, LATEST)
+        assert result.times.tolist() == [to_ns(_time(label)) for label in twin]
+        np.testing.assert_array_equal(result.values[:, i], [float(value) for value in twin.values()])
+    assert len(result.columns) == sum(len(data[group]) for group in groups)
+    assert result.values.dtype == np.float64
+    assert (result.model, result.revision) == (REF, LATEST)
 
 
 def test_outputs_of_keras_models_are_made_wider_without_loss() -> None:
     single = pq.read_table(io.BytesIO(recorded("anomaly-ff-hourglass-parquet").body))
     names_of_outputs = [name for name in single.column_names if name.startswith("('model-output'")]
 
-    found = read(recorded("anomaly-ff-hourglass-parquet").body)
+    result = read(recorded("anomaly-ff-hourglass-parquet").body)
 
     assert {single.schema.field(name).type for name in names_of_outputs} == {pa.float32()}
-    outputs = [i for i, column in enumerate(found.columns) if column.group == "model-output"]
+    outputs = [i for i, column in enumerate(result.columns) if column.group == "model-output"]
     wide = np.column_stack([single.column(name).to_numpy().astype(np.float64) for name in names_of_outputs])
-    np.testing.assert_array_equal(found.values[:, outputs], wide)
+    np.testing.assert_array_equal(result.values[:, outputs], wide)
 
 
 def test_null_is_nan_and_infinities_stay() -> None:
-    found = read(recorded("not-finite-numbers-out-parquet").body)
+    result = read(recorded("not-finite-numbers-out-parquet").body)
 
-    confidences = found.values[:, [c.group == "anomaly-confidence" for c in found.columns]]
+    confidences = result.values[:, [c.group == "anomaly-confidence" for c in result.columns]]
     assert np.isnan(confidences).any()
     assert np.isinf(confidences).any()
 
 
 def test_the_index_may_have_any_name() -> None:
-    found = read(recorded("parquet-named-index").body)
+    result = read(recorded("parquet-named-index").body)
 
-    assert found.times[0] == to_ns(_time("2025-10-20T00:00:00Z"))
+    assert result.times[0] == to_ns(_time("2025-10-20T00:00:00Z"))
 
 
 @given(st.text(), st.text())
@@ -231,9 +231,9 @@ def test_the_sound_table_of_these_tests_is_read() -> None:
 def test_times_of_any_unit_are_nanoseconds(unit: str) -> None:
     coarse = pa.array([0, 3], pa.timestamp(unit, "UTC"))
 
-    found = read(parquet(SOUND.set_column(1, "t", coarse)))
+    result = read(parquet(SOUND.set_column(1, "t", coarse)))
 
-    assert found.times.tolist() == [0, 3 * {"s": 10**9, "ms": 10**6, "us": 10**3}[unit]]
+    assert result.times.tolist() == [0, 3 * {"s": 10**9, "ms": 10**6, "us": 10**3}[unit]]
 
 
 def test_row_groups_are_joined() -> None:
@@ -299,8 +299,8 @@ def test_a_damaged_answer_is_read_or_refused_and_nothing_else(data: st.DataObjec
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
 
     try:
-        found = read(bytes(body))
+        result = read(bytes(body))
     except UnreadableResponse:
         return
 
-    assert found.values.shape == (len(found.times), len(found.columns))
+    assert result.values.shape == (len(result.times), len(result.columns))

@@ -24,21 +24,21 @@ PLAIN = {"plain-linear": False, "plain-transform": False, "no-thresholds": None}
 
 
 def metadata(model: str = "pca-linear") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(recorded(f"metadata-{model}").body)
-    return found
+    document: dict[str, Any] = json.loads(recorded(f"metadata-{model}").body)
+    return document
 
 
-def spec_of(found: dict[str, Any]) -> ModelSpec:
-    return model_spec(found, ref=REF, revision=LATEST)
+def spec_of(result: dict[str, Any]) -> ModelSpec:
+    return model_spec(result, ref=REF, revision=LATEST)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_recorded_model_is_understood(model: str) -> None:
-    found = metadata(model)
+    document = metadata(model)
 
-    spec = spec_of(found)
+    spec = spec_of(document)
 
-    names = [tag if isinstance(tag, str) else tag["name"] for tag in found["metadata"]["dataset"]["tag_list"]]
+    names = [tag if isinstance(tag, str) else tag["name"] for tag in document["metadata"]["dataset"]["tag_list"]]
     assert (spec.ref, spec.revision) == (REF, LATEST)
     assert list(spec.dataset.tag_list) == names
     assert spec.model_offset == OFFSETS.get(model, 0)
@@ -60,8 +60,8 @@ def test_resolution_and_filter_are_those_of_the_dataset() -> None:
     assert spec.dataset.filter_tags == ("1902.F.STATUS",)
 
 
-def change(found: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    changed = at = deepcopy(found)
+def change(result: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    changed = at = deepcopy(result)
     *way, last = path.split("/")
     for key in way:
         at = at[key]
@@ -126,11 +126,11 @@ def test_two_columns_that_would_be_one_series_are_refused_naming_both(key: str) 
     ],
 )
 def test_what_no_ledger_and_no_sink_could_keep_as_text_is_refused(key: str, value: Any, naming: str, odd: str) -> None:
-    told = json.loads(json.dumps(value).replace("{}", json.dumps(odd)[1:-1]))
-    found = change(metadata(), "metadata/metadata/build_metadata/dataset", ...)
+    reported = json.loads(json.dumps(value).replace("{}", json.dumps(odd)[1:-1]))
+    document = change(metadata(), "metadata/metadata/build_metadata/dataset", ...)
 
     with pytest.raises(Rejected, match=naming) as refused:
-        spec_of(change(found, f"metadata/dataset/{key}", told))
+        spec_of(change(document, f"metadata/dataset/{key}", reported))
 
     assert refused.value.reason is Reason.BAD_METADATA
     assert refused.value.whole_model
@@ -157,7 +157,7 @@ def test_what_an_older_builder_did_not_write_is_as_gordo_defaults_it() -> None:
         (["sklearn.pipeline.Pipeline"], None),
     ],
 )
-def test_whether_a_model_scores_anomalies_is_told_by_its_class_where_that_can_be_known(
+def test_whether_a_model_scores_anomalies_is_derived_from_its_class_where_that_is_known(
     definition: object, anomaly: bool | None
 ) -> None:
     assert spec_of(change(metadata(), "metadata/model", definition)).anomaly is anomaly

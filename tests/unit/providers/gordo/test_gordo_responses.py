@@ -1,4 +1,4 @@
-"""What an answer says, whoever gave it."""
+"""The reason in an error response, of Gordo or of a proxy."""
 
 import pytest
 
@@ -41,11 +41,11 @@ def test_a_page_without_a_reason_says_nothing(body: bytes) -> None:
 
 
 def test_numbers_that_are_not_finite_may_stand_in_json_as_bare_words() -> None:
-    found = document(Response(200, "application/json", "1", b'{"score": NaN, "worst": -Infinity}'))
+    result = document(Response(200, "application/json", "1", b'{"score": NaN, "worst": -Infinity}'))
 
-    assert found is not None
-    assert found["score"] != found["score"]
-    assert found["worst"] == float("-inf")
+    assert result is not None
+    assert result["score"] != result["score"]
+    assert result["worst"] == float("-inf")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b"\xff", b"[" * 100_000, b'"text"'])

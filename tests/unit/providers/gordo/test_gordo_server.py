@@ -79,15 +79,15 @@ async def opened(replay: Replay, **options: Any) -> AsyncIterator[Gordo]:
 
 @pytest.fixture
 async def models(replay: Replay) -> AsyncIterator[Gordo]:
-    async with opened(replay) as found:
-        yield found
+    async with opened(replay) as result:
+        yield result
 
 
 @cache
 def spec_of(model: str) -> ModelSpec:
     name = "retired-old-revision" if model == "retired" else model
-    found = json.loads(recorded(f"metadata-{name}").body)
-    return model_spec(found, ref=ModelRef(PROJECT, model), revision=found["revision"])
+    document = json.loads(recorded(f"metadata-{name}").body)
+    return model_spec(document, ref=ModelRef(PROJECT, model), revision=document["revision"])
 
 
 @cache
@@ -135,9 +135,9 @@ async def test_a_recorded_parquet_answer_to_the_recorded_frames_becomes_predicti
 
     execution = await execute(models, spec, x, y)
 
-    (asked,) = replay.received
-    sent = request_frames(asked.headers["Content-Type"], asked.body)
-    assert asked.query == {"format": "parquet", "revision": revision}
+    (requested,) = replay.received
+    sent = request_frames(requested.headers["Content-Type"], requested.body)
+    assert requested.query == {"format": "parquet", "revision": revision}
     assert sent.keys() == ({"X", "y"} if anomaly else {"X"})
     np.testing.assert_array_equal(sent["X"].values, x.values)
     assert sent["X"].columns == x.columns
@@ -152,10 +152,10 @@ async def test_a_recorded_parquet_answer_to_the_recorded_frames_becomes_predicti
 async def test_json_is_no_answer_to_a_request_for_parquet(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", ANOMALY, pair.reply)
 
-    with pytest.raises(Unavailable, match="not Gordo's answer") as away:
+    with pytest.raises(Unavailable, match="not Gordo's answer") as raised:
         await execute_pca(models)
 
-    assert away.value.downstream == DOWNSTREAM
+    assert raised.value.downstream == DOWNSTREAM
 
 
 @pytest.mark.parametrize("name", sorted(TIMELESS))
@@ -183,7 +183,7 @@ def refused_with(status: int) -> list[Pair]:
 
 
 @pytest.mark.parametrize("pair", refused_with(400), ids=lambda pair: pair.id)
-async def test_400_tells_columns_from_values_by_what_it_says(pair: Pair, replay: Replay, models: Gordo) -> None:
+async def test_400_distinguishes_columns_from_values_by_its_message(pair: Pair, replay: Replay, models: Gordo) -> None:
     replay.on("POST", PLAIN, pair.reply)
     said = json.loads(pair.reply.body) if pair.content_type == "application/json" else {}
 
@@ -291,7 +291,7 @@ async def test_500_of_an_anomaly_is_explained_by_prediction(pair: Pair, replay: 
         (html(503), Unavailable),
         (gordo_json({"error": "Something unexpected happened; check your input data"}, status=400), Failed),
     ],
-    ids=["takes-x", "500-too", "revision-gone", "away", "no-reason"],
+    ids=["takes-x", "500-too", "revision-gone", "unavailable", "no-reason"],
 )
 async def test_500_without_a_reason_is_tried_again(
     second: Reply, error: type[Exception], replay: Replay, models: Gordo
@@ -368,19 +368,19 @@ async def test_whatever_is_not_gordos_answer_is_an_outage_on_every_path(
     replay.on("GET", "revisions", reply)
     replay.on("GET", "pca-linear/metadata", reply)
     replay.on("POST", ANOMALY, reply)
-    asking: dict[str, Callable[[], Awaitable[object]]] = {
+    pending: dict[str, Callable[[], Awaitable[object]]] = {
         "list": lambda: models.catalogue.model_exists(ModelRef(PROJECT, "pca-linear")),
         "metadata": lambda: models.catalogue.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST),
         "prediction": lambda: execute_pca(models),
     }
 
-    with pytest.raises(Unavailable) as away:
-        await asking[path]()
+    with pytest.raises(Unavailable) as raised:
+        await pending[path]()
 
-    assert not isinstance(away.value, TimedOut)
-    assert away.value.downstream == DOWNSTREAM
-    assert away.value.alarm is alarm
-    assert away.value.retry_after == wait
+    assert not isinstance(raised.value, TimedOut)
+    assert raised.value.downstream == DOWNSTREAM
+    assert raised.value.alarm is alarm
+    assert raised.value.retry_after == wait
     assert len(replay.received) == 1
 
 
@@ -428,16 +428,16 @@ async def test_lists_have_a_time_limit_too(replay: Replay) -> None:
     assert isinstance(project.error, TimedOut)
 
 
-async def test_a_server_that_is_not_there_is_away() -> None:
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         async with open_gordo(GordoModels(url=url), DictRoster()) as models:
-            with pytest.raises(Unavailable) as away:
+            with pytest.raises(Unavailable) as raised:
                 await execute_pca(models)
 
-    assert not isinstance(away.value, TimedOut)
-    assert away.value.downstream == DOWNSTREAM
+    assert not isinstance(raised.value, TimedOut)
+    assert raised.value.downstream == DOWNSTREAM
 
 
 async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_out() -> None:
@@ -445,19 +445,19 @@ async def test_a_connection_that_does_not_come_about_is_an_outage_and_no_time_ou
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        callers = [socket.socket() for _ in range(4)]  # nobody accepts them, so that the next one has to wait
+        callers = [socket.socket() for _ in range(4)]  # they are not accepted, so that the next one has to wait
         for caller in callers:
             caller.setblocking(False)
             caller.connect_ex(address)
         url = f"http://127.0.0.1:{address[1]}"
         section = GordoModels(url=url, connect_timeout=timedelta(seconds=0.2))
         async with open_gordo(section, DictRoster()) as models:
-            with pytest.raises(Unavailable, match="no connection in time") as away:
+            with pytest.raises(Unavailable, match="no connection in time") as raised:
                 await execute_pca(models)
         for caller in callers:
             caller.close()
 
-    assert not isinstance(away.value, TimedOut)
+    assert not isinstance(raised.value, TimedOut)
 
 
 @pytest.mark.parametrize("cut", [0, 1000])
@@ -470,7 +470,7 @@ async def test_an_answer_that_is_cut_short_is_an_outage(cut: int, replay: Replay
     assert len(replay.received) == 1
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["length-told", "length-not-told"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["with-length", "without-length"])
 async def test_a_prediction_larger_than_the_limit_asks_for_less(chunked: bool, replay: Replay) -> None:
     replay.on("POST", ANOMALY, replace(recorded("anomaly-pca-linear-parquet"), chunked=chunked))
     async with opened(replay, sizes=SizeLimits(prediction=10_000)) as models:
@@ -488,7 +488,7 @@ async def test_a_list_larger_than_the_limit_is_an_outage_and_metadata_is_refused
             await models.catalogue.get_model_spec(ModelRef(PROJECT, "pca-linear"), LATEST)
 
 
-async def test_a_huge_page_that_nobody_asked_for_is_not_read_whole(replay: Replay) -> None:
+async def test_an_unexpected_huge_page_is_not_read_whole(replay: Replay) -> None:
     replay.on("POST", ANOMALY, html(200, "<p>" + "x" * 20_000_000))
     async with opened(replay, sizes=SizeLimits(prediction=1_000_000)) as models:
         with pytest.raises(Unavailable, match="not Gordo's answer"):
@@ -521,21 +521,21 @@ async def test_connections_are_used_again_and_one_that_went_stale_is_replaced_on
 
 
 async def test_a_new_connection_that_is_hung_up_on_is_not_tried_again() -> None:
-    asked = 0
+    requested = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += bool(await _read_request(reader))
+        nonlocal requested
+        requested += bool(await _read_request(reader))
         writer.close()
 
     async with _listening(serve) as url, open_gordo(GordoModels(url=url), DictRoster()) as models:
         with pytest.raises(Unavailable):
             await execute_pca(models)
 
-    assert asked == 1
+    assert requested == 1
 
 
-async def test_idle_connections_are_given_up_by_us_before_a_server_could_close_them_in_our_face() -> None:
+async def test_idle_connections_are_closed_before_a_server_could_close_them_during_a_request() -> None:
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -641,11 +641,11 @@ async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, mo
     replay.on("GET", "revisions", recorded("revisions"))
     replay.on("GET", "models", recorded("models"))
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert found.error is None
-    assert (found.project, found.revision) == (PROJECT, LATEST)
-    assert list(found.models) == sorted(json.loads(recorded("models").body)["models"])
+    assert listing.error is None
+    assert (listing.project, listing.revision) == (PROJECT, LATEST)
+    assert list(listing.models) == sorted(json.loads(recorded("models").body)["models"])
     assert replay.paths == [f"GET {PROJECT}/revisions", f"GET {PROJECT}/models"]
     assert replay.received[1].query == {"revision": LATEST}
 
@@ -653,27 +653,27 @@ async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, mo
 async def test_names_that_gordo_lists_and_cannot_serve_are_left_out(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1", "_bad", ".hidden", "", "a/b", "new\nline", "x" * 300, "-ok", "0", "with space", "b\udcff")
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert found.models == ("-ok", "0", "pump-1", "with space")
+    assert listing.models == ("-ok", "0", "pump-1", "with space")
 
 
 async def test_an_empty_list_is_a_list(replay: Replay, models: Gordo) -> None:
     replay.lists()
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert (found.models, found.error) == ((), None)
+    assert (listing.models, listing.error) == ((), None)
 
 
 async def test_a_project_that_cannot_be_reached_does_not_stop_the_others(replay: Replay) -> None:
     replay.lists("pump-1")
     replay.on("GET", "revisions", html(503), project="plant-b")
     async with opened(replay) as models:
-        away, there = await models.catalogue.get_model_list(["plant-b", PROJECT])
+        raised, there = await models.catalogue.get_model_list(["plant-b", PROJECT])
 
-    assert isinstance(away.error, Unavailable)
-    assert away.error.downstream == "gordo/plant-b"
+    assert isinstance(raised.error, Unavailable)
+    assert raised.error.downstream == "gordo/plant-b"
     assert there.models == ("pump-1",)
 
 
@@ -701,10 +701,10 @@ async def test_a_newest_revision_that_is_not_there_is_an_outage_of_the_project(r
     replay.lists("pump-1")
     replay.on("GET", "models", recorded("models-unknown-revision"))
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert isinstance(found.error, Unavailable)
-    assert found.error.alarm
+    assert isinstance(listing.error, Unavailable)
+    assert listing.error.alarm
 
 
 @pytest.mark.parametrize("status", [404, 405, 500])
@@ -713,9 +713,9 @@ async def test_a_list_that_gordo_refuses_is_an_outage(path: str, status: int, re
     replay.lists("pump-1")
     replay.on("GET", path, Reply(status, {**REVISION, "content-type": "text/html"}))
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert isinstance(found.error, Unavailable)
+    assert isinstance(listing.error, Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -733,9 +733,9 @@ async def test_a_list_that_says_something_else_is_an_outage(
     replay.lists("pump-1")
     replay.on("GET", path, gordo_json(body))
 
-    (found,) = await models.catalogue.get_model_list([PROJECT])
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
 
-    assert isinstance(found.error, Unavailable)
+    assert isinstance(listing.error, Unavailable)
 
 
 async def test_a_model_exists_if_its_project_lists_it(replay: Replay, models: Gordo) -> None:
@@ -745,7 +745,7 @@ async def test_a_model_exists_if_its_project_lists_it(replay: Replay, models: Go
     assert not await models.catalogue.model_exists(ModelRef(PROJECT, "pump-2"))
 
 
-async def test_ping_tells_what_is_there_or_what_is_wrong(replay: Replay, models: Gordo) -> None:
+async def test_ping_returns_what_is_there_or_raises_what_is_wrong(replay: Replay, models: Gordo) -> None:
     replay.lists("pump-1", "pump-2", "fan-1")
     replay.on("GET", "revisions", html(401), project="plant-b")
 
@@ -812,8 +812,8 @@ async def test_registering_puts_a_model_of_the_server_on_the_roster(replay: Repl
     by_hand = Selection()
     async with opened(replay, roster=roster) as models:
         ref = await models.execution.register_model({"project": PROJECT, "name": "pump-1"})
-        (found,) = await models.catalogue.get_model_list(by_hand.projects_to_list(roster.decided))
-        selected = by_hand.apply(found, roster.decided)
+        (listing,) = await models.catalogue.get_model_list(by_hand.projects_to_list(roster.decided))
+        selected = by_hand.apply(listing, roster.decided)
         await models.execution.unregister_model(ref)
 
         assert selected.models == ("pump-1",)
@@ -870,10 +870,10 @@ async def test_the_status_of_a_model_that_is_not_there_says_so(replay: Replay, m
 
 
 async def test_the_status_of_a_model_with_odd_metadata_names_the_problem(replay: Replay, models: Gordo) -> None:
-    found = json.loads(recorded("metadata-pca-linear").body)
-    found["metadata"]["dataset"]["resolution"] = "H"
+    document = json.loads(recorded("metadata-pca-linear").body)
+    document["metadata"]["dataset"]["resolution"] = "H"
     replay.lists("pump-1")
-    replay.on("GET", "pump-1/metadata", gordo_json(found))
+    replay.on("GET", "pump-1/metadata", gordo_json(document))
 
     status = await models.execution.get_model_status(ModelRef(PROJECT, "pump-1"))
 

@@ -21,11 +21,11 @@ pieces = st.builds(
 paces = st.builds(Pace, st.integers(1, 10**5), st.integers(1, 300))
 
 
-def covered(found: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
-    """The stretches of each sensor, in the order in which they are asked for."""
+def covered(result: Sequence[Chunk]) -> dict[str, list[tuple[int, int]]]:
+    """Return the stretches of each sensor, in the order of their requests."""
     return {
-        name: [(piece.start, piece.end) for piece in found if name in piece.names]
-        for piece in found
+        name: [(piece.start, piece.end) for piece in result if name in piece.names]
+        for piece in result
         for name in piece.names
     }
 
@@ -58,7 +58,7 @@ def test_before_anything_is_known_a_reading_a_second_is_expected():
     assert (first.names, first.end) == (TWENTY[:1], 24 * HOUR)
 
 
-def test_denser_readings_are_believed_at_once_and_sparser_ones_slowly():
+def test_the_estimate_follows_denser_readings_at_once_and_sparser_ones_slowly():
     pace = Pace(readings=100_000, statements=250)
     day = Chunk(TWENTY, 0, 24 * HOUR)
 

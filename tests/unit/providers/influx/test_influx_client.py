@@ -49,11 +49,11 @@ class Answering:
     def __init__(self, *statuses: int, **options: Any) -> None:
         self.statuses = list(statuses)
         self.options = options
-        self.asked = 0
+        self.calls = 0
 
     async def answer(self, _: web.Request) -> web.Response:
-        status = self.statuses[min(self.asked, len(self.statuses) - 1)]
-        self.asked += 1
+        status = self.statuses[min(self.calls, len(self.statuses) - 1)]
+        self.calls += 1
         return web.Response(status=status, **self.options)
 
 
@@ -201,18 +201,18 @@ async def test_a_short_outage_is_sat_out():
     async with client_of(answering.answer) as client:
         assert await client.write_lines(LINE, precision="s") == 0
 
-    assert answering.asked == 3
+    assert answering.calls == 3
 
 
 @pytest.mark.parametrize("write", [True, False])
-async def test_a_longer_outage_is_told_after_a_few_attempts(write: bool):
+async def test_a_longer_outage_is_reported_after_a_few_attempts(write: bool):
     answering = Answering(502, text="<h1>Bad gateway</h1>", content_type="text/html")
 
     async with client_of(answering.answer) as client:
         with pytest.raises(Unavailable, match="Bad gateway") as refused:
             await (client.write_lines(LINE, precision="s") if write else client.read("SELECT 1", max_bytes=10))
 
-    assert answering.asked == 3
+    assert answering.calls == 3
     assert (refused.value.downstream, refused.value.alarm) == ("sink/influx", False)
 
 
@@ -236,20 +236,20 @@ async def test_what_does_not_pass_in_a_moment_is_asked_once(
         with pytest.raises(kind):
             await client.write_lines(LINE, precision="s")
 
-    assert answering.asked == 1
+    assert answering.calls == 1
 
 
 async def test_a_read_of_an_adapter_is_retried_in_one_place_only():
-    away = Answering(502)
+    raised = Answering(502)
 
-    async with serving(away.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
+    async with serving(raised.answer) as url, open_sensors(InfluxSensors(url=url), SystemClock()) as sensors:
         with pytest.raises(Unavailable):
             await sensors.get_sensor_list()
 
-    assert away.asked == 3
+    assert raised.calls == 3
 
 
-async def test_a_statement_that_is_refused_for_the_moment_is_retried_alone_and_in_one_place_only():
+async def test_a_statement_that_is_refused_for_the_moment_is_retried_by_itself_and_in_one_place_only():
     busy = {"results": [{"statement_id": 0, "error": "max-concurrent-queries limit exceeded(1, 1)"}]}
     answering = Answering(200, text=json.dumps(busy), content_type="application/json")
 
@@ -257,16 +257,16 @@ async def test_a_statement_that_is_refused_for_the_moment_is_retried_alone_and_i
         with pytest.raises(Unavailable, match="max-concurrent-queries"):
             await sensors.get_sensor_list()
 
-    assert answering.asked == 1 + 3  # once among others, which tells no reason
+    assert answering.calls == 1 + 3  # once among others, which has no reason
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_an_answer_beyond_the_limit_is_not_taken(told: bool):
+@pytest.mark.parametrize("reported", [True, False])
+async def test_an_answer_beyond_the_limit_is_not_taken(reported: bool):
     sent = 0
 
     async def handler(request: web.Request) -> web.StreamResponse:
         nonlocal sent
-        response = web.StreamResponse(headers={"Content-Length": str(1 << 30)} if told else {})
+        response = web.StreamResponse(headers={"Content-Length": str(1 << 30)} if reported else {})
         await response.prepare(request)
         while True:
             sent += 1 << 16
@@ -324,7 +324,7 @@ async def test_the_limit_on_time_holds_for_all_attempts_together():
         with pytest.raises(TimedOut):
             await client.write_lines(LINE, precision="s")
 
-    assert answering.asked == 1
+    assert answering.calls == 1
 
 
 async def test_clients_of_one_server_share_eight_requests_in_flight():

@@ -44,11 +44,11 @@ def refusal(status: int, text: str = "", *, body: bytes | None = None, wait: tim
     ],
 )
 def test_points_that_the_server_refuses_are_rejected_in_its_words(status: int, text: str):
-    found = refused_write(refusal(status, text))
+    error = refused_write(refusal(status, text))
 
-    assert isinstance(found, Rejected)
-    assert found.reason is Reason.WRITE_REFUSED
-    assert text in str(found)
+    assert isinstance(error, Rejected)
+    assert error.reason is Reason.WRITE_REFUSED
+    assert text in str(error)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_points_that_the_server_refuses_are_rejected_in_its_words(status: int, t
 def test_what_an_operator_has_to_mend_is_an_alarm_that_names_the_key_and_parks_nothing(
     status: int, text: str, key: str
 ):
-    found = refused_write(refusal(status, text))
+    error = refused_write(refusal(status, text))
 
-    assert isinstance(found, Unavailable)
-    assert (found.alarm, found.downstream) == (True, "sink/influx")
-    assert key in str(found)
+    assert isinstance(error, Unavailable)
+    assert (error.alarm, error.downstream) == (True, "sink/influx")
+    assert key in str(error)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_server_that_is_away_or_busy_is_waited_for(status: int):
-    for found in (refused_write(refusal(status, "request throttled")), refused_read(refusal(status, "timeout"))):
-        assert isinstance(found, Unavailable)
-        assert not found.alarm
+def test_a_server_that_is_unavailable_or_busy_is_waited_for(status: int):
+    for error in (refused_write(refusal(status, "request throttled")), refused_read(refusal(status, "timeout"))):
+        assert isinstance(error, Unavailable)
+        assert not error.alarm
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,18 @@ def test_a_server_that_is_away_or_busy_is_waited_for(status: int):
         ("-1", None),
     ],
 )
-def test_how_long_to_stay_away_is_the_servers_to_say(header: str, wait: timedelta | None):
-    found = refused_write(refusal(503, "busy", wait=retry_after({"Retry-After": header})))
+def test_how_long_to_wait_is_set_by_the_server(header: str, wait: timedelta | None):
+    error = refused_write(refusal(503, "busy", wait=retry_after({"Retry-After": header})))
 
-    assert isinstance(found, Unavailable)
-    assert found.retry_after == wait
+    assert isinstance(error, Unavailable)
+    assert error.retry_after == wait
 
 
 def test_a_body_that_is_too_large_is_for_its_writer_to_cut_or_the_operator_to_allow():
-    found = refused_write(refusal(413, "Request Entity Too Large"))
+    error = refused_write(refusal(413, "Request Entity Too Large"))
 
-    assert isinstance(found, TooLarge)
-    assert "[http] max-body-size" in str(found)
+    assert isinstance(error, TooLarge)
+    assert "[http] max-body-size" in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -116,10 +116,10 @@ def test_points_too_old_for_the_retention_policy_are_counted_and_not_refused(sta
 
 
 def test_success_of_another_kind_is_not_success():
-    found = refused_write(refusal(200, body=b"<html>Welcome to nginx</html>"))
+    error = refused_write(refusal(200, body=b"<html>Welcome to nginx</html>"))
 
-    assert isinstance(found, Unavailable)
-    assert found.alarm
+    assert isinstance(error, Unavailable)
+    assert error.alarm
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_a_query_that_is_refused_by_its_status(status: int, text: str, kind: typ
     ],
 )
 def test_an_error_inside_of_an_answer(text: str, kind: type[Exception], alarm: bool | None):
-    found = refused_statement(text, downstream="sensors/influx", section="sensors")
+    error = refused_statement(text, downstream="sensors/influx", section="sensors")
 
-    assert type(found) is kind
-    assert getattr(found, "alarm", None) is alarm
-    assert text in str(found)
+    assert type(error) is kind
+    assert getattr(error, "alarm", None) is alarm
+    assert text in str(error)
 
 
 @pytest.mark.parametrize(
@@ -164,12 +164,12 @@ def test_an_error_inside_of_an_answer(text: str, kind: type[Exception], alarm: b
         ("max-select-buckets limit exceeded: (2/1)", "[coordinator] max-select-buckets"),
     ],
 )
-def test_a_limit_on_what_one_query_may_look_at_is_an_alarm_that_names_it(text: str, setting: str):
-    found = refused_statement(text, downstream="sensors/influx", section="sensors")
+def test_a_limit_on_what_one_query_may_read_is_an_alarm_that_names_it(text: str, setting: str):
+    error = refused_statement(text, downstream="sensors/influx", section="sensors")
 
-    assert isinstance(found, Unavailable)
-    assert found.alarm
-    assert f"raise {setting} on the server" in str(found)
+    assert isinstance(error, Unavailable)
+    assert error.alarm
+    assert f"raise {setting} on the server" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_limit_on_what_one_query_may_look_at_is_an_alarm_that_names_it(text: s
     ],
 )
 def test_the_reason_is_found_in_every_form_and_kept_short(content_type: str, body: bytes, text: str):
-    found = ErrorResponse(
+    error = ErrorResponse(
         status=400,
         content_type=content_type,
         body=body,
@@ -196,4 +196,4 @@ def test_the_reason_is_found_in_every_form_and_kept_short(content_type: str, bod
         section="predictions",
     )
 
-    assert found.text == text
+    assert error.text == text

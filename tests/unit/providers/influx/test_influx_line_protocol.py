@@ -100,7 +100,7 @@ def test_a_point_is_written_as_gordos_own_client_does():
 
 @given(any_predictions())
 def test_every_finite_point_and_no_other_can_be_read_from_the_lines(written: Predictions):
-    found = parsed(written)
+    result = parsed(written)
 
     expected = {
         (column, int(time), float(value).hex())
@@ -110,21 +110,21 @@ def test_every_finite_point_and_no_other_can_be_read_from_the_lines(written: Pre
     }
     machine_and_project = {"machine": written.model.name, "project": written.model.project}
     assert {
-        (column_of(each.measurement, dict(each.tags)["sensor_name"]), each.time, each.value.hex()) for each in found
+        (column_of(each.measurement, dict(each.tags)["sensor_name"]), each.time, each.value.hex()) for each in result
     } == expected
-    assert len(found) == len(expected)
-    assert all(dict(each.tags).items() >= machine_and_project.items() for each in found)
+    assert len(result) == len(expected)
+    assert all(dict(each.tags).items() >= machine_and_project.items() for each in result)
 
 
 @given(any_predictions())
 def test_a_series_is_named_by_three_tags_and_never_by_the_revision(written: Predictions):
     other = Predictions(written.model, "2", written.times, written.columns, written.values)
 
-    found = parsed(written)
+    result = parsed(written)
 
-    assert {tuple(key for key, _ in each.tags) for each in found} <= {("machine", "project", "sensor_name")}
-    assert {each.field for each in found} <= {"sensor_value"}
-    assert [repr(each) for each in found] == [repr(each) for each in parsed(other)]
+    assert {tuple(key for key, _ in each.tags) for each in result} <= {("machine", "project", "sensor_name")}
+    assert {each.field for each in result} <= {"sensor_value"}
+    assert [repr(each) for each in result] == [repr(each) for each in parsed(other)]
 
 
 def test_points_that_are_not_finite_are_left_out_one_by_one():
@@ -181,7 +181,7 @@ UNSPEAKABLE = ["ends in \\", "two\nlines", "half \ud800 a character"]
     [
         *product(["model", "project", "tag", "group"], UNSPEAKABLE),
         *product(["model", "project", "group"], [""]),  # an empty tag is that of a whole-model column
-        *product(["model", "project"], ["carriage\rreturn", "null\0byte"]),  # nobody could ask for them
+        *product(["model", "project"], ["carriage\rreturn", "null\0byte"]),  # they cannot be queried
     ],
 )
 def test_a_name_that_cannot_be_written_is_refused_by_name(place: str, name: str):
@@ -227,7 +227,7 @@ def test_a_single_line_has_no_halves():
 
 
 @given(st.integers(2, 400))
-def test_halving_again_and_again_ends_with_every_line_alone(count: int):
+def test_repeated_halving_ends_with_single_lines(count: int):
     lines = [f"line {number}".encode() for number in range(count)]
     pieces, done, rounds = [b"\n".join(lines)], list[bytes](), 0
 

@@ -12,16 +12,16 @@ NAMES = ["GRA-TT-001", "it's", "back\\slash", "$t0"]
 
 def unquoted(quoted: str) -> str:
     """What InfluxQL reads between quotes: a backslash stands before itself, before quotes, and for a newline."""
-    text, found = iter(quoted[1:-1]), ""
+    text, result = iter(quoted[1:-1]), ""
     for character in text:
         if character == "\\":
             escaped = next(text)
             assert escaped in "\\'\"n"
-            found += "\n" if escaped == "n" else escaped
+            result += "\n" if escaped == "n" else escaped
         else:
             assert character not in {quoted[0], "\n"}
-            found += character
-    return found
+            result += character
+    return result
 
 
 @given(st.text())
@@ -75,7 +75,7 @@ def test_times_that_influxdb_cannot_hold_are_drawn_in():
 
 @pytest.mark.parametrize("name", ["", "\ud800"])
 @pytest.mark.parametrize("bind", [True, False])
-def test_some_names_can_be_nobodys(name: str, bind: bool):
+def test_some_names_cannot_be_queried(name: str, bind: bool):
     assert not can_be_queried(name, bind=bind)
 
 

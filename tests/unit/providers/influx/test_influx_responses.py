@@ -99,12 +99,12 @@ def test_every_encoding_gives_the_same_readings(times: list[int], data: st.DataO
     as_generic = msgpack.packb(document)
     as_json = json.dumps(document, separators=(",", ":")).replace(",-0.0]", ",-0]").encode()  # as Go writes it
 
-    found = [
+    result = [
         readings_of(decode(kind, body)[0], PLANT, "GRA", START, END)
         for kind, body in ((MSGPACK, as_server_packs(document)), (MSGPACK, as_generic), (JSON, as_json))
     ]
 
-    for each in found:
+    for each in result:
         assert each.times.tolist() == times
         assert bits(each.values) == bits(values)
         assert (each.times.dtype.name, each.values.dtype.name) == ("int64", "float64")
@@ -117,10 +117,10 @@ def test_rows_of_other_lengths_are_never_taken_for_floats(times: list[int], data
     rows = [[time, data.draw(cell)] for time in times]
     document = answer({"series": [series(rows)]})
 
-    found = readings_of(decode(MSGPACK, as_server_packs(document))[0], PLANT, "GRA", START, END)
+    result = readings_of(decode(MSGPACK, as_server_packs(document))[0], PLANT, "GRA", START, END)
 
     kept = [(time, float(value)) for time, value in rows if value is not None]
-    assert list(zip(found.times.tolist(), bits(found.values), strict=True)) == [
+    assert list(zip(result.times.tolist(), bits(result.values), strict=True)) == [
         (time, float(value).hex()) for time, value in kept
     ]
 
@@ -220,8 +220,8 @@ def test_what_influxdb_would_not_say_is_not_read(kind: str, body: bytes):
 
 def results(*rows: int, last: Result | None = None) -> list[Result]:
     """Results of so many rows each."""
-    found = [Result(number, tables=(rows_of(count),) if count else ()) for number, count in enumerate(rows)]
-    return [*found, last] if last else found
+    result = [Result(number, tables=(rows_of(count),) if count else ()) for number, count in enumerate(rows)]
+    return [*result, last] if last else result
 
 
 def rows_of(count: int, *, partial: bool = False) -> Table:
@@ -233,7 +233,7 @@ def rows_of(count: int, *, partial: bool = False) -> Table:
     ("came", "sure"),
     [
         (results(5, 5, 5, 0), 3),
-        (results(5, 5, 5), 2),  # a limit of 15 rows: nothing says that the third was cut
+        (results(5, 5, 5), 2),  # a limit of 15 rows: nothing shows that the third was cut
         (results(5, 5), 1),
         (results(5), 0),
         (results(5, 5, 0, last=Result(3, error="not executed")), 3),
@@ -260,22 +260,22 @@ def test_a_single_result_is_whole_unless_it_says_otherwise(came: Result, sure: i
     assert len(complete_results([came], 1, marked=False)) == sure
 
 
-def test_more_results_than_statements_are_somebody_elses():
+def test_more_results_than_statements_are_not_the_servers_response():
     with pytest.raises(UnreadableError, match="5 results to 3"):
         complete_results(results(1, 1, 1, 0, 0), 3, marked=True)
 
 
 def test_readings_of_one_time_are_all_kept_the_smallest_first():
-    found = result_of(answer({"series": [series([[10, 1.0], [20, 9.0], [20, -3.0], [20, 4.0], [30, 2.0]])]}))
+    result = result_of(answer({"series": [series([[10, 1.0], [20, 9.0], [20, -3.0], [20, 4.0], [30, 2.0]])]}))
 
-    read = readings_of(found, PLANT, "GRA", 0, 100)
+    read = readings_of(result, PLANT, "GRA", 0, 100)
 
     assert read.times.tolist() == [10, 20, 20, 20, 30]
     assert read.values.tolist() == [1, -3, 4, 9, 2]
 
 
 @pytest.mark.parametrize(
-    ("found", "says"),
+    ("result", "says"),
     [
         (series([[10, 1.0]], tag="GRB"), "'GRB', where 'GRA'"),
         (series([[10, 1.0]], tag=""), "where 'GRA'"),
@@ -286,9 +286,9 @@ def test_readings_of_one_time_are_all_kept_the_smallest_first():
         (series([["2026-01-01T00:00:00Z", 1.0]]), "not integers"),
     ],
 )
-def test_readings_that_nobody_asked_for_are_not_taken(found: dict[str, Any], says: str):
+def test_readings_that_were_not_requested_are_rejected(result: dict[str, Any], says: str):
     with pytest.raises(UnreadableError, match=says):
-        readings_of(result_of(answer({"series": [found]})), PLANT, "GRA", 0, 100)
+        readings_of(result_of(answer({"series": [result]})), PLANT, "GRA", 0, 100)
 
 
 def test_two_series_where_one_was_asked_for_are_not_taken():
@@ -303,17 +303,17 @@ def test_text_is_never_taken_for_a_number(text: str):
 
 
 def test_nulls_are_left_out():
-    found = result_of(answer({"series": [series([[10, None], [20, 1.0], [30, None]])]}))
+    result = result_of(answer({"series": [series([[10, None], [20, 1.0], [30, None]])]}))
 
-    assert readings_of(found, PLANT, "GRA", 0, 100).times.tolist() == [20]
+    assert readings_of(result, PLANT, "GRA", 0, 100).times.tolist() == [20]
 
 
 def test_the_newest_of_several_series_is_the_latest_and_the_largest_of_equals():
-    found = result_of(
+    result = result_of(
         answer({"series": [series([[20, 9.0]]), series([[30, 1.0]]), series([[30, 4.0]]), series([[30, 2.0]])]})
     )
 
-    newest = newest_of(found, PLANT, "GRA")
+    newest = newest_of(result, PLANT, "GRA")
 
     assert (newest.times.tolist(), newest.values.tolist()) == ([30], [4.0])
 
@@ -323,11 +323,11 @@ def test_nothing_is_newest_where_there_is_nothing():
 
 
 def test_names_stand_in_the_column_that_was_asked_for():
-    found = {"name": "sensors", "columns": ["key", "value"], "values": [["tag", "A"], ["tag", "B"]]}
+    result = {"name": "sensors", "columns": ["key", "value"], "values": [["tag", "A"], ["tag", "B"]]}
 
-    assert column_of(result_of(answer({"series": [found]})), "value") == ["A", "B"]
+    assert column_of(result_of(answer({"series": [result]})), "value") == ["A", "B"]
     assert column_of(Result(0), "value") == []
-    for wrong in (found | {"columns": ["key", "name"]}, found | {"values": [["tag", 1]]}):
+    for wrong in (result | {"columns": ["key", "name"]}, result | {"values": [["tag", 1]]}):
         with pytest.raises(UnreadableError):
             column_of(result_of(answer({"series": [wrong]})), "value")
 

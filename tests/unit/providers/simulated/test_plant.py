@@ -182,10 +182,10 @@ async def test_the_last_reading_is_found_behind_a_long_silence_but_not_behind_th
     source = sensors(faults=[silence])
     spoke = Plant().values(TAG, to_ns(MIDNIGHT - 21 * HOUR), to_ns(MIDNIGHT - 20 * HOUR))
 
-    found = await source.get_last_before([TAG], MIDNIGHT, MIDNIGHT - 48 * HOUR)
+    last = await source.get_last_before([TAG], MIDNIGHT, MIDNIGHT - 48 * HOUR)
     too_old = await source.get_last_before([TAG, SWITCH], MIDNIGHT, MIDNIGHT - 10 * HOUR)
 
-    assert found[TAG] == (spoke.times[-1], spoke.values[-1])
+    assert last[TAG] == (spoke.times[-1], spoke.values[-1])
     assert set(too_old) == {SWITCH}
 
 

@@ -1,4 +1,4 @@
-"""From hand to hand."""
+"""The unbuffered channel."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ def offer(channel: Channel[int], item: int) -> "tuple[asyncio.Task[bool], asynci
     return asyncio.create_task(channel.give(item, answer)), answer
 
 
-async def test_whoever_gives_waits_until_somebody_takes():
+async def test_give_blocks_until_the_value_is_taken():
     channel: Channel[int] = Channel()
     giving, _ = offer(channel, 7)
     await asyncio.sleep(0)
@@ -22,7 +22,7 @@ async def test_whoever_gives_waits_until_somebody_takes():
     assert await giving
 
 
-async def test_whoever_takes_waits_until_somebody_gives():
+async def test_take_blocks_until_a_value_is_given():
     channel: Channel[int] = Channel()
     taking = asyncio.create_task(channel.take())
     await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def test_what_is_offered_is_taken_in_order_and_once():
     assert await asyncio.gather(*giving) == [True] * 5
 
 
-async def test_an_offer_that_was_answered_by_someone_else_is_not_taken():
+async def test_an_offer_that_another_taker_answered_is_not_taken():
     channel: Channel[int] = Channel()
     withdrawn, answer = offer(channel, 1)
     kept, _ = offer(channel, 2)
@@ -74,9 +74,9 @@ async def test_a_taker_that_is_cancelled_takes_nothing_with_it():
     giving, _ = offer(channel, 7)
     await asyncio.sleep(0)
     taker.cancel()
-    (found,) = await asyncio.gather(taker, return_exceptions=True)
+    (result,) = await asyncio.gather(taker, return_exceptions=True)
 
-    assert found == 7 or await channel.take() == 7
+    assert result == 7 or await channel.take() == 7
     assert await giving
 
 

@@ -29,7 +29,7 @@ class Bench:
         return delivery
 
     async def joins(self, assignment: Assignment, task: Task, sequence: int) -> None:
-        """The task comes as this event, and nobody is asked to take it."""
+        """Deliver the task as this event, without a taker."""
         async with asyncio.timeout(1):
             await self.consumer.on_event(assignment, an_event(task, sequence))
 
@@ -57,7 +57,7 @@ async def test_what_is_worked_on_when_its_partition_comes_back_is_not_handed_out
     assert (before.unflushed, after.unflushed) == (None, (7, "7"))
 
 
-async def test_what_is_done_late_leaves_alone_what_has_its_place_in_a_hub_that_was_made_anew():
+async def test_a_task_done_late_does_not_affect_the_one_in_its_place_in_a_recreated_hub():
     bench, before, after, again = Bench(), an_assignment(), an_assignment(), an_assignment()
     old = await bench.hands_out(before, a_task(id=1), 0)
     before.lose()

@@ -43,18 +43,18 @@ def with_condition(condition: str) -> ConnectError:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_an_error_says_whether_waiting_helps(error: Exception, kind: type[Unavailable], alarm: bool):
-    found = translated(error, "sending")
+    message = translated(error, "sending")
 
-    assert type(found) is kind
-    assert (found.alarm, found.downstream) == (alarm, "task_queue/eventhub")
-    assert str(found).startswith(f"event hub, sending: {type(error).__name__}")
+    assert type(message) is kind
+    assert (message.alarm, message.downstream) == (alarm, "task_queue/eventhub")
+    assert str(message).startswith(f"event hub, sending: {type(error).__name__}")
 
 
 def test_a_login_that_failed_explains_what_the_library_only_calls_an_error():
-    found = translated(EventHubError("something"), "receiving", ClientAuthenticationError("AADSTS7000215 bad secret"))
+    error = translated(EventHubError("something"), "receiving", ClientAuthenticationError("AADSTS7000215 bad secret"))
 
-    assert found.alarm
-    assert "AADSTS7000215" in str(found)
+    assert error.alarm
+    assert "AADSTS7000215" in str(error)
 
 
 def test_a_login_that_could_not_be_tried_is_no_alarm():
@@ -64,10 +64,10 @@ def test_a_login_that_could_not_be_tried_is_no_alarm():
 def test_keys_and_signatures_do_not_get_out_with_an_error():
     said = "sr=sb%3a&sig=c2lnbmF0dXJlLXZhbHVl&se=1 SharedAccessKey=c2VjcmV0LWtleS12YWx1ZQ=="
 
-    found = str(translated(ConnectError(said), "sending"))
+    error = str(translated(ConnectError(said), "sending"))
 
-    assert "c2lnbmF0dXJl" not in found
-    assert "c2VjcmV0LWtleS" not in found
+    assert "c2lnbmF0dXJl" not in error
+    assert "c2VjcmV0LWtleS" not in error
 
 
 def test_a_long_error_is_cut():

@@ -53,7 +53,7 @@ async def test_work_that_swallows_its_cancellation_is_not_waited_for_and_cancell
     assert len(cancelled) == 2 or work.cancelled()
 
 
-async def test_whoever_is_cancelled_while_waiting_is_cancelled_even_if_the_work_is_not():
+async def test_a_cancelled_waiter_is_cancelled_even_if_the_work_is_not():
     cancelled: list[float] = []
     waiting = asyncio.create_task(limited(stubborn(cancelled), LONG))
     await asyncio.sleep(0)

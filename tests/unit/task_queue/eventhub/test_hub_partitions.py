@@ -12,10 +12,10 @@ from latigo.task_queue.eventhub.partitions import Partition, partition_of
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(1, 2048))
 def test_a_model_always_goes_to_the_same_partition_of_those_there_are(project: str, name: str, count: int):
-    found = partition_of(ModelRef(project, name), count)
+    result = partition_of(ModelRef(project, name), count)
 
-    assert 0 <= found < count
-    assert partition_of(ModelRef(project, name), count) == found
+    assert 0 <= result < count
+    assert partition_of(ModelRef(project, name), count) == result
 
 
 def test_the_partition_of_a_model_is_no_matter_of_version_or_machine():

@@ -19,7 +19,7 @@ def a_watchdog() -> Watchdog:
 
 
 def looks(watchdog: Watchdog, seen: list[Observation], now: float) -> Verdict:
-    """What it says while the client looks after its partitions."""
+    """Return its verdict while the client balances its partitions."""
     return watchdog.answered(seen, now, now)
 
 
@@ -27,7 +27,7 @@ def seen(last: int, received: int, *, name: str = "0", is_blocked: bool = False,
     return Observation(Partition(name, begin, last, is_empty=begin > last), received, is_blocked)
 
 
-def test_a_hub_is_away_once_it_has_not_answered_for_long():
+def test_a_hub_is_unavailable_once_it_has_not_answered_for_long():
     watchdog = a_watchdog()
 
     assert [watchdog.unanswered(now) for now in (30, 170, 181)] == [Verdict.FINE, Verdict.FINE, Verdict.UNREACHABLE]
@@ -78,7 +78,7 @@ def test_events_that_the_hub_has_dropped_by_age_are_not_waited_for():
     assert {looks(watchdog, [seen(9, -1, begin=10)], now) for now in range(0, 2000, 60)} == {Verdict.FINE}
 
 
-def test_a_client_that_does_not_look_who_owns_what_is_stuck_even_if_the_hub_has_nothing_for_it():
+def test_a_client_that_does_not_list_ownership_is_stuck_even_if_the_hub_has_nothing_for_it():
     watchdog = a_watchdog()
 
     verdicts = [watchdog.answered([], 60, now) for now in (60, 200, 209, 210)]
@@ -86,7 +86,7 @@ def test_a_client_that_does_not_look_who_owns_what_is_stuck_even_if_the_hub_has_
     assert verdicts == [Verdict.FINE, Verdict.FINE, Verdict.FINE, Verdict.STUCK]
 
 
-def test_while_the_hub_is_away_a_client_that_cannot_look_is_away_and_not_stuck():
+def test_while_the_hub_is_unavailable_a_client_that_cannot_list_ownership_is_not_stuck():
     watchdog = a_watchdog()
 
     assert [watchdog.unanswered(now) for now in (160, 180)] == [Verdict.FINE, Verdict.UNREACHABLE]

@@ -1,4 +1,4 @@
-"""A sensor source that ends its process: what a bug in a C library looks like from outside."""
+"""A sensor source that ends its process: what a crash in a C library."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
 
 
-class Killer(PlantSensors):
-    """Dies when this tag is read over this time."""
+class PoisonSensors(PlantSensors):
+    """Sensors that kill their process when this tag is read over this time."""
 
     def __init__(self, tag: str, time: datetime) -> None:
         super().__init__(Plant(period=timedelta(seconds=1)), SystemClock().now, any_tag=True)
@@ -27,6 +27,6 @@ class Killer(PlantSensors):
 
 
 @asynccontextmanager
-async def open_killer(*, tag: str, time: str) -> AsyncIterator[Killer]:
-    """The factory that the settings name: ``kind = "python:tests.support.killer:open_killer"``."""
-    yield Killer(tag, datetime.fromisoformat(time))
+async def open_poison_sensors(*, tag: str, time: str) -> AsyncIterator[PoisonSensors]:
+    """The factory that the settings name: ``kind = "python:tests.support.poison_sensors:open_poison_sensors"``."""
+    yield PoisonSensors(tag, datetime.fromisoformat(time))

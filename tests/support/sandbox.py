@@ -1,4 +1,4 @@
-"""A small plant that processes of Latigo work for: the sandbox's Gordo in the test's loop, and a ledger."""
+"""The systems that processes of Latigo work with: the sandbox's Gordo in the test's loop, and a ledger."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,8 +20,8 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 
 
 @dataclass
-class Site:
-    """Everything around a process."""
+class Sandbox:
+    """The systems around a process."""
 
     gordo: SandboxGordo
     ledger: Outside
@@ -35,14 +35,14 @@ class Site:
         return write_config(self.folder, predictions=predictions, models=models, ledger=ledger, **sections)
 
     async def whole(self, service: Service, *, within: float = 180.0) -> datetime:
-        """Wait until everything is covered that is due by now; up to when that is."""
+        """Wait until everything is covered that is due by now; return the end of that time."""
         until = newest_due()
         await service.until(lambda: self.ledger.is_whole(self.models, until), within=within, what="all is covered")
         return until
 
     @asynccontextmanager
     async def holding(self, statement: str) -> AsyncIterator[None]:
-        """A transaction of the test's own that holds the locks of this statement."""
+        """Hold the locks of this statement in a transaction of the test."""
         connection = await asyncpg.connect(self.ledger.url)
         try:
             async with connection.transaction():
@@ -57,7 +57,7 @@ class Site:
 
     @asynccontextmanager
     async def without_ledger(self) -> AsyncIterator[None]:
-        """The database lets nobody in, and whoever is in is thrown out."""
+        """Refuse connections to the database, and end those that exist."""
         admin, name = database_on(self.ledger.url, "postgres"), urlsplit(self.ledger.url).path.removeprefix("/")
         await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
@@ -67,15 +67,15 @@ class Site:
             await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def executed(self) -> list[tuple[str, datetime]]:
-        """Every run of a model: which one, and the last row that was asked for."""
+        """Return every run of a model: its name, and the time of the last requested row."""
         return [(run.model, run.last) for run in self.gordo.controls.executed if run.last is not None]
 
 
 @asynccontextmanager
-async def open_site(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Site]:
+async def open_sandbox(ledger_url: str, folder: Path, *, models: int) -> AsyncIterator[Sandbox]:
     """Such a plant, with so many models."""
     async with (
         open_sandbox_gordo(a_project(models), canned=StubPredictions()) as gordo,
         looking_at(ledger_url) as ledger,
     ):
-        yield Site(gordo, ledger, folder, models)
+        yield Sandbox(gordo, ledger, folder, models)

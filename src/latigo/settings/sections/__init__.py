@@ -1,0 +1,40 @@
+"""The tables of the configuration file: every key, its default and what it means.
+
+One module a theme; ``base``, ``influx`` and ``plugin`` hold what several of them share, and ``event_hubs`` parses
+connection strings.
+"""
+
+from latigo.settings.sections.ledger import EmbeddedLedger, Ledger, PostgresLedger
+from latigo.settings.sections.models import GordoModels
+from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink
+from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
+from latigo.settings.sections.schedule import BackfillSettings, Override, PlannerSettings, ScheduleSettings
+from latigo.settings.sections.sensors import FileSensors, InfluxSensors, PluginSensors, Sensors, SimulatedSensors
+from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, TaskQueue
+
+__all__ = [
+    "BackfillSettings",
+    "CircuitSettings",
+    "EmbeddedLedger",
+    "EventHubQueue",
+    "ExecutorSettings",
+    "FileSensors",
+    "GordoModels",
+    "HttpSettings",
+    "InfluxSensors",
+    "InfluxSink",
+    "InternalQueue",
+    "Ledger",
+    "LogSettings",
+    "Override",
+    "PlannerSettings",
+    "PluginSensors",
+    "PluginSink",
+    "PostgresLedger",
+    "PostgresSink",
+    "ScheduleSettings",
+    "Sensors",
+    "SimulatedSensors",
+    "Sink",
+    "TaskQueue",
+]

@@ -1,0 +1,68 @@
+"""One process: ``[executor]``, ``[circuit]``, ``[http]`` and ``[log]``."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from latigo.settings.sections.base import Section
+from latigo.settings.values import Duration, Positive, Secret, Text
+
+
+class ExecutorSettings(Section):
+    """``[executor]``."""
+
+    concurrency: int = Field(
+        default=32, ge=1, le=1024, description="Most tasks at once; the working limit adapts to the model server."
+    )
+    grace: Duration = Field(
+        default=timedelta(seconds=25), description="Time to finish or hand back the tasks in flight after SIGTERM."
+    )
+    lease: Positive = Field(default=timedelta(seconds=30), description="How long a claim on a task lasts.")
+    renew: Positive = Field(default=timedelta(seconds=10), description="How often a claim is renewed.")
+    hard_limit: Positive = Field(
+        default=timedelta(minutes=15),
+        description="Longest time of work on a task, not counting waits for its turn; a call cut by it counts as"
+        " unanswered.",
+    )
+    max_attempts: int = Field(default=5, ge=1, le=100, description="Failed attempts before a task is parked.")
+    backoff_first: Positive = Field(default=timedelta(seconds=30), description="Wait after the first failed attempt.")
+    backoff_longest: Positive = Field(
+        default=timedelta(hours=1), description="The wait doubles with every attempt, up to this."
+    )
+
+
+class CircuitSettings(Section):
+    """``[circuit]``."""
+
+    failures: int = Field(default=5, ge=1, description="Failures in a row that open a circuit.")
+    share: float = Field(default=0.5, gt=0, le=1, description="Share of failures among the last calls that opens it.")
+    last: int = Field(default=20, ge=1, le=1000, description="How many last calls the share is taken of.")
+    probe_first: Positive = Field(default=timedelta(seconds=15), description="Wait before the first probe.")
+    probe_longest: Positive = Field(
+        default=timedelta(minutes=2), description="The wait doubles with every failed probe, up to this."
+    )
+
+
+class HttpSettings(Section):
+    """``[http]``."""
+
+    enabled: bool = Field(default=True, description="Whether to listen at all.")
+    host: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    token: Secret | None = Field(
+        default=None,
+        description="Bearer token of requests that change something; without it they are refused.",
+        examples=["a-bearer-token"],
+    )
+
+
+class LogSettings(Section):
+    """``[log]``."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto is console on a terminal, json elsewhere."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The lowest level that is logged."
+    )

@@ -1,0 +1,68 @@
+"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[planner]`` and ``[[override]]``."""
+
+from datetime import timedelta
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from latigo.settings.sections.base import Section
+from latigo.settings.values import Duration, Glob, Interval, Positive
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``."""
+
+    interval: Interval = Field(
+        default=timedelta(minutes=30),
+        description="Length of a slot; rounded up to a multiple of the model's resolution that divides a day.",
+    )
+    delay: Duration = Field(
+        default=timedelta(minutes=5),
+        description="Time after the end of a slot until it is due, so that its readings have arrived.",
+    )
+    max_window: Positive = Field(
+        default=timedelta(days=1), description="Longest window folded into one task; at least one slot."
+    )
+
+
+class BackfillSettings(Section):
+    """``[backfill]``."""
+
+    horizon: Duration = Field(
+        default=timedelta(days=7), description='How far back a newly seen model is covered; "0" for none.'
+    )
+    max_catch_up: Positive = Field(
+        default=timedelta(days=30), description="Older holes expire; they are recorded and counted."
+    )
+    min_share: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."
+    )
+
+
+class PlannerSettings(Section):
+    """``[planner]``."""
+
+    lease: Positive = Field(
+        default=timedelta(seconds=15), description="How long a scheduler may plan before it has to renew its term."
+    )
+    renew: Positive = Field(default=timedelta(seconds=5), description="How often it renews its term.")
+    max_clock_difference: Positive = Field(
+        default=timedelta(seconds=30),
+        description="Planning stops while the clocks of process and database are further apart.",
+    )
+
+
+class Override(Section):
+    """One ``[[override]]``."""
+
+    match: Glob = Field(description="Pattern on project/model.", examples=["plant-a/slow-*"])
+    interval: Interval | None = Field(default=None, description="Instead of schedule.interval.", examples=["1h"])
+    delay: Duration | None = Field(default=None, description="Instead of schedule.delay.", examples=["3h"])
+    horizon: Duration | None = Field(default=None, description="Instead of backfill.horizon.", examples=["1d"])
+    enabled: bool | None = Field(default=None, description="false stops predicting them.", examples=[False])
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if self.model_fields_set <= {"match"}:
+            raise ValueError("sets nothing: give interval, delay, horizon or enabled")
+        return self
