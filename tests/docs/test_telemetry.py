@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,28 @@ SOURCE = Path(__file__).parents[2] / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call such as ``log.info("noun.past_participle", ...)`` with its event, also where one of two is chosen."""
+    for file in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and call.args and _logs(call.func):
+                yield from ((text.value, call) for text in _texts(call.args[0]) if isinstance(text.value, str))
+
+
 def logged() -> set[str]:
-    """The first argument of every call such as ``log.info("noun.past_verb", ...)``, also where one of two is chosen."""
-    return {
-        text.value
-        for file in SOURCE.rglob("*.py")
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and call.args and _logs(call.func)
-        for text in _texts(call.args[0])
-        if isinstance(text.value, str)
-    }
+    return {event for event, _ in calls()}
+
+
+def fields_of(description: str) -> set[str]:
+    """The fields that a description names after its colon."""
+    named = re.search(r": ([a-z_]+(?:, [a-z_]+)*?)(?:, and its traceback)?\.$", description)
+    return set(named[1].split(", ")) if named else set()
 
 
 def _logs(function: ast.expr) -> bool:
-    """Methods of a logger, and names that stand for one of them."""
+    """Methods of a logger, and a name that stands for one of them."""
     return (isinstance(function, ast.Attribute) and function.attr in METHODS) or (
-        isinstance(function, ast.Name) and function.id in {"log", "told"}
+        isinstance(function, ast.Name) and function.id == "log"
     )
 
 
@@ -46,6 +53,26 @@ def metrics() -> list[MetricWrapperBase]:
 def test_every_event_that_is_logged_is_described_in_telemetry_and_no_other() -> None:
     assert sorted(logged() - set(EVENTS)) == []
     assert sorted(set(EVENTS) - logged()) == []
+
+
+def test_the_fields_of_an_event_are_those_of_its_description() -> None:
+    logged_fields: dict[str, set[str]] = {event: set() for event in EVENTS}
+    open_ended = set()
+    for event, call in calls():
+        if event in EVENTS:
+            logged_fields[event] |= {keyword.arg for keyword in call.keywords if keyword.arg}
+            open_ended |= {event for keyword in call.keywords if keyword.arg is None}  # ``**fields``
+
+    for event, fields in logged_fields.items():
+        described = fields_of(EVENTS[event])
+        assert fields - {"exc_info"} <= described, event
+        assert event in open_ended or described <= fields, event
+
+
+def test_a_description_names_its_fields_at_its_end() -> None:
+    assert fields_of("A call failed: attempt, error, wait_s.") == {"attempt", "error", "wait_s"}
+    assert fields_of("Settling a task met a bug: task, and its traceback.") == {"task"}
+    assert fields_of("The task crashed; with its traceback.") == set()
 
 
 def test_events_are_a_noun_and_what_happened_to_it() -> None:

@@ -245,7 +245,7 @@ class Executor:
         try:
             spec = await self._describe(task.ref, task.model.revision)
         except Exception as error:  # noqa: BLE001 - the task is rejected for its own reason, not for this one
-            _log.warning("metadata.unreadable", error=str(error))
+            _log.warning("metadata.not_read", error=str(error))
             return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # unknown until it is read again
         return spec.dataset != task.model.dataset or spec.model_offset != task.model.model_offset
 

@@ -276,7 +276,7 @@ def _make_passable(path: Path) -> None:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-            _log.warning("embedded.folder_made_passable", folder=str(folder))
+            _log.warning("embedded.folder_opened", folder=str(folder))
 
 
 def _quoted_list(folder: Path) -> str:

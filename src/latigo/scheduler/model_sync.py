@@ -89,7 +89,7 @@ class ModelSync:
         except LatigoError:  # the ledger is unavailable
             raise
         except Exception:  # noqa: BLE001 - that is its purpose
-            _log.exception("project.broken", project=project)
+            _log.exception("listing.crashed", project=project)
             self._complete = False
 
     async def _sync_project(

@@ -111,7 +111,7 @@ class GordoCatalogue:
         except LatigoError as error:
             return ProjectModels(project, error=error)
         except Exception as error:  # noqa: BLE001 - a bug that one project's list triggers must not stop the others
-            _log.exception("project.broken", project=project)
+            _log.exception("listing.crashed", project=project)
             return ProjectModels(project, error=error)
         return ProjectModels(project, listing.revision, listing.models)
 
