@@ -1,4 +1,4 @@
-# The commands of the project. `make` lists them; everything runs in .venv, which is made and kept up to date by itself.
+# The commands of the project. `make` lists them; everything runs in .venv, which is created and updated by itself.
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,11 +36,11 @@ bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prin
 gordo: ## Install real Gordo 6.0.4 in a Python 3.10 of its own and train small models; cached outside of the repository
 	@tests/real_gordo/setup.sh
 
-format: $(VENV)/.ready ## Format the code and mend what can be mended by itself
+format: $(VENV)/.ready ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-lock: ## Resolve the pinned versions anew (needs uv)
+lock: ## Resolve the pinned versions again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
@@ -56,9 +56,9 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# A stranger may have no Python 3.10: the tests that need it are then skipped by name. CI needs it.
+# Without a Python 3.10, the tests that need it are skipped by name; CI requires it.
 gordo-if-possible:
-	@tests/real_gordo/setup.sh || { test -z "$$CI" && echo "real Gordo is not there: its tests are skipped"; }
+	@tests/real_gordo/setup.sh || { test -z "$$CI" && echo "real Gordo is not available: its tests are skipped"; }
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Make the secrets of compose.yaml, each in a file of its own below secrets/. What is there already is left as it is.
+# Create the secrets of compose.yaml, each in a file of its own below secrets/. Existing ones stay as they are.
 set -eu
 cd "$(dirname "$0")"
 umask 022
 mkdir -p secrets
-chmod 700 secrets # nobody else on this machine gets in
+chmod 700 secrets # no other account of this machine can enter
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 

@@ -60,12 +60,12 @@ async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grac
 
     Args:
         roles: by name, which their tasks get.
-        stop: set by whoever wants the end; handed to every role.
+        stop: set to end all roles; every role is given it.
         grace: from the moment ``stop`` is set.
 
     Raises:
         ExceptionGroup: roles raised; the others were cancelled at once.
-        GraceExceeded: roles were still at it when the grace was over.
+        GraceExceeded: roles were still running when the grace was over.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(name, role, stop), name=name) for name, role in roles.items()]
@@ -83,7 +83,7 @@ async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grac
 async def _run(name: str, role: Role, stop: asyncio.Event) -> None:
     await role(stop)
     if not stop.is_set():
-        raise RoleEnded(f"{name} ended before it was told to")
+        raise RoleEnded(f"{name} ended before it was stopped")
     _log.info("role.stopped", role=name)
 
 

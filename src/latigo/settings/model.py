@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     )
     executor: ExecutorSettings = Field(default=ExecutorSettings(), description="How one process works on tasks.")
     circuit: CircuitSettings = Field(
-        default=CircuitSettings(), description="When a downstream is left alone, and when it is tried again."
+        default=CircuitSettings(), description="When calls to a downstream are held back, and when it is probed."
     )
     http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")

@@ -42,7 +42,7 @@ class Metrics:
         )
         self.queue_lag = Gauge(
             "latigo_queue_lag_tasks",
-            "Messages of the task queue that no executor is done with.",
+            "Messages of the task queue that no executor has finished.",
             ("partition",),
             registry=registry,
         )
@@ -53,7 +53,10 @@ class Metrics:
             registry=registry,
         )
         self.backlog = Gauge(
-            "latigo_backlog_slots", "Slots that are due and neither covered nor out.", ("project",), registry=registry
+            "latigo_backlog_slots",
+            "Slots that are due, and neither covered nor in a task.",
+            ("project",),
+            registry=registry,
         )
         self.rows = Counter(
             "latigo_predictions_rows_total",
@@ -72,17 +75,17 @@ class Metrics:
             registry=registry,
         )
         self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
-        self.circuits_open = Gauge("latigo_open_circuits", "Downstreams that are left alone.", registry=registry)
+        self.circuits_open = Gauge("latigo_open_circuits", "Downstreams whose circuits are open.", registry=registry)
         self.concurrency = Gauge(
             "latigo_concurrency_calls",
             "Calls that this process lets all model servers work on at once; adapts to them.",
             registry=registry,
         )
-        self.buffered = Gauge("latigo_readings_bytes", "Memory that readings in hand take.", registry=registry)
+        self.buffered = Gauge("latigo_readings_bytes", "Memory of the readings of running tasks.", registry=registry)
         self.planning_seconds = Histogram(
             "latigo_planning_seconds", "One round of planning.", buckets=_QUICK, registry=registry
         )
-        self.loop_lag = Gauge("latigo_loop_lag_seconds", "How late the event loop came round last.", registry=registry)
+        self.loop_lag = Gauge("latigo_loop_lag_seconds", "Delay of the last turn of the event loop.", registry=registry)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -78,7 +78,7 @@ async def test_a_role_that_ends_by_itself_ends_the_process() -> None:
     async def short(_stop: asyncio.Event) -> None:
         await asyncio.sleep(0)
 
-    with pytest.RaisesGroup(pytest.RaisesExc(RoleEnded, match="short ended before it was told to")):
+    with pytest.RaisesGroup(pytest.RaisesExc(RoleEnded, match="short ended before it was stopped")):
         await run_until_stopped({"short": short, "stuck": stuck}, asyncio.Event(), LONG)
 
 

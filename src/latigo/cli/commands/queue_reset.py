@@ -20,7 +20,7 @@ def run(
     """Forget all checkpoints of an event hub that was deleted and created again.
 
     Its events are numbered from the start, so executors read it from its beginning. Nothing is lost and nothing is done
-    twice: what the old hub held is planned again, and tasks that are done already are passed over.
+    twice: what the old hub held is planned again, and tasks that are done already are skipped.
     """
     settings = settings_of(config)
     hub = event_hub(settings)

@@ -1,1 +1,1 @@
-"""What ``latigo demo`` runs: a simulated plant, stand-ins for the systems around Latigo, and all of Latigo."""
+"""What ``latigo demo`` runs: a simulated plant, the sandbox in the place of foreign systems, and all of Latigo."""

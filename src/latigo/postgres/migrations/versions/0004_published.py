@@ -1,4 +1,4 @@
-"""When a task was put into its queue, so that one that the queue has lost can be told."""
+"""The time at which a task was put into its queue, so that one that the queue has lost is detected."""
 
 from latigo.postgres.migrate import run_file
 
