@@ -72,13 +72,13 @@ class Metrics:
             registry=registry,
         )
         self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
-        self.circuits_open = Gauge("latigo_open_circuits", "Downstreams that are left alone.", registry=registry)
+        self.circuits_open = Gauge("latigo_open_circuits", "Downstreams whose circuit is open.", registry=registry)
         self.concurrency = Gauge(
             "latigo_concurrency_calls",
             "Calls that this process lets all model servers work on at once; adapts to them.",
             registry=registry,
         )
-        self.buffered = Gauge("latigo_readings_bytes", "Memory that readings in hand take.", registry=registry)
+        self.buffered = Gauge("latigo_readings_bytes", "Memory that readings in flight take.", registry=registry)
         self.planning_seconds = Histogram(
             "latigo_planning_seconds", "One round of planning.", buckets=_QUICK, registry=registry
         )

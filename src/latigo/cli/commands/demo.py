@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Run Latigo on a simulated plant on this machine.
 
-    Simulated sensors, a stand-in for Gordo, and all of Latigo. Nothing has to be installed or configured, and nothing
+    Simulated sensors, a simulated Gordo, and all of Latigo. Nothing has to be installed or configured, and nothing
     is left behind. The plant runs fast: a reading a second, a row every 5 seconds, slots of 30 seconds, and an hour of
     history to fill in first. Ctrl-C ends it. Exit code 1 when something could not be predicted and is parked.
     """

@@ -1,1 +1,1 @@
-"""What ``latigo demo`` runs: a simulated plant, stand-ins for the systems around Latigo, and all of Latigo."""
+"""Everything that ``latigo demo`` runs: a simulated plant, the sandbox's servers, and all of Latigo."""
