@@ -107,7 +107,7 @@ async def test_a_database_without_a_schema_stays_empty_until_it_is_migrated(data
     assert (refused, migrated, answered) == (FAILED, DONE, DONE)
     assert "has no schema yet" in errors
     assert tables == 0
-    assert reported == "nothing is missing\n"
+    assert reported == "Nothing is missing\n"
 
 
 async def test_an_embedded_ledger_is_migrated_by_the_process_that_opens_it(server_folder: Path, tmp_path: Path):
@@ -115,4 +115,4 @@ async def test_an_embedded_ledger_is_migrated_by_the_process_that_opens_it(serve
 
     code, reported, _ = await latigo("plan", "--config", str(config), folder=tmp_path)
 
-    assert (code, reported) == (DONE, "nothing is missing\n")
+    assert (code, reported) == (DONE, "Nothing is missing\n")
