@@ -117,12 +117,12 @@ async def serve(
 async def _running_heartbeat(heartbeat: Heartbeat) -> AsyncIterator[Heartbeat]:
     """Run the heartbeat while the context lasts: from before the first probe until after the last."""
     stop = asyncio.Event()
-    beats = asyncio.create_task(heartbeat.run(stop), name="heartbeat")
+    heartbeats = asyncio.create_task(heartbeat.run(stop), name="heartbeat")
     try:
         yield heartbeat
     finally:
         stop.set()
-        await beats
+        await heartbeats
 
 
 async def _open_when_available(
@@ -145,9 +145,9 @@ async def _open_when_available(
 
 
 def _retentions(resources: Resources) -> Sequence[tuple[PostgresPredictions, timedelta]]:
-    """The sinks that forget nothing by themselves, and how long each keeps its predictions."""
+    """Return the sinks that need pruning, and the retention of each."""
     return [
-        (sink.store, each.retention)
-        for sink, each in zip(resources.sinks, resources.settings.predictions, strict=True)
-        if isinstance(each, PostgresSink) and isinstance(sink.store, PostgresPredictions)
+        (sink.store, section.retention)
+        for sink, section in zip(resources.sinks, resources.settings.predictions, strict=True)
+        if isinstance(section, PostgresSink) and isinstance(sink.store, PostgresPredictions)
     ]

@@ -502,7 +502,7 @@ async def test_options_before_a_command_of_the_queue_are_not_passed_over(tmp_pat
     code, _, errors = await latigo("queue", "-c", str(write_config(tmp_path)), "reset", "--yes", folder=tmp_path)
 
     assert code == USAGE
-    assert "Options of reset stand behind it" in errors
+    assert "Options of reset go after it" in errors
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,1 +1,1 @@
-"""Changes that people ask for. Each is recorded: who, when, for what, and its result."""
+"""Changes by operators. Each is recorded: user, time, target and result."""

@@ -13,7 +13,7 @@ class Exit(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
-    UNHEALTHY = 3  #: the command worked; what it asked for is not there or not well
+    UNHEALTHY = 3  #: the command worked; its subject is missing or unhealthy
     CONFIGURATION = 78
 
 

@@ -1,4 +1,4 @@
-"""How a failure is shown in a line."""
+"""One-line texts of failures."""
 
 from latigo.cli.tables import cell, last_line
 from latigo.reports.failures import Failure

@@ -33,21 +33,21 @@ class LazyGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of the base class
         """List the commands without importing them."""
-        rows = [(name, each if isinstance(each, str) else each.summary()) for name, each in self.table.items()]
+        rows = [(name, entry if isinstance(entry, str) else entry.summary()) for name, entry in self.table.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default command before options that stand alone."""
+        """Put the default command before options without a command."""
         if self.default and not (args and (args[0] in self.table or args[0] == "--help")):
-            if named := next((each for each in args if each in self.table), None):
-                raise typer.BadParameter(f"Options of {named} stand behind it", ctx=ctx)
+            if named := next((name for name in args if name in self.table), None):
+                raise typer.BadParameter(f"Options of {named} go after it", ctx=ctx)
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
 class LazyCommands(MutableMapping[str, Any]):
-    """Commands by name; each is imported when it is first asked for."""
+    """Commands by name; each is imported on first use."""
 
     def __init__(self, table: Table, prefix: str) -> None:
         self._table = table
@@ -78,7 +78,7 @@ class LazyCommands(MutableMapping[str, Any]):
 
 
 def _load(name: str, path: str) -> Any:
-    """Return the command of a module; its examples stand at the end of its help."""
+    """Return the command of a module; its examples end its help."""
     module = import_module(path)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     examples = "\n".join(f"  {line}" for line in module.EXAMPLES)

@@ -25,7 +25,7 @@ class Models(LazyGroup):
 
 
 class Sensors(LazyGroup):
-    """List the sensors of the source, or look for one."""
+    """List the sensors of the source, or find one."""
 
     prefix = "sensors_"
     table: ClassVar[Table] = {

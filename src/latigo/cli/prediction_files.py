@@ -71,8 +71,8 @@ def draw(predictions: Predictions, inputs: Sequence[Frame], path: Path) -> None:
         output = next(c for c in predictions.columns if c.group == "model-output" and c.tag == tag)
         known = [(frame.times, frame.values[:, frame.columns.index(tag)]) for frame in inputs if tag in frame.columns]
         if known:
-            x = np.concatenate([each for each, _ in known]).astype("datetime64[ns]")
-            y = np.concatenate([each for _, each in known])
+            x = np.concatenate([array for array, _ in known]).astype("datetime64[ns]")
+            y = np.concatenate([array for _, array in known])
             figure.add_trace(
                 go.Scatter(x=x, y=y, name="input", line={"color": "#888"}, showlegend=row == first), row=row, col=1
             )

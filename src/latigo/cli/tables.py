@@ -1,4 +1,4 @@
-"""How commands show answers: JSON for programs, aligned tables for people."""
+"""Output of commands: JSON for programs, aligned tables for people."""
 
 import shutil
 import sys
@@ -36,7 +36,7 @@ def show_table(
     Args:
         reports: the rows.
         columns: the fields to show, in order.
-        title: stands above; a blank line separates it from what is before.
+        title: printed above, after a blank line.
         empty: shown where there are no rows.
         if_any: columns that are left out where they are empty or zero in every row.
         below: the field with a long text, of which the last line is shown below its row.
@@ -93,7 +93,7 @@ def cell(value: object) -> str:
         case float():
             return f"{value:g}"
         case Mapping():
-            return ", ".join(f"{key} {cell(each)}" for key, each in value.items()) or "-"
+            return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or "-"
         case _:
             return " ".join(str(value).splitlines())
 
@@ -112,5 +112,5 @@ def age(time: datetime | None, now: datetime) -> str:
 def show_pairs(pairs: Mapping[str, Any], *, width: int) -> None:
     """Write one line a key; a list has a line for each of its entries."""
     for key, value in pairs.items():
-        for each in (value or ["none"]) if isinstance(value, list) else [value]:
-            typer.echo(f"{key.replace('_', ' '):<{width}}{cell(each)}")
+        for item in (value or ["none"]) if isinstance(value, list) else [value]:
+            typer.echo(f"{key.replace('_', ' '):<{width}}{cell(item)}")

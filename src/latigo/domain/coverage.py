@@ -18,7 +18,7 @@ class Coverage:
 
     @classmethod
     def of(cls, windows: Iterable[Window]) -> "Coverage":
-        """Return the union of windows, which may overlap and stand in any order."""
+        """Return the union of windows, which may overlap, in any order."""
         merged: list[Window] = []
         for window in sorted(windows):
             if merged and window.start <= merged[-1].end:

@@ -37,7 +37,7 @@ class MissingExtra(ConfigurationError):
     Args:
         needed_by: settings key or option that needs it.
         extra: its name in the package metadata.
-        detail: what else the message has to say.
+        detail: further text of the message.
     """
 
     def __init__(self, needed_by: str, extra: str, *, detail: str = "") -> None:
@@ -54,7 +54,7 @@ class Unavailable(LatigoError):
     Args:
         message: what was attempted and what came back, without secrets.
         downstream: name of the circuit, such as ``gordo/plant-a``, ``sensors/influx``, ``sink/postgres``.
-        retry_after: the wait that the downstream asked for, if it did.
+        retry_after: the wait that the downstream requested, if it did.
         alarm: an operator has to act (refused credentials); waiting does not help.
     """
 

@@ -1,4 +1,4 @@
-"""How live work and the other lanes share a limited number of starts."""
+"""Sharing of a limited number of starts between live work and the other lanes."""
 
 from collections import deque
 from collections.abc import Collection

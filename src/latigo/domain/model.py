@@ -65,7 +65,7 @@ class ModelSpec:
 
     @property
     def context(self) -> timedelta:
-        """How far before a window X begins: ``model_offset`` + 5 rows, as in Gordo's own client."""
+        """Time before the window at which X begins: ``model_offset`` + 5 rows, as in Gordo's own client."""
         return (self.model_offset + 5) * self.dataset.resolution
 
     @property

@@ -1,4 +1,4 @@
-"""How tasks and their slots end."""
+"""Outcomes of tasks and their slots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from latigo.domain.windows import Window
 
 
 class SlotState(StrEnum):
-    """How one slot ends."""
+    """Outcome of one slot."""
 
     COVERED = "covered"  #: every row that the readings allow is stored
     SHORT = "short"  #: some rows are missing
@@ -30,7 +30,7 @@ class SlotException:
 
 
 class Outcome(StrEnum):
-    """How a task ends, as the ledger, metrics and logs name it."""
+    """Outcome of a task, as the ledger, metrics and logs name it."""
 
     STORED = "stored"
     DEFERRED = "deferred"
@@ -67,7 +67,7 @@ class Deferred:
     outcome: ClassVar = Outcome.DEFERRED
     detail: str = ""
     downstream: str = ""  #: what it waits for
-    retry_after: timedelta | None = None  #: what the downstream asked for
+    retry_after: timedelta | None = None  #: as requested by the downstream
     stored_in: Sequence[str] = ()  #: sinks that have the result already
     stale_metadata: bool = False  #: the model has changed, or its revision is gone: read its metadata again
 
@@ -78,7 +78,7 @@ class Retry:
 
     outcome: ClassVar = Outcome.RETRY
     detail: str = ""
-    retry_after: timedelta | None = None  #: what the downstream asked for
+    retry_after: timedelta | None = None  #: as requested by the downstream
     stored_in: Sequence[str] = ()  #: sinks that have the result already
 
 
@@ -108,5 +108,5 @@ class Split:
     detail: str = ""
 
 
-#: How a task ended, with everything that the ledger has to know. ``detail`` says in a sentence what happened.
+#: Outcome of a task, with everything that the ledger needs. ``detail`` is one sentence.
 Settlement = Stored | Deferred | Retry | Rejected | Crashed | Split

@@ -17,7 +17,7 @@ class Lane(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Whether the lane goes first; all others count as backfill in every limit."""
+        """True for the lane that goes first; all others count as backfill in every limit."""
         return self is Lane.LIVE
 
 

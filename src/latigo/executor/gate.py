@@ -1,4 +1,4 @@
-"""Which delivery starts next: bounded waiting, bounded concurrency, fair among lanes and projects."""
+"""The order in which deliveries start: bounded waiting, bounded concurrency, fair among lanes and projects."""
 
 import asyncio
 from collections import Counter, deque

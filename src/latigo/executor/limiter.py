@@ -1,4 +1,4 @@
-"""How many calls a model server gets at once: as many as it can use, and a few more to keep it busy."""
+"""Adaptive limit on concurrent calls of a model server: as many as it can use, and a few more to keep it busy."""
 
 import asyncio
 import math
@@ -77,7 +77,7 @@ class AdaptiveLimit:
         started, phase = self._clock.monotonic(), self._phase
         try:
             yield
-        except CircuitOpen:  # says nothing about the capacity of the server
+        except CircuitOpen:  # unrelated to the capacity of the server
             raise
         except Unavailable:
             self._refused()

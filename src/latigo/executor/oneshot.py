@@ -15,7 +15,7 @@ from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class PredictedWindow:
     """One predicted window of the requested period."""
 
     window: Window
@@ -24,7 +24,7 @@ class Piece:
     slots: Slots
 
 
-def pieces_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[Window]:
+def windows_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[Window]:
     """Return the whole slots that contain ``asked``, folded into windows of at most ``longest``."""
     start = floor_to_slot(asked.start, slot)
     end = floor_to_slot(asked.end, slot)
@@ -41,7 +41,7 @@ async def predict_once(
     slot: timedelta,
     *,
     max_bytes: int,
-) -> AsyncIterator[Piece]:
+) -> AsyncIterator[PredictedWindow]:
     """Predict window after window; halve one that is too large.
 
     Raises:
@@ -67,7 +67,7 @@ async def _predict(
     window: Window,
     slot: timedelta,
     max_bytes: int,
-) -> Piece:
+) -> PredictedWindow:
     period = period_of(spec, window)
     buckets, look_back, _ = await read(sensors, spec, period, max_bytes=max_bytes)
     dataset = buckets.dataset(look_back)
@@ -79,4 +79,4 @@ async def _predict(
         except NoData:
             predictions = None
     times = predictions.times if predictions is not None else NO_TIMES
-    return Piece(window, dataset, predictions, classify(window, slot, dataset, times))
+    return PredictedWindow(window, dataset, predictions, classify(window, slot, dataset, times))

@@ -1,4 +1,4 @@
-"""Which error ends a task in which way."""
+"""Mapping of errors to outcomes of tasks."""
 
 import traceback
 

@@ -17,7 +17,7 @@ TOO_FEW_ROWS = "too few rows before it for the model"
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """How the slots of a window ended; coverage and exceptions together make up the window."""
+    """Outcomes of the slots of a window; coverage and exceptions together make up the window."""
 
     covered: Coverage
     exceptions: tuple[SlotException, ...]

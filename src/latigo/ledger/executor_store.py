@@ -140,7 +140,7 @@ async def read_circuits(database: Database) -> list[Circuit]:
 
 @dataclass
 class _ModelChange:
-    """What a batch changes about one model; tasks of the same model build on each other."""
+    """Changes of a batch to one model; tasks of the same model build on each other."""
 
     covered: Coverage
     silent_since: datetime | None
@@ -154,7 +154,7 @@ class _ModelChange:
 
     @property
     def stretch(self) -> Window | None:
-        """Where exceptions may become others; None: anywhere."""
+        """Time in which exceptions may change; None: any time."""
         if self.reopen:
             return None
         windows = [window for window, _ in self.settled] + ([self.silence] if self.silence else [])
@@ -193,7 +193,7 @@ class ParkedWindow(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """What the end of a task revealed about its model."""
+    """Facts about a model that the end of a task revealed."""
 
     model_id: int
     prediction_only: bool
@@ -334,7 +334,7 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
 async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:
     """Park windows of models under this version of Latigo."""
     if windows:
-        # One statement takes each (model, revision, reason) once: the last detail stands for all of them.
+        # One statement takes each (model, revision, reason) once: the last detail represents all of them.
         details = {(w.model_id, w.revision, w.reason): w.detail for w in windows}
         rows = (
             (w.model_id, w.revision, w.reason.value, details[w.model_id, w.revision, w.reason], to_range(w.window))

@@ -1,7 +1,7 @@
 """The ledger as the roles use it. Every method is one transaction; all time is that of the ledger's clock.
 
 Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) while the database is unavailable; roles
-wait and retry. The order of concurrent calls is undefined, except as the docstrings say.
+wait and retry. The order of concurrent calls is undefined, except as documented.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ class Term:
 
 
 class LeaseLost(Exception):
-    """The planner's lease has run out or changed hands."""
+    """The planner's lease has expired, or another scheduler holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one model lacks, as far as it can be planned now: at most one window per lane.
+    """Missing windows of one model that can be planned now: at most one per lane.
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
     """
@@ -58,7 +58,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """How many tasks are planned, published or claimed, and what else a round of planning needs to know."""
+    """Number of tasks planned, published or claimed, and other inputs of a round of planning."""
 
     lanes: Mapping[Lane, int]  #: tasks by lane, without those that wait for another attempt
     waiting: int
@@ -102,7 +102,7 @@ class Claim:
 
     @property
     def isolated(self) -> bool:
-        """Whether the task has to run in isolation: it may have been what ended its process."""
+        """True if the task has to run in isolation: it may have ended its process."""
         return self.starts > 0
 
 

@@ -1,4 +1,4 @@
-"""What changes in the ledger when a task is settled. Pure; the stores write what is decided here."""
+"""Changes in the ledger when a task is settled. Pure; the stores write what is decided here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ LONGEST_HOLD = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How often and how soon a failed task is retried."""
+    """Number of attempts of a failed task, and the waits between them."""
 
     max_attempts: int = 5
     backoff_first: timedelta = timedelta(seconds=30)
@@ -60,7 +60,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The task is retried as it is."""
+    """Retry of the unchanged task."""
 
     not_before: datetime
     attempts: int
@@ -68,7 +68,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """No more attempts, until it is unparked."""
+    """End of all attempts until an operator retries the window."""
 
     reason: Reason
     detail: str
@@ -77,7 +77,7 @@ class Parking:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Everything that changes when a task is settled, except the coverage itself."""
+    """All changes when a task is settled, except the coverage itself."""
 
     outcome: Outcome
     waiting: Waiting | None = None  #: None: the task is finished
@@ -117,7 +117,7 @@ def _stored(task: Claimed, settlement: Stored) -> Verdict:
     known, noticed = task.silent_since, settlement.silent_since
     verdict = Verdict(Outcome.STORED, silent_since=known, prediction_only=settlement.prediction_only)
     if not task.lane.is_live or (known is not None and task.window.end < known):
-        return verdict  # the window is too old to say whether the model is silent now
+        return verdict  # the window is too old to show that the model is silent now
     if noticed is not None:
         since, newest = min(noticed, known or noticed), task.window.end - task.slot
         return replace(verdict, silent_since=since, silence=Window(since, newest) if since < newest else None)

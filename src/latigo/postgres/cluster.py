@@ -159,7 +159,7 @@ class Cluster:
         conf.write_text("".join(f"{key} = '{_escaped(value)}'\n" for key, value in settings.items()), encoding="utf-8")
         conf.chmod(0o644)
         deadline = self._clock.monotonic() + TIME_LIMIT
-        # Without -D and -l, since pg_ctl hands them to a shell.
+        # Without -D and -l, since pg_ctl passes them to a shell.
         start = (programs / "pg_ctl", "start", "--wait", f"--timeout={TIME_LIMIT:.0f}")
         while True:
             try:

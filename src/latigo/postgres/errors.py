@@ -9,7 +9,7 @@ import asyncpg
 
 from latigo.domain.errors import LatigoError, Unavailable
 
-#: Everything that the driver raises when it cannot do what was asked.
+#: Everything that the driver raises when a call fails.
 ERRORS = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 
@@ -18,14 +18,14 @@ class Fault(Enum):
 
     BUSY = auto()  #: a time limit has passed, or a lock was not available
     UNREACHABLE = auto()  #: server or connection are gone, or take no work for now
-    OPERATOR = auto()  #: the same, but waiting alone does not help
+    OPERATOR = auto()  #: the same, but an operator has to act
     CONFLICT = auto()  #: another transaction was in the way; the same statement may succeed when it is repeated
     DATA = auto()  #: the server refuses the values
     STATEMENT = auto()  #: the table does not exist, or access to it is denied
     OTHER = auto()
 
 
-#: The first line that matches counts: a subclass of one line may stand in another.
+#: The first line that matches counts: a subclass of one line may be in another.
 _FAULTS = (
     (Fault.BUSY, (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)),
     (
@@ -56,7 +56,7 @@ _FAULTS = (
     (Fault.STATEMENT, (asyncpg.SyntaxOrAccessError,)),
 )
 
-#: What each fault becomes, made of a message and the name of the downstream. A fault that is missing here is a bug of
+#: Error of each fault, created from a message and the name of the downstream. A fault that is missing here is a bug of
 #: ours, and propagates as it is.
 Translations: TypeAlias = Mapping[Fault, Callable[[str, str], LatigoError]]
 

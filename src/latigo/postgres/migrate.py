@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
 from latigo.postgres.errors import translated_errors
-from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.statements import load_statements
 
 #: Only one process migrates; the others wait for the lock, and then there is nothing left to do.
@@ -57,7 +57,7 @@ def _upgrade(connection: Connection) -> None:
     connection.execute(text(_LOCK))
     try:
         current = MigrationContext.configure(connection).get_current_revision()
-        if standing(current, newest_revision()) is not Standing.OLDER:  # another process was first
+        if compare_schema(current, newest_revision()) is not SchemaComparison.OLDER:  # another process was first
             return
         config = Config()
         config.set_main_option("script_location", "latigo.postgres:migrations")

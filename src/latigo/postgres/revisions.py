@@ -10,7 +10,7 @@ from importlib import resources
 from latigo.domain.errors import ConfigurationError
 
 
-class Standing(Enum):
+class SchemaComparison(Enum):
     """A schema, compared with what a program knows."""
 
     OLDER = auto()  #: or missing
@@ -18,18 +18,18 @@ class Standing(Enum):
     NEWER = auto()  #: and has everything that the program needs
 
 
-def standing(revision: str | None, known: str) -> Standing:
+def compare_schema(revision: str | None, known: str) -> SchemaComparison:
     """Compare the schema ``revision`` with a program that knows revisions up to ``known``.
 
     Raises:
         ConfigurationError: the schema is so much newer that the program cannot work with it.
     """
     if revision is None or revision < known:
-        return Standing.OLDER
+        return SchemaComparison.OLDER
     if revision == known:
-        return Standing.SAME
+        return SchemaComparison.SAME
     if revision[0] == known[0]:
-        return Standing.NEWER
+        return SchemaComparison.NEWER
     raise ConfigurationError(
         f"the schema of the database is {revision}, of a newer Latigo, and this one knows it up to {known} and cannot"
         " work with it: update this program"

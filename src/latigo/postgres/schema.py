@@ -8,7 +8,7 @@ import structlog
 from latigo.domain.errors import Unavailable
 from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
 from latigo.postgres.errors import translated_errors
-from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 
 _log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ async def upgrade(
     """
     before = await current_revision(url, downstream=downstream, connect_timeout=connect_timeout)
     newest = newest_revision()
-    if before is not None and _standing(before, newest) is not Standing.OLDER:
+    if before is not None and _compare_with_newest(before, newest) is not SchemaComparison.OLDER:
         return before, before
     from latigo.postgres.migrate import migrate  # noqa: PLC0415 - half a second and 40 MB, once in a schema's life
 
@@ -62,7 +62,7 @@ async def require_usable(
     """
     revision = await current_revision(url, downstream=downstream, connect_timeout=connect_timeout)
     newest = newest_revision()
-    if _standing(revision, newest) is Standing.OLDER:
+    if _compare_with_newest(revision, newest) is SchemaComparison.OLDER:
         state = "has no schema yet" if revision is None else f"has schema {revision}, which is older than this Latigo"
         raise Unavailable(
             f"the {downstream} {state}: `latigo migrate` brings it to {newest}, as does `latigo serve`",
@@ -71,8 +71,8 @@ async def require_usable(
         )
 
 
-def _standing(revision: str | None, newest: str) -> Standing:
-    result = standing(revision, newest)
-    if result is Standing.NEWER:
+def _compare_with_newest(revision: str | None, newest: str) -> SchemaComparison:
+    result = compare_schema(revision, newest)
+    if result is SchemaComparison.NEWER:
         _log.warning("ledger.schema_newer", found=revision, known=newest)
     return result

@@ -41,7 +41,7 @@ def parse_statements(text: str, source: str) -> Statements:
     Text before the first header is a comment on the file and is ignored.
 
     Raises:
-        ValueError: a name stands twice, a statement is empty, or SQL stands before the first header.
+        ValueError: a name is used twice, a statement is empty, or SQL precedes the first header.
     """
     preamble, *parts = _HEADER.split(text)
     if any(line and not line.startswith("--") for line in map(str.strip, preamble.splitlines())):

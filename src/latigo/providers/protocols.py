@@ -17,7 +17,7 @@ from latigo.domain.windows import Window
 
 
 class SensorInformationProvider(Protocol):
-    """Which sensors there are."""
+    """List of sensors."""
 
     async def ping(self) -> str:
         """Do what the source is used for, and no more; return a short text for people, such as ``12 tags``.
@@ -80,7 +80,7 @@ class ProjectModels:
 
 
 class ModelInformationProvider(Protocol):
-    """Which models there are, and what they need."""
+    """Lists of models, and their metadata."""
 
     async def ping(self, project: str) -> str:
         """Read the list of a project; return a short text for people, such as its revision and number of models.
@@ -176,12 +176,12 @@ class ModelExecutionProvider(Protocol):
 
         Raises:
             Unavailable, TimedOut, Failed, RevisionGone, TooLarge, Rejected: as the table of status codes in
-                ``providers/gordo`` says.
+                documented in ``providers/gordo``.
         """
 
 
 class PredictionStorageProvider(Protocol):
-    """Where predictions go. Writing a point again replaces it; a point is (project, model, column, time)."""
+    """A store of predictions. Writing a point again replaces it; a point is (project, model, column, time)."""
 
     @property
     def downstream(self) -> str:

@@ -1,4 +1,4 @@
-"""What a failure of HTTP means to Latigo, the same for every provider."""
+"""Translation of HTTP failures to Latigo's errors, the same for every provider."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What all reports share."""
+"""Base of all reports."""
 
 from pydantic import BaseModel, ConfigDict
 

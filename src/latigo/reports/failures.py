@@ -1,4 +1,4 @@
-"""What has failed: parked windows, tasks that wait for another attempt, messages of the queue that are no task."""
+"""Failures: parked windows, tasks that wait for another attempt, messages of the queue that are no task."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from latigo.reports.base import Report
 SQL = load_statements("latigo.reports", "failures.sql")
 MOST_FAILURES = 1000
 
-#: What failures can be filtered by: why something is parked, waits, or was refused when it came out of the queue.
+#: Reasons to filter failures by: of a parked window, a wait, or a message of the queue that was refused.
 CAUSES = (*Reason, "retry", "unreadable", "too_new")
 
 

@@ -17,17 +17,17 @@ async def read_gauges(database: Database, version: str) -> LedgerGauges:
 
 def gauges_of(status: Status, backlog: Sequence[ProjectBacklog]) -> LedgerGauges:
     """Return the values of the gauges. Pure."""
-    slots = {each.project: each.slots for each in backlog}
+    slots = {project.project: project.slots for project in backlog}
     return LedgerGauges(
-        queue_lag={each.partition: each.lag for each in status.queue.partitions},
+        queue_lag={partition.partition: partition.lag for partition in status.queue.partitions},
         projects={
-            each.project: ProjectGauges(
-                active=each.active,
-                stale=each.stale,
-                parked=each.parked,
-                backlog_slots=slots.get(each.project, 0),
-                oldest_coverage_s=None if each.oldest is None else (status.now - each.oldest).total_seconds(),
+            project.project: ProjectGauges(
+                active=project.active,
+                stale=project.stale,
+                parked=project.parked,
+                backlog_slots=slots.get(project.project, 0),
+                oldest_coverage_s=None if project.oldest is None else (status.now - project.oldest).total_seconds(),
             )
-            for each in status.projects
+            for project in status.projects
         },
     )

@@ -1,4 +1,4 @@
-"""What could be planned now, and what it would cost in calls of the model server."""
+"""Windows that could be planned now, and their cost in calls of the model server."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,11 +22,11 @@ class MissingWindow(Report):
     slots: float
     calls: int  #: that it costs, folded
     live: bool  #: holds the newest due slot
-    held: bool  #: deferred: the model is left alone for a while
+    held: bool  #: deferred: the model is not planned for a while
 
 
 class ProjectBacklog(Report):
-    """What one project lacks."""
+    """Missing windows of one project."""
 
     project: str
     models: int
@@ -35,7 +35,7 @@ class ProjectBacklog(Report):
 
 
 class Plan(Report):
-    """What would be done now."""
+    """Tasks that would be planned now."""
 
     windows: Sequence[MissingWindow]
     projects: Sequence[ProjectBacklog]

@@ -1,4 +1,4 @@
-"""How far the whole ledger is: sums over all models, for the demo and for those who wait for its end."""
+"""Progress of the ledger: sums over all models, for the demo and for tests."""
 
 from collections.abc import Mapping
 from datetime import datetime

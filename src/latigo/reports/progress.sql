@@ -1,4 +1,4 @@
--- How far the whole ledger is.
+-- Sums over the whole ledger.
 
 -- claimed --
 -- Tasks that an executor has begun and not settled.

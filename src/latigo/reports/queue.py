@@ -8,7 +8,7 @@ from latigo.reports.base import Report
 
 
 class PartitionReading(Report):
-    """One partition: what it holds, and how far executors are in it."""
+    """One partition: its events, and the checkpoint of the executors."""
 
     partition: str
     begin: int  #: the oldest event
@@ -25,13 +25,13 @@ async def read_partitions(database: Database, channel: str, group: str) -> Seque
 
     return [
         PartitionReading(
-            partition=each.partition,
-            begin=each.begin,
-            last=each.last,
-            checkpoint=each.checkpoint,
-            lag=each.lag,
-            read_at=each.read_at,
-            hub_recreated=each.hub_recreated,
+            partition=row.partition,
+            begin=row.begin,
+            last=row.last,
+            checkpoint=row.checkpoint,
+            lag=row.lag,
+            read_at=row.read_at,
+            hub_recreated=row.hub_recreated,
         )
-        for each in await read_lag(database.pool, channel, group)
+        for row in await read_lag(database.pool, channel, group)
     ]

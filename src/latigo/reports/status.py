@@ -1,4 +1,4 @@
-"""How the service is doing: what the ledger knows of it at one moment, and what follows from that."""
+"""Status of the service: a snapshot of the ledger, and the state and alarms that follow from it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ SQL = load_statements("latigo.reports", "status.sql")
 STALE_SLOTS = 1.0
 #: Stale models that a status names; the rest is counted.
 NAMED = 10
-#: What the rates are taken of, in seconds.
+#: Period of the rates, in seconds.
 RATE_SECONDS = 300.0
 
 NO_PLANNER = "no scheduler holds the lease to plan"
@@ -117,7 +117,7 @@ class QueueStatus(Report):
 
 
 class Rates(Report):
-    """What is needed, and what was done in the last five minutes."""
+    """Rates of due and settled work in the last five minutes."""
 
     needed_slots_per_second: float
     covered_slots_per_second: float
@@ -165,7 +165,7 @@ class StaleModel(Report):
 
 
 class Snapshot(Report):
-    """What the ledger knows of the service at one moment."""
+    """The service at one moment, as recorded in the ledger."""
 
     version: str
     now: datetime
@@ -186,7 +186,7 @@ class Status(Snapshot):
     """A snapshot, and what follows from it."""
 
     limited_by: str
-    alarms: Sequence[str]  #: what somebody has to do something about
+    alarms: Sequence[str]  #: problems that need an operator
     stale_models: int
     healthy: bool
 
@@ -226,11 +226,12 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         executors=[ExecutorStatus(**row) for row in executors],
         projects=_projects(projects, freshness),
         backlog=BacklogTotals(
-            slots=round(sum(each.slots for each in backlog)), calls=round(sum(each.calls for each in backlog))
+            slots=round(sum(project.slots for project in backlog)),
+            calls=round(sum(project.calls for project in backlog)),
         ),
         outstanding=OutstandingTasks(**outstanding),
         queue=QueueStatus(
-            lag=sum(each.lag for each in partitions),
+            lag=sum(partition.lag for partition in partitions),
             partitions=partitions,
             refused=[RefusedMessages(**row) for row in refused],
         ),
@@ -317,7 +318,7 @@ def limited_by(snapshot: Snapshot) -> str:
 
 
 def alarms(snapshot: Snapshot) -> list[str]:
-    """Return what somebody has to do something about. Pure.
+    """Return the problems that need an operator. Pure.
 
     Among it are sinks that are unavailable although not required, since what they miss, they never get; and models that
     cannot be used, which settings or roster can leave out.
@@ -328,7 +329,7 @@ def alarms(snapshot: Snapshot) -> list[str]:
     if not snapshot.executors:
         raised.append(NO_EXECUTOR)
     raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
-    recreated = sorted({each.channel for each in snapshot.queue.partitions if each.hub_recreated})
+    recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})
     raised += [
         f"{channel} is another one than before: latigo queue reset forgets its checkpoints" for channel in recreated
     ]
@@ -341,9 +342,9 @@ def alarms(snapshot: Snapshot) -> list[str]:
                 f" (latigo models accept-loss {project.project})"
             )
     raised += [
-        f"{each.project}: models that are parked as {each.reason}, newest slot included: {each.stuck}"
-        f" (latigo failures --project {each.project} --reason {each.reason})"
-        for each in snapshot.failures
-        if each.stuck
+        f"{failure.project}: models that are parked as {failure.reason}, newest slot included: {failure.stuck}"
+        f" (latigo failures --project {failure.project} --reason {failure.reason})"
+        for failure in snapshot.failures
+        if failure.stuck
     ]
     return raised

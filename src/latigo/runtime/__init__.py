@@ -1,1 +1,1 @@
-"""What any asyncio service needs: lifecycle, clock, retry, logs, metrics. Knows no Latigo word, imports no sibling."""
+"""Base of any asyncio service: lifecycle, clock, retry, logs, metrics. Independent of the rest of Latigo."""

@@ -55,7 +55,7 @@ class LoginFailed(Exception):
 
 
 class SharedCredential:
-    """Credential that asks for a token once, however many callers need it at the same time.
+    """Credential that requests a token once, however many callers need it at the same time.
 
     ``failure`` is the error of the last request for a token, None after a success: clients of Azure's own libraries do
     not report why a login failed.
@@ -81,7 +81,7 @@ class SharedCredential:
         if request is None:
             request = self._requests[scopes] = asyncio.create_task(self._request(scopes, options), name="azure login")
             request.add_done_callback(lambda done: self._ended(scopes, done))
-        return await asyncio.shield(request)  # a caller that is cancelled takes the token from nobody else
+        return await asyncio.shield(request)  # a cancelled caller does not cancel the request of others
 
     async def bearer(self, scope: str) -> str:
         """Return the text of a token, for a header ``Authorization: Bearer``.
@@ -165,7 +165,7 @@ def login_failed(error: Exception) -> LoginFailed:
 def is_refused(error: BaseException) -> bool:
     """Return whether Entra ID refused the identity, as opposed to being unreachable or busy.
 
-    azure-identity raises the same error for both; the status of the response tells them apart.
+    azure-identity raises the same error for both; the status of the response distinguishes them.
     """
     from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - an extra
 

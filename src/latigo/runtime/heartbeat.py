@@ -9,13 +9,13 @@ from latigo.runtime.lifecycle import pause
 
 
 class Heartbeat:
-    """Beats as long as the event loop runs.
+    """Heartbeat of the event loop: late while the loop is blocked.
 
     Args:
-        clock: measures the beats.
-        every: time between two beats.
-        stuck_after: without a beat for so long, the loop counts as stuck.
-        on_lag: called with the seconds by which each beat was late.
+        clock: measures the heartbeats.
+        every: time between two heartbeats.
+        stuck_after: without a heartbeat for so long, the loop counts as stuck.
+        on_lag: called with the seconds by which each heartbeat was late.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Heartbeat:
 
     @property
     def age(self) -> timedelta:
-        """Time since the last beat."""
+        """Time since the last heartbeat."""
         return timedelta(seconds=self._clock.monotonic() - self._last)
 
     @property
     def stuck(self) -> bool:
-        """Whether the loop has been blocked for too long."""
+        """True if the loop has been blocked for too long."""
         return self.age > self._stuck_after
 
     async def run(self, stop: asyncio.Event) -> None:

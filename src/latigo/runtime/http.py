@@ -1,6 +1,6 @@
 """HTTP client seam: session options, time limits, bounded bodies, ``Retry-After``, and one table of transport errors.
 
-The caller says which of its own exceptions stands for each failure of the transport, see `Failures`.
+The caller chooses its own exception for each failure of the transport, see `Failures`.
 """
 
 import asyncio
@@ -112,7 +112,7 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytearray:
     """Return the whole body.
 
     Raises:
-        BodyTooLarge: it has more than ``limit`` bytes; nothing is read where ``Content-Length`` says so.
+        BodyTooLarge: it has more than ``limit`` bytes; nothing is read where ``Content-Length`` is too large.
     """
     body = bytearray()
     if (response.content_length or 0) <= limit:
@@ -141,7 +141,7 @@ def request_body(data: bytes) -> bytes | BytesIO:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Return the wait that ``Retry-After`` asks for, at most a day: in seconds, or as a date by the server's clock."""
+    """Return the wait of ``Retry-After``, at most a day: in seconds, or as a date by the server's clock."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal() and value.isascii():
         return min(timedelta(seconds=int(value[:9])), _LONGEST_RETRY_AFTER)

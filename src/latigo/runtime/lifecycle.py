@@ -11,14 +11,14 @@ import structlog
 from latigo.runtime.clock import Clock
 
 Role = Callable[[asyncio.Event], Awaitable[None]]
-"""Works until the event is set, then finishes or hands back what is in hand; cancelled, it lets go at once."""
+"""Works until the event is set, then finishes or hands back its tasks; stops at once when cancelled."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = structlog.get_logger()
 
 
 class RoleEnded(RuntimeError):
-    """A role returned although nobody asked it to: half a service is worse than none."""
+    """A role returned before it was stopped: half a service is worse than none."""
 
 
 class GraceExceeded(TimeoutError):
@@ -31,32 +31,32 @@ class GraceExceeded(TimeoutError):
 
 @contextmanager
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM sets ``stop``; a second one kills, as by default.
+    """Set ``stop`` on the first SIGINT or SIGTERM; a second one kills, as by default.
 
     For the main thread, inside a running loop. Handlers that were there before are put back.
     """
     loop = asyncio.get_running_loop()
-    before = {each: signal.getsignal(each) for each in _SIGNALS}
+    before = {signal_: signal.getsignal(signal_) for signal_ in _SIGNALS}
 
     def first(received: signal.Signals) -> None:
         _log.info("stop.requested", signal=received.name)
         stop.set()
-        for each in _SIGNALS:
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)  # Python's own for SIGINT would wait for whatever hangs
+        for signal_ in _SIGNALS:
+            loop.remove_signal_handler(signal_)
+            signal.signal(signal_, signal.SIG_DFL)  # Python's own for SIGINT would wait for whatever hangs
 
-    for each in _SIGNALS:
-        loop.add_signal_handler(each, first, each)
+    for signal_ in _SIGNALS:
+        loop.add_signal_handler(signal_, first, signal_)
     try:
         yield
     finally:
-        for each, handler in before.items():
-            loop.remove_signal_handler(each)
-            signal.signal(each, handler)
+        for signal_, handler in before.items():
+            loop.remove_signal_handler(signal_)
+            signal.signal(signal_, handler)
 
 
 async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grace: timedelta) -> None:
-    """Run every role until ``stop``, then allow ``grace`` for what they have in hand; cancel what is left.
+    """Run every role until ``stop``, then allow ``grace`` to finish; cancel those that have not.
 
     Args:
         roles: by name, which their tasks get.

@@ -77,7 +77,7 @@ def configure_logging(
 
 def masked(secrets: Collection[str] = ()) -> Processor:
     """Return a processor that masks secrets: known texts, values of keys named like secrets, passwords in URLs."""
-    known = sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
+    known = sorted((item for item in secrets if len(item) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def hide(value: object, depth: int = 0) -> object:
         match value:
@@ -86,9 +86,9 @@ def masked(secrets: Collection[str] = ()) -> Processor:
                     value = value.replace(secret, MASK)
                 return mask_text(value)
             case Mapping() if depth < _DEEPEST:
-                return {hide(name): of(name, each, depth + 1) for name, each in value.items()}
+                return {hide(name): of(name, item, depth + 1) for name, item in value.items()}
             case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
-                return [hide(each, depth + 1) for each in value]
+                return [hide(item, depth + 1) for item in value]
             case bool() | int() | float() | None:
                 return value
             case _:  # what a renderer would make of it
@@ -112,7 +112,7 @@ def _stamp(clock: Clock) -> Processor:
 
 
 def _name_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the name of the library: its messages alone do not have it."""
+    """Add the name of the library: its messages do not have it."""
     event["logger"] = event["_record"].name
     return event
 

@@ -26,4 +26,4 @@ def _plain(value: object) -> object:
         return dict(value)
     if isinstance(value, tuple | set | frozenset):  # a tuple with names is none to orjson
         return list(value)
-    raise TypeError  # orjson says of which type it is
+    raise TypeError  # orjson names the type

@@ -1,4 +1,4 @@
-"""What a model list changes. Pure."""
+"""Changes by a new model list. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def is_acceptable(known: int, lost: int, quarantined_since: datetime | None, now
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a list changes. Only ``deselected`` applies to a quarantined list as well."""
+    """Changes by a list. Only ``deselected`` applies to a quarantined list as well."""
 
     describe: tuple[str, ...] = ()  #: metadata has to be read: new, in a new revision, changed, listed again
     gone: tuple[str, ...] = ()  #: known, and no longer on the server
@@ -60,7 +60,7 @@ def changes(known: Sequence[KnownModel], listing: SelectedModels) -> Changes:
 def is_older(listing: SelectedModels, model: KnownModel) -> bool:
     """Return whether a list is of an older revision than the model: a rollback, or one of several servers is behind.
 
-    Revisions only move forward, so such a list says nothing about the model.
+    Revisions only move forward, so such a list does not concern the model.
     """
     return int(listing.revision) < int(model.revision)
 

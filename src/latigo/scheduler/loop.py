@@ -42,7 +42,7 @@ BACKGROUND_PART = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SchedulerRules:
-    """How the scheduler plans."""
+    """Intervals and limits of the scheduler."""
 
     holder: str
     version: str
@@ -68,7 +68,7 @@ def new_trace() -> str:
 
 
 class Scheduler:
-    """One scheduler process: plans while it holds the lease, stands by otherwise."""
+    """One scheduler process: plans while it holds the lease, is standby otherwise."""
 
     def __init__(
         self,
@@ -103,11 +103,11 @@ class Scheduler:
 
     @property
     def plans(self) -> bool:
-        """Whether this scheduler holds the lease and may use it."""
+        """True while this scheduler holds the lease and may use it."""
         return self._lease.term is not None and self._clocks_agree
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Plan or stand by until ``stop``; then release the lease, so that another scheduler takes over at once."""
+        """Plan or be standby until ``stop``; then release the lease, so that another scheduler takes over at once."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._repeat(self._hold_lease, self._rules.renew, stop), name="lease")
             group.create_task(self._repeat(self._plan_if_leading, TICK, stop), name="planner")

@@ -63,7 +63,7 @@ class ModelSync:
         """Synchronise all projects; a failure of one project or model does not stop the others.
 
         Args:
-            may_continue: asked again and again, since a round over thousands of models takes minutes.
+            may_continue: checked repeatedly, since a round over thousands of models takes minutes.
 
         Returns:
             Whether the ledger is complete. If not, something could not be read, accepted or written, and the next round

@@ -1,4 +1,4 @@
-"""Which tasks are planned next. Pure: needs in, planned tasks out."""
+"""Choice of the tasks to plan next. Pure: needs in, planned tasks out."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,7 +97,7 @@ def in_turns(needs: Sequence[Need]) -> list[Need]:
 
 @dataclass(frozen=True, slots=True)
 class Blockade:
-    """Which projects are blocked by open circuits, and which of them may send a probe now.
+    """Projects that are blocked by open circuits, and those of them that may send a probe now.
 
     Projects that share a downstream may all probe it; as soon as one does, the others may not.
     """

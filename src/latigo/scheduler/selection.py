@@ -1,4 +1,4 @@
-"""Which of the models that a server lists are predicted: patterns of the settings, and Latigo's own roster. Pure."""
+"""Selection of the models to predict: patterns of the settings, and Latigo's own roster. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class SelectedModels:
 
     @property
     def count(self) -> int:
-        """How many models the server lists."""
+        """Number of models that the server lists."""
         return len(self.models) + len(self.left_out)
 
 

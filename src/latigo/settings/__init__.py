@@ -1,6 +1,6 @@
 """Everything that can be configured, and the only reader of the configuration file and the environment.
 
-Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may stand
+Sources, strongest first: environment ``LATIGO_SECTION__KEY``, the TOML file, the defaults. A secret ``X`` may be
 in a file of its own, named by ``X_file``. Parsing touches no network: a wrong setting and an unavailable system are
 different failures.
 

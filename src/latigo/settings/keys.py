@@ -98,7 +98,7 @@ class _Place(NamedTuple):
     key: str = ""  #: as people write it: ``predictions[0].retention``
     variable: str = ""  #: as the environment writes it, without the prefix
     last: str = ""
-    around: Sequence[type[BaseModel]] = ()  #: the classes that may stand around the last part of the key
+    around: Sequence[type[BaseModel]] = ()  #: the classes that may hold the last part of the key
     kinds: Sequence[type[BaseModel]] = ()  #: all kinds of the section around it
 
     @property
@@ -107,7 +107,7 @@ class _Place(NamedTuple):
 
     @property
     def list_of_tables(self) -> bool:
-        return any(sections_of(each.model_fields[self.last]) for each in self.around)
+        return any(sections_of(section.model_fields[self.last]) for section in self.around)
 
     def below(self, part: str) -> "_Place":
         variable = f"{self.variable}__{part}" if self.variable else part
@@ -119,12 +119,12 @@ def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
     for part in loc:
         if isinstance(part, int):
             place = place._replace(key=f"{place.key}[{part}]")
-        elif len(here) > 1 and (chosen := [each for each in here if _tag(each) == part]):
+        elif len(here) > 1 and (chosen := [kind for kind in here if _tag(kind) == part]):
             here = chosen
         else:
             place = place.below(part or '""')._replace(around=here, kinds=kinds)
-            fields = [each.model_fields[part] for each in here if part in each.model_fields]
-            here = kinds = [found for field in fields for found in sections_of(field)]
+            fields = [kind.model_fields[part] for kind in here if part in kind.model_fields]
+            here = kinds = [section for field in fields for section in sections_of(field)]
     return place
 
 
@@ -136,7 +136,7 @@ def _origin(variable: str, given: Mapping[str, str]) -> str:
 
 
 def _unknown_key(place: _Place, root: type[BaseModel]) -> str:
-    belongs = [kind_name(each) for each in place.kinds if place.last in key_names(each)]
+    belongs = [kind_name(kind) for kind in place.kinds if place.last in key_names(kind)]
     if belongs:
         return f'{place.key}: unknown key; it belongs to kind = "{belongs[0]}"'
     known = [name for section in place.around for name in key_names(section)]
@@ -158,29 +158,29 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "union_tag_invalid":
-            known = [found for each in place.around for found in sections_of(each.model_fields[place.last])]
+            known = [section for parent in place.around for section in sections_of(parent.model_fields[place.last])]
             plugins = installed_plugins(place.key.partition("[")[0])
-            says = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
-            return f"{place.key}.kind: {says}"
+            problem = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
+            return f"{place.key}.kind: {problem}"
         case "literal_error" if place.last == "kind":
-            says = _unknown_kind([kind_name(each) for each in place.around])
+            problem = _unknown_kind([kind_name(kind) for kind in place.around])
         case "string_pattern_mismatch" if place.last == "kind":
-            says = f'should be written "{PLUGIN}"'
+            problem = f'should be written "{PLUGIN}"'
         case "literal_error":
-            says = f"should be {context['expected']}"
+            problem = f"should be {context['expected']}"
         case "missing":
-            says = "is missing"
+            problem = "is missing"
         case "value_error":
-            says = str(context["error"])
+            problem = str(context["error"])
         case "model_type" | "dict_type":
-            says = "should be a table"
+            problem = "should be a table"
         case "tuple_type" if place.list_of_tables:
-            says = f"should be a list of tables, each under [[{place.key}]]"
+            problem = f"should be a list of tables, each under [[{place.key}]]"
         case "tuple_type":
-            says = "should be a list"
+            problem = "should be a list"
         case _:
-            says = error["msg"].replace("Input should", "should")
-    return f"{place.key}: {says}"
+            problem = error["msg"].replace("Input should", "should")
+    return f"{place.key}: {problem}"
 
 
 def _unknown_kind(known: Sequence[str], given: str = "") -> str:

@@ -112,10 +112,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         # A model of an odd resolution has slots of a whole day, and its newest one must not expire before it is tried.
         yield "backfill.max_catch_up", f"should be at least {format_duration(_LEAST_CATCH_UP)}"
     horizons = [("backfill.horizon", backfill.horizon)]
-    horizons += [(f"override[{n}].horizon", each.horizon) for n, each in enumerate(settings.override) if each.horizon]
+    horizons += [(f"override[{n}].horizon", rule.horizon) for n, rule in enumerate(settings.override) if rule.horizon]
     not_longer = [(key, horizon, "backfill.max_catch_up", backfill.max_catch_up) for key, horizon in horizons]
     delays = [("schedule.delay", settings.schedule.delay)]
-    delays += [(f"override[{n}].delay", each.delay) for n, each in enumerate(settings.override) if each.delay]
+    delays += [(f"override[{n}].delay", rule.delay) for n, rule in enumerate(settings.override) if rule.delay]
     limit_key = f"backfill.max_catch_up less {format_duration(_LEAST_AFTER_DELAY)}"
     longest_delay = max(backfill.max_catch_up, _LEAST_CATCH_UP) - _LEAST_AFTER_DELAY
     not_longer += [(key, delay, limit_key, longest_delay) for key, delay in delays]
@@ -147,14 +147,14 @@ def shown(value: object) -> Any:
         case SecretStr():
             return MASK
         case BaseModel():
-            return {name: shown(each) for name, each in value if each is not None}
+            return {name: shown(item) for name, item in value if item is not None}
         case Mapping():
             return {
-                name: MASK if isinstance(each, str) and is_secret_name(str(name)) else shown(each)
-                for name, each in value.items()
+                name: MASK if isinstance(item, str) and is_secret_name(str(name)) else shown(item)
+                for name, item in value.items()
             }
         case tuple() | list():
-            return [shown(each) for each in value]
+            return [shown(item) for item in value]
         case timedelta():
             return format_duration(value)
         case ByteSize():
@@ -170,12 +170,12 @@ def _secret_texts(value: object) -> Iterator[str]:
         case SecretStr():
             yield value.get_secret_value()
         case BaseModel():
-            yield from _secret_texts(tuple(each for _, each in value))
+            yield from _secret_texts(tuple(item for _, item in value))
         case Mapping():
             yield from _secret_texts(tuple(value.values()))
         case tuple() | list():
-            for each in value:
-                yield from _secret_texts(each)
+            for item in value:
+                yield from _secret_texts(item)
 
 
 class ModelSchedule(NamedTuple):

@@ -64,7 +64,7 @@ def to_toml(tree: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             blocks.append(_block(f"[{_key(name)}]", value))
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            blocks += [_block(f"[[{_key(name)}]]", each) for each in value]
+            blocks += [_block(f"[[{_key(name)}]]", item) for item in value]
         elif value != []:
             blocks.insert(0, f"{_key(name)} = {toml_value(value)}\n")
     return "\n".join(blocks)
@@ -74,7 +74,7 @@ def toml_value(value: object) -> str:
     """Write one value; tables stay on the line."""
     match value:
         case Mapping():
-            inner = ", ".join(f"{_key(str(name))} = {toml_value(each)}" for name, each in value.items())
+            inner = ", ".join(f"{_key(str(name))} = {toml_value(item)}" for name, item in value.items())
             return f"{{ {inner} }}" if inner else "{}"
         case list() | tuple():
             return f"[{', '.join(map(toml_value, value))}]"
@@ -105,7 +105,7 @@ def example_file() -> str:
         *_comment(
             f"Any key can also be set in the environment, which is stronger: {PREFIX}SECTION__KEY, for instance "
             f'{PREFIX}EXECUTOR__CONCURRENCY=8. Durations are written "500ms", "30s", "30m", "3h", "7d" or "0", sizes '
-            '"128MB" or "1GiB". A secret may stand in a file of its own, named by the same key with _file.'
+            '"128MB" or "1GiB". A secret may be in a file of its own, named by the same key with _file.'
         ),
     ]
     for table in tables():
@@ -131,7 +131,7 @@ def _example_keys(section: type[BaseModel]) -> Iterator[str]:
 
 
 def _explained(section: type[BaseModel], name: str, field: FieldInfo) -> str:
-    secret = f" Secret; may stand in a file named by {name}_file." if name in secret_names(section) else ""
+    secret = f" Secret; may be in a file named by {name}_file." if name in secret_names(section) else ""
     return f"{field.description}{secret}"
 
 
@@ -165,7 +165,7 @@ problems are reported at once, with exit code 78.
 
 - **Durations** are text: `500ms`, `30s`, `30m`, `3h`, `7d`, or `0`.
 - **Sizes** are text: `128MB`, `1GiB`.
-- **Secrets** are never shown. Each secret `X` may stand in a file of its own, named by `X_file` (spaces and line ends
+- **Secrets** are never shown. Each secret `X` may be in a file of its own, named by `X_file` (spaces and line ends
   around it are dropped); giving both is refused. The same goes for every entry of a table of secrets.
 - **Patterns** on `project/model` have `*`, which also matches `/`, `?` and `[abc]`.
 
@@ -202,7 +202,7 @@ def _type(field: FieldInfo) -> str:
 def _type_names(annotation: Any) -> Iterator[str]:
     origin = get_origin(annotation)
     if origin is Literal:
-        yield from (f"`{each}`" for each in get_args(annotation))
+        yield from (f"`{item}`" for item in get_args(annotation))
     elif origin is tuple:
         yield "list of " + next(_type_names(get_args(annotation)[0]))
     elif origin is dict:

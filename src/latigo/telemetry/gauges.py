@@ -28,7 +28,7 @@ class ProjectGauges(NamedTuple):
 
 
 class LedgerGauges(NamedTuple):
-    """Everything that only the ledger knows: the lag by partition, the rest by project."""
+    """Everything that only the ledger holds: the lag by partition, the rest by project."""
 
     queue_lag: Mapping[str, int]
     projects: Mapping[str, ProjectGauges]

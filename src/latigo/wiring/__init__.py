@@ -1,1 +1,1 @@
-"""Opens foreign systems and hands them to the roles; nothing else does."""
+"""Opening of foreign systems for the roles; nothing else opens them."""

@@ -13,7 +13,7 @@ from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
 from latigo.postgres.embedded import has_database
-from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.schema import current_revision
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
@@ -62,13 +62,13 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
             _projects(settings, database),
             *(
                 _try(
-                    circuit_name(System.SINK, each.sink_name),
-                    _sink(settings, each, database, to_be_created=ledger.error is None),
+                    circuit_name(System.SINK, sink.sink_name),
+                    _sink(settings, sink, database, to_be_created=ledger.error is None),
                 )
-                for each in settings.predictions
+                for sink in settings.predictions
             ),
         )
-        return [ledger, *sensors, *queue, *projects, *(check for each in sinks for check in each)]
+        return [ledger, *sensors, *queue, *projects, *(check for checks in sinks for check in checks)]
 
 
 async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
@@ -88,12 +88,12 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     newest = newest_revision()
     if revision is None:
         return None, "has no schema yet: latigo serve or latigo migrate creates it"
-    match standing(revision, newest):
-        case Standing.OLDER:
+    match compare_schema(revision, newest):
+        case SchemaComparison.OLDER:
             schema = f"schema {revision}: latigo serve or latigo migrate migrates it to {newest}"
-        case Standing.SAME:
+        case SchemaComparison.SAME:
             schema = "schema up to date"
-        case Standing.NEWER:
+        case SchemaComparison.NEWER:
             schema = f"schema {revision} of a newer Latigo, with which this one works"
     database = await opened.enter_async_context(connect_to(url, settings))
     skew = await PostgresSchedulerLedger(database).clock_skew(SystemClock().now())
@@ -133,7 +133,7 @@ async def _projects(settings: Settings, database: Database | None) -> list[Syste
         checks = await asyncio.gather(
             *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
         )
-    return [check for each in checks for check in each]
+    return [check for group in checks for check in group]
 
 
 async def _sink(

@@ -32,7 +32,7 @@ async def open_plugin(
     where = f'{key} = "{kind}"'
     plain = {name: value.get_secret_value() for name, value in secrets.items()}
     if twice := sorted(options.keys() & plain.keys()):
-        raise ConfigurationError(f"{where}: {', '.join(twice)} stands in options and in secrets")
+        raise ConfigurationError(f"{where}: {', '.join(twice)} is in both options and secrets")
     factory = _factory(kind, key)
     if problem := _refused(factory, (), {**options, **plain}):
         raise ConfigurationError(f"{where}: the factory does not take these options and secrets: {problem}")
@@ -100,8 +100,8 @@ def _shortcoming(opened: object, name: str, promised: Any) -> str:
         return f"{name} should be async"
     if not inspect.iscoroutinefunction(promised) and inspect.iscoroutinefunction(given):
         return f"{name} should not be async"
-    positional = [each for each in parameters if each.kind is not each.KEYWORD_ONLY]
-    named = dict.fromkeys(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+    positional = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    named = dict.fromkeys(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
     if problem := _refused(given, positional, named):
         return f"{name} should take {takes}: {problem}"
     return ""

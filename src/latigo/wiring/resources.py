@@ -288,7 +288,7 @@ async def open_resources_on(
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
         roster = PostgresRoster(database, user_at_host())
-        sinks = [await opened.enter_async_context(open_sink(each, database)) for each in settings.predictions]
+        sinks = [await opened.enter_async_context(open_sink(section, database)) for section in settings.predictions]
         gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         source = sensors if sensors is not None else await opened.enter_async_context(open_sensors(settings, clock))
         yield Resources(

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from latigo.domain.errors import ConfigurationError
-from latigo.postgres.revisions import Standing, newest_revision, standing
+from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.statements import load_statements
 
 #: What a program that is older does not notice. A view that is replaced keeps its columns: PostgreSQL sees to that.
@@ -26,20 +26,20 @@ ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")
 @pytest.mark.parametrize(
     ("revision", "stands"),
     [
-        (None, Standing.OLDER),
-        ("0003", Standing.OLDER),
-        ("0004", Standing.SAME),
-        ("0005", Standing.NEWER),
-        ("0999", Standing.NEWER),
+        (None, SchemaComparison.OLDER),
+        ("0003", SchemaComparison.OLDER),
+        ("0004", SchemaComparison.SAME),
+        ("0005", SchemaComparison.NEWER),
+        ("0999", SchemaComparison.NEWER),
     ],
 )
-def test_a_newer_schema_of_the_same_thousand_will_do(revision: str | None, stands: Standing) -> None:
-    assert standing(revision, "0004") is stands
+def test_a_newer_schema_of_the_same_thousand_will_do(revision: str | None, stands: SchemaComparison) -> None:
+    assert compare_schema(revision, "0004") is stands
 
 
 def test_a_schema_of_the_next_thousand_is_refused_naming_both() -> None:
     with pytest.raises(ConfigurationError, match=r"is 1001\b.* up to 0004\b.*update"):
-        standing("1001", "0004")
+        compare_schema("1001", "0004")
 
 
 def revisions() -> list[str]:

@@ -86,13 +86,13 @@ async def test_a_factory_that_cannot_be_used_is_named_with_the_reason(
     assert says in said
 
 
-async def test_a_secret_stands_in_no_refusal() -> None:
+async def test_no_error_shows_a_secret() -> None:
     secret = {"passwort": SecretStr("hunter2"), "region": SecretStr("hunter2")}
 
     twice = await refusal(f"{MODULE}:open_good", {"region": "north"}, secret)
     unknown = await refusal(f"{MODULE}:open_good", {}, secret)
 
-    assert twice.endswith("region stands in options and in secrets")
+    assert twice.endswith("region is in both options and secrets")
     assert "passwort" in unknown
     assert "hunter2" not in twice + unknown
 

@@ -20,7 +20,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import SHARES
-from latigo.executor.oneshot import Piece, pieces_of, predict_once
+from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.event_loop import run_async
@@ -58,19 +58,19 @@ def run(
         period = Window(parse_time(since, now), parse_time(until, now))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    pieces = run_async(lambda: _predict(settings, ref, period, revision))
+    results = run_async(lambda: _predict(settings, ref, period, revision))
     start, end = to_ns(period.start), to_ns(period.end)
-    parts = [piece.predictions.between(start, end) for piece in pieces if piece.predictions is not None]
+    parts = [result.predictions.between(start, end) for result in results if result.predictions is not None]
     predictions = join([part for part in parts if len(part)])
     if predictions is not None:
         try:
             if out is not None:
                 write(predictions, out)
             if plot is not None:
-                draw(predictions, _inputs(pieces, start, end), plot)
+                draw(predictions, _inputs(results, start, end), plot)
         except OSError as error:
             raise LatigoError(f"the predictions cannot be written: {error}") from error
-    summary = _summary(ref, period, predictions, pieces)
+    summary = _summary(ref, period, predictions, results)
     if as_json:
         show_json(summary)
     else:
@@ -91,21 +91,21 @@ def _check_files(out: Path | None, plot: Path | None) -> None:
             import_module("plotly")
 
 
-async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: str) -> Sequence[Piece]:
+async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: str) -> Sequence[PredictedWindow]:
     clock = SystemClock()
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
         spec = await _spec(gordo, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
-        windows = pieces_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
+        windows = windows_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
         share = settings.sensors.read_budget // SHARES
-        pieces: list[Piece] = []
+        results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
             shown = progress.add_task(f"{ref}, windows", total=len(windows))
-            async for piece in predict_once(sensors, gordo.execution, spec, windows, slot, max_bytes=share):
-                pieces.append(piece)
-                progress.update(shown, completed=sum(piece.window.end >= window.end for window in windows))
-        return pieces
+            async for result in predict_once(sensors, gordo.execution, spec, windows, slot, max_bytes=share):
+                results.append(result)
+                progress.update(shown, completed=sum(result.window.end >= window.end for window in windows))
+        return results
 
 
 async def _spec(gordo: Gordo, ref: ModelRef, revision: str) -> ModelSpec:
@@ -118,26 +118,28 @@ async def _spec(gordo: Gordo, ref: ModelRef, revision: str) -> ModelSpec:
     return status.spec
 
 
-def _inputs(pieces: Sequence[Piece], start: int, end: int) -> list[Frame]:
+def _inputs(results: Sequence[PredictedWindow], start: int, end: int) -> list[Frame]:
     frames = []
-    for piece in pieces:
-        x = piece.dataset.x
-        inside = (x.times >= max(start, to_ns(piece.window.start))) & (x.times < min(end, to_ns(piece.window.end)))
+    for result in results:
+        x = result.dataset.x
+        inside = (x.times >= max(start, to_ns(result.window.start))) & (x.times < min(end, to_ns(result.window.end)))
         frames.append(Frame(x.times[inside], x.columns, x.values[inside]))
     return frames
 
 
-def _summary(ref: ModelRef, period: Window, predictions: Predictions | None, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _summary(
+    ref: ModelRef, period: Window, predictions: Predictions | None, results: Sequence[PredictedWindow]
+) -> dict[str, Any]:
     exceptions = [
-        f"{each.state} {', '.join(map(str, each.slots))}: {each.reason}"
-        for piece in pieces
-        for each in piece.slots.exceptions
+        f"{exception.state} {', '.join(map(str, exception.slots))}: {exception.reason}"
+        for result in results
+        for exception in result.slots.exceptions
     ]
     return {
         "model": str(ref),
         "revision": predictions.revision if predictions else "",
         "window": str(period),
-        "calls": sum(piece.predictions is not None for piece in pieces),
+        "calls": sum(result.predictions is not None for result in results),
         "rows": len(predictions) if predictions else 0,
         "columns": len(predictions.columns) if predictions else 0,
         "exceptions": exceptions,

@@ -14,7 +14,7 @@ EXAMPLES = ("latigo queue reset --yes",)
 
 def run(
     config: ConfigOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Forget all checkpoints of an event hub that was deleted and created again.

@@ -26,9 +26,9 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         show_json(partitions)
     else:
         now = SystemClock().now()
-        rows = [{**dict(each), "read": f"{age(each.read_at, now)} ago"} for each in partitions]
+        rows = [{**dict(partition), "read": f"{age(partition.read_at, now)} ago"} for partition in partitions]
         columns = ("partition", "begin", "last", "checkpoint", "lag", "read", "hub_recreated")
         show_table(rows, columns, empty="The scheduler has not read the event hub yet")
-    if any(each.hub_recreated for each in partitions):
+    if any(partition.hub_recreated for partition in partitions):
         typer.echo("The hub is another one than before: latigo queue reset forgets its checkpoints", err=True)
         raise typer.Exit(Exit.UNHEALTHY)

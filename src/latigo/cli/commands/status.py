@@ -30,13 +30,13 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 def _show(status: Status) -> None:
     _show_summary(status)
-    projects = [{**dict(each), "behind": age(each.oldest, status.now)} for each in status.projects]
+    projects = [{**dict(project), "behind": age(project.oldest, status.now)} for project in status.projects]
     columns = ("project", "revision", "active", *_TROUBLES, "behind")
     show_table(projects, columns, title="Projects", empty="none listed yet", if_any=_TROUBLES)
     if status.stale:
         stale = [
-            {**dict(each), "settled_until": each.looked_until, "behind": age(each.looked_until, status.now)}
-            for each in status.stale
+            {**dict(model), "settled_until": model.looked_until, "behind": age(model.looked_until, status.now)}
+            for model in status.stale
         ]
         show_table(stale, ("project", "model", "settled_until", "behind"), title="Stale models, the oldest ones")
     if status.failures:

@@ -22,7 +22,7 @@ from latigo.sandbox.influxd import open_influxd
 from latigo.settings import InfluxSensors
 
 _LARGEST_ANSWER = 1 << 20
-#: What the historian writes at once, and how long before the history it begins: models look back a little.
+#: Time that the historian writes at once, and its start before the history: models look back a little.
 _CHUNK, _BEFORE = timedelta(minutes=5), timedelta(minutes=10)
 _MOST_BYTES = 256_000_000
 

@@ -47,7 +47,7 @@ async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path
                 await running.enter_async_context(_process(role, config, port, verbose=options.verbose))
                 for role, port in ports
             ]
-            numbers = ", ".join(str(each.pid) for each in processes)
+            numbers = ", ".join(str(process.pid) for process in processes)
             progress.report(f"A scheduler and {EXECUTORS} executors are processes {numbers}: kill one and see")
             await progress.follow(database)
         return await progress.summary(database)

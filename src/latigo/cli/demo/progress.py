@@ -1,4 +1,4 @@
-"""How far the demo is, and its summary."""
+"""Progress of the demo, and its summary."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ from latigo.sandbox.demo import SLOT
 from latigo.sandbox.gordo import SandboxGordo
 from latigo.sandbox.gordo.controls import PREDICTING
 
-#: How often the demo reports how far it is.
+#: Interval between two lines of progress.
 REPORT_INTERVAL = timedelta(seconds=2)
-#: For processes to hand back what they have, and some more.
+#: Time for processes to hand back their tasks.
 DRAIN_LIMIT = timedelta(seconds=20)
 _POLL = timedelta(milliseconds=200)
 
@@ -50,7 +50,7 @@ class Progress:
     report: Callable[[str], None]
 
     async def follow(self, database: Database) -> None:
-        """Report how far it is until it is stopped, or until everything is done that the options ask for."""
+        """Report progress until the demo is stopped, or until the cycles of the options are done."""
         reported = ""
         while not (await pause(self.clock, REPORT_INTERVAL, self.stop)):
             done = await count_live_slots(database, floor_to_slot(self.began, SLOT))
@@ -87,13 +87,13 @@ class Progress:
             "slots_excepted": round(totals.exceptions),
             # Due since it was stopped, parked, or still claimed by a process that was killed.
             "slots_left": round(totals.slots_left),
-            "exceptions": {each.state: round(each.slots) for each in status.exceptions},
+            "exceptions": {row.state: round(row.slots) for row in status.exceptions},
             "rows_settled": totals.rows_settled,
             "rows_written": await count_stored_rows(database),
             "gordo_calls": self.calls(),
             "tasks_settled": totals.tasks_settled,
             "parked": totals.parked,
-            "parked_because": {each.reason: last_line(each.example) for each in status.failures},
+            "parked_because": {failure.reason: last_line(failure.example) for failure in status.failures},
             "in_hand": await count_claimed(database),
             "seconds": round((self.clock.now() - self.began).total_seconds(), 1),
         }

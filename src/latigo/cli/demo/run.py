@@ -1,4 +1,4 @@
-"""The demo: opens the plant and what is around it, and runs Latigo in this process or in several."""
+"""The demo: opens the plant and the sandbox's servers, and runs Latigo in this process or in several."""
 
 import asyncio
 import tempfile
@@ -60,7 +60,7 @@ def demo_settings(gordo: str, folder: Path, port: int) -> dict[str, Any]:
 
 
 async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[str, Any]) -> Mapping[str, Any]:
-    """Run every role here; the plant's sensors are handed over where they are not in InfluxDB."""
+    """Run every role here; ``sensors`` is given where readings are not in InfluxDB."""
     summary: dict[str, Any] = {}
 
     async def follow(resources: Resources, address: ServerAddress | None, _stopping: asyncio.Event) -> None:

@@ -49,7 +49,7 @@ WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
 RETURNING t.id;
 
 -- settle_lock --
--- The claims that still hold. Locks tasks by model and id, and with them the coverage of their models, which stands for
+-- The claims that still hold. Locks tasks by model and id, and with them the coverage of their models, which represents
 -- the whole model: every transaction that changes several models locks it first and by model, against deadlocks.
 SELECT t.id
 FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
@@ -150,7 +150,7 @@ FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for
 WHERE c.model_id = held.model_id;
 
 -- finish_tasks --
--- A finished task leaves the table of work that is out and becomes history.
+-- A finished task moves from the table of outstanding work to history.
 WITH gone AS (
     DELETE FROM task t
     USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])

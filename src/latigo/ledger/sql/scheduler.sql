@@ -1,7 +1,7 @@
 -- The scheduler: the lease to plan, needs, tasks on their way to the queue, recovery and upkeep.
 
 -- acquire_lease --
--- Acquire or renew the lease to plan. The term rises when the lease changes hands.
+-- Acquire or renew the lease to plan. The term rises when another scheduler acquires the lease.
 UPDATE planner
 SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE term + 1 END,
     holder = $1,
@@ -13,7 +13,7 @@ RETURNING term;
 UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
 
 -- hold_lease --
--- Checked in every planning transaction; no row: the lease is lost. The lock keeps the lease from changing hands before
+-- Checked in every planning transaction; no row: the lease is lost. The lock prevents that another scheduler acquires the lease before
 -- the transaction ends.
 SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
 

@@ -2,7 +2,7 @@
 
 Arrow parses rows but does not report their positions, and not the cells of a row that it rejects. Python's csv module
 finds them here: where a block may be cut, the line of a row for a message, the time of a malformed row. Readings are
-parsed by Arrow alone.
+parsed only by Arrow.
 """
 
 import csv
@@ -22,7 +22,7 @@ def last_row_end(data: bytes, separator: str) -> int:
     end = data.rfind(b"\n") + 1
     if data.count(b'"', 0, end) % 2 == 0:
         return end
-    # Either a cell continues on the next line, or a quote is literal, as in 5" pipe: only a parser can tell.
+    # Either a cell continues on the next line, or a quote is literal, as in 5" pipe: only a parser can decide.
     return max(_row_ends(data[:end], separator), default=0)
 
 

@@ -1,6 +1,6 @@
-"""Which models a Gordo server has, and what they need.
+"""Models of a Gordo server, and their metadata.
 
-What each status code means stands in the package's docstring.
+The package's docstring lists the meaning of each status code.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 #: Lists and metadata at a time, over all projects: Gordo answers them with the threads that predict.
 _CONCURRENT_READS = 8
-#: What Gordo takes for a name; it lists every directory and stray file, hidden ones and half-built models as well, and
+#: Names that Gordo accepts; it lists every directory and stray file, hidden ones and half-built models as well, and
 #: of names that are not UTF-8 it makes lone surrogates, which cannot be sent or stored.
 _USABLE_NAME = re.compile(r"[A-Za-z0-9-][^/\x00-\x1f\x7f\ud800-\udfff]{0,254}")
 _REVISION = re.compile(r"[0-9]{1,32}")

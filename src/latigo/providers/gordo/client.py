@@ -156,7 +156,7 @@ class _Request:
         return f"{self.method} {'/'.join((self.project, *self.path))}"
 
     def url(self, base: str) -> URL:
-        # Quoted here and left alone by yarl: a name may hold a slash, and a path that is tidied up is another path.
+        # Quoted here and not changed by yarl: a name may hold a slash, and a path that is tidied up is another path.
         route = "/".join(quote(part, safe="") for part in (self.project, *self.path))
         query = "&".join(f"{key}={quote(value, safe='')}" for key, value in self.query.items())
         return URL(f"{base}/gordo/v0/{route}{'?' if query else ''}{query}", encoded=True)

@@ -15,7 +15,7 @@ _ANOMALY = re.compile(r"gordo(_components)?\.(machine\.)?model\.anomaly\.")
 #: Where classes live that are certainly no anomaly detectors; of others only the server knows.
 _PLAIN = re.compile(r"(sklearn|keras|tensorflow|gordo(_components)?\.(machine\.)?model\.models)\.")
 _KERAS = re.compile(r"(^|\.)keras\.|(^|\.)Keras\w+$")
-#: What no database takes as text, and UTF-8 cannot write.
+#: Characters that no database stores as text, or that UTF-8 cannot encode.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 

@@ -17,7 +17,7 @@ UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 _LONGEST_TEXT = 500
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
-#: How the ``prediction`` path reports why a model refuses its input.
+#: Form in which the ``prediction`` path reports why a model refuses its input.
 _PYTHON_ERROR = re.compile(r"\w*(Error|Exception|Warning): ")
 
 

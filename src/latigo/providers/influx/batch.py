@@ -44,7 +44,7 @@ class Batch:
         try:
             return await self._request(statement, names, self._last, max_bytes)
         except _NotExecutedError:
-            # Of several statements, the one that failed is only reported as "not executed": alone, it gets a reason.
+            # Of several statements, the one that failed is only "not executed": sent by itself, it gets a reason.
             result = await self._request(statement, names[:1], "", max_bytes)
             return result._replace(cut_at=None)
 
@@ -74,4 +74,4 @@ class Batch:
 
 
 class _NotExecutedError(Exception):
-    """The first of several statements failed for a reason that the server reports only when it is alone."""
+    """The first of several statements failed for a reason that the server reports only for a single statement."""

@@ -90,7 +90,7 @@ class InfluxClient:
         max_bytes: int,
         database: str | None = None,
     ) -> _T:
-        """Send one or more statements, joined by ``;``, in one request, and return what ``interpret`` makes of them.
+        """Send one or more statements, joined by ``;``, in one request, and return the result of ``interpret``.
 
         Has no time limit of its own: a read takes several requests, and its caller bounds them with `time_limit`.
 
@@ -105,7 +105,7 @@ class InfluxClient:
 
         Raises:
             TooLarge: the response is larger than ``max_bytes``; known before it is read if it has a length.
-            Unavailable: there is no complete response; with an alarm where waiting alone does not help.
+            Unavailable: there is no complete response; with an alarm where an operator has to act.
             Failed: the server does not understand the statements.
         """
         form = {"q": statements, "db": database or self.database, "epoch": epoch, **self._retention_policy}
@@ -157,7 +157,7 @@ class InfluxClient:
         Raises:
             TooLarge: the server refuses a body of this size.
             Rejected: ``WRITE_REFUSED``. The rest of the body may be stored.
-            Unavailable, TimedOut: the points may be stored or not; with an alarm where waiting alone does not help.
+            Unavailable, TimedOut: the points may be stored or not; with an alarm where an operator has to act.
         """
         query = {"db": database or self.database, "precision": precision, **self._retention_policy}
 

@@ -28,7 +28,7 @@ _IN_FLIGHT = 8  #: requests of a process to a server; more only add latency
 
 
 class Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type hints
-    """What is taken from aioinflux. Create it inside a running loop only; its base would look for one of its own."""
+    """Session of aioinflux. Create it inside a running loop only; its base would use another one."""
 
     def __init__(self, influx: InfluxSection, key: str) -> None:
         self._loop, self._session = asyncio.get_running_loop(), None  # the base needs both in its destructor

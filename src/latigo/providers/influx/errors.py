@@ -33,7 +33,7 @@ from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, TooLarge
 MSGPACK = "application/x-msgpack"
 _LONGEST_TEXT = 500
 _BEYOND_RETENTION = re.compile(r"points beyond retention policy dropped=(\d+)")
-#: What the server calls its limits, and the section of its settings where they stand.
+#: Names of the server's limits in its errors, and the section of its settings that holds them.
 _SERVER_LIMITS = {
     "max-series-per-database": "data",
     "max-values-per-tag": "data",

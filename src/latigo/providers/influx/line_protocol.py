@@ -87,7 +87,7 @@ def _prefixes(model: ModelRef, columns: Sequence[Column]) -> list[str]:
     """
     machine, project = tag_value(model.name, "model"), tag_value(model.project, "project")
     if unheard := [name for name in model if not can_be_queried(name, bind=False)]:
-        raise _refused(f"InfluxDB could not be asked for what it holds of {unheard[0]!r}")
+        raise _refused(f"the predictions of {unheard[0]!r} could not be queried from InfluxDB")
     tags = f",machine={machine},project={project},sensor_name="
     groups = {name: _measurement(name) for name in {group for group, _ in columns}}
     sensors = {name: tag_value(name, "sensor") for name in {tag or group for group, tag in columns}}
@@ -95,7 +95,7 @@ def _prefixes(model: ModelRef, columns: Sequence[Column]) -> list[str]:
         twice = next(column for column in columns if columns.count(column) > 1)
         raise _refused(f"two columns of {model} are the same series {'|'.join(twice)!r}")
     if odd := [group for group, tag in columns if tag == group]:
-        raise _refused(f"InfluxDB cannot tell the sensor {odd[0]!r} from the whole-model column of that name")
+        raise _refused(f"InfluxDB cannot distinguish the sensor {odd[0]!r} from the whole-model column of that name")
     return [f"{groups[group]}{tags}{sensors[tag or group]} {FIELD}=" for group, tag in columns]
 
 

@@ -11,12 +11,12 @@ _IN_QUOTES = {ord("\\"): "\\\\", ord("\n"): "\\n"}
 _IN_SINGLE = {**_IN_QUOTES, ord("'"): "\\'"}
 _IN_DOUBLE = {**_IN_QUOTES, ord('"'): '\\"'}
 
-#: Makes a statement of the term that stands for the sensor's name: a literal, or a parameter.
+#: Creates a statement from the term for the sensor's name: a literal, or a parameter.
 Statement = Callable[[str], str]
 
 
 class Query(NamedTuple):
-    """Statements joined by ``;``, and what their parameters stand for."""
+    """Statements joined by ``;``, and the values of their parameters."""
 
     statements: str
     params: Mapping[str, str]
@@ -24,7 +24,7 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where readings stand: all in one measurement, the sensor's name in a tag, its value in a field.
+    """Layout of readings: all in one measurement, the sensor's name in a tag, its value in a field.
 
     A measurement may have other tags as well: then a sensor has several
     series, which are read as one.
@@ -35,39 +35,39 @@ class Layout:
     field: str
 
     def readings(self, start: int, end: int) -> Statement:
-        """Every reading of a sensor with ``start <= time < end`` (ns), merged into one series that bears its name."""
+        """Select every reading of a sensor with ``start <= time < end`` (ns), as one series with its name."""
         tag = identifier(self.tag_key)
         return _around(f"{self._values()} WHERE {tag} = ", f" AND {between(start, end)} GROUP BY {tag}")
 
     def newest(self, start: int, end: int) -> Statement:
-        """The last reading with ``start <= time < end`` (ns) of each series that a sensor has."""
+        """Select the last reading with ``start <= time < end`` (ns) of each series of a sensor."""
         return _around(
             f"{self._values()} WHERE {identifier(self.tag_key)} = ",
             f" AND {between(start, end)} GROUP BY * ORDER BY time DESC LIMIT 1",
         )
 
     def known(self) -> Statement:
-        """A sensor's name, if there is a series of it."""
+        """Select a sensor's name, if there is a series of it."""
         return _around(f"{self._names()} WHERE {identifier(self.tag_key)} = ", " AND time >= 0")
 
     def all_readings(self, start: int, end: int) -> str:
-        """Every reading of every sensor; for people."""
+        """Select every reading of every sensor; for people."""
         return f"{self._values()} WHERE {between(start, end)} GROUP BY {identifier(self.tag_key)}"
 
     def names(self, most: int, skip: int) -> str:
-        """The names of at most so many sensors."""
+        """Select the names of at most ``most`` sensors."""
         return f"{self._names()} WHERE time >= 0 LIMIT {most} OFFSET {skip}"
 
     def tag_keys(self) -> str:
-        """Every tag of the measurement; none if there is no such measurement."""
+        """Show every tag of the measurement; none if there is no such measurement."""
         return f"SHOW TAG KEYS FROM {identifier(self.measurement)}"
 
     def field_keys(self) -> str:
-        """Every field of the measurement and its type."""
+        """Show every field of the measurement and its type."""
         return f"SHOW FIELD KEYS FROM {identifier(self.measurement)}"
 
     def nothing(self) -> str:
-        """A statement that is allowed where the others are, and costs the server next to nothing."""
+        """Return a cheap statement that needs the same permissions as the others."""
         return f"{self._values()} WHERE time = 0 LIMIT 1"
 
     def _values(self) -> str:
@@ -79,12 +79,12 @@ class Layout:
 
 
 def joined(statement: Statement, names: Sequence[str], *, bind: bool, then: str = "") -> Query:
-    """One statement for each name, and ``then`` after them.
+    """Join one statement for each name, and ``then`` after them.
 
     Args:
-        statement: what is asked of each.
+        statement: sent for each.
         names: of sensors.
-        bind: hand names over as parameters, so that nobody has to quote them; not every server can.
+        bind: pass names as parameters, so that they need no quotes; not every server can.
         then: another statement.
     """
     terms = [f"$t{number}" if bind else literal(name) for number, name in enumerate(names)]
@@ -101,12 +101,12 @@ def literal(text: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """The name of a measurement, tag or field: always in quotes, since ``tag`` is a keyword."""
+    """Quote the name of a measurement, tag or field: always, since ``tag`` is a keyword."""
     return f'"{name.translate(_IN_DOUBLE)}"'
 
 
 def can_be_queried(name: str, *, bind: bool) -> bool:
-    """Whether a sensor of this name can be asked for.
+    """Return True if a sensor of this name can be queried.
 
     InfluxDB takes ``tag = ''`` for every series without the tag, and lone surrogates are no text. In a statement, the
     server ends at a null byte and reads a carriage return as a newline.
@@ -123,6 +123,6 @@ def _around(before: str, after: str) -> Statement:
 
 
 def between(start: int, end: int) -> str:
-    """The condition ``start <= time < end`` (ns)."""
+    """Return the condition ``start <= time < end`` (ns)."""
     low, high = (max(_FIRST, min(time, _LAST)) for time in (start, end))
     return f"time >= {low}ns AND time < {high}ns"

@@ -160,7 +160,7 @@ def column_of(result: Result, column: str) -> Sequence[str]:
             raise UnreadableError(f"no column {column!r} where one was requested")
         place = table.columns.index(column)
         texts.extend(row[place] for row in table.rows)
-    if not all(isinstance(each, str) for each in texts):
+    if not all(isinstance(item, str) for item in texts):
         raise UnreadableError(f"no text in column {column!r}")
     return texts
 
@@ -296,8 +296,8 @@ def _from_json(body: Body) -> list[Result]:
     if error := content.get("error"):
         return [Result(0, error=str(error))]
     return [
-        _result({**each, "series": [_table(table) for table in each.get("series") or ()]}, place)
-        for place, each in enumerate(content["results"])
+        _result({**item, "series": [_table(table) for table in item.get("series") or ()]}, place)
+        for place, item in enumerate(content["results"])
     ]
 
 

@@ -166,11 +166,11 @@ class InfluxSensors:
         """Return the result for each name of a statement with few rows."""
         results_by_name: list[tuple[str, Result]] = []
         while left := names[len(results_by_name) :]:
-            asked = left[: self._pace.statements]
-            results = await self._run(statement, asked, max_bytes=_INDEX_BYTES)
+            requested = left[: self._pace.statements]
+            results = await self._run(statement, requested, max_bytes=_INDEX_BYTES)
             if not results:
-                raise self._cut_short(repr(asked[0]))
-            results_by_name += zip(asked, results, strict=False)
+                raise self._cut_short(repr(requested[0]))
+            results_by_name += zip(requested, results, strict=False)
         return results_by_name
 
     async def _run(self, statement: Statement, names: Sequence[str], *, max_bytes: int) -> Sequence[Result]:
@@ -201,8 +201,8 @@ class InfluxSensors:
         """Return those of ``names`` that the index does not have; those that it has are cached for a while."""
         now = self._clock.monotonic()
         known = {name for name in names if self._known.get(name, now) > now}
-        asked = [name for name in names if name not in known and self._can_be_queried(name)]
-        for name, result in await self._each(self._layout.known(), asked):
+        requested = [name for name in names if name not in known and self._can_be_queried(name)]
+        for name, result in await self._each(self._layout.known(), requested):
             if name in self._column(result, "value"):
                 known.add(name)
                 self._known[name] = now + self._remember

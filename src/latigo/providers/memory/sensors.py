@@ -12,7 +12,7 @@ from latigo.domain.windows import Window, to_ns
 
 
 class MemorySensors:
-    """Sensors whose readings stand in ``readings``, by tag, each in time order; replace a series to add to it."""
+    """Sensors whose readings are in ``readings``, by tag, each in time order; replace a series to add to it."""
 
     def __init__(self, readings: MutableMapping[str, Series] | None = None) -> None:
         self.readings: MutableMapping[str, Series] = {} if readings is None else readings

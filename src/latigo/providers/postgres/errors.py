@@ -1,4 +1,4 @@
-"""What the driver's faults mean for the sink: values come from outside, so the server may refuse them."""
+"""Meaning of the driver's errors for the sink: values come from outside, so the server may refuse them."""
 
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, TimedOut
 from latigo.postgres.errors import Fault, Translations, unavailable, unavailable_until_repaired

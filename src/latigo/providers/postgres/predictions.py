@@ -157,7 +157,7 @@ class PostgresPredictions:
         return known
 
     def _forget_before(self, day: int) -> None:
-        self._days = {each for each in self._days if each >= day}
+        self._days = {known for known in self._days if known >= day}
 
 
 async def _drop_day(connection: Any, day: Any) -> None:
@@ -202,10 +202,10 @@ def _digest(predictions: Predictions) -> bytes:
 
 
 def _by_revision(model: ModelRef, rows: Sequence[Any], names: Sequence[Any]) -> list[Predictions]:
-    columns_of = {each["id"]: tuple(map(Column, each["column_groups"], each["tags"])) for each in names}
+    columns_of = {row["id"]: tuple(map(Column, row["column_groups"], row["tags"])) for row in names}
     ids_of: dict[str, list[int]] = {}
-    for each in names:
-        ids_of.setdefault(each["revision"], []).append(each["id"])
+    for row in names:
+        ids_of.setdefault(row["revision"], []).append(row["id"])
     return [
         _gather(model, revision, [row for row in rows if row["columns_id"] in ids], columns_of)
         for revision, ids in sorted(ids_of.items())
@@ -217,9 +217,9 @@ def _gather(
 ) -> Predictions:
     """Return the rows of one revision as one frame; its column lists may differ, so the columns are united."""
     used = dict.fromkeys(row["columns_id"] for row in rows)
-    columns = tuple(dict.fromkeys(chain.from_iterable(columns_of[each] for each in used)))
+    columns = tuple(dict.fromkeys(chain.from_iterable(columns_of[id_] for id_ in used)))
     place = {column: number for number, column in enumerate(columns)}
-    places = {each: [place[column] for column in columns_of[each]] for each in used}
+    places = {id_: [place[column] for column in columns_of[id_]] for id_ in used}
     values = np.full((len(rows), len(columns)), np.nan)
     for number, row in enumerate(rows):
         values[number, places[row["columns_id"]]] = row["values"]  # None becomes NaN

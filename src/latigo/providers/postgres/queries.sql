@@ -16,7 +16,7 @@ RETURNING id;
 SELECT ensure_prediction_day(date 'epoch' + day) FROM unnest($1::integer[]) AS day ORDER BY day;
 
 -- write_rows --
--- One call, whatever the number of rows: the values of all rows stand in one flat array, $5 to a row. False when the
+-- One call, whatever the number of rows: the values of all rows are in one flat array, $5 to a row. False when the
 -- columns do not exist any more ($1 may be older than a restore of the database). A row that is there already with the
 -- same values is not written.
 WITH columns AS MATERIALIZED (

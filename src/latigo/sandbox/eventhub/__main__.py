@@ -59,7 +59,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Serve until a signal asks to stop."""
+    """Serve until SIGINT or SIGTERM."""
     # Standard output belongs to the one line of JSON.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -30,7 +30,7 @@ _DEEPEST = 16
 
 _U8, _U32 = struct.Struct(">B"), struct.Struct(">I")
 
-#: What the first digit of a constructor says: so many bytes, or a length of this form and then so many bytes.
+#: Size by the first digit of a constructor: a number of bytes, or the form of a length and then that number of bytes.
 _SIZES: Mapping[int, int] = MappingProxyType({0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16})
 _LENGTHS: Mapping[int, struct.Struct] = MappingProxyType(
     {
@@ -60,7 +60,7 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
 
 
 def skip(data: bytes, at: int) -> int:
-    """Return where the value that begins at ``at`` ends, from its constructor alone.
+    """Return where the value that begins at ``at`` ends, from its constructor.
 
     Raises:
         CodecError: there is none, or it is cut off.

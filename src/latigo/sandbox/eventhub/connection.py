@@ -43,7 +43,7 @@ _CHANNEL_MAX = 4999
 _SMALLEST_FRAME = 512
 _MOST_UNSENT = 1024 * 1024
 _ANONYMOUS = Symbol("ANONYMOUS")
-#: Closing with unsent data thrown away makes the kernel reset the connection.
+#: Closing with unsent data discarded makes the kernel reset the connection.
 _RESET = struct.pack("ii", 1, 0)
 
 _numbers = count(1)
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 
 class Connection(asyncio.Protocol):
-    """The server's end of a connection. Handles everything at once as it arrives; nothing waits in here.
+    """The server's end of a connection. Handles input as it arrives; nothing waits in here.
 
     Args:
         namespace: that the client talks to.
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether events may be sent: not more than the client reads."""
+        """True while events may be sent: not more than the client reads."""
         return not self._paused and len(self._unsent) < _MOST_UNSENT
 
     def _pump(self) -> None:

@@ -23,7 +23,7 @@ PARTITION_KEY = Symbol("x-opt-partition-key")
 #: When nothing was enqueued yet: the year 1, in milliseconds.
 NEVER = Timestamp(int(datetime(1, 1, 1, tzinfo=UTC).timestamp()) * 1000)
 
-#: What the service calls the place before the first event.
+#: The service's name of the position before the first event.
 BEFORE_ALL = "-1"
 #: Events of a partition; the service drops them by age. A hundred megabytes for eight partitions, and more than Latigo
 #: has out by itself.
@@ -75,7 +75,7 @@ class PositionField(StrEnum):
 
 
 class Position(NamedTuple):
-    """Where to begin reading: after a value, or at it."""
+    """Position at which reading begins: after a value, or at it."""
 
     field: PositionField
     value: str
@@ -205,7 +205,7 @@ class Receivers(Generic[R]):
     def admit(self, receiver: R, epoch: int | None) -> list[R]:
         """Add a receiver. Return those that it replaces.
 
-        One with an epoch reads alone. It replaces any other with the same or a lower epoch, or with none.
+        One with an epoch is the only reader. It replaces any other with the same or a lower epoch, or with none.
 
         Raises:
             Refused: a higher epoch is here, or any where this one has none, or five others without.

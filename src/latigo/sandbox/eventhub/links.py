@@ -36,7 +36,7 @@ Settle = Callable[[Outcome], None]
 """Report the outcome of a message to the client."""
 
 OpenLink = Callable[["Session", Attach], "Link | None"]
-"""Open the link that an attach asks for; None: it was refused, and the client has the reason."""
+"""Open the link of an attach; None: it was refused, and the client has the reason."""
 
 
 class Carrier(Protocol):

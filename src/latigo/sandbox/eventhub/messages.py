@@ -32,7 +32,7 @@ class Part(NamedTuple):
     raw: bytes
 
     def value(self) -> Any:
-        """What is in it."""
+        """Decode the value of the section."""
         return decode(self.raw)[0].value
 
 
@@ -88,7 +88,7 @@ def read_message(raw: bytes) -> Message:
 
 
 def read_batch(raw: bytes) -> tuple[Mapping[Any, Any], list[bytes]]:
-    """The annotations of a batch, and the messages in it.
+    """Return the annotations of a batch, and its messages.
 
     Raises:
         CodecError: it is no batch.
@@ -104,7 +104,7 @@ def read_batch(raw: bytes) -> tuple[Mapping[Any, Any], list[bytes]]:
 
 
 class Request(NamedTuple):
-    """A message that asks for something: its id, application properties and body."""
+    """A request message: its id, application properties and body."""
 
     message_id: Any
     properties: Mapping[Any, Any]
@@ -112,7 +112,7 @@ class Request(NamedTuple):
 
 
 def read_request(raw: bytes) -> Request:
-    """A request as `$cbs` and `$management` get it.
+    """Read a request to `$cbs` or `$management`.
 
     Raises:
         CodecError: it is none.
@@ -126,7 +126,7 @@ def read_request(raw: bytes) -> Request:
 
 
 def write_reply(correlation_id: Any, properties: Mapping[str, Any], body: Any) -> bytes:
-    """A reply to a request; all 13 fields of its properties are written, or the client would miss them."""
+    """Write a reply to a request; all 13 fields of its properties are written, or the client would miss them."""
     listed = [None] * 13
     listed[5] = correlation_id
     return b"".join(

@@ -46,7 +46,7 @@ class Client(Protocol):
 
 
 def open_link(client: Client, session: Session, attach: Attach) -> Link:
-    """Open the link that an attach asks for.
+    """Open the link of an attach.
 
     Raises:
         Refused: there is no such thing, it may not be used, or others use it.

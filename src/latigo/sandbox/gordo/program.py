@@ -65,7 +65,7 @@ async def _serve(options: argparse.Namespace, canned: CannedPredictions | None) 
 
 
 def main(canned: CannedPredictions | None = None, program: str = "python -m latigo.sandbox.gordo") -> None:
-    """Serve until a signal asks to stop; ``canned`` as in `SandboxGordo`."""
+    """Serve until SIGINT or SIGTERM; ``canned`` as in `SandboxGordo`."""
     # Standard output belongs to the one line of JSON.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,6 +1,6 @@
 """Frames out of the bodies of requests, as Gordo's server reads them.
 
-Sections 3 to 6 of the reference page on Gordo's HTTP API, implemented a second time and without a look at Latigo's own
+Sections 3 to 6 of the reference page on Gordo's HTTP API, implemented a second time, independent of Latigo's own
 client on purpose: what both agree on is more likely to be true.
 """
 
@@ -69,13 +69,13 @@ def files(body: bytes, content_type: str) -> Mapping[str, bytes]:
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
         return {}
-    found: dict[str, bytes] = {}
+    parts: dict[str, bytes] = {}
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())[1:-1]:
         head, _, content = part.partition(b"\r\n\r\n")
         disposition = _DISPOSITION.search(head)
         if disposition is not None and disposition[2] is not None:
-            found[disposition[1].decode()] = content
-    return found
+            parts[disposition[1].decode()] = content
+    return parts
 
 
 def _read_nested(data: Any, name: str) -> Table | None:
@@ -224,7 +224,7 @@ def _parquet_index(column: pa.ChunkedArray, marked: str) -> Index:
 
 
 def _zone_minutes(zone: str) -> int:
-    found = re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)
-    if found is None:
+    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)
+    if match is None:
         return 0
-    return (int(found[2]) * 60 + int(found[3])) * (-1 if found[1] == "-" else 1)
+    return (int(match[2]) * 60 + int(match[3])) * (-1 if match[1] == "-" else 1)

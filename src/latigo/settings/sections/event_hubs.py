@@ -1,4 +1,4 @@
-"""Where an event hub is: a connection string, or a namespace and a name. Pure."""
+"""Address of an event hub: a connection string, or a namespace and a name. Pure."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -15,12 +15,12 @@ class HubAddress(NamedTuple):
     tls: bool = True
 
     def __repr__(self) -> str:
-        """Without key and signature."""
+        """Return the address without key and signature."""
         return self.channel
 
     @property
     def channel(self) -> str:
-        """The name of the hub in ledger and checkpoints."""
+        """Name of the hub in ledger and checkpoints."""
         return f"eventhub/{self.host}/{self.hub}"
 
 

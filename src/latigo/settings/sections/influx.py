@@ -35,7 +35,7 @@ class InfluxServer(Section):
     @classmethod
     def _no_braces(cls, url: str) -> str:
         if "{" in url or "}" in url:
-            raise ValueError("holds braces, which stand for something else in aioinflux")
+            raise ValueError("holds braces, which aioinflux replaces")
         return url
 
     @field_validator("username", "password", "token")

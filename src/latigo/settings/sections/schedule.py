@@ -32,7 +32,7 @@ class BackfillSettings(Section):
         default=timedelta(days=7), description='How far back a newly seen model is covered; "0" for none.'
     )
     max_catch_up: Positive = Field(
-        default=timedelta(days=30), description="Older holes expire; they are recorded and counted."
+        default=timedelta(days=30), description="Older gaps expire; they are recorded and counted."
     )
     min_share: float = Field(
         default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."

@@ -85,13 +85,13 @@ class EventHubQueue(_Queue):
 
     @property
     def address(self) -> HubAddress:
-        """Where the hub is."""
+        """Address of the hub."""
         if self.connection_string is not None:
             return parse_connection_string(self.connection_string.get_secret_value(), self.hub or "")
         return hub_in_namespace(self.namespace or "", self.hub or "")
 
     @model_validator(mode="after")
-    def _says_where(self) -> Self:
+    def _is_consistent(self) -> Self:
         if (self.connection_string is None) == (self.namespace is None):
             raise ValueError("give either connection_string, or namespace and hub")
         if self.namespace is not None and self.hub is None:
@@ -104,7 +104,7 @@ class EventHubQueue(_Queue):
         ):
             raise ValueError('credential = "client_certificate" needs tenant_id, client_id and certificate_file')
         if self.expiration < 2 * self.balance:
-            raise ValueError("expiration should be at least twice balance, or partitions change hands for nothing")
+            raise ValueError("expiration should be at least twice balance, or partitions move without need")
         return self
 
 

@@ -17,7 +17,7 @@ class PostgresCheckpointStore(CheckpointStore):
 
     One for each consumer client, since it remembers the owner id of its client; for the hub and group of its store,
     whatever the client calls them. Raising `Unavailable` from any method is safe: the client keeps its partitions and
-    asks again in the next round.
+    retries in the next round.
     """
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:

@@ -102,7 +102,7 @@ class Hub:
 
         Raises:
             TimedOut: a time limit has passed.
-            Unavailable: anything else; with an alarm where waiting alone does not help.
+            Unavailable: anything else; with an alarm where an operator has to act.
         """
         try:
             yield
@@ -148,7 +148,7 @@ class Hub:
         """Close a client, or abandon it when that takes too long."""
         try:
             await limited(client.close(), limit)
-        except Exception as error:  # noqa: BLE001 - as above; says nothing about the hub
+        except Exception as error:  # noqa: BLE001 - as above; not a failure of the hub
             _log.info("queue.close_failed", error=str(self.translated(error, "closing")))
 
 

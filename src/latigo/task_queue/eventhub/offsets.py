@@ -15,7 +15,7 @@ class Offsets:
     """Events of one partition, begun in order and finished in any order, for as long as the partition is ours.
 
     The watermark is the last event up to which all are finished: it may be checkpointed. A lost partition has none,
-    since another process goes on from its own.
+    since another process continues from its own.
 
     Args:
         max_behind: events begun behind the watermark at which `is_full` is true; after a crash as many are repeated.
@@ -46,7 +46,7 @@ class Offsets:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further event should be begun before the watermark moves."""
+        """True if no further event should be begun before the watermark moves."""
         return len(self._open) >= self._max_behind
 
     def is_repeat(self, sequence: int) -> bool:

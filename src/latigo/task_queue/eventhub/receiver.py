@@ -1,7 +1,7 @@
 """The executor's end: partitions shared with other executors, events delivered one by one, checkpoints after them.
 
 At any time at most one client of the library is alive, in a `Session`. It is created when tasks are first taken, and
-closed when nobody takes tasks any more, when the watchdog orders it, when it has received enough, and at the end; the
+closed when no task is taken any more, when the watchdog orders it, when it has received enough, and at the end; the
 state of its partitions never outlives it.
 """
 
@@ -42,7 +42,7 @@ State = Literal["idle", "receiving", "unreachable", "recreated"]
 class EventHubReceiver:
     """`TaskReceiver` on an event hub. Opened by `open_receiver`.
 
-    ``state`` is ``idle`` (nobody takes tasks), ``receiving``, ``unreachable`` (the hub does not answer and is
+    ``state`` is ``idle`` (no task is taken), ``receiving``, ``unreachable`` (the hub does not answer and is
     probed with growing pauses) or ``recreated`` (the hub is not the one that the checkpoints are from; it waits for
     their reset).
     """

@@ -73,7 +73,7 @@ class EventHubSender:
     """`TaskSender` on an event hub. Opened by `open_sender`.
 
     ``publish`` makes one attempt. After a failure it takes no task until a pause is over, so that the scheduler, which
-    calls it every second, goes on with everything else.
+    calls it every second, continues with everything else.
     """
 
     def __init__(self, hub: Hub, store: QueueStore, background: Background, timing: SenderTiming) -> None:
@@ -122,7 +122,7 @@ class EventHubSender:
             target = producer.partitions[partition_of(message.task.ref, len(producer.partitions))]
             by_partition.setdefault(target, []).append(message)
         failures = await asyncio.gather(
-            *(self._send(producer.client, partition, each, sent) for partition, each in by_partition.items())
+            *(self._send(producer.client, partition, tasks, sent) for partition, tasks in by_partition.items())
         )
         return max(filter(None, failures), key=lambda failure: failure.alarm, default=None)
 

@@ -52,7 +52,7 @@ class ReceiverTiming:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a client may receive.
+    """Limit on what a client may receive.
 
     Args:
         prefetch: events of each partition that are fetched ahead.
@@ -93,7 +93,7 @@ class Session:
     async def run(self, until_idle: Coroutine[Any, Any, None]) -> Verdict:
         """Receive until the client has to be replaced; return why.
 
-        ``FINE``: ``until_idle`` has ended, since nobody takes tasks any more, or the client has received enough.
+        ``FINE``: ``until_idle`` has ended, since no task is taken any more, or the client has received enough.
         """
         receiving = asyncio.create_task(self._receive(), name="receiving")
         upkeep = [
@@ -216,7 +216,7 @@ class Session:
     async def _judge(self, watchdog: Watchdog) -> Verdict:
         try:
             checkpoints = await self._store.checkpoints()
-        except Unavailable as error:  # says nothing about the hub
+        except Unavailable as error:  # not a failure of the hub
             _log.warning("queue.watch_failed", error=str(error))
             return Verdict.FINE
         nothing = Position(-1, "")

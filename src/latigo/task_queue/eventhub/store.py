@@ -21,7 +21,7 @@ MAX_DETAIL = 400
 MAX_REFUSED = 10_000
 
 SQL = load_statements("latigo.task_queue.eventhub", "queries.sql")
-#: Whatever the fault, the queue goes on, and logs it again each time.
+#: The queue continues after any fault, and logs it each time.
 _TRANSLATIONS: Translations = dict.fromkeys(Fault, unavailable)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 

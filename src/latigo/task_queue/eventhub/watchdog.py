@@ -12,7 +12,7 @@ from latigo.task_queue.eventhub.partitions import Partition
 
 
 class Verdict(Enum):
-    """What to do with the consumer client."""
+    """Decision about the consumer client."""
 
     FINE = auto()  #: nothing
     UNREACHABLE = auto()  #: the hub has not answered for long: close the client, which ends its storm of connections
