@@ -18,9 +18,6 @@ from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
 
-#: Columns of the statement ``needs``, and their lanes.
-_NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
-
 
 class PostgresSchedulerLedger:
     """`SchedulerLedger` on PostgreSQL."""
@@ -49,16 +46,7 @@ class PostgresSchedulerLedger:
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        return [
-            Need(
-                model_id=row["model_id"],
-                ref=ModelRef(row["project"], row["name"]),
-                epoch=row["epoch"],
-                windows={lane: to_window(row[column]) for column, lane in _NEEDED_LANES if row[column]},
-                covered_end=row["covered_end"],
-            )
-            for row in await self._database.fetch(SQL["needs"], max_catch_up)
-        ]
+        return [need_of(row) for row in await self._database.fetch(SQL["needs"], max_catch_up)]
 
     async def outstanding(self) -> Outstanding:
         row = await self._database.row(SQL["outstanding"])
@@ -134,6 +122,17 @@ class PostgresSchedulerLedger:
 
     async def forgive_crashes(self, version: str) -> int:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
+
+
+def need_of(row: Any) -> Need:
+    """Return a row of the statement ``needs``; its columns that are named like a lane hold windows."""
+    return Need(
+        model_id=row["model_id"],
+        ref=ModelRef(row["project"], row["name"]),
+        epoch=row["epoch"],
+        windows={lane: to_window(span) for lane in Lane if (span := row.get(lane.value))},
+        covered_end=row["covered_end"],
+    )
 
 
 async def make_partitions(connection: Any) -> None:
