@@ -9,14 +9,14 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, Task
-from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
 from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
+from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
+SQL = load_statements("latigo.ledger", "sql/scheduler.sql")
 
 
 class PostgresSchedulerLedger:
@@ -26,10 +26,8 @@ class PostgresSchedulerLedger:
         self._database = database
 
     async def clock_skew(self, now: datetime) -> timedelta:
-        row = await self._database.row(SQL["clock"])
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        skew: timedelta = row["ledger"] - now
-        return skew
+        async with self._database.connection() as connection:
+            return await read_clock(connection) - now
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         row = await self._database.row(SQL["acquire_lease"], holder, lease)
