@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from latigo.domain.outcome import Retry, Settlement, Stored
 from latigo.ledger.protocol import Claim, ExecutorInfo
 from tests.support.build import NOW, window
@@ -43,6 +45,38 @@ async def test_a_task_has_one_claim_at_a_time(role_ledgers: RoleLedgers):
 
     assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
     assert await role_ledgers.executor.claim(task_id, 1, "executor-1", LEASE) is None
+
+
+async def test_a_task_that_never_existed_cannot_be_claimed(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+
+    assert await role_ledgers.executor.claim(task_id + 1, 1, "executor-1", LEASE) is None
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+async def test_a_task_cannot_be_claimed_under_another_epoch_than_its_own(role_ledgers: RoleLedgers, epoch: int):
+    task_id = await role_ledgers.add_task("pump")
+
+    assert await role_ledgers.executor.claim(task_id, epoch, "executor-1", LEASE) is None
+    await claimed(role_ledgers, task_id)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+async def test_a_task_cannot_be_claimed_once_the_epoch_of_its_model_has_risen(role_ledgers: RoleLedgers, epoch: int):
+    pump, fan = [await role_ledgers.add_task(name) for name in ("pump", "fan")]
+
+    await role_ledgers.supersede("pump")
+
+    assert await role_ledgers.executor.claim(pump, epoch, "executor-1", LEASE) is None
+    await claimed(role_ledgers, fan)
+
+
+async def test_a_settlement_under_an_old_epoch_does_not_count(role_ledgers: RoleLedgers):
+    pump, fan = [await claimed(role_ledgers, await role_ledgers.add_task(name)) for name in ("pump", "fan")]
+
+    await role_ledgers.supersede("pump")
+
+    assert await role_ledgers.executor.settle([(pump, STORED), (fan, STORED)]) == {fan.task_id}
 
 
 async def test_a_claim_is_taken_over_when_its_lease_has_run_out_and_counts_for_nothing_then(role_ledgers: RoleLedgers):

@@ -131,6 +131,70 @@ async def test_a_need_of_an_older_epoch_is_not_planned(role_ledgers: RoleLedgers
     assert (await needs(role_ledgers))["pump"].windows[Lane.LIVE] == LIVE
 
 
+@pytest.mark.parametrize(("lane", "count"), [(Lane.LIVE, 0), (Lane.BACKFILL, 0), (Lane.REPAIR, 1), (Lane.MANUAL, 1)])
+async def test_only_lanes_that_repeat_predictions_may_plan_a_window_that_is_covered(
+    role_ledgers: RoleLedgers, lane: Lane, count: int
+):
+    await role_ledgers.add_need("pump")
+    need = (await needs(role_ledgers))["pump"]
+    await role_ledgers.cover("pump", window("11:00", "11:30"))
+    term = await lead(role_ledgers)
+
+    assert await role_ledgers.scheduler.plan(term, [Planned(need.model_id, need.epoch, LIVE, lane)]) == count
+    assert [task.lane for task in await role_ledgers.scheduler.unpublished(term, 9)] == [lane] * count
+
+
+@pytest.mark.parametrize("lane", [Lane.REPAIR, Lane.MANUAL])
+async def test_a_window_to_be_repeated_is_not_planned_while_a_part_of_it_is_out_nor_under_an_old_epoch(
+    role_ledgers: RoleLedgers, lane: Lane
+):
+    await role_ledgers.add_need("pump")
+    live = await planned(role_ledgers, "pump")
+    term = await lead(role_ledgers)
+    assert await role_ledgers.scheduler.plan(term, [live]) == 1
+
+    overlapping = Planned(live.model_id, live.epoch, window("11:30", "12:00"), lane)
+    outdated = Planned(live.model_id, live.epoch - 1, BACK, lane)
+
+    assert await role_ledgers.scheduler.plan(term, [overlapping, outdated]) == 0
+
+
+async def test_a_window_is_out_once_whatever_its_lane(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    back = await planned(role_ledgers, "pump", Lane.BACKFILL)
+    term = await lead(role_ledgers)
+    assert await role_ledgers.scheduler.plan(term, [back]) == 1
+
+    assert await role_ledgers.scheduler.plan(term, [Planned(back.model_id, back.epoch, BACK, Lane.LIVE)]) == 0
+
+
+async def test_a_model_has_one_task_out_in_all_lanes_but_live(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    live, back = [await planned(role_ledgers, "pump", lane) for lane in (Lane.LIVE, Lane.BACKFILL)]
+    repair = Planned(back.model_id, back.epoch, window("08:00", "09:00"), Lane.REPAIR)
+    term = await lead(role_ledgers)
+
+    first = await role_ledgers.scheduler.plan(term, [repair])
+
+    assert (first, await role_ledgers.scheduler.plan(term, [back, live])) == (1, 1)
+
+
+async def test_a_task_of_an_older_epoch_is_not_published_and_dropped(role_ledgers: RoleLedgers):
+    for name in ("fan", "pump"):
+        await role_ledgers.add_need(name)
+    fan, _ = [await plan(role_ledgers, name) for name in ("fan", "pump")]
+    await role_ledgers.supersede("pump")
+
+    published = await unpublished(role_ledgers)
+    recovered = await role_ledgers.scheduler.recover(
+        await lead(role_ledgers), "queue-1", isolated_starts=3, version="test"
+    )
+
+    assert published == [fan]
+    assert recovered == {"superseded": 1, "lost": 0, "parked": 0}
+    assert (await role_ledgers.scheduler.outstanding()).total == 1
+
+
 async def test_a_planned_task_has_all_that_an_executor_needs(role_ledgers: RoleLedgers):
     await role_ledgers.add_need("pump", project="elsewhere")
     await plan(role_ledgers, "pump", Lane.BACKFILL)
@@ -267,6 +331,22 @@ async def test_a_probe_that_is_planned_takes_the_turn_and_one_that_is_not_leaves
 
     assert (first, second) == ((1, False), (0, True))
     assert await role_ledgers.scheduler.probing() == {"plant"}
+
+
+async def test_a_probe_that_waits_is_no_probe_any_more(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    await role_ledgers.open_circuit(GORDO, PAUSE)
+    term, probe = await lead(role_ledgers), await planned(role_ledgers, "pump", probe=True)
+    await role_ledgers.scheduler.plan(term, [probe], probes=[GORDO])
+    ((task_id, was_probe),) = [(task.id, task.probe) for task in await role_ledgers.scheduler.unpublished(term, 9)]
+
+    await role_ledgers.make_wait(task_id, HOUR)
+    probing = await role_ledgers.scheduler.probing()
+    await role_ledgers.set_clock(NOW + HOUR)
+    await woken(role_ledgers)
+
+    assert (was_probe, probing) == (True, frozenset())
+    assert [(t.id, t.probe) for t in await role_ledgers.scheduler.unpublished(term, 9)] == [(task_id, False)]
 
 
 async def test_upkeep_of_a_new_ledger_finds_nothing(role_ledgers: RoleLedgers):

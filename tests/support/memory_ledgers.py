@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Outcome, Settlement
-from latigo.domain.task import Task
+from latigo.domain.task import Lane, Task
 from latigo.domain.windows import EPOCH
 from latigo.ledger.protocol import (
     Circuit,
@@ -79,6 +80,7 @@ class MemoryPlanning:
 
     clock: Clock
     desired: list[Need] = field(default_factory=list)
+    covered: dict[int, Coverage] = field(default_factory=dict)  #: by model; it changes no need by itself
     expired: dict[ModelRef, int] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     skew: timedelta = timedelta(0)
@@ -165,7 +167,7 @@ class MemoryPlanning:
         count = 0
         for each in planned:
             (need,) = (need for need in self.desired if need.model_id == each.model_id)
-            if each.lane.is_live in self._out(need) or each.epoch != need.epoch:
+            if each.lane.is_live in self._out(need) or each.epoch != need.epoch or self._overlaps(need, each):
                 continue
             self.last_id += 1
             spec = a_spec(need.ref.name, project=need.ref.project)
@@ -178,6 +180,13 @@ class MemoryPlanning:
             for downstream in probes:
                 self.board.sent(downstream)
         return count
+
+    def _overlaps(self, need: Need, planned: Planned) -> bool:
+        """Whether a task is out for a part of the window, or a lane that repeats nothing has it covered."""
+        out = Coverage.of(row.task.window for row in self.rows.values() if row.task.ref == need.ref)
+        if planned.lane in {Lane.LIVE, Lane.BACKFILL}:
+            out |= self.covered.get(need.model_id, Coverage())
+        return bool(out & Coverage((planned.window,)))
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         self._ask("wake_waiting", term)
@@ -214,8 +223,22 @@ class MemoryPlanning:
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         self._ask("unpublished", term)
-        planned = [self.rows[id_].task for id_ in self.in_state("planned")]
+        planned = [row.task for row in self.rows.values() if row.state == "planned" and self._is_current(row)]
         return sorted(planned, key=lambda task: (not task.lane.is_live, task.id))[:most]
+
+    def _is_current(self, row: Row) -> bool:
+        """Whether a task has the epoch of its model; the test may add tasks of models that need nothing."""
+        return all(row.task.epoch == need.epoch for need in self.desired if need.ref == row.task.ref)
+
+    def make_wait(self, task_id: int, pause: timedelta | None = None) -> None:
+        """Let a task fail once; it is tried again after ``pause``, and is no probe any more."""
+        row = self.rows[task_id]
+        row.state, row.not_before = "waiting", None if pause is None else self.clock.now() + pause
+        row.task = replace(row.task, probe=False)
+
+    def raise_epoch(self, name: str) -> None:
+        """Let a model change, so that predictions of before do not count."""
+        self.desired = [replace(need, epoch=need.epoch + 1) if need.ref.name == name else need for need in self.desired]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         self._ask("mark_published", term)
@@ -225,11 +248,14 @@ class MemoryPlanning:
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         self._ask("recover", term)
+        superseded = [id_ for id_, row in self.rows.items() if not self._is_current(row)]
+        for id_ in superseded:
+            del self.rows[id_]
         rows = self.rows.items()
         lost = [id_ for id_, row in rows if row.state == "published" and row.channel.split("#")[0] != channel]
         for id_ in lost:
             self._wake(id_)
-        return {"superseded": 0, "lost": len(lost), "parked": 0}
+        return {"superseded": len(superseded), "lost": len(lost), "parked": 0}
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         self._ask("expire", term)
@@ -245,13 +271,16 @@ class MemoryPlanning:
 
 @dataclass
 class MemoryWork:
-    """`ExecutorLedger`, but for models, epochs and what follows from a settlement.
+    """`ExecutorLedger`, but for models and what follows from a settlement.
 
-    Any task can be claimed until it is settled, by one executor at a time; ``ended`` has every settlement that counted.
-    What a task brings from earlier runs (``stored_in``, ``isolated``) and what goes wrong is set by the test.
+    A task that the test has added can be claimed until it is settled or superseded, by one executor at a time;
+    ``ended`` has every settlement that counted. What a task brings from earlier runs (``stored_in``, ``isolated``) and
+    what goes wrong is set by the test.
     """
 
     clock: Clock
+    epochs: dict[int, int] = field(default_factory=dict)  #: of the tasks
+    superseded: set[int] = field(default_factory=set)  #: tasks whose model has another epoch now
     log: list[tuple[str, int]] = field(default_factory=list)
     ended: dict[int, Settlement] = field(default_factory=dict)
     held: dict[int, Claim] = field(default_factory=dict)
@@ -274,6 +303,10 @@ class MemoryWork:
         if self.unavailable:
             raise Unavailable("the ledger is unavailable", downstream="ledger")
 
+    def add(self, *task_ids: int, epoch: int = 1) -> None:
+        """Plan tasks."""
+        self.epochs |= dict.fromkeys(task_ids, epoch)
+
     async def register(self, executor: ExecutorInfo) -> None:
         self._ask()
         self.known.add(executor.id)
@@ -287,7 +320,7 @@ class MemoryWork:
 
     async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
         self._ask()
-        if task_id in self.refused or task_id in self.ended:
+        if self.epochs.get(task_id) != epoch or task_id in self.refused | self.superseded | self.ended.keys():
             return None
         if task_id in self.held and self.lease_until[task_id] > self.clock.now():
             return None
@@ -332,7 +365,11 @@ class MemoryWork:
             if claim.task_id in self.poisonous and settlement.outcome is not Outcome.CRASHED:
                 raise ValueError(f"task {claim.task_id} cannot be written down")
         self.batches.append(len(settlements))
-        counted = {claim.task_id: settlement for claim, settlement in settlements if self._holds(claim)}
+        counted = {
+            claim.task_id: settlement
+            for claim, settlement in settlements
+            if self._holds(claim) and claim.task_id not in self.superseded
+        }
         for task_id, settlement in counted.items():
             del self.held[task_id]
             self.ended[task_id] = settlement

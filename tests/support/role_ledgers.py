@@ -8,9 +8,11 @@ from typing import Protocol
 
 import pytest
 
+from latigo.domain.coverage import Coverage
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane
+from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Need, Planned, SchedulerLedger
 from tests.support.build import NOW, an_entry, window
 from tests.support.clock import ManualClock
@@ -36,6 +38,12 @@ class RoleLedgers(Protocol):
 
     async def add_need(self, name: str, project: str = "plant") -> None:
         """Let a model need the live window 11:00 to 12:00 and the backfill window 10:00 to 11:00, for ``scheduler``."""
+
+    async def supersede(self, name: str) -> None:
+        """Let the epoch of a model rise."""
+
+    async def cover(self, name: str, window: Window) -> None:
+        """Let a window of a model be covered, for ``scheduler``."""
 
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
         """Let a task of ``scheduler`` fail once; it is tried again after ``pause``."""
@@ -70,6 +78,18 @@ class RealLedgers:
     async def add_need(self, name: str, project: str = "plant") -> None:
         await self.models.put_models([an_entry(name, project=project, fold=timedelta(hours=1))])
 
+    async def supersede(self, name: str) -> None:
+        await self.models.put_models([an_entry(name, fold=timedelta(hours=1), revision="2000")])
+
+    async def cover(self, name: str, window: Window) -> None:
+        await self.ledgers.fetch(
+            "UPDATE coverage SET covered = covered + tstzmultirange(tstzrange($2, $3))"
+            " WHERE model_id = (SELECT id FROM model WHERE name = $1)",
+            name,
+            window.start,
+            window.end,
+        )
+
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
         claim = await self.executor.claim(task_id, 1, "executor-1", LEASE)
         assert claim is not None
@@ -84,27 +104,36 @@ class LedgersInMemory:
 
     def __init__(self) -> None:
         self.clock = ManualClock(NOW)
-        self.executor: ExecutorLedger = MemoryWork(self.clock)
+        self.work = MemoryWork(self.clock)
+        self.executor: ExecutorLedger = self.work
         self.planning = MemoryPlanning(self.clock)
         self.scheduler: SchedulerLedger = self.planning
         self.models: ModelLedger = MemoryModels(self.clock)
-        self._tasks = 0
+        self._tasks: dict[str, int] = {}  #: by the name of their model
 
     async def set_clock(self, time: datetime) -> None:
         self.clock.jump(time - self.clock.now())
 
-    async def add_task(self, name: str) -> int:  # noqa: ARG002 - it knows no models
-        self._tasks += 1
-        return self._tasks
+    async def add_task(self, name: str) -> int:
+        self._tasks[name] = task_id = len(self._tasks) + 1
+        self.work.add(task_id)
+        return task_id
 
     async def add_need(self, name: str, project: str = "plant") -> None:
         desired = self.planning.desired
         windows = {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
         desired.append(Need(len(desired) + 1, ModelRef(project, name), 1, windows, None))
 
+    async def supersede(self, name: str) -> None:
+        self.planning.raise_epoch(name)
+        self.work.superseded |= {task_id for model, task_id in self._tasks.items() if model == name}
+
+    async def cover(self, name: str, window: Window) -> None:
+        (need,) = [need for need in self.planning.desired if need.ref.name == name]
+        self.planning.covered[need.model_id] = Coverage((window,))
+
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
-        row = self.planning.rows[task_id]
-        row.state, row.not_before = "waiting", self.clock.now() + pause
+        self.planning.make_wait(task_id, pause)
 
     async def open_circuit(self, downstream: str, pause: timedelta) -> None:
         self.planning.board.set(a_circuit(downstream, pause))

@@ -8,11 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
     Crashed,
     Deferred,
-    Outcome,
     Rejected,
     Retry,
     Settlement,
@@ -25,21 +23,13 @@ from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo
 from latigo.ledger.settling import Claimed, Exceptions, Rules, Verdict, decide, revise
+from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/executor.sql")
-
-#: Characters that are kept of a message or traceback.
-MAX_DETAIL = 4000
-
-
-def kept(text: str, *, end: bool = False) -> str:
-    """Return the kept part of a message, its beginning or end, without what PostgreSQL does not take as text."""
-    part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
-    return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+SQL = load_statements("latigo.ledger", "sql/executor.sql")
 
 
 class PostgresExecutorLedger:
@@ -128,16 +118,6 @@ def _keys(claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
     return [claim.task_id for claim in claims], [claim.number for claim in claims]
 
 
-async def read_circuits(database: Database) -> list[Circuit]:
-    """Return the open circuits, by name."""
-    return [
-        Circuit(
-            row["downstream"], row["reason"], row["alarm"], row["opened_at"], row["pause"], probe_due=row["probe_due"]
-        )
-        for row in await database.fetch(SQL["circuits"])
-    ]
-
-
 @dataclass
 class _ModelChange:
     """Changes of a batch to one model; tasks of the same model build on each other."""
@@ -161,17 +141,6 @@ class _ModelChange:
         return Window(min(window.start for window in windows), max(window.end for window in windows))
 
 
-class FinishedTask(NamedTuple):
-    """A task that becomes history."""
-
-    task_id: int
-    outcome: Outcome
-    detail: str = ""
-    reason: str = ""
-    rows: int = 0
-    covered: timedelta = timedelta(0)
-
-
 class WaitingTask(NamedTuple):
     """A task that is retried as it is."""
 
@@ -180,16 +149,6 @@ class WaitingTask(NamedTuple):
     attempts: int
     detail: str
     stored_in: Sequence[str]
-
-
-class ParkedWindow(NamedTuple):
-    """A window of a model that gets no more attempts; None: every window."""
-
-    model_id: int
-    revision: str
-    reason: Reason
-    detail: str
-    window: Window | None
 
 
 class Lesson(NamedTuple):
@@ -245,15 +204,19 @@ class _Batch:
         self._models[task.model_id] = change
 
     def _end(self, task: Claimed, settlement: Settlement, verdict: Verdict) -> None:
+        stored_in: Sequence[str]
         match settlement:
             case Stored(covered=covered, rows=rows):
                 finished = FinishedTask(task.id, verdict.outcome, rows=rows, covered=covered.total)
-            case Deferred() | Retry() | Rejected() | Crashed() | Split():
-                finished = FinishedTask(task.id, verdict.outcome, settlement.detail)
+                stored_in = ()
+            case Deferred(detail, stored_in=stored_in) | Retry(detail, stored_in=stored_in):
+                finished = FinishedTask(task.id, verdict.outcome, detail)
+            case Rejected(detail=detail) | Crashed(detail) | Split(detail):
+                finished = FinishedTask(task.id, verdict.outcome, detail)
+                stored_in = ()
             case _:
                 assert_never(settlement)
         if verdict.waiting is not None:
-            stored_in = settlement.stored_in if isinstance(settlement, Deferred | Retry) else ()
             not_before, attempts = verdict.waiting.not_before, verdict.waiting.attempts
             self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in))
         elif verdict.parking is not None:
@@ -297,13 +260,6 @@ class _Batch:
         await add_exceptions(connection, rows)
 
 
-async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
-    """Move tasks into the history."""
-    if tasks:
-        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
-        await connection.execute(SQL["finish_tasks"], *columns(rows))
-
-
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
     """Keep tasks until they are retried."""
     if tasks:
@@ -329,18 +285,6 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))
-
-
-async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:
-    """Park windows of models under this version of Latigo."""
-    if windows:
-        # One statement takes each (model, revision, reason) once: the last detail represents all of them.
-        details = {(w.model_id, w.revision, w.reason): w.detail for w in windows}
-        rows = (
-            (w.model_id, w.revision, w.reason.value, details[w.model_id, w.revision, w.reason], to_range(w.window))
-            for w in windows
-        )
-        await connection.execute(SQL["park"], *columns(rows), version)
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:

@@ -8,14 +8,14 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window, floor_to_slot
-from latigo.ledger.executor_store import ParkedWindow, kept, park
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
+from latigo.ledger.shared import ParkedWindow, kept, park, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/models.sql")
+SQL = load_statements("latigo.ledger", "sql/models.sql")
 
 
 class PostgresModelLedger:
@@ -75,7 +75,7 @@ class PostgresModelLedger:
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         async with self._database.transaction() as connection:
-            now = (await connection.fetchrow(SQL["clock"]))["ledger"]
+            now = await read_clock(connection)
             # In one order: two schedulers that put the same list must not deadlock.
             return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)])
 

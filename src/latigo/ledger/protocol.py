@@ -34,7 +34,8 @@ class LeaseLost(Exception):
 class Need:
     """Missing windows of one model that can be planned now: at most one per lane.
 
-    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole.
+    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole. One
+    window at a time can be outstanding in all lanes but live together: see `SchedulerLedger.plan`.
     """
 
     model_id: int
@@ -239,6 +240,10 @@ class SchedulerLedger(Protocol):
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         """Insert tasks, except those that have become obsolete. Return how many were inserted.
+
+        Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, and live and backfill tasks
+        whose window is covered; tasks in other lanes may repeat what is covered. A model has at most one live task and
+        one task of all other lanes outstanding, those that wait for another attempt not counted.
 
         Args:
             term: of the planner's lease.

@@ -9,17 +9,14 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, Task
-from latigo.ledger.executor_store import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits
 from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
+from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.ledger", "sql/shared.sql", "sql/scheduler.sql")
-
-#: Columns of the statement ``needs``, and their lanes.
-_NEEDED_LANES = (("live", Lane.LIVE), ("back", Lane.BACKFILL))
+SQL = load_statements("latigo.ledger", "sql/scheduler.sql")
 
 
 class PostgresSchedulerLedger:
@@ -29,10 +26,8 @@ class PostgresSchedulerLedger:
         self._database = database
 
     async def clock_skew(self, now: datetime) -> timedelta:
-        row = await self._database.row(SQL["clock"])
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        skew: timedelta = row["ledger"] - now
-        return skew
+        async with self._database.connection() as connection:
+            return await read_clock(connection) - now
 
     async def acquire_lease(self, holder: str, lease: timedelta) -> Term | None:
         row = await self._database.row(SQL["acquire_lease"], holder, lease)
@@ -49,16 +44,7 @@ class PostgresSchedulerLedger:
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        return [
-            Need(
-                model_id=row["model_id"],
-                ref=ModelRef(row["project"], row["name"]),
-                epoch=row["epoch"],
-                windows={lane: to_window(row[column]) for column, lane in _NEEDED_LANES if row[column]},
-                covered_end=row["covered_end"],
-            )
-            for row in await self._database.fetch(SQL["needs"], max_catch_up)
-        ]
+        return [need_of(row) for row in await self._database.fetch(SQL["needs"], max_catch_up)]
 
     async def outstanding(self) -> Outstanding:
         row = await self._database.row(SQL["outstanding"])
@@ -134,6 +120,17 @@ class PostgresSchedulerLedger:
 
     async def forgive_crashes(self, version: str) -> int:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
+
+
+def need_of(row: Any) -> Need:
+    """Return a row of the statement ``needs``; its columns that are named like a lane hold windows."""
+    return Need(
+        model_id=row["model_id"],
+        ref=ModelRef(row["project"], row["name"]),
+        epoch=row["epoch"],
+        windows={lane: to_window(span) for lane in Lane if (span := row.get(lane.value))},
+        covered_end=row["covered_end"],
+    )
 
 
 async def make_partitions(connection: Any) -> None:

@@ -78,6 +78,7 @@ class Harness(Plant):
         return self.spec_now
 
     def send(self, *task_ids: int) -> None:
+        self.ledger.add(*task_ids)
         for id_ in task_ids:
             self.queue.put_nowait(Watched(a_task(a_spec(f"model-{id_}"), REQUESTED, id=id_), self.log))
 

@@ -25,6 +25,7 @@ class Harness:
         self.settler = Settler(self.ledger, self.clock)
 
     async def claims(self, *task_ids: int) -> list[Claim]:
+        self.ledger.add(*task_ids)
         claims = [await self.ledger.claim(task_id, 1, "executor-1", LEASE) for task_id in task_ids]
         return [claim for claim in claims if claim is not None]
 

@@ -133,7 +133,7 @@ class Harness:
     def wait(self, *tasks: int) -> None:
         """Tasks that had been tried wait for another attempt."""
         for task_id in tasks:
-            self.ledger.rows[task_id].state = "waiting"
+            self.ledger.make_wait(task_id)
 
     def settle(self, *tasks: int) -> None:
         for task_id in tasks:

@@ -103,14 +103,6 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestampt
      AS n (model_id, state, reason, looks, next_look, slots)
 ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
 
--- park --
-INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
-SELECT s.model_id, s.revision, s.reason, s.detail, range_agg(s.span), ledger_now(), $6
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[]) AS s (model_id, revision, reason, detail, span)
-GROUP BY s.model_id, s.revision, s.reason, s.detail
-ON CONFLICT (model_id, revision, reason)
-DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;
-
 -- learn --
 -- Properties of models that executors have detected.
 UPDATE model m
@@ -119,10 +111,6 @@ SET anomaly = CASE WHEN s.plain THEN false ELSE m.anomaly END,
     fold_limit = coalesce(s.fold, m.fold_limit)
 FROM unnest($1::bigint[], $2::boolean[], $3::boolean[], $4::interval[]) AS s (model_id, plain, stale, fold)
 WHERE m.id = s.model_id;
-
--- circuits --
-SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
-ORDER BY downstream;
 
 -- open_circuit --
 -- An open circuit takes the newest reason only.
@@ -148,18 +136,3 @@ DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
 UPDATE coverage c SET hold_until = NULL
 FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
 WHERE c.model_id = held.model_id;
-
--- finish_tasks --
--- A finished task moves from the table of outstanding work to history.
-WITH gone AS (
-    DELETE FROM task t
-    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
-          AS s (id, outcome, reason, detail, rows, covered)
-    WHERE t.id = s.id
-    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
-)
-INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
-                          covered, claimed_by, planned_at, claimed_at, settled_at)
-SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reason, g.said, g.attempts, g.starts, g.rows,
-       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now()
-FROM gone g JOIN model m ON m.id = g.model_id;

@@ -19,7 +19,8 @@ SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledge
 
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
--- the contiguous gap, `back` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
+-- the contiguous gap, `backfill` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
+-- A column that is named like a lane has its windows.
 -- Steps are materialised, or every expression would be evaluated anew wherever a later step uses it.
 WITH topped AS MATERIALIZED (
     SELECT h.*, (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
@@ -51,21 +52,23 @@ rest AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT r.model_id, r.covered_end, CASE WHEN NOT r.live_out THEN r.top END AS live,
            (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
-            ORDER BY w DESC LIMIT 1) AS back
+            ORDER BY w DESC LIMIT 1) AS backfill
     FROM rest r
 )
-SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.back
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.backfill
 FROM found f JOIN model m ON m.id = f.model_id
-WHERE f.live IS NOT NULL OR f.back IS NOT NULL;
+WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL;
 
 -- plan_tasks --
--- Windows that were covered, planned or changed since the needs were read are left out.
+-- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were
+-- covered: every other lane repeats what is covered.
 INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, planned_at)
 SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, ledger_now()
 FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[])
      AS n (model_id, epoch, low, high, lane, probe, trace)
 JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
-JOIN coverage c ON c.model_id = n.model_id AND NOT c.covered && tstzrange(n.low, n.high)
+JOIN coverage c ON c.model_id = n.model_id
+     AND (n.lane NOT IN ('live', 'backfill') OR NOT c.covered && tstzrange(n.low, n.high))
 WHERE NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
 ON CONFLICT DO NOTHING
 RETURNING id;

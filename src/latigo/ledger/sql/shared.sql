@@ -3,3 +3,30 @@
 -- clock --
 -- The ledger's time, and the database's own.
 SELECT ledger_now() AS ledger, clock_timestamp() AS database;
+
+-- circuits --
+SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
+ORDER BY downstream;
+
+-- finish_tasks --
+-- A finished task leaves the table of work that is out and becomes history.
+WITH gone AS (
+    DELETE FROM task t
+    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
+          AS s (id, outcome, reason, detail, rows, covered)
+    WHERE t.id = s.id
+    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
+)
+INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
+                          covered, claimed_by, planned_at, claimed_at, settled_at)
+SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reason, g.said, g.attempts, g.starts, g.rows,
+       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now()
+FROM gone g JOIN model m ON m.id = g.model_id;
+
+-- park --
+INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
+SELECT s.model_id, s.revision, s.reason, s.detail, range_agg(s.span), ledger_now(), $6
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[]) AS s (model_id, revision, reason, detail, span)
+GROUP BY s.model_id, s.revision, s.reason, s.detail
+ON CONFLICT (model_id, revision, reason)
+DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;

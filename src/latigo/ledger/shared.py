@@ -1,0 +1,81 @@
+"""What several stores of the ledger write and read alike."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import Outcome
+from latigo.domain.windows import Window
+from latigo.ledger.protocol import Circuit
+from latigo.postgres.arrays import columns
+from latigo.postgres.database import Database
+from latigo.postgres.ranges import to_range
+from latigo.postgres.statements import load_statements
+
+SQL = load_statements("latigo.ledger", "sql/shared.sql")
+
+#: Characters that are kept of a message or traceback.
+MAX_DETAIL = 4000
+
+
+def kept(text: str, *, end: bool = False) -> str:
+    """Return the kept part of a message, its beginning or end, without what PostgreSQL does not take as text."""
+    part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
+    return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class FinishedTask(NamedTuple):
+    """A task that becomes history."""
+
+    task_id: int
+    outcome: Outcome
+    detail: str = ""
+    reason: str = ""
+    rows: int = 0
+    covered: timedelta = timedelta(0)
+
+
+class ParkedWindow(NamedTuple):
+    """A window of a model that gets no more attempts; None: every window."""
+
+    model_id: int
+    revision: str
+    reason: Reason
+    detail: str
+    window: Window | None
+
+
+async def read_clock(connection: Any) -> datetime:
+    """Return the ledger's time."""
+    now: datetime = (await connection.fetchrow(SQL["clock"]))["ledger"]
+    return now
+
+
+async def read_circuits(database: Database) -> list[Circuit]:
+    """Return the open circuits, by name."""
+    return [
+        Circuit(
+            row["downstream"], row["reason"], row["alarm"], row["opened_at"], row["pause"], probe_due=row["probe_due"]
+        )
+        for row in await database.fetch(SQL["circuits"])
+    ]
+
+
+async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
+    """Move tasks into the history."""
+    if tasks:
+        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
+        await connection.execute(SQL["finish_tasks"], *columns(rows))
+
+
+async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:
+    """Park windows of models under this version of Latigo."""
+    if windows:
+        # One statement takes each (model, revision, reason) once: the last detail stands for all of them.
+        details = {(w.model_id, w.revision, w.reason): w.detail for w in windows}
+        rows = (
+            (w.model_id, w.revision, w.reason.value, details[w.model_id, w.revision, w.reason], to_range(w.window))
+            for w in windows
+        )
+        await connection.execute(SQL["park"], *columns(rows), version)
