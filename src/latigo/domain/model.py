@@ -115,5 +115,11 @@ class ModelSpec:
             model_offset=data["model_offset"],
             anomaly=anomaly,
             accepts_nan=data["accepts_nan"],
-            assets=dict(data["assets"]),
+            assets=_texts(data["assets"]),
         )
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise TypeError("assets are texts by tag")
+    return value

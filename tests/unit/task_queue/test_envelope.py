@@ -77,6 +77,14 @@ def test_a_task_with_anything_replaced_is_unreadable_or_another_task(data: st.Da
         assert decode(encode(result)) == result
 
 
+@pytest.mark.parametrize("assets", [[[None, None]], [["a", "b"]], {"a": 1}, "ab", None])
+def test_a_task_whose_assets_are_no_texts_by_tag_is_unreadable(assets: Any):
+    written = fields()
+    written["spec"]["assets"] = assets
+
+    assert isinstance(read(orjson.dumps(written)), Unreadable)
+
+
 @given(st.data())
 def test_a_task_that_lacks_anything_is_unreadable(data: st.DataObject):
     written = fields()
