@@ -35,7 +35,7 @@ LONGEST_HOLD = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """How often and how soon a failed task is retried."""
+    """Number of attempts of a failed task, and the waits between them."""
 
     max_attempts: int
     backoff_first: timedelta
