@@ -27,16 +27,16 @@ from benchmarks.planning import SPEC
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.postgres.database import open_database
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
-from latigo.settings import EventHubQueue
+from latigo.settings import EventHubQueue, Settings
 from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, open_sender
 from latigo.task_queue.eventhub.store import Pool
+from latigo.wiring.resources import connect_to
 
 #: As many as may be out at once, which the scheduler publishes together.
 AT_ONCE = 2000
@@ -186,7 +186,7 @@ async def open_side(configuration: dict[str, Any]) -> AsyncIterator[Side]:
         return
     section = EventHubQueue(connection_string=SecretStr(connection_string))
     async with (
-        open_database(configuration["ledger"]) as database,
+        connect_to(configuration["ledger"], Settings()) as database,
         open_sender(section, database.pool, clock=SystemClock()) as sender,
     ):
         yield LatigoSide(section, database.pool, sender)

@@ -10,10 +10,12 @@ from typing import Any
 from benchmarks.report import Row
 from latigo.domain.lane_share import LaneShare
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
-from latigo.postgres.database import Database, open_database
+from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.scheduler.plan import LARGEST_OUTSTANDING, Agenda
+from latigo.settings import Settings
+from latigo.wiring.resources import connect_to
 
 DAYS = 30
 CATCH_UP = timedelta(days=DAYS)
@@ -40,8 +42,8 @@ async def measure() -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         async with open_embedded(Path(folder)) as url:
-            await migrate(url)
-            async with open_database(url) as database:
+            await migrate(url, connect_timeout=Settings().ledger.connect_timeout)
+            async with connect_to(url, Settings()) as database:
                 ledger = PostgresSchedulerLedger(database)
                 await ledger.maintain(history=CATCH_UP)
                 for models, case, limit in (
@@ -74,7 +76,9 @@ async def _plan(ledger: PostgresSchedulerLedger, database: Database) -> float:
         began = time.perf_counter()
         out = await ledger.outstanding()
         agenda = Agenda.of(await ledger.needs(CATCH_UP))
-        planned = agenda.take(LARGEST_OUTSTANDING - out.total, LARGEST_OUTSTANDING, LaneShare())
+        planned = agenda.take(
+            LARGEST_OUTSTANDING - out.total, LARGEST_OUTSTANDING, LaneShare(Settings().backfill.min_share)
+        )
         if planned:
             await ledger.plan(term, planned)
             tasks = await ledger.unpublished(term, LARGEST_OUTSTANDING)

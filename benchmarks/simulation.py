@@ -21,7 +21,6 @@ from latigo.domain.windows import DAY
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.protocol import ModelEntry, Term
 from latigo.ledger.scheduler_store import make_partitions
-from latigo.ledger.settling import Rules
 from latigo.providers.memory import MemorySensors
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.loop import Scheduler
@@ -29,7 +28,7 @@ from latigo.settings import HttpSettings, PostgresLedger, Settings
 from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import open_resources
-from latigo.wiring.roles import create_scheduler
+from latigo.wiring.roles import create_scheduler, retry_rules
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -142,7 +141,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
         settings = Settings(ledger=PostgresLedger(url=SecretStr(ledger.url)), http=HttpSettings(enabled=False))
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
         async with open_resources(settings, sensors=MemorySensors(), clock=clock) as resources:
-            executors = PostgresExecutorLedger(ledger.database, Rules(), "benchmark")
+            executors = PostgresExecutorLedger(ledger.database, retry_rules(settings.executor), "benchmark")
             await ledger.scheduler.release_lease(Term("nobody", 0))
             clock.time = now - DAY
             simulated = Simulation(

@@ -27,13 +27,14 @@ from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.protocol import ModelEntry, Planned, Term
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
-from latigo.postgres.database import Database, open_database
+from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.providers.gordo import open_gordo
 from latigo.sandbox.influxd import Influxd
-from latigo.settings import GordoModels
+from latigo.settings import GordoModels, Settings
 from latigo.task_queue.envelope import encode
+from latigo.wiring.resources import connect_to
 
 HERE = Path(__file__).parent
 PROJECT = "plant-a"
@@ -191,8 +192,8 @@ async def open_ledger(settings: Mapping[str, str] | None = None) -> AsyncIterato
     """Open a ledger on PostgreSQL of its own."""
     with tempfile.TemporaryDirectory(prefix="latigo-bench-") as folder:
         async with open_embedded(Path(folder), settings=settings) as url:
-            await migrate(url)
-            async with open_database(url) as database:
+            await migrate(url, connect_timeout=Settings().ledger.connect_timeout)
+            async with connect_to(url, Settings()) as database:
                 await PostgresSchedulerLedger(database).maintain(history=timedelta(days=30))
                 yield Ledger(url, database)
 

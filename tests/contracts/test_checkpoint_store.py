@@ -5,8 +5,10 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from latigo.actions.reset_queue import reset_queue
 from latigo.domain.errors import Unavailable
 from latigo.reports.status import read_status
 from latigo.runtime.clock import SystemClock
@@ -258,10 +260,26 @@ async def test_resetting_forgets_the_checkpoints_of_one_group_only(tables: Queue
         await each.claim_ownership([a_claim("3", "me")])
         await each.update_checkpoint(a_checkpoint("3", 5))
 
-    assert await reset_checkpoints(pool, CHANNEL, GROUP) == 1
+    async with ledgers.database.transaction() as connection:
+        assert await reset_checkpoints(connection, CHANNEL, GROUP) == 1
 
     assert await positions(store) == {}
     assert await positions(other) == {"3": 5}
+
+
+async def test_a_reset_is_recorded_in_the_transaction_that_does_it(tables: QueueStore, ledgers: Ledgers):
+    store = a_store(tables)
+    await store.claim_ownership([a_claim("3", "me")])
+    await store.update_checkpoint(a_checkpoint("3", 5))
+
+    with pytest.raises(asyncpg.PostgresError):
+        await reset_queue(ledgers.database, "nobody \0", CHANNEL, GROUP)  # no text that can be recorded
+    failed = (await positions(store), await ledgers.fetch("SELECT kind FROM request"))
+    count = await reset_queue(ledgers.database, "operator@host", CHANNEL, GROUP)
+
+    assert failed == ({"3": 5}, [])
+    assert (count, await positions(store)) == (1, {})
+    assert await ledgers.fetch("SELECT kind, who FROM request") == [{"kind": "reset_queue", "who": "operator@host"}]
 
 
 async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: QueueStore, ledgers: Ledgers):
@@ -269,7 +287,8 @@ async def test_a_reset_partition_may_be_checkpointed_from_its_beginning(tables: 
     await store.claim_ownership([a_claim("3", "me")])
     await store.update_checkpoint(a_checkpoint("3", 500))
 
-    await reset_checkpoints(ledgers.database.pool, CHANNEL, GROUP)
+    async with ledgers.database.transaction() as connection:
+        await reset_checkpoints(connection, CHANNEL, GROUP)
     await store.update_checkpoint(a_checkpoint("3", 2))
 
     assert await positions(store) == {"3": 2}

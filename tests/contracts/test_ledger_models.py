@@ -11,12 +11,13 @@ from latigo.actions.accept_loss import accept_loss
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
+from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
 from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
-from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.selection import Selection
 from latigo.settings import GordoModels
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window

@@ -12,6 +12,7 @@ import pytest
 
 from latigo.postgres.revisions import newest_revision
 from latigo.postgres.schema import current_revision
+from tests.support.build import CONNECT_TIMEOUT
 from tests.support.late_sensors import KIND
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
@@ -66,7 +67,7 @@ async def test_a_schema_of_another_version_is_reported_and_left_as_it_is(sandbox
     async def checked_ledger(revision: str) -> tuple[int, str]:
         await execute(sandbox.ledger.url, f"UPDATE alembic_version SET version_num = '{revision}'")
         code, checks = await check(sandbox.config())
-        assert await current_revision(sandbox.ledger.url) == revision
+        assert await current_revision(sandbox.ledger.url, connect_timeout=CONNECT_TIMEOUT) == revision
         return code, checks["ledger"]["answer"]
 
     older, newer, too_new = await checked_ledger("0003"), await checked_ledger("0999"), await checked_ledger("1001")

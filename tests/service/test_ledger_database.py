@@ -7,15 +7,14 @@ import asyncpg
 import pytest
 
 from latigo.domain.errors import Unavailable
-from latigo.postgres.database import open_database
 from latigo.settings import Settings
-from latigo.wiring.resources import open_ledger
+from latigo.wiring.resources import connect_to, open_ledger
 from tests.support.waiting import eventually
 
 SHORTLY = timedelta(milliseconds=300)
 
 
-def ledger_at(url: str, **limits: timedelta) -> Settings:
+def ledger_at(url: str, **limits: object) -> Settings:
     return Settings.model_validate({"ledger": {"kind": "postgres", "url": url, **limits}})
 
 
@@ -43,7 +42,10 @@ async def test_a_server_that_accepts_a_connection_and_never_answers_is_unavailab
 
 
 async def test_a_caller_that_gets_no_connection_of_the_pool_in_time_gets_an_error(ledger_url: str):
-    async with open_database(ledger_url, size=2, connect_timeout=SHORTLY) as database, asyncio.timeout(10):
+    async with (
+        connect_to(ledger_url, ledger_at(ledger_url, pool_size=2, connect_timeout=SHORTLY)) as database,
+        asyncio.timeout(10),
+    ):
         async with database.connection(), database.connection():
             with pytest.raises(Unavailable):
                 await database.row("SELECT 1")
@@ -62,7 +64,7 @@ async def test_a_caller_that_gets_no_connection_of_the_pool_in_time_gets_an_erro
     ],
 )
 async def test_a_ledger_that_cannot_be_used_now_is_unavailable(ledger_url: str, code: str, alarm: bool):
-    async with open_database(ledger_url, downstream="ledger") as database:
+    async with connect_to(ledger_url, ledger_at(ledger_url)) as database:
         with pytest.raises(Unavailable) as raised:
             async with database.connection() as connection:
                 await connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$")
@@ -72,7 +74,7 @@ async def test_a_ledger_that_cannot_be_used_now_is_unavailable(ledger_url: str, 
 
 @pytest.mark.parametrize("statement", ["SELECT nothing", "SELECT 1 / 0", "DO $$ BEGIN RAISE 'no'; END $$"])
 async def test_what_is_a_bug_of_ours_is_left_as_it_is(ledger_url: str, statement: str):
-    async with open_database(ledger_url) as database:
+    async with connect_to(ledger_url, ledger_at(ledger_url)) as database:
         with pytest.raises(asyncpg.PostgresError):
             async with database.connection() as connection:
                 await connection.execute(statement)

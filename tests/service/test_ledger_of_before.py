@@ -37,7 +37,7 @@ from latigo.settings import (
 from latigo.task_queue import envelope
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.store import QueueStore, Refusal
-from tests.support.build import HALF_HOUR, at, window
+from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, at, window
 from tests.support.event_hub_queue import HUB, HubQueue, open_hub_queue, working
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import execute
@@ -63,7 +63,7 @@ async def dumped(database_url: str) -> str:
 @pytest.fixture
 async def ledger(dumped: str) -> AsyncIterator[Ledgers]:
     """The dump, opened ten minutes after it was made."""
-    await upgrade(dumped)
+    await upgrade(dumped, connect_timeout=CONNECT_TIMEOUT)
     async with open_ledgers(dumped) as opened:
         await opened.set_clock(at("12:50"))
         yield opened
@@ -94,7 +94,7 @@ async def test_every_view_shows_what_it_showed(dumped: str):
     columns = await columns_of(dumped)
     before = await contents(dumped, columns)
 
-    await upgrade(dumped)
+    await upgrade(dumped, connect_timeout=CONNECT_TIMEOUT)
     after = await contents(dumped, columns)
 
     assert {view: rows.total() for view, rows in before.items()} == {

@@ -8,6 +8,7 @@ import pytest
 from latigo.postgres.migrate import migrate
 from latigo.postgres.revisions import newest_revision
 from latigo.postgres.schema import current_revision
+from tests.support.build import CONNECT_TIMEOUT
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
 from tests.support.process import PROJECT, latigo, serving, write_config
@@ -56,7 +57,7 @@ async def test_a_program_goes_on_with_a_newer_schema_that_only_adds_to_its_own(s
     assert (code, stopped) == (DONE, DONE)
     assert "pump-001" in reported
     assert "ledger.schema_newer" in errors
-    assert await current_revision(sandbox.ledger.url) == "0999"
+    assert await current_revision(sandbox.ledger.url, connect_timeout=CONNECT_TIMEOUT) == "0999"
     await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
@@ -77,9 +78,9 @@ async def test_a_schema_that_is_too_new_is_refused_naming_both_versions(sandbox:
 async def test_a_migration_behind_a_newer_one_changes_nothing(ledger_url: str):
     await pretend(ledger_url, "0999")
 
-    await migrate(ledger_url)
+    await migrate(ledger_url, connect_timeout=CONNECT_TIMEOUT)
 
-    assert await current_revision(ledger_url) == "0999"
+    assert await current_revision(ledger_url, connect_timeout=CONNECT_TIMEOUT) == "0999"
 
 
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
@@ -92,7 +93,7 @@ async def test_commands_that_ask_change_no_schema_and_say_what_does(sandbox: San
     assert "has schema 0003, which is older" in errors
     assert "`latigo migrate`" in errors
     assert "Traceback" not in errors
-    assert await current_revision(sandbox.ledger.url) == "0003"
+    assert await current_revision(sandbox.ledger.url, connect_timeout=CONNECT_TIMEOUT) == "0003"
 
 
 async def test_a_database_without_a_schema_stays_empty_until_it_is_migrated(database_url: str, tmp_path: Path):

@@ -2,13 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
+from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
+from latigo.executor.circuits import CircuitRules
 from latigo.ledger.protocol import ModelEntry
+from latigo.ledger.settling import RetryRules
+from latigo.settings import Settings
+from latigo.wiring import roles
 
 NOW = datetime(2026, 3, 1, 12, 7, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
+DEFAULTS = Settings()
+CONNECT_TIMEOUT = DEFAULTS.ledger.connect_timeout
 
 
 def at(clock: str, day: int = 1) -> datetime:
@@ -40,6 +47,21 @@ def an_entry(
     **spec,
 ) -> ModelEntry:
     return ModelEntry(a_spec(name, **spec), slot=slot, delay=delay, fold=fold, horizon=horizon, enabled=enabled)
+
+
+def retry_rules() -> RetryRules:
+    """How tasks are retried by default."""
+    return roles.retry_rules(DEFAULTS.executor)
+
+
+def circuit_rules() -> CircuitRules:
+    """When circuits open by default."""
+    return roles.circuit_rules(DEFAULTS.circuit)
+
+
+def lane_share() -> LaneShare:
+    """The share of lanes by default, with nothing owed."""
+    return LaneShare(DEFAULTS.backfill.min_share)
 
 
 def a_task(spec: ModelSpec | None = None, span: Window | None = None, **changes) -> Task:

@@ -148,7 +148,8 @@ class HubQueue:
         return await read_refused(self.pool, self.section.address.channel)
 
     async def reset(self) -> int:
-        return await reset_checkpoints(self.pool, self.section.address.channel, self.section.consumer_group)
+        async with self.pool.acquire() as connection, connection.transaction():
+            return await reset_checkpoints(connection, self.section.address.channel, self.section.consumer_group)
 
     async def checkpoints(self) -> dict[str, int]:
         return {

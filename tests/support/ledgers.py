@@ -13,9 +13,10 @@ from latigo.domain.windows import iso
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger, make_partitions
-from latigo.ledger.settling import Rules
-from latigo.postgres.database import Database, open_database
+from latigo.postgres.database import Database
 from latigo.postgres.migrate import migrate
+from latigo.wiring.resources import connect_to
+from tests.support.build import CONNECT_TIMEOUT, DEFAULTS, retry_rules
 from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.waiting import eventually
 
@@ -65,14 +66,14 @@ class Ledgers:
 
 
 @asynccontextmanager
-async def open_ledgers(url: str, rules: Rules | None = None) -> AsyncIterator[Ledgers]:
+async def open_ledgers(url: str) -> AsyncIterator[Ledgers]:
     """Every face of the ledger at ``url``; jitter is the same in every run."""
-    async with open_database(url) as database:
+    async with connect_to(url, DEFAULTS) as database:
         yield Ledgers(
             url=url,
             database=database,
             scheduler=PostgresSchedulerLedger(database),
-            executor=PostgresExecutorLedger(database, rules or Rules(), VERSION, Random(1).random),
+            executor=PostgresExecutorLedger(database, retry_rules(), VERSION, Random(1).random),
             models=PostgresModelLedger(database),
             roster=PostgresRoster(database, "test"),
         )
@@ -88,8 +89,8 @@ def ledger_template(postgres_server: str) -> str:
 async def _make_template(postgres_server: str) -> None:
     await execute(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
     url = database_on(postgres_server, _TEMPLATE)
-    await migrate(url)
-    async with open_database(url) as database:
+    await migrate(url, connect_timeout=CONNECT_TIMEOUT)
+    async with connect_to(url, DEFAULTS) as database:
         await PostgresSchedulerLedger(database).maintain(history=timedelta(days=30))
 
 

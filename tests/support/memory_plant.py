@@ -10,12 +10,12 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Predictions, Series
 from latigo.domain.windows import from_ns, to_ns
 from latigo.executor.budget import ByteBudget
-from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.circuits import CircuitBoard
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.pipeline import Pipeline, Sink
 from latigo.providers.memory import MemoryPredictions, MemorySensors
 from latigo.telemetry.metrics import Metrics
-from tests.support.build import at
+from tests.support.build import at, circuit_rules
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork
 from tests.support.models import Doubler
@@ -63,7 +63,7 @@ class Plant:
         self.sensors = MemorySensors({"a": day, "b": day})
         self.models = Doubler()
         self.stores = [Store("sink/first"), Store("sink/second")]
-        self.board = CircuitBoard(self.ledger, CircuitRules())
+        self.board = CircuitBoard(self.ledger, circuit_rules())
         self.budget = ByteBudget(budget)
         self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(calls, self.clock))
         self.metrics = Metrics(CollectorRegistry())

@@ -9,9 +9,10 @@ from typing import Any
 import asyncpg
 
 from latigo.domain.coverage import Coverage
-from latigo.postgres.database import open_database
 from latigo.postgres.ranges import to_coverage
 from latigo.reports.status import read_status
+from latigo.wiring.resources import connect_to
+from tests.support.build import DEFAULTS
 from tests.support.process import RESOLUTION
 
 _MISSING = """
@@ -71,7 +72,7 @@ class Outside:
 
     async def status(self) -> dict[str, Any]:
         """Return the report of ``latigo status``."""
-        async with open_database(self.url, size=2) as database:
+        async with connect_to(self.url, DEFAULTS) as database:
             return (await read_status(database, "test")).model_dump()
 
     async def assert_adds_up(self, models: int, until: datetime) -> None:

@@ -8,8 +8,8 @@ async def reset_queue(database: Database, who: str, channel: str, group: str) ->
     """Let executors read the hub from its beginning. Return how many checkpoints were forgotten."""
     from latigo.task_queue.eventhub.lag import reset_checkpoints  # noqa: PLC0415 - an extra
 
-    count = await reset_checkpoints(database.pool, channel, group)
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
+        count = await reset_checkpoints(connection, channel, group)
         selector = {"channel": channel, "consumer_group": group}
         await record(connection, "reset_queue", who, selector, f"{count} checkpoints forgotten")
     return count

@@ -15,7 +15,7 @@ class LaneShare:
     start is owed.
     """
 
-    min_share: float = 0.05
+    min_share: float
     _owed: float = 0.0
     _turns: deque[Lane] = field(default_factory=lambda: deque(lane for lane in Lane if not lane.is_live))
 

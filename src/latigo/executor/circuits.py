@@ -19,11 +19,11 @@ _log = structlog.get_logger()
 class CircuitRules:
     """When a circuit opens, and when it is probed."""
 
-    failures: int = 5  #: in a row
-    share: float = 0.5  #: of the last calls
-    last: int = 20
-    first_pause: timedelta = timedelta(seconds=15)
-    longest_pause: timedelta = timedelta(minutes=2)
+    failures: int  #: in a row
+    share: float  #: of the last calls
+    last: int
+    first_pause: timedelta
+    longest_pause: timedelta
 
 
 @dataclass

@@ -22,7 +22,7 @@ from latigo.domain.outcome import (
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo
-from latigo.ledger.settling import Claimed, Exceptions, Rules, Verdict, decide, revise
+from latigo.ledger.settling import Claimed, Exceptions, RetryRules, Verdict, decide, revise
 from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -36,7 +36,7 @@ class PostgresExecutorLedger:
     """`ExecutorLedger` on PostgreSQL."""
 
     def __init__(
-        self, database: Database, rules: Rules, version: str, random: Callable[[], float] = random.random
+        self, database: Database, rules: RetryRules, version: str, random: Callable[[], float] = random.random
     ) -> None:
         self._database = database
         self._rules = rules
@@ -163,7 +163,7 @@ class Lesson(NamedTuple):
 class _Batch:
     """Collects the verdicts of one batch and writes them with a few statements, however many tasks there are."""
 
-    def __init__(self, rules: Rules, random: Callable[[], float]) -> None:
+    def __init__(self, rules: RetryRules, random: Callable[[], float]) -> None:
         self._rules = rules
         self._random = random
         self._models: dict[int, _ModelChange] = {}

@@ -34,12 +34,12 @@ LONGEST_HOLD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RetryRules:
     """Number of attempts of a failed task, and the waits between them."""
 
-    max_attempts: int = 5
-    backoff_first: timedelta = timedelta(seconds=30)
-    backoff_longest: timedelta = timedelta(hours=1)
+    max_attempts: int
+    backoff_first: timedelta
+    backoff_longest: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Verdict:
     stale_metadata: bool = False  #: the model's metadata has to be read again
 
 
-def decide(task: Claimed, settlement: Settlement, rules: Rules, random: Callable[[], float]) -> Verdict:
+def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Callable[[], float]) -> Verdict:
     """Return what a settlement changes, by the rules of the task life cycle."""
     match settlement:
         case Stored():
@@ -141,7 +141,7 @@ def _deferred(task: Claimed, settlement: Deferred, random: Callable[[], float]) 
     return replace(verdict, hold_until=until, held_for=settlement.downstream)
 
 
-def _retry(task: Claimed, settlement: Retry, rules: Rules, random: Callable[[], float]) -> Verdict:
+def _retry(task: Claimed, settlement: Retry, rules: RetryRules, random: Callable[[], float]) -> Verdict:
     attempts = task.attempts + 1
     if attempts >= rules.max_attempts:
         detail = f"{attempts} attempts, the last one: {settlement.detail}"

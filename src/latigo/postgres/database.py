@@ -10,8 +10,6 @@ import orjson
 
 from latigo.postgres.errors import translated_errors
 
-CONNECT_TIMEOUT = timedelta(seconds=5)
-STATEMENT_TIMEOUT = timedelta(seconds=60)
 #: The name of the database in errors, where its owner gives no other.
 DOWNSTREAM = "database"
 
@@ -70,9 +68,9 @@ async def open_database(
     url: str,
     *,
     downstream: str = DOWNSTREAM,
-    size: int = 8,
-    connect_timeout: timedelta = CONNECT_TIMEOUT,
-    statement_timeout: timedelta = STATEMENT_TIMEOUT,
+    size: int,
+    connect_timeout: timedelta,
+    statement_timeout: timedelta,
 ) -> AsyncIterator[Database]:
     """Connect to a database, whatever its schema.
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
+from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.statements import load_statements
@@ -30,7 +30,7 @@ def run_file(name: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT) -> None:
+async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
     """Migrate the schema at ``url`` to the newest revision; safe when several processes do it at once.
 
     Raises:

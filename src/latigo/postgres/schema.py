@@ -6,16 +6,14 @@ import asyncpg
 import structlog
 
 from latigo.domain.errors import Unavailable
-from latigo.postgres.database import CONNECT_TIMEOUT, DOWNSTREAM
+from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 
 _log = structlog.get_logger()
 
 
-async def current_revision(
-    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
-) -> str | None:
+async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> str | None:
     """Return the revision of the schema at ``url``; None: there is no schema.
 
     Raises:
@@ -32,9 +30,7 @@ async def current_revision(
             await connection.close()
 
 
-async def upgrade(
-    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
-) -> tuple[str | None, str]:
+async def upgrade(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> tuple[str | None, str]:
     """Migrate the schema to the newest revision where it is older; return the revisions before and after.
 
     Raises:
@@ -51,9 +47,7 @@ async def upgrade(
     return before, newest
 
 
-async def require_usable(
-    url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta = CONNECT_TIMEOUT
-) -> None:
+async def require_usable(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
     """Check that this program can work with the schema; change nothing.
 
     Raises:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
 
 import structlog
 
 from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.schedule import Schedule
 from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ModelRoster
@@ -23,15 +23,6 @@ _log = structlog.get_logger()
 AT_ONCE = 8
 #: Models that are written together: planning can start with the first of 9000 before the last is read.
 CHUNK = 100
-
-
-class Schedule(NamedTuple):
-    """When one model is predicted."""
-
-    interval: timedelta
-    delay: timedelta
-    horizon: timedelta
-    enabled: bool
 
 
 class ModelSync:

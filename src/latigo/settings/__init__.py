@@ -12,6 +12,7 @@ from latigo.settings.loading import load_settings
 from latigo.settings.model import Settings, overrides_for
 from latigo.settings.sections import (
     BackfillSettings,
+    CircuitSettings,
     EmbeddedLedger,
     EventHubQueue,
     ExecutorSettings,
@@ -32,6 +33,7 @@ from latigo.settings.sections import (
 
 __all__ = [
     "BackfillSettings",
+    "CircuitSettings",
     "EmbeddedLedger",
     "EventHubQueue",
     "ExecutorSettings",

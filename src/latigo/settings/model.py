@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ByteSize, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from latigo.domain.model import ModelRef
+from latigo.domain.schedule import Schedule
 from latigo.runtime.redaction import MASK, is_secret_name, mask_text
 from latigo.runtime.units import format_duration, format_size
 from latigo.settings.sections import (
@@ -178,22 +179,11 @@ def _secret_texts(value: object) -> Iterator[str]:
                 yield from _secret_texts(item)
 
 
-class ModelSchedule(NamedTuple):
-    """Schedule of one model."""
-
-    interval: timedelta
-    delay: timedelta
-    horizon: timedelta
-    enabled: bool
-
-
-def overrides_for(settings: Settings, ref: ModelRef) -> ModelSchedule:
+def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:
     """Return the schedule of one model: every override that matches, in their order, on top of the general keys."""
-    schedule = ModelSchedule(
-        settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True
-    )
+    schedule = Schedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
     for override in settings.override:
         if fnmatchcase(str(ref), override.match):
-            changes = {key: value for key in ModelSchedule._fields if (value := getattr(override, key)) is not None}
+            changes = {key: value for key in Schedule._fields if (value := getattr(override, key)) is not None}
             schedule = schedule._replace(**changes)
     return schedule

@@ -3,12 +3,12 @@
 import os
 import socket
 from collections.abc import Iterable
+from functools import partial
 from uuid import uuid4
 
 from latigo import __version__
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.lane_share import LaneShare
-from latigo.domain.model import ModelRef
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard, CircuitRules
 from latigo.executor.gate import Gate
@@ -19,12 +19,12 @@ from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.model_store import PostgresModelLedger
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
-from latigo.ledger.settling import Rules
+from latigo.ledger.settling import RetryRules
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
-from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.selection import Selection
-from latigo.settings import overrides_for
+from latigo.settings import CircuitSettings, ExecutorSettings, overrides_for
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.resources import Resources
@@ -48,16 +48,32 @@ def process_id() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
 
 
+def retry_rules(executor: ExecutorSettings) -> RetryRules:
+    """Return how failed tasks are retried."""
+    return RetryRules(
+        max_attempts=executor.max_attempts,
+        backoff_first=executor.backoff_first,
+        backoff_longest=executor.backoff_longest,
+    )
+
+
+def circuit_rules(circuit: CircuitSettings) -> CircuitRules:
+    """Return when circuits open and are probed."""
+    return CircuitRules(
+        failures=circuit.failures,
+        share=circuit.share,
+        last=circuit.last,
+        first_pause=circuit.probe_first,
+        longest_pause=circuit.probe_longest,
+    )
+
+
 def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     """Create an executor that receives tasks from ``receiver``."""
     settings = resources.settings
-    executor, circuit = settings.executor, settings.circuit
-    retries = Rules(executor.max_attempts, executor.backoff_first, executor.backoff_longest)
-    ledger = PostgresExecutorLedger(resources.database, retries, __version__)
-    circuits = CircuitBoard(
-        ledger,
-        CircuitRules(circuit.failures, circuit.share, circuit.last, circuit.probe_first, circuit.probe_longest),
-    )
+    executor = settings.executor
+    ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__)
+    circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
     budget = ByteBudget(settings.sensors.read_budget)
     limits = ProjectLimits(executor.concurrency, resources.clock)
     gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
@@ -83,7 +99,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
             envelope_high=envelope.HIGHEST,
             concurrency=executor.concurrency,
         ),
-        rules=ExecutorRules(executor.lease, executor.renew, executor.grace),
+        rules=ExecutorRules(lease=executor.lease, renew=executor.renew, grace=executor.grace),
         ledger=ledger,
         receiver=receiver,
         pipeline=pipeline,
@@ -102,9 +118,6 @@ def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
 
     models = settings.models
     selection = Selection(models.projects, models.include, models.exclude)
-
-    def schedule_of(ref: ModelRef) -> Schedule:
-        return Schedule(*overrides_for(settings, ref))
 
     async def projects() -> Iterable[str]:
         return [project.name for project in await ledger.projects()]
@@ -128,7 +141,7 @@ def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
             roster=resources.roster,
             selection=selection,
             ledger=ledger,
-            schedule_of=schedule_of,
+            schedule_of=partial(overrides_for, settings),
             max_window=settings.schedule.max_window,
             clock=resources.clock,
             version=__version__,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
+from tests.support.build import lane_share
 
 BOTH = {Lane.LIVE, Lane.BACKFILL}
 OTHERS = [lane for lane in Lane if not lane.is_live]
@@ -23,7 +24,7 @@ EPS = 1e-6
 
 
 def test_nothing_is_chosen_where_nothing_waits():
-    assert LaneShare().choose(()) is None
+    assert lane_share().choose(()) is None
 
 
 def test_with_the_usual_share_every_twentieth_start_is_backfill():

@@ -8,7 +8,8 @@ import structlog
 
 from latigo.domain.errors import CircuitOpen, Failed, LatigoError, PartlyDown, Reason, Rejected, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
-from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.circuits import CircuitBoard
+from tests.support.build import circuit_rules
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork
 
@@ -28,7 +29,7 @@ class Harness:
         self.board = self.another()
 
     def another(self) -> CircuitBoard:
-        return CircuitBoard(self.ledger, CircuitRules())
+        return CircuitBoard(self.ledger, circuit_rules())
 
     async def call(
         self, *ends: LatigoError | None, model: ModelRef = PUMP, probe: bool = False, board: CircuitBoard | None = None

@@ -11,17 +11,15 @@ import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
-from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
 from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.task import Task
-from latigo.executor.circuits import CircuitRules
 from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.task_queue.protocol import Delivery
-from tests.support.build import a_spec, a_task, window
+from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
 from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
 
@@ -51,7 +49,7 @@ class Harness(Plant):
         self.log_when_left: list[tuple[str, int]] | None = None  #: at the end of receiving
         self.described: list[ModelRef] = []
         self.spec_now: ModelSpec | Exception = a_spec("model-1")
-        self.gate = Gate(concurrency, LaneShare())
+        self.gate = Gate(concurrency, lane_share())
         self.executor = Executor(
             info=ExecutorInfo("executor-1", "test", 1, 1, concurrency),
             rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace),
@@ -205,7 +203,7 @@ async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_unavailab
 
     assert [id_ for id_, settlement in harness.ledger.ended.items() if settlement.outcome is Outcome.RETRY] == [1]
     assert harness.board.is_open("gordo/plant")
-    assert len(harness.models.calls) == 1 + CircuitRules().failures
+    assert len(harness.models.calls) == 1 + circuit_rules().failures
 
 
 # --- the ledger is unavailable ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane, Task
 from latigo.executor.gate import ROOM, Gate
-from tests.support.build import a_spec, a_task
+from tests.support.build import a_spec, a_task, lane_share
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ async def fill(gate: Gate, *deliveries: Held) -> None:
 
 
 async def test_no_more_run_than_the_concurrency_and_an_end_lets_the_next_one_start():
-    gate = Gate(2, LaneShare())
+    gate = Gate(2, lane_share())
     deliveries = [a_delivery(number) for number in (1, 2, 3)]
     await fill(gate, *deliveries)
 
@@ -66,7 +66,7 @@ async def test_no_more_run_than_the_concurrency_and_an_end_lets_the_next_one_sta
 
 
 async def test_the_waiting_room_is_bounded():
-    gate = Gate(2, LaneShare())
+    gate = Gate(2, lane_share())
     await fill(gate, *(a_delivery(number) for number in range(ROOM * 2)))
 
     offered = asyncio.create_task(gate.offer(a_delivery(99)))
@@ -120,7 +120,7 @@ async def test_a_lane_in_which_nothing_may_start_neither_loses_nor_yields_a_turn
 
 
 async def test_no_project_holds_more_than_half_while_others_wait():
-    gate = Gate(8, LaneShare())
+    gate = Gate(8, lane_share())
     await fill(gate, *(a_delivery(n, "big") for n in range(10)), *(a_delivery(n, "small") for n in range(10, 16)))
 
     projects = Counter(task.ref.project for task in await started(gate, 8))
@@ -129,14 +129,14 @@ async def test_no_project_holds_more_than_half_while_others_wait():
 
 
 async def test_a_project_has_all_starts_while_no_other_wants_them():
-    gate = Gate(8, LaneShare())
+    gate = Gate(8, lane_share())
     await fill(gate, *(a_delivery(n, "big") for n in range(10)))
 
     assert len(await started(gate, 8)) == 8
 
 
 async def test_a_start_is_rather_left_free_than_given_to_the_project_that_has_half():
-    gate = Gate(4, LaneShare())
+    gate = Gate(4, lane_share())
     big = [a_delivery(n, "big") for n in range(6)]
     await fill(gate, *big)
     await started(gate, 4)
@@ -159,7 +159,7 @@ async def test_backfill_of_another_project_counts_as_waiting():
 
 
 async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():
-    gate = Gate(4, LaneShare())
+    gate = Gate(4, lane_share())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
     await fill(gate, isolated, other, later)
     await started(gate, 2)
@@ -187,7 +187,7 @@ async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it
 
 
 async def test_a_task_that_stops_waiting_for_isolation_blocks_no_other():
-    gate = Gate(4, LaneShare())
+    gate = Gate(4, lane_share())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)
     await fill(gate, isolated, other, later)
     await started(gate, 2)

@@ -32,18 +32,17 @@ from latigo.ledger.settling import (
     Claimed,
     Exceptions,
     Parking,
-    Rules,
     Verdict,
     Waiting,
     decide,
     revise,
 )
-from tests.support.build import HALF_HOUR, NOW, at, window
+from tests.support.build import HALF_HOUR, NOW, at, retry_rules, window
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 REQUESTED = window("10:00", "12:00")
 OTHERS = [lane for lane in Lane if not lane.is_live]
-RULES = Rules()
+RULES = retry_rules()
 
 
 def a_claimed(**changes: object) -> Claimed:

@@ -8,9 +8,10 @@ import pytest
 
 from latigo.domain.errors import LatigoError, Reason, Rejected, RevisionGone, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.schedule import Schedule
 from latigo.domain.windows import DAY
 from latigo.providers.protocols import ProjectModels
-from latigo.scheduler.model_sync import AT_ONCE, CHUNK, ModelSync, Schedule
+from latigo.scheduler.model_sync import AT_ONCE, CHUNK, ModelSync
 from latigo.scheduler.selection import Selection
 from tests.support.build import HALF_HOUR, a_spec
 from tests.support.clock import ManualClock

@@ -12,13 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.model import ModelRef
+from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.loop import Scheduler, SchedulerRules
-from latigo.scheduler.model_sync import ModelSync, Schedule
+from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics

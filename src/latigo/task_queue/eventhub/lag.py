@@ -7,7 +7,7 @@ metrics, scaling and the ledger's search for lost tasks need the database only.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -176,12 +176,16 @@ async def read_refused(pool: Pool, channel: str, limit: int = 100) -> Sequence[R
     return await QueueStore(pool, channel, "").refused(limit)
 
 
-async def reset_checkpoints(pool: Pool, channel: str, group: str) -> int:
+async def reset_checkpoints(connection: Any, channel: str, group: str) -> int:
     """Delete the checkpoints of a hub that was created anew, to start from its beginning; return their number.
 
     Tasks that were in the old hub count as lost once the new one is drained up to now.
 
-    Raises:
-        Unavailable: the database cannot be reached.
+    Args:
+        connection: in a transaction of the caller.
+        channel: the hub.
+        group: its consumer group.
     """
-    return await QueueStore(pool, channel, group).reset()
+    dropped = await connection.fetch(SQL["drop_checkpoints"], channel, group)
+    await connection.execute(SQL["drop_marks"], channel, group)
+    return len(dropped)

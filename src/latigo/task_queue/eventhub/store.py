@@ -93,13 +93,6 @@ class QueueStore:
         """Delete all but the newest ``limit`` refused messages."""
         await self._fetch(SQL["prune_refused"], self.channel, limit)
 
-    async def reset(self) -> int:
-        """Delete all checkpoints and marks; return the number of checkpoints."""
-        async with self._connection() as connection, connection.transaction():
-            dropped = await connection.fetch(SQL["drop_checkpoints"], self.channel, self.group)
-            await connection.execute(SQL["drop_marks"], self.channel, self.group)
-        return len(dropped)
-
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
         async with self._connection() as connection:
             return list(await connection.fetch(sql, *arguments, timeout=self._time_limit))
