@@ -74,5 +74,5 @@ async def require_usable(
 def _standing(revision: str | None, newest: str) -> Standing:
     result = standing(revision, newest)
     if result is Standing.NEWER:
-        _log.warning("ledger.schema_newer", found=revision, known=newest)
+        _log.warning("ledger.schema_newer", revision=revision, known=newest)
     return result
