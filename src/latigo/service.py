@@ -75,7 +75,7 @@ async def serve(
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock, registry, readiness = SystemClock(), CollectorRegistry(), Readiness()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, clock)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
         checks = {"start": readiness.start, "ledger": readiness.ledger, "queue": readiness.queue}

@@ -10,6 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from typer.main import get_command
 
 from latigo.cli.main import cli
+from latigo.runtime.clock import SystemClock
 from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import Metrics
 
@@ -23,7 +24,7 @@ PAGES = [
 KEYS = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
 METRICS = {
     f"{metric._name}{'_total' if metric._type == 'counter' else ''}"
-    for metric in vars(Metrics(CollectorRegistry())).values()
+    for metric in vars(Metrics(CollectorRegistry(), SystemClock())).values()
     if isinstance(metric, MetricWrapperBase)
 }
 VIEWS = set(

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import LABELS, Metrics
+from tests.support.clock import ManualClock
 
 SOURCE = Path(__file__).parents[2] / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -47,7 +49,11 @@ def _texts(argument: ast.expr) -> list[ast.Constant]:
 
 
 def metrics() -> list[MetricWrapperBase]:
-    return [each for each in vars(Metrics(CollectorRegistry())).values() if isinstance(each, MetricWrapperBase)]
+    return [
+        each
+        for each in vars(Metrics(CollectorRegistry(), ManualClock())).values()
+        if isinstance(each, MetricWrapperBase)
+    ]
 
 
 def test_every_event_that_is_logged_is_described_in_telemetry_and_no_other() -> None:
@@ -91,11 +97,26 @@ def test_metrics_are_named_and_labelled_by_rule() -> None:
 
 def test_a_stage_is_timed_even_when_it_fails() -> None:
     registry = CollectorRegistry()
-    kept = Metrics(registry)
+    clock = ManualClock()
+    kept = Metrics(registry, clock)
 
-    with kept.stage("read"):
-        pass
-    with pytest.raises(ZeroDivisionError), kept.stage("read"):
+    def fail_after_3_seconds() -> None:
+        clock.jump(timedelta(seconds=3))
         _ = 1 / 0
 
+    with kept.stage("read"):
+        clock.jump(timedelta(seconds=2))
+    with pytest.raises(ZeroDivisionError), kept.stage("read"):
+        fail_after_3_seconds()
+
     assert registry.get_sample_value("latigo_stage_seconds_count", {"stage": "read"}) == 2
+    assert registry.get_sample_value("latigo_stage_seconds_sum", {"stage": "read"}) == 5
+
+
+def test_a_round_of_planning_is_timed_by_the_clock() -> None:
+    registry, clock = CollectorRegistry(), ManualClock()
+
+    with Metrics(registry, clock).planning():
+        clock.jump(timedelta(seconds=4))
+
+    assert registry.get_sample_value("latigo_planning_seconds_sum") == 4

@@ -3,12 +3,15 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
 
 from latigo.sandbox.gordo.controls import PREDICTING, Hang
 from tests.support.process import RESOLUTION, Service, serving, term_of
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import eventually
 
 #: Nobody dies: no lease runs out, however busy the machine is.
 LONG = {"lease": "1m"}
@@ -88,7 +91,7 @@ async def test_a_leader_that_loses_its_lease_while_it_lives_runs_nothing_that_th
             lambda: _are_out(sandbox, claimed=2, published=4), what="two in hand, the others in its queue"
         )
 
-        with suspended(first):
+        async with suspended(first, sandbox):
             await takes_over(second, first)
         await second.until(lambda: _are_out(sandbox, claimed=4, published=2), what="each has two in hand")
         in_hand = await sandbox.ledger.fetch("SELECT claimed_by, count(*) FROM task WHERE state = 'claimed' GROUP BY 1")
@@ -113,7 +116,7 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
         await first.until(lambda: _are_out(sandbox, claimed=3), what="all tasks are in hand")
         await hanging.reached()
 
-        with suspended(first):
+        async with suspended(first, sandbox):
             hanging.lift()
             until = await sandbox.whole(second)
         await first.until(lambda: _in_vain(first) == 3, what="it has noticed")
@@ -124,14 +127,34 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
     await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
-@contextmanager
-def suspended(service: Service) -> Iterator[None]:
-    """Pause the process, as when its machine is moved; its connections stay."""
-    service.process.send_signal(signal.SIGSTOP)
+@asynccontextmanager
+async def suspended(service: Service, sandbox: Sandbox) -> AsyncIterator[None]:
+    """Pause the process, as when its machine is moved; its connections stay.
+
+    Outside of a planning transaction: its lock on the planner's row would keep the other scheduler from taking over.
+    """
+
+    async def stops_without_the_lock() -> bool:
+        service.process.send_signal(signal.SIGSTOP)
+        if await _is_unlocked(sandbox):
+            return True
+        service.process.send_signal(signal.SIGCONT)
+        return False
+
     try:
+        await eventually(stops_without_the_lock, what="the process stops without the lock of the planner")
         yield
     finally:
         service.process.send_signal(signal.SIGCONT)
+
+
+async def _is_unlocked(sandbox: Sandbox) -> bool:
+    """Return whether no transaction of another process keeps the planner's row."""
+    try:
+        await sandbox.ledger.fetch("SELECT FROM planner FOR UPDATE NOWAIT")
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True
 
 
 def _in_vain(service: Service) -> int:

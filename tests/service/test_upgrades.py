@@ -53,7 +53,7 @@ async def test_a_program_goes_on_with_a_newer_schema_that_only_adds_to_its_own(s
         code, reported, errors = await latigo("models", "list", "--config", str(config), folder=sandbox.folder)
         stopped = await service.stop()
 
-    assert (newer["found"], newer["known"]) == ("0999", newest_revision())
+    assert (newer["revision"], newer["known"]) == ("0999", newest_revision())
     assert (code, stopped) == (DONE, DONE)
     assert "pump-001" in reported
     assert "ledger.schema_newer" in errors

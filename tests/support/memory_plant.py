@@ -66,7 +66,7 @@ class Plant:
         self.board = CircuitBoard(self.ledger, circuit_rules())
         self.budget = ByteBudget(budget)
         self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(calls, self.clock))
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry(), self.clock)
         self.pipeline = Pipeline(
             sensors=self.sensors,
             models=self.models,

@@ -37,6 +37,13 @@ class LazyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List the options that work here: those of the default command, or of the group."""
+        command = self.commands[self.default] if self.default else self
+        with formatter.section("Options"):
+            formatter.write_dl([record for each in command.get_params(ctx) if (record := each.get_help_record(ctx))])
+        self.format_commands(ctx, formatter)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command before options without a command."""
         if self.default and not (args and (args[0] in self.table or args[0] == "--help")):

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from latigo.dataset.build import Dataset
+from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Predictions
 from latigo.domain.windows import Window, floor_to_slot, to_ns
-from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read
+from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read_before
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
 
@@ -69,8 +69,9 @@ async def _predict(
     max_bytes: int,
 ) -> PredictedWindow:
     period = period_of(spec, window)
-    buckets, look_back, _ = await read(sensors, spec, period, max_bytes=max_bytes)
-    dataset = buckets.dataset(look_back)
+    readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
+    buckets = Buckets.of(spec.dataset, readings, period)
+    dataset = buckets.dataset(await read_before(sensors, buckets, period))
     predictions = None
     if has_rows(dataset, window):
         try:

@@ -1,8 +1,8 @@
-"""The stages of one task: read ▸ frame ▸ predict ▸ crop ▸ write. Claiming and settling are the loop's."""
+"""The stages of one task: read ▸ frame ▸ predict ▸ write. Claiming and settling are the loop's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ from latigo.providers.protocols import (
     SensorDataProvider,
 )
 from latigo.runtime.clock import Clock
-from latigo.telemetry.metrics import Metrics
+from latigo.telemetry.metrics import Metrics, Stage
 
 _log = structlog.get_logger()
 NO_TIMES = np.empty(0, np.int64)
@@ -48,7 +48,7 @@ class Progress:
 
     task: Task
     stored_in: set[str] = field(default_factory=set)
-    stage: str = "claim"
+    stage: Stage = "claim"
     call_started: float | None = None  #: monotonic time at which the current call to a downstream began
     spent: float = 0.0  #: seconds in earlier calls
 
@@ -103,20 +103,26 @@ class Pipeline:
         spec, period = progress.task.model, period_of(progress.task.model, progress.task.window)
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
-            async with self._stage(progress, "read", self.sensors.downstream):
-                buckets, look_back, nbytes = await read(self.sensors, spec, period, max_bytes=self.budget.share)
+            async with self._call(progress, "read", self.sensors.downstream):
+                readings = await self.sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=self.budget.share)
+            nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
-            progress.stage = "frame"
-            with self.metrics.stage("frame"):
-                return buckets.dataset(look_back)
+            with self._stage(progress, "frame"):
+                buckets = Buckets.of(spec.dataset, readings, period)
+                if not buckets.look_back:
+                    return buckets.dataset()
+            async with self._call(progress, "read", self.sensors.downstream):
+                before = await read_before(self.sensors, buckets, period)
+            with self._stage(progress, "frame"):
+                return buckets.dataset(before)
 
     async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
         task = progress.task
         project = task.ref.project
         async with (
             self.limits[project].call(),
-            self._stage(progress, "predict", circuit_name(System.MODELS, project)),
+            self._call(progress, "predict", circuit_name(System.MODELS, project)),
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 
@@ -128,7 +134,7 @@ class Pipeline:
             try:
                 # The scheduler does not probe optional sinks, because no task waits for them.
                 probe = not sink.required and await self.circuits.may_probe(name)
-                async with self._stage(progress, "write", name, probe=probe):
+                async with self._call(progress, "write", name, probe=probe):
                     await sink.store.put_predictions(predictions)
             except LatigoError as error:
                 if sink.required:
@@ -137,16 +143,23 @@ class Pipeline:
             else:
                 progress.stored_in.add(name)
 
+    @contextmanager
+    def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
+        """Run a stage, measured."""
+        progress.stage = stage
+        with self.metrics.stage(stage):
+            yield
+
     @asynccontextmanager
-    async def _stage(
-        self, progress: Progress, stage: str, downstream: str, *, probe: bool = False
+    async def _call(
+        self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False
     ) -> AsyncIterator[None]:
-        """Run a stage that calls a downstream: under its circuit, within the hard limit, and measured."""
+        """Run a stage that only calls a downstream: under its circuit, within the hard limit, and measured."""
         progress.stage = stage
         async with self.circuits.call(downstream, progress.task.ref, probe=probe or progress.task.probe):
             progress.call_started = self.clock.monotonic()
             try:
-                with self.metrics.stage(stage):
+                with self._stage(progress, stage):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
                         yield
             except TimeoutError as error:
@@ -163,22 +176,12 @@ def period_of(spec: ModelSpec, window: Window) -> Window:
     return Window(window.start - spec.context, window.end)
 
 
-async def read(
-    sensors: SensorDataProvider, spec: ModelSpec, period: Window, *, max_bytes: int
-) -> tuple[Buckets, Mapping[str, Point], int]:
-    """Read and aggregate a period.
-
-    Returns:
-        The buckets, the last value before the period of the tags whose beginning it may fill, and the size of the
-        readings in bytes.
-    """
-    readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
-    buckets = Buckets.of(spec.dataset, readings, period)
-    nbytes = sum(series.nbytes for series in readings.values())
-    tags, limit = buckets.look_back, spec.dataset.interpolation_limit
+async def read_before(sensors: SensorDataProvider, buckets: Buckets, period: Window) -> Mapping[str, Point]:
+    """Read the last value before the period of the tags whose beginning it may fill."""
+    tags, limit = buckets.look_back, buckets.config.interpolation_limit
     if not tags or limit is None:
-        return buckets, {}, nbytes
-    return buckets, await sensors.get_last_before(tags, period.start, period.start - limit), nbytes
+        return {}
+    return await sensors.get_last_before(tags, period.start, period.start - limit)
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:

@@ -68,5 +68,5 @@ async def require_usable(url: str, *, downstream: str = DOWNSTREAM, connect_time
 def _compare_with_newest(revision: str | None, newest: str) -> SchemaComparison:
     result = compare_schema(revision, newest)
     if result is SchemaComparison.NEWER:
-        _log.warning("ledger.schema_newer", found=revision, known=newest)
+        _log.warning("ledger.schema_newer", revision=revision, known=newest)
     return result

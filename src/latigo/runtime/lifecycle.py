@@ -25,7 +25,7 @@ class GraceExceeded(TimeoutError):
     """Roles had not ended within the grace and were cancelled."""
 
     def __init__(self, roles: Sequence[str], grace: timedelta) -> None:
-        super().__init__(f"not ended within {grace.total_seconds():g} s: {', '.join(roles)}")
+        super().__init__(f"still running {grace.total_seconds():g} s after the stop: {', '.join(roles)}")
         self.roles = tuple(roles)
 
 
@@ -70,7 +70,8 @@ async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grac
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(name, role, stop), name=name) for name, role in roles.items()]
         await stop.wait()
-        await asyncio.wait(tasks, timeout=grace.total_seconds())
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace.total_seconds())
         late = [task for task in tasks if not task.done()]
         for task in late:
             task.cancel()

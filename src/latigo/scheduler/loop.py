@@ -170,7 +170,7 @@ class Scheduler:
             return
         await self._maintain(term)
         if self._clocks_agree:
-            with self._metrics.planning_seconds.time():
+            with self._metrics.planning():
                 await self.plan_once(term)
 
     async def _maintain(self, term: Term) -> None:

@@ -52,7 +52,7 @@ def _http_url(url: str) -> str:
     except ValueError:
         raise ValueError("is not a URL") from None  # the cause quotes the URL, credentials and all
     if credentials:
-        raise ValueError("holds credentials, which belong into a secret key (token or headers)")
+        raise ValueError("contains credentials, which belong in a secret key (token or headers)")
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ValueError('should be a URL such as "http://host:port", without query and fragment')
     return url.rstrip("/")
@@ -61,7 +61,7 @@ def _http_url(url: str) -> str:
 def _project(name: str) -> str:
     """Refuses what cannot be one part of a path, or text in a database."""
     if not _PROJECT.fullmatch(name) or name in {".", ".."}:
-        raise ValueError(f"{name!r} is no name of a project")
+        raise ValueError(f"{name!r} is not a valid project name")
     return name
 
 

@@ -35,7 +35,7 @@ EVENTS = {
     "lease.not_released": "The planner's lease could not be released, and will expire: error.",
     "lease.not_renewed": "The leases of claimed tasks could not be renewed: error.",
     "ledger.migrated": "The schema of the ledger was migrated: before, after.",
-    "ledger.schema_newer": "The schema of the ledger is of a newer Latigo, with which this one works: found, known.",
+    "ledger.schema_newer": "The schema of the ledger is of a newer Latigo, with which this one works: revision, known.",
     "ledger.unreachable": "The ledger is unreachable: error.",
     "listing.crashed": "A bug kept the models of one project from being listed: project, and its traceback.",
     "message.recording_delayed": "A message that is no task waits to be recorded: partition, error.",

@@ -6,11 +6,16 @@ by nothing else; never by model, since there are thousands.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from latigo.runtime.clock import Clock
+
 LABELS = frozenset({"project", "lane", "outcome", "stage", "partition"})
-STAGES = ("claim", "read", "frame", "predict", "crop", "write", "settle")
+
+Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
+"""A measured part of a task, in order."""
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
@@ -19,7 +24,8 @@ _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
 class Metrics:
     """All metrics of one process, in one registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock = clock
         self.tasks = Counter(
             "latigo_tasks_total", "Tasks that ended.", ("project", "lane", "outcome"), registry=registry
         )
@@ -88,7 +94,21 @@ class Metrics:
         self.loop_lag = Gauge("latigo_loop_lag_seconds", "Delay of the last turn of the event loop.", registry=registry)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: Stage) -> Iterator[None]:
         """Time one stage of a task, whether it succeeds or not."""
-        with self.stage_seconds.labels(stage=name).time():
+        with self._timed(self.stage_seconds.labels(stage=name)):
             yield
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Time one round of planning, whether it succeeds or not."""
+        with self._timed(self.planning_seconds):
+            yield
+
+    @contextmanager
+    def _timed(self, histogram: Histogram) -> Iterator[None]:
+        started = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            histogram.observe(self._clock.monotonic() - started)

@@ -294,7 +294,7 @@ async def open_resources_on(
         yield Resources(
             settings=settings,
             clock=clock,
-            metrics=metrics or Metrics(CollectorRegistry()),
+            metrics=metrics or Metrics(CollectorRegistry(), clock),
             database=database,
             roster=roster,
             catalogue=gordo.catalogue,

@@ -41,6 +41,22 @@ def test_every_command_ends_its_help_with_examples_of_itself(kind: type[LazyGrou
             assert all(" ".join(["latigo", *path]) in example for example in examples)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in GROUPS if kind.default])
+def test_the_help_of_a_group_lists_the_options_of_the_command_that_runs_without_a_name(kind: type[LazyGroup]) -> None:
+    name = kind.__name__.lower()
+    options = {
+        option
+        for parameter in group(kind).commands[kind.default].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+    helped = CliRunner().invoke(cli, [name, "--help"]).output
+
+    assert options >= {"-c", "--config", "--json"}
+    assert {option for option in options if option in helped} == options
+    assert all(f"  {command} " in helped for command in kind.table)
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_nothing_heavy_is_imported_for_help_and_version(option: str) -> None:
     code = f"""

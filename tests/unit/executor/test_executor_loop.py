@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,6 +19,7 @@ from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.task_queue.protocol import Delivery
+from latigo.telemetry.metrics import Stage
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
 from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
@@ -126,6 +127,18 @@ async def test_a_task_is_claimed_then_written_then_settled_then_done():
     settlement = harness.ledger.ended[7]
     assert isinstance(settlement, Stored)
     assert settlement.covered == Coverage((REQUESTED,))
+
+
+async def test_every_stage_is_measured_and_no_other():
+    harness = Harness()
+    harness.send(7)
+
+    async with running(harness):
+        await harness.until(("done", 7))
+
+    (family,) = harness.metrics.stage_seconds.collect()
+    counts = {each.labels["stage"]: each.value for each in family.samples if each.name.endswith("_count")}
+    assert counts == {**dict.fromkeys(get_args(Stage), 1), "write": 2}
 
 
 async def test_a_task_that_cannot_be_claimed_is_done_without_work():

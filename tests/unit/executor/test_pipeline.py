@@ -1,18 +1,22 @@
 """The progress of one task, on a plant in memory."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
+from latigo.dataset.build import Buckets
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, SlotState, Stored
+from latigo.domain.outcome import Outcome, SlotState, Split, Stored
 from latigo.domain.series import Series
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, from_ns
+from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
+from latigo.providers.memory import MemorySensors
 from tests.support.build import a_spec, a_task, at, window
 from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
@@ -258,6 +262,64 @@ async def test_an_unknown_tag_ends_the_progress_at_reading():
         await plant.pipeline.run(progress)
 
     assert (refused.value.reason, progress.stage) == (Reason.UNKNOWN_SENSOR, "read")
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def seconds(plant: Plant) -> dict[str, float]:
+    """What every stage took, as measured."""
+    (family,) = plant.metrics.stage_seconds.collect()
+    return {each.labels["stage"]: each.value for each in family.samples if each.name.endswith("_sum")}
+
+
+async def test_aggregating_is_no_part_of_reading(monkeypatch: pytest.MonkeyPatch):
+    """Time that this process needs must not use up the hard limit, which is one of calls."""
+    plant, aggregate = Plant(hard_limit=timedelta(minutes=15)), Buckets.of
+
+    def slowly(*args: Any) -> Buckets:
+        plant.clock.jump(timedelta(hours=1))
+        return aggregate(*args)
+
+    monkeypatch.setattr(Buckets, "of", slowly)
+    plant.sensors.readings["b"] = every_minute(at("09:30"), at("23:59"))  # the look-back is read as well
+
+    settlement, progress = await run(plant)
+
+    assert settlement.outcome is Outcome.STORED
+    assert progress.spent == 0
+    assert seconds(plant) == {"read": 0, "frame": 3600, "predict": 0, "write": 0}
+
+
+async def test_looking_back_is_a_part_of_reading(monkeypatch: pytest.MonkeyPatch):
+    plant, look_back = Plant(), MemorySensors.get_last_before
+
+    async def slowly(*args: Any) -> Any:
+        plant.clock.jump(timedelta(seconds=7))
+        return await look_back(*args)
+
+    monkeypatch.setattr(MemorySensors, "get_last_before", slowly)
+    plant.sensors.readings["b"] = every_minute(at("09:30"), at("23:59"))
+
+    _, progress = await run(plant)
+
+    assert progress.spent == 7
+    assert seconds(plant) == {"read": 7, "frame": 0, "predict": 0, "write": 0}
+
+
+async def test_too_many_buckets_end_the_progress_at_the_frame(monkeypatch: pytest.MonkeyPatch):
+    plant, progress = Plant(), Progress(a_task(span=REQUESTED))
+
+    def refuse(*_args: Any) -> Buckets:
+        raise TooLarge("2 tags by 12 labels are more than 1 values")
+
+    monkeypatch.setattr(Buckets, "of", refuse)
+
+    with pytest.raises(TooLarge) as error:
+        await plant.pipeline.run(progress)
+
+    assert isinstance(settlement := settlement_of(error.value, progress), Split)
+    assert settlement.detail == "frame: 2 tags by 12 labels are more than 1 values"
 
 
 async def test_doing_it_twice_changes_nothing():

@@ -48,6 +48,16 @@ async def test_every_role_runs_until_stop_and_finishes() -> None:
     assert log == ["a started", "b started", "a finished", "b finished"]
 
 
+async def test_without_roles_it_returns_once_stopped() -> None:
+    stop = asyncio.Event()
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run_until_stopped({}, stop, LONG))
+        await asyncio.sleep(0)
+        assert not running.done()
+        stop.set()
+
+
 async def test_roles_run_in_tasks_of_their_names() -> None:
     stop, names = asyncio.Event(), list[str]()
 

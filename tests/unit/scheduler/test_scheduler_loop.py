@@ -89,7 +89,7 @@ class Harness:
         self.queue = Queue()
         self.models = NoModels(self.clock)
         self.known = MemoryModels(self.clock)
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry(), self.clock)
 
     def scheduler(
         self, holder: str = "scheduler-1", *, max_outstanding: int = 0, lease: timedelta = 15 * SECOND

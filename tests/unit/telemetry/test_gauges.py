@@ -25,7 +25,7 @@ async def test_gauges_hold_what_was_read_last_while_the_ledger_is_unavailable() 
         return answer
 
     with capture_logs() as log:
-        kept = asyncio.create_task(keep_gauges(read, Metrics(registry), clock, stop))
+        kept = asyncio.create_task(keep_gauges(read, Metrics(registry, clock), clock, stop))
         await clock.advance(INTERVAL)
         await kept
 

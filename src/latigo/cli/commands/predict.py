@@ -19,7 +19,7 @@ from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
-from latigo.executor.budget import SHARES
+from latigo.executor.budget import ByteBudget
 from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.runtime.clock import SystemClock
@@ -97,7 +97,7 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
         spec = await _spec(gordo, ref, revision)
         slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
         windows = windows_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
-        share = settings.sensors.read_budget // SHARES
+        share = ByteBudget(settings.sensors.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

@@ -56,7 +56,7 @@ class Layout:
     def number_pattern(self) -> str:
         """The pattern of numbers in CSV files, in the syntax of RE2; equal to what Arrow parses as a number."""
         point = re.escape(self.decimal_point)
-        return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan)$"
+        return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
 
     @property
     def required(self) -> Sequence[tuple[str, str]]:

@@ -203,7 +203,7 @@ def _times(table: pa.Table) -> Times:
     """Return the row labels: the last column, whatever the name of the index in X."""
     index = table.column(table.num_columns - 1)
     if not pa.types.is_timestamp(index.type) or index.null_count:
-        raise UnreadableResponse("the last column holds no times")
+        raise UnreadableResponse("the last column does not contain times")
     times: Times = index.cast(_TIME).to_numpy().view(np.int64)
     return times
 

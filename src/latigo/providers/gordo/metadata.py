@@ -107,4 +107,4 @@ def _refuse_duplicates(key: str, tags: tuple[str, ...]) -> None:
 def _refuse_unstorable(what: str, texts: Iterable[str]) -> None:
     """Refuse text that sources, sinks and the ledger cannot store."""
     if odd := [text for text in texts if _NO_TEXT.search(text)]:
-        raise _bad(f"metadata.dataset: {what} holds what is no text: {odd[0]!r:.200}")
+        raise _bad(f"metadata.dataset: {what} contains invalid text: {odd[0]!r:.200}")

@@ -122,7 +122,7 @@ def _escaped(name: str, of_a: str) -> str:
 
 
 def _unspeakable(name: str, of_a: str) -> Rejected:
-    return _refused(f"InfluxDB cannot write the series of {name!r}, which is no name of a {of_a} to it")
+    return _refused(f"InfluxDB cannot store {name!r}: it is not a valid {of_a} name there")
 
 
 def _refused(message: str) -> Rejected:

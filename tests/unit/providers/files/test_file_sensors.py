@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
@@ -24,7 +24,8 @@ from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.csv_block import CsvBlock
 from latigo.providers.files.delimited import DelimitedFile
-from latigo.providers.files.reading import Stopped
+from latigo.providers.files.reading import Layout, Stopped
+from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
@@ -562,6 +563,45 @@ async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
     async with opened(tmp_path) as sensors:
         with pytest.raises(Failed, match="is not a number"):
             await values(sensors)
+
+
+ODD_NUMBERS = st.from_regex(r"[+-]?(nan|inf|infinity|null|NA)?(\([a-z0-9_ ]{0,3}\))?", fullmatch=True)
+ODD_CELLS = st.one_of(
+    ODD_NUMBERS,
+    ODD_NUMBERS.map(str.upper),
+    st.from_regex(r"[+-]{0,2}\d{0,2}[.,_ ]?\d{0,2}([eE][+-]?\d{0,3})?", fullmatch=True),
+    st.text("+-.,eE019 \tnaifty()_x\u00a0\u0661", max_size=6),
+)
+
+
+@settings(max_examples=300)
+@given(cell=ODD_CELLS, point=st.sampled_from(".,"))
+@example(cell="nan(1)", point=".")
+@example(cell="NaN(abc)", point=",")
+@example(cell="-nan()", point=".")
+def test_a_cell_means_the_same_whatever_the_other_cells_of_its_block_are(cell: str, point: str):
+    """A block that has a cell which is not a number is parsed in another way than one that has none."""
+    layout = Layout.of(FileSensorsSettings(path=Path("a.csv"), separator=";", decimal_point=point))
+
+    def meaning(*cells: str) -> list[str] | str:
+        rows = "".join(f"{clock(n)};{each}\n" for n, each in enumerate(cells))
+        block = CsvBlock(Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, ClockState())
+        start = to_ns(DAY)
+        try:
+            chunks = list(block.read({"A"}, start, start + 1))
+        except Failed as error:
+            return str(error)
+        return [value.hex() for chunk in chunks for value in chunk.values.tolist()]
+
+    assert meaning(cell) == meaning(cell, "not a number")
+
+
+@pytest.mark.parametrize("cell", ["nan(1)", "NaN(abc)", "-nan()", "+NAN(_)"])
+async def test_a_nan_with_a_payload_is_a_missing_reading(tmp_path: Path, cell: str):
+    write(tmp_path / "a.csv", f"time,A\n{clock(0)},{cell}\n{clock(1)},2\n{clock(2)},ten\n")
+
+    async with opened(tmp_path) as sensors:
+        assert await values(sensors, window=minutes(0, 2)) == [2]
 
 
 async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
