@@ -308,4 +308,4 @@ async def test_status_shows_the_hub_and_group_that_the_scheduler_reads_now_and_n
 
     assert [(each["channel"], each["lag"]) for each in status["queue"]["partitions"]] == [(CHANNEL, 8)]
     assert status["queue"]["lag"] == 8
-    assert not [alarm for alarm in status["alarms"] if "another one than before" in alarm]
+    assert not [alarm for alarm in status["alarms"] if "was recreated" in alarm]

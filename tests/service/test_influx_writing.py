@@ -519,7 +519,7 @@ async def test_authorities_that_cannot_be_used_are_refused_by_their_key(certific
     with pytest.raises(ConfigurationError) as refused:
         load_settings(tmp_path / "latigo.toml", {})
     for key in ("sensors.ca_file", "predictions[0].ca_file"):
-        assert f"{key}: is of no use with url, which is not https" in str(refused.value)
+        assert f"{key}: needs an https url" in str(refused.value)
 
 
 def settings_for(**server: Any) -> Settings:

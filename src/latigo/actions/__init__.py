@@ -1,1 +1,1 @@
-"""Changes by operators. Each is recorded: user, time, target and result."""
+"""Changes by operators, each recorded with user and time."""

@@ -27,7 +27,7 @@ ConfigOption = Annotated[
         help="Settings file (TOML). Without it: $LATIGO_CONFIG, else ./latigo.toml where there is one.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ProjectOption = Annotated[str | None, typer.Option("--project", "-p", help="Only this project.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model; its name without project.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]

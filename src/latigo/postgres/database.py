@@ -58,10 +58,6 @@ class Database:
         async with self.connection() as connection:
             await connection.execute(sql, *arguments)
 
-    async def ping(self) -> None:
-        """Make a round trip to the server."""
-        await self.execute("SELECT 1")
-
 
 @asynccontextmanager
 async def open_database(

@@ -16,7 +16,7 @@ class PartitionReading(Report):
     checkpoint: int | None  #: everything up to this event is done; None: nothing is yet
     lag: int
     read_at: datetime
-    hub_recreated: bool  #: the hub is another one than the checkpoints are from
+    hub_recreated: bool  #: the hub was recreated after these checkpoints
 
 
 async def read_partitions(database: Database, channel: str, group: str) -> Sequence[PartitionReading]:

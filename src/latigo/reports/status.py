@@ -96,7 +96,7 @@ class PartitionLag(Report):
     checkpoint: int | None
     lag: int
     read_at: datetime
-    hub_recreated: bool  #: the hub is another one than the checkpoints are from
+    hub_recreated: bool  #: the hub was recreated after these checkpoints
 
 
 class RefusedMessages(Report):
@@ -331,7 +331,7 @@ def alarms(snapshot: Snapshot) -> list[str]:
     raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
     recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})
     raised += [
-        f"{channel} is another one than before: latigo queue reset forgets its checkpoints" for channel in recreated
+        f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints" for channel in recreated
     ]
     for project in snapshot.projects:
         if project.error:

@@ -91,7 +91,7 @@ class Metrics:
         self.planning_seconds = Histogram(
             "latigo_planning_seconds", "One round of planning.", buckets=_QUICK, registry=registry
         )
-        self.loop_lag = Gauge("latigo_loop_lag_seconds", "Delay of the last turn of the event loop.", registry=registry)
+        self.loop_lag = Gauge("latigo_loop_lag_seconds", "Delay of the event loop's last timer.", registry=registry)
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:

@@ -38,7 +38,7 @@ class Probes:
         """Return the reasons why the process should be restarted."""
         reasons = [f"task beyond its hard limit: {task}" for task in self._overdue()]
         if self._heartbeat.stuck:
-            reasons.append(f"event loop has not turned for {self._heartbeat.age.total_seconds():.0f} s")
+            reasons.append(f"event loop has been blocked for {self._heartbeat.age.total_seconds():.0f} s")
         return reasons
 
     async def not_ready(self) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.executor.loop import Executor
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.reports.status import Status, read_status
 from latigo.wiring.resources import Queue, Resources
 
@@ -35,9 +36,10 @@ class Readiness:
         self._opened()
 
     async def ledger(self) -> None:
-        """Check that the ledger answers."""
+        """Check that the database answers, and that it is a ledger."""
         if self._resources is not None:
-            await self._resources.database.ping()
+            ledger = PostgresSchedulerLedger(self._resources.database)
+            await ledger.clock_skew(self._resources.clock.now())
 
     async def queue(self) -> None:
         """Check what is known of the queue, without a call to it."""

@@ -141,7 +141,7 @@ def test_each_reason_for_an_operator_to_act_is_an_alarm() -> None:
     )
 
     recreated, listing, loss = status.alarms
-    assert recreated.startswith(f"{CHANNEL} is another one than before")
+    assert recreated.startswith(f"{CHANNEL} was recreated")
     assert listing == "plant: its models cannot be listed: 404"
     assert "lost too many models" in loss
 

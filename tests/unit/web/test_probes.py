@@ -33,7 +33,7 @@ async def test_a_loop_that_does_not_turn_and_tasks_beyond_their_limit_are_report
 
     assert probes.not_live() == [
         "task beyond its hard limit: 7 (plant-a/pump)",
-        "event loop has not turned for 31 s",
+        "event loop has been blocked for 31 s",
     ]
 
 

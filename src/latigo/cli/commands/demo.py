@@ -33,7 +33,7 @@ def run(
         bool, typer.Option("--influx", help="Readings out of a real InfluxDB, and predictions into it as well.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every task.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Run Latigo on a simulated plant on this machine.
 

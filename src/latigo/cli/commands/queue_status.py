@@ -15,7 +15,7 @@ EXAMPLES = ("latigo queue", "latigo queue status --json")
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how far executors are in each partition of the event hub.
 
-    As the scheduler read it last. Exit code 3 when the hub is another one than the checkpoints are from.
+    As the scheduler read it last. Exit code 3 when the hub was recreated after its checkpoints.
     """
     settings = settings_of(config)
     hub = event_hub(settings)
@@ -30,5 +30,5 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         columns = ("partition", "begin", "last", "checkpoint", "lag", "read", "hub_recreated")
         show_table(rows, columns, empty="The scheduler has not read the event hub yet")
     if any(partition.hub_recreated for partition in partitions):
-        typer.echo("The hub is another one than before: latigo queue reset forgets its checkpoints", err=True)
+        typer.echo("The hub was recreated: latigo queue reset forgets its checkpoints", err=True)
         raise typer.Exit(Exit.UNHEALTHY)

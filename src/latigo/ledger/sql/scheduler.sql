@@ -224,8 +224,7 @@ UPDATE circuit SET probe_at = ledger_now() + pause WHERE downstream = ANY ($1::t
 
 -- outstanding --
 -- Counts of outstanding tasks and of those settled in the last two minutes; the newest envelope that all executors read.
-SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
-       count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
+SELECT count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'backfill') AS backfill,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'repair') AS repair,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'manual') AS manual,

@@ -67,7 +67,7 @@ def check_predictions(spec: ModelSpec, x: Frame, predictions: Predictions, *, an
             f"{spec.ref} answered {len(predictions)} rows with other times than the {len(expected)} expected"
         )
     if odd := _odd_columns(spec, predictions.columns, anomaly=anomaly):
-        raise _changed(f"{spec.ref} answered other columns than those of its metadata: {odd}")
+        raise _changed(f"{spec.ref} answered columns that differ from its metadata: {odd}")
 
 
 def _changed(message: str) -> Rejected:

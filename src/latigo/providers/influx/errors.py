@@ -82,7 +82,7 @@ def refused_write(response: ErrorResponse) -> LatigoError:
         return Rejected(f"InfluxDB refuses the points: {response.text}", reason=Reason.WRITE_REFUSED)
     if response.status == 413:
         return TooLarge(
-            f"InfluxDB takes no body of this size: {response.text} (raise [http] max-body-size on the server)"
+            f"InfluxDB rejects a body of this size: {response.text} (raise [http] max-body-size on the server)"
         )
     return _unavailable(response, "writing")
 
@@ -92,7 +92,7 @@ def refused_read(response: ErrorResponse) -> LatigoError:
     if response.status == 400 and "parsing" in response.text:
         return Failed(f"InfluxDB does not understand the query: {response.text}")
     if response.status in {413, 414}:
-        return TooLarge(f"InfluxDB takes no query of this size: {response.text}")
+        return TooLarge(f"InfluxDB rejects a query of this size: {response.text}")
     return _for_operator(response) or _unavailable(response, "reading")
 
 

@@ -60,5 +60,5 @@ def hub_in_namespace(namespace: str, hub: str) -> HubAddress:
         ValueError: the namespace is no host name.
     """
     if urlsplit(f"//{namespace}").netloc != namespace:
-        raise ValueError("namespace is a host name, such as name.servicebus.windows.net")
+        raise ValueError("namespace must be a host name, such as name.servicebus.windows.net")
     return HubAddress(namespace, hub)

@@ -52,7 +52,7 @@ class InfluxServer(Section):
     @classmethod
     def _of_https_only(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
         if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
-            raise ValueError("is of no use with url, which is not https")
+            raise ValueError("needs an https url")
         return ca_file
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     token: Secret | None = Field(
         default=None,
-        description="Bearer token of requests that change something; without it they are refused.",
+        description="Bearer token of requests that change something. There are none yet, so nothing reads it.",
         examples=["a-bearer-token"],
     )
 

@@ -128,7 +128,7 @@ def test_outputs_that_are_not_as_many_as_the_targets_are_numbered() -> None:
     ],
 )
 def test_columns_that_the_metadata_does_not_promise_are_not_stored(columns: tuple[Any, ...], naming: str) -> None:
-    with pytest.raises(Rejected, match="other columns") as refused:
+    with pytest.raises(Rejected, match="columns that differ from its metadata") as refused:
         check_predictions(a_spec(), a_frame(), an_answer(a_spec(), columns), anomaly=True)
 
     assert naming in str(refused.value)
