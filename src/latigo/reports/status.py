@@ -29,6 +29,7 @@ class State(StrEnum):
     HEALTHY = "healthy"
     RECOVERING = "recovering"
     NEEDS_ATTENTION = "needs attention"
+    UNKNOWN = "unknown"  #: the ledger is unavailable
 
 
 class Planner(Report):

@@ -6,7 +6,8 @@ from latigo import __version__
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
 from latigo.cli.tables import age, show_json, show_table
-from latigo.reports.status import Status, read_status
+from latigo.domain.errors import Unavailable
+from latigo.reports.status import State, Status, read_status
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
@@ -17,9 +18,16 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how the service is doing, and what limits it.
 
     The first line has its state: healthy; recovering, while models lack predictions that Latigo catches up with by
-    itself; or needs attention, with a line for each cause. Exit code 0 when it is healthy, else 3.
+    itself; needs attention, with a line for each cause; or unknown, while the ledger is unavailable. Exit code 0 when
+    it is healthy, 1 when it is unknown, else 3.
     """
-    status = with_ledger(settings_of(config), lambda database: read_status(database, __version__))
+    settings = settings_of(config)
+    try:
+        status = with_ledger(settings, lambda database: read_status(database, __version__))
+    except Unavailable:
+        if not as_json:
+            typer.echo(f"Latigo {__version__}, {State.UNKNOWN}")
+        raise
     if as_json:
         show_json(status)
     else:
