@@ -26,7 +26,8 @@ class SlotException:
 
     state: SlotState
     slots: Coverage
-    reason: str  #: names the tags
+    reason: str  #: names the first few tags
+    tags: tuple[str, ...] = ()  #: those that the reason is about
 
 
 class Outcome(StrEnum):

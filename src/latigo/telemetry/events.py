@@ -67,6 +67,7 @@ EVENTS = {
     "queue.event_ignored": "An event of a partition that another executor owns was ignored: partition, sequence.",
     "queue.hub_recreated": "The hub is not that of its checkpoints; see latigo queue reset: channel, checkpoints.",
     "queue.lag_read_failed": "The partitions of the hub could not be read for now: channel, error.",
+    "queue.outage_not_recorded": "That the event hub is unreachable could not be recorded in the ledger: error.",
     "queue.partition_acquired": "This executor reads a partition from now on: partition.",
     "queue.partition_closed": "This executor no longer reads a partition: partition, reason.",
     "queue.partition_failed": "Reading a partition failed; it is opened again: partition, error.",
