@@ -5,6 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import get_args
 
+import asyncpg
 import pytest
 
 from latigo.domain.coverage import Coverage
@@ -24,9 +25,12 @@ from latigo.domain.outcome import (
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned, Term
+from latigo.ledger.shared import read_identity
+from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_coverage
-from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
-from tests.support.ledgers import VERSION, Ledgers
+from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, NOW, an_entry, at, window
+from tests.support.ledgers import VERSION, Ledgers, open_ledgers
+from tests.support.postgres import fresh_database
 
 LEASE = timedelta(seconds=30)
 CATCH_UP = timedelta(days=30)
@@ -816,3 +820,18 @@ async def test_history_is_kept_for_its_time_and_dropped_by_the_day(ledger: Ledge
         return len(await ledger.fetch("SELECT FROM task_history"))
 
     assert [await history_after(days) for days in (1, 2, 3)] == [1, 1, 0]
+
+
+async def test_a_ledger_has_one_identity_of_its_own(ledger: Ledgers, postgres_server: str):
+    async with ledger.database.connection() as connection:
+        identity = await read_identity(connection)
+        assert await read_identity(connection) == identity
+    async with fresh_database(postgres_server) as url:
+        await migrate(url, connect_timeout=CONNECT_TIMEOUT)
+        async with open_ledgers(url) as other, other.database.connection() as connection:
+            other_identity = await read_identity(connection)
+
+    assert (identity.incarnation, other_identity.incarnation) == (1, 1)
+    assert identity.id != other_identity.id
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await ledger.fetch("INSERT INTO ledger_identity SELECT true, gen_random_uuid(), 1, ledger_now()")
