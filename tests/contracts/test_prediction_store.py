@@ -54,7 +54,8 @@ def points(stored: Sequence[Predictions]) -> dict[tuple[int, Column], float]:
 
 
 def labels(written: Written) -> list[int]:
-    return written.times.tolist()
+    times: list[int] = written.times.tolist()
+    return times
 
 
 async def test_what_was_written_is_read_back_to_the_last_bit(store: PredictionStorageProvider):
