@@ -21,7 +21,6 @@ from latigo.runtime.metrics import new_registry
 from latigo.settings import EventHubQueue, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
-from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
@@ -79,8 +78,7 @@ async def serve(
     metrics = Metrics(registry, clock)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
-        checks = {"start": readiness.start, "ledger": readiness.ledger, "queue": readiness.queue}
-        probes = Probes(heartbeat, overdue=readiness.overdue, checks=checks)
+        probes = readiness.probes(heartbeat)
         address = None
         if settings.http.enabled:
             app = create_app(probes, readiness, registry)
