@@ -45,20 +45,26 @@ class QueueOutages:
 
 
 async def keep_queue_outages(
-    reports: QueueOutages, outages: Callable[[], Mapping[str, str]], clock: Clock, stop: asyncio.Event
+    reports: QueueOutages,
+    outages: Callable[[], Mapping[str, str]],
+    clock: Clock,
+    stop: asyncio.Event,
+    *,
+    interval: timedelta = INTERVAL,
 ) -> None:
-    """Report what is known of the queue, every few seconds until ``stop``; then report nothing.
+    """Report what is known of the queue, every ``interval`` until ``stop``; then report nothing.
 
     Args:
         reports: those of this process.
         outages: returns the reason by role (``scheduler``, ``executor``), without a call to the queue.
         clock: of this machine.
         stop: ends it.
+        interval: between two reports; well below the minute after which one no longer counts.
     """
-    await pause(clock, INTERVAL, stop)  # a queue that was not called yet is not unreachable
+    await pause(clock, interval, stop)  # a queue that was not called yet is not unreachable
     while not stop.is_set():
         await _try(reports, outages())
-        await pause(clock, INTERVAL, stop)
+        await pause(clock, interval, stop)
     await _try(reports, {})
 
 

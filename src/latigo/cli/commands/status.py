@@ -97,8 +97,7 @@ def _show_summary(status: Status) -> None:
     rates, outstanding = status.rates, status.outstanding
     typer.echo(f"Latigo {status.version}, {status.state.words}")
     for cause in status.causes:
-        since = f", for {age(cause.since, status.now)}" if cause.since else ""
-        typer.echo(f"  {_MARKS[cause.state]} {cause.text}{since}")
+        typer.echo(f"  {_MARKS[cause.state]} {cause.text}")
     typer.echo(f"Planner   {status.planner.holder if status.planner else 'none'}")
     for executor in status.executors:
         typer.echo(
