@@ -72,7 +72,7 @@ WITH silent AS (
     WHERE m.state = 'active' AND NOT m.paused AND c.silent_since IS NOT NULL
 ),
 waiting AS (
-    SELECT s.id, s.project, tag, min(greatest(lower(stretch), s.silent_since)) AS since
+    SELECT s.id, s.project, tag, min(lower(stretch)) AS since
     FROM silent s
     JOIN slot_exception e ON e.model_id = s.id AND e.state = 'absent'
     CROSS JOIN LATERAL unnest(e.tags) AS tag
