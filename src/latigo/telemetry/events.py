@@ -86,6 +86,7 @@ EVENTS = {
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",
     "sensor_file.excluded": "A sensor file cannot be used; the others are read without it: path, reason.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
+    "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",
     "settlement.crashed": "Settling a task met a bug: task, and its traceback.",
     "settlement.delayed": "Settlements wait for the ledger: error, count.",
     "sink.skipped": "An optional sink did not accept the predictions: downstream, error.",
