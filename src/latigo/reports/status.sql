@@ -91,6 +91,13 @@ ORDER BY length(partition), partition;
 SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
 FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
 
+-- mismatches --
+-- Messages that the ledger in its incarnation cannot have sent. Those of other ledgers are history after seven days.
+SELECT q.kind, q.task_id AS task, q.first_at, q.last_at, q.detail AS example
+FROM queue_mismatch q JOIN ledger_identity l ON l.incarnation = q.incarnation
+WHERE q.kind <> 'other_ledger' OR q.last_at > ledger_now() - interval '7 days'
+ORDER BY q.last_at DESC, q.kind;
+
 -- failures_by_cause --
 -- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
 SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
