@@ -22,7 +22,7 @@ from tests.support.models import Doubler
 
 
 class Store(MemoryPredictions):
-    """A sink with a name of its own that may refuse; counts what it is given, and drops what is older than ``since``."""
+    """A sink with a name of its own that may refuse; counts what it is given, and keeps nothing before ``since``."""
 
     def __init__(self, name: str = "sink/memory") -> None:
         super().__init__()

@@ -10,7 +10,6 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.windows import Window
 
-
 #: Codes of `SlotException.reason`: the readings allow rows that are not stored. Such a reason is a code, or begins with
 #: one and a colon.
 NO_FINITE_VALUES = "no_finite_values"  #: the model answered, and a row has no finite value

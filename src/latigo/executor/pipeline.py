@@ -47,8 +47,8 @@ class Progress:
     """A task in progress: how far it has come, so that its end can be explained."""
 
     task: Task
-    #: Sinks that hold everything of the window, so that another attempt would add nothing. One that lacks a row, or holds
-    #: one that later readings may change, is written again: how much it holds is not remembered.
+    #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
+    #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
     stage: Stage = "claim"
     call_started: float | None = None  #: monotonic time at which the current call to a downstream began
@@ -153,6 +153,8 @@ class Pipeline:
                 _log.warning("sink.skipped", downstream=name, error=str(error))
                 continue
             lacking = NO_TIMES if np.array_equal(finite, held) else np.setdiff1d(finite, held)
+            if len(lacking):
+                _log.warning("rows.not_kept", downstream=name, count=len(lacking))
             if sink.required and len(lacking):
                 stored = np.setdiff1d(stored, lacking)
                 withheld_by.append(name)

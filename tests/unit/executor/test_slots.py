@@ -108,9 +108,7 @@ def test_the_models_answer_is_the_cause_where_a_sink_leaves_out_other_rows_too()
     dataset = a_dataset()
     times = dataset.x.times
 
-    slots = classify(
-        REQUESTED, HALF_HOUR, dataset, times, finite=times[1::2], stored=times[:0], withheld_by=["sink/a"]
-    )
+    slots = classify(REQUESTED, HALF_HOUR, dataset, times, finite=times[1::2], stored=times[:0], withheld_by=["sink/a"])
 
     assert reported(slots) == {(SlotState.ABSENT, NO_FINITE_VALUES): of(REQUESTED)}
 
