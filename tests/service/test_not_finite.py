@@ -196,11 +196,20 @@ async def test_the_commands_name_such_a_model_with_the_reason(world: World, tmp_
     failures = await told("failures", "--reason", "no_finite_values", "--json")
     shown = await told("models", "show", f"{PROJECT}/{DARK}", "--json")
 
+    here_and_now = [
+        await told("predict", f"{PROJECT}/{model}", "--from", str(DUE.start), "--to", str(DUE.end), "--json")
+        for model in (DARK, GOOD)
+    ]
+
     assert status[0] == 3
     assert f"no_finite_values: 1, {DARK}" in status[1]
     assert [(each["model"], each["state"]) for each in json.loads(failures[1])] == [(DARK, "excepted")]
     assert json.loads(shown[1])["ledger"]["not_finite_share"] == 1
     assert [each["reason"] for each in json.loads(shown[1])["failures"]] == ["no_finite_values"]
+    assert [code for code, _ in here_and_now] == [3, 0]
+    (in_the_dark, good) = (json.loads(output) for _, output in here_and_now)
+    assert [exception.rpartition(": ")[2] for exception in in_the_dark["exceptions"]] == ["no_finite_values"]
+    assert (in_the_dark["rows_without_values"], good["rows_without_values"], good["exceptions"]) == (12, 0, [])
 
 
 @pytest.mark.parametrize("world", ["postgres"], indirect=True)
