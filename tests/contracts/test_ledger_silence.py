@@ -42,7 +42,7 @@ async def settle_newest(ledger: Ledgers, now: datetime, lacking: Mapping[str, Se
         if tags:
             absent = SlotException(SlotState.ABSENT, Coverage((newest,)), f"no data: {len(tags)}", tags)
             ended = Stored(older, [absent], silent_since=newest.start)
-        claim = await ledger.executor.claim(task.id, 1, "executor-1", timedelta(seconds=30))
+        claim = await ledger.executor.claim(task, "executor-1", timedelta(seconds=30))
         assert claim is not None
         assert await ledger.executor.settle([(claim, ended)])
 

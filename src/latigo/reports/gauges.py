@@ -12,6 +12,9 @@ async def read_gauges(database: Database, version: str) -> LedgerGauges:
 
 def gauges_of(status: Status) -> LedgerGauges:
     """Return the values of the gauges. Pure."""
+    unstored = {project.project: 0 for project in status.projects}
+    for models in status.unstored:
+        unstored[models.project] += models.models
     return LedgerGauges(
         state=status.state,
         queue_lag={partition.partition: partition.lag for partition in status.queue.partitions},
@@ -25,4 +28,5 @@ def gauges_of(status: Status) -> LedgerGauges:
             )
             for project in status.projects
         },
+        unstored=unstored,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -56,7 +57,7 @@ class ProjectStatus(Report):
     silent: int
     parked: int
     stale: int
-    oldest: datetime | None  #: end of coverage of the model that is furthest behind
+    oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
     backlog_slots: float = 0  #: slots that could be planned now
 
 
@@ -97,12 +98,28 @@ class RefusedMessages(Report):
     example: str
 
 
+class MismatchedMessages(Report):
+    """Messages of the queue that the ledger, as it is, cannot have sent, by kind."""
+
+    kind: str
+    task: int  #: number of the task in the newest one
+    first_at: datetime
+    last_at: datetime  #: to the minute
+    example: str
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup and does not know it."""
+        return MismatchKind(self.kind).shows_restore
+
+
 class QueueStatus(Report):
     """The task queue; empty where it has no partitions."""
 
     lag: int
     partitions: Sequence[PartitionLag]
     refused: Sequence[RefusedMessages]
+    mismatched: Sequence[MismatchedMessages] = ()
 
 
 class Rates(Report):
@@ -142,6 +159,16 @@ class ParkedModels(Report):
     models: int
     stuck: int  #: of them, those that are parked with their newest due slot: they get no more predictions
     since: datetime
+    example: str
+
+
+class UnstoredModels(Report):
+    """Models whose newest settled slot lacks rows that its readings allow, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    names: Sequence[str]  #: some of them
     example: str
 
 
@@ -188,6 +215,7 @@ class Snapshot(Report):
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
     stale: Sequence[StaleModel]  #: those that are furthest behind
+    unstored: Sequence[UnstoredModels] = ()
     silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
     silent_sensor_count: int = 0  #: all of them
     queue_outages: Sequence[QueueOutage] = ()
@@ -203,11 +231,13 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
         exceptions = await connection.fetch(SQL["exceptions_by_state"])
         failures = await connection.fetch(SQL["failures_by_cause"])
+        unstored = await connection.fetch(SQL["unstored"], NAMED)
         backlog = await fetch_backlog(connection)
         rates = await connection.fetchrow(SQL["rates"])
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
+        mismatches = await connection.fetch(SQL["mismatches"])
         circuits = await connection.fetch(SQL["circuits"])
         silent = await connection.fetch(SQL["silent_sensors"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
@@ -226,6 +256,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             lag=sum(partition.lag for partition in partitions),
             partitions=partitions,
             refused=[RefusedMessages(**row) for row in refused],
+            mismatched=[MismatchedMessages(**row) for row in mismatches],
         ),
         rates=Rates(
             needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
@@ -247,6 +278,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         exceptions=[SlotExceptions(**row) for row in exceptions],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
+        unstored=[UnstoredModels(**row) for row in unstored],
         silent_sensors=[
             SilentSensor(tag=row["tag"], since=row["since"], models=row["models"], projects=row["projects"])
             for row in silent

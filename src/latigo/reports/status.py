@@ -10,7 +10,7 @@ from latigo.domain.health import State
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
-from latigo.reports.snapshot import RATE_SECONDS, ProjectStatus, Snapshot, read_snapshot
+from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, Snapshot, read_snapshot
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
@@ -95,6 +95,12 @@ def _failures(snapshot: Snapshot) -> list[Cause]:
     for channel in sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated}):
         text = f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints"
         failures.append(_attention("queue_recreated", text))
+    if restored := [found for found in snapshot.queue.mismatched if found.shows_restore]:
+        text = (
+            f"the task queue has messages that this ledger has never sent: {restored[0].example}. If it was restored"
+            " from a backup, run latigo ledger restored; otherwise another Latigo may share the queue"
+        )
+        failures.append(_attention("ledger_restored", text, since=min(found.first_at for found in restored)))
     for outage in group_outages(snapshot):
         passes = not outage.alarm and outage.since is not None and snapshot.now - outage.since < RECENT
         state = State.RECOVERING if passes else State.NEEDS_ATTENTION
@@ -103,6 +109,7 @@ def _failures(snapshot: Snapshot) -> list[Cause]:
         )
     failures += _quarantined(snapshot)
     failures += _parked(snapshot)
+    failures += _unstored(snapshot)
     return failures
 
 
@@ -140,6 +147,26 @@ def _parked(snapshot: Snapshot) -> list[Cause]:
             f" {sum(failure.stuck for failure in alike)} (latigo failures {selector})"
         )
         causes.append(_attention("parked", text, projects, min(failure.since for failure in alike)))
+    return causes
+
+
+def _unstored(snapshot: Snapshot) -> list[Cause]:
+    """Return one cause for each way in which newest slots lack predictions that their readings allow."""
+    causes = []
+    for example in sorted({models.example for models in snapshot.unstored}):
+        alike = [models for models in snapshot.unstored if models.example == example]
+        projects, number = sorted({models.project for models in alike}), sum(models.models for models in alike)
+        if len(alike) == 1:
+            names, selector = list(alike[0].names), f"--project {projects[0]} --reason {alike[0].reason}"
+        else:
+            names = [f"{models.project}/{name}" for models in alike for name in models.names][:NAMED]
+            selector = f"--reason {alike[0].reason}"
+        others = " and others" if number > len(names) else ""
+        text = (
+            f"{some_of(projects)}: models that lack predictions in their newest slot, {example}:"
+            f" {number}, {', '.join(names)}{others} (latigo failures {selector})"
+        )
+        causes.append(_attention("unstored", text, projects))
     return causes
 
 
