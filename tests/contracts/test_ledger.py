@@ -12,6 +12,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
+    NO_FINITE_VALUES,
     Crashed,
     Deferred,
     Rejected,
@@ -28,6 +29,7 @@ from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned
 from latigo.ledger.shared import read_identity
 from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_coverage
+from latigo.reports.models import read_models
 from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import VERSION, Ledgers, open_ledgers
 from tests.support.postgres import fresh_database
@@ -268,6 +270,73 @@ async def test_the_newest_slot_of_a_silent_model_is_rechecked_while_it_is_the_ne
         assert await needs(ledger) == {}
 
     assert tried == [Window(at("00:00") - day, at("00:00"))] * 3
+
+
+def without_values(*windows: Window) -> Stored:
+    """The model answered nothing finite in these windows."""
+    return Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage.of(windows), NO_FINITE_VALUES)], values=4)
+
+
+async def test_when_a_model_answers_finite_values_again_what_leads_up_to_them_is_rechecked_and_heals(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=timedelta(hours=1))])
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, without_values(window("11:00", "12:00")))])
+    await ledger.fetch("UPDATE slot_exception SET looks = 3, next_look = 'infinity'")  # a day and a half later
+    lacking = await needs(ledger)
+
+    await ledger.set_clock(at("12:37"))
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Stored.in_full(window("12:00", "12:30")))])
+    returned = (await needs(ledger))["pump"]
+    claim = await claimed(ledger, Lane.BACKFILL)
+    await ledger.executor.settle([(claim, Stored.in_full(window("11:00", "12:00")))])
+
+    assert lacking == {}
+    assert returned.windows == {Lane.BACKFILL: window("11:00", "12:00")}
+    assert await covered(ledger) == [(at("11:00"), at("12:30"))]
+    assert await ledger.fetch("SELECT * FROM slot_exception") == []
+
+
+async def test_a_model_that_alternates_repeats_each_slot_once(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    repeated = []
+    for number in range(6):
+        slot = window("11:30", "12:00")
+        slot = Window(slot.start + number * HALF_HOUR, slot.end + number * HALF_HOUR)
+        await ledger.set_clock(NOW + number * HALF_HOUR)
+        claim = await claimed(ledger)
+        await ledger.executor.settle([(claim, Stored.in_full(slot) if number % 2 else without_values(slot))])
+        while (need := (await needs(ledger)).get("pump")) and (again := need.windows.get(Lane.BACKFILL)):
+            repeated.append(again)
+            claim = await claimed(ledger, Lane.BACKFILL)
+            await ledger.executor.settle([(claim, without_values(again))])
+
+    assert repeated == [window("11:30", "12:00"), window("12:30", "13:00"), window("13:30", "14:00")]
+
+
+async def test_the_share_of_values_that_are_not_finite_is_that_of_the_newest_answer(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+    shares = [await not_finite_share(ledger)]
+    live, backfill = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
+    half = Stored(Coverage((window("11:00", "12:00"),)), values=8, not_finite=4)
+    silent = SlotException(SlotState.ABSENT, Coverage((window("10:00", "11:00"),)), "no 'a'")
+
+    await ledger.executor.settle([(live, half)])
+    shares.append(await not_finite_share(ledger))
+    await ledger.executor.settle([(backfill, Stored(exceptions=[silent]))])
+    shares.append(await not_finite_share(ledger))
+    await ledger.set_clock(at("12:37"))
+    await ledger.executor.settle(
+        [(await claimed(ledger), Stored(Coverage((window("12:00", "12:30"),)), values=8, not_finite=0))]
+    )
+    shares.append(await not_finite_share(ledger))
+
+    assert shares == [None, 0.5, 0.5, 0]
+
+
+async def not_finite_share(ledger: Ledgers) -> float | None:
+    (model,) = await read_models(ledger.database)
+    return model.not_finite_share
 
 
 async def test_a_settle_keeps_the_exceptions_of_other_slots_unless_they_become_alike(ledger: Ledgers):

@@ -306,6 +306,8 @@ class Executor:
         for state, count in slots.items():
             self._metrics.slots.labels(project, task.lane.value, state.value).inc(count)
         self._metrics.rows.labels(project).inc(stored.rows)
+        self._metrics.values.labels(project, "finite").inc(stored.values - stored.not_finite)
+        self._metrics.values.labels(project, "not_finite").inc(stored.not_finite)
 
     async def _renew_leases(self) -> None:
         while True:

@@ -24,7 +24,16 @@ from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
 from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch
-from latigo.ledger.settling import Claimed, Exceptions, RetryRules, Verdict, decide, revise, within
+from latigo.ledger.settling import (
+    Claimed,
+    Exceptions,
+    RetryRules,
+    Verdict,
+    decide,
+    reopen_unstored,
+    revise,
+    within,
+)
 from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -169,12 +178,14 @@ class _ModelChange:
     settled: list[tuple[Window, Sequence[SlotException]]] = field(default_factory=list)
     silence: Window | None = None
     reopen: bool = False
+    rows_returned: datetime | None = None  #: begin of the window whose rows are the first ones after a lack of them
+    not_finite: float | None = None  #: share of the newest answer's values
     now: datetime | None = None
 
     @property
     def stretch(self) -> Window | None:
         """Time in which exceptions may change; None: any time."""
-        if self.reopen:
+        if self.reopen or self.rows_returned:
             return None
         windows = [window for window, _ in self.settled] + ([self.silence] if self.silence else [])
         return Window(min(window.start for window in windows), max(window.end for window in windows))
@@ -224,6 +235,7 @@ class _Batch:
             silent_since=before.silent_since if before else row["silent_since"],
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
+            unstored=row["unstored"],
         )
         settlement = within(settlement, task.window)
         if not isinstance(settlement, Stored):
@@ -237,8 +249,12 @@ class _Batch:
         change.deferrals = verdict.deferrals
         change.silence = verdict.silence or change.silence
         change.reopen |= verdict.data_returned
+        if verdict.rows_returned:
+            change.rows_returned = task.window.start
         if isinstance(settlement, Stored):
             change.covered |= settlement.covered
+            if settlement.values:
+                change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
                 change.settled.append((task.window, settlement.exceptions))
         self._models[task.model_id] = change
@@ -278,7 +294,11 @@ class _Batch:
         await learn(connection, self._lessons)
 
     async def _write_exceptions(self, connection: Any) -> None:
-        touched = {model_id: change for model_id, change in self._models.items() if change.settled or change.reopen}
+        touched = {
+            model_id: change
+            for model_id, change in self._models.items()
+            if change.settled or change.reopen or change.rows_returned
+        }
         if not touched:
             return
         known: dict[int, list[Exceptions]] = defaultdict(list)
@@ -294,6 +314,8 @@ class _Batch:
             revised = known[model_id]
             if change.reopen:
                 revised = revise(revised, None, (), change.now, reopen=True)
+            if change.rows_returned:
+                revised = reopen_unstored(revised, change.rows_returned, change.now)
             for window, exceptions in change.settled:
                 revised = revise(revised, window, exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
@@ -311,7 +333,7 @@ async def update_coverage(connection: Any, changes: Mapping[int, _ModelChange]) 
     """Add to the coverage of models, by id, and set what is known of their silence and holds."""
     if changes:
         rows = (
-            (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals)
+            (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals, c.not_finite)
             for id_, c in changes.items()
         )
         await connection.execute(SQL["update_coverage"], *columns(rows))

@@ -70,7 +70,7 @@ class ProjectStatus(Report):
     silent: int
     parked: int
     stale: int
-    oldest: datetime | None  #: end of coverage of the model that is furthest behind
+    oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
 
 
 class BacklogTotals(Report):
@@ -173,6 +173,16 @@ class ParkedModels(Report):
     example: str
 
 
+class UnstoredModels(Report):
+    """Models whose newest settled slot lacks rows that its readings allow, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    names: Sequence[str]  #: some of them
+    example: str
+
+
 class StaleModel(Report):
     """A model whose newest due slots are not settled."""
 
@@ -198,6 +208,7 @@ class Snapshot(Report):
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
     stale: Sequence[StaleModel]  #: those that are furthest behind
+    unstored: Sequence[UnstoredModels] = ()
 
 
 class Status(Snapshot):
@@ -231,6 +242,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
         exceptions = await connection.fetch(SQL["exceptions_by_state"])
         failures = await connection.fetch(SQL["failures_by_cause"])
+        unstored = await connection.fetch(SQL["unstored"], NAMED)
         backlog = await fetch_backlog(connection)
         rates = await connection.fetchrow(SQL["rates"])
         outstanding = await connection.fetchrow(SQL["outstanding"])
@@ -274,6 +286,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         exceptions=[SlotExceptions(**row) for row in exceptions],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
+        unstored=[UnstoredModels(**row) for row in unstored],
     )
 
 
@@ -372,4 +385,12 @@ def alarms(snapshot: Snapshot) -> list[str]:
         for failure in snapshot.failures
         if failure.stuck
     ]
-    return raised
+    return raised + [_unstored_alarm(models) for models in snapshot.unstored]
+
+
+def _unstored_alarm(models: UnstoredModels) -> str:
+    names = ", ".join(models.names) + (" and others" if models.models > len(models.names) else "")
+    return (
+        f"{models.project}: models that lack predictions in their newest slot, {models.example}:"
+        f" {models.models}, {names} (latigo failures --project {models.project} --reason {models.reason})"
+    )

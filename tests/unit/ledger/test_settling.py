@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
+    NO_FINITE_VALUES,
+    NOT_STORED,
     Crashed,
     Deferred,
     Outcome,
@@ -35,6 +37,7 @@ from latigo.ledger.settling import (
     Verdict,
     Waiting,
     decide,
+    reopen_unstored,
     revise,
     within,
 )
@@ -130,6 +133,47 @@ def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: dateti
     verdict = decided(task, Stored(silent_since=silent_since))
 
     assert (verdict.silent_since, verdict.data_returned) == (at("11:00"), False)
+
+
+# --- rows that were not stored ----------------------------------------------------------------------------------------
+
+
+def test_the_first_live_rows_after_slots_without_them_say_that_they_have_returned():
+    assert decided(a_claimed(unstored=True), Stored.in_full(REQUESTED)).rows_returned
+    assert not decided(a_claimed(unstored=False), Stored.in_full(REQUESTED)).rows_returned
+
+
+def test_rows_have_not_returned_while_the_newest_slot_lacks_them():
+    assert not decided(a_claimed(unstored=True), Stored(Coverage((window("10:00", "11:30"),)))).rows_returned
+
+
+@pytest.mark.parametrize("lane", OTHERS)
+def test_history_says_nothing_about_rows_now(lane: Lane):
+    assert not decided(a_claimed(lane=lane, unstored=True), Stored.in_full(REQUESTED)).rows_returned
+
+
+def test_what_leads_up_to_the_returned_rows_becomes_due_and_nothing_else():
+    final = (SlotState.ABSENT, NO_FINITE_VALUES, 3, NEVER)
+    known = [
+        Exceptions(*final, Coverage.of([window("04:00", "05:00"), window("06:00", "08:00")])),
+        Exceptions(SlotState.SHORT, f"{NOT_STORED}: sink/a", 1, NOW + HOUR, Coverage((window("08:00", "10:00"),))),
+        Exceptions(SlotState.ABSENT, "no 'a'", 3, NEVER, Coverage((window("05:00", "05:30"),))),
+    ]
+
+    rows = reopen_unstored(known, at("10:00"), NOW)
+
+    assert sorted(rows, key=lambda row: row.slots.windows) == [
+        Exceptions(*final, Coverage((window("04:00", "05:00"),))),
+        known[2],
+        Exceptions(*final[:3], NOW, Coverage((window("06:00", "08:00"),))),
+        Exceptions(SlotState.SHORT, f"{NOT_STORED}: sink/a", 1, NOW, Coverage((window("08:00", "10:00"),))),
+    ]
+
+
+def test_what_ended_before_a_good_slot_stays_as_it_is():
+    known = [Exceptions(SlotState.ABSENT, NO_FINITE_VALUES, 3, NEVER, Coverage((window("08:00", "09:30"),)))]
+
+    assert reopen_unstored(known, at("10:00"), NOW) == known
 
 
 # --- deferred ---------------------------------------------------------------------------------------------------------

@@ -96,6 +96,9 @@ FOR UPDATE OF t, c;
 -- other rows as they were before, and the epoch may have risen meanwhile.
 SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id
+               AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
+               AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
        ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
@@ -116,9 +119,10 @@ WHERE t.id = s.id;
 -- update_coverage --
 UPDATE coverage c
 SET covered = c.covered + s.covered::tstzmultirange,
-    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[])
-     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals)
+    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals,
+    not_finite = coalesce(s.not_finite, c.not_finite)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[], $7::real[])
+     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals, not_finite)
 WHERE c.model_id = s.model_id;
 
 -- take_exceptions --
