@@ -65,7 +65,7 @@ async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> i
 
 async def claimed(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> Claim:
     task_id = await plan(ledger, lane, name)
-    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
     return claim
 
@@ -124,8 +124,8 @@ async def test_a_task_is_claimed_by_one_executor_only(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     task_id = await plan(ledger)
 
-    first = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
-    second = await ledger.executor.claim(task_id, 1, "executor-2", LEASE)
+    first = await ledger.claim(task_id, 1, "executor-1", LEASE)
+    second = await ledger.claim(task_id, 1, "executor-2", LEASE)
 
     assert first is not None
     assert second is None
@@ -136,7 +136,7 @@ async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_
     first = await claimed(ledger)
     await ledger.set_clock(NOW + timedelta(seconds=31))
 
-    second = await ledger.executor.claim(first.task_id, 1, "executor-2", LEASE)
+    second = await ledger.claim(first.task_id, 1, "executor-2", LEASE)
     late = await ledger.executor.settle([(first, Stored.in_full(window("10:00", "12:00")))])
 
     assert second is not None
@@ -153,7 +153,7 @@ async def test_a_renewed_lease_does_not_run_out(ledger: Ledgers):
     assert await ledger.executor.renew([claim], LEASE) == {claim.task_id}
     await ledger.set_clock(NOW + timedelta(seconds=40))
 
-    assert await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
+    assert await ledger.claim(claim.task_id, 1, "executor-2", LEASE) is None
 
 
 async def test_a_settle_under_an_old_epoch_adds_nothing(ledger: Ledgers):
@@ -402,7 +402,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         term = await lead(ledger)
         assert await ledger.scheduler.wake_waiting(term, blocked=["plant"], most=10) == 0
         assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
-        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert (again.attempts, again.isolated) == (attempt, False)
         claim = again
@@ -448,7 +448,7 @@ async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers, kin
     await ledger.set_clock(NOW + timedelta(minutes=5))
     await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
 
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
 
     assert again is not None
     assert again.stored_in == {"sink/influx"}
@@ -620,7 +620,7 @@ async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt
         [Planned(lacking[n].model_id, 1, lacking[n].windows[Lane.LIVE], lane) for n, lane in names.items()],
     )
     (waits,) = [task for task in await ledger.scheduler.unpublished(term, 10) if task.ref.name == "waits"]
-    claim = await ledger.executor.claim(waits.id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(waits.id, 1, "executor-1", LEASE)
     assert claim is not None
     await ledger.executor.settle([(claim, Retry())])
 
@@ -650,7 +650,7 @@ async def test_a_task_that_kills_its_process_in_three_isolated_starts_is_parked(
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
         await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
-        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert again.isolated
         assert await ledger.executor.start_isolated(again, LEASE)
@@ -672,7 +672,7 @@ async def test_each_task_of_a_model_has_isolated_starts_of_its_own(ledger: Ledge
         await ledger.set_clock(now)
         recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         parked.append(recovered["parked"])
-        again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(task.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert await ledger.executor.start_isolated(again, LEASE)
 
@@ -690,7 +690,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     await ledger.set_clock(NOW + timedelta(seconds=31))
     await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
-    isolated_claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    isolated_claim = await ledger.claim(task.id, 1, "executor-1", LEASE)
     assert isolated_claim is not None
     await ledger.executor.start_isolated(isolated_claim, LEASE)
 
@@ -698,7 +698,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
 
     await ledger.set_clock(NOW + timedelta(hours=1))
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
-    again = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    again = await ledger.claim(task.id, 1, "executor-1", LEASE)
     assert again is not None
     assert not again.isolated
 
@@ -711,7 +711,7 @@ async def test_waiting_for_an_isolated_start_does_not_count_as_a_start(ledger: L
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
         await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
-        assert await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE) is not None
+        assert await ledger.claim(claim.task_id, 1, "executor-1", LEASE) is not None
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
 
@@ -722,7 +722,7 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
     await ledger.executor.release([claim])
 
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-2", LEASE)
     assert again is not None
     assert not again.isolated
 
@@ -736,7 +736,7 @@ async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back
     claim = await claimed(ledger)
     await ledger.fetch("UPDATE task SET starts = $1", starts)
     await ledger.set_clock(NOW + timedelta(seconds=31))
-    isolated_claim = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    isolated_claim = await ledger.claim(claim.task_id, 1, "executor-2", LEASE)
     assert isolated_claim is not None
     if begun:
         await ledger.executor.start_isolated(isolated_claim, LEASE)
@@ -744,7 +744,7 @@ async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back
     await ledger.executor.release([isolated_claim])
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-3", LEASE)
     assert again is not None
     assert again.isolated
 

@@ -17,7 +17,7 @@ from latigo.reports.models import read_models
 from latigo.reports.plan import read_plan
 from latigo.reports.status import read_status
 from latigo.runtime.serialization import to_json
-from tests.support.build import NOW, an_entry, at
+from tests.support.build import NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
 
 HALF_PAST = to_range(Window(at("10:30"), at("11:00")))
@@ -79,6 +79,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " VALUES ($1, '0', 5, 'unreadable', 'not JSON', ledger_now())",
         CHANNEL,
     )
+    await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
 
@@ -156,6 +157,7 @@ STATUS = {
             }
         ],
         "refused": [{"reason": TEXT, "messages": COUNT, "newest": TIME, "example": TEXT}],
+        "mismatched": [{"kind": TEXT, "task": COUNT, "first_at": TIME, "last_at": TIME, "example": TEXT}],
     },
     "rates": {
         "needed_slots_per_second": NUMBER,

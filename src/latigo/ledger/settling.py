@@ -96,6 +96,26 @@ class Verdict:
     stale_metadata: bool = False  #: the model's metadata has to be read again
 
 
+def within(settlement: Settlement, window: Window) -> Settlement:
+    """Return a settlement that claims nothing outside of the window of its task.
+
+    One that leaves a part of the window open is a bug of ours: planned again, it would end like this again at once.
+    """
+    if not isinstance(settlement, Stored):
+        return settlement
+    whole = Coverage((window,))
+    covered = settlement.covered & whole
+    exceptions = tuple(
+        replace(exception, slots=slots) for exception in settlement.exceptions if (slots := exception.slots & whole)
+    )
+    left = whole - covered
+    for exception in exceptions:
+        left -= exception.slots
+    if left:
+        return Crashed(f"the settlement of {window} says nothing about {', '.join(map(str, left))}")
+    return replace(settlement, covered=covered, exceptions=exceptions)
+
+
 def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Callable[[], float]) -> Verdict:
     """Return what a settlement changes, by the rules of the task life cycle."""
     match settlement:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -109,12 +110,28 @@ class RefusedMessages(Report):
     example: str
 
 
+class MismatchedMessages(Report):
+    """Messages of the queue that the ledger, as it is, cannot have sent, by kind."""
+
+    kind: str
+    task: int  #: number of the task in the newest one
+    first_at: datetime
+    last_at: datetime  #: to the minute
+    example: str
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup and does not know it."""
+        return MismatchKind(self.kind).shows_restore
+
+
 class QueueStatus(Report):
     """The task queue; empty where it has no partitions."""
 
     lag: int
     partitions: Sequence[PartitionLag]
     refused: Sequence[RefusedMessages]
+    mismatched: Sequence[MismatchedMessages] = ()
 
 
 class Rates(Report):
@@ -231,6 +248,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
+        mismatches = await connection.fetch(SQL["mismatches"])
         circuits = await connection.fetch(SQL["circuits"])
     return Snapshot(
         version=version,
@@ -247,6 +265,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             lag=sum(partition.lag for partition in partitions),
             partitions=partitions,
             refused=[RefusedMessages(**row) for row in refused],
+            mismatched=[MismatchedMessages(**row) for row in mismatches],
         ),
         rates=Rates(
             needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
@@ -346,6 +365,11 @@ def alarms(snapshot: Snapshot) -> list[str]:
     recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})
     raised += [
         f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints" for channel in recreated
+    ]
+    raised += [
+        f"the task queue has messages that this ledger has never sent: {mismatch.example}. If it was restored from a"
+        " backup, run latigo ledger restored; otherwise another Latigo may share the queue"
+        for mismatch in [found for found in snapshot.queue.mismatched if found.shows_restore][:1]
     ]
     for project in snapshot.projects:
         if project.error:

@@ -91,6 +91,14 @@ ORDER BY length(partition), partition;
 SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
 FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
 
+-- mismatches --
+-- Messages that the ledger in its incarnation cannot have sent. Those of other ledgers are history after seven days.
+SELECT q.kind, q.task_id AS task, q.first_at, q.last_at, q.detail AS example
+FROM queue_mismatch q JOIN ledger_identity l ON l.incarnation = q.incarnation
+WHERE q.kind <> 'other_ledger' OR q.last_at > ledger_now() - interval '7 days'
+ORDER BY q.last_at DESC, q.kind;
+
+
 -- unstored --
 -- Models whose newest settled slot lacks rows that its readings allow, by project and cause; $1 names of each at most.
 SELECT m.project, split_part(e.reason, ':', 1) AS reason, count(DISTINCT m.name) AS models,

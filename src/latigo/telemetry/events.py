@@ -38,6 +38,7 @@ EVENTS = {
     "ledger.schema_newer": "The schema of the ledger is of a newer Latigo, with which this one works: revision, known.",
     "ledger.unreachable": "The ledger is unreachable: error.",
     "listing.crashed": "A bug kept the models of one project from being listed: project, and its traceback.",
+    "message.mismatched": "The ledger cannot have sent a message; logged for the first of its kind: reason, error.",
     "message.recording_delayed": "A message that is no task waits to be recorded: partition, error.",
     "message.refused": "A message that is no task was recorded and skipped: partition, sequence, reason, task, error.",
     "metadata.not_read": "The metadata of a model has changed and could not be read again: error.",

@@ -39,6 +39,7 @@ from latigo.ledger.settling import (
     decide,
     reopen_unstored,
     revise,
+    within,
 )
 from tests.support.build import HALF_HOUR, NOW, at, retry_rules, window
 
@@ -472,3 +473,39 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
     assert revise(rows, None, (), now, reopen=True) == [
         Exceptions(SlotState.ABSENT, "no 'a'", 0, now, Coverage((Window(NOW, slot.end),)))
     ]
+
+
+def slots(*windows: Window, state: SlotState = SlotState.ABSENT) -> SlotException:
+    return SlotException(state, Coverage.of(windows), "no 'a'")
+
+
+@given(st.lists(st.integers(0, 11), min_size=2, max_size=2, unique=True), st.sets(st.integers(0, 11)), st.booleans())
+def test_what_a_settlement_claims_beyond_its_window_is_cut_off(bounds: list[int], excepted: set[int], covers: bool):
+    low, high = sorted(bounds)
+    parts = [Window(at("06:00") + n * HALF_HOUR, at("06:00") + (n + 1) * HALF_HOUR) for n in range(12)]
+    exceptions = [slots(*(parts[n] for n in excepted))] if excepted else []
+    covered = Coverage.of(part for n, part in enumerate(parts) if n not in excepted) if covers else Coverage()
+    wanted = set(range(low, high))
+
+    settled = within(Stored(covered, exceptions, rows=7), Window(parts[low].start, parts[high].start))
+
+    if not covers and wanted - excepted:
+        assert isinstance(settled, Crashed)
+        return
+    assert isinstance(settled, Stored)
+    assert settled.rows == 7
+    assert settled.covered == Coverage.of(parts[n] for n in wanted - excepted)
+    left = wanted & excepted
+    assert [each.slots for each in settled.exceptions] == ([Coverage.of(parts[n] for n in left)] if left else [])
+
+
+def test_a_settlement_that_leaves_a_part_of_its_window_open_is_a_crash_that_names_it():
+    settled = within(Stored(Coverage((window("10:00", "11:00"),)), [slots(window("11:30", "12:00"))]), REQUESTED)
+
+    assert isinstance(settled, Crashed)
+    assert str(window("11:00", "11:30")) in settled.detail
+
+
+@pytest.mark.parametrize("settlement", [Retry("500"), Deferred("away"), Split(), Crashed("bug")])
+def test_other_settlements_stay_as_they_are(settlement: Settlement):
+    assert within(settlement, REQUESTED) is settlement
