@@ -14,13 +14,14 @@ import pytest
 
 from latigo.actions.mark_restored import mark_restored
 from latigo.domain.coverage import Coverage
+from latigo.domain.health import State
 from latigo.domain.outcome import Deferred, Retry, SlotException, SlotState, Stored
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch, MismatchKind, Planned, Term
 from latigo.ledger.shared import read_identity
 from latigo.postgres.ranges import to_coverage
-from latigo.reports.status import State, Status, read_status
+from latigo.reports.status import Status, read_status
 from tests.support.build import NOW, a_task, an_entry, at, window
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import fresh_database

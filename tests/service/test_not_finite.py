@@ -14,11 +14,12 @@ import pytest
 from pydantic import SecretStr
 
 from latigo.domain.coverage import Coverage
+from latigo.domain.health import State
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.simulated import Plant
 from latigo.reports.failures import Failure, read_failures
 from latigo.reports.models import read_models
-from latigo.reports.status import State, Status, read_status
+from latigo.reports.status import Status, read_status
 from latigo.sandbox.gordo import SandboxGordo, demo_project, open_sandbox_gordo
 from latigo.sandbox.gordo.definition import REVISION
 from latigo.settings import (

@@ -1,5 +1,6 @@
 """The ledger for executors: claims, leases, settlements, circuits."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,9 @@ from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_wind
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/executor.sql")
+
+#: Tags that are kept of an exception.
+MAX_TAGS = 100
 
 
 class PostgresExecutorLedger:
@@ -305,9 +309,8 @@ class _Batch:
         stretches = [to_range(change.stretch) for change in touched.values()]
         for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
             recheck_at = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
-            known[row["model_id"]].append(
-                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], recheck_at, to_coverage(row["slots"]))
-            )
+            state, slots, tags = SlotState(row["state"]), to_coverage(row["slots"]), tuple(row["tags"])
+            known[row["model_id"]].append(Exceptions(state, row["reason"], row["looks"], recheck_at, slots, tags))
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
             assert change.now is not None  # noqa: S101 - set for every model that a row was locked for
@@ -343,10 +346,15 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
     """Add exceptions of models, by the model's id."""
     if exceptions:
         rows = (
-            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots))
+            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots), tags_in_json(e.tags))
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))
+
+
+def tags_in_json(tags: Sequence[str]) -> str:
+    """Return the tags that are kept of an exception, as JSON: an array of arrays has to be rectangular."""
+    return json.dumps([kept(tag) for tag in tags[:MAX_TAGS]])
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:

@@ -131,13 +131,14 @@ WHERE c.model_id = s.model_id;
 DELETE FROM slot_exception e
 USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
 WHERE e.model_id = ANY ($1) AND e.model_id = s.model_id AND e.slots && s.stretch
-RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots;
+RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots, e.tags;
 
 -- add_exceptions --
-INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots)
-SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
-     AS n (model_id, state, reason, looks, next_look, slots)
+INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots, tags)
+SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange,
+       ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb))
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[])
+     AS n (model_id, state, reason, looks, next_look, slots, tags)
 ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
 
 -- learn --
