@@ -22,13 +22,14 @@ from tests.support.models import Doubler
 
 
 class Store(MemoryPredictions):
-    """A sink with a name of its own that may refuse; counts what it is given."""
+    """A sink with a name of its own that may refuse; counts what it is given, and keeps nothing before ``since``."""
 
     def __init__(self, name: str = "sink/memory") -> None:
         super().__init__()
         self.name = name
         self.errors: list[Exception] = []
         self.writes: list[Predictions] = []
+        self.since: datetime | None = None
 
     @property
     def downstream(self) -> str:
@@ -38,6 +39,8 @@ class Store(MemoryPredictions):
         if self.errors:
             raise self.errors.pop(0)
         self.writes.append(predictions)
+        if self.since is not None:
+            predictions = predictions.between(to_ns(self.since), int(predictions.times[-1]) + 1)
         return await super().put_predictions(predictions)
 
     def times(self, model: ModelRef) -> list[datetime]:

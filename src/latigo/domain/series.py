@@ -82,6 +82,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def finite_times(self) -> Times:
+        """The labels of the rows with at least one finite value."""
+        return self.times[np.isfinite(self.values).any(axis=1)]
+
     def between(self, start: int, end: int) -> "Predictions":
         """Return the rows with ``start <= time < end`` (ns)."""
         low, high = np.searchsorted(self.times, (start, end))

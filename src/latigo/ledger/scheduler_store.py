@@ -8,7 +8,7 @@ from typing import Any
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
-from latigo.domain.task import Lane, Task
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
 from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
 from latigo.postgres.arrays import columns
@@ -178,4 +178,5 @@ def _task(row: Any) -> Task:
         lane=Lane(row["lane"]),
         trace=row["trace"],
         probe=row["probe"],
+        ledger=LedgerIdentity(row["ledger"], row["incarnation"]),
     )
