@@ -52,7 +52,7 @@ class Plant:
         count = 0
         for partition in self.hub.hub(HUB).partitions:
             for at, event in enumerate(partition.events):
-                written = event.message.replace(b'"v":1,', b'"v":9,')
+                written = re.sub(rb'"v":\d+,', b'"v":9,', event.message)
                 count += written != event.message
                 partition.events[at] = replace(event, message=written)
         return count
