@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 #: Time to end after SIGTERM: more than the grace of Latigo and all limits on connections together.
 ENDS_WITHIN_S = 60.0
 _RESTART_S = 0.5
+_GRACE_EXCEEDED = '"event":"stop.grace_exceeded"'
+_END_OF_LOG = 2000  #: bytes
 
 
 def environment() -> dict[str, str]:
@@ -90,16 +92,20 @@ class Party:
                 self.complaints.append(f"{self.name} did not end within {ENDS_WITHIN_S:.0f} s of {signal_.name}")
 
     async def stop(self) -> None:
-        """Ask it to end; any exit code but 0 is a complaint, unless its program had not begun yet."""
+        """Ask it to end; any exit code but 0 is a complaint, with two exceptions.
+
+        A program that has not begun yet knows no better, and one whose ledger is cut off ends unfinished when its grace
+        is over.
+        """
         async with self._changing:
             self._wanted = False
             if self._process is None or self._process.returncode is not None:
                 return
-            silent = self.log.stat().st_size == self._logged
+            begun = self.log.stat().st_size > self._logged
             code = await self._end(self._process, signal.SIGTERM)
             if code is None:
                 self.complaints.append(f"{self.name} did not end within {ENDS_WITHIN_S:.0f} s of SIGTERM")
-            elif code and not (silent and code == -signal.SIGTERM):
+            elif code and (begun or code != -signal.SIGTERM) and _GRACE_EXCEEDED not in self._end_of_log():
                 self.complaints.append(f"{self.name} ended with {code} after SIGTERM")
 
     def freeze(self) -> None:
@@ -115,6 +121,11 @@ class Party:
         await self.kill()
         if self._output is not None:
             self._output.close()
+
+    def _end_of_log(self) -> str:
+        """Return the end of what its present process has logged."""
+        log = self.log.read_bytes()[self._logged :]
+        return log[-_END_OF_LOG:].decode(errors="replace")
 
     def _each(self, act: Callable[[psutil.Process], None]) -> None:
         if self._process is None or self._process.returncode is not None:

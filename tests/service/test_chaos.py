@@ -6,16 +6,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chaos.campaign import run
 from chaos.namespaces import are_permitted, open_namespaces
 from chaos.network import SOUND, Condition, Link, Network, Way, open_proxies
 from chaos.plan import Action
+from chaos.processes import ROOT
 from chaos.world import Size
 from tests.support.waiting import eventually
 
@@ -36,6 +38,44 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_short_campaign():
     assert {Action.KILL, Action.STOP, Action.FREEZE, Action.DEPLOY} <= set(outcome.steps)
     assert outcome.verdict.slots >= SMALL.models * 60 // 10
     assert outcome.verdict.values > 0
+
+
+async def test_a_campaign_that_is_killed_leaves_no_process_behind():
+    with tempfile.TemporaryDirectory(prefix="latigo-chaos-") as folder:
+        campaign = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CAMPAIGN, folder),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert campaign.stdout
+        async with asyncio.timeout(120):
+            assert await campaign.stdout.readline(), "it has taken a step"
+        assert processes_in(folder)
+        campaign.kill()
+        await campaign.wait()
+
+        await eventually(lambda: not processes_in(folder), within=60, what="no process of the campaign is left")
+
+
+CAMPAIGN = f"""
+import asyncio, pathlib, sys
+from chaos.campaign import run
+from chaos.world import Size
+def say(step):
+    print(step, flush=True)
+asyncio.run(run(pathlib.Path(sys.argv[1]), Size(1, 1, 1), seed={SEED}, seconds=600, say=say))
+"""
+
+
+def processes_in(folder: str) -> list[psutil.Process]:
+    """All processes that work in a folder of this campaign, or below; without the campaign itself."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd().startswith(folder):
+                found.append(process)
+    return found
 
 
 # -- networks --------------------------------------------------------------------------------------------------------
