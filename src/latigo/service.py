@@ -17,6 +17,7 @@ from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
+from latigo.runtime.redaction import know
 from latigo.settings import PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
@@ -71,6 +72,7 @@ async def serve(
         ConfigurationError: something cannot be used as it is configured.
         GraceExceeded: roles had to be cancelled.
     """
+    know(settings.secret_values())
     check_role(settings, role)
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")

@@ -10,6 +10,7 @@ from latigo.dataset import row_filter
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import Reason, Rejected, describe_tags
 from latigo.domain.model import DatasetConfig
+from latigo.runtime.redaction import excerpt
 
 #: Dataset classes that are resampled as described here; older versions keep them in other modules.
 _TYPES: Final = frozenset({"TimeSeriesDataset", "RandomDataset"})
@@ -53,6 +54,10 @@ _ISO: Final = re.compile(
 
 def _rejected(key: str, problem: str) -> Rejected:
     return Rejected(f"{key}: {problem}", reason=Reason.BAD_METADATA, whole_model=True)
+
+
+def _shown(value: object) -> str:
+    return excerpt(repr(value), 200)
 
 
 def _sum_of_units(text: str, units: Mapping[str, int]) -> int | None:
@@ -100,7 +105,7 @@ def parse_resolution(text: object, key: str = "resolution") -> timedelta:
     nanoseconds = _sum_of_units(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
     if not nanoseconds:
         raise _rejected(
-            key, f"{text!r} is not a fixed length of time with a number; write it as '10T' or '10min'"[:300]
+            key, f"{_shown(text)} is not a fixed length of time with a number; write it as '10T' or '10min'"
         )
     resolution = _timedelta(nanoseconds)
     if resolution is None or nanoseconds % 1000:
@@ -121,7 +126,7 @@ def parse_duration(text: object, key: str = "interpolation_limit") -> timedelta:
         nanoseconds = _nanoseconds(text.strip())
     duration = None if nanoseconds is None else _timedelta(nanoseconds)
     if duration is None:
-        raise _rejected(key, f"{text!r} is not a duration; write it as '48H'"[:300])
+        raise _rejected(key, f"{_shown(text)} is not a duration; write it as '48H'")
     return duration
 
 
@@ -207,7 +212,7 @@ def _tags(dataset: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> 
 def _tag(entry: object, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     fields = {**defaults, "name": entry} if isinstance(entry, str) else entry
     if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise _rejected(key, f"a tag is a name or an object with a name, not {entry!r:.200}")
+        raise _rejected(key, f"a tag is a name or an object with a name, not {_shown(entry)}")
     return {**defaults, **fields}
 
 
@@ -238,7 +243,7 @@ def _one_of(dataset: Mapping[str, Any], key: str, default: str, known: Mapping[s
     value = dataset.get(key, default)
     if isinstance(value, str) and value in known:
         return value
-    raise _rejected(key, f"{value!r:.200} is not supported; supported are {', '.join(sorted(known))}")
+    raise _rejected(key, f"{_shown(value)} is not supported; supported are {', '.join(sorted(known))}")
 
 
 def _limit(value: object, resolution: timedelta) -> timedelta | None:

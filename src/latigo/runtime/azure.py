@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from latigo.runtime.clock import Clock
-from latigo.runtime.redaction import mask_text
+from latigo.runtime.redaction import excerpt
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -152,7 +152,7 @@ def _credential(identity: Identity) -> Any:
             case "client_certificate":
                 return aio.CertificateCredential(identity.tenant_id, identity.client_id, identity.certificate_path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{identity.kind} cannot be used: {_reason(error)[:200]}") from error
+        raise ValueError(f"{identity.kind} cannot be used: {_reason(error)}") from error
 
 
 def login_failed(error: Exception) -> LoginFailed:
@@ -174,4 +174,4 @@ def is_refused(error: BaseException) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return mask_text(" ".join(str(error).split()))[:_LONGEST_REASON]
+    return excerpt(" ".join(str(error).split()), _LONGEST_REASON)

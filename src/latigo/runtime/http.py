@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from latigo.runtime.redaction import excerpt
+
 EXCERPT_BYTES = 1 << 16  #: of a body that only explains an error
 _STREAMED_BYTES = 1 << 20  #: aiohttp would write a larger ``bytes`` body in one go, and hold up the event loop
 _LONGEST_RETRY_AFTER = timedelta(days=1)
@@ -104,7 +106,7 @@ def transport_errors(doing: str, failures: Failures) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise failures.unreachable(f"{doing}: no connection in time") from error
     except aiohttp.ClientError as error:
-        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        reason = excerpt(f"{type(error).__name__}: {error}", _LONGEST_REASON)
         raise failures.unreachable(f"{doing}: {reason}") from error
 
 

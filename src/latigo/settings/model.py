@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         return {name: shown(value) for name, value in self}
 
     def secret_values(self) -> frozenset[str]:
-        """Return the text of every secret, to be masked in the log."""
+        """Return the text of every secret, to be masked in every text: see `latigo.runtime.redaction.know`."""
         return frozenset(_secret_texts(tuple(value for _, value in self)))
 
 
@@ -173,10 +173,15 @@ def _secret_texts(value: object) -> Iterator[str]:
         case BaseModel():
             yield from _secret_texts(tuple(item for _, item in value))
         case Mapping():
-            yield from _secret_texts(tuple(value.values()))
+            for name, item in value.items():
+                if isinstance(item, str) and is_secret_name(str(name)):
+                    yield item
+                yield from _secret_texts(item)
         case tuple() | list():
             for item in value:
                 yield from _secret_texts(item)
+        case str() if mask_text(value) != value:  # such as a URL with a password among the options of a plug-in
+            yield value
 
 
 def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:

@@ -16,6 +16,7 @@ from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, accepted, document, foreign
 from latigo.providers.protocols import ModelStatus, ProjectModels
+from latigo.runtime.redaction import excerpt
 
 _log = structlog.get_logger()
 
@@ -121,7 +122,7 @@ class GordoCatalogue:
         revision = content.get("latest")
         if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
             raise Unavailable(
-                f"{doing}: the newest is {str(revision)[:40]!r}, which is not a number",
+                f"{doing}: the newest is {excerpt(str(revision), 40)!r}, which is not a number",
                 downstream=downstream_of(project),
                 alarm=True,
             )
