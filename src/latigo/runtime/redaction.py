@@ -89,10 +89,11 @@ def redact(text: str) -> str:
 
 def excerpt(text: str, most: int) -> str:
     """Return the first ``most`` characters of a text, redacted. Cut before that, a part of a secret would stay."""
-    if len(text) <= most + _NEAR:
+    looked_at = 4 * (most + _NEAR)  # masks are shorter than what they replace
+    if len(text) <= looked_at:
         return redact(text)[:most]
-    redacted = redact(text[: most + _NEAR])
-    return redacted[: min(most, max(len(redacted) - _NEAR, 0))]
+    redacted = redact(text[:looked_at])
+    return redacted[: min(most, max(len(redacted) - _NEAR, 0))]  # near the end there may be a part of a secret
 
 
 def masked_by(secrets: Collection[str]) -> _Mask:
