@@ -18,9 +18,10 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.runtime.redaction import know
-from latigo.settings import PostgresSink, Settings
+from latigo.settings import HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
+from latigo.web.hosts import allowed_hosts
 from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
@@ -84,8 +85,7 @@ async def serve(
         probes = Probes(heartbeat, overdue=readiness.overdue, checks=checks)
         address = None
         if settings.http.enabled:
-            app = create_app(probes, readiness, registry)
-            address = await opened.enter_async_context(run_server(app, settings.http.host, settings.http.port))
+            address = await opened.enter_async_context(_serve_http(settings.http, probes, readiness, registry))
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -113,6 +113,19 @@ async def serve(
         if extra_role is not None:
             roles["extra"] = lambda stop: extra_role(resources, address, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
+
+
+def _serve_http(
+    http: HttpSettings, probes: Probes, readiness: Readiness, registry: CollectorRegistry
+) -> AbstractAsyncContextManager[ServerAddress]:
+    hosts = allowed_hosts(http.host, http.allowed_hosts)
+    if http.allowed_hosts is None and hosts is None:
+        _log.warning(
+            "http.every_host_accepted",
+            host=http.host,
+            hint="http.allowed_hosts is not set: list the names that this server has, or *",
+        )
+    return run_server(create_app(probes, readiness, registry, hosts=hosts), http.host, http.port)
 
 
 @asynccontextmanager

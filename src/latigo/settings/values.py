@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ _LARGEST_SECRET = 64 * 1024
 _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 _POSTGRES_URL = re.compile(
     rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
@@ -150,6 +152,19 @@ def postgres_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name) and not _is_ipv6(name.removeprefix("[").removesuffix("]")):
+        raise ValueError(f'should be "*", or a name or address such as "latigo.example.com", not {name[:100]!r}')
+    return name
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
@@ -159,6 +174,8 @@ Project = Annotated[Text, AfterValidator(_project)]
 Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
 InfluxName = Annotated[Text, AfterValidator(_influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
+HostName = Annotated[Text, AfterValidator(_host_name)]
+HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator(_names)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]
