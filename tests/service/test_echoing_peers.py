@@ -50,7 +50,7 @@ def leaks(text: str) -> set[str]:
     return {spelling for spelling in FORBIDDEN if spelling in text}
 
 
-def gordo(request: web.Request) -> web.Response | None:
+def gordo(request: web.BaseRequest) -> web.Response | None:
     """Refuse lists of one project and predictions of one model; the reason is all that was received."""
     revision = {"revision": request.query.get("revision", "1")}
     if OTHER in request.path:
@@ -61,7 +61,7 @@ def gordo(request: web.Request) -> web.Response | None:
     return None
 
 
-def influx(request: web.Request) -> web.Response | None:
+def influx(request: web.BaseRequest) -> web.Response | None:
     """Refuse everything, with a header that repeats another one."""
     headers = {"X-Influxdb-Version": request.headers["Authorization"]}
     if request.path.endswith("ping"):

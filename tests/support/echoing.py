@@ -18,10 +18,10 @@ from latigo.runtime.clock import SystemClock
 
 _HOP = {"content-length", "transfer-encoding", "connection", "date", "server"}
 
-Echo = Callable[[web.Request], web.Response | None]
+Echo = Callable[[web.BaseRequest], web.Response | None]
 
 
-def received(request: web.Request) -> str:
+def received(request: web.BaseRequest) -> str:
     """All that a request says besides its body: plainly, in JSON, percent-encoded, and in base64."""
     plain = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
     words = [word for value in request.headers.values() for word in value.split()]
@@ -43,7 +43,7 @@ async def echoing_server(echo: Echo, behind: str = "") -> AsyncIterator[str]:
     """Serve on loopback: what ``echo`` returns, else the response of the server ``behind``. Yield the URL."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
 
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.BaseRequest) -> web.Response:
             body = await request.read()
             if (response := echo(request)) is not None:
                 return response

@@ -154,13 +154,13 @@ def postgres_url(secret: SecretStr) -> SecretStr:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        return bool(IPv6Address(text))
+        return bool(IPv6Address(text[1:-1] if text[:1] + text[-1:] == "[]" else text))
     except ValueError:
         return False
 
 
 def _host_name(name: str) -> str:
-    if not _HOST_NAME.fullmatch(name) and not _is_ipv6(name.removeprefix("[").removesuffix("]")):
+    if not _HOST_NAME.fullmatch(name) and not _is_ipv6(name):
         raise ValueError(f'should be "*", or a name or address such as "latigo.example.com", not {name[:100]!r}')
     return name
 
