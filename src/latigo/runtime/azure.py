@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from latigo.runtime.clock import Clock
@@ -150,6 +151,8 @@ def _credential(identity: Identity) -> Any:
             case "client_secret":
                 return aio.ClientSecretCredential(identity.tenant_id, identity.client_id, identity.client_secret)
             case "client_certificate":
+                if Path(identity.certificate_path).is_fifo():
+                    raise ValueError("the certificate is not a regular file")  # noqa: TRY301 - translated as others are
                 return aio.CertificateCredential(identity.tenant_id, identity.client_id, identity.certificate_path)
     except (ValueError, OSError) as error:
         raise ValueError(f"{identity.kind} cannot be used: {_reason(error)}") from error

@@ -72,6 +72,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ValueError: the file cannot be read.
     """
+    if ca_file is not None and ca_file.exists() and not ca_file.is_file():
+        raise ValueError(f"{ca_file} cannot be read: it is not a regular file")
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -134,10 +134,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if value > limit:
             yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
 
-    names = [sink.sink_name for sink in settings.predictions]
-    for n, name in enumerate(names):
-        if name in names[:n]:
-            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
+    names: set[str] = set()
+    for n, sink in enumerate(settings.predictions):
+        if sink.sink_name in names:
+            yield f"predictions[{n}].name", f'"{sink.sink_name}" is the name of another sink already'
+        names.add(sink.sink_name)
     if not any(sink.required for sink in settings.predictions):
         yield "predictions", "needs at least one sink that is required"
 
