@@ -43,6 +43,7 @@ _DURATIONS: Final = _FREQUENCIES | _by_spelling(
     (7 * _DAY, "w week weeks"),
 )
 _MOST_TEXT: Final = 64
+_MOST_TAGS: Final = 20_000  #: in one list; a response of a model has as many columns at most
 _NUMBER: Final = r"\d+(?:\.\d*)?|\.\d+"
 _NUMBER_WITH_UNIT: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
 _CLOCK: Final = re.compile(r"(?:(?P<d>\d+)\s+days?\s+)?(?P<h>\d+):(?P<min>\d{1,2}):(?P<s>\d{1,2}(?:\.\d+)?)")
@@ -154,6 +155,7 @@ def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | 
     additional = _tags(dataset, "additional_tags", defaults) if filtered else []
     _same_fields([*tags, *targets, *additional])
     names, target_names = _names(tags), _names(targets)
+    model_tags = {*names, *target_names}
     resolution = parse_resolution(dataset.get("resolution", "10T"))
     config = DatasetConfig(
         tag_list=names,
@@ -163,7 +165,7 @@ def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | 
         interpolation_method=_one_of(dataset, "interpolation_method", "linear_interpolation", _INTERPOLATIONS),
         interpolation_limit=_limit(dataset.get("interpolation_limit", "48H"), resolution),
         row_filter=text,
-        filter_tags=tuple(tag for tag in filtered if tag not in {*names, *target_names}),
+        filter_tags=tuple(tag for tag in filtered if tag not in model_tags),
     )
     built_with = _built_with(dataset_meta)
     if built_with and (unknown := [tag for tag in config.tags if tag not in built_with]):
@@ -206,6 +208,8 @@ def _tags(dataset: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> 
         return []
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise _rejected(key, "is not a list")
+    if len(entries) > _MOST_TAGS:
+        raise _rejected(key, f"has {len(entries)} tags, more than {_MOST_TAGS}")
     return [_tag(entry, key, defaults) for entry in entries]
 
 

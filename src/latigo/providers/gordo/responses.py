@@ -17,7 +17,6 @@ REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
 UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 _LONGEST_TEXT = 500
-_PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 #: Form in which the ``prediction`` path reports why a model refuses its input.
 _PYTHON_ERROR = re.compile(r"\w*(Error|Exception|Warning): ")
 
@@ -39,7 +38,9 @@ class Response:
             words = body.get("error") or body.get("message") or ""
         else:
             page = bytes(self.body).decode(errors="replace")
-            words = unescape(match[1]) if (match := _PARAGRAPH.search(page)) else ""
+            _, begin, rest = page.partition("<p>")
+            words, end, _ = rest.partition("</p>")
+            words = unescape(words) if begin and end else ""
         return excerpt(" ".join(str(words).split()), _LONGEST_TEXT)
 
 
