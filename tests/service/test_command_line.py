@@ -377,6 +377,18 @@ async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_p
     assert not (tmp_path / "ledger").exists()
 
 
+async def test_a_deprecated_key_is_accepted_with_a_warning_that_names_it(tmp_path: Path):
+    (tmp_path / "latigo.toml").write_text(f"[http]\ntoken = '{PASSWORD}'\n")
+
+    code, shown, warned = await latigo("config", folder=tmp_path)
+
+    assert code == DONE
+    assert tomllib.loads(shown)["http"]["token"] != PASSWORD
+    (line,) = [line for line in warned.splitlines() if "settings.deprecated" in line]
+    assert "http.token" in line
+    assert PASSWORD not in warned
+
+
 async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not(running: Plant, tmp_path: Path):
     elsewhere = write_config(
         tmp_path,

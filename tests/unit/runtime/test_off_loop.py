@@ -1,12 +1,15 @@
 """Work that would hold up the event loop is done in a thread, other work at once."""
 
 import threading
+from typing import Any
 
 import pytest
 
+from latigo.domain.errors import Rejected
 from latigo.domain.model import ModelRef
-from latigo.providers.gordo import catalogue
-from latigo.providers.gordo.responses import Response
+from latigo.providers.gordo.catalogue import GordoCatalogue
+from latigo.providers.gordo.metadata import model_spec
+from latigo.providers.gordo.responses import Response, document
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 
 
@@ -40,11 +43,12 @@ async def test_metadata_with_many_tags_is_read_in_a_thread(
 
         return run
 
-    monkeypatch.setattr(catalogue, "document", recorded(catalogue.document))
-    monkeypatch.setattr(catalogue, "model_spec", recorded(catalogue.model_spec))
-    read = catalogue.GordoCatalogue(Client()).get_model_spec(ModelRef("a", "b"), "1")
+    monkeypatch.setattr("latigo.providers.gordo.catalogue.document", recorded(document))
+    monkeypatch.setattr("latigo.providers.gordo.catalogue.model_spec", recorded(model_spec))
+    client: Any = Client()
+    read = GordoCatalogue(client).get_model_spec(ModelRef("a", "b"), "1")
     if in_thread:
-        with pytest.raises(catalogue.Rejected, match="100000 tags, more than 20000"):
+        with pytest.raises(Rejected, match="100000 tags, more than 20000"):
             await read
     else:
         await read

@@ -58,8 +58,9 @@ class HttpSettings(Section):
     )
     token: Secret | None = Field(
         default=None,
-        description="Bearer token of requests that change something. There are none yet, so nothing reads it.",
+        description="Deprecated: nothing reads it. It is accepted, with a warning.",
         examples=["a-bearer-token"],
+        json_schema_extra={"deprecated": "nothing reads it, so leave it out"},
     )
 
 
