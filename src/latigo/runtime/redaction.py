@@ -8,8 +8,8 @@ The time is linear in the length of the text.
 
 import base64
 import re
-from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 MASK = "********"
@@ -85,6 +85,19 @@ def know(secrets: Collection[str]) -> None:
 def redact(text: str) -> str:
     """Return the text without secrets: those that this process knows, and those that their surroundings show."""
     return mask_text(_mask_known(text))
+
+
+def redact_within(document: Any, *, deepest: int = 64) -> Any:
+    """Return a JSON document with all its texts redacted; what is nested deeper is masked as a whole."""
+    if isinstance(document, str):
+        return redact(document)
+    if not isinstance(document, Mapping | list):
+        return document
+    if not deepest:
+        return MASK
+    if isinstance(document, list):
+        return [redact_within(item, deepest=deepest - 1) for item in document]
+    return {redact(str(name)): redact_within(item, deepest=deepest - 1) for name, item in document.items()}
 
 
 def excerpt(text: str, most: int) -> str:

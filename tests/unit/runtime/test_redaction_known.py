@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.errors import LatigoError
-from latigo.runtime.redaction import MASK, excerpt, know, masked_by, redact
+from latigo.runtime.redaction import MASK, excerpt, know, masked_by, redact, redact_within
 
 ODD = 'tok/en+with="odd"&chars\\and é<>\'%41'
 
@@ -175,3 +175,10 @@ def test_what_stands_in_an_authorization_header_is_masked_without_being_known(te
 
 def test_a_json_web_token_is_masked_without_being_known() -> None:
     assert redact("no eyJhbGciOiJI.eyJzdWIiOiIx.c2ln-x here") == f"no {MASK} here"
+
+
+def test_a_document_is_redacted_at_every_depth() -> None:
+    know(["first-secret"])
+
+    assert redact_within({"a": [1, None, {"first-secret": "x first-secret"}]}) == {"a": [1, None, {MASK: f"x {MASK}"}]}
+    assert redact_within([[["first-secret"]]], deepest=2) == [[MASK]]

@@ -18,7 +18,7 @@ from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, accepted, document, foreign
 from latigo.providers.protocols import ModelStatus, ProjectModels
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
-from latigo.runtime.redaction import excerpt
+from latigo.runtime.redaction import excerpt, redact_within
 
 _log = structlog.get_logger()
 
@@ -104,7 +104,8 @@ class GordoCatalogue:
                 spec = await self._spec(read, name, listing.revision)
             except (Rejected, Failed, RevisionGone) as error:
                 problem = str(error)
-        return ModelStatus(name, listing.revision, exists, None, spec, _without_provider(metadata), problem)
+        shown = redact_within(_without_provider(metadata))
+        return ModelStatus(name, listing.revision, exists, None, spec, shown, problem)
 
     async def missing(self, ref: ModelRef, revision: str, doing: str) -> LatigoError:
         """Return what status 404 for a model means: the list of the same revision decides."""
