@@ -35,7 +35,7 @@ TROUBLES: Mapping[str, Misbehaviour] = {
 #: Revisions that it still serves; tasks in flight may ask for an older one.
 _KEPT = 2
 #: A prediction takes up to so many seconds, which changes every so often.
-_MOST_S = 1.0
+_MOST_S = 2.0
 _VARIES_EVERY_S = 0.5
 
 

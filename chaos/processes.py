@@ -35,17 +35,12 @@ class Party:
     command: Callable[[], Sequence[str]]
     log: Path
     ends: Mapping[int, str] = field(default_factory=dict)  #: exit codes that it may have without being asked to end
-    starts: int = 0
     complaints: list[str] = field(default_factory=list)  #: ends that nobody asked for
     _process: Process | None = None
     _output: BinaryIO | None = None
     _wanted: bool = False
+    _logged: int = 0  #: size of its log at its start
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def role(self) -> str:
-        """Its name without a number."""
-        return self.name.partition("-")[0]
 
     async def start(self) -> None:
         """Start it, unless it runs."""
@@ -61,7 +56,7 @@ class Party:
         command = list(self.command())
         if os.name == "posix" and shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", *command]  # so that it does not outlive the campaign
-        self.starts += 1
+        self._logged = self.log.stat().st_size
         self._process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.log.parent,
@@ -95,15 +90,16 @@ class Party:
                 self.complaints.append(f"{self.name} did not end within {ENDS_WITHIN_S:.0f} s of {signal_.name}")
 
     async def stop(self) -> None:
-        """Ask it to end; any exit code but 0 is a complaint."""
+        """Ask it to end; any exit code but 0 is a complaint, unless its program had not begun yet."""
         async with self._changing:
             self._wanted = False
             if self._process is None or self._process.returncode is not None:
                 return
+            silent = self.log.stat().st_size == self._logged
             code = await self._end(self._process, signal.SIGTERM)
             if code is None:
                 self.complaints.append(f"{self.name} did not end within {ENDS_WITHIN_S:.0f} s of SIGTERM")
-            elif code:
+            elif code and not (silent and code == -signal.SIGTERM):
                 self.complaints.append(f"{self.name} ended with {code} after SIGTERM")
 
     def freeze(self) -> None:

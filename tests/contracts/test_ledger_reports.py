@@ -83,6 +83,35 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
     assert not report["healthy"]
 
 
+async def test_a_parked_model_stays_an_alarm_when_a_slot_becomes_due_until_that_has_ended_otherwise(ledger: Ledgers):
+    await covered_until(ledger, {"pump": NEWEST.start, "fan": NEWEST.start})
+    await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, NEWEST)
+    await parked(ledger, "fan", Reason.UNKNOWN_SENSOR, NEWEST)
+    stuck = []
+
+    async def count() -> None:
+        stuck.append([each["stuck"] for each in (await status(ledger))["failures"]])
+
+    await count()
+    await ledger.set_clock(NOW + HALF_HOUR)
+    await count()
+    due = to_range(Window(NEWEST.end, NEWEST.end + HALF_HOUR))
+    await ledger.fetch(
+        "UPDATE coverage SET covered = covered + tstzmultirange($1) FROM model m"
+        " WHERE m.id = model_id AND m.name = 'fan'",
+        due,
+    )
+    await count()
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', 'no a', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
+        due,
+    )
+    await count()
+
+    assert stuck == [[2], [2], [1], [0]]
+
+
 async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledgers):
     await covered_until(ledger, {"pump": FRESH})
     await parked(ledger, "pump", Reason.VALUES_REFUSED, window("10:30", "11:00"))

@@ -24,7 +24,7 @@ from latigo.domain.outcome import (
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
-from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch
+from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch, MismatchKind
 from latigo.ledger.settling import (
     Claimed,
     Exceptions,
@@ -107,11 +107,13 @@ class PostgresExecutorLedger:
             mismatch = mismatch_of(task, known)
             if mismatch is None:
                 return None
-            kind, detail = mismatch.kind.value, kept(mismatch.detail)
-            recorded = await connection.fetchrow(
-                SQL["record_mismatch"], known.ledger.incarnation, kind, task.id, detail
-            )
+            recorded = await _record(connection, known.ledger.incarnation, task.id, mismatch)
         return replace(mismatch, is_first=recorded is not None and recorded["is_first"])
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        async with self._database.connection() as connection:
+            mismatch = Mismatch(MismatchKind.NEWER_PREDICTIONS, detail)
+            await _record(connection, claim.incarnation, claim.task_id, mismatch)
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         return await self._database.row(SQL["start_isolated"], *_key(claim), lease) is not None
@@ -122,9 +124,17 @@ class PostgresExecutorLedger:
         rows = await self._database.fetch(SQL["renew"], *_keys(claims), lease)
         return frozenset(row["id"] for row in rows)
 
-    async def release(self, claims: Sequence[Claim]) -> None:
-        if claims:
-            await self._database.execute(SQL["release"], *_keys(claims), [claim.starts for claim in claims])
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
+        return await self._database.row(SQL["begin_write"], *_key(claim), lease) is not None
+
+    async def request_repair(self, claim: Claim) -> None:
+        await self._database.execute(SQL["request_repair"], *_key(claim))
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        if not claims:
+            return frozenset()
+        starts = [claim.starts for claim in claims]
+        return frozenset(row["id"] for row in await self._database.fetch(SQL["release"], *_keys(claims), starts))
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         if not settlements:
@@ -168,6 +178,13 @@ def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str]:
 
 def _keys(claims: Sequence[Claim]) -> Sequence[Sequence[Any]]:
     return columns(map(_key, claims))
+
+
+async def _record(connection: Any, incarnation: int, task_id: int, mismatch: Mismatch) -> Any:
+    """Record a sign that the ledger is not what it was; return whether it is the first of its kind, if it is new."""
+    return await connection.fetchrow(
+        SQL["record_mismatch"], incarnation, mismatch.kind.value, task_id, kept(mismatch.detail)
+    )
 
 
 @dataclass
@@ -225,6 +242,7 @@ class _Batch:
         self._waiting: list[WaitingTask] = []
         self._parked: list[ParkedWindow] = []
         self._lessons: list[Lesson] = []
+        self._repairing: list[int] = []  #: tasks that may have repaired something
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -257,6 +275,8 @@ class _Batch:
             change.rows_returned = task.window.start
         if isinstance(settlement, Stored):
             change.covered |= settlement.covered
+            if row["repairs"]:
+                self._repairing.append(task.id)
             if settlement.values:
                 change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
@@ -290,6 +310,7 @@ class _Batch:
             self._lessons.append(lesson)
 
     async def write(self, connection: Any, version: str) -> None:
+        await end_repairs(connection, self._repairing)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models)
@@ -323,6 +344,13 @@ class _Batch:
                 revised = revise(revised, window, exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
         await add_exceptions(connection, rows)
+
+
+async def end_repairs(connection: Any, task_ids: Sequence[int]) -> None:
+    """Record that windows were predicted again; before the tasks are finished."""
+    if task_ids:
+        await connection.execute(SQL["reduce_repairs"], task_ids)
+        await connection.execute(SQL["delete_repairs"], task_ids)
 
 
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:

@@ -112,6 +112,12 @@ class MismatchedMessages(Report):
         """True if the ledger was restored from a backup and does not know it."""
         return MismatchKind(self.kind).shows_restore
 
+    @property
+    def what(self) -> str:
+        """Where they were found."""
+        in_sink = self.kind == MismatchKind.NEWER_PREDICTIONS
+        return "a sink holds predictions" if in_sink else "the task queue has messages"
+
 
 class QueueStatus(Report):
     """The task queue; empty where it has no partitions."""

@@ -97,8 +97,8 @@ def _failures(snapshot: Snapshot) -> list[Cause]:
         failures.append(_attention("queue_recreated", text))
     if restored := [found for found in snapshot.queue.mismatched if found.shows_restore]:
         text = (
-            f"the task queue has messages that this ledger has never sent: {restored[0].example}. If it was restored"
-            " from a backup, run latigo ledger restored; otherwise another Latigo may share the queue"
+            f"{restored[0].what} that this ledger has never sent: {restored[0].example}. If it was restored"
+            " from a backup, run latigo ledger restored; otherwise another Latigo may share it"
         )
         failures.append(_attention("ledger_restored", text, since=min(found.first_at for found in restored)))
     for outage in group_outages(snapshot):

@@ -140,11 +140,16 @@ WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored') AND m.s
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- failures_by_cause --
--- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
+-- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions. So are those whose
+-- slot before it is, until the newest one has ended otherwise.
 SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
        count(DISTINCT p.model_id) FILTER (
            WHERE m.state IN ('active', 'unusable') AND NOT m.paused
-             AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot
+             AND (p.windows @> n.newest
+                  OR (p.windows @> n.newest - m.slot AND NOT c.covered @> n.newest
+                      AND NOT EXISTS (SELECT FROM slot_exception e WHERE e.model_id = m.id AND e.slots @> n.newest)))
        ) AS stuck,
        min(p.since) AS since, min(p.detail) AS example
-FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;
+FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
+CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
+GROUP BY m.project, p.reason ORDER BY 1, 2;

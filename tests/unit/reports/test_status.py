@@ -345,3 +345,15 @@ def test_silent_sensors_are_named_with_the_models_that_wait_for_them() -> None:
     (cause,) = status.causes
     assert cause.text == "20 models wait for 12 silent sensors (LT-0, LT-1, LT-2 and 9 more)"
     assert (cause.since, status.alarms, status.healthy) == (since, [], False)
+
+
+def test_models_of_several_projects_that_lack_predictions_for_one_reason_are_one_line() -> None:
+    cause = {"reason": "not_stored", "example": "not_stored: sink/influx"}
+    unstored = [UnstoredModels(project=name, models=1, names=["pump"], **cause) for name in ("east", "west")]
+
+    assert assess(a_snapshot(unstored=unstored)).alarms == [
+        (
+            "east, west: models that lack predictions in their newest slot, not_stored: sink/influx: 2,"
+            " east/pump, west/pump (latigo failures --reason not_stored)"
+        )
+    ]
