@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from latigo import __version__
 from latigo.domain.errors import Unavailable
@@ -18,9 +19,12 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.runtime.metrics import new_registry
-from latigo.settings import EventHubQueue, PostgresSink, Settings
+from latigo.runtime.redaction import know
+from latigo.settings import EventHubQueue, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
+from latigo.web.hosts import allowed_hosts
+from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
@@ -71,6 +75,7 @@ async def serve(
         ConfigurationError: something cannot be used as it is configured.
         GraceExceeded: roles had to be cancelled.
     """
+    know(settings.secret_values())
     check_role(settings, role)
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
@@ -81,8 +86,7 @@ async def serve(
         probes = readiness.probes(heartbeat)
         address = None
         if settings.http.enabled:
-            app = create_app(probes, readiness, registry)
-            address = await opened.enter_async_context(run_server(app, settings.http.host, settings.http.port))
+            address = await opened.enter_async_context(_serve_http(settings.http, probes, readiness, registry))
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -113,6 +117,19 @@ async def serve(
         if extra_role is not None:
             roles["extra"] = lambda stop: extra_role(resources, address, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
+
+
+def _serve_http(
+    http: HttpSettings, probes: Probes, readiness: Readiness, registry: CollectorRegistry
+) -> AbstractAsyncContextManager[ServerAddress]:
+    hosts = allowed_hosts(http.host, http.allowed_hosts)
+    if http.allowed_hosts is None and hosts is None:
+        _log.warning(
+            "http.every_host_accepted",
+            host=http.host,
+            hint="http.allowed_hosts is not set: list the names that this server has, or *",
+        )
+    return run_server(create_app(probes, readiness, registry, hosts=hosts), http.host, http.port)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from latigo import __version__
-from latigo.cli.exits import fail
+from latigo.cli.exits import crash, fail
 from latigo.cli.lazy import LazyGroup, Table
 from latigo.domain.errors import LatigoError
 
@@ -108,3 +108,5 @@ def run() -> None:
         cli()
     except LatigoError as error:
         sys.exit(fail(error))
+    except Exception as error:  # noqa: BLE001 - a bug; its traceback may hold what a peer or a plug-in returned
+        sys.exit(crash(error))

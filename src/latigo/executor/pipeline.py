@@ -29,9 +29,12 @@ from latigo.providers.protocols import (
     SensorDataProvider,
 )
 from latigo.runtime.clock import Clock
+from latigo.runtime.off_loop import off_loop
 from latigo.telemetry.metrics import Metrics, Stage
 
 _log = structlog.get_logger()
+#: Bytes of readings, and characters of the row filter times rows, that take several milliseconds.
+_MUCH_WORK = 1 << 20
 NO_TIMES = np.empty(0, np.int64)
 
 
@@ -112,14 +115,16 @@ class Pipeline:
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
+            rows = period.length // spec.dataset.resolution
+            work = nbytes + rows * len(spec.dataset.row_filter)
             with self._stage(progress, "frame"):
-                buckets = Buckets.of(spec.dataset, readings, period)
+                buckets = await off_loop(work, _MUCH_WORK, lambda: Buckets.of(spec.dataset, readings, period))
                 if not buckets.look_back:
-                    return buckets.dataset()
+                    return await off_loop(work, _MUCH_WORK, buckets.dataset)
             async with self._call(progress, "read", self.sensors.downstream):
                 before = await read_before(self.sensors, buckets, period)
             with self._stage(progress, "frame"):
-                return buckets.dataset(before)
+                return await off_loop(work, _MUCH_WORK, lambda: buckets.dataset(before))
 
     async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
         task = progress.task

@@ -13,6 +13,7 @@ from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_range
 from latigo.postgres.statements import load_statements
+from latigo.runtime.redaction import redact
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql")
 
@@ -25,7 +26,8 @@ MAX_DETAIL = 4000
 
 
 def kept(text: str, *, end: bool = False) -> str:
-    """Return the kept part of a message, its beginning or end, without what PostgreSQL does not take as text."""
+    """Return the kept part of a message, its beginning or end, without secrets and what PostgreSQL has no text for."""
+    text = redact(text)
     part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
     return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from latigo.runtime.redaction import excerpt
+
 EXCERPT_BYTES = 1 << 16  #: of a body that only explains an error
 _STREAMED_BYTES = 1 << 20  #: aiohttp would write a larger ``bytes`` body in one go, and hold up the event loop
 _LONGEST_RETRY_AFTER = timedelta(days=1)
@@ -74,6 +76,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ValueError: the file cannot be read.
     """
+    if ca_file is not None and ca_file.exists() and not ca_file.is_file():
+        raise ValueError(f"{ca_file} cannot be read: it is not a regular file")
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -113,7 +117,7 @@ def transport_errors(doing: str, failures: Failures) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise failures.unreachable(f"{doing}: no connection in time") from error
     except aiohttp.ClientError as error:
-        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        reason = excerpt(f"{type(error).__name__}: {error}", _LONGEST_REASON)
         raise failures.unreachable(f"{doing}: {reason}") from error
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+_LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
 PLUGIN = "python:package.module:factory"
 
 
@@ -120,6 +121,7 @@ class _Place(NamedTuple):
         return any(sections_of(section.model_fields[self.last]) for section in self.around)
 
     def below(self, part: str) -> "_Place":
+        part = part[:_LONGEST_KEY]
         variable = f"{self.variable}__{part}" if self.variable else part
         return _Place(f"{self.key}.{part}" if self.key else part, variable.upper(), part)
 
@@ -194,6 +196,6 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
 
 
 def _unknown_kind(known: Sequence[str], given: str = "") -> str:
-    nearest = difflib.get_close_matches(given, known, n=1)
+    nearest = difflib.get_close_matches(given[:_LONGEST_KEY], known, n=1)
     hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
     return f"unknown kind; {hint}known: {', '.join(known)}"

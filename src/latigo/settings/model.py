@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         }
 
     def secret_values(self) -> frozenset[str]:
-        """Return the text of every secret, to be masked in the log."""
+        """Return the text of every secret, to be masked in every text: see `latigo.runtime.redaction.know`."""
         return frozenset(_secret_texts(tuple(value for _, value in self)))
 
 
@@ -145,10 +145,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if value > limit:
             yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
 
-    names = [sink.sink_name for sink in settings.predictions]
-    for n, name in enumerate(names):
-        if name in names[:n]:
-            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
+    names: set[str] = set()
+    for n, sink in enumerate(settings.predictions):
+        if sink.sink_name in names:
+            yield f"predictions[{n}].name", f'"{sink.sink_name}" is the name of another sink already'
+        names.add(sink.sink_name)
     if not any(sink.required for sink in settings.predictions):
         yield "predictions", "needs at least one sink that is required"
 
@@ -184,10 +185,15 @@ def _secret_texts(value: object) -> Iterator[str]:
         case BaseModel():
             yield from _secret_texts(tuple(item for _, item in value))
         case Mapping():
-            yield from _secret_texts(tuple(value.values()))
+            for name, item in value.items():
+                if isinstance(item, str) and is_secret_name(str(name)):
+                    yield item
+                yield from _secret_texts(item)
         case tuple() | list():
             for item in value:
                 yield from _secret_texts(item)
+        case str() if mask_text(value) != value:  # such as a URL with a password among the options of a plug-in
+            yield value
 
 
 def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:

@@ -23,6 +23,7 @@ from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window, iso
+from latigo.runtime.redaction import excerpt
 
 LOWEST = 1  #: the oldest version that is read
 HIGHEST = 2  #: the newest version that is read and can be written
@@ -96,12 +97,12 @@ def decode(data: bytes) -> Task:
         document = orjson.loads(data)
         version = document["v"]
         if not isinstance(version, int) or isinstance(version, bool) or version < LOWEST:
-            raise Unreadable(f"version {str(version)[:40]} is not read", task_id=_task_id(document))
+            raise Unreadable(f"version {excerpt(str(version), 40)} is not read", task_id=_task_id(document))
         if version > HIGHEST:
             raise TooNew(f"version {version} is newer than {HIGHEST}", task_id=_task_id(document))
         return _task(document)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError, AttributeError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}"[:400], task_id=_task_id(document)) from error
+        raise Unreadable(excerpt(f"{type(error).__name__}: {error}", 400), task_id=_task_id(document)) from error
 
 
 def _task_id(document: Any) -> int | None:

@@ -18,6 +18,7 @@ from latigo.postgres.schema import current_revision
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.redaction import redact
 from latigo.scheduler.selection import Selection
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
 from latigo.wiring.plugins import extra
@@ -73,9 +74,11 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
 
 async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
     try:
-        return [SystemCheck(system, await work)]
+        return [SystemCheck(system, redact(await work))]
     except LatigoError as error:
         return [SystemCheck.failure(system, error)]
+    except Exception as error:  # noqa: BLE001 - a bug of one system, which may be a plug-in, hides no other
+        return [SystemCheck.failure(system, LatigoError(f"{type(error).__name__}: {error}"))]
 
 
 async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:

@@ -11,6 +11,7 @@ import asyncpg
 
 from latigo.postgres.errors import Fault, Translations, translated_errors, unavailable
 from latigo.postgres.statements import load_statements
+from latigo.runtime.redaction import excerpt
 from latigo.task_queue.eventhub.offsets import Position
 
 DOWNSTREAM = "ledger"
@@ -105,5 +106,5 @@ class QueueStore:
 
 
 def _storable(text: str) -> str:
-    """Return the part of a text that is kept, without what PostgreSQL does not take as text."""
-    return text[:MAX_DETAIL].encode("utf-8", "replace").decode().replace("\0", "")
+    """Return the part of a text that is kept, without secrets and what PostgreSQL does not take as text."""
+    return excerpt(text, MAX_DETAIL).encode("utf-8", "replace").decode().replace("\0", "")
