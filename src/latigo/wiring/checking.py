@@ -23,7 +23,7 @@ from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSin
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
     connect_to,
-    ledger_url,
+    ledger_server,
     open_sensors,
     open_sink,
     user_at_host,
@@ -83,7 +83,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     ledger = settings.ledger
     if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
         return None, f"embedded, does not exist yet: latigo serve creates it in {ledger.data_dir}"
-    url = await opened.enter_async_context(ledger_url(settings))
+    url, _ = await opened.enter_async_context(ledger_server(settings))
     revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)
     newest = newest_revision()
     if revision is None:
