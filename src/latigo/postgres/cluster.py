@@ -170,7 +170,7 @@ class Cluster:
             if not postmaster.is_alive():
                 postmaster.forget(self._data)
                 return None
-            if postmaster.status == "ready":
+            if postmaster.status in {"ready", "standby"}:
                 return postmaster
             self._wait(0.02)
         raise self._unavailable("neither starts nor stops")

@@ -29,6 +29,7 @@ from latigo.runtime.clock import Clock, SystemClock
 _log = structlog.get_logger()
 
 DOWNSTREAM = "ledger/embedded"
+_OPTIONS = "port=5432&sslmode=disable&sslnegotiation=postgres&gsslib=gssapi"
 GUARD_LIMIT = 30.0  #: seconds that another process may start or stop the server, before one waits no longer
 LEAVING_LIMIT = 10.0  #: the same for one that ends, and can leave the server running instead
 
@@ -121,7 +122,7 @@ class EmbeddedServer:
         if self._socket_dir is None:
             raise RuntimeError("the embedded server is not open")
         place = quote(str(self._socket_dir), safe="/")
-        return f"postgresql://{SUPERUSER}@/postgres?host={place}&port=5432&sslmode=disable"
+        return f"postgresql://{SUPERUSER}@/postgres?host={place}&{_OPTIONS}"
 
     def open(self) -> None:
         """Start the server or adopt the one that runs, and count as one of its users."""

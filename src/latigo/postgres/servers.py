@@ -23,10 +23,10 @@ class Servers:
     """
 
     def __init__(self, url: str) -> None:
-        self._urls = _one_by_one(url)
+        self.urls = _one_by_one(url)  #: in the order in which they are tried
 
     def __len__(self) -> int:
-        return len(self._urls)
+        return len(self.urls)
 
     async def connect(self, _url: None = None, /, **options: Any) -> Any:
         """Connect to the first server that takes writes; ``options`` are those of `asyncpg.connect`.
@@ -37,16 +37,16 @@ class Servers:
             NoServer: there are several, and none can be used.
         """
         refusals: list[tuple[str, BaseException]] = []
-        for url in tuple(self._urls):
+        for url in tuple(self.urls):
             try:
                 connection = await asyncpg.connect(url, target_session_attrs="read-write", **options)
             except ERRORS as error:
-                if len(self._urls) == 1:
+                if len(self.urls) == 1:
                     raise
                 refusals.append((url, error))
             else:
-                self._urls.remove(url)
-                self._urls.insert(0, url)
+                self.urls.remove(url)
+                self.urls.insert(0, url)
                 return connection
         if needs_operator := [refusal for _, refusal in refusals if fault_of(refusal) is Fault.OPERATOR]:
             raise needs_operator[0]
@@ -54,7 +54,7 @@ class Servers:
 
 
 def _one_by_one(url: str) -> list[str]:
-    """Return a URL for each host; one that names its host as an option is left as it is."""
+    """Return a URL for each host; one that names its hosts as an option is left as it is."""
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     return [parts._replace(netloc=f"{login}{at}{host}").geturl() for host in hosts.split(",")]

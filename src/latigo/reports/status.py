@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from latigo.domain.errors import Unavailable
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -181,6 +182,7 @@ class Snapshot(Report):
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
     stale: Sequence[StaleModel]  #: those that are furthest behind
+    ledger_trouble: str = ""  #: why the ledger takes no writes; then planner and executors cannot report to it
 
 
 class Status(Snapshot):
@@ -206,6 +208,7 @@ async def read_status(database: Database, version: str) -> Status:
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
     """Read everything about the service that the ledger knows."""
+    trouble = await read_trouble(database)
     async with database.connection() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
@@ -255,7 +258,26 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         exceptions=[SlotExceptions(**row) for row in exceptions],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
+        ledger_trouble=trouble,
     )
+
+
+async def read_trouble(database: Database) -> str:
+    """Return why the ledger takes no writes; empty if it does.
+
+    What this process met lately is known; another process finds a full disk by a sort that does not fit into memory.
+    """
+    if database.trouble:
+        return database.trouble
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(SQL["use_little_memory"])
+            await connection.execute(SQL["spill_to_disk"])
+    except Unavailable as error:
+        if not error.alarm:
+            raise
+        return database.trouble
+    return ""
 
 
 def _projects(listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]]) -> list[ProjectStatus]:
@@ -304,6 +326,8 @@ def assess(snapshot: Snapshot) -> Status:
 
 def limited_by(snapshot: Snapshot) -> str:
     """Return what keeps the service from being faster. Pure."""
+    if snapshot.ledger_trouble:
+        return f"the ledger: {snapshot.ledger_trouble}"
     if snapshot.planner is None:
         return NO_PLANNER
     if not snapshot.executors:
@@ -325,9 +349,11 @@ def alarms(snapshot: Snapshot) -> list[str]:
     cannot be used, which settings or roster can leave out.
     """
     raised = []
-    if snapshot.planner is None:
+    if snapshot.ledger_trouble:
+        raised.append(f"the ledger takes no writes: {snapshot.ledger_trouble}")
+    elif snapshot.planner is None:
         raised.append(NO_PLANNER)
-    if not snapshot.executors:
+    if not snapshot.executors and not snapshot.ledger_trouble:
         raised.append(NO_EXECUTOR)
     raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
     recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})

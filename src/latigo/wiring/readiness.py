@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.executor.loop import Executor
+from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.reports.status import Status, read_status
 from latigo.wiring.resources import Queue, Resources
@@ -36,8 +37,10 @@ class Readiness:
         self._opened()
 
     async def ledger(self) -> None:
-        """Check that the database answers, and that it is a ledger."""
+        """Check that the database answers, that it is a ledger, and that no write to it has failed lately."""
         if self._resources is not None:
+            if trouble := self._resources.database.trouble:
+                raise Unavailable(trouble, downstream=DOWNSTREAM)
             ledger = PostgresSchedulerLedger(self._resources.database)
             await ledger.clock_skew(self._resources.clock.now())
 
