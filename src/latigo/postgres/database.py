@@ -53,7 +53,6 @@ class Database:
         pool: the connections.
         downstream: the name of the database in errors.
         acquire_timeout: limit of the wait for a free connection.
-        server_trouble: returns why the server is not there, where that is known; else nothing.
         clock: measures how long ago an error was.
     """
 
@@ -63,14 +62,13 @@ class Database:
         downstream: str,
         acquire_timeout: timedelta,
         *,
-        server_trouble: Callable[[], str] = str,
         clock: Clock | None = None,
     ) -> None:
         self.pool = pool
+        self.server_trouble: Callable[[], str] = str  #: returns why the server is not there, where that is known
         self.failed = asyncio.Event()  #: set by an error that needs an operator; whoever waits for it clears it
         self._downstream = downstream
         self._acquire_timeout = acquire_timeout.total_seconds()
-        self._server_trouble = server_trouble
         self._clock = clock or SystemClock()
         self._trouble, self._trouble_at = "", -math.inf
         self._logged_kind: type[object] = object
@@ -80,7 +78,7 @@ class Database:
     def trouble(self) -> str:
         """What an operator has to repair, by the last error of that kind; empty when it has not come again."""
         recent = self._clock.monotonic() < self._trouble_at + REMINDER.total_seconds()
-        return self._server_trouble() or (self._trouble if recent else "")
+        return self.server_trouble() or (self._trouble if recent else "")
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
@@ -92,7 +90,7 @@ class Database:
         except Unavailable as error:
             if error.alarm:
                 self._remember(error)
-            if trouble := self._server_trouble():
+            if trouble := self.server_trouble():
                 raise Unavailable(f"{self._downstream}: {trouble}", downstream=self._downstream, alarm=True) from error
             raise
 
@@ -141,7 +139,6 @@ async def open_database(
     size: int,
     connect_timeout: timedelta,
     statement_timeout: timedelta,
-    server_trouble: Callable[[], str] = str,
 ) -> AsyncIterator[Database]:
     """Connect to a database, whatever its schema; only to a server that takes writes.
 
@@ -152,7 +149,6 @@ async def open_database(
         connect_timeout: limit for opening a connection to each of its servers; once more for acquiring one that may be
             in use.
         statement_timeout: limit for each statement of every user of the pool.
-        server_trouble: returns why the server is not there, where that is known; else nothing.
 
     Raises:
         Unavailable: the server cannot be reached, takes no writes, or refuses the login.
@@ -169,7 +165,7 @@ async def open_database(
             server_settings={"application_name": "latigo", "timezone": "UTC", "jit": "off"},
         )
     try:
-        yield Database(pool, downstream, connect_timeout * (1 + len(servers)), server_trouble=server_trouble)
+        yield Database(pool, downstream, connect_timeout * (1 + len(servers)))
     finally:
         try:
             async with asyncio.timeout(CLOSING.total_seconds()):

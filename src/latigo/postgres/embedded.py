@@ -173,7 +173,10 @@ class EmbeddedServer:
             self._leave(stop=False)
 
     def _create_home(self) -> None:
-        self.home.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed([each for each in self.home.parents if not each.exists()]):
+            folder.mkdir(exist_ok=True)
+            if os.geteuid() == 0:
+                folder.chmod(0o711)  # a folder of our own making, which the server's account has to pass
         self.home.mkdir(mode=0o700, exist_ok=True)
 
     def _leave(self, *, stop: bool) -> None:

@@ -3,16 +3,20 @@
 import os
 import shlex
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from latigo.domain.errors import ConfigurationError
-from latigo.postgres.account import Account, can_reach, closed_folders
+from latigo.postgres.account import Account, can_reach, closed_folders, unprivileged_account
 from latigo.postgres.programs import FOLDER as PROGRAMS
 
 #: Of root: the server runs as another account, which has no way into the home of root.
 OF_ROOT = Path("/var/lib/latigo/ledger")
 #: Of everybody else; root had it as well, before.
 OF_USERS = Path("~/.local/share/latigo/ledger")
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"), OF_ROOT.parent.parent)  # noqa: S108 - private folders in them
 _OURS = ("data", "guard", "users", PROGRAMS, "lost+found")
 _UNFINISHED = "unfinished-"
 
@@ -22,6 +26,23 @@ def default_home() -> Path:
     if os.geteuid() != 0 or (not is_initialised(OF_ROOT) and _has_one(OF_USERS)):
         return OF_USERS
     return OF_ROOT
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Create a folder for a database, which the server's account can reach; delete it at the end.
+
+    Raises:
+        ConfigurationError: there is no place for it.
+    """
+    account = unprivileged_account()
+    places = [Path(tempfile.gettempdir()), *_TEMPORARY]
+    for place in places:
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK) and can_reach(account, place):
+            with tempfile.TemporaryDirectory(prefix="latigo-", dir=place) as folder:
+                yield Path(folder)
+            return
+    raise ConfigurationError(f"no temporary folder can be used for a database: {', '.join(map(str, places))}")
 
 
 def is_initialised(home: Path) -> bool:

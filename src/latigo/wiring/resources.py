@@ -87,7 +87,8 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
                 _log.info("ledger.migrated", before=before, after=after)
         else:
             await require_usable(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
-        async with connect_to(server.url, settings, server_trouble=server.trouble) as database:
+        async with connect_to(server.url, settings) as database:
+            database.server_trouble = server.trouble
             keeping = asyncio.create_task(_keep_schema(database, server.url, limit)) if migrates else None
             try:
                 yield database
@@ -110,10 +111,8 @@ async def _keep_schema(database: Database, url: str, limit: timedelta) -> None:
             _log.error("ledger.not_recreated", error=str(error))
 
 
-def connect_to(
-    url: str, settings: Settings, *, server_trouble: Callable[[], str] = str
-) -> AbstractAsyncContextManager[Database]:
-    """Connect to the ledger, whatever its schema; ``server_trouble`` is that of a `LedgerServer`."""
+def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """Connect to the ledger, whatever its schema."""
     ledger = settings.ledger
     return open_database(
         url,
@@ -121,7 +120,6 @@ def connect_to(
         size=ledger.pool_size,
         connect_timeout=ledger.connect_timeout,
         statement_timeout=ledger.statement_timeout,
-        server_trouble=server_trouble,
     )
 
 
