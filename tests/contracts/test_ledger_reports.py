@@ -8,9 +8,11 @@ import pytest
 
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
+from latigo.reports.failures import read_failures
 from latigo.reports.status import NAMED, read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
@@ -181,3 +183,59 @@ async def test_the_stalest_models_of_all_projects_are_named_and_all_of_them_coun
     ]
     assert report["stale_models"] == NAMED + 1
     assert not report["healthy"]
+
+
+async def excepted(ledger: Ledgers, name: str, reason: str, slots: Window, *, final: bool = False) -> None:
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', $2, 1, CASE WHEN $4 THEN 'infinity' ELSE ledger_now() END, tstzmultirange($3)"
+        " FROM model WHERE name = $1",
+        *(name, reason, to_range(slots), final),
+    )
+
+
+async def test_models_whose_newest_slot_lacks_rows_for_no_fault_of_the_readings_are_an_alarm_that_names_them(
+    ledger: Ledgers,
+):
+    names = ["dark", "infinite", "old", "paused", "refused", "silent", "parked"]
+    await covered_until(ledger, dict.fromkeys(names, at("11:30")))
+    for name in ("dark", "infinite", "paused", "parked"):
+        await excepted(ledger, name, NO_FINITE_VALUES, NEWEST, final=name == "dark")
+    await excepted(ledger, "old", NO_FINITE_VALUES, window("10:30", "11:00"))
+    await excepted(ledger, "refused", f"{NOT_STORED}: sink/influx", NEWEST)
+    await excepted(ledger, "silent", NO_FINITE_VALUES, window("11:00", "11:30"))
+    await excepted(ledger, "silent", "no data: 'a'", NEWEST)
+    await ledger.fetch("UPDATE model SET paused = true WHERE name = 'paused'")
+    await parked(ledger, "parked", Reason.VALUES_REFUSED, None)
+
+    report = await status(ledger)
+
+    lacking = [alarm for alarm in report["alarms"] if "lack predictions" in alarm]
+    assert lacking == [
+        f"plant: models that lack predictions in their newest slot, {what}"
+        f" (latigo failures --project plant --reason {why})"
+        for what, why in (
+            ("no_finite_values: 2, dark, infinite", "no_finite_values"),
+            ("not_stored: sink/influx: 1, refused", "not_stored"),
+        )
+    ]
+    assert not report["healthy"]
+
+
+async def test_what_lacks_rows_is_listed_by_model_and_cause_until_it_is_healed(ledger: Ledgers):
+    await covered_until(ledger, dict.fromkeys(("dark", "refused", "silent"), at("11:30")))
+    await excepted(ledger, "dark", NO_FINITE_VALUES, window("10:30", "11:00"), final=True)
+    await excepted(ledger, "dark", NO_FINITE_VALUES, NEWEST)
+    await excepted(ledger, "refused", f"{NOT_STORED}: sink/influx", NEWEST, final=True)
+    await excepted(ledger, "silent", "no data: 'a'", NEWEST)
+
+    dark, refused = await read_failures(ledger.database)
+    only = await read_failures(ledger.database, reason=NOT_STORED)
+
+    assert (dark.model, dark.state, dark.reason) == ("dark", "excepted", NO_FINITE_VALUES)
+    assert (dark.first, dark.last, dark.next_attempt) == (at("10:30"), FRESH, NOW)
+    assert (refused.model, refused.next_attempt) == ("refused", None)
+    assert refused.detail == "a sink did not keep the rows that it was given: sink/influx"
+    assert only == [refused]
+    await ledger.fetch("DELETE FROM slot_exception")
+    assert await read_failures(ledger.database) == []

@@ -7,7 +7,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Predictions, Series
+from latigo.domain.series import Predictions, Series, Written
 from latigo.domain.windows import from_ns, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
@@ -22,22 +22,25 @@ from tests.support.models import Doubler
 
 
 class Store(MemoryPredictions):
-    """A sink with a name of its own that may refuse; counts what it is given."""
+    """A sink with a name of its own that may refuse; counts what it is given, and keeps nothing before ``since``."""
 
     def __init__(self, name: str = "sink/memory") -> None:
         super().__init__()
         self.name = name
         self.errors: list[Exception] = []
         self.writes: list[Predictions] = []
+        self.since: datetime | None = None
 
     @property
     def downstream(self) -> str:
         return self.name
 
-    async def put_predictions(self, predictions: Predictions) -> int:
+    async def put_predictions(self, predictions: Predictions) -> Written:
         if self.errors:
             raise self.errors.pop(0)
         self.writes.append(predictions)
+        if self.since is not None:
+            predictions = predictions.between(to_ns(self.since), int(predictions.times[-1]) + 1)
         return await super().put_predictions(predictions)
 
     def times(self, model: ModelRef) -> list[datetime]:

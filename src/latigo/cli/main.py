@@ -45,6 +45,15 @@ class Queue(LazyGroup):
     }
 
 
+class Ledger(LazyGroup):
+    """Maintain the ledger."""
+
+    prefix = "ledger_"
+    table: ClassVar[Table] = {
+        "restored": "Start a new incarnation of a ledger that was restored from a backup",
+    }
+
+
 class Commands(LazyGroup):
     """Every command."""
 
@@ -62,6 +71,7 @@ class Commands(LazyGroup):
         "models": Models,
         "sensors": Sensors,
         "queue": Queue,
+        "ledger": Ledger,
     }
 
 

@@ -82,9 +82,33 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def finite_times(self) -> Times:
+        """The labels of the rows with at least one finite value."""
+        return self.times[np.isfinite(self.values).any(axis=1)]
+
     def between(self, start: int, end: int) -> "Predictions":
         """Return the rows with ``start <= time < end`` (ns)."""
         low, high = np.searchsorted(self.times, (start, end))
         if low == 0 and high == len(self.times):
             return self
         return Predictions(self.model, self.revision, self.times[low:high], self.columns, self.values[low:high])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """The rows of a prediction that a sink holds after a write, each with at least one finite value.
+
+    ``times`` are their labels (ns), distinct and ascending. Rows that the sink was given and did not keep are not among
+    them: those without a finite value, and those that it dropped or refused.
+    """
+
+    times: Times
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def nothing(cls) -> "Written":
+        """Return the result of a write that left nothing in the sink."""
+        return cls(np.empty(0, np.int64))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import Window
@@ -22,11 +23,20 @@ class Lane(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerIdentity:
+    """The identity of a ledger, whose ``incarnation`` rises when the ledger is restored from a backup."""
+
+    id: UUID
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One window of one model.
 
     ``id`` identifies it in the ledger; it is settled in slots of ``slot_seconds``. ``trace`` is the W3C ``traceparent``
-    of the planning round that created it. A ``probe`` may call a downstream whose circuit is open.
+    of the planning round that created it. A ``probe`` may call a downstream whose circuit is open. ``ledger`` planned
+    the task; None: its message is of a version that does not name the ledger.
     """
 
     id: int
@@ -37,6 +47,7 @@ class Task:
     lane: Lane
     trace: str = ""
     probe: bool = False
+    ledger: LedgerIdentity | None = None
 
     @property
     def ref(self) -> ModelRef:

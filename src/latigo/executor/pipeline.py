@@ -14,13 +14,13 @@ from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, NoData, TimedOut
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
-from latigo.domain.series import Point, Predictions
+from latigo.domain.series import Point, Predictions, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.limiter import AdaptiveLimit
-from latigo.executor.slots import classify
+from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import (
     Execution,
     ModelExecutionProvider,
@@ -47,6 +47,8 @@ class Progress:
     """A task in progress: how far it has come, so that its end can be explained."""
 
     task: Task
+    #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
+    #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
     stage: Stage = "claim"
     call_started: float | None = None  #: monotonic time at which the current call to a downstream began
@@ -78,24 +80,23 @@ class Pipeline:
             LatigoError: whatever a provider raised; ``progress`` holds the stage and the sinks that are done.
         """
         task = progress.task
-        slot = timedelta(seconds=task.slot_seconds)
         dataset = await self._frame(progress)
-        predictions, prediction_only = None, False
-        if has_rows(dataset, task.window):
-            try:
-                execution = await self._predict(progress, dataset)
-            except NoData as error:
-                _log.debug("task.too_few_rows", reason=str(error))
-            else:
-                predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-                prediction_only = task.model.anomaly is not False and not execution.anomaly
-                await self._write(progress, predictions)
-        slots = classify(task.window, slot, dataset, NO_TIMES if predictions is None else predictions.times)
+        if not has_rows(dataset, task.window):
+            return _unpredicted(task, dataset)
+        try:
+            execution = await self._predict(progress, dataset)
+        except NoData as error:
+            _log.debug("task.too_few_rows", reason=str(error))
+            return _unpredicted(task, dataset)
+        predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
+        slots, rows = await self._write(progress, dataset, predictions)
         return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
-            rows=0 if predictions is None else len(predictions),
-            prediction_only=prediction_only,
+            rows=rows,
+            values=predictions.values.size,
+            not_finite=int((~np.isfinite(predictions.values)).sum()),
+            prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
         )
 
@@ -126,22 +127,40 @@ class Pipeline:
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 
-    async def _write(self, progress: Progress, predictions: Predictions) -> None:
+    async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
+        """Write to every sink; return how the slots ended, and the rows that every required sink holds."""
+        task, finite = progress.task, predictions.finite_times
+        slot = timedelta(seconds=task.slot_seconds)
+
+        def slots(stored: Times, *withheld_by: str) -> Slots:
+            return classify(
+                task.window, slot, dataset, predictions.times, finite=finite, stored=stored, withheld_by=withheld_by
+            )
+
+        stored, withheld_by, whole = finite, [], slots(finite)
         for sink in self.sinks:
             name = sink.store.downstream
-            if name in progress.stored_in or not len(predictions):
+            if name in progress.stored_in or not len(finite):
                 continue
             try:
                 # The scheduler does not probe optional sinks, because no task waits for them.
                 probe = not sink.required and await self.circuits.may_probe(name)
                 async with self._call(progress, "write", name, probe=probe):
-                    await sink.store.put_predictions(predictions)
+                    held = (await sink.store.put_predictions(predictions)).times
             except LatigoError as error:
                 if sink.required:
                     raise
                 _log.warning("sink.skipped", downstream=name, error=str(error))
-            else:
+                continue
+            lacking = NO_TIMES if np.array_equal(finite, held) else np.setdiff1d(finite, held)
+            if len(lacking):
+                _log.warning("rows.not_kept", downstream=name, count=len(lacking))
+            if sink.required and len(lacking):
+                stored = np.setdiff1d(stored, lacking)
+                withheld_by.append(name)
+            if not (slots(np.setdiff1d(finite, lacking)) if len(lacking) else whole).exceptions:
                 progress.stored_in.add(name)
+        return (slots(stored, *withheld_by) if withheld_by else whole), len(stored)
 
     @contextmanager
     def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
@@ -182,6 +201,11 @@ async def read_before(sensors: SensorDataProvider, buckets: Buckets, period: Win
     if not tags or limit is None:
         return {}
     return await sensors.get_last_before(tags, period.start, period.start - limit)
+
+
+def _unpredicted(task: Task, dataset: Dataset) -> Stored:
+    slots = classify(task.window, timedelta(seconds=task.slot_seconds), dataset, NO_TIMES)
+    return Stored(covered=slots.covered, exceptions=slots.exceptions, silent_since=slots.silent_since)
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:

@@ -7,6 +7,7 @@ wait and retry. The order of concurrent calls is undefined, except as documented
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from latigo.domain.errors import Reason
@@ -93,18 +94,49 @@ class Circuit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a task until the lease runs out."""
+    """The right to work on a task until the lease runs out.
+
+    It holds for this window of this model only: in a restored ledger, the same number may be another task's.
+    """
 
     task_id: int
     number: int
     attempts: int
     starts: int  #: how often it was started before without being settled
     stored_in: frozenset[str]
+    ref: ModelRef
+    window: Window
+    epoch: int
+    incarnation: int  #: of the ledger
 
     @property
     def isolated(self) -> bool:
         """True if the task has to run in isolation: it may have ended its process."""
         return self.starts > 0
+
+
+class MismatchKind(StrEnum):
+    """Why a ledger, as it is, cannot have sent a message."""
+
+    BEYOND_SEQUENCE = "beyond_sequence"  #: no task has had this number yet
+    OTHER_TASK = "other_task"  #: the task of this number is another one
+    LATER_EPOCH = "later_epoch"  #: the model has not had this epoch yet
+    LATER_INCARNATION = "later_incarnation"  #: the ledger was restored oftener than it knows
+    OTHER_LEDGER = "other_ledger"  #: another ledger has sent it
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup, and ``latigo ledger restored`` has not been run since."""
+        return self is not MismatchKind.OTHER_LEDGER
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A message that contradicts the ledger."""
+
+    kind: MismatchKind
+    detail: str  #: in words
+    is_first: bool = True  #: of its kind, in this incarnation of the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +212,18 @@ class ExecutorLedger(Protocol):
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         """Record that an executor is alive."""
 
-    async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another."""
+    async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
+        """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another.
+
+        So it is where model, window or epoch are not those of the task with this number, and where the message is of
+        another ledger or another incarnation of this one.
+        """
+
+    async def examine(self, task: Task) -> Mismatch | None:
+        """Record a task that could not be claimed and that this ledger cannot have planned. Return None if it can.
+
+        One that is done, superseded or of an earlier incarnation is no mismatch.
+        """
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         """Count a start of a task that now runs in isolation. Return False if the claim has been lost."""

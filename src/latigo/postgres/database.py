@@ -88,7 +88,7 @@ class Database:
                 async with lend(self.pool, self._acquire_timeout) as connection:
                     yield connection
         except Unavailable as error:
-            if error.alarm:
+            if error.alarm and error.downstream == self._downstream:
                 self._remember(error)
             if trouble := self.server_trouble():
                 raise Unavailable(f"{self._downstream}: {trouble}", downstream=self._downstream, alarm=True) from error

@@ -17,6 +17,9 @@ async def read_gauges(database: Database, version: str) -> LedgerGauges:
 
 def gauges_of(status: Status, backlog: Sequence[ProjectBacklog]) -> LedgerGauges:
     """Return the values of the gauges. Pure."""
+    unstored = {project.project: 0 for project in status.projects}
+    for models in status.unstored:
+        unstored[models.project] += models.models
     slots = {project.project: project.slots for project in backlog}
     return LedgerGauges(
         queue_lag={partition.partition: partition.lag for partition in status.queue.partitions},
@@ -30,4 +33,5 @@ def gauges_of(status: Status, backlog: Sequence[ProjectBacklog]) -> LedgerGauges
             )
             for project in status.projects
         },
+        unstored=unstored,
     )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from latigo.domain.errors import Unavailable
+from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -70,7 +71,7 @@ class ProjectStatus(Report):
     silent: int
     parked: int
     stale: int
-    oldest: datetime | None  #: end of coverage of the model that is furthest behind
+    oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
 
 
 class BacklogTotals(Report):
@@ -110,12 +111,28 @@ class RefusedMessages(Report):
     example: str
 
 
+class MismatchedMessages(Report):
+    """Messages of the queue that the ledger, as it is, cannot have sent, by kind."""
+
+    kind: str
+    task: int  #: number of the task in the newest one
+    first_at: datetime
+    last_at: datetime  #: to the minute
+    example: str
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup and does not know it."""
+        return MismatchKind(self.kind).shows_restore
+
+
 class QueueStatus(Report):
     """The task queue; empty where it has no partitions."""
 
     lag: int
     partitions: Sequence[PartitionLag]
     refused: Sequence[RefusedMessages]
+    mismatched: Sequence[MismatchedMessages] = ()
 
 
 class Rates(Report):
@@ -157,6 +174,16 @@ class ParkedModels(Report):
     example: str
 
 
+class UnstoredModels(Report):
+    """Models whose newest settled slot lacks rows that its readings allow, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    names: Sequence[str]  #: some of them
+    example: str
+
+
 class StaleModel(Report):
     """A model whose newest due slots are not settled."""
 
@@ -183,6 +210,7 @@ class Snapshot(Report):
     failures: Sequence[ParkedModels]
     stale: Sequence[StaleModel]  #: those that are furthest behind
     ledger_trouble: str = ""  #: why the ledger takes no writes; then planner and executors cannot report to it
+    unstored: Sequence[UnstoredModels] = ()
 
 
 class Status(Snapshot):
@@ -217,11 +245,13 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
         exceptions = await connection.fetch(SQL["exceptions_by_state"])
         failures = await connection.fetch(SQL["failures_by_cause"])
+        unstored = await connection.fetch(SQL["unstored"], NAMED)
         backlog = await fetch_backlog(connection)
         rates = await connection.fetchrow(SQL["rates"])
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
+        mismatches = await connection.fetch(SQL["mismatches"])
         circuits = await connection.fetch(SQL["circuits"])
     return Snapshot(
         version=version,
@@ -238,6 +268,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             lag=sum(partition.lag for partition in partitions),
             partitions=partitions,
             refused=[RefusedMessages(**row) for row in refused],
+            mismatched=[MismatchedMessages(**row) for row in mismatches],
         ),
         rates=Rates(
             needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
@@ -259,6 +290,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
         ledger_trouble=trouble,
+        unstored=[UnstoredModels(**row) for row in unstored],
     )
 
 
@@ -360,6 +392,11 @@ def alarms(snapshot: Snapshot) -> list[str]:
     raised += [
         f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints" for channel in recreated
     ]
+    raised += [
+        f"the task queue has messages that this ledger has never sent: {mismatch.example}. If it was restored from a"
+        " backup, run latigo ledger restored; otherwise another Latigo may share the queue"
+        for mismatch in [found for found in snapshot.queue.mismatched if found.shows_restore][:1]
+    ]
     for project in snapshot.projects:
         if project.error:
             raised.append(f"{project.project}: its models cannot be listed: {project.error}")
@@ -374,4 +411,12 @@ def alarms(snapshot: Snapshot) -> list[str]:
         for failure in snapshot.failures
         if failure.stuck
     ]
-    return raised
+    return raised + [_unstored_alarm(models) for models in snapshot.unstored]
+
+
+def _unstored_alarm(models: UnstoredModels) -> str:
+    names = ", ".join(models.names) + (" and others" if models.models > len(models.names) else "")
+    return (
+        f"{models.project}: models that lack predictions in their newest slot, {models.example}:"
+        f" {models.models}, {names} (latigo failures --project {models.project} --reason {models.reason})"
+    )

@@ -91,6 +91,26 @@ ORDER BY length(partition), partition;
 SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
 FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
 
+-- mismatches --
+-- Messages that the ledger in its incarnation cannot have sent. Those of other ledgers are history after seven days.
+SELECT q.kind, q.task_id AS task, q.first_at, q.last_at, q.detail AS example
+FROM queue_mismatch q JOIN ledger_identity l ON l.incarnation = q.incarnation
+WHERE q.kind <> 'other_ledger' OR q.last_at > ledger_now() - interval '7 days'
+ORDER BY q.last_at DESC, q.kind;
+
+
+-- unstored --
+-- Models whose newest settled slot lacks rows that its readings allow, by project and cause; $1 names of each at most.
+SELECT m.project, split_part(e.reason, ':', 1) AS reason, count(DISTINCT m.name) AS models,
+       (array_agg(DISTINCT m.name))[1:$1::int] AS names, min(e.reason) AS example
+FROM slot_exception e JOIN model m ON m.id = e.model_id JOIN coverage c ON c.model_id = m.id
+WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored') AND m.state = 'active' AND NOT m.paused
+  AND upper(e.slots) > coalesce(upper(c.covered), '-infinity')
+  AND NOT EXISTS (SELECT FROM slot_exception n WHERE n.model_id = e.model_id AND upper(n.slots) > upper(e.slots))
+  AND NOT EXISTS (SELECT FROM parked p WHERE p.model_id = e.model_id
+                  AND coalesce(upper(p.windows), 'infinity') > upper(e.slots))
+GROUP BY 1, 2 ORDER BY 1, 2;
+
 -- failures_by_cause --
 -- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
 SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -24,7 +25,7 @@ class ProjectGauges(NamedTuple):
     stale: int
     parked: int
     backlog_slots: float
-    oldest_coverage_s: float | None  #: age; None: nothing is covered yet
+    oldest_coverage_s: float | None  #: age; None: nothing is settled yet
 
 
 class LedgerGauges(NamedTuple):
@@ -32,6 +33,7 @@ class LedgerGauges(NamedTuple):
 
     queue_lag: Mapping[str, int]
     projects: Mapping[str, ProjectGauges]
+    unstored: Mapping[str, int] = MappingProxyType({})  #: models that lack predictions in their newest slot
 
 
 async def keep_gauges(
@@ -57,3 +59,5 @@ def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
         metrics.backlog.labels(name).set(project.backlog_slots)
         if project.oldest_coverage_s is not None:
             metrics.freshness.labels(name).set(project.oldest_coverage_s)
+    for name, models in values.unstored.items():
+        metrics.unstored_models.labels(name).set(models)

@@ -66,8 +66,14 @@ class Metrics:
         )
         self.rows = Counter(
             "latigo_predictions_rows_total",
-            "Rows of predictions written to every required sink.",
+            "Rows of predictions that every required sink reported as written.",
             ("project",),
+            registry=registry,
+        )
+        self.values = Counter(
+            "latigo_predictions_values_total",
+            "Values that models answered, by outcome: finite, or not_finite, which is not written.",
+            ("project", "outcome"),
             registry=registry,
         )
         self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
@@ -76,11 +82,17 @@ class Metrics:
         )
         self.freshness = Gauge(
             "latigo_oldest_coverage_seconds",
-            "Age of the end of coverage of the model that is furthest behind.",
+            "Age of the end of the newest settled slot, however it ended, of the model that is furthest behind.",
             ("project",),
             registry=registry,
         )
         self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
+        self.unstored_models = Gauge(
+            "latigo_unstored_models",
+            "Models that lack predictions in their newest settled slot, which its readings allow.",
+            ("project",),
+            registry=registry,
+        )
         self.circuits_open = Gauge("latigo_open_circuits", "Downstreams whose circuits are open.", registry=registry)
         self.concurrency = Gauge(
             "latigo_concurrency_calls",

@@ -9,10 +9,10 @@ import pytest
 from latigo.dataset.build import Buckets
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, SlotState, Split, Stored
-from latigo.domain.series import Series
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Outcome, SlotState, Split, Stored
+from latigo.domain.series import Series, Times, Values
 from latigo.domain.task import Task
-from latigo.domain.windows import Window, from_ns
+from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
@@ -154,6 +154,126 @@ async def test_a_sink_that_has_the_result_is_not_written_again():
 
     assert [len(store.writes) for store in plant.stores] == [0, 1]
     assert progress.stored_in == {"sink/first", "sink/second"}
+
+
+async def test_a_sink_that_holds_only_a_part_of_the_window_is_written_again():
+    plant = Plant()
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("10:30"))
+    plant.stores[1].errors = [UNAVAILABLE]
+    short = a_task(a_spec(dataset={"interpolation_limit": timedelta(0)}), REQUESTED)
+    progress = Progress(short)
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(progress)
+    before = set(progress.stored_in)
+
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("23:59"))  # late readings have come
+    settlement, _ = await run(plant, short, *before)
+
+    assert before == set()
+    assert [store.times(short.ref) for store in plant.stores] == [labels(REQUESTED)] * 2
+    assert settlement.covered == Coverage((REQUESTED,))
+
+
+async def test_a_sink_whose_rows_may_still_change_is_written_again():
+    plant = Plant()
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("10:30"))  # and filled forward from there
+    plant.stores[1].errors = [UNAVAILABLE]
+    progress = Progress(a_task(span=REQUESTED))
+
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(progress)
+
+    assert plant.stores[0].times(progress.task.ref) == labels(REQUESTED)
+    assert progress.stored_in == set()
+
+
+# --- coverage follows what is stored ----------------------------------------------------------------------------------
+
+
+def reasons(settlement: Stored) -> dict[tuple[SlotState, str], Coverage]:
+    return {(each.state, each.reason): each.slots for each in settlement.exceptions}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+async def test_a_model_that_answers_no_finite_value_covers_nothing(value: float):
+    plant = Plant()
+    plant.models.changed = lambda _, values: np.full_like(values, value)
+
+    settlement, progress = await run(plant)
+
+    assert (settlement.outcome, settlement.covered, settlement.rows) == (Outcome.STORED, Coverage(), 0)
+    assert reasons(settlement) == {(SlotState.ABSENT, NO_FINITE_VALUES): Coverage((REQUESTED,))}
+    assert (settlement.values, settlement.not_finite, settlement.silent_since) == (12, 12, None)
+    assert [store.writes for store in plant.stores] == [[], []]
+    assert progress.stored_in == set()
+
+
+async def test_of_a_model_that_answers_finite_values_in_a_part_that_part_is_covered():
+    plant = Plant()
+
+    def changed(times: Times, values: Values) -> Values:
+        values[times >= to_ns(at("10:50"))] = np.inf
+        values[times < to_ns(at("10:10")), 0] = np.nan  # a row with one finite value is stored
+        return values
+
+    plant.models.changed = changed
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage((window("10:00", "10:30"),))
+    assert reasons(settlement) == {(SlotState.SHORT, NO_FINITE_VALUES): Coverage((window("10:30", "11:00"),))}
+    assert (settlement.rows, settlement.values, settlement.not_finite) == (5, 12, 3)
+    assert plant.stores[0].times(progress.task.ref) == labels(REQUESTED)[:5]
+
+
+async def test_what_a_required_sink_does_not_keep_is_not_covered_and_names_the_sink():
+    plant = Plant()
+    plant.stores[0].since, plant.stores[1].since = at("10:20"), at("10:30")
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage((window("10:30", "11:00"),))
+    assert reasons(settlement) == {
+        (SlotState.ABSENT, f"{NOT_STORED}: sink/first, sink/second"): Coverage((window("10:00", "10:30"),))
+    }
+    assert settlement.rows == 3
+    assert progress.stored_in == set()
+
+
+async def test_what_only_one_required_sink_keeps_is_not_covered():
+    plant = Plant()
+    plant.stores[1].since = at("10:50")
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage()
+    assert reasons(settlement) == {
+        (SlotState.ABSENT, f"{NOT_STORED}: sink/second"): Coverage((window("10:00", "10:30"),)),
+        (SlotState.SHORT, f"{NOT_STORED}: sink/second"): Coverage((window("10:30", "11:00"),)),
+    }
+    assert progress.stored_in == {"sink/first"}
+
+
+async def test_what_a_sink_that_is_not_required_does_not_keep_changes_no_coverage():
+    plant = Plant("sink/second")
+    plant.stores[1].since = at("10:50")
+
+    settlement, progress = await run(plant)
+
+    assert (settlement.covered, settlement.rows) == (Coverage((REQUESTED,)), 6)
+    assert progress.stored_in == {"sink/first"}
+
+
+async def test_without_finite_values_no_circuit_of_a_sink_is_closed():
+    """A probe that writes nothing has not shown that the sink works."""
+    plant = Plant()
+    plant.ledger.board.set(a_circuit("sink/first"))
+    await plant.board.refresh()
+    plant.models.changed = lambda _, values: values * np.nan
+
+    await run(plant, a_task(span=REQUESTED, probe=True))
+
+    assert plant.board.is_open("sink/first")
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, REFUSED, TooLarge("413"), Failed("500")])

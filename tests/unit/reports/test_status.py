@@ -22,6 +22,7 @@ from latigo.reports.status import (
     Rates,
     Snapshot,
     State,
+    UnstoredModels,
     assess,
 )
 
@@ -146,6 +147,27 @@ def test_each_reason_for_an_operator_to_act_is_an_alarm() -> None:
     assert "lost too many models" in loss
 
 
+@pytest.mark.parametrize(
+    ("models", "names", "named"),
+    [(2, ["fan", "pump"], "2, fan, pump"), (3, ["fan", "pump"], "3, fan, pump and others")],
+)
+def test_models_without_predictions_in_their_newest_slot_need_attention_and_are_named(
+    models: int, names: list[str], named: str
+) -> None:
+    cause = {"reason": "not_stored", "example": "not_stored: sink/influx"}
+
+    status = assess(a_snapshot(unstored=[UnstoredModels(project="plant", models=models, names=names, **cause)]))
+
+    assert status.state is State.NEEDS_ATTENTION
+    assert status.alarms == [
+        (
+            f"plant: models that lack predictions in their newest slot, {cause['example']}: {named}"
+            f" (latigo failures --project plant --reason {cause['reason']})"
+        )
+    ]
+    assert gauges_of(status, []).unstored == {"plant": models}
+
+
 def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None:
     status = assess(
         a_snapshot(
@@ -160,5 +182,6 @@ def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None
     values = gauges_of(status, [ProjectBacklog(project="plant", models=1, slots=7, calls=2)])
 
     assert values.queue_lag == {"0": 4}
+    assert values.unstored == {"plant": 0, "new": 0}
     assert values.projects["plant"] == (2, 1, 1, 7, 1800)
     assert values.projects["new"] == (0, 0, 0, 0, None)

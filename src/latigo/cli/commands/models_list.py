@@ -13,6 +13,7 @@ def run(config: ConfigOption = None, project: ProjectOption = None, as_json: Jso
     if as_json:
         show_json(models)
         return
-    columns = ("project", "model", "revision", "state", "slot", "covered_until", "silent_since", "parked")
+    optional = ("silent_since", "parked", "not_finite_share")
+    columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
     empty = "No models are known yet; latigo status shows whether a scheduler is running"
-    show_table(models, columns, empty=empty, if_any=("silent_since", "parked"))
+    show_table(models, columns, empty=empty, if_any=optional)

@@ -49,7 +49,7 @@ def run(
     """Predict a stretch of time of one model, here and now.
 
     Reads the sensors and calls the model server as the service would, window by window; needs no ledger and writes to
-    no sink. Exit code 3 when there was nothing to predict from.
+    no sink. Exit code 3 when there was nothing to predict from, or no predicted value is finite.
     """
     ref, settings = model_ref(model), settings_of(config)
     _check_files(out, plot)
@@ -75,7 +75,7 @@ def run(
         show_json(summary)
     else:
         show_pairs(summary, width=12)
-    if predictions is None:
+    if predictions is None or not len(predictions.finite_times):
         raise typer.Exit(Exit.UNHEALTHY)
 
 
@@ -142,5 +142,6 @@ def _summary(
         "calls": sum(result.predictions is not None for result in results),
         "rows": len(predictions) if predictions else 0,
         "columns": len(predictions.columns) if predictions else 0,
+        "rows_without_values": len(predictions) - len(predictions.finite_times) if predictions else 0,
         "exceptions": exceptions,
     }

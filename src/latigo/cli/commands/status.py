@@ -53,6 +53,10 @@ def _show(status: Status) -> None:
     if status.queue.refused:
         refused = ("reason", "messages", "newest")
         show_table(status.queue.refused, refused, title="Refused messages, by cause", below="example")
+    if status.queue.mismatched:
+        rows = [{**dict(row), "first": row.first_at, "last": row.last_at} for row in status.queue.mismatched]
+        title = "Messages that this ledger has never sent, by kind"
+        show_table(rows, ("kind", "task", "first", "last"), title=title, below="example")
     if status.exceptions:
         show_table(status.exceptions, ("project", "state", "models", "slots"), title="Slots without all their rows")
 

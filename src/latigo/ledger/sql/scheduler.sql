@@ -109,8 +109,9 @@ SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.
 
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
-SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
-FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec,
+       l.id AS ledger, l.incarnation
+FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch CROSS JOIN ledger_identity l
 WHERE t.state = 'planned' AND NOT m.paused
 ORDER BY (t.lane = 'live') DESC, t.id
 LIMIT $1;
@@ -155,7 +156,7 @@ RETURNING t.id, t.model_id, t.starts, t.span;
 -- Tasks that are larger than a message of the queue may be.
 SELECT t.id, t.model_id, t.span, m.revision, r.detail
 FROM task t JOIN model m ON m.id = t.model_id
-JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large'
+JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large' AND r.at >= t.planned_at
 WHERE t.state = 'planned' FOR UPDATE OF t;
 
 -- poison_tasks --
