@@ -5,12 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from latigo.domain.errors import Unavailable
 from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
 from latigo.reports.plan import fetch_backlog
+from latigo.reports.trouble import read_trouble
 
 SQL = load_statements("latigo.reports", "status.sql")
 
@@ -209,7 +209,6 @@ class Snapshot(Report):
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
     stale: Sequence[StaleModel]  #: those that are furthest behind
-    ledger_trouble: str = ""  #: why the ledger takes no writes; then planner and executors cannot report to it
     unstored: Sequence[UnstoredModels] = ()
 
 
@@ -231,12 +230,11 @@ class Status(Snapshot):
 
 async def read_status(database: Database, version: str) -> Status:
     """Read the ledger and assess what it holds."""
-    return assess(await read_snapshot(database, version))
+    return assess(await read_snapshot(database, version), await read_trouble(database))
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
     """Read everything about the service that the ledger knows."""
-    trouble = await read_trouble(database)
     async with database.connection() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
@@ -289,27 +287,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         exceptions=[SlotExceptions(**row) for row in exceptions],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
-        ledger_trouble=trouble,
         unstored=[UnstoredModels(**row) for row in unstored],
     )
-
-
-async def read_trouble(database: Database) -> str:
-    """Return why the ledger takes no writes; empty if it does.
-
-    What this process met lately is known; another process finds a full disk by a sort that does not fit into memory.
-    """
-    if database.trouble:
-        return database.trouble
-    try:
-        async with database.transaction() as connection:
-            await connection.execute(SQL["use_little_memory"])
-            await connection.execute(SQL["spill_to_disk"])
-    except Unavailable as error:
-        if not error.alarm:
-            raise
-        return database.trouble
-    return ""
 
 
 def _projects(listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]]) -> list[ProjectStatus]:
@@ -341,25 +320,25 @@ def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
     return sorted(stale, key=lambda model: model.looked_until)[:NAMED]
 
 
-def assess(snapshot: Snapshot) -> Status:
-    """Add what follows from a snapshot. Pure."""
-    raised = alarms(snapshot)
+def assess(snapshot: Snapshot, trouble: str = "") -> Status:
+    """Add what follows from a snapshot, and from the reason why the ledger takes no writes, if any. Pure."""
+    raised = alarms(snapshot, trouble)
     stale = sum(project.stale for project in snapshot.projects)
     # A model without metadata lacks its newest slot just like one that is stale.
     undescribed = sum(project.undescribed for project in snapshot.projects)
     return Status(
         **dict(snapshot),
-        limited_by=limited_by(snapshot),
+        limited_by=limited_by(snapshot, trouble),
         alarms=raised,
         stale_models=stale,
         healthy=not stale and not undescribed and not raised,
     )
 
 
-def limited_by(snapshot: Snapshot) -> str:
+def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     """Return what keeps the service from being faster. Pure."""
-    if snapshot.ledger_trouble:
-        return f"the ledger: {snapshot.ledger_trouble}"
+    if trouble:
+        return f"the ledger: {trouble}"
     if snapshot.planner is None:
         return NO_PLANNER
     if not snapshot.executors:
@@ -374,19 +353,17 @@ def limited_by(snapshot: Snapshot) -> str:
     return "nothing: work is under way"
 
 
-def alarms(snapshot: Snapshot) -> list[str]:
+def alarms(snapshot: Snapshot, trouble: str = "") -> list[str]:
     """Return the problems that need an operator. Pure.
 
     Among it are sinks that are unavailable although not required, since what they miss, they never get; and models that
     cannot be used, which settings or roster can leave out.
     """
-    raised = []
-    if snapshot.ledger_trouble:
-        raised.append(f"the ledger takes no writes: {snapshot.ledger_trouble}")
-    elif snapshot.planner is None:
-        raised.append(NO_PLANNER)
-    if not snapshot.executors and not snapshot.ledger_trouble:
-        raised.append(NO_EXECUTOR)
+    reporters = {NO_PLANNER: snapshot.planner, NO_EXECUTOR: snapshot.executors}
+    if trouble:  # nobody can report to the ledger
+        raised = [f"the ledger takes no writes: {trouble}"]
+    else:
+        raised = [absent for absent, present in reporters.items() if not present]
     raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
     recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})
     raised += [

@@ -120,11 +120,3 @@ SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
        ) AS stuck,
        min(p.since) AS since, min(p.detail) AS example
 FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;
-
--- use_little_memory --
--- In this transaction.
-SET LOCAL work_mem = '64kB';
-
--- spill_to_disk --
--- Needs more memory than that, and so half a megabyte of the disk: reading fails on a full one, where nothing else does.
-SELECT count(*) FROM generate_series(1, 20000);

@@ -17,7 +17,7 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.schema import current_revision
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
-from latigo.reports.status import read_trouble
+from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.selection import Selection
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
