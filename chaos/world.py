@@ -21,7 +21,7 @@ from chaos.network import Link, Network, open_proxies
 from chaos.plan import Shape
 from chaos.plant import KIND
 from chaos.processes import Party, environment
-from latigo.postgres.cluster import find_programs
+from latigo.postgres.programs import find_programs
 from latigo.sandbox.eventhub.server import DEVELOPMENT_KEY
 from latigo.settings.reference import to_toml
 

@@ -17,7 +17,7 @@ from latigo.providers.postgres.retention import keep_retention
 from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
-from latigo.runtime.lifecycle import Role, pause, run_until_stopped
+from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
 from latigo.runtime.metrics import new_registry
 from latigo.runtime.redaction import know
 from latigo.settings import EventHubQueue, HttpSettings, PostgresSink, Settings
@@ -99,7 +99,9 @@ async def serve(
         if resources is None:
             return
         opened.callback(readiness.close)
-        queue = await opened.enter_async_context(open_queue(settings, database, clock, role))
+        queue = await unless_stopped(opened.enter_async_context(open_queue(settings, database, clock, role)), stop)
+        if queue is None:
+            return
         readiness.open(resources, queue)
         roles: dict[str, Role] = {}
         if queue.receiver is not None:
@@ -154,7 +156,7 @@ async def _open_when_available(
     clock = SystemClock()
     while not stop.is_set():
         try:
-            return await opened.enter_async_context(open_resource())
+            return await unless_stopped(opened.enter_async_context(open_resource()), stop)
         except Unavailable as error:
             readiness.missing = f"waits for {error.downstream}: {error}"
             log = _log.error if error.alarm else _log.warning

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from latigo.postgres.cluster import find_programs
+from latigo.postgres.programs import find_programs
 from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.task_queue.envelope import decode
 from tests.support.event_hubs import HUB

@@ -122,7 +122,8 @@ def test_the_constructor_does_not_read_the_environment(monkeypatch: pytest.Monke
     assert Settings().http.port == 8080
 
 
-def test_the_embedded_ledger_lives_in_the_users_data_folder() -> None:
+def test_the_embedded_ledger_lives_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     usual, moved, reported = (
         load(),
         load(XDG_DATA_HOME="/data"),

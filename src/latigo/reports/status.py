@@ -11,6 +11,7 @@ from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
 from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, Snapshot, read_snapshot
+from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
@@ -39,17 +40,17 @@ class Status(Snapshot):
 
 async def read_status(database: Database, version: str) -> Status:
     """Read the ledger and assess what it holds."""
-    return assess(await read_snapshot(database, version))
+    return assess(await read_snapshot(database, version), await read_trouble(database))
 
 
-def assess(snapshot: Snapshot) -> Status:
-    """Add what follows from a snapshot. Pure."""
-    failures = _failures(snapshot)
+def assess(snapshot: Snapshot, trouble: str = "") -> Status:
+    """Add what follows from a snapshot, and from the reason why the ledger takes no writes, if any. Pure."""
+    failures = _failures(snapshot, trouble)
     causes = sorted((*failures, *_delays(snapshot, failures)), key=lambda cause: cause.state is State.RECOVERING)
     state = causes[0].state if causes else State.HEALTHY
     return Status(
         **dict(snapshot),
-        limited_by=limited_by(snapshot),
+        limited_by=limited_by(snapshot, trouble),
         alarms=[failure.text for failure in failures],
         stale_models=sum(project.stale for project in snapshot.projects),
         healthy=state is State.HEALTHY,
@@ -58,8 +59,10 @@ def assess(snapshot: Snapshot) -> Status:
     )
 
 
-def limited_by(snapshot: Snapshot) -> str:
+def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     """Return what keeps the service from being faster. Pure."""
+    if trouble:
+        return f"the ledger: {trouble}"
     if snapshot.planner is None:
         return NO_PLANNER
     if not snapshot.executors:
@@ -76,16 +79,18 @@ def limited_by(snapshot: Snapshot) -> str:
     return "nothing: work is under way"
 
 
-def _failures(snapshot: Snapshot) -> list[Cause]:
+def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     """Return what does not work. Pure.
 
     Among it are sinks that are unavailable although not required, since what they miss, they never get; and models that
     cannot be used, which settings or roster can leave out.
     """
     failures = []
-    if snapshot.planner is None:
+    if trouble:  # and so neither scheduler nor executor can report to it
+        failures.append(_attention("ledger_failing", f"the ledger takes no writes: {trouble}"))
+    if snapshot.planner is None and not trouble:
         failures.append(_attention("no_scheduler", NO_PLANNER))
-    if not snapshot.executors:
+    if not snapshot.executors and not trouble:
         failures.append(_attention("no_executor", NO_EXECUTOR))
     if snapshot.queue_outages:
         roles = " and ".join(_counted(outage.processes, outage.role) for outage in snapshot.queue_outages)

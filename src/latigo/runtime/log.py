@@ -1,5 +1,6 @@
 """Logs: for people on a terminal, as JSON elsewhere; never a secret."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Collection, Mapping, MutableMapping
@@ -16,6 +17,8 @@ Format = Literal["auto", "console", "json"]
 
 _DEEPEST = 4
 _LONGEST = 65_536  #: characters of a text
+#: Packages whose errors are those of a server or a connection.
+_DRIVERS = {"asyncpg", "aiohttp"}
 #: Libraries that log every state of every connection, each with the lowest level that is kept of it.
 _VERBOSE_LIBRARIES = {"azure": logging.WARNING}
 
@@ -58,7 +61,7 @@ def configure_logging(
     ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=rendering)
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger, _shorten], processors=rendering)
     )
     logging.captureWarnings(capture=True)
     logging.root.handlers = [handler]
@@ -75,6 +78,11 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # module-level loggers exist before this is called
     )
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether an error is of a connection and no bug: its traceback would say no more than its text."""
+    return isinstance(error, OSError | asyncio.CancelledError) or type(error).__module__.split(".")[0] in _DRIVERS
 
 
 def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -106,6 +114,16 @@ def _stamp(clock: Clock) -> Processor:
         return event
 
     return processor
+
+
+def _shorten(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Log an outage that a library reports in one line."""
+    information = event.get("exc_info")
+    error = information[1] if isinstance(information, tuple) else None
+    if error is not None and is_outage(error):
+        del event["exc_info"]
+        event["error"] = f"{type(error).__name__}: {error}"
+    return event
 
 
 def _name_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

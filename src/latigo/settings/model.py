@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     planner: PlannerSettings = Field(
         default=PlannerSettings(), description="The one scheduler that plans, out of several."
     )
-    ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
+    ledger: Ledger = Field(
+        default_factory=EmbeddedLedger, description="What is covered, planned, in flight and parked."
+    )
     task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
     models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
     sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import LatigoError
+from latigo.domain.errors import LatigoError, Unavailable
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -17,6 +17,7 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.schema import current_revision
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
+from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.redaction import redact
 from latigo.scheduler.selection import Selection
@@ -24,7 +25,7 @@ from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSin
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
     connect_to,
-    ledger_url,
+    ledger_server,
     open_sensors,
     open_sink,
     user_at_host,
@@ -86,7 +87,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     ledger = settings.ledger
     if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
         return None, f"embedded, does not exist yet: latigo serve creates it in {ledger.data_dir}"
-    url = await opened.enter_async_context(ledger_url(settings))
+    url, _ = await opened.enter_async_context(ledger_server(settings))
     revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)
     newest = newest_revision()
     if revision is None:
@@ -100,6 +101,8 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
             schema = f"schema {revision} of a newer Latigo, with which this one works"
     database = await opened.enter_async_context(connect_to(url, settings))
     skew = await PostgresSchedulerLedger(database).clock_skew(SystemClock().now())
+    if trouble := await read_trouble(database):
+        raise Unavailable(f"takes no writes: {trouble}", downstream=DOWNSTREAM, alarm=True)
     return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 

@@ -1,23 +1,25 @@
 """Opens every foreign system that the settings name; nothing else does."""
 
+import asyncio
 import getpass
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database, open_database
-from latigo.postgres.embedded import open_embedded
-from latigo.postgres.schema import require_usable, upgrade
+from latigo.postgres.embedded import open_server
+from latigo.postgres.schema import recreate, require_usable, upgrade
 from latigo.providers.files import open_files
 from latigo.providers.gordo import open_gordo
 from latigo.providers.postgres import PostgresPredictions
@@ -77,15 +79,36 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
         Unavailable: it is unreachable, or its schema is older than this program and is not to be migrated.
     """
     limit = settings.ledger.connect_timeout
-    async with ledger_url(settings) as url:
-        if migrate or isinstance(settings.ledger, EmbeddedLedger):
-            before, after = await upgrade(url, downstream=DOWNSTREAM, connect_timeout=limit)
+    migrates = migrate or isinstance(settings.ledger, EmbeddedLedger)
+    async with ledger_server(settings) as server:
+        if migrates:
+            before, after = await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
             if before != after:
                 _log.info("ledger.migrated", before=before, after=after)
         else:
-            await require_usable(url, downstream=DOWNSTREAM, connect_timeout=limit)
-        async with connect_to(url, settings) as database:
-            yield database
+            await require_usable(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
+        async with connect_to(server.url, settings) as database:
+            database.server_trouble = server.trouble
+            keeping = asyncio.create_task(_keep_schema(database, server.url, limit)) if migrates else None
+            try:
+                yield database
+            finally:
+                if keeping is not None:
+                    keeping.cancel()
+                    await asyncio.wait((keeping,))
+
+
+async def _keep_schema(database: Database, url: str, limit: timedelta) -> None:
+    """Create the schema again where the database was dropped and created anew while it was in use."""
+    while True:
+        await database.failed.wait()
+        database.failed.clear()
+        try:
+            if await recreate(url, downstream=DOWNSTREAM, connect_timeout=limit):
+                await database.forget_connections()
+                _log.error("ledger.recreated")
+        except LatigoError as error:
+            _log.error("ledger.not_recreated", error=str(error))
 
 
 def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
@@ -100,15 +123,22 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
     )
 
 
+class LedgerServer(NamedTuple):
+    """The server of the ledger; ``trouble`` returns why it is not there, where that is known."""
+
+    url: str
+    trouble: Callable[[], str] = str
+
+
 @asynccontextmanager
-async def ledger_url(settings: Settings) -> AsyncIterator[str]:
-    """Yield the URL of the ledger; keep the embedded server while the context lasts."""
+async def ledger_server(settings: Settings) -> AsyncIterator[LedgerServer]:
+    """Yield the server of the ledger; run the embedded one while the context lasts."""
     match settings.ledger:
         case EmbeddedLedger(data_dir=data_dir):
-            async with open_embedded(data_dir) as url:
-                yield url
+            async with open_server(data_dir) as server:
+                yield LedgerServer(server.url, lambda: server.trouble)
         case PostgresLedger(url=secret):
-            yield secret.get_secret_value()
+            yield LedgerServer(secret.get_secret_value())
         case _:
             assert_never(settings.ledger)
 

@@ -19,6 +19,7 @@ from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values, Written
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
+from latigo.postgres.database import lend
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import TRANSLATIONS
@@ -115,7 +116,7 @@ class PostgresPredictions:
     async def _connection(self, action: str) -> AsyncIterator[Any]:
         context = f"PostgreSQL, {action}"
         with translated_errors(context, downstream=self.downstream, translations=TRANSLATIONS):
-            async with asyncio.timeout(self._time_limit), self._pool.acquire() as connection:
+            async with asyncio.timeout(self._time_limit), lend(self._pool) as connection:
                 yield connection
 
     async def _write(
