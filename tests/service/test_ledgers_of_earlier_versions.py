@@ -120,7 +120,7 @@ async def test_a_claim_of_before_is_settled_and_the_rest_is_planned_and_publishe
     await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
 
     tasks = {task.ref.name: task for task in await ledger.scheduler.unpublished(term, 100)}
-    claims = [await ledger.executor.claim(task.id, task.epoch, "executor-2", LEASE) for task in tasks.values()]
+    claims = [await ledger.executor.claim(task, "executor-2", LEASE) for task in tasks.values()]
     settled = [(claim, Stored.in_full(NEWEST, rows=6)) for claim in claims if claim]
     counted = await ledger.executor.settle(settled)
 
