@@ -7,17 +7,18 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from latigo import __version__
 from latigo.domain.errors import Unavailable
+from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
 from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped
-from latigo.settings import PostgresSink, Settings
+from latigo.runtime.metrics import new_registry
+from latigo.settings import EventHubQueue, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
 from latigo.web.routes import create_app
@@ -32,7 +33,7 @@ from latigo.wiring.resources import (
     open_queue,
     open_resources_on,
 )
-from latigo.wiring.roles import create_executor, create_scheduler
+from latigo.wiring.roles import create_executor, create_scheduler, process_id
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -73,7 +74,7 @@ async def serve(
     check_role(settings, role)
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
-    clock, registry, readiness = SystemClock(), CollectorRegistry(), Readiness()
+    clock, registry, readiness = SystemClock(), new_registry(), Readiness()
     metrics = Metrics(registry, clock)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
@@ -106,6 +107,9 @@ async def serve(
             roles["gauges"] = lambda stop: keep_gauges(
                 lambda: read_gauges(resources.database, __version__), metrics, clock, stop
             )
+        if isinstance(settings.task_queue, EventHubQueue):
+            reports = QueueOutages(database, process_id())
+            roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)
         if extra_role is not None:
             roles["extra"] = lambda stop: extra_role(resources, address, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)

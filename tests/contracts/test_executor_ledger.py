@@ -256,3 +256,49 @@ async def test_a_circuit_is_closed_once_and_the_others_stay_open_by_name(role_le
 
     assert closed == [True, False]
     assert [each.downstream for each in await role_ledgers.executor.circuits()] == ["sensors/influx", "sink/postgres"]
+
+
+# --- before a write ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_that_holds_may_write_and_holds_for_a_whole_lease_from_then_on(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    claim = await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE - timedelta(seconds=1))
+
+    assert await role_ledgers.executor.begin_write(claim, LEASE)
+
+    await role_ledgers.set_clock(NOW + LEASE)
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-2", LEASE) is None
+    assert await role_ledgers.executor.settle([(claim, STORED)]) == {task_id}
+
+
+async def test_a_claim_that_was_overtaken_settled_or_handed_back_may_not_write(role_ledgers: RoleLedgers):
+    overtaken = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, overtaken.task_id, "executor-2")
+    settled = await claimed(role_ledgers, await role_ledgers.add_task("fan"))
+    await role_ledgers.executor.settle([(settled, STORED)])
+    released = await claimed(role_ledgers, await role_ledgers.add_task("valve"))
+    assert await role_ledgers.executor.release([released, overtaken]) == {released.task_id}
+
+    for claim in (overtaken, settled, released):
+        assert not await role_ledgers.executor.begin_write(claim, LEASE)
+    assert await role_ledgers.executor.begin_write(second, LEASE)
+
+
+async def test_the_fences_of_claims_on_a_task_rise(role_ledgers: RoleLedgers):
+    first = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, first.task_id, "executor-2")
+
+    assert first.fence < second.fence
+    assert first.fence[:3] == second.fence[:3] == (first.incarnation, 1, first.task_id)
+
+
+async def test_a_repair_may_be_requested_whatever_became_of_the_task(role_ledgers: RoleLedgers):
+    claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+
+    await role_ledgers.executor.request_repair(claim)
+    await role_ledgers.executor.settle([(claim, STORED)])
+    await role_ledgers.executor.request_repair(claim)

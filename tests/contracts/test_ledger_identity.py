@@ -14,13 +14,14 @@ import pytest
 
 from latigo.actions.mark_restored import mark_restored
 from latigo.domain.coverage import Coverage
+from latigo.domain.health import State
 from latigo.domain.outcome import Deferred, Retry, SlotException, SlotState, Stored
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch, MismatchKind, Planned, Term
 from latigo.ledger.shared import read_identity
 from latigo.postgres.ranges import to_coverage
-from latigo.reports.status import State, Status, read_status
+from latigo.reports.status import Status, read_status
 from tests.support.build import NOW, a_task, an_entry, at, window
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import fresh_database
@@ -227,6 +228,29 @@ async def test_messages_that_the_ledger_cannot_have_sent_are_recorded_and_alarm_
         assert seen.state is State.NEEDS_ATTENTION
         assert sum(RESTORED in alarm for alarm in seen.alarms) == 1
     assert {row.kind for row in (await status(ledger)).queue.mismatched} == {kind.value for kind in sent}
+
+
+async def test_a_sink_ahead_of_the_ledger_alarms_until_the_next_incarnation_which_is_newer(restore: Restore):
+    ledger = restore.after
+    ahead = await restore.before.executor.claim(restore.lost, "executor-1", LEASE)
+    claim = await ledger.executor.claim(restore.task, "executor-1", LEASE)
+    assert ahead is not None
+    assert claim is not None
+    for _ in "ab":
+        await ledger.executor.record_newer_predictions(claim, "sink/postgres keeps 6 rows")
+    (alarm,) = [alarm for alarm in (await status(ledger)).alarms if RESTORED in alarm]
+    assert "a sink holds predictions" in alarm
+    assert "sink/postgres keeps 6 rows" in alarm
+
+    await mark_restored(ledger.database, "test")
+
+    assert not any(RESTORED in alarm for alarm in (await status(ledger)).alarms)
+    term = await ledger.scheduler.acquire_lease("scheduler-1", LEASE)
+    assert term is not None
+    (task,) = await ledger.scheduler.unpublished(term, 10)
+    again = await ledger.executor.claim(task, "executor-1", LEASE)
+    assert again is not None
+    assert again.fence > max(ahead.fence, claim.fence)
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -13,7 +13,8 @@ from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
 from latigo.reports.failures import read_failures
-from latigo.reports.status import NAMED, read_status
+from latigo.reports.snapshot import NAMED
+from latigo.reports.status import read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -58,7 +59,7 @@ async def listed(ledger: Ledgers, *names: str) -> None:
     await ledger.models.project_listed("plant", "1000", names)
 
 
-async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_each_project_and_cause(ledger: Ledgers):
+async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_each_cause(ledger: Ledgers):
     await covered_until(ledger, dict.fromkeys(("pump", "fan", "valve", "well"), FRESH))
     await covered_until(ledger, {"other": FRESH}, project="elsewhere")
     await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, None)
@@ -68,18 +69,47 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
 
     report = await status(ledger)
 
-    said = [
-        ("elsewhere", "unknown_sensor", 1),
-        ("plant", "attempts", 1),
-        ("plant", "unknown_sensor", 2),
-    ]
     assert report["alarms"] == [
-        f"{project}: models that are parked as {reason}, newest slot included: {count}"
-        f" (latigo failures --project {project} --reason {reason})"
-        for project, reason, count in said
+        (
+            "plant: models that are parked as attempts, newest slot included: 1"
+            " (latigo failures --project plant --reason attempts)"
+        ),
+        (
+            "elsewhere, plant: models that are parked as unknown_sensor, newest slot included: 3"
+            " (latigo failures --reason unknown_sensor)"
+        ),
     ]
     assert report["stale_models"] == 0
     assert not report["healthy"]
+
+
+async def test_a_parked_model_stays_an_alarm_when_a_slot_becomes_due_until_that_has_ended_otherwise(ledger: Ledgers):
+    await covered_until(ledger, {"pump": NEWEST.start, "fan": NEWEST.start})
+    await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, NEWEST)
+    await parked(ledger, "fan", Reason.UNKNOWN_SENSOR, NEWEST)
+    stuck = []
+
+    async def count() -> None:
+        stuck.append([each["stuck"] for each in (await status(ledger))["failures"]])
+
+    await count()
+    await ledger.set_clock(NOW + HALF_HOUR)
+    await count()
+    due = to_range(Window(NEWEST.end, NEWEST.end + HALF_HOUR))
+    await ledger.fetch(
+        "UPDATE coverage SET covered = covered + tstzmultirange($1) FROM model m"
+        " WHERE m.id = model_id AND m.name = 'fan'",
+        due,
+    )
+    await count()
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', 'no a', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
+        due,
+    )
+    await count()
+
+    assert stuck == [[2], [2], [1], [0]]
 
 
 async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledgers):

@@ -11,6 +11,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
 from latigo.reports.failures import read_failures
 from latigo.reports.models import read_models
@@ -79,6 +80,11 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " VALUES ($1, '0', 5, 'unreadable', 'not JSON', ledger_now())",
         CHANNEL,
     )
+    await ledgers.fetch(
+        "UPDATE coverage SET silent_since = $1 WHERE model_id = (SELECT id FROM model WHERE name = 'pump')", at("10:30")
+    )
+    await ledgers.fetch("UPDATE slot_exception SET tags = '{LT-1}'")
+    await QueueOutages(ledgers.database, "executor-1").report({"executor": "refused"})
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
@@ -139,6 +145,7 @@ STATUS = {
             "parked": COUNT,
             "stale": COUNT,
             "oldest": TIME,
+            "backlog_slots": NUMBER,
         }
     ],
     "backlog": {"slots": COUNT, "calls": COUNT},
@@ -164,6 +171,7 @@ STATUS = {
         "covered_slots_per_second": NUMBER,
         "rows_per_second": NUMBER,
         "tasks_per_second": NUMBER,
+        "recent_slots_per_second": NUMBER,
     },
     "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
@@ -172,10 +180,15 @@ STATUS = {
     ],
     "stale": [{"project": TEXT, "model": TEXT, "looked_until": TIME, "due": TIME}],
     "unstored": [{"project": TEXT, "reason": TEXT, "models": COUNT, "names": [TEXT], "example": TEXT}],
+    "silent_sensors": [{"tag": TEXT, "since": TIME, "models": COUNT, "projects": [TEXT]}],
+    "silent_sensor_count": COUNT,
+    "queue_outages": [{"role": TEXT, "processes": COUNT, "reason": TEXT, "since": TIME}],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
     "healthy": FLAG,
+    "state": TEXT,
+    "causes": [{"kind": TEXT, "state": TEXT, "text": TEXT, "projects": [], "since": TIME}],
 }
 FAILURE = {
     "project": TEXT,

@@ -210,6 +210,25 @@ async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: 
     assert await plant.sandbox.ledger.value("SELECT count(*) FROM queue_checkpoint") == 0
 
 
+async def test_a_hub_that_processes_cannot_reach_is_an_alarm_in_status(plant: Plant):
+    async with plant.hub.outage():
+        scheduler, executor = await plant.start("scheduler"), await plant.start("executor")
+
+        async def both_report_it() -> bool:
+            return len((await plant.sandbox.ledger.status())["queue_outages"]) == 2
+
+        await scheduler.until(both_report_it, within=60, what="both report it")
+        code, text, _ = await latigo("status", "--config", str(plant.config()), folder=plant.sandbox.folder)
+        codes = [await scheduler.stop(), await executor.stop()]
+
+    first, *others = text.splitlines()
+    assert (code, codes) == (3, [0, 0])
+    assert first.endswith(", needs attention")
+    (alarm,) = [line for line in others if "the task queue" in line and line.startswith("  ! ")]
+    assert alarm.startswith("  ! the task queue is unreachable for 1 scheduler and 1 executor: event hub")
+    assert (await plant.sandbox.ledger.status())["queue_outages"] == []  # those that were stopped report nothing
+
+
 async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Plant):
     async with open_producer(plant.hub) as producer:
         batch = await producer.create_batch(partition_id="2")

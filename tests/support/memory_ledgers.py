@@ -379,13 +379,30 @@ class MemoryWork:
         self.lease_until |= dict.fromkeys(kept, self.clock.now() + lease)
         return kept
 
-    async def release(self, claims: Sequence[Claim]) -> None:
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
         self._ask()
-        for claim in claims:
-            if self._holds(claim):
-                del self.held[claim.task_id]
-                self.starts[claim.task_id] = claim.starts
-                self.log.append(("release", claim.task_id))
+        if not self._holds(claim):
+            return False
+        self.log.append(("begin_write", claim.task_id))
+        self.lease_until[claim.task_id] = self.clock.now() + lease
+        return True
+
+    async def request_repair(self, claim: Claim) -> None:
+        self._ask()
+        self.log.append(("request_repair", claim.task_id))
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        self._ask()
+        self.mismatches.append(MismatchKind.NEWER_PREDICTIONS)
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        self._ask()
+        released = [claim for claim in claims if self._holds(claim)]
+        for claim in released:
+            del self.held[claim.task_id]
+            self.starts[claim.task_id] = claim.starts
+            self.log.append(("release", claim.task_id))
+        return frozenset(claim.task_id for claim in released)
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         self._ask()

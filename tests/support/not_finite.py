@@ -23,9 +23,9 @@ class ChangedPredictions:
         self._stub = StubPredictions()
 
     def predict(
-        self, definition: ModelDefinition, body: bytes, content_type: str, *, anomaly: bool
+        self, definition: ModelDefinition, revision: str, body: bytes, content_type: str, *, anomaly: bool
     ) -> tuple[bytes, Index] | None:
-        answered = self._stub.predict(definition, body, content_type, anomaly=anomaly)
+        answered = self._stub.predict(definition, revision, body, content_type, anomaly=anomaly)
         change = self.changes.get(definition.name)
         if answered is None or change is None:
             return answered

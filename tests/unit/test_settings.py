@@ -401,6 +401,25 @@ def test_a_secret_may_stand_in_a_file_of_its_own() -> None:
     assert settings.models.headers["X-Key"].get_secret_value() == "from-a-file"
 
 
+@pytest.mark.parametrize(
+    ("toml", "deprecated"),
+    [
+        ("", []),
+        ("[http]\nport = 80", []),
+        ('[http]\ntoken = "a"', ["http.token"]),
+        ('[http]\ntoken_file = "token"', ["http.token"]),
+    ],
+)
+def test_a_deprecated_key_is_accepted_and_known(toml: str, deprecated: list[str]) -> None:
+    Path("token").write_text("from-a-file")
+
+    assert list(load(toml).deprecated()) == deprecated
+
+
+def test_a_deprecated_key_in_the_environment_is_known() -> None:
+    assert list(load(LATIGO_HTTP__TOKEN="a").deprecated()) == ["http.token"]
+
+
 def test_the_path_of_a_secret_may_come_from_the_environment() -> None:
     Path("url").write_text("postgresql://h/d\n")
 

@@ -31,6 +31,7 @@ class Sensors(LazyGroup):
     table: ClassVar[Table] = {
         "list": "List every tag name that the source knows",
         "exists": "Check whether the source knows a sensor",
+        "show": "Show one sensor: what the source is asked for, and what it answers",
     }
 
 

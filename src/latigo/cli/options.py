@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 import typer
 
 from latigo.cli.times import parse_time
@@ -18,6 +19,7 @@ from latigo.settings import Settings, load_settings
 from latigo.wiring.resources import open_ledger
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 ConfigOption = Annotated[
     Path | None,
@@ -42,6 +44,8 @@ def settings_of(config: Path | None, *, quiet: bool = True) -> Settings:
     settings = load_settings(config, os.environ)
     level = "warning" if quiet and settings.log.level in {"debug", "info"} else settings.log.level
     configure_logging(settings.log.format, level, secrets=settings.secret_values())
+    for key, advice in settings.deprecated().items():
+        _log.warning("settings.deprecated", key=key, reason=advice)
     return settings
 
 

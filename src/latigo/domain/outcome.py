@@ -32,7 +32,8 @@ class SlotException:
 
     state: SlotState
     slots: Coverage
-    reason: str  #: names the tags, or what else is the cause
+    reason: str  #: names the first few tags, or what else is the cause
+    tags: tuple[str, ...] = ()  #: those that the reason is about
 
 
 class Outcome(StrEnum):

@@ -104,6 +104,7 @@ class Written:
     """
 
     times: Times
+    newer: int = 0  #: rows that it refused because a newer writer was there, see `latigo.domain.fence`
 
     def __len__(self) -> int:
         return len(self.times)

@@ -13,7 +13,7 @@ class Lane(StrEnum):
 
     LIVE = "live"  #: contains the newest due slot of the model
     BACKFILL = "backfill"  #: history, and gaps before the newest one
-    REPAIR = "repair"  #: requested: what a sink has lost
+    REPAIR = "repair"  #: what a sink has lost, or an overtaken executor may have written over
     MANUAL = "manual"  #: requested: predict again
 
     @property

@@ -17,10 +17,11 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
+from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
-from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
+from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.task_queue.protocol import Delivery, TaskReceiver
@@ -216,27 +217,32 @@ class Executor:
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
-        progress = Progress(task, stored_in=set(claim.stored_in))
+        guard = WriteGuard(self._ledger, self._clock, claim, self._rules.lease)
+        progress = Progress(task, guard, stored_in=set(claim.stored_in))
         claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
         try:
             settlement = await self._run_pipeline(claim, progress)
+            counted = False
             if settlement is not None:
                 claimed.settling = True
                 with self._metrics.stage("settle"):
                     counted = await asyncio.shield(self._settler.settle(claim, settlement))
                 self._report(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - started)
+            if not counted:
+                await guard.claim_lost()
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and claimed.lost and not running.uncancel():
+                await guard.claim_lost()
                 return  # another executor has the task; the delivery has to be acknowledged, or it blocks the queue
             del self._claimed[claim]  # or its lease would be reported as lost while it is handed back
-            await asyncio.shield(self._hand_back(claim))
+            await asyncio.shield(self._hand_back(claim, guard))
             raise
         finally:
             self._claimed.pop(claim, None)
 
     async def _run_pipeline(self, claim: Claim, progress: Progress) -> Settlement | None:
-        """Run a task through the pipeline. Return None if its claim was lost before it began."""
+        """Run a task through the pipeline. Return None if its claim was lost before it began or wrote."""
         try:
             if not claim.isolated:
                 return await self._pipeline.run(progress)
@@ -245,6 +251,9 @@ class Executor:
                     return None
                 _log.warning("task.isolated")
                 return await self._pipeline.run(progress)
+        except ClaimLost:
+            _log.warning("claim.lost", task=claim.task_id)
+            return None
         except Exception as error:  # noqa: BLE001 - an error of a task ends that task only
             return await self._settlement_of(error, progress)
 
@@ -266,9 +275,9 @@ class Executor:
             return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # unknown until it is read again
         return spec.dataset != task.model.dataset or spec.model_offset != task.model.model_offset
 
-    async def _hand_back(self, claim: Claim) -> None:
+    async def _hand_back(self, claim: Claim, guard: WriteGuard) -> None:
         try:
-            await self._ledger.release([claim])
+            await guard.hand_back()
         except Unavailable as error:  # its lease will expire
             _log.warning("task.not_handed_back", task=claim.task_id, error=str(error))
 

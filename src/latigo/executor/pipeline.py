@@ -11,7 +11,7 @@ import structlog
 
 from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import LatigoError, NoData, TimedOut
+from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
 from latigo.domain.series import Point, Predictions, Times
@@ -19,6 +19,7 @@ from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import (
@@ -47,6 +48,7 @@ class Progress:
     """A task in progress: how far it has come, so that its end can be explained."""
 
     task: Task
+    guard: WriteGuard
     #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
     #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
@@ -78,6 +80,7 @@ class Pipeline:
 
         Raises:
             LatigoError: whatever a provider raised; ``progress`` holds the stage and the sinks that are done.
+            ClaimLost: another executor may have the task, so nothing more was written.
         """
         task = progress.task
         dataset = await self._frame(progress)
@@ -143,10 +146,7 @@ class Pipeline:
             if name in progress.stored_in or not len(finite):
                 continue
             try:
-                # The scheduler does not probe optional sinks, because no task waits for them.
-                probe = not sink.required and await self.circuits.may_probe(name)
-                async with self._call(progress, "write", name, probe=probe):
-                    held = (await sink.store.put_predictions(predictions)).times
+                held = await self._put(progress, sink, predictions)
             except LatigoError as error:
                 if sink.required:
                     raise
@@ -161,6 +161,22 @@ class Pipeline:
             if not (slots(np.setdiff1d(finite, lacking)) if len(lacking) else whole).exceptions:
                 progress.stored_in.add(name)
         return (slots(stored, *withheld_by) if withheld_by else whole), len(stored)
+
+    async def _put(self, progress: Progress, sink: Sink, predictions: Predictions) -> Times:
+        """Write to one sink, if the claim holds; return the rows that it holds."""
+        store, guard = sink.store, progress.guard
+        # The scheduler does not probe optional sinks, because no task waits for them.
+        probe = not sink.required and await self.circuits.may_probe(store.downstream)
+        if not store.fenced:
+            await guard.begin_write()
+        async with self._call(progress, "write", store.downstream, probe=probe):
+            written = await store.put_predictions(predictions, guard.fence)
+        if written.newer:
+            await guard.check()
+            error = _newer_than_the_ledger(store.downstream, progress.task, written.newer)
+            await guard.record_newer(str(error))
+            raise error
+        return written.times
 
     @contextmanager
     def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
@@ -188,6 +204,14 @@ class Pipeline:
             finally:
                 spent = progress.seconds_in_calls(self.clock.monotonic())
                 progress.call_started, progress.spent = None, spent
+
+
+def _newer_than_the_ledger(downstream: str, task: Task, count: int) -> Unavailable:
+    return Unavailable(
+        f"{downstream} keeps {count} rows of {task.ref} {task.window} that are newer than any claim in the ledger",
+        downstream=downstream,
+        alarm=True,
+    )
 
 
 def period_of(spec: ModelSpec, window: Window) -> Window:

@@ -48,19 +48,21 @@ def classify(
     finite = predicted if finite is None else finite
     labels = _Labels(predicted, finite, finite if stored is None else stored, withheld_by)
     covered: list[Window] = []
-    others: dict[tuple[SlotState, str], list[Window]] = defaultdict(list)
+    others: dict[tuple[SlotState, str, tuple[str, ...]], list[Window]] = defaultdict(list)
     silent_since: datetime | None = None
     for part in window.slots(slot):
         outcome = _outcome(part, dataset, labels)
         if outcome.state is SlotState.COVERED:
             covered.append(part)
         else:
-            others[outcome.state, outcome.reason].append(part)
+            others[outcome.state, outcome.reason, outcome.tags].append(part)
         if not outcome.silent:
             silent_since = None
         elif silent_since is None:
             silent_since = part.start
-    exceptions = tuple(SlotException(state, Coverage.of(slots), reason) for (state, reason), slots in others.items())
+    exceptions = tuple(
+        SlotException(state, Coverage.of(slots), reason, tags) for (state, reason, tags), slots in others.items()
+    )
     return Slots(Coverage.of(covered), exceptions, silent_since)
 
 

@@ -1,5 +1,6 @@
 """The ledger for executors: claims, leases, settlements, circuits."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from latigo.domain.outcome import (
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
-from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch
+from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch, MismatchKind
 from latigo.ledger.settling import (
     Claimed,
     Exceptions,
@@ -41,6 +42,9 @@ from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_wind
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/executor.sql")
+
+#: Tags that are kept of an exception.
+MAX_TAGS = 100
 
 
 class PostgresExecutorLedger:
@@ -103,11 +107,13 @@ class PostgresExecutorLedger:
             mismatch = mismatch_of(task, known)
             if mismatch is None:
                 return None
-            kind, detail = mismatch.kind.value, kept(mismatch.detail)
-            recorded = await connection.fetchrow(
-                SQL["record_mismatch"], known.ledger.incarnation, kind, task.id, detail
-            )
+            recorded = await _record(connection, known.ledger.incarnation, task.id, mismatch)
         return replace(mismatch, is_first=recorded is not None and recorded["is_first"])
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        async with self._database.connection() as connection:
+            mismatch = Mismatch(MismatchKind.NEWER_PREDICTIONS, detail)
+            await _record(connection, claim.incarnation, claim.task_id, mismatch)
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         return await self._database.row(SQL["start_isolated"], *_key(claim), lease) is not None
@@ -118,9 +124,17 @@ class PostgresExecutorLedger:
         rows = await self._database.fetch(SQL["renew"], *_keys(claims), lease)
         return frozenset(row["id"] for row in rows)
 
-    async def release(self, claims: Sequence[Claim]) -> None:
-        if claims:
-            await self._database.execute(SQL["release"], *_keys(claims), [claim.starts for claim in claims])
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
+        return await self._database.row(SQL["begin_write"], *_key(claim), lease) is not None
+
+    async def request_repair(self, claim: Claim) -> None:
+        await self._database.execute(SQL["request_repair"], *_key(claim))
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        if not claims:
+            return frozenset()
+        starts = [claim.starts for claim in claims]
+        return frozenset(row["id"] for row in await self._database.fetch(SQL["release"], *_keys(claims), starts))
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         if not settlements:
@@ -164,6 +178,13 @@ def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str]:
 
 def _keys(claims: Sequence[Claim]) -> Sequence[Sequence[Any]]:
     return columns(map(_key, claims))
+
+
+async def _record(connection: Any, incarnation: int, task_id: int, mismatch: Mismatch) -> Any:
+    """Record a sign that the ledger is not what it was; return whether it is the first of its kind, if it is new."""
+    return await connection.fetchrow(
+        SQL["record_mismatch"], incarnation, mismatch.kind.value, task_id, kept(mismatch.detail)
+    )
 
 
 @dataclass
@@ -221,6 +242,7 @@ class _Batch:
         self._waiting: list[WaitingTask] = []
         self._parked: list[ParkedWindow] = []
         self._lessons: list[Lesson] = []
+        self._repairing: list[int] = []  #: tasks that may have repaired something
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -253,6 +275,8 @@ class _Batch:
             change.rows_returned = task.window.start
         if isinstance(settlement, Stored):
             change.covered |= settlement.covered
+            if row["repairs"]:
+                self._repairing.append(task.id)
             if settlement.values:
                 change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
@@ -286,6 +310,7 @@ class _Batch:
             self._lessons.append(lesson)
 
     async def write(self, connection: Any, version: str) -> None:
+        await end_repairs(connection, self._repairing)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models)
@@ -305,9 +330,8 @@ class _Batch:
         stretches = [to_range(change.stretch) for change in touched.values()]
         for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
             recheck_at = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
-            known[row["model_id"]].append(
-                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], recheck_at, to_coverage(row["slots"]))
-            )
+            state, slots, tags = SlotState(row["state"]), to_coverage(row["slots"]), tuple(row["tags"])
+            known[row["model_id"]].append(Exceptions(state, row["reason"], row["looks"], recheck_at, slots, tags))
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
             assert change.now is not None  # noqa: S101 - set for every model that a row was locked for
@@ -320,6 +344,13 @@ class _Batch:
                 revised = revise(revised, window, exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
         await add_exceptions(connection, rows)
+
+
+async def end_repairs(connection: Any, task_ids: Sequence[int]) -> None:
+    """Record that windows were predicted again; before the tasks are finished."""
+    if task_ids:
+        await connection.execute(SQL["reduce_repairs"], task_ids)
+        await connection.execute(SQL["delete_repairs"], task_ids)
 
 
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
@@ -343,10 +374,15 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
     """Add exceptions of models, by the model's id."""
     if exceptions:
         rows = (
-            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots))
+            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots), tags_in_json(e.tags))
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))
+
+
+def tags_in_json(tags: Sequence[str]) -> str:
+    """Return the tags that are kept of an exception, as JSON: an array of arrays has to be rectangular."""
+    return json.dumps([kept(tag) for tag in tags[:MAX_TAGS]])
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:

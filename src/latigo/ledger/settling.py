@@ -193,6 +193,7 @@ class Exceptions:
     checks: int  #: rechecks so far
     recheck_at: datetime
     slots: Coverage
+    tags: tuple[str, ...] = ()  #: that the reason is about
 
 
 def revise(
@@ -220,7 +221,7 @@ def revise(
     for row in known:
         left = row.slots - settled
         if left:
-            revised.append(Exceptions(row.state, row.reason, row.checks, now if reopen else row.recheck_at, left))
+            revised.append(replace(row, recheck_at=now if reopen else row.recheck_at, slots=left))
     for new in exceptions:
         first_time = new.slots
         for row in known:
@@ -232,11 +233,15 @@ def revise(
             revised.append(_exception(new, 0, first_time, now))
     if silence:
         revised = [part for row in revised for part in _without_recheck(row, Coverage((silence,)))]
-    merged: dict[tuple[SlotState, str, int, datetime], Coverage] = {}
+    merged: dict[tuple[SlotState, str, int, datetime], Exceptions] = {}
     for row in revised:
         key = (row.state, row.reason, row.checks, row.recheck_at)
-        merged[key] = merged.get(key, Coverage()) | row.slots
-    return [Exceptions(*key, slots) for key, slots in merged.items()]
+        if alike := merged.get(key):
+            tags = tuple(dict.fromkeys((*alike.tags, *row.tags)))
+            merged[key] = replace(alike, slots=alike.slots | row.slots, tags=tags)
+        else:
+            merged[key] = row
+    return list(merged.values())
 
 
 def reopen_unstored(known: Sequence[Exceptions], until: datetime, now: datetime) -> list[Exceptions]:
@@ -269,4 +274,4 @@ def _without_recheck(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]
 def _exception(ended: SlotException, checks: int, slots: Coverage, now: datetime) -> Exceptions:
     checks = min(checks, len(RECHECK_AFTER))
     recheck_at = now + RECHECK_AFTER[checks] if checks < len(RECHECK_AFTER) else NEVER
-    return Exceptions(ended.state, ended.reason, checks, recheck_at, slots)
+    return Exceptions(ended.state, ended.reason, checks, recheck_at, slots, ended.tags)

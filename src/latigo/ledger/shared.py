@@ -16,6 +16,10 @@ from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql")
 
+#: Wait before a window is predicted again that a claim of unknown end may have written; longer than a write takes. An
+#: executor that lives on requests the repair itself, whenever that is.
+REPAIR_AFTER = timedelta(minutes=15)
+
 #: Characters that are kept of a message or traceback.
 MAX_DETAIL = 4000
 
@@ -73,7 +77,7 @@ async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
     """Move tasks into the history."""
     if tasks:
         rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
-        await connection.execute(SQL["finish_tasks"], *columns(rows))
+        await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 
 async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:

@@ -44,6 +44,16 @@ def key_names(section: type[BaseModel]) -> list[str]:
     return [*section.model_fields, *(f"{name}_file" for name in secret_names(section))]
 
 
+def deprecated_keys(section: type[BaseModel]) -> Mapping[str, str]:
+    """Return the keys of a section that are accepted although nothing uses them, and what to do about each."""
+    extras = {name: field.json_schema_extra for name, field in section.model_fields.items()}
+    return {
+        name: str(extra["deprecated"])
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and "deprecated" in extra
+    }
+
+
 def kind_name(section: type[BaseModel]) -> str:
     """Return the ``kind`` of a section class; empty where there are no kinds."""
     field = section.model_fields.get("kind")

@@ -13,6 +13,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.runtime.redaction import MASK, is_secret_name, mask_text
 from latigo.runtime.units import format_duration, format_size
+from latigo.settings.keys import deprecated_keys
 from latigo.settings.sections import (
     BackfillSettings,
     CircuitSettings,
@@ -57,7 +58,7 @@ class Settings(BaseSettings):
     circuit: CircuitSettings = Field(
         default=CircuitSettings(), description="When calls to a downstream are held back, and when it is probed."
     )
-    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
+    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics and API, in every role.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")
     override: tuple[Override, ...] = Field(
         default=(), description="Other values for some models; where several match, the last one that sets a key wins."
@@ -87,6 +88,16 @@ class Settings(BaseSettings):
         But for the secrets, it is a configuration again.
         """
         return {name: shown(value) for name, value in self}
+
+    def deprecated(self) -> dict[str, str]:
+        """Return the deprecated keys that were given, and what to do about each."""
+        return {
+            f"{name}.{key}": advice
+            for name, section in self
+            if isinstance(section, BaseModel)
+            for key, advice in deprecated_keys(type(section)).items()
+            if key in section.model_fields_set
+        }
 
     def secret_values(self) -> frozenset[str]:
         """Return the text of every secret, to be masked in the log."""

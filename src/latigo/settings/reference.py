@@ -125,7 +125,9 @@ def _example_keys(section: type[BaseModel]) -> Iterator[str]:
         default = _default(field)
         if default is None:
             example = f"{name} = {toml_value(field.examples[0])}" if field.examples else f"{name} ="
-            yield example if field.is_required() or field.json_schema_extra else f"# {example}"
+            extra = field.json_schema_extra
+            in_use = field.is_required() or (isinstance(extra, dict) and "in_example" in extra)
+            yield example if in_use else f"# {example}"
         else:
             yield f"{name} = {toml_value(default)}"
 

@@ -1,7 +1,7 @@
 """Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition, and
-by nothing else; never by model, since there are thousands.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition and state (of the
+service), and by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from latigo.runtime.clock import Clock
 
-LABELS = frozenset({"project", "lane", "outcome", "stage", "partition"})
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state"})
 
 Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
 """A measured part of a task, in order."""
@@ -77,6 +77,12 @@ class Metrics:
             registry=registry,
         )
         self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
+        self.state = Gauge(
+            "latigo_service_state",
+            "1 for the state of the service, as latigo status reports it, and 0 for all others.",
+            ("state",),
+            registry=registry,
+        )
         self.stale_models = Gauge(
             "latigo_stale_models", "Models whose newest due slot is late.", ("project",), registry=registry
         )

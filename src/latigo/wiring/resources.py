@@ -2,7 +2,7 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -165,12 +165,14 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
 class Queue:
     """The ends of the task queue that a role needs.
 
-    ``troubles`` returns the reasons why they cannot be used now, as far as is known without a call.
+    ``troubles`` returns the reasons why they cannot be used now, and ``outages`` by role why the queue did not answer
+    the last call, as far as is known without a call.
     """
 
     sender: TaskSender | None
     receiver: TaskReceiver | None
     troubles: Callable[[], Sequence[str]] = tuple
+    outages: Callable[[], Mapping[str, str]] = dict
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
@@ -217,8 +219,13 @@ async def _open_event_hub(
             sender = await opened.enter_async_context(open_sender(hub, pool, clock=clock))
         if role is not RoleName.SCHEDULER:
             receiver = await opened.enter_async_context(open_receiver(hub, pool, clock=clock, concurrency=concurrency))
-        ends = [end for end in (sender, receiver) if end is not None]
-        yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
+        ends = {role: end for role, end in (("scheduler", sender), ("executor", receiver)) if end is not None}
+        yield Queue(
+            sender,
+            receiver,
+            lambda: [end.trouble for end in ends.values() if end.trouble],
+            lambda: {role: end.outage for role, end in ends.items() if end.outage},
+        )
 
 
 def event_hub(settings: Settings) -> EventHubQueue:

@@ -145,6 +145,23 @@ def test_a_tag_without_any_reading_makes_all_slots_absent_and_the_model_silent()
     assert slots.silent_since == at("10:00")
 
 
+def test_every_tag_that_an_exception_is_about_is_known_however_many_its_reason_names():
+    tags = tuple(f"t{number}" for number in range(9))
+    gap = readings(("09:00", "10:40"), ("11:30", "12:00"))
+    lacking = {"t2": gap, "t3": Series.empty(), "t4": readings(("09:00", "10:45"))}
+    period = Window(REQUESTED.start - CONTEXT, REQUESTED.end)
+
+    def tags_of(names: dict[str, Series], filling: timedelta) -> list[tuple[SlotState, tuple[str, ...]]]:
+        config = DatasetConfig(tags, tags, interpolation_limit=filling)
+        slots = settled(build(config, {tag: names.get(tag, ALWAYS) for tag in tags}, period))
+        return [(each.state, each.tags) for each in slots.exceptions]
+
+    assert tags_of({tag: Series.empty() for tag in tags}, NO_FILLING) == [(SlotState.ABSENT, tags)]
+    assert tags_of(lacking, NO_FILLING) == [(SlotState.ABSENT, ("t3",))]
+    assert tags_of({"t2": gap}, NO_FILLING) == [(SlotState.SHORT, ("t2",)), (SlotState.ABSENT, ("t2",))]
+    assert tags_of({"t4": lacking["t4"]}, 3 * HALF_HOUR) == [(SlotState.PROVISIONAL, ("t4",))]
+
+
 def test_what_the_row_filter_leaves_nothing_of_is_absent_and_not_silent():
     half = readings(("09:00", "12:00"), value=lambda time: 1.0 if time < at("11:00") else 0.0)
 

@@ -475,6 +475,21 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
     ]
 
 
+def test_exceptions_that_become_one_row_keep_the_tags_of_both():
+    half = Window(REQUESTED.start, REQUESTED.start + HALF_HOUR)
+    rest = Coverage((REQUESTED,)) - Coverage((half,))
+    result = [
+        SlotException(SlotState.ABSENT, Coverage((half,)), "no 'a' and 1 more", ("a", "b")),
+        SlotException(SlotState.ABSENT, rest, "no 'a' and 1 more", ("a", "c")),
+    ]
+
+    (row,) = revise([], REQUESTED, result, NOW)
+
+    assert (row.slots, row.tags) == (Coverage((REQUESTED,)), ("a", "b", "c"))
+    (left,) = revise([row], half, [], NOW)
+    assert (left.slots, left.tags) == (rest, row.tags)
+
+
 def slots(*windows: Window, state: SlotState = SlotState.ABSENT) -> SlotException:
     return SlotException(state, Coverage.of(windows), "no 'a'")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.prediction_files import draw, join, write
-from latigo.cli.tables import show_json, show_pairs
+from latigo.cli.tables import show_json, show_pairs, show_table
 from latigo.cli.times import parse_time
 from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
@@ -21,6 +22,7 @@ from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
+from latigo.executor.pipeline import period_of
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.event_loop import run_async
@@ -33,6 +35,7 @@ from latigo.wiring.roster import NoRoster
 EXAMPLES = (
     "latigo predict plant-a/pump-001 --from -6h",
     "latigo predict plant-a/pump-001 --from 2024-05-01 --to 2024-05-02 --out pump.parquet --plot pump.html",
+    "latigo predict plant-a/pump-001 --from -6h --explain-query",
 )
 
 
@@ -43,6 +46,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Write the predictions to this .parquet or .csv file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw inputs, outputs and anomaly score into this .html.")] = None,
     revision: Annotated[str, typer.Option(help="Another revision than the newest.")] = "",
+    explain_query: Annotated[
+        bool, typer.Option("--explain-query", help="Show what the source would be asked for, and predict nothing.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,6 +64,10 @@ def run(
         period = Window(parse_time(since, now), parse_time(until, now))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if explain_query:
+        requests = run_async(lambda: _requests(settings, ref, period, revision))
+        show_json(requests) if as_json else show_table(requests, ("period", "tag", "request"))
+        return
     results = run_async(lambda: _predict(settings, ref, period, revision))
     start, end = to_ns(period.start), to_ns(period.end)
     parts = [result.predictions.between(start, end) for result in results if result.predictions is not None]
@@ -95,8 +105,7 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
     clock = SystemClock()
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
         spec = await _spec(gordo, ref, revision)
-        slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
-        windows = windows_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
+        slot, windows = _windows(settings, spec, period)
         share = ByteBudget(settings.sensors.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -106,6 +115,32 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
                 results.append(result)
                 progress.update(shown, completed=sum(result.window.end >= window.end for window in windows))
         return results
+
+
+async def _requests(settings: Settings, ref: ModelRef, period: Window, revision: str) -> list[dict[str, str]]:
+    """Return what the source would be asked for, in its own terms: a row for each window and tag."""
+    async with (
+        open_gordo(settings.models, NoRoster()) as gordo,
+        open_sensors(settings, SystemClock()) as sensors,
+    ):
+        spec = await _spec(gordo, ref, revision)
+        _, windows = _windows(settings, spec, period)
+        return [
+            {
+                "period": str(read),
+                "tag": tag,
+                "request": sensors.get_native_range_specifier(read, {"tag": tag}),
+            }
+            for read in (period_of(spec, window) for window in windows)
+            for tag in spec.dataset.tags
+        ]
+
+
+def _windows(settings: Settings, spec: ModelSpec, period: Window) -> tuple[timedelta, Sequence[Window]]:
+    """Return the length of a slot, and the windows that the period is predicted in."""
+    slot = slot_length(spec.dataset.resolution, overrides_for(settings, spec.ref).interval)
+    longest = longest_window(settings.schedule.max_window, slot, spec.dataset.resolution)
+    return slot, windows_of(period, slot, longest)
 
 
 async def _spec(gordo: Gordo, ref: ModelRef, revision: str) -> ModelSpec:

@@ -67,6 +67,36 @@ FROM (
 WHERE t.id = ours.id
 RETURNING t.id;
 
+-- begin_write --
+-- The claim holds, and for a whole lease from now on.
+UPDATE task t
+SET lease_until = ledger_now() + $7::interval,
+    writers = CASE WHEN t.claim = ANY (t.writers) THEN t.writers ELSE t.writers || t.claim END
+FROM model m
+WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4)
+  AND m.id = t.model_id AND m.project = $5 AND m.name = $6
+RETURNING t.id;
+
+-- request_repair --
+-- The claim writes nothing more, so the repair need not wait any longer.
+INSERT INTO repair AS r (model_id, task_id, claim, due_at, slots)
+SELECT m.id, $1::bigint, $2::integer, ledger_now(), tstzmultirange(tstzrange($3, $4)) FROM model m WHERE m.project = $5 AND m.name = $6
+ON CONFLICT (model_id, task_id, claim) DO UPDATE SET due_at = excluded.due_at, slots = r.slots + excluded.slots;
+
+-- reduce_repairs --
+-- Tasks ($1) that were claimed after a repair was due have repaired their windows.
+UPDATE repair r SET slots = r.slots - done.spans
+FROM (
+    SELECT o.model_id, o.task_id, o.claim, range_agg(t.span) AS spans
+    FROM repair o JOIN task t ON t.model_id = o.model_id AND t.claimed_at > o.due_at
+    WHERE t.id = ANY ($1::bigint[])
+    GROUP BY o.model_id, o.task_id, o.claim
+) done
+WHERE (r.model_id, r.task_id, r.claim) = (done.model_id, done.task_id, done.claim);
+
+-- delete_repairs --
+DELETE FROM repair r USING task t WHERE t.id = ANY ($1::bigint[]) AND r.model_id = t.model_id AND isempty(r.slots);
+
 -- release --
 -- Tasks that were not begun or not finished are planned again at once, with as many starts ($7) as before.
 UPDATE task t
@@ -96,6 +126,7 @@ FOR UPDATE OF t, c;
 -- other rows as they were before, and the epoch may have risen meanwhile.
 SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       EXISTS (SELECT FROM repair r WHERE r.model_id = t.model_id AND r.slots && t.span) AS repairs,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id
                AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
@@ -110,7 +141,7 @@ ORDER BY t.model_id, t.id;
 -- A task that is retried as it is keeps its window, its attempts and the sinks that have its result.
 UPDATE task t
 SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
-    lease_until = NULL, probe = false, detail = s.detail,
+    lease_until = NULL, probe = false, detail = s.detail, writers = array_remove(t.writers, t.claim),
     stored_in = ARRAY(SELECT DISTINCT sink FROM unnest(t.stored_in || string_to_array(nullif(s.sinks, ''), ',')) AS sink)
 FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[])
      AS s (id, not_before, attempts, detail, sinks)
@@ -131,13 +162,14 @@ WHERE c.model_id = s.model_id;
 DELETE FROM slot_exception e
 USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
 WHERE e.model_id = ANY ($1) AND e.model_id = s.model_id AND e.slots && s.stretch
-RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots;
+RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots, e.tags;
 
 -- add_exceptions --
-INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots)
-SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
-     AS n (model_id, state, reason, looks, next_look, slots)
+INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots, tags)
+SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange,
+       ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb))
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[])
+     AS n (model_id, state, reason, looks, next_look, slots, tags)
 ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
 
 -- learn --

@@ -52,8 +52,9 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     token: Secret | None = Field(
         default=None,
-        description="Bearer token of requests that change something. There are none yet, so nothing reads it.",
+        description="Deprecated: nothing reads it. It is accepted, with a warning.",
         examples=["a-bearer-token"],
+        json_schema_extra={"deprecated": "nothing reads it, so leave it out"},
     )
 
 

@@ -70,6 +70,11 @@ class EventHubReceiver:
         return self._hub.trouble
 
     @property
+    def outage(self) -> str:
+        """Why the hub did not answer the last call; empty when it did, also if it is another hub now."""
+        return self._hub.trouble
+
+    @property
     def refused(self) -> int:
         """Messages that this process has recorded as unreadable."""
         return self._consumer.refused

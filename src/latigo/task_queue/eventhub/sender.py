@@ -92,6 +92,11 @@ class EventHubSender:
         """Why no task can be sent, as of the last call; empty when the hub answered it."""
         return self._hub.trouble
 
+    @property
+    def outage(self) -> str:
+        """Why the hub did not answer the last call; empty when it did."""
+        return self._hub.trouble
+
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:
         self._background.raise_error()
         async with self._turn:
