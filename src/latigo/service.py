@@ -26,13 +26,13 @@ from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
 from latigo.wiring.resources import (
     Resources,
-    RoleName,
     SensorSource,
     check_role,
     open_ledger,
     open_queue,
     open_resources_on,
 )
+from latigo.wiring.role_names import RoleName
 from latigo.wiring.roles import create_executor, create_scheduler
 
 T = TypeVar("T")

@@ -1,13 +1,15 @@
 """``latigo``: the list of all commands."""
 
+import os
 import sys
 from typing import Annotated, ClassVar
 
 import typer
+from typer.completion import completion_init
 
 from latigo import __version__
 from latigo.cli.exits import fail
-from latigo.cli.lazy import LazyGroup, Table
+from latigo.cli.lazy import COMPLETE_VARIABLE, LazyGroup, Table
 from latigo.domain.errors import LatigoError
 
 
@@ -62,6 +64,7 @@ class Commands(LazyGroup):
         "models": Models,
         "sensors": Sensors,
         "queue": Queue,
+        "completion": "Print the script by which a shell completes commands and options",
     }
 
 
@@ -93,6 +96,8 @@ def _main(
 
 def run() -> None:
     """Run the ``latigo`` program."""
+    if COMPLETE_VARIABLE in os.environ:
+        completion_init()
     try:
         cli()
     except LatigoError as error:

@@ -1,5 +1,7 @@
 """``latigo status``."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from latigo import __version__
@@ -7,7 +9,9 @@ from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
-from latigo.reports.status import State, Status, read_status
+
+if TYPE_CHECKING:
+    from latigo.reports.status import Status
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
@@ -21,6 +25,8 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     itself; needs attention, with a line for each cause; or unknown, while the ledger is unavailable. Exit code 0 when
     it is healthy, 1 when it is unknown, else 3.
     """
+    from latigo.reports.status import State, read_status
+
     settings = settings_of(config)
     try:
         status = with_ledger(settings, lambda database: read_status(database, __version__))
@@ -36,7 +42,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(Exit.UNHEALTHY)
 
 
-def _show(status: Status) -> None:
+def _show(status: "Status") -> None:
     _show_summary(status)
     projects = [{**dict(project), "behind": age(project.oldest, status.now)} for project in status.projects]
     columns = ("project", "revision", "active", *_TROUBLES, "behind")
@@ -46,7 +52,8 @@ def _show(status: Status) -> None:
             {**dict(model), "settled_until": model.looked_until, "behind": age(model.looked_until, status.now)}
             for model in status.stale
         ]
-        show_table(stale, ("project", "model", "settled_until", "behind"), title="Stale models, the oldest ones")
+        title = f"Stale models, {len(stale)} of {status.stale_models}, the oldest first"
+        show_table(stale, ("project", "model", "settled_until", "behind"), title=title)
     if status.failures:
         causes = ("project", "reason", "models", "since")
         show_table(status.failures, causes, title="Parked models, by cause", below="example")
@@ -57,7 +64,7 @@ def _show(status: Status) -> None:
         show_table(status.exceptions, ("project", "state", "models", "slots"), title="Slots without all their rows")
 
 
-def _show_summary(status: Status) -> None:
+def _show_summary(status: "Status") -> None:
     rates, outstanding = status.rates, status.outstanding
     typer.echo(f"Latigo {status.version}, {status.state}")
     for alarm in status.alarms:
