@@ -59,7 +59,7 @@ async def work(configuration: dict[str, Any]) -> None:
                 readings = await sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES)
                 points += sum(map(len, readings.values()))
             for each in predictions:
-                points += await sink.put_predictions(each) * len(columns)
+                points += len(await sink.put_predictions(each)) * len(columns)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             print(json.dumps({"cpu": cpu, "wall": wall, "points": points}), flush=True)
 

@@ -20,7 +20,6 @@ from latigo.runtime.lifecycle import Role, pause, run_until_stopped
 from latigo.settings import PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
-from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
@@ -78,8 +77,7 @@ async def serve(
     metrics = Metrics(registry, clock)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
-        checks = {"start": readiness.start, "ledger": readiness.ledger, "queue": readiness.queue}
-        probes = Probes(heartbeat, overdue=readiness.overdue, checks=checks)
+        probes = readiness.probes(heartbeat)
         address = None
         if settings.http.enabled:
             app = create_app(probes, readiness, registry)

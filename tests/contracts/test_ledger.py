@@ -5,18 +5,32 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import get_args
 
+import asyncpg
 import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
+from latigo.domain.outcome import (
+    Crashed,
+    Deferred,
+    Rejected,
+    Retry,
+    Settlement,
+    SlotException,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned, Term
+from latigo.ledger.shared import read_identity
+from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_coverage
-from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
-from tests.support.ledgers import Ledgers
+from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, NOW, an_entry, at, window
+from tests.support.ledgers import VERSION, Ledgers, open_ledgers
+from tests.support.postgres import fresh_database
 
 LEASE = timedelta(seconds=30)
 CATCH_UP = timedelta(days=30)
@@ -775,3 +789,49 @@ async def test_a_window_that_was_covered_meanwhile_is_not_planned(ledger: Ledger
     overlapping = Planned(need.model_id, need.epoch, Window(at("11:00"), at("12:30")), Lane.LIVE)
 
     assert await ledger.scheduler.plan(await lead(ledger), [overlapping]) == 0
+
+
+async def test_what_crashed_is_parked_until_another_version_plans(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    await ledger.executor.settle([(await claimed(ledger), Crashed("ValueError: a bug"))])
+
+    assert await ledger.scheduler.forgive_crashes(VERSION) == 0
+    assert await needs(ledger) == {}
+    assert await ledger.scheduler.forgive_crashes("the next version") == 1
+    assert list(await needs(ledger)) == ["pump"]
+
+
+async def test_another_version_releases_nothing_but_what_crashed(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    await ledger.executor.settle([(await claimed(ledger), Rejected(Reason.COLUMNS_REFUSED, "422"))])
+
+    assert await ledger.scheduler.forgive_crashes("the next version") == 0
+    assert await needs(ledger) == {}
+
+
+async def test_history_is_kept_for_its_time_and_dropped_by_the_day(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    await ledger.executor.settle([(await claimed(ledger), Stored.in_full(window("11:30", "12:00")))])
+    kept_for = timedelta(days=2)
+
+    async def history_after(days: int) -> int:
+        await ledger.set_clock(NOW + timedelta(days=days))
+        await ledger.scheduler.maintain(history=kept_for)
+        return len(await ledger.fetch("SELECT FROM task_history"))
+
+    assert [await history_after(days) for days in (1, 2, 3)] == [1, 1, 0]
+
+
+async def test_a_ledger_has_one_identity_of_its_own(ledger: Ledgers, postgres_server: str):
+    async with ledger.database.connection() as connection:
+        identity = await read_identity(connection)
+        assert await read_identity(connection) == identity
+    async with fresh_database(postgres_server) as url:
+        await migrate(url, connect_timeout=CONNECT_TIMEOUT)
+        async with open_ledgers(url) as other, other.database.connection() as connection:
+            other_identity = await read_identity(connection)
+
+    assert (identity.incarnation, other_identity.incarnation) == (1, 1)
+    assert identity.id != other_identity.id
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await ledger.fetch("INSERT INTO ledger_identity SELECT true, gen_random_uuid(), 1, ledger_now()")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions
+from latigo.domain.series import Column, Predictions, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.protocols import PredictionStorageProvider
 from tests.support.prediction_stores import PREDICTION_STORES
@@ -53,10 +53,15 @@ def points(stored: Sequence[Predictions]) -> dict[tuple[int, Column], float]:
     }
 
 
+def labels(written: Written) -> list[int]:
+    times: list[int] = written.times.tolist()
+    return times
+
+
 async def test_what_was_written_is_read_back_to_the_last_bit(store: PredictionStorageProvider):
     written = predictions([[0.1 + 0.2, 5e-324], [-0.0, 1.7976931348623157e308], [1 / 3, 2.0]])
 
-    assert await store.put_predictions(written) == 3
+    assert labels(await store.put_predictions(written)) == written.times.tolist()
 
     read = points(await store.get_predictions(PUMP, AROUND))
     assert {name: value.hex() for name, value in read.items()} == {
@@ -84,8 +89,8 @@ async def test_nothing_is_stored_of_a_model_that_was_never_written(store: Predic
 async def test_writing_again_changes_nothing(store: PredictionStorageProvider):
     written = predictions([[1, 2], [3, 4]])
 
-    assert await store.put_predictions(written) == 2
-    assert await store.put_predictions(written) == 2
+    assert labels(await store.put_predictions(written)) == written.times.tolist()
+    assert labels(await store.put_predictions(written)) == written.times.tolist()
 
     stored = await store.get_predictions(PUMP, AROUND)
     assert points(stored) == points([written])
@@ -109,26 +114,36 @@ async def test_a_newer_revision_replaces_what_an_older_one_said(store: Predictio
 
 
 async def test_a_point_that_is_not_finite_never_drops_its_row(store: PredictionStorageProvider):
-    rows = await store.put_predictions(predictions([[NAN, 2.0], [3.0, np.inf], [-np.inf, 6.0]]))
+    written = await store.put_predictions(predictions([[NAN, 2.0], [3.0, np.inf], [-np.inf, 6.0]]))
 
-    assert rows == 3
+    assert labels(written) == [to_ns(MORNING + number * STEP) for number in range(3)]
     stored = await store.get_predictions(PUMP, AROUND)
     assert points(stored) == points([predictions([[NAN, 2.0], [3.0, NAN], [NAN, 6.0]])])
 
 
-async def test_a_row_without_a_finite_point_is_not_counted_and_replaces_nothing(store: PredictionStorageProvider):
+async def test_a_row_without_a_finite_point_is_not_reported_and_replaces_nothing(store: PredictionStorageProvider):
     await store.put_predictions(predictions([[1, 2], [3, 4]]))
 
-    rows = await store.put_predictions(predictions([[NAN, np.inf], [7.0, 8.0]]))
+    written = await store.put_predictions(predictions([[NAN, np.inf], [7.0, 8.0]]))
 
-    assert rows == 1
+    assert labels(written) == [to_ns(MORNING + STEP)]
     assert points(await store.get_predictions(PUMP, AROUND)) == points([predictions([[1, 2], [7, 8]])])
 
 
 async def test_nothing_at_all_may_be_written(store: PredictionStorageProvider):
-    assert await store.put_predictions(predictions(np.empty((0, 2)))) == 0
-    assert await store.put_predictions(predictions([[NAN, NAN]])) == 0
+    assert labels(await store.put_predictions(predictions(np.empty((0, 2))))) == []
+    assert labels(await store.put_predictions(predictions([[NAN, -np.inf], [np.inf, NAN]]))) == []
     assert points(await store.get_predictions(PUMP, AROUND)) == {}
+
+
+async def test_what_is_reported_as_written_is_what_can_be_read(store: PredictionStorageProvider):
+    values = np.where(np.random.default_rng(7).random((200, 2)) < 0.6, NAN, 1.5)
+    given = predictions(values)
+
+    written = await store.put_predictions(given)
+
+    assert 0 < len(written) < len(given)
+    assert labels(written) == sorted({time for time, _ in points(await store.get_predictions(PUMP, AROUND))})
 
 
 async def test_a_window_holds_its_start_and_not_its_end(store: PredictionStorageProvider):

@@ -361,6 +361,7 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
     )
     plant_b = ProjectDefinition("plant-b", tuple(ModelDefinition(name, ("a", "b")) for name in PLANT_B))
     covered, predicted = await _covered(dumped), await _predictions(dumped)
+    await upgrade(dumped, connect_timeout=CONNECT_TIMEOUT)
     clock = ShiftedClock(at("12:50"))
     await clock.share(dumped)
     async with open_sandbox_gordo((plant_a, plant_b), canned=StubPredictions()) as gordo:

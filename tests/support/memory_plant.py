@@ -7,7 +7,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Predictions, Series
+from latigo.domain.series import Predictions, Series, Written
 from latigo.domain.windows import from_ns, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
@@ -34,7 +34,7 @@ class Store(MemoryPredictions):
     def downstream(self) -> str:
         return self.name
 
-    async def put_predictions(self, predictions: Predictions) -> int:
+    async def put_predictions(self, predictions: Predictions) -> Written:
         if self.errors:
             raise self.errors.pop(0)
         self.writes.append(predictions)

@@ -68,6 +68,16 @@ class NoSink:
         return len(predictions)
 
 
+class OldSink(NoSink):
+    """A sink that returns how many rows it was given, as the protocol once had it."""
+
+    async def ping(self, projects: Sequence[str]) -> str:
+        return ", ".join(projects)
+
+    async def get_predictions(self, model: Any, window: Window) -> Sequence[Any]:
+        raise NotImplementedError
+
+
 @asynccontextmanager
 async def open_good(*, region: str = "north", password: str = "") -> AsyncIterator[GoodSensors]:  # noqa: ARG001
     yield GoodSensors()
@@ -81,6 +91,11 @@ async def open_bad() -> AsyncIterator[BadSensors]:
 @asynccontextmanager
 async def open_no_sink() -> AsyncIterator[NoSink]:
     yield NoSink()
+
+
+@asynccontextmanager
+async def open_old_sink() -> AsyncIterator[OldSink]:
+    yield OldSink()
 
 
 def return_good() -> GoodSensors:

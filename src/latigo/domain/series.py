@@ -88,3 +88,22 @@ class Predictions:
         if low == 0 and high == len(self.times):
             return self
         return Predictions(self.model, self.revision, self.times[low:high], self.columns, self.values[low:high])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """The rows of a prediction that a sink holds after a write, each with at least one finite value.
+
+    ``times`` are their labels (ns), distinct and ascending. Rows that the sink was given and did not keep are not among
+    them: those without a finite value, and those that it dropped or refused.
+    """
+
+    times: Times
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def nothing(cls) -> "Written":
+        """Return the result of a write that left nothing in the sink."""
+        return cls(np.empty(0, np.int64))

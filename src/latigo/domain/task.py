@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import Window
@@ -19,6 +20,14 @@ class Lane(StrEnum):
     def is_live(self) -> bool:
         """True for the lane that goes first; all others count as backfill in every limit."""
         return self is Lane.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerIdentity:
+    """The identity of a ledger, whose ``incarnation`` rises when the ledger is restored from a backup."""
+
+    id: UUID
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class PostgresSchedulerLedger:
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        return [need_of(row) for row in await self._database.fetch(SQL["needs"], max_catch_up)]
+        return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
 
     async def outstanding(self) -> Outstanding:
         row = await self._database.row(SQL["outstanding"])
@@ -122,19 +122,19 @@ class PostgresSchedulerLedger:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
 
 
-#: Worked out once: a plan over 100 000 models asks for them as often.
-_LANE_COLUMNS = tuple((lane, lane.value) for lane in Lane)
-
-
-def need_of(row: Any) -> Need:
-    """Return a row of the statement ``needs``; its columns that are named like a lane hold windows."""
-    return Need(
-        model_id=row["model_id"],
-        ref=ModelRef(row["project"], row["name"]),
-        epoch=row["epoch"],
-        windows={lane: to_window(span) for lane, column in _LANE_COLUMNS if (span := row.get(column))},
-        covered_end=row["covered_end"],
-    )
+def needs_of(rows: Sequence[Any]) -> list[Need]:
+    """Return rows of the statement ``needs``, which are alike; columns that are named like a lane hold windows."""
+    lanes = [(lane, lane.value) for lane in Lane if rows and lane.value in rows[0]]
+    return [
+        Need(
+            model_id=row["model_id"],
+            ref=ModelRef(row["project"], row["name"]),
+            epoch=row["epoch"],
+            windows={lane: to_window(span) for lane, column in lanes if (span := row[column])},
+            covered_end=row["covered_end"],
+        )
+        for row in rows
+    ]
 
 
 async def make_partitions(connection: Any) -> None:

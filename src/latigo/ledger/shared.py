@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import Outcome
+from latigo.domain.task import LedgerIdentity
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit
 from latigo.postgres.arrays import columns
@@ -50,6 +51,12 @@ async def read_clock(connection: Any) -> datetime:
     """Return the ledger's time."""
     now: datetime = (await connection.fetchrow(SQL["clock"]))["ledger"]
     return now
+
+
+async def read_identity(connection: Any) -> LedgerIdentity:
+    """Return the ledger's identity, as of now: it changes when the ledger is restored."""
+    row = await connection.fetchrow(SQL["identity"])
+    return LedgerIdentity(row["id"], row["incarnation"])
 
 
 async def read_circuits(database: Database) -> list[Circuit]:

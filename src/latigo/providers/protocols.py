@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.series import Frame, Point, Predictions, Readings
+from latigo.domain.series import Frame, Point, Predictions, Readings, Written
 from latigo.domain.windows import Window
 
 
@@ -196,10 +196,13 @@ class PredictionStorageProvider(Protocol):
             Unavailable, TimedOut: as every other call.
         """
 
-    async def put_predictions(self, predictions: Predictions) -> int:
-        """Write every finite point; return the number of rows that hold at least one.
+    async def put_predictions(self, predictions: Predictions) -> Written:
+        """Write every finite point; return the rows that the sink now holds.
 
-        When it returns, the points survive a crash of the sink. Not promised: that a failed call has written nothing.
+        Coverage follows this answer. A row is reported when its finite points, at least one, are stored as given, now
+        or before; a row without a finite point is never reported. A sink may report fewer rows than it was given,
+        because it dropped or refused some of them. When the call returns, the reported rows survive a crash of the
+        sink. Not promised: that a failed call has written nothing.
 
         Raises:
             Rejected: ``WRITE_REFUSED``, naming the series.

@@ -104,7 +104,18 @@ def _shortcoming(opened: object, name: str, promised: Any) -> str:
     named = dict.fromkeys(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
     if problem := _refused(given, positional, named):
         return f"{name} should take {takes}: {problem}"
+    wanted, returned = _returned(promised), _returned(given)
+    if isinstance(wanted, type) and isinstance(returned, type) and not issubclass(returned, wanted):
+        return f"{name} should return {wanted.__name__}, not {returned.__name__}"
     return ""
+
+
+def _returned(function: Any) -> Any:
+    """Return what a function is annotated to return, where that can be seen."""
+    try:
+        return get_type_hints(function).get("return")
+    except (TypeError, NameError, AttributeError):
+        return None
 
 
 def _attribute_shortcoming(name: str, given: object, wanted: Any) -> str:

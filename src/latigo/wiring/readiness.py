@@ -7,6 +7,8 @@ from latigo.domain.errors import Unavailable
 from latigo.executor.loop import Executor
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.reports.status import Status, read_status
+from latigo.runtime.heartbeat import Heartbeat
+from latigo.web.probes import Probes
 from latigo.wiring.resources import Queue, Resources
 
 
@@ -27,22 +29,23 @@ class Readiness:
         """Stop being ready: the resources are about to be closed."""
         self.missing, self._resources, self._queue = "is being stopped", None, None
 
-    def overdue(self) -> Sequence[str]:
-        """Return the tasks that are beyond their hard limit, which only a stuck process allows."""
+    def probes(self, heartbeat: Heartbeat) -> Probes:
+        """Return the probes of this process: not live while a task is beyond its hard limit, not ready until opened."""
+        checks = {"start": self._start, "ledger": self._ledger, "queue": self._check_queue}
+        return Probes(heartbeat, overdue=self._overdue, checks=checks)
+
+    def _overdue(self) -> Sequence[str]:
         return self.executor.overdue if self.executor else ()
 
-    async def start(self) -> None:
-        """Check that everything is open."""
+    async def _start(self) -> None:
         self._opened()
 
-    async def ledger(self) -> None:
-        """Check that the database answers, and that it is a ledger."""
+    async def _ledger(self) -> None:
         if self._resources is not None:
             ledger = PostgresSchedulerLedger(self._resources.database)
             await ledger.clock_skew(self._resources.clock.now())
 
-    async def queue(self) -> None:
-        """Check what is known of the queue, without a call to it."""
+    async def _check_queue(self) -> None:
         if self._queue is not None and (troubles := self._queue.troubles()):
             raise Unavailable("; ".join(dict.fromkeys(troubles)), downstream="task_queue")
 

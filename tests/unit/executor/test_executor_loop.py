@@ -290,6 +290,22 @@ async def test_a_task_that_is_worked_on_for_too_long_is_overdue():
         assert harness.executor.overdue == []
 
 
+async def test_a_model_that_is_worked_on_is_not_worked_on_twice_at_once():
+    harness = Harness()
+    answer = held(harness)
+    harness.ledger.add(1, 2, 3)
+    for id_, name in ((1, "pump"), (2, "pump"), (3, "valve")):
+        harness.queue.put_nowait(Watched(a_task(a_spec(name), REQUESTED, id=id_), harness.log))
+
+    async with running(harness):
+        await eventually(lambda: len(harness.models.calls) == 2)
+        claimed = [task_id for what, task_id in harness.log if what == "claim"]
+        answer.set()
+        await harness.until(("done", 1), ("done", 2), ("done", 3))
+
+    assert claimed == [1, 3]
+
+
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 

@@ -158,6 +158,24 @@ async def test_backfill_of_another_project_counts_as_waiting():
 # --- isolated ---------------------------------------------------------------------------------------------------------
 
 
+async def test_a_model_runs_once_at_a_time_and_others_pass_what_waits_for_it():
+    gate = Gate(4, lane_share())
+    live = a_delivery(1)
+    await fill(gate, live, a_delivery(1, lane=Lane.BACKFILL), a_delivery(1, lane=Lane.MANUAL), a_delivery(2))
+
+    first = [task.id for task in await started(gate, 2)]
+    third = asyncio.create_task(gate.next())
+
+    assert first == [1, 2]
+    assert await is_stuck(third)
+    await gate.ended(live)
+    again = (await third).task
+    assert (again.ref, again.lane.is_live) == (live.task.ref, False)
+    fourth = asyncio.create_task(gate.next())
+    assert await is_stuck(fourth)
+    fourth.cancel()
+
+
 async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():
     gate = Gate(4, lane_share())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)

@@ -66,6 +66,14 @@ async def test_a_sink_without_a_method_is_refused_with_its_name_and_arguments() 
             pass
 
 
+async def test_a_sink_that_counts_rows_instead_of_reporting_them_is_refused() -> None:
+    problem = r"OldSink is no PredictionStorageProvider: put_predictions should return Written, not int$"
+
+    with pytest.raises(ConfigurationError, match=problem):
+        async with open_plugin(f"{MODULE}:open_old_sink", "predictions.kind", {}, {}, PredictionStorageProvider):
+            pass
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "says"),
     [

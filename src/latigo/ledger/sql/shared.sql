@@ -4,6 +4,9 @@
 -- The ledger's time, and the database's own.
 SELECT ledger_now() AS ledger, clock_timestamp() AS database;
 
+-- identity --
+SELECT id, incarnation FROM ledger_identity;
+
 -- circuits --
 SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
 ORDER BY downstream;

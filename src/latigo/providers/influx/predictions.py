@@ -9,7 +9,7 @@ import structlog
 
 from latigo.domain.errors import TooLarge, Unavailable
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions, Series, Times
+from latigo.domain.series import Column, Predictions, Series, Times, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import InfluxClient, open_client
@@ -44,7 +44,7 @@ class InfluxPredictions:
     def downstream(self) -> str:
         return self._client.downstream
 
-    async def put_predictions(self, predictions: Predictions) -> int:
+    async def put_predictions(self, predictions: Predictions) -> Written:
         model = predictions.model
         encoded = encode(predictions)
         dropped = 0
@@ -103,10 +103,11 @@ class InfluxPredictions:
         return self._client.database.replace("{project}", project)
 
 
-def _rows_kept(times: Times, points_by_row: npt.NDArray[np.int64], dropped: int) -> int:
-    """Return how many rows hold a point that is kept: the server drops the oldest, though not to the minute."""
-    points = points_by_row[np.argsort(times, kind="stable")]
-    return int(((points > 0) & (points.cumsum() > dropped)).sum())
+def _rows_kept(times: Times, points_by_row: npt.NDArray[np.int64], dropped: int) -> Written:
+    """Return the rows that hold a point and are kept: the server drops the oldest, though not to the minute."""
+    order = np.argsort(times, kind="stable")
+    points = points_by_row[order]
+    return Written(np.unique(times[order][(points > 0) & (points.cumsum() > dropped)]))
 
 
 @asynccontextmanager

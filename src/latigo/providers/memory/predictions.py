@@ -7,7 +7,7 @@ import numpy as np
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions
+from latigo.domain.series import Column, Predictions, Written
 from latigo.domain.windows import Window, to_ns
 
 
@@ -31,13 +31,13 @@ class MemoryPredictions:
     async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - the protocol's
         return "can be read"
 
-    async def put_predictions(self, predictions: Predictions) -> int:
+    async def put_predictions(self, predictions: Predictions) -> Written:
         finite = np.isfinite(predictions.values)
         points = self.points.setdefault(predictions.model, {})
         for row, column in np.argwhere(finite).tolist():
             name = int(predictions.times[row]), predictions.columns[column]
             points[name] = StoredPoint(predictions.revision, float(predictions.values[row, column]))
-        return int(finite.any(axis=1).sum())
+        return Written(np.unique(predictions.times[finite.any(axis=1)]))
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
         start, end = to_ns(window.start), to_ns(window.end)

@@ -16,7 +16,7 @@ import structlog
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, Reason, Rejected
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions, Times, Values
+from latigo.domain.series import Column, Predictions, Times, Values, Written
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
@@ -60,14 +60,14 @@ class PostgresPredictions:
             await connection.fetch(SQL["read_any_row"])
         return "can be read"
 
-    async def put_predictions(self, predictions: Predictions) -> int:
+    async def put_predictions(self, predictions: Predictions) -> Written:
         times, values = _rows_to_write(predictions)
         if not len(times):
-            return 0
+            return Written.nothing()
         async with self._connection(f"writing {predictions.model}") as connection:
             for _ in range(3):
                 if await self._write(connection, predictions, times, values):
-                    return len(times)
+                    return Written(times)
         raise Failed(f"writing {predictions.model}: its columns or days are dropped as fast as they are created")
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
