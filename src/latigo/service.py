@@ -39,6 +39,9 @@ _log = structlog.get_logger()
 
 #: Between two attempts to open what is unavailable at start.
 OPEN_INTERVAL = timedelta(seconds=2)
+#: For an address that another process has: that may be about to end. Longer than a supervisor watches a start, which it
+#: tries a few times only when a process ends at once.
+LISTEN_WITHIN = timedelta(seconds=10)
 #: After the roles' own grace, for closing their resources.
 CLOSING = timedelta(seconds=5)
 
@@ -57,7 +60,7 @@ async def serve(
     """Run a role until ``stop``; drain within the grace.
 
     Waits for systems that are unavailable at start, with the probe for readiness failing: only a wrong configuration
-    ends the process.
+    ends the process, or an address for HTTP that stays in use.
 
     Args:
         settings: all of them.
@@ -68,6 +71,7 @@ async def serve(
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
+        Unavailable: the address for HTTP stays in use.
         GraceExceeded: roles had to be cancelled.
     """
     check_role(settings, role)
@@ -80,8 +84,15 @@ async def serve(
         probes = readiness.probes(heartbeat)
         address = None
         if settings.http.enabled:
-            app = create_app(probes, readiness, registry)
-            address = await opened.enter_async_context(run_server(app, settings.http.host, settings.http.port))
+            address = await _open_when_available(
+                opened,
+                lambda: run_server(create_app(probes, readiness, registry), settings.http.host, settings.http.port),
+                readiness,
+                stop,
+                within=LISTEN_WITHIN,
+            )
+            if address is None:
+                return
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -128,13 +139,22 @@ async def _open_when_available(
     open_resource: Callable[[], AbstractAsyncContextManager[T]],
     readiness: Readiness,
     stop: asyncio.Event,
+    *,
+    within: timedelta | None = None,
 ) -> T | None:
-    """Open a resource as soon as it is available; None if ``stop`` is set before that."""
+    """Open a resource as soon as it is available; None if ``stop`` is set before that.
+
+    Raises:
+        Unavailable: it is not ``within`` that time.
+    """
     clock = SystemClock()
+    deadline = None if within is None else clock.monotonic() + within.total_seconds()
     while not stop.is_set():
         try:
             return await opened.enter_async_context(open_resource())
         except Unavailable as error:
+            if deadline is not None and clock.monotonic() >= deadline:
+                raise
             readiness.missing = f"waits for {error.downstream}: {error}"
             log = _log.error if error.alarm else _log.warning
             log("start.delayed", downstream=error.downstream, error=str(error))

@@ -5,7 +5,7 @@ import sys
 from typing import Annotated, ClassVar
 
 import typer
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]  # in no list of its names
 
 from latigo import __version__
 from latigo.cli.exits import fail

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import typer
-from typer.completion import get_completion_script
+from typer.completion import get_completion_script  # type: ignore[attr-defined]  # in no list of its names
 
 from latigo.cli.lazy import COMPLETE_VARIABLE
 
