@@ -6,10 +6,10 @@ The roster itself is the record: it keeps who decided, and when.
 from collections.abc import Sequence
 from typing import Protocol
 
-from latigo.domain.errors import Reason, Rejected, Unavailable
+from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef
 from latigo.providers.protocols import ModelExecutionProvider, ModelInformationProvider
-from latigo.reports.names import KnownNames, not_on_server, project_error
+from latigo.reports.names import KnownNames, not_on_server, require_project
 
 
 class ModelServer(Protocol):
@@ -36,15 +36,15 @@ async def register(server: ModelServer, known: KnownNames, ref: ModelRef) -> Non
 
     Raises:
         UnknownName: the server does not have it.
+        LatigoError: the server cannot be asked.
     """
+    await require_project(server.catalogue, ref.project, known)
     try:
         await server.execution.register_model({"project": ref.project, "name": ref.name})
     except Rejected as error:
         if error.reason is not Reason.MODEL_GONE:
             raise
         raise await not_on_server(server.catalogue, ref, known) from error
-    except Unavailable as error:
-        raise await project_error(server.catalogue, ref.project, known, error) from error
 
 
 async def unregister(server: ModelServer, states: ModelStates, known: KnownNames, ref: ModelRef) -> None:
@@ -52,18 +52,12 @@ async def unregister(server: ModelServer, states: ModelStates, known: KnownNames
 
     Raises:
         UnknownName: neither the ledger nor the server knows it.
+        LatigoError: the ledger does not know it, and the server cannot be asked.
     """
     if ref not in known.models:
-        await _require_on_server(server.catalogue, ref, known)
+        await require_project(server.catalogue, ref.project, known)
+        if not await server.catalogue.model_exists(ref):
+            raise await not_on_server(server.catalogue, ref, known)
     await server.execution.unregister_model(ref)
     # At once, not when the next list is read: what is planned for it is dropped.
     await states.set_state(ref.project, [ref.name], "unregistered")
-
-
-async def _require_on_server(catalogue: ModelInformationProvider, ref: ModelRef, known: KnownNames) -> None:
-    try:
-        exists = await catalogue.model_exists(ref)
-    except Unavailable as error:
-        raise await project_error(catalogue, ref.project, known, error) from error
-    if not exists:
-        raise await not_on_server(catalogue, ref, known)

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from latigo.cli.prediction_files import draw, join, write
-from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
+from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
 from latigo.providers.gordo import Gordo, open_gordo
-from latigo.reports.names import KnownNames, not_on_server, project_error
+from latigo.reports.names import KnownNames, not_on_server, require_project
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
@@ -66,12 +66,10 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
 
 
 async def _spec(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
-    try:
-        if revision:
-            return await _spec_of(gordo, ref, revision, known)
-        status = await gordo.execution.get_model_status(ref)
-    except Unavailable as error:
-        raise await project_error(gordo.catalogue, ref.project, known, error) from error
+    await require_project(gordo.catalogue, ref.project, known)
+    if revision:
+        return await _spec_of(gordo, ref, revision, known)
+    status = await gordo.execution.get_model_status(ref)
     if not status.exists:
         raise await not_on_server(gordo.catalogue, ref, known)
     if status.spec is None:

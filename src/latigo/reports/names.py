@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from latigo.domain.errors import LatigoError, Unavailable, UnknownName
+from latigo.domain.errors import LatigoError, UnknownName
 from latigo.domain.model import ModelRef
 from latigo.domain.names import unknown_name
 from latigo.postgres.database import Database
@@ -16,6 +16,8 @@ SQL = load_statements("latigo.reports", "names.sql")
 _NOTHING_YET = ": latigo status shows whether a scheduler is running"
 #: Projects that are asked to find out whether the model server answers at all.
 _ASKED = 5
+#: Nobody has a project of this name; a server of a single project answers all the same.
+_NO_PROJECT = "latigo-asks-for-no-project"
 
 
 class ModelLists(Protocol):
@@ -75,14 +77,19 @@ async def not_on_server(lists: ModelLists, ref: ModelRef, known: KnownNames) -> 
     return unknown_name("model", str(ref), [])  # listed by now, and a moment ago it was not
 
 
-async def project_error(lists: ModelLists, project: str, known: KnownNames, error: Unavailable) -> LatigoError:
-    """Return what it means that the server does not answer for a project.
+async def require_project(lists: ModelLists, project: str, known: KnownNames) -> None:
+    """Check that a project is known, or that the server has it under this name and not under any.
 
-    It is unknown, if nothing else knows it and the server answers for others; else ``error`` stands.
+    Raises:
+        UnknownName: neither the ledger, the settings nor the server know it.
+        LatigoError: the server does not answer for any project.
     """
     if project in known.projects or not known.projects:
-        return error
-    answers = await lists.get_model_list(sorted(known.projects)[:_ASKED])
-    if all(answer.error is not None for answer in answers):
-        return error
-    return unknown_name("project", project, known.projects, note=f"the model server reports {error}")
+        return
+    wanted, nonsense, *others = await lists.get_model_list([project, _NO_PROJECT, *sorted(known.projects)[:_ASKED]])
+    if wanted.error is None and nonsense.error is not None:
+        return
+    if isinstance(wanted.error, LatigoError) and all(other.error is not None for other in others):
+        raise wanted.error
+    note = "" if wanted.error is not None else "the model server answers for every name, so it cannot tell"
+    raise unknown_name("project", project, known.projects, note=note)

@@ -7,6 +7,7 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.tables import show_json, show_pairs, show_table
+from latigo.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from latigo.reports.models import ModelDetails
@@ -21,7 +22,7 @@ def run(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption =
     be asked, or the model cannot be predicted; 2 when neither knows it.
     """
     from latigo.reports.models import read_model_details
-    from latigo.reports.names import not_on_server, read_names
+    from latigo.reports.names import not_on_server, read_names, require_project
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_models
 
@@ -29,13 +30,15 @@ def run(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption =
 
     async def work() -> "ModelDetails":
         async with open_models(settings) as (database, server):
-            details = await read_model_details(database, server.execution, ref)
-            if not details.exists and details.ledger is None and not details.registered:
-                known = await read_names(database, settings.models.projects)
-                if details.not_asked:
+            known = await read_names(database, settings.models.projects)
+            if ref not in known.models:
+                try:
+                    await require_project(server.catalogue, ref.project, known)
+                    if not await server.catalogue.model_exists(ref):
+                        raise await not_on_server(server.catalogue, ref, known)
+                except Unavailable:
                     known.require(*ref)
-                raise await not_on_server(server.catalogue, ref, known)
-            return details
+            return await read_model_details(database, server.execution, ref)
 
     details = run_async(work)
     if as_json:

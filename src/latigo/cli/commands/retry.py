@@ -48,11 +48,10 @@ def run(
     from latigo.wiring.resources import user_at_host
 
     selected, asks, settings = selection(project, model), everything and not yes, settings_of(config)
-    if asks:
-        require_terminal("latigo retry --all", yes=yes)
 
     async def work(database: "Database") -> "Sequence[Unparked]":
         if asks:
+            require_terminal("latigo retry --all", yes=yes)
             found = await count_retried(database, *selected, reason)
             confirm(f"Retry {found.windows} parked windows and {found.waiting} waiting tasks?")
         return await retry(database, user_at_host(), *selected, reason)
