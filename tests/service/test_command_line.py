@@ -236,13 +236,15 @@ async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistere
 async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     (tmp_path / "plant.csv").write_text("time,A,B\n2026-01-01T00:00:00Z,1,2\n")
     config = write_config(tmp_path, sensors={"kind": "files", "path": str(tmp_path / "plant.csv")})
-    (_, listed, _), (known, text, _), (unknown, answer, why) = await asyncio.gather(
+    (_, listed, _), (_, first, cut), (known, text, _), (unknown, answer, why) = await asyncio.gather(
         latigo("sensors", "list", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "list", "--limit", "1", "--json", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "C", "--json", "--config", str(config), folder=tmp_path),
     )
 
     assert listed.splitlines() == ["A", "B"]
+    assert (json.loads(first), cut) == (["A"], "Showing 1 of 2; --limit 0 shows all\n")
     assert (known, text) == (DONE, "A: known\n")
     assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False})
     assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
@@ -334,15 +336,15 @@ async def test_a_model_is_shown_from_the_ledger_while_its_server_cannot_be_asked
 
 async def test_a_list_that_is_cut_says_so_whatever_its_form(stopped: Plant):
     await stopped.sandbox.ledger.fetch(
-        "UPDATE coverage SET covered = '{}' FROM model m WHERE m.id = model_id AND m.name = $1", COMPRESSOR
+        "UPDATE coverage SET covered = '{}' FROM model m WHERE m.id = model_id AND m.name <> $1", PUMP
     )
-    lists = [("models", "list"), ("plan",), ("sensors", "list")]
+    lists = [("models", "list"), ("plan",)]
     whole = [await stopped.run(*command, "--limit", "0", "--json") for command in lists]
     cut = [await stopped.run(*command, "--limit", "1", "--json") for command in lists]
     for_people = [await stopped.run(*command, "--limit", "1") for command in lists]
 
-    assert [code for code, _, _ in (*whole, *cut, *for_people)] == [DONE] * 9
-    assert [errors for _, _, errors in whole] == [""] * 3
+    assert [code for code, _, _ in (*whole, *cut, *for_people)] == [DONE] * 6
+    assert [errors for _, _, errors in whole] == [""] * 2
     for (_, everything, _), (_, output, errors), (_, _, said) in zip(whole, cut, for_people, strict=True):
         rows, first = json.loads(everything), json.loads(output)
         if isinstance(rows, dict):
@@ -389,7 +391,8 @@ async def test_models_are_sorted_and_chosen_by_state(stopped: Plant):
         *(stopped.ask("models", "list", "--state", state) for state in ("paused", "silent", "parked", "gone")),
     )
 
-    assert behind[0]["model"] == SEPARATOR
+    # Of the one that is parked nothing was ever covered.
+    assert [model["model"] for model in behind] == [PUMP, SEPARATOR, COMPRESSOR]
     names = [[model["model"] for model in models] for _, models in chosen]
     assert names == [[SEPARATOR], [SEPARATOR], [PUMP], []]
 

@@ -133,4 +133,6 @@ def require_terminal(option: str, *, yes: bool) -> None:
 
 def confirm(question: str) -> None:
     """Ask on the terminal, and end with exit code 1 unless the answer is yes; standard output stays free for JSON."""
-    typer.confirm(question, abort=True, err=True)
+    typer.echo(f"{question} [y/N]: ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Abort
