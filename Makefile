@@ -3,12 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks docs
+SOURCES := src tests benchmarks chaos docs
 SITE := build/docs
 COVERAGE := 90
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench gordo format lock clean
+.PHONY: help demo test check test-python docs bench chaos gordo format lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,9 @@ docs: $(VENV)/.ready ## Build the documentation site; a warning is an error
 bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
 	@benchmarks/peers/setup.sh
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number)
+	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 gordo: ## Install real Gordo 6.0.4 in a Python 3.10 of its own and train small models; cached outside of the repository
 	@tests/real_gordo/setup.sh

@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 
 from benchmarks import busy, calls, event_hubs, influx, memory, overhead, overload, planning, wave
-from benchmarks.report import Row, machine, table
+from benchmarks.report import RESULTS, Row, machine, table, write_head
 from tests.support.real_gordo import gordo_home
 
 PARTS = {
@@ -29,7 +28,6 @@ PARTS = {
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
 NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS]}
-RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
 the median of the ratios of neighbouring turns, and the numbers next to it are medians of their own. Times and
@@ -81,7 +79,7 @@ def main() -> None:
         head = (
             f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; load average {load:.1f} at the start, {took:.0f} minutes."
         )
-        RESULTS.write_text(f"# Benchmarks\n\n{head}\n\n{table(rows)}\n{HOW_TO_READ}", encoding="utf-8")
+        write_head(f"# Benchmarks\n\n{head}\n\n{table(rows)}\n{HOW_TO_READ}")
 
 
 main()

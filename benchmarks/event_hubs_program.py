@@ -27,6 +27,7 @@ from benchmarks.planning import SPEC
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
+from latigo.postgres.database import Pool
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
@@ -35,7 +36,6 @@ from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, open_sender
-from latigo.task_queue.eventhub.store import Pool
 from latigo.wiring.resources import connect_to
 
 #: As many as may be out at once, which the scheduler publishes together.

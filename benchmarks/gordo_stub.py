@@ -136,7 +136,13 @@ class StubPredictions:
         self._templates: OrderedDict[_Form, _Template] = OrderedDict()
 
     def predict(
-        self, definition: ModelDefinition, body: bytes, content_type: str, *, anomaly: bool
+        self,
+        definition: ModelDefinition,
+        revision: str,  # noqa: ARG002 - the numbers are the same in every one
+        body: bytes,
+        content_type: str,
+        *,
+        anomaly: bool,
     ) -> tuple[bytes, Index] | None:
         index = read_index(body, content_type)
         response = None if index is None else self.answer(definition, index, anomaly=anomaly)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import EPOCH, Window
@@ -59,7 +60,7 @@ async def work(configuration: dict[str, Any]) -> None:
                 readings = await sensors.get_data_for_range(tags, window, max_bytes=_MOST_BYTES)
                 points += sum(map(len, readings.values()))
             for each in predictions:
-                points += len(await sink.put_predictions(each)) * len(columns)
+                points += len(await sink.put_predictions(each, Fence(1, 1, 1, 1))) * len(columns)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             print(json.dumps({"cpu": cpu, "wall": wall, "points": points}), flush=True)
 

@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+#: The page of results: the benchmarks, and a section for everything else that is measured.
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_SECTION = "\n## "
+
 
 @dataclass(frozen=True)
 class Row:
@@ -59,3 +63,23 @@ def machine() -> str:
         ]
         cpu = f"{len(names)} x {names[0]}" if names else cpu
     return f"{cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def write_head(text: str, page: Path = RESULTS) -> None:
+    """Write what stands before the first section of a page; the sections stay."""
+    _, *sections = _split(page)
+    page.write_text(_SECTION.join([f"{text.rstrip()}\n", *sections]), encoding="utf-8")
+
+
+def write_section(title: str, text: str, page: Path = RESULTS) -> None:
+    """Write a section of a page, in the place of the one of this title or at the end; all else stays."""
+    head, *sections = _split(page)
+    written = f"{title}\n\n{text.strip()}\n"
+    places = [number for number, section in enumerate(sections) if section.partition("\n")[0] == title]
+    sections[slice(places[0], places[0] + 1) if places else slice(len(sections), None)] = [written]
+    page.write_text(_SECTION.join([head, *sections]), encoding="utf-8")
+
+
+def _split(page: Path) -> list[str]:
+    """Return the head of a page and its sections, each without the mark of a section."""
+    return page.read_text(encoding="utf-8").split(_SECTION) if page.exists() else [""]

@@ -116,7 +116,7 @@ class Simulation:
         done = []
         for _ in range(min(most, len(self.line.waiting))):
             task = self.line.waiting.popleft()
-            claim = await self.executors.claim(task.id, task.epoch, "executor", _LEASE)
+            claim = await self.executors.claim(task, "executor", _LEASE)
             if claim is None:
                 raise RuntimeError(f"task {task.id} was in the queue and could not be claimed")
             done.append((task, claim))

@@ -38,6 +38,7 @@ from benchmarks.stage import (
     specs_of,
 )
 from benchmarks.stub_program import project_of, sensors_of
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, span_ns, to_ns
@@ -166,7 +167,7 @@ async def _write(sink: InfluxPredictions, spec: ModelSpec, window: Window) -> No
     columns = tuple(_columns(spec))
     times = np.arange(to_ns(window.start), to_ns(window.end), span_ns(spec.dataset.resolution), dtype=np.int64)
     values = np.ones((len(times), len(columns)))
-    await sink.put_predictions(Predictions(spec.ref, spec.revision, times, columns, values))
+    await sink.put_predictions(Predictions(spec.ref, spec.revision, times, columns, values), Fence(1, 1, 1, 1))
 
 
 def _columns(spec: ModelSpec) -> Iterator[Column]:

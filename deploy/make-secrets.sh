@@ -15,4 +15,3 @@ make() { # make NAME VALUE
 make postgres-password "$(random)"
 make ledger-url "postgresql://latigo:$(cat secrets/postgres-password)@postgres:5432/latigo"
 make grafana-password "$(random)"
-make http-token "$(random)"

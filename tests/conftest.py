@@ -1,7 +1,11 @@
 """Fixtures that any test may use."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+from latigo.runtime.redaction import know
 from tests.support.influxd import influx_database, influx_server, influx_servers
 from tests.support.ledgers import ledger_template, ledger_url, ledgers
 from tests.support.postgres import database_url, postgres_server
@@ -14,8 +18,17 @@ __all__ = [
     "ledger_template",
     "ledger_url",
     "ledgers",
+    "no_known_secrets",
     "postgres_server",
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_known_secrets() -> Iterator[None]:
+    """Forget the secrets of a test's settings: those of one test may be words of another."""
+    yield
+    know(())
+
 
 # How long an example takes says more of the machine than of the code. All else stays as it is, here or in CI.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,5 +1,25 @@
-"""``python -m latigo``."""
+"""``python -m latigo``, and the program ``latigo``.
 
-from latigo.cli.main import run
+What is imported before the signals are handled is imported within the first second of every service, in which it may be
+asked to stop already. So there is next to nothing here.
+"""
 
-run()
+import os
+import signal
+import sys
+
+_SERVICES = ("serve", "demo")
+
+
+def run() -> None:
+    """Run the ``latigo`` program."""
+    if sys.argv[1:2] and sys.argv[1] in _SERVICES:
+        # Until the service handles signals itself: nothing has begun that would have to be finished.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    from latigo.cli.main import run as run_commands  # noqa: PLC0415 - takes a second
+
+    run_commands()
+
+
+if __name__ == "__main__":
+    run()

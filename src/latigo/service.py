@@ -11,15 +11,20 @@ from prometheus_client import CollectorRegistry
 
 from latigo import __version__
 from latigo.domain.errors import Unavailable
+from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
 from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
-from latigo.runtime.lifecycle import Role, pause, run_until_stopped
-from latigo.settings import PostgresSink, Settings
+from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
+from latigo.runtime.metrics import new_registry
+from latigo.runtime.redaction import know
+from latigo.settings import EventHubQueue, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
+from latigo.web.hosts import allowed_hosts
+from latigo.web.probes import Probes
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
@@ -32,7 +37,7 @@ from latigo.wiring.resources import (
     open_resources_on,
 )
 from latigo.wiring.role_names import RoleName
-from latigo.wiring.roles import create_executor, create_scheduler
+from latigo.wiring.roles import create_executor, create_scheduler, process_id
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -74,10 +79,11 @@ async def serve(
         Unavailable: the address for HTTP stays in use.
         GraceExceeded: roles had to be cancelled.
     """
+    know(settings.secret_values())
     check_role(settings, role)
     if not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
-    clock, registry, readiness = SystemClock(), CollectorRegistry(), Readiness()
+    clock, registry, readiness = SystemClock(), new_registry(), Readiness()
     metrics = Metrics(registry, clock)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
@@ -86,13 +92,11 @@ async def serve(
         if settings.http.enabled:
             address = await _open_when_available(
                 opened,
-                lambda: run_server(create_app(probes, readiness, registry), settings.http.host, settings.http.port),
+                lambda: _serve_http(settings.http, probes, readiness, registry),
                 readiness,
                 stop,
                 within=LISTEN_WITHIN,
             )
-            if address is None:
-                return
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -105,7 +109,9 @@ async def serve(
         if resources is None:
             return
         opened.callback(readiness.close)
-        queue = await opened.enter_async_context(open_queue(settings, database, clock, role))
+        queue = await unless_stopped(opened.enter_async_context(open_queue(settings, database, clock, role)), stop)
+        if queue is None:
+            return
         readiness.open(resources, queue)
         roles: dict[str, Role] = {}
         if queue.receiver is not None:
@@ -117,9 +123,25 @@ async def serve(
             roles["gauges"] = lambda stop: keep_gauges(
                 lambda: read_gauges(resources.database, __version__), metrics, clock, stop
             )
+        if isinstance(settings.task_queue, EventHubQueue):
+            reports = QueueOutages(database, process_id())
+            roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)
         if extra_role is not None:
             roles["extra"] = lambda stop: extra_role(resources, address, stop)
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
+
+
+def _serve_http(
+    http: HttpSettings, probes: Probes, readiness: Readiness, registry: CollectorRegistry
+) -> AbstractAsyncContextManager[ServerAddress]:
+    hosts = allowed_hosts(http.host, http.allowed_hosts)
+    if http.allowed_hosts is None and hosts is None:
+        _log.warning(
+            "http.every_host_accepted",
+            host=http.host,
+            hint="http.allowed_hosts is not set: list the names that this server has, or *",
+        )
+    return run_server(create_app(probes, readiness, registry, hosts=hosts), http.host, http.port)
 
 
 @asynccontextmanager
@@ -151,7 +173,7 @@ async def _open_when_available(
     deadline = None if within is None else clock.monotonic() + within.total_seconds()
     while not stop.is_set():
         try:
-            return await opened.enter_async_context(open_resource())
+            return await unless_stopped(opened.enter_async_context(open_resource()), stop)
         except Unavailable as error:
             if deadline is not None and clock.monotonic() >= deadline:
                 raise

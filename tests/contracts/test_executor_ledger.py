@@ -17,7 +17,7 @@ STORED = Stored.in_full(window("11:00", "12:00"))
 
 
 async def claimed(ledgers: RoleLedgers, task_id: int, executor: str = "executor-1") -> Claim:
-    claim = await ledgers.executor.claim(task_id, 1, executor, LEASE)
+    claim = await ledgers.executor.claim(await ledgers.message(task_id), executor, LEASE)
     assert claim is not None
     return claim
 
@@ -43,21 +43,21 @@ async def test_a_task_has_one_claim_at_a_time(role_ledgers: RoleLedgers):
     task_id = await role_ledgers.add_task("pump")
     await claimed(role_ledgers, task_id)
 
-    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
-    assert await role_ledgers.executor.claim(task_id, 1, "executor-1", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-1", LEASE) is None
 
 
 async def test_a_task_that_never_existed_cannot_be_claimed(role_ledgers: RoleLedgers):
     task_id = await role_ledgers.add_task("pump")
 
-    assert await role_ledgers.executor.claim(task_id + 1, 1, "executor-1", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id + 1), "executor-1", LEASE) is None
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 async def test_a_task_cannot_be_claimed_under_another_epoch_than_its_own(role_ledgers: RoleLedgers, epoch: int):
     task_id = await role_ledgers.add_task("pump")
 
-    assert await role_ledgers.executor.claim(task_id, epoch, "executor-1", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id, epoch), "executor-1", LEASE) is None
     await claimed(role_ledgers, task_id)
 
 
@@ -67,7 +67,7 @@ async def test_a_task_cannot_be_claimed_once_the_epoch_of_its_model_has_risen(ro
 
     await role_ledgers.supersede("pump")
 
-    assert await role_ledgers.executor.claim(pump, epoch, "executor-1", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(pump, epoch), "executor-1", LEASE) is None
     await claimed(role_ledgers, fan)
 
 
@@ -102,7 +102,7 @@ async def test_a_renewed_lease_is_counted_from_its_renewal(role_ledgers: RoleLed
     await role_ledgers.set_clock(NOW + LEASE - timedelta(seconds=1))
     assert await role_ledgers.executor.renew([claim], LEASE) == {task_id}
     await role_ledgers.set_clock(NOW + LEASE)
-    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-2", LEASE) is None
     await role_ledgers.set_clock(NOW + 2 * LEASE)
     await claimed(role_ledgers, task_id, "executor-2")
 
@@ -112,7 +112,7 @@ async def test_an_expired_lease_can_be_renewed_while_no_other_executor_has_the_t
     await role_ledgers.set_clock(NOW + 2 * LEASE)
 
     assert await role_ledgers.executor.renew([claim], LEASE) == {claim.task_id}
-    assert await role_ledgers.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(claim.task_id), "executor-2", LEASE) is None
 
 
 async def test_an_isolated_start_is_counted_and_renews_the_lease(role_ledgers: RoleLedgers):
@@ -125,7 +125,7 @@ async def test_an_isolated_start_is_counted_and_renews_the_lease(role_ledgers: R
     assert await role_ledgers.executor.start_isolated(second, LEASE)
 
     await role_ledgers.set_clock(NOW + 2 * LEASE)
-    assert await role_ledgers.executor.claim(task_id, 1, "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-2", LEASE) is None
     await role_ledgers.set_clock(NOW + 3 * LEASE)
     assert (await claimed(role_ledgers, task_id, "executor-2")).starts == 2
 
@@ -163,7 +163,7 @@ async def test_a_settled_task_can_neither_be_claimed_nor_settled_again(role_ledg
     assert await role_ledgers.executor.settle(batch) == {stored.task_id, failed.task_id}
     assert await role_ledgers.executor.settle(batch) == frozenset()
     for claim in (stored, failed):
-        assert await role_ledgers.executor.claim(claim.task_id, 1, "executor-1", LEASE) is None
+        assert await role_ledgers.executor.claim(await role_ledgers.message(claim.task_id), "executor-1", LEASE) is None
         assert await role_ledgers.executor.renew([claim], LEASE) == frozenset()
 
 
@@ -227,3 +227,49 @@ async def test_a_circuit_is_closed_once_and_the_others_stay_open_by_name(role_le
 
     assert closed == [True, False]
     assert [each.downstream for each in await role_ledgers.executor.circuits()] == ["sensors/influx", "sink/postgres"]
+
+
+# --- before a write ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_that_holds_may_write_and_holds_for_a_whole_lease_from_then_on(role_ledgers: RoleLedgers):
+    task_id = await role_ledgers.add_task("pump")
+    claim = await claimed(role_ledgers, task_id)
+    await role_ledgers.set_clock(NOW + LEASE - timedelta(seconds=1))
+
+    assert await role_ledgers.executor.begin_write(claim, LEASE)
+
+    await role_ledgers.set_clock(NOW + LEASE)
+    assert await role_ledgers.executor.claim(await role_ledgers.message(task_id), "executor-2", LEASE) is None
+    assert await role_ledgers.executor.settle([(claim, STORED)]) == {task_id}
+
+
+async def test_a_claim_that_was_overtaken_settled_or_handed_back_may_not_write(role_ledgers: RoleLedgers):
+    overtaken = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, overtaken.task_id, "executor-2")
+    settled = await claimed(role_ledgers, await role_ledgers.add_task("fan"))
+    await role_ledgers.executor.settle([(settled, STORED)])
+    released = await claimed(role_ledgers, await role_ledgers.add_task("valve"))
+    assert await role_ledgers.executor.release([released, overtaken]) == {released.task_id}
+
+    for claim in (overtaken, settled, released):
+        assert not await role_ledgers.executor.begin_write(claim, LEASE)
+    assert await role_ledgers.executor.begin_write(second, LEASE)
+
+
+async def test_the_fences_of_claims_on_a_task_rise(role_ledgers: RoleLedgers):
+    first = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, first.task_id, "executor-2")
+
+    assert first.fence < second.fence
+    assert first.fence[:3] == second.fence[:3] == (first.incarnation, 1, first.task_id)
+
+
+async def test_a_repair_may_be_requested_whatever_became_of_the_task(role_ledgers: RoleLedgers):
+    claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+
+    await role_ledgers.executor.request_repair(claim)
+    await role_ledgers.executor.settle([(claim, STORED)])
+    await role_ledgers.executor.request_repair(claim)

@@ -12,6 +12,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
+    NO_FINITE_VALUES,
     Crashed,
     Deferred,
     Rejected,
@@ -28,6 +29,7 @@ from latigo.ledger.protocol import Claim, ExecutorInfo, LeaseLost, Need, Planned
 from latigo.ledger.shared import read_identity
 from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_coverage
+from latigo.reports.models import read_models
 from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import VERSION, Ledgers, open_ledgers
 from tests.support.postgres import fresh_database
@@ -63,7 +65,7 @@ async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> i
 
 async def claimed(ledger: Ledgers, lane: Lane = Lane.LIVE, name: str = "pump") -> Claim:
     task_id = await plan(ledger, lane, name)
-    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
     return claim
 
@@ -122,8 +124,8 @@ async def test_a_task_is_claimed_by_one_executor_only(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     task_id = await plan(ledger)
 
-    first = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
-    second = await ledger.executor.claim(task_id, 1, "executor-2", LEASE)
+    first = await ledger.claim(task_id, 1, "executor-1", LEASE)
+    second = await ledger.claim(task_id, 1, "executor-2", LEASE)
 
     assert first is not None
     assert second is None
@@ -134,7 +136,7 @@ async def test_a_claim_whose_lease_has_run_out_can_be_taken_over_and_its_settle_
     first = await claimed(ledger)
     await ledger.set_clock(NOW + timedelta(seconds=31))
 
-    second = await ledger.executor.claim(first.task_id, 1, "executor-2", LEASE)
+    second = await ledger.claim(first.task_id, 1, "executor-2", LEASE)
     late = await ledger.executor.settle([(first, Stored.in_full(window("10:00", "12:00")))])
 
     assert second is not None
@@ -151,7 +153,7 @@ async def test_a_renewed_lease_does_not_run_out(ledger: Ledgers):
     assert await ledger.executor.renew([claim], LEASE) == {claim.task_id}
     await ledger.set_clock(NOW + timedelta(seconds=40))
 
-    assert await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE) is None
+    assert await ledger.claim(claim.task_id, 1, "executor-2", LEASE) is None
 
 
 async def test_a_settle_under_an_old_epoch_adds_nothing(ledger: Ledgers):
@@ -270,6 +272,73 @@ async def test_the_newest_slot_of_a_silent_model_is_rechecked_while_it_is_the_ne
     assert tried == [Window(at("00:00") - day, at("00:00"))] * 3
 
 
+def without_values(*windows: Window) -> Stored:
+    """The model answered nothing finite in these windows."""
+    return Stored(exceptions=[SlotException(SlotState.ABSENT, Coverage.of(windows), NO_FINITE_VALUES)], values=4)
+
+
+async def test_when_a_model_answers_finite_values_again_what_leads_up_to_them_is_rechecked_and_heals(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=timedelta(hours=1))])
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, without_values(window("11:00", "12:00")))])
+    await ledger.fetch("UPDATE slot_exception SET looks = 3, next_look = 'infinity'")  # a day and a half later
+    lacking = await needs(ledger)
+
+    await ledger.set_clock(at("12:37"))
+    claim = await claimed(ledger)
+    await ledger.executor.settle([(claim, Stored.in_full(window("12:00", "12:30")))])
+    returned = (await needs(ledger))["pump"]
+    claim = await claimed(ledger, Lane.BACKFILL)
+    await ledger.executor.settle([(claim, Stored.in_full(window("11:00", "12:00")))])
+
+    assert lacking == {}
+    assert returned.windows == {Lane.BACKFILL: window("11:00", "12:00")}
+    assert await covered(ledger) == [(at("11:00"), at("12:30"))]
+    assert await ledger.fetch("SELECT * FROM slot_exception") == []
+
+
+async def test_a_model_that_alternates_repeats_each_slot_once(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
+    repeated = []
+    for number in range(6):
+        slot = window("11:30", "12:00")
+        slot = Window(slot.start + number * HALF_HOUR, slot.end + number * HALF_HOUR)
+        await ledger.set_clock(NOW + number * HALF_HOUR)
+        claim = await claimed(ledger)
+        await ledger.executor.settle([(claim, Stored.in_full(slot) if number % 2 else without_values(slot))])
+        while (need := (await needs(ledger)).get("pump")) and (again := need.windows.get(Lane.BACKFILL)):
+            repeated.append(again)
+            claim = await claimed(ledger, Lane.BACKFILL)
+            await ledger.executor.settle([(claim, without_values(again))])
+
+    assert repeated == [window("11:30", "12:00"), window("12:30", "13:00"), window("13:30", "14:00")]
+
+
+async def test_the_share_of_values_that_are_not_finite_is_that_of_the_newest_answer(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
+    shares = [await not_finite_share(ledger)]
+    live, backfill = await claimed(ledger), await claimed(ledger, Lane.BACKFILL)
+    half = Stored(Coverage((window("11:00", "12:00"),)), values=8, not_finite=4)
+    silent = SlotException(SlotState.ABSENT, Coverage((window("10:00", "11:00"),)), "no 'a'")
+
+    await ledger.executor.settle([(live, half)])
+    shares.append(await not_finite_share(ledger))
+    await ledger.executor.settle([(backfill, Stored(exceptions=[silent]))])
+    shares.append(await not_finite_share(ledger))
+    await ledger.set_clock(at("12:37"))
+    await ledger.executor.settle(
+        [(await claimed(ledger), Stored(Coverage((window("12:00", "12:30"),)), values=8, not_finite=0))]
+    )
+    shares.append(await not_finite_share(ledger))
+
+    assert shares == [None, 0.5, 0.5, 0]
+
+
+async def not_finite_share(ledger: Ledgers) -> float | None:
+    (model,) = await read_models(ledger.database)
+    return model.not_finite_share
+
+
 async def test_a_settle_keeps_the_exceptions_of_other_slots_unless_they_become_alike(ledger: Ledgers):
     await ledger.models.put_models([an_entry(fold=timedelta(hours=1))])
     await ledger.fetch(
@@ -333,7 +402,7 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         term = await lead(ledger)
         assert await ledger.scheduler.wake_waiting(term, blocked=["plant"], most=10) == 0
         assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
-        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert (again.attempts, again.isolated) == (attempt, False)
         claim = again
@@ -379,7 +448,7 @@ async def test_a_task_remembers_which_sinks_have_its_result(ledger: Ledgers, kin
     await ledger.set_clock(NOW + timedelta(minutes=5))
     await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
 
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
 
     assert again is not None
     assert again.stored_in == {"sink/influx"}
@@ -551,7 +620,7 @@ async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt
         [Planned(lacking[n].model_id, 1, lacking[n].windows[Lane.LIVE], lane) for n, lane in names.items()],
     )
     (waits,) = [task for task in await ledger.scheduler.unpublished(term, 10) if task.ref.name == "waits"]
-    claim = await ledger.executor.claim(waits.id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(waits.id, 1, "executor-1", LEASE)
     assert claim is not None
     await ledger.executor.settle([(claim, Retry())])
 
@@ -581,7 +650,7 @@ async def test_a_task_that_kills_its_process_in_three_isolated_starts_is_parked(
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
         await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
-        again = await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(claim.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert again.isolated
         assert await ledger.executor.start_isolated(again, LEASE)
@@ -603,7 +672,7 @@ async def test_each_task_of_a_model_has_isolated_starts_of_its_own(ledger: Ledge
         await ledger.set_clock(now)
         recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
         parked.append(recovered["parked"])
-        again = await ledger.executor.claim(task.task_id, 1, "executor-1", LEASE)
+        again = await ledger.claim(task.task_id, 1, "executor-1", LEASE)
         assert again is not None
         assert await ledger.executor.start_isolated(again, LEASE)
 
@@ -621,7 +690,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
     await ledger.set_clock(NOW + timedelta(seconds=31))
     await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 1)
-    isolated_claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    isolated_claim = await ledger.claim(task.id, 1, "executor-1", LEASE)
     assert isolated_claim is not None
     await ledger.executor.start_isolated(isolated_claim, LEASE)
 
@@ -629,7 +698,7 @@ async def test_a_settled_task_starts_counting_anew(ledger: Ledgers):
 
     await ledger.set_clock(NOW + timedelta(hours=1))
     assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 1
-    again = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    again = await ledger.claim(task.id, 1, "executor-1", LEASE)
     assert again is not None
     assert not again.isolated
 
@@ -642,7 +711,7 @@ async def test_waiting_for_an_isolated_start_does_not_count_as_a_start(ledger: L
         now += timedelta(seconds=31)
         await ledger.set_clock(now)
         await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
-        assert await ledger.executor.claim(claim.task_id, 1, "executor-1", LEASE) is not None
+        assert await ledger.claim(claim.task_id, 1, "executor-1", LEASE) is not None
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": 1}]
 
@@ -653,7 +722,7 @@ async def test_a_task_that_is_handed_back_goes_out_again_as_if_never_started(led
 
     await ledger.executor.release([claim])
 
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-2", LEASE)
     assert again is not None
     assert not again.isolated
 
@@ -667,7 +736,7 @@ async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back
     claim = await claimed(ledger)
     await ledger.fetch("UPDATE task SET starts = $1", starts)
     await ledger.set_clock(NOW + timedelta(seconds=31))
-    isolated_claim = await ledger.executor.claim(claim.task_id, 1, "executor-2", LEASE)
+    isolated_claim = await ledger.claim(claim.task_id, 1, "executor-2", LEASE)
     assert isolated_claim is not None
     if begun:
         await ledger.executor.start_isolated(isolated_claim, LEASE)
@@ -675,7 +744,7 @@ async def test_a_task_that_needs_isolation_still_needs_it_when_it_is_handed_back
     await ledger.executor.release([isolated_claim])
 
     assert await ledger.fetch("SELECT starts FROM v_tasks") == [{"starts": starts}]
-    again = await ledger.executor.claim(claim.task_id, 1, "executor-3", LEASE)
+    again = await ledger.claim(claim.task_id, 1, "executor-3", LEASE)
     assert again is not None
     assert again.isolated
 

@@ -60,7 +60,7 @@ async def claimed(ledger: Ledgers) -> Claim:
     (need,) = await ledger.scheduler.needs(30 * DAY)
     await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE)])
     (task,) = await ledger.scheduler.unpublished(term, 1)
-    claim = await ledger.executor.claim(task.id, task.epoch, "executor-1", timedelta(seconds=30))
+    claim = await ledger.executor.claim(task, "executor-1", timedelta(seconds=30))
     assert claim is not None
     return claim
 

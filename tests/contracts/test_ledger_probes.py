@@ -45,7 +45,7 @@ async def make_wait(ledger: Ledgers, name: str, pause: timedelta) -> int:
     await plan(ledger, name)
     tasks = await ledger.scheduler.unpublished(await lead(ledger), 100)
     (task_id,) = [task.id for task in tasks if task.ref.name == name]
-    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
     await ledger.executor.settle([(claim, Retry(detail="500", retry_after=pause))])
     return task_id
@@ -110,7 +110,7 @@ async def test_a_probe_that_waits_again_is_no_probe_any_more(ledger: Ledgers):
     task_id = await make_wait(ledger, "pump", timedelta(hours=2))
     await ledger.set_clock(NOW + timedelta(hours=2))
     await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
-    claim = await ledger.executor.claim(task_id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(task_id, 1, "executor-1", LEASE)
     assert claim is not None
 
     await ledger.executor.settle([(claim, Retry(detail="500"))])
@@ -147,7 +147,7 @@ async def test_a_rejected_probe_leaves_the_circuit_as_it_is(ledger: Ledgers):
     """Only the calls themselves open and close circuits."""
     await plan(ledger, "pump", probe=True)
     (task,) = await ledger.scheduler.unpublished(await lead(ledger), 10)
-    claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+    claim = await ledger.claim(task.id, 1, "executor-1", LEASE)
     assert claim is not None
 
     await ledger.executor.settle([(claim, Rejected(reason=Reason.VALUES_REFUSED, detail="no"))])
@@ -163,7 +163,7 @@ async def test_what_was_deferred_goes_out_as_soon_as_the_circuit_closes_that_it_
     for name, downstream in [("fan", GORDO), ("pump", ""), ("valve", "gordo/elsewhere")]:
         await plan(ledger, name)
         (task,) = await ledger.scheduler.unpublished(await lead(ledger), 100)
-        claim = await ledger.executor.claim(task.id, 1, "executor-1", LEASE)
+        claim = await ledger.claim(task.id, 1, "executor-1", LEASE)
         assert claim is not None
         deferred = Deferred(downstream=downstream, retry_after=timedelta(hours=1))
         await ledger.executor.settle([(claim, deferred)])

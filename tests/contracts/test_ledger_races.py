@@ -49,7 +49,7 @@ async def claimed(ledger: Ledgers) -> list[Claim]:
     term = await lead(ledger)
     await ledger.scheduler.plan(term, sorted(await wanted(ledger), key=lambda planned: planned.model_id))
     tasks = await ledger.scheduler.unpublished(term, 10)
-    claims = [await ledger.executor.claim(task.id, 1, "executor-1", LEASE) for task in reversed(tasks)]
+    claims = [await ledger.claim(task.id, 1, "executor-1", LEASE) for task in reversed(tasks)]
     assert len(claims) == 3
     return [claim for claim in reversed(claims) if claim is not None]
 

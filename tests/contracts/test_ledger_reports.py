@@ -8,10 +8,13 @@ import pytest
 
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
-from latigo.reports.status import NAMED, read_status
+from latigo.reports.failures import read_failures
+from latigo.reports.snapshot import NAMED
+from latigo.reports.status import read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -56,7 +59,7 @@ async def listed(ledger: Ledgers, *names: str) -> None:
     await ledger.models.project_listed("plant", "1000", names)
 
 
-async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_each_project_and_cause(ledger: Ledgers):
+async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_each_cause(ledger: Ledgers):
     await covered_until(ledger, dict.fromkeys(("pump", "fan", "valve", "well"), FRESH))
     await covered_until(ledger, {"other": FRESH}, project="elsewhere")
     await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, None)
@@ -66,18 +69,47 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
 
     report = await status(ledger)
 
-    said = [
-        ("elsewhere", "unknown_sensor", 1),
-        ("plant", "attempts", 1),
-        ("plant", "unknown_sensor", 2),
-    ]
     assert report["alarms"] == [
-        f"{project}: models that are parked as {reason}, newest slot included: {count}"
-        f" (latigo failures --project {project} --reason {reason})"
-        for project, reason, count in said
+        (
+            "plant: models that are parked as attempts, newest slot included: 1"
+            " (latigo failures --project plant --reason attempts)"
+        ),
+        (
+            "elsewhere, plant: models that are parked as unknown_sensor, newest slot included: 3"
+            " (latigo failures --reason unknown_sensor)"
+        ),
     ]
     assert report["stale_models"] == 0
     assert not report["healthy"]
+
+
+async def test_a_parked_model_stays_an_alarm_when_a_slot_becomes_due_until_that_has_ended_otherwise(ledger: Ledgers):
+    await covered_until(ledger, {"pump": NEWEST.start, "fan": NEWEST.start})
+    await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, NEWEST)
+    await parked(ledger, "fan", Reason.UNKNOWN_SENSOR, NEWEST)
+    stuck = []
+
+    async def count() -> None:
+        stuck.append([each["stuck"] for each in (await status(ledger))["failures"]])
+
+    await count()
+    await ledger.set_clock(NOW + HALF_HOUR)
+    await count()
+    due = to_range(Window(NEWEST.end, NEWEST.end + HALF_HOUR))
+    await ledger.fetch(
+        "UPDATE coverage SET covered = covered + tstzmultirange($1) FROM model m"
+        " WHERE m.id = model_id AND m.name = 'fan'",
+        due,
+    )
+    await count()
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', 'no a', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
+        due,
+    )
+    await count()
+
+    assert stuck == [[2], [2], [1], [0]]
 
 
 async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledgers):
@@ -181,3 +213,59 @@ async def test_the_stalest_models_of_all_projects_are_named_and_all_of_them_coun
     ]
     assert report["stale_models"] == NAMED + 1
     assert not report["healthy"]
+
+
+async def excepted(ledger: Ledgers, name: str, reason: str, slots: Window, *, final: bool = False) -> None:
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', $2, 1, CASE WHEN $4 THEN 'infinity' ELSE ledger_now() END, tstzmultirange($3)"
+        " FROM model WHERE name = $1",
+        *(name, reason, to_range(slots), final),
+    )
+
+
+async def test_models_whose_newest_slot_lacks_rows_for_no_fault_of_the_readings_are_an_alarm_that_names_them(
+    ledger: Ledgers,
+):
+    names = ["dark", "infinite", "old", "paused", "refused", "silent", "parked"]
+    await covered_until(ledger, dict.fromkeys(names, at("11:30")))
+    for name in ("dark", "infinite", "paused", "parked"):
+        await excepted(ledger, name, NO_FINITE_VALUES, NEWEST, final=name == "dark")
+    await excepted(ledger, "old", NO_FINITE_VALUES, window("10:30", "11:00"))
+    await excepted(ledger, "refused", f"{NOT_STORED}: sink/influx", NEWEST)
+    await excepted(ledger, "silent", NO_FINITE_VALUES, window("11:00", "11:30"))
+    await excepted(ledger, "silent", "no data: 'a'", NEWEST)
+    await ledger.fetch("UPDATE model SET paused = true WHERE name = 'paused'")
+    await parked(ledger, "parked", Reason.VALUES_REFUSED, None)
+
+    report = await status(ledger)
+
+    lacking = [alarm for alarm in report["alarms"] if "lack predictions" in alarm]
+    assert lacking == [
+        f"plant: models that lack predictions in their newest slot, {what}"
+        f" (latigo failures --project plant --reason {why})"
+        for what, why in (
+            ("no_finite_values: 2, dark, infinite", "no_finite_values"),
+            ("not_stored: sink/influx: 1, refused", "not_stored"),
+        )
+    ]
+    assert not report["healthy"]
+
+
+async def test_what_lacks_rows_is_listed_by_model_and_cause_until_it_is_healed(ledger: Ledgers):
+    await covered_until(ledger, dict.fromkeys(("dark", "refused", "silent"), at("11:30")))
+    await excepted(ledger, "dark", NO_FINITE_VALUES, window("10:30", "11:00"), final=True)
+    await excepted(ledger, "dark", NO_FINITE_VALUES, NEWEST)
+    await excepted(ledger, "refused", f"{NOT_STORED}: sink/influx", NEWEST, final=True)
+    await excepted(ledger, "silent", "no data: 'a'", NEWEST)
+
+    dark, refused = await read_failures(ledger.database)
+    only = await read_failures(ledger.database, reason=NOT_STORED)
+
+    assert (dark.model, dark.state, dark.reason) == ("dark", "excepted", NO_FINITE_VALUES)
+    assert (dark.first, dark.last, dark.next_attempt) == (at("10:30"), FRESH, NOW)
+    assert (refused.model, refused.next_attempt) == ("refused", None)
+    assert refused.detail == "a sink did not keep the rows that it was given: sink/influx"
+    assert only == [refused]
+    await ledger.fetch("DELETE FROM slot_exception")
+    assert await read_failures(ledger.database) == []

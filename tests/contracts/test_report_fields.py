@@ -8,15 +8,17 @@ import pytest
 
 from latigo.actions.retry import retry
 from latigo.domain.errors import Reason
+from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
 from latigo.reports.failures import read_failures
 from latigo.reports.models import read_models
 from latigo.reports.plan import read_plan
 from latigo.reports.status import read_status
 from latigo.runtime.serialization import to_json
-from tests.support.build import NOW, an_entry, at
+from tests.support.build import NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
 
 HALF_PAST = to_range(Window(at("10:30"), at("11:00")))
@@ -32,6 +34,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
     await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"])
     await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
+    await ledgers.models.put_models([an_entry("mixer", project="second")])
     await ledgers.fetch(
         "UPDATE coverage SET covered = tstzmultirange($1) FROM model m WHERE m.id = model_id AND m.name = 'fan'",
         to_range(Window(at("10:00"), at("12:00"))),
@@ -40,6 +43,11 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
         " SELECT id, 'absent', 'silent', 0, 'infinity', tstzmultirange($1) FROM model WHERE name = 'pump'",
         HALF_PAST,
+    )
+    await ledgers.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', $2, 0, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'mixer'",
+        *(HALF_PAST, NO_FINITE_VALUES),
     )
     await ledgers.fetch(
         "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
@@ -72,6 +80,12 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " VALUES ($1, '0', 5, 'unreadable', 'not JSON', ledger_now())",
         CHANNEL,
     )
+    await ledgers.fetch(
+        "UPDATE coverage SET silent_since = $1 WHERE model_id = (SELECT id FROM model WHERE name = 'pump')", at("10:30")
+    )
+    await ledgers.fetch("UPDATE slot_exception SET tags = '{LT-1}'")
+    await QueueOutages(ledgers.database, "executor-1").report({"executor": "refused"})
+    await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
 
@@ -131,6 +145,7 @@ STATUS = {
             "parked": COUNT,
             "stale": COUNT,
             "oldest": TIME,
+            "backlog_slots": NUMBER,
         }
     ],
     "backlog": {"slots": COUNT, "calls": COUNT},
@@ -149,12 +164,14 @@ STATUS = {
             }
         ],
         "refused": [{"reason": TEXT, "messages": COUNT, "newest": TIME, "example": TEXT}],
+        "mismatched": [{"kind": TEXT, "task": COUNT, "first_at": TIME, "last_at": TIME, "example": TEXT}],
     },
     "rates": {
         "needed_slots_per_second": NUMBER,
         "covered_slots_per_second": NUMBER,
         "rows_per_second": NUMBER,
         "tasks_per_second": NUMBER,
+        "recent_slots_per_second": NUMBER,
     },
     "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
@@ -162,10 +179,16 @@ STATUS = {
         {"project": TEXT, "reason": TEXT, "models": COUNT, "stuck": COUNT, "since": TIME, "example": TEXT},
     ],
     "stale": [{"project": TEXT, "model": TEXT, "looked_until": TIME, "due": TIME}],
+    "unstored": [{"project": TEXT, "reason": TEXT, "models": COUNT, "names": [TEXT], "example": TEXT}],
+    "silent_sensors": [{"tag": TEXT, "since": TIME, "models": COUNT, "projects": [TEXT]}],
+    "silent_sensor_count": COUNT,
+    "queue_outages": [{"role": TEXT, "processes": COUNT, "reason": TEXT, "since": TIME}],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
     "healthy": FLAG,
+    "state": TEXT,
+    "causes": [{"kind": TEXT, "state": TEXT, "text": TEXT, "projects": [], "since": TIME}],
 }
 FAILURE = {
     "project": TEXT,
@@ -201,15 +224,16 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
 async def test_failures_have_these_fields(ledger: Ledgers):
     failures = in_json(await read_failures(ledger.database))
 
-    message, parked, waiting = sorted(failures, key=lambda each: str(each["state"]))
+    excepted, message, parked, waiting = sorted(failures, key=lambda each: str(each["state"]))
     nothing = {"next_attempt": None}
     assert json.dumps(fields(waiting)) == json.dumps(FAILURE)
+    assert fields(excepted) == FAILURE
     assert fields(parked) == FAILURE | nothing
     assert fields(message) == FAILURE | nothing | {"first": None, "last": None}
 
 
 async def test_models_have_these_fields(ledger: Ledgers):
-    (first, _) = in_json(await read_models(ledger.database))
+    (first, *_) = in_json(await read_models(ledger.database))
 
     assert json.dumps(fields(first)) == json.dumps(
         {
@@ -227,6 +251,7 @@ async def test_models_have_these_fields(ledger: Ledgers):
             "covered_until": TIME,
             "silent_since": None,
             "parked": FLAG,
+            "not_finite_share": None,
         }
     )
 

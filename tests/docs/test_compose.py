@@ -106,7 +106,7 @@ def test_settings_load_and_name_services_that_are_there(service: str, tmp_path: 
     urls = (settings.ledger.url.get_secret_value(), settings.models.url, settings.sensors.url, influx.url)
     for url in map(urlsplit, urls):
         assert LISTENS[url.hostname or ""] == url.port
-    assert settings.http.token is not None
+    assert settings.deprecated() == {}
 
 
 def test_the_ledger_is_the_database_that_is_made(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ HOOKS = [
     for hook in repository["hooks"]
     if repository["repo"] == "local"
 ]
-FOLDERS = ("src/", "tests/", "docs/", "deploy/", "benchmarks/")
+FOLDERS = ("src/", "tests/", "docs/", "deploy/", "benchmarks/", "chaos/")
 
 
 def test_the_hooks_run_what_make_check_runs() -> None:

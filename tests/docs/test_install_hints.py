@@ -12,7 +12,7 @@ from latigo.domain.errors import MissingExtra
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
-FOLDERS = ("docs", "deploy", "src", "benchmarks")
+FOLDERS = ("docs", "deploy", "src", "benchmarks", "chaos")
 TEXTS = {".conf", ".example", ".md", ".py", ".rst", ".sh", ".toml", ".yaml"}
 #: Latigo by its name alone, which is looked up on the index, as what is installed or with its extras.
 BY_NAME = re.compile(

@@ -1,6 +1,7 @@
 """Commands, events, settings keys, metrics and views that pages quote are those of the program."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "latigo"
 PAGES = [
     page
     for page in sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")))
@@ -76,6 +78,42 @@ def test_names_that_a_page_quotes_exist(page: Path) -> None:
 
     assert unknown_commands(spans) == []
     assert unknown_names(spans) == []
+
+
+def unknown_code(spans: set[str]) -> list[str]:
+    """Paths that lead nowhere, and identifiers of two words or more that stand nowhere in the code."""
+    paths = [
+        span.split()[0].rstrip("/") for span in spans if re.fullmatch(r"[\w./-]+\.(?:py|sql)|(?:tests|src)/\S+", span)
+    ]
+    wrong = [path for path in paths if not any((folder / path).exists() for folder in (ROOT, SOURCE)) and "/" in path]
+    identifiers = [span for span in spans if re.fullmatch(r"[a-z]+(?:_[a-z]+)+", span)]
+    return wrong + [name for name in identifiers if not re.search(rf"\b{name}\b", code())]
+
+
+@cache
+def code() -> str:
+    """Everything that can define a name which a page quotes."""
+    folders = [ROOT / "src", ROOT / "tests", ROOT / "benchmarks"]
+    return "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for kind in ("*.py", "*.sql")
+        for path in folder.rglob(kind)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_identifiers_that_a_page_quotes_exist(page: Path) -> None:
+    assert unknown_code(quoted(page)) == []
+
+
+def test_files_and_identifiers_that_do_not_exist_are_noticed() -> None:
+    wrong = {"tests/unit/test_nothing.py", "ledger/sql/nothing.sql", "forget" + "_nothing_at_all"}
+
+    assert set(unknown_code(wrong)) == wrong
+    assert (
+        unknown_code({"tests/docs/test_names.py", "runtime/clock.py", "model_holes", "tests/unit/", "pump-001"}) == []
+    )
 
 
 def test_wrong_names_are_noticed() -> None:

@@ -13,6 +13,7 @@ from tests.support.sandbox import Sandbox, open_sandbox
 def server_folder() -> Iterator[Path]:
     """For a database server of the test's own; a folder under ``tmp_path`` may be closed to the server's account."""
     with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
+        Path(folder).chmod(0o711)  # the server's account has to pass where we are root
         yield Path(folder)
 
 

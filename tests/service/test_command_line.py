@@ -250,6 +250,25 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
 
 
+async def test_sensors_show_has_the_request_and_the_readings_of_one_sensor(tmp_path: Path):
+    (tmp_path / "plant.csv").write_text("time,A\n2026-01-01T00:00:00Z,1\n2026-01-01T00:10:00Z,2.5\n")
+    config = write_config(tmp_path, sensors={"kind": "files", "path": str(tmp_path / "plant.csv")})
+    show = ("sensors", "show", "--config", str(config), "--from", "2026-01-01T00:00:00Z", "--json")
+    (code, output, _), (later, empty, _), (unknown, _, why) = await asyncio.gather(
+        latigo(*show, "A", "--to", "2026-01-01T01:00:00Z", folder=tmp_path),
+        latigo(*show[:-3], "--from", "2026-01-02", "--to", "2026-01-03", "--json", "A", folder=tmp_path),
+        latigo(*show, "C", "--to", "2026-01-01T01:00:00Z", folder=tmp_path),
+    )
+
+    shown = json.loads(output)
+    assert (code, later, unknown) == (DONE, UNHEALTHY, USAGE)
+    assert "plant.csv" in shown["request"]
+    assert (shown["source"], shown["readings"], shown["last_value"]) == ("sensors/files", 2, 2.5)
+    assert (shown["first"], shown["last"]) == ("2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z")
+    assert json.loads(empty)["readings"] == 0
+    assert "does not know" in why
+
+
 async def test_accept_loss_of_a_project_that_is_not_quarantined_is_3(running: Plant):
     code, text, _ = await running.run("models", "accept-loss", PROJECT)
 
@@ -471,6 +490,19 @@ def output_tags(table: Any) -> list[str]:
     return [name.removeprefix("model-output|") for name in table.column_names if name.startswith("model-output|")]
 
 
+async def test_predict_shows_what_it_would_ask_the_source_for(running: Plant):
+    end = newest_due()
+    code, requests = await running.ask(
+        *("predict", f"{PROJECT}/{PUMP}", "--from", (end - SLOT).isoformat(), "--to", end.isoformat()),
+        *("--revision", running.sandbox.gordo.projects[PROJECT].latest, "--explain-query"),
+    )
+
+    assert code == DONE
+    assert requests
+    assert all(each["tag"] in each["request"] for each in requests)
+    assert all(f"{end:%Y-%m-%dT%H:%M:%SZ}" in each["request"] for each in requests)
+
+
 async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothing(running: Plant):
     model = f"{PROJECT}/{PUMP}"
     future = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -551,6 +583,18 @@ async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_p
     assert "task_queue.kind" in errors
     assert "--role all" in errors
     assert not (tmp_path / "ledger").exists()
+
+
+async def test_a_deprecated_key_is_accepted_with_a_warning_that_names_it(tmp_path: Path):
+    (tmp_path / "latigo.toml").write_text(f"[http]\ntoken = '{PASSWORD}'\n")
+
+    code, shown, warned = await latigo("config", folder=tmp_path)
+
+    assert code == DONE
+    assert tomllib.loads(shown)["http"]["token"] != PASSWORD
+    (line,) = [line for line in warned.splitlines() if "settings.deprecated" in line]
+    assert "http.token" in line
+    assert PASSWORD not in warned
 
 
 async def test_check_is_0_when_everything_is_reached_and_1_when_something_is_not(running: Plant, tmp_path: Path):

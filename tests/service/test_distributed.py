@@ -52,7 +52,7 @@ class Plant:
         count = 0
         for partition in self.hub.hub(HUB).partitions:
             for at, event in enumerate(partition.events):
-                written = event.message.replace(b'"v":1,', b'"v":9,')
+                written = re.sub(rb'"v":\d+,', b'"v":9,', event.message)
                 count += written != event.message
                 partition.events[at] = replace(event, message=written)
         return count
@@ -208,6 +208,25 @@ async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: 
     assert re.search(rf"ok   task_queue: eventhub/\S+/{HUB}, {PARTITIONS} partitions", checked[1])
     assert 1 <= orjson.loads(forgot[1])["forgotten"] <= PARTITIONS
     assert await plant.sandbox.ledger.value("SELECT count(*) FROM queue_checkpoint") == 0
+
+
+async def test_a_hub_that_processes_cannot_reach_is_an_alarm_in_status(plant: Plant):
+    async with plant.hub.outage():
+        scheduler, executor = await plant.start("scheduler"), await plant.start("executor")
+
+        async def both_report_it() -> bool:
+            return len((await plant.sandbox.ledger.status())["queue_outages"]) == 2
+
+        await scheduler.until(both_report_it, within=60, what="both report it")
+        code, text, _ = await latigo("status", "--config", str(plant.config()), folder=plant.sandbox.folder)
+        codes = [await scheduler.stop(), await executor.stop()]
+
+    first, *others = text.splitlines()
+    assert (code, codes) == (3, [0, 0])
+    assert first.endswith(", needs attention")
+    (alarm,) = [line for line in others if "the task queue" in line and line.startswith("  ! ")]
+    assert alarm.startswith("  ! the task queue is unreachable for 1 scheduler and 1 executor: event hub")
+    assert (await plant.sandbox.ledger.status())["queue_outages"] == []  # those that were stopped report nothing
 
 
 async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Plant):

@@ -40,6 +40,7 @@ asyncio.run(main())
 def home() -> Iterator[Path]:
     """A folder with a short path, since a socket's path is short; and nothing in it survives."""
     with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
+        Path(folder).chmod(0o711)  # the server's account has to pass where we are root
         yield Path(folder)
 
 

@@ -12,7 +12,7 @@ from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import to_ns
 from tests.support.grafana import Values, dashboard, filled_in, queries
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, select, sensor_line, write_lines
-from tests.support.prediction_stores import influx_predictions
+from tests.support.prediction_stores import FENCE, influx_predictions
 
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 STEP = timedelta(minutes=10)
@@ -84,9 +84,9 @@ async def plant(influx_server: str) -> AsyncIterator[Plant]:
         fresh_influx_database(influx_server) as sensors,
         influx_predictions(predictions) as sink,
     ):
-        await sink.put_predictions(said(ModelRef(PROJECT, PUMP), PUMP_SAYS))
-        await sink.put_predictions(said(ModelRef(PROJECT, NEIGHBOUR), NEIGHBOUR_SAYS))
-        await sink.put_predictions(said(ModelRef(OTHER_PROJECT, PUMP), NEIGHBOUR_SAYS))
+        await sink.put_predictions(said(ModelRef(PROJECT, PUMP), PUMP_SAYS), FENCE)
+        await sink.put_predictions(said(ModelRef(PROJECT, NEIGHBOUR), NEIGHBOUR_SAYS), FENCE)
+        await sink.put_predictions(said(ModelRef(OTHER_PROJECT, PUMP), NEIGHBOUR_SAYS), FENCE)
         await write_readings(sensors)
         yield Plant(predictions, sensors)
 

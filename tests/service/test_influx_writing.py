@@ -30,7 +30,7 @@ from latigo.settings import InfluxSink, Settings, load_settings
 from latigo.wiring.resources import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
-from tests.support.prediction_stores import influx_predictions
+from tests.support.prediction_stores import FENCE, influx_predictions
 from tests.support.waiting import eventually
 
 PUMP = ModelRef("plant-a", "pump-1")
@@ -102,7 +102,7 @@ async def sink_on(url: str, name: str = "latigo", **options: Any) -> AsyncIterat
 
 
 async def test_points_stand_where_gordos_own_client_puts_them(sink: InfluxPredictions, influx_database: InfluxDatabase):
-    assert len(await sink.put_predictions(predictions([1.5, 0.25], [2.5, np.nan]))) == 2
+    assert len(await sink.put_predictions(predictions([1.5, 0.25], [2.5, np.nan]), FENCE)) == 2
 
     eight, ten_past = to_ns(MORNING), to_ns(MORNING + STEP)
     assert await stored(influx_database) == {
@@ -134,7 +134,7 @@ async def test_any_name_of_a_sensor_a_model_or_a_project_survives(influx_databas
 
     async with influx_predictions(influx_database, version=version) as sink:
         for each in written.values():
-            await sink.put_predictions(each)
+            await sink.put_predictions(each, FENCE)
         read = {model: await sink.get_predictions(model, AROUND) for model in models}
 
     for model, (result,) in read.items():
@@ -151,7 +151,7 @@ async def test_what_could_not_be_asked_for_again_is_not_written(
     async with influx_predictions(influx_database, version=version) as sink:
         for model in (ModelRef(name, "pump-1"), ModelRef("plant-a", name)):
             with pytest.raises(Rejected, match=re.escape(repr(name))):
-                await sink.put_predictions(predictions([1.0, 2.0], model=model))
+                await sink.put_predictions(predictions([1.0, 2.0], model=model), FENCE)
 
             assert await sink.get_predictions(model, AROUND) == []
 
@@ -165,7 +165,7 @@ async def test_any_name_of_a_column_group_survives_or_is_refused(
     for number, name in enumerate(["a", *("".join(each) for each in product("\\\",=' a", repeat=3))]):
         column = Column(f"{name}.", "GRA-TT-001")
         with suppress(Rejected):
-            await sink.put_predictions(predictions([float(number)], columns=[column]))
+            await sink.put_predictions(predictions([float(number)], columns=[column]), FENCE)
             kept[column] = float(number)
 
     (read,) = await sink.get_predictions(PUMP, AROUND)
@@ -175,8 +175,8 @@ async def test_any_name_of_a_column_group_survives_or_is_refused(
 
 
 async def test_writing_twice_leaves_one_point(sink: InfluxPredictions, influx_database: InfluxDatabase):
-    await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]))
-    await sink.put_predictions(predictions([10.0, 20.0], [30.0, 40.0], revision="1700000000000"))
+    await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]), FENCE)
+    await sink.put_predictions(predictions([10.0, 20.0], [30.0, 40.0], revision="1700000000000"), FENCE)
 
     assert await count(influx_database) == 4
     assert {row[1] for rows in (await stored(influx_database)).values() for row in rows} == {10.0, 20.0, 30.0, 40.0}
@@ -189,7 +189,7 @@ async def test_windows_that_were_folded_differently_leave_one_point_each(
     folded = [predictions(*[[2.0, 2.0]] * 5, start=MORNING + STEP), predictions(*[[3.0, 3.0]] * 8)]
 
     for each in (*slots, *folded, slots[0]):
-        await sink.put_predictions(each)
+        await sink.put_predictions(each, FENCE)
 
     assert [[row[1] for row in rows] for rows in (await stored(influx_database)).values()] == [
         [1, 1, 3, 3, 3, 3, 3, 3]
@@ -203,7 +203,7 @@ async def test_times_are_stored_to_the_nanosecond(
 ):
     written = predictions([1.0], [2.0], [3.0], columns=[OUTPUT], step=step, start=start)
 
-    await sink.put_predictions(written)
+    await sink.put_predictions(written, FENCE)
 
     (rows,) = (await stored(influx_database)).values()
     assert [row[0] for row in rows] == written.times.tolist()
@@ -215,7 +215,7 @@ async def test_a_long_window_goes_in_several_requests(sink: InfluxPredictions, i
     columns = [Column("model-output", f"tag {number}") for number in range(103)]
     written = predictions(*np.random.default_rng(0).random((144, 103)).tolist(), columns=columns)
 
-    assert len(await sink.put_predictions(written)) == 144
+    assert len(await sink.put_predictions(written, FENCE)) == 144
 
     assert await count(influx_database) == 144 * 103
 
@@ -223,7 +223,7 @@ async def test_a_long_window_goes_in_several_requests(sink: InfluxPredictions, i
 async def test_what_others_wrote_to_the_same_database_is_not_taken_for_ours(
     sink: InfluxPredictions, influx_database: InfluxDatabase
 ):
-    await sink.put_predictions(predictions([1.0], columns=[OUTPUT]))
+    await sink.put_predictions(predictions([1.0], columns=[OUTPUT]), FENCE)
     time = to_ns(MORNING)
     others = [
         f"model-output,machine=pump-1,project=plant-a,sensor_name=GRA-TT-001,revision=1599 sensor_value=9 {time}",
@@ -243,8 +243,8 @@ async def test_every_project_may_have_a_database_of_its_own(influx_server: str):
         fresh_influx_database(influx_server, name="of plant-b"),
         open_predictions(InfluxSink(url=influx_server, database="of {project}")) as sink,
     ):
-        await sink.put_predictions(predictions([1.0, 2.0]))
-        await sink.put_predictions(predictions([3.0, 4.0], model=ModelRef("plant-b", "pump-1")))
+        await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
+        await sink.put_predictions(predictions([3.0, 4.0], model=ModelRef("plant-b", "pump-1")), FENCE)
 
         assert await count(first) == 2
         (read,) = await sink.get_predictions(ModelRef("plant-b", "pump-1"), AROUND)
@@ -257,7 +257,7 @@ async def test_a_field_of_another_type_is_refused_by_name_and_the_rest_is_stored
     await write_lines(influx_database, [f"model-output,somebody=else sensor_value=1i {to_ns(MORNING)}"])
 
     with pytest.raises(Rejected, match="model-output") as refused:
-        await sink.put_predictions(predictions([1.0, 2.0]))
+        await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
 
     assert refused.value.reason is Reason.WRITE_REFUSED
     assert 'total-anomaly-scaled {"machine"' in "".join(await stored(influx_database))
@@ -268,7 +268,7 @@ async def test_a_server_that_takes_small_bodies_gets_small_bodies(influx_servers
     async with sink_on(server.url) as sink:
         rows = [[float(number), float(-number)] for number in range(40)]
 
-        assert len(await sink.put_predictions(predictions(*rows))) == 40
+        assert len(await sink.put_predictions(predictions(*rows), FENCE)) == 40
 
         (read,) = await sink.get_predictions(PUMP, AROUND)
         assert read.values.tolist() == rows
@@ -278,7 +278,7 @@ async def test_a_single_point_that_is_too_large_is_rejected(influx_servers: Infl
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_BODY_SIZE": "60"})
     async with sink_on(server.url) as sink:
         with pytest.raises(TooLarge, match=r"\[http\] max-body-size"):
-            await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]))
+            await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]), FENCE)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ async def test_a_limit_on_series_is_an_alarm_and_parks_nothing(
     server = influx_servers.start({f"INFLUXDB_DATA_{setting}": value, "INFLUXDB_DATA_INDEX_VERSION": "inmem"})
     columns = [Column("model-output", f"tag-{number}") for number in range(20)]
     async with sink_on(server.url) as sink:
-        await sink.put_predictions(predictions([1.0] * 4, columns=columns[:4]))
+        await sink.put_predictions(predictions([1.0] * 4, columns=columns[:4]), FENCE)
 
         with pytest.raises(Unavailable, match=name) as refused:
             await until_refused(sink, *(predictions([1.0], columns=[column]) for column in columns[4:]))
@@ -311,7 +311,9 @@ async def test_points_older_than_the_server_keeps_them_do_not_fail_the_model(
     rows = [[np.nan, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, np.nan]]
 
     with capture_logs() as logs:
-        kept = await sink.put_predictions(predictions(*rows, start=now - timedelta(hours=5), step=timedelta(hours=1.5)))
+        kept = await sink.put_predictions(
+            predictions(*rows, start=now - timedelta(hours=5), step=timedelta(hours=1.5)), FENCE
+        )
 
     assert kept.times.tolist() == [to_ns(now - timedelta(hours=hours)) for hours in (2, 0.5)]
     assert [(log["event"], log["model"], log["count"]) for log in logs] == [("points.dropped", str(PUMP), 3)]
@@ -328,7 +330,9 @@ async def test_points_that_are_too_old_are_counted_over_all_requests_of_a_window
     columns = [Column("model-output", f"tag {number}") for number in range(100)]
 
     with capture_logs() as logs:
-        written = await sink.put_predictions(predictions(*np.ones((144, 100)).tolist(), columns=columns, start=start))
+        written = await sink.put_predictions(
+            predictions(*np.ones((144, 100)).tolist(), columns=columns, start=start), FENCE
+        )
 
     kept = len(written)
     # 17 rows, and up to an hour more: the server counts by its shards, so that some of what is a little older stays.
@@ -339,7 +343,7 @@ async def test_points_that_are_too_old_are_counted_over_all_requests_of_a_window
 async def test_a_database_that_is_not_there_is_an_alarm_that_names_the_key(influx_server: str):
     async with open_predictions(InfluxSink(url=influx_server, database="nowhere")) as sink:
         with pytest.raises(Unavailable, match=r"predictions\.database") as writing:
-            await sink.put_predictions(predictions([1.0, 2.0]))
+            await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
         with pytest.raises(Unavailable, match=r"predictions\.database") as reading:
             await sink.get_predictions(PUMP, AROUND)
 
@@ -350,7 +354,7 @@ async def test_a_database_that_is_not_there_is_an_alarm_that_names_the_key(influ
 async def test_a_retention_policy_that_is_not_there_is_an_alarm_that_names_the_key(influx_database: InfluxDatabase):
     async with influx_predictions(influx_database, retention_policy="monthly") as sink:
         with pytest.raises(Unavailable, match=r"predictions\.retention_policy") as writing:
-            await sink.put_predictions(predictions([1.0, 2.0]))
+            await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
         with pytest.raises(Unavailable, match=r"predictions\.retention_policy") as reading:
             await sink.get_predictions(PUMP, AROUND)
 
@@ -370,7 +374,7 @@ async def test_credentials(influx_servers: InfluxServers):
     written = predictions([1.0, 2.0])
 
     async with open_predictions(InfluxSink(**options, username=admin[0], password=SecretStr(admin[1]))) as sink:
-        assert len(await sink.put_predictions(written)) == 1
+        assert len(await sink.put_predictions(written, FENCE)) == 1
     wrongs: list[dict[str, Any]] = [
         {},
         {"username": "chef", "password": "secret-42"},
@@ -380,7 +384,7 @@ async def test_credentials(influx_servers: InfluxServers):
     for wrong in wrongs:
         async with open_predictions(InfluxSink(**options, **wrong)) as sink:
             with pytest.raises(Unavailable, match=r"predictions\.username") as refused:
-                await sink.put_predictions(written)
+                await sink.put_predictions(written, FENCE)
             with pytest.raises(Unavailable, match=r"predictions\.username"):
                 await sink.get_predictions(PUMP, AROUND)
         assert refused.value.alarm
@@ -406,12 +410,12 @@ async def test_a_server_that_throttles_is_waited_for(influx_servers: InfluxServe
         await eventually(lambda: writes_under_way(server.url), what="the other has the only place")
 
         with pytest.raises(Unavailable, match="throttled") as refused:
-            await sink.put_predictions(predictions([1.0, 2.0]))
+            await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
         end.set()
         (await holding).release()
 
         assert not refused.value.alarm
-        assert len(await sink.put_predictions(predictions([1.0, 2.0]))) == 1
+        assert len(await sink.put_predictions(predictions([1.0, 2.0]), FENCE)) == 1
 
 
 async def test_a_server_that_was_killed_has_what_was_written_and_takes_more_when_it_is_back(
@@ -419,13 +423,13 @@ async def test_a_server_that_was_killed_has_what_was_written_and_takes_more_when
 ):
     server = influx_servers.start()
     async with sink_on(server.url) as sink:
-        await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]))
+        await sink.put_predictions(predictions([1.0, 2.0], [3.0, 4.0]), FENCE)
 
         server.kill()
         with pytest.raises(Unavailable) as refused:
-            await sink.put_predictions(predictions([5.0, 6.0], start=MORNING + 2 * STEP))
+            await sink.put_predictions(predictions([5.0, 6.0], start=MORNING + 2 * STEP), FENCE)
         server.open()
-        await sink.put_predictions(predictions([5.0, 6.0], start=MORNING + 2 * STEP))
+        await sink.put_predictions(predictions([5.0, 6.0], start=MORNING + 2 * STEP), FENCE)
 
         assert not isinstance(refused.value, TimedOut)
         assert not refused.value.alarm
@@ -436,12 +440,12 @@ async def test_a_server_that_was_killed_has_what_was_written_and_takes_more_when
 async def test_a_restart_between_two_writes_is_not_noticed(influx_servers: InfluxServers):
     server = influx_servers.start()
     async with sink_on(server.url) as sink:
-        await sink.put_predictions(predictions([1.0, 2.0]))
+        await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
 
         server.kill()
         server.open()
 
-        assert len(await sink.put_predictions(predictions([1.0, 2.0]))) == 1
+        assert len(await sink.put_predictions(predictions([1.0, 2.0]), FENCE)) == 1
 
 
 async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_the_limit(influx_servers: InfluxServers):
@@ -451,7 +455,7 @@ async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_the_li
         os.kill(server.pid, signal.SIGSTOP)
         try:
             with pytest.raises(TimedOut) as refused:
-                await sink.put_predictions(predictions([1.0, 2.0]))
+                await sink.put_predictions(predictions([1.0, 2.0]), FENCE)
         finally:
             os.kill(server.pid, signal.SIGCONT)
 
@@ -462,7 +466,7 @@ async def test_an_answer_that_a_limit_cut_short_is_not_taken_for_whole(influx_se
     server = influx_servers.start({"INFLUXDB_HTTP_MAX_ROW_LIMIT": "10"})
     async with sink_on(server.url) as sink:
         rows = [[float(number), 1.0] for number in range(10)]
-        await sink.put_predictions(predictions(*rows))
+        await sink.put_predictions(predictions(*rows), FENCE)
 
         with pytest.raises(TooLarge, match="max-row-limit"):
             await sink.get_predictions(PUMP, AROUND)
@@ -476,7 +480,7 @@ async def test_more_rows_than_version_3_is_seen_to_have_sent_whole_are_not_taken
 ):
     written = predictions(*np.ones((10_001, 1)).tolist(), columns=[OUTPUT], step=timedelta(seconds=1))
     async with influx_predictions(influx_database, version="3") as sink:
-        await sink.put_predictions(written)
+        await sink.put_predictions(written, FENCE)
 
         with pytest.raises(TooLarge, match="10 000 of a column"):
             await sink.get_predictions(PUMP, AROUND)
@@ -497,11 +501,11 @@ async def test_a_server_with_a_certificate_of_ones_own(influx_servers: InfluxSer
         await client.read("CREATE DATABASE latigo", max_bytes=999)
 
     async with from_settings(url=server.url, ca_file=str(certificate.certificate)) as (store, sensors):
-        await store.put_predictions(predictions([1.0, 2.0]))
+        await store.put_predictions(predictions([1.0, 2.0]), FENCE)
         assert await sensors.get_sensor_list() == [OUTPUT.tag]
     async with from_settings(url=server.url) as (store, sensors):
         with pytest.raises(Unavailable, match="certificate"):
-            await store.put_predictions(predictions([1.0, 2.0]))
+            await store.put_predictions(predictions([1.0, 2.0]), FENCE)
         with pytest.raises(Unavailable, match="certificate"):
             await sensors.get_sensor_list()
 
@@ -554,4 +558,4 @@ async def writes_under_way(url: str) -> int:
 async def until_refused(sink: InfluxPredictions, *parts: Predictions) -> None:
     """One after the other: some limits are checked between requests only."""
     for each in parts:
-        await sink.put_predictions(each)
+        await sink.put_predictions(each, FENCE)

@@ -146,7 +146,7 @@ async def test_the_scheduler_goes_on_with_what_is_out(ledger: Ledgers):
 async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_covers(ledger: Ledgers):
     (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'tall' AND state = 'published'")
 
-    claim = await ledger.executor.claim(int(str(task["id"])), 1, "executor-2", LEASE)
+    claim = await ledger.claim(int(str(task["id"])), 1, "executor-2", LEASE)
     assert claim is not None
     counted = await ledger.executor.settle([(claim, Stored.in_full(window("10:30", "11:30"), rows=6))])
     (row,) = await ledger.fetch("SELECT covered FROM v_coverage WHERE model = 'tall'")
@@ -259,14 +259,18 @@ async def test_a_waiting_task_keeps_its_attempts_and_the_sinks_that_have_its_res
     (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'waits' AND state = 'planned'")
     number = int(str(task["id"]))
 
-    claim = await ledger.executor.claim(number, 1, "executor-2", LEASE)
+    claim = await ledger.claim(number, 1, "executor-2", LEASE)
 
-    assert claim == Claim(number, 2, attempts=1, starts=0, stored_in=frozenset({"sink/postgres"}))
+    assert claim is not None
+    assert claim.task_id == number
+    assert (claim.number, claim.attempts, claim.starts) == (2, 1, 0)
+    assert claim.stored_in == {"sink/postgres"}
 
 
 async def test_a_claim_that_was_taken_before_the_update_is_renewed_and_settled_after_it(ledger: Ledgers):
     (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'in-claim' AND state = 'claimed'")
-    claim = Claim(int(str(task["id"])), 1, attempts=0, starts=0, stored_in=frozenset())
+    number, ref, span = int(str(task["id"])), ModelRef("plant-b", "in-claim"), window("11:30", "12:30")
+    claim = Claim(number, 1, 0, 0, frozenset(), ref, span, epoch=1, incarnation=1)
 
     renewed = await ledger.executor.renew([claim], LEASE)
     counted = await ledger.executor.settle([(claim, Stored.in_full(window("11:30", "12:30"), rows=6))])
@@ -279,7 +283,7 @@ async def test_a_claim_that_was_taken_before_the_update_is_renewed_and_settled_a
 async def test_a_message_of_an_older_epoch_is_not_claimed(ledger: Ledgers):
     (task,) = await ledger.fetch("SELECT id FROM v_tasks WHERE model = 'in-queue' AND state = 'published'")
 
-    assert await ledger.executor.claim(int(str(task["id"])), 1, "executor-2", LEASE) is None
+    assert await ledger.claim(int(str(task["id"])), 1, "executor-2", LEASE) is None
 
 
 async def test_what_crashed_under_the_version_of_before_gets_another_chance(ledger: Ledgers):

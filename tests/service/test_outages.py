@@ -1,6 +1,9 @@
 """Outages of what Latigo needs: nothing is lost, nothing runs hot, and all recovers without a restart."""
 
+import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,44 @@ async def _warns(ledger: Outside, of: str) -> bool:
 
 def deferred(service: Service) -> int:
     return sum(event["outcome"] == "deferred" for event in service.events("task.finished"))
+
+
+async def test_a_gordo_that_is_gone_is_one_line_in_status_for_all_of_its_projects(ledger_url: str, tmp_path: Path):
+    names = [f"plant-{number:02}" for number in range(8)]
+    projects = [replace(a_project(1), project=name) for name in names]
+    async with looking_at(ledger_url) as ledger, AsyncExitStack() as opened:
+
+        async def all_are_listed() -> bool:
+            status = await ledger.status()
+            return [project["project"] for project in status["projects"] if project["active"]] == names
+
+        async def all_are_out() -> bool:
+            outages = [cause for cause in (await ledger.status())["causes"] if cause["kind"] == "unavailable"]
+            return any(sorted(cause["projects"]) == names for cause in outages)
+
+        async def metrics() -> str:
+            url = (await service.logged("http.started"))["url"]
+            async with aiohttp.ClientSession() as session, session.get(f"{url}metrics") as answer:
+                return await answer.text()
+
+        async def state_is_known() -> bool:
+            return re.search(r'^latigo_service_state\{state="\w+"\} 1', await metrics(), re.MULTILINE) is not None
+
+        async with open_sandbox_gordo(projects, canned=StubPredictions()) as gordo:
+            models = {"url": gordo.url, "projects": names, "refresh": "1s"}
+            config = write_config(tmp_path, ledger={"kind": "postgres", "url": ledger_url}, models=models)
+            service = await opened.enter_async_context(serving(config))
+            await service.until(all_are_listed, what="all are listed")
+            await service.until(state_is_known, what="the gauge of the state is set")
+            assert "process_resident_memory_bytes" in await metrics()
+        await service.until(all_are_out, within=90, what="circuits are open, and no list can be read")
+        code, text, _ = await latigo("status", "--config", str(config), folder=tmp_path)
+
+    causes = [line for line in text.splitlines() if line.startswith(("  ! ", "  ~ "))]
+    about_gordo = [line for line in causes if "gordo" in line or "listed" in line]
+    assert code == 3
+    assert len(about_gordo) == 1, text
+    assert about_gordo[0].startswith("  ~ gordo is unavailable for 8 projects (")
 
 
 async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_url: str, tmp_path: Path):

@@ -12,9 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import Failed, Reason, Rejected, TimedOut, Unavailable
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
+from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, to_ns
+from latigo.ledger.protocol import Claim, Planned
 from latigo.postgres.database import Database
 from latigo.postgres.errors import translated_errors
 from latigo.providers.postgres import PostgresPredictions
@@ -22,9 +25,11 @@ from latigo.providers.postgres.errors import TRANSLATIONS
 from latigo.providers.postgres.retention import keep_retention
 from latigo.settings import PostgresSink
 from latigo.wiring.resources import open_sink
+from tests.support.build import NOW, an_entry
 from tests.support.clock import ManualClock
+from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import execute
-from tests.support.prediction_stores import prediction_pool
+from tests.support.prediction_stores import FENCE, prediction_pool
 from tests.support.waiting import eventually
 
 PUMP = ModelRef("plant-a", "pump-1")
@@ -62,7 +67,7 @@ async def days(pool: Pool) -> list[str]:
 
 
 async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
-    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1.5, np.nan], [np.inf, 2.5]))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1.5, np.nan], [np.inf, 2.5]), FENCE)
 
     seen = await pool.fetch("SELECT * FROM v_predictions ORDER BY time")
 
@@ -74,9 +79,9 @@ async def test_the_view_shows_one_line_a_finite_point(pool: Pool):
 
 async def test_a_row_is_one_model_and_time_so_a_newer_revision_replaces_all_of_it(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2], [3, 4], revision="1"))
+    await store.put_predictions(predictions([1, 2], [3, 4], revision="1"), FENCE)
 
-    await store.put_predictions(predictions([5, 6, 7], columns=(A, B, SCORE), revision="2"))
+    await store.put_predictions(predictions([5, 6, 7], columns=(A, B, SCORE), revision="2"), FENCE)
 
     older, newer = await store.get_predictions(PUMP, ALWAYS)
     assert (older.revision, older.times.tolist()) == ("1", [to_ns(MIDNIGHT + timedelta(minutes=10))])
@@ -85,9 +90,9 @@ async def test_a_row_is_one_model_and_time_so_a_newer_revision_replaces_all_of_i
 
 async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
 
-    await store.put_predictions(predictions([3, 4], columns=(B, A), start=MIDNIGHT + timedelta(hours=1)))
+    await store.put_predictions(predictions([3, 4], columns=(B, A), start=MIDNIGHT + timedelta(hours=1)), FENCE)
 
     (stored,) = await store.get_predictions(PUMP, ALWAYS)
     assert stored.columns == (A, SCORE, B)
@@ -97,7 +102,7 @@ async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
 async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
     twice = predictions([1, 2], [3, 4], [5, 6], step=timedelta(0))
 
-    assert len(await PostgresPredictions(pool, PostgresSink()).put_predictions(twice)) == 1
+    assert len(await PostgresPredictions(pool, PostgresSink()).put_predictions(twice, FENCE)) == 1
 
     (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert stored.values.tolist() == [[5, 6]]
@@ -105,10 +110,10 @@ async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
 
 async def test_writing_the_same_again_does_not_touch_the_row(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, np.nan]))
+    await store.put_predictions(predictions([1, np.nan]), FENCE)
     before = await pool.fetchval("SELECT xmin FROM prediction")
 
-    await store.put_predictions(predictions([1, np.nan]))
+    await store.put_predictions(predictions([1, np.nan]), FENCE)
 
     assert await pool.fetchval("SELECT xmin FROM prediction") == before
 
@@ -116,7 +121,7 @@ async def test_writing_the_same_again_does_not_touch_the_row(pool: Pool):
 async def test_days_get_their_partition_when_their_first_row_comes(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
 
-    await store.put_predictions(predictions([1, 2], [3, 4], start=MIDNIGHT - timedelta(minutes=10)))
+    await store.put_predictions(predictions([1, 2], [3, 4], start=MIDNIGHT - timedelta(minutes=10)), FENCE)
 
     assert await days(pool) == ["prediction_20260228", "prediction_20260301"]
 
@@ -125,7 +130,7 @@ async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_par
     processes = [PostgresPredictions(pool, PostgresSink()) for _ in range(4)]
     month = predictions(*([[1.0, 2.0]] * 30), step=DAY)
 
-    written = await asyncio.gather(*(process.put_predictions(month) for process in processes))
+    written = await asyncio.gather(*(process.put_predictions(month, FENCE) for process in processes))
 
     assert [each.times.tolist() for each in written] == [month.times.tolist()] * 4
     assert len(await days(pool)) == 30
@@ -133,18 +138,18 @@ async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_par
 
 async def test_a_new_day_does_not_wait_for_those_who_read_the_others(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=5)))
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
 
     async with pool.acquire() as reader, reader.transaction():
         await reader.fetch("SELECT * FROM prediction")
-        await store.put_predictions(predictions([1, 2], start=MIDNIGHT + DAY))
+        await store.put_predictions(predictions([1, 2], start=MIDNIGHT + DAY), FENCE)
 
     assert len(await days(pool)) == 2
 
 
 async def test_old_days_are_dropped_whole_and_the_rest_stays(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions(*([[1.0, 2.0]] * 4), step=DAY))
+    await store.put_predictions(predictions(*([[1.0, 2.0]] * 4), step=DAY), FENCE)
 
     assert await store.drop_older_than(MIDNIGHT + 2.5 * DAY) == 2
 
@@ -156,9 +161,9 @@ async def test_old_days_are_dropped_whole_and_the_rest_stays(pool: Pool):
 
 async def test_columns_go_with_the_last_day_that_used_them(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2], revision="1"))
-    await store.put_predictions(predictions([1, 2], revision="2"))
-    await store.put_predictions(predictions([1, 2], revision="2", start=MIDNIGHT + 3 * DAY))
+    await store.put_predictions(predictions([1, 2], revision="1"), FENCE)
+    await store.put_predictions(predictions([1, 2], revision="2"), FENCE)
+    await store.put_predictions(predictions([1, 2], revision="2", start=MIDNIGHT + 3 * DAY), FENCE)
 
     await store.drop_older_than(MIDNIGHT + 3 * DAY)
 
@@ -167,10 +172,10 @@ async def test_columns_go_with_the_last_day_that_used_them(pool: Pool):
 
 async def test_a_day_that_others_dropped_is_made_again(pool: Pool):
     store, sweeper = PostgresPredictions(pool, PostgresSink()), PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
     await sweeper.drop_older_than(MIDNIGHT + DAY)
 
-    assert len(await store.put_predictions(predictions([3, 4]))) == 1
+    assert len(await store.put_predictions(predictions([3, 4]), FENCE)) == 1
 
     (stored,) = await store.get_predictions(PUMP, ALWAYS)
     assert stored.values.tolist() == [[3, 4]]
@@ -178,12 +183,12 @@ async def test_a_day_that_others_dropped_is_made_again(pool: Pool):
 
 async def test_ids_remembered_from_before_a_restore_never_name_another_model(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
     await pool.execute("TRUNCATE prediction_series, prediction_columns, prediction RESTART IDENTITY CASCADE")
     other = ModelRef("plant-a", "other")
-    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], model=other))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], model=other), FENCE)
 
-    await store.put_predictions(predictions([3, 4]))
+    await store.put_predictions(predictions([3, 4]), FENCE)
 
     (mine,) = await store.get_predictions(PUMP, ALWAYS)
     (theirs,) = await store.get_predictions(other, ALWAYS)
@@ -195,7 +200,7 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
 ):
     monkeypatch.setattr("latigo.providers.postgres.predictions._LOCK_WAIT", "50ms")
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
 
     async with pool.acquire() as reader, reader.transaction():
         await reader.fetch("SELECT * FROM prediction")
@@ -208,7 +213,7 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
 
 async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=2)))
-    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
+    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY), FENCE)
 
     async with pool.acquire() as reader:
         await reader.execute("BEGIN; SELECT FROM prediction")
@@ -216,7 +221,7 @@ async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: 
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         await eventually(lambda: reader.fetchval(waiting), what="the drop waits")
 
-        written = await store.put_predictions(predictions([5, 6], start=MIDNIGHT + DAY + timedelta(hours=1)))
+        written = await store.put_predictions(predictions([5, 6], start=MIDNIGHT + DAY + timedelta(hours=1)), FENCE)
         await reader.execute("ROLLBACK")
 
     assert len(written) == 1
@@ -225,12 +230,12 @@ async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: 
 
 async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY))
+    await store.put_predictions(predictions([1, 2], [3, 4], step=DAY), FENCE)
     await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260301")
 
     assert await store.drop_older_than(MIDNIGHT) == 1
     await pool.execute("ALTER TABLE prediction DETACH PARTITION prediction_20260302")
-    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], start=MIDNIGHT + DAY))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([5, 6], start=MIDNIGHT + DAY), FENCE)
 
     (stored,) = await store.get_predictions(PUMP, ALWAYS)
     assert stored.values.tolist() == [[5, 6]]
@@ -239,7 +244,7 @@ async def test_what_a_cut_short_drop_left_behind_is_cleared_away(pool: Pool):
 
 async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2], [3, 4], [5, 6], step=DAY))
+    await store.put_predictions(predictions([1, 2], [3, 4], [5, 6], step=DAY), FENCE)
     clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
 
     keeping = asyncio.create_task(keep_retention([(store, 2 * DAY)], clock, stop))
@@ -258,7 +263,7 @@ async def test_what_is_too_old_goes_at_once_and_every_hour_again(pool: Pool):
 
 async def test_while_old_days_cannot_be_dropped_it_is_logged_and_retried(pool: Pool):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
     await pool.execute("ALTER TABLE prediction_columns RENAME TO hidden")
     clock, stop = ManualClock(MIDNIGHT + 3 * DAY), asyncio.Event()
 
@@ -279,7 +284,7 @@ async def test_a_thousand_columns_are_no_different(pool: Pool):
     wide = tuple(Column("model-output", f"a rather long name of a tag, as plants have them {n}") for n in range(1000))
     row = np.random.default_rng(1).normal(size=1000).tolist()
 
-    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions(row, row, columns=wide))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions(row, row, columns=wide), FENCE)
 
     (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert stored.columns == wide
@@ -289,7 +294,7 @@ async def test_a_thousand_columns_are_no_different(pool: Pool):
 async def test_what_the_server_refuses_for_good_is_rejected_naming_the_model(pool: Pool):
     with pytest.raises(Rejected, match="plant-a/pump-1") as refused:
         await PostgresPredictions(pool, PostgresSink()).put_predictions(
-            predictions([1, 2], columns=(Column("g", "a\0b"), SCORE))
+            predictions([1, 2], columns=(Column("g", "a\0b"), SCORE)), FENCE
         )
 
     assert refused.value.reason is Reason.WRITE_REFUSED
@@ -299,7 +304,7 @@ async def test_times_that_it_cannot_name_are_rejected(pool: Pool):
     odd = Predictions(PUMP, "1", np.array([1], np.int64), (A,), np.array([[1.0]]))
 
     with pytest.raises(Rejected, match="microsecond"):
-        await PostgresPredictions(pool, PostgresSink()).put_predictions(odd)
+        await PostgresPredictions(pool, PostgresSink()).put_predictions(odd, FENCE)
 
 
 async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_on(pool: Pool):
@@ -307,23 +312,23 @@ async def test_a_call_that_waits_too_long_is_timed_out_and_the_connection_goes_o
         PostgresPredictions(pool, PostgresSink()),
         PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=0.2))),
     )
-    await patient.put_predictions(predictions([1, 2]))
+    await patient.put_predictions(predictions([1, 2]), FENCE)
 
     async with pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE prediction")
         with pytest.raises(TimedOut) as timed_out:
-            await hasty.put_predictions(predictions([3, 4]))
+            await hasty.put_predictions(predictions([3, 4]), FENCE)
 
     assert timed_out.value.downstream == "sink/postgres"
-    assert len(await patient.put_predictions(predictions([3, 4]))) == 1
+    assert len(await patient.put_predictions(predictions([3, 4]), FENCE)) == 1
 
 
 async def test_a_server_that_breaks_off_is_unavailable(pool: Pool, postgres_server: str):
     store = PostgresPredictions(pool, PostgresSink())
-    await store.put_predictions(predictions([1, 2]))
+    await store.put_predictions(predictions([1, 2]), FENCE)
     async with pool.acquire() as held:
         await held.execute("BEGIN; LOCK TABLE prediction")
-        writing = asyncio.ensure_future(store.put_predictions(predictions([3, 4])))
+        writing = asyncio.ensure_future(store.put_predictions(predictions([3, 4]), FENCE))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         await eventually(lambda: held.fetchval(waiting), what="the writer waits")
 
@@ -342,7 +347,7 @@ async def test_a_server_that_breaks_off_is_unavailable(pool: Pool, postgres_serv
 async def test_tables_that_are_missing_call_an_operator(database_url: str):
     async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
         with pytest.raises(Unavailable, match="prediction") as missing:
-            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))
+            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]), FENCE)
 
     assert missing.value.alarm
 
@@ -352,7 +357,7 @@ async def test_a_sink_with_a_name_of_its_own_is_called_by_it(pool: Pool):
         assert sink.store.downstream == "sink/history"
         await pool.execute("DROP VIEW v_predictions; DROP TABLE prediction")
         with pytest.raises(Unavailable) as missing:
-            await sink.store.put_predictions(predictions([1, 2]))
+            await sink.store.put_predictions(predictions([1, 2]), FENCE)
 
     assert missing.value.downstream == "sink/history"
 
@@ -387,7 +392,7 @@ async def test_what_the_server_says_is_sorted_by_what_to_do_next(
 async def test_a_server_that_is_not_there_is_unavailable():
     async with asyncpg.create_pool("postgresql://x@/x?host=/nonexistent", min_size=0) as pool:
         with pytest.raises(Unavailable):
-            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]))
+            await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]), FENCE)
 
 
 def bits(values: npt.NDArray[np.float64]) -> list[str]:
@@ -399,7 +404,107 @@ async def test_values_keep_every_bit(pool: Pool):
     values = values[np.isfinite(values)]
     columns = tuple(Column("model-output", str(number)) for number in range(len(values)))
 
-    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions(values.tolist(), columns=columns))
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(
+        predictions(values.tolist(), columns=columns), FENCE
+    )
 
     (stored,) = await PostgresPredictions(pool, PostgresSink()).get_predictions(PUMP, ALWAYS)
     assert bits(stored.values) == bits(values)
+
+
+# --- a program that does not know who wrote a row ---------------------------------------------------------------------
+
+#: As it was before rows had a fence, for one row of two values.
+WRITTEN_BEFORE = """
+    INSERT INTO prediction (series_id, time, columns_id, values)
+    SELECT series_id, $2::timestamptz, id, $3::float8[] FROM prediction_columns WHERE id = $1
+    ON CONFLICT (series_id, time) DO UPDATE SET columns_id = EXCLUDED.columns_id, values = EXCLUDED.values
+    WHERE (prediction.columns_id, prediction.values) IS DISTINCT FROM (EXCLUDED.columns_id, EXCLUDED.values)
+"""
+
+
+async def write_as_before(pool: Pool, values: list[float]) -> None:
+    """Write the row at midnight as an older program does."""
+    columns_id = await pool.fetchval("SELECT max(id) FROM prediction_columns")
+    await pool.execute(WRITTEN_BEFORE, columns_id, MIDNIGHT, values)
+
+
+async def row_at_midnight(pool: Pool) -> tuple[list[float], Fence | None]:
+    (row,) = await pool.fetch("SELECT values, incarnation, epoch, task_id, claim FROM prediction")
+    values, *fence = row
+    return values, None if fence == [None] * 4 else Fence(*fence)
+
+
+@pytest.fixture
+async def ledgers(ledger_url: str) -> AsyncIterator[Ledgers]:
+    async with open_ledgers(ledger_url) as ledgers:
+        await ledgers.set_clock(NOW)
+        yield ledgers
+
+
+async def claimed(ledgers: Ledgers, window: Window) -> Claim:
+    """A claim on a task for this window of `PUMP`, which is known from now on."""
+    entry = an_entry(PUMP.name, project=PUMP.project, horizon=DAY)
+    await ledgers.models.put_models([entry])
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(seconds=30))
+    assert term is not None
+    (need,) = await ledgers.scheduler.needs(30 * DAY)
+    assert await ledgers.scheduler.plan(term, [Planned(need.model_id, need.epoch, window, Lane.MANUAL)]) == 1
+    (task,) = await ledgers.scheduler.unpublished(term, 10)
+    claim = await ledgers.executor.claim(task, "executor-1", timedelta(seconds=30))
+    assert claim is not None
+    return claim
+
+
+async def test_a_row_of_an_older_program_is_the_oldest_and_one_of_a_newer_writer_stays(ledgers: Ledgers):
+    pool = ledgers.database.pool
+    store = PostgresPredictions(pool, PostgresSink())
+    await store.put_predictions(predictions([1, 2]), FENCE)
+    await pool.execute("DELETE FROM prediction")
+
+    await write_as_before(pool, [3, 4])
+    assert await row_at_midnight(pool) == ([3, 4], None)
+    await write_as_before(pool, [5, 6])
+    assert await row_at_midnight(pool) == ([5, 6], None)
+    await store.put_predictions(predictions([7, 8]), FENCE)
+    await write_as_before(pool, [9, 10])
+
+    assert await row_at_midnight(pool) == ([7, 8], FENCE)
+
+
+async def test_an_older_program_that_holds_the_newest_claim_replaces_a_row_and_counts_as_its_writer(ledgers: Ledgers):
+    pool = ledgers.database.pool
+    store = PostgresPredictions(pool, PostgresSink())
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    claim = await claimed(ledgers, Window(now, now + timedelta(hours=1)))
+    before = claim.fence._replace(task_id=claim.task_id - 1)
+    await store.put_predictions(predictions([1, 2]), before)
+
+    await write_as_before(pool, [3, 4])
+
+    assert await row_at_midnight(pool) == ([3, 4], claim.fence)
+    assert len(await store.put_predictions(predictions([5, 6]), before)) == 0
+
+
+@pytest.mark.parametrize("hour", [1, -1], ids=["after", "before"])
+async def test_a_claim_on_another_window_is_no_excuse_for_an_older_program(ledgers: Ledgers, hour: int):
+    pool = ledgers.database.pool
+    start = MIDNIGHT + timedelta(hours=hour)
+    claim = await claimed(ledgers, Window(start, start + timedelta(hours=1)))
+    before = claim.fence._replace(task_id=claim.task_id - 1)
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]), before)
+
+    await write_as_before(pool, [3, 4])
+
+    assert await row_at_midnight(pool) == ([1, 2], before)
+
+
+async def test_a_claim_that_is_older_than_the_row_is_no_excuse_for_an_older_program(ledgers: Ledgers):
+    pool = ledgers.database.pool
+    claim = await claimed(ledgers, Window(MIDNIGHT, MIDNIGHT + timedelta(hours=1)))
+    newer = claim.fence._replace(incarnation=claim.fence.incarnation + 1, epoch=1, task_id=1)
+    await PostgresPredictions(pool, PostgresSink()).put_predictions(predictions([1, 2]), newer)
+
+    await write_as_before(pool, [3, 4])
+
+    assert await row_at_midnight(pool) == ([1, 2], newer)

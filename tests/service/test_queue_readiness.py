@@ -1,9 +1,16 @@
 """The readiness of both ends of an event hub, without a call."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
+from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
+from latigo.reports.status import read_status
+from latigo.runtime.clock import SystemClock
+from latigo.wiring.resources import connect_to
+from tests.support.build import DEFAULTS
 from tests.support.event_hub_queue import HUB, HubQueue, nothing_left, open_hub_queue, publish, some_tasks, working
 from tests.support.waiting import eventually
 
@@ -28,6 +35,34 @@ async def test_an_end_is_in_trouble_until_the_hub_has_answered_and_whenever_it_d
 
     assert begun == ("event hub: has not answered yet",) * 2
     assert all(each.startswith("event hub, reading ") for each in during)
+
+
+async def test_the_ledger_knows_of_an_outage_until_the_hub_answers_again(queue: HubQueue):
+    stop = asyncio.Event()
+    async with connect_to(queue.database, DEFAULTS) as database, queue.sender() as sender, queue.receiver() as receiver:
+
+        def outages() -> dict[str, str]:
+            ends = {"scheduler": sender.outage, "executor": receiver.outage}
+            return {role: outage for role, outage in ends.items() if outage}
+
+        async def roles() -> list[str]:
+            return [each.role for each in (await read_status(database, "test")).queue_outages]
+
+        async def both() -> bool:
+            return await roles() == ["scheduler", "executor"]
+
+        async def none() -> bool:
+            return not await roles()
+
+        reports = QueueOutages(database, "test")
+        async with working(receiver), asyncio.TaskGroup() as group:
+            group.create_task(
+                keep_queue_outages(reports, outages, SystemClock(), stop, interval=timedelta(seconds=0.1))
+            )
+            async with queue.emulator.outage():
+                await eventually(both, within=30, what="both ends are recorded")
+            await eventually(none, within=30, what="the outage is over")
+            stop.set()
 
 
 async def test_a_hub_that_was_made_anew_is_a_trouble_that_says_what_to_do(queue: HubQueue):

@@ -9,14 +9,17 @@ from random import Random
 
 import pytest
 
+from latigo.domain.task import Task
 from latigo.domain.windows import iso
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
+from latigo.ledger.protocol import Claim
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger, make_partitions
 from latigo.postgres.database import Database
 from latigo.postgres.migrate import migrate
+from latigo.postgres.ranges import to_window
 from latigo.wiring.resources import connect_to
-from tests.support.build import CONNECT_TIMEOUT, DEFAULTS, retry_rules
+from tests.support.build import CONNECT_TIMEOUT, DEFAULTS, a_spec, a_task, retry_rules
 from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.waiting import eventually
 
@@ -47,6 +50,20 @@ class Ledgers:
             )
         async with self.database.transaction() as connection:
             await make_partitions(connection)
+
+    async def message(self, task_id: int, epoch: int = 1) -> Task:
+        """The task as its message has it; of any model and window where none has this number."""
+        rows = await self.fetch(
+            "SELECT m.project, m.name, t.span FROM task t JOIN model m ON m.id = t.model_id WHERE t.id = $1", task_id
+        )
+        if not rows:
+            return a_task(id=task_id, epoch=epoch)
+        spec = a_spec(str(rows[0]["name"]), project=str(rows[0]["project"]))
+        return a_task(spec, to_window(rows[0]["span"]), id=task_id, epoch=epoch)
+
+    async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
+        """Claim the task of this number."""
+        return await self.executor.claim(await self.message(task_id, epoch), executor_id, lease)
 
     @asynccontextmanager
     async def holding(self, statement: str) -> AsyncIterator[None]:

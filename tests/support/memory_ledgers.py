@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Outcome, Settlement
-from latigo.domain.task import Lane, Task
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
+from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
 from latigo.ledger.protocol import (
     Circuit,
     Claim,
@@ -24,6 +26,8 @@ from latigo.ledger.protocol import (
     KnownModel,
     KnownProject,
     LeaseLost,
+    Mismatch,
+    MismatchKind,
     ModelEntry,
     Need,
     Outstanding,
@@ -33,6 +37,8 @@ from latigo.ledger.protocol import (
 )
 from latigo.runtime.clock import Clock
 from tests.support.build import a_spec
+
+IDENTITY = LedgerIdentity(UUID(int=1), 1)
 
 
 @dataclass
@@ -279,7 +285,10 @@ class MemoryWork:
     """
 
     clock: Clock
+    identity: LedgerIdentity = IDENTITY
     epochs: dict[int, int] = field(default_factory=dict)  #: of the tasks
+    planned: dict[int, Task] = field(default_factory=dict)  #: those of which more is known than number and epoch
+    mismatches: list[MismatchKind] = field(default_factory=list)
     superseded: set[int] = field(default_factory=set)  #: tasks whose model has another epoch now
     log: list[tuple[str, int]] = field(default_factory=list)
     ended: dict[int, Settlement] = field(default_factory=dict)
@@ -318,9 +327,12 @@ class MemoryWork:
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         self._ask()
 
-    async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
+    async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
         self._ask()
-        if self.epochs.get(task_id) != epoch or task_id in self.refused | self.superseded | self.ended.keys():
+        task_id, planned = task.id, self.planned.get(task.id, task)
+        if task.ledger not in {None, self.identity} or (planned.ref, planned.window) != (task.ref, task.window):
+            return None
+        if self.epochs.get(task_id) != task.epoch or task_id in self.refused | self.superseded | self.ended.keys():
             return None
         if task_id in self.held and self.lease_until[task_id] > self.clock.now():
             return None
@@ -330,8 +342,23 @@ class MemoryWork:
         starts = self.starts.get(task_id, int(task_id in self.isolated))
         self.starts[task_id] = max(starts, 1)
         self.lease_until[task_id] = self.clock.now() + lease
-        self.held[task_id] = Claim(task_id, self.claims, 0, starts, stored_in)
+        incarnation = self.identity.incarnation
+        self.held[task_id] = Claim(
+            task_id, self.claims, 0, starts, stored_in, task.ref, task.window, task.epoch, incarnation
+        )
         return self.held[task_id]
+
+    async def examine(self, task: Task) -> Mismatch | None:
+        self._ask()
+        task_id, planned = task.id, self.planned.get(task.id)
+        is_out = planned is not None and task_id not in self.superseded | self.ended.keys()
+        known = KnownTask(planned.ref, planned.window, self.epochs[task_id]) if planned and is_out else None
+        mismatch = mismatch_of(task, Known(self.identity, max(self.epochs, default=0), known, None))
+        if mismatch is None:
+            return None
+        first = mismatch.kind not in self.mismatches
+        self.mismatches.append(mismatch.kind)
+        return replace(mismatch, is_first=first)
 
     def _holds(self, claim: Claim) -> bool:
         return self.held.get(claim.task_id) == claim and claim.task_id not in self.lost
@@ -351,13 +378,30 @@ class MemoryWork:
         self.lease_until |= dict.fromkeys(kept, self.clock.now() + lease)
         return kept
 
-    async def release(self, claims: Sequence[Claim]) -> None:
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
         self._ask()
-        for claim in claims:
-            if self._holds(claim):
-                del self.held[claim.task_id]
-                self.starts[claim.task_id] = claim.starts
-                self.log.append(("release", claim.task_id))
+        if not self._holds(claim):
+            return False
+        self.log.append(("begin_write", claim.task_id))
+        self.lease_until[claim.task_id] = self.clock.now() + lease
+        return True
+
+    async def request_repair(self, claim: Claim) -> None:
+        self._ask()
+        self.log.append(("request_repair", claim.task_id))
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        self._ask()
+        self.mismatches.append(MismatchKind.NEWER_PREDICTIONS)
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        self._ask()
+        released = [claim for claim in claims if self._holds(claim)]
+        for claim in released:
+            del self.held[claim.task_id]
+            self.starts[claim.task_id] = claim.starts
+            self.log.append(("release", claim.task_id))
+        return frozenset(claim.task_id for claim in released)
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         self._ask()

@@ -1,18 +1,23 @@
 """A plant in memory with a pipeline through it."""
 
+import asyncio
 from collections import defaultdict
 from datetime import datetime, timedelta
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Predictions, Series, Written
+from latigo.domain.task import Task
 from latigo.domain.windows import from_ns, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import AdaptiveLimit
-from latigo.executor.pipeline import Pipeline, Sink
+from latigo.executor.pipeline import Pipeline, Progress, Sink
+from latigo.ledger.protocol import Claim
 from latigo.providers.memory import MemoryPredictions, MemorySensors
 from latigo.telemetry.metrics import Metrics
 from tests.support.build import at, circuit_rules
@@ -22,23 +27,31 @@ from tests.support.models import Doubler
 
 
 class Store(MemoryPredictions):
-    """A sink with a name of its own that may refuse; counts what it is given."""
+    """A sink with a name of its own that may refuse; counts what it is given, and keeps nothing before ``since``."""
 
     def __init__(self, name: str = "sink/memory") -> None:
         super().__init__()
         self.name = name
         self.errors: list[Exception] = []
+        self.begun = 0
         self.writes: list[Predictions] = []
+        self.since: datetime | None = None
+        self.hold = asyncio.Event()  #: writes wait for this before they begin
+        self.hold.set()
 
     @property
     def downstream(self) -> str:
         return self.name
 
-    async def put_predictions(self, predictions: Predictions) -> Written:
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
+        self.begun += 1
+        await self.hold.wait()
         if self.errors:
             raise self.errors.pop(0)
         self.writes.append(predictions)
-        return await super().put_predictions(predictions)
+        if self.since is not None:
+            predictions = predictions.between(to_ns(self.since), int(predictions.times[-1]) + 1)
+        return await super().put_predictions(predictions, fence)
 
     def times(self, model: ModelRef) -> list[datetime]:
         return sorted({from_ns(time) for time, _ in self.points.get(model, {})})
@@ -78,3 +91,10 @@ class Plant:
             clock=self.clock,
             metrics=self.metrics,
         )
+
+    def progress(self, task: Task, *stored_in: str) -> Progress:
+        """A task that has been claimed in the ledger."""
+        claim = Claim(task.id, 1, 0, 0, frozenset(stored_in), task.ref, task.window, task.epoch, incarnation=1)
+        self.ledger.held[task.id] = claim
+        guard = WriteGuard(self.ledger, self.clock, claim, timedelta(seconds=30))
+        return Progress(task, guard, stored_in=set(stored_in))

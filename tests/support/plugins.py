@@ -63,8 +63,9 @@ class NoSink:
     """A sink that can only be written to."""
 
     downstream = "sink/none"
+    fenced = False
 
-    async def put_predictions(self, predictions: Any) -> int:
+    async def put_predictions(self, predictions: Any, fence: Any) -> int:  # noqa: ARG002 - as the protocol has it
         return len(predictions)
 
 

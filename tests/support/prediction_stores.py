@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from latigo.domain.fence import Fence
 from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.memory import MemoryPredictions
 from latigo.providers.postgres import PostgresPredictions
@@ -16,8 +17,11 @@ from latigo.settings import InfluxSink, PostgresSink
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
-POSTGRES_SCHEMA = (
-    resources.files("latigo.postgres.migrations").joinpath("0002_predictions.sql").read_text(encoding="utf-8")
+#: The writer of predictions whose writers are of no interest.
+FENCE = Fence(incarnation=1, epoch=1, task_id=1, claim=1)
+POSTGRES_SCHEMA = "".join(
+    resources.files("latigo.postgres.migrations").joinpath(name).read_text(encoding="utf-8")
+    for name in ("0002_predictions.sql", "0007_fences.sql")
 )
 
 
@@ -59,3 +63,5 @@ async def influx_predictions(database: InfluxDatabase, **options: Any) -> AsyncI
 PREDICTION_STORES: Mapping[
     str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[PredictionStorageProvider]]
 ] = {"memory": memory_store, "postgres": postgres_store, "influx": influx_store}
+#: Those that compare writers.
+FENCED_STORES = frozenset({"memory", "postgres"})

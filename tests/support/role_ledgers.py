@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,16 +11,17 @@ import pytest
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
-from latigo.domain.task import Lane
+from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Need, Planned, SchedulerLedger
-from tests.support.build import NOW, an_entry, window
+from tests.support.build import NOW, a_spec, a_task, an_entry, window
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, MemoryWork, a_circuit
 from tests.support.postgres import fresh_database
 
 LEASE = timedelta(seconds=30)
+LIVE = window("11:00", "12:00")
 
 
 class RoleLedgers(Protocol):
@@ -35,6 +36,9 @@ class RoleLedgers(Protocol):
 
     async def add_task(self, name: str) -> int:
         """Plan a task of a new model; its id, for ``executor``."""
+
+    async def message(self, task_id: int, epoch: int = 1) -> Task:
+        """The task of ``executor`` as its message has it; of any model and window where none has this number."""
 
     async def add_need(self, name: str, project: str = "plant") -> None:
         """Let a model need the live window 11:00 to 12:00 and the backfill window 10:00 to 11:00, for ``scheduler``."""
@@ -75,6 +79,9 @@ class RealLedgers:
         (task_id,) = [task.id for task in await self.scheduler.unpublished(term, 100) if task.ref.name == name]
         return task_id
 
+    async def message(self, task_id: int, epoch: int = 1) -> Task:
+        return await self.ledgers.message(task_id, epoch)
+
     async def add_need(self, name: str, project: str = "plant") -> None:
         await self.models.put_models([an_entry(name, project=project, fold=timedelta(hours=1))])
 
@@ -91,7 +98,7 @@ class RealLedgers:
         )
 
     async def make_wait(self, task_id: int, pause: timedelta) -> None:
-        claim = await self.executor.claim(task_id, 1, "executor-1", LEASE)
+        claim = await self.ledgers.claim(task_id, 1, "executor-1", LEASE)
         assert claim is not None
         await self.executor.settle([(claim, Retry("500", retry_after=pause))])
 
@@ -117,11 +124,15 @@ class LedgersInMemory:
     async def add_task(self, name: str) -> int:
         self._tasks[name] = task_id = len(self._tasks) + 1
         self.work.add(task_id)
+        self.work.planned[task_id] = a_task(a_spec(name), LIVE, id=task_id)
         return task_id
+
+    async def message(self, task_id: int, epoch: int = 1) -> Task:
+        return replace(self.work.planned.get(task_id) or a_task(id=task_id), epoch=epoch)
 
     async def add_need(self, name: str, project: str = "plant") -> None:
         desired = self.planning.desired
-        windows = {Lane.LIVE: window("11:00", "12:00"), Lane.BACKFILL: window("10:00", "11:00")}
+        windows = {Lane.LIVE: LIVE, Lane.BACKFILL: window("10:00", "11:00")}
         desired.append(Need(len(desired) + 1, ModelRef(project, name), 1, windows, None))
 
     async def supersede(self, name: str) -> None:

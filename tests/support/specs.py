@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
-from latigo.domain.task import Lane, Task
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 
 #: Bounds of a strategy that adds the zone itself.
@@ -61,4 +61,5 @@ def tasks(draw: st.DrawFn) -> Task:
         lane=draw(st.sampled_from(Lane)),
         trace=draw(st.text(max_size=55)),
         probe=draw(st.booleans()),
+        ledger=draw(st.none() | st.builds(LedgerIdentity, st.uuids(), st.integers(1, 2**63 - 1))),
     )

@@ -122,7 +122,8 @@ def test_the_constructor_does_not_read_the_environment(monkeypatch: pytest.Monke
     assert Settings().http.port == 8080
 
 
-def test_the_embedded_ledger_lives_in_the_users_data_folder() -> None:
+def test_the_embedded_ledger_lives_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     usual, moved, reported = (
         load(),
         load(XDG_DATA_HOME="/data"),
@@ -399,6 +400,25 @@ def test_a_secret_may_stand_in_a_file_of_its_own() -> None:
     assert settings.http.token is not None
     assert settings.http.token.get_secret_value() == "from-a-file"
     assert settings.models.headers["X-Key"].get_secret_value() == "from-a-file"
+
+
+@pytest.mark.parametrize(
+    ("toml", "deprecated"),
+    [
+        ("", []),
+        ("[http]\nport = 80", []),
+        ('[http]\ntoken = "a"', ["http.token"]),
+        ('[http]\ntoken_file = "token"', ["http.token"]),
+    ],
+)
+def test_a_deprecated_key_is_accepted_and_known(toml: str, deprecated: list[str]) -> None:
+    Path("token").write_text("from-a-file")
+
+    assert list(load(toml).deprecated()) == deprecated
+
+
+def test_a_deprecated_key_in_the_environment_is_known() -> None:
+    assert list(load(LATIGO_HTTP__TOKEN="a").deprecated()) == ["http.token"]
 
 
 def test_the_path_of_a_secret_may_come_from_the_environment() -> None:

@@ -34,3 +34,30 @@ RETURNING t.id;
 
 -- accept_loss --
 UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
+
+-- lock_planner --
+-- Waits for a planning transaction, and keeps the next one waiting.
+SELECT FROM planner FOR UPDATE;
+
+-- raise_incarnation --
+-- By the clock, so that an incarnation is not used twice when the same backup is restored twice.
+UPDATE ledger_identity SET incarnation = greatest(incarnation + 1, extract(epoch FROM ledger_now())::bigint)
+RETURNING id, incarnation;
+
+-- raise_task_numbers --
+-- By the incarnation ($1), with room for a million tasks a second: above any number that was used after the backup. So
+-- messages without an incarnation, and programs that compare numbers only, meet no task of another model either.
+SELECT setval('task_id_seq', greatest((SELECT last_value FROM task_id_seq), $1::bigint * 1000000));
+
+-- lock_tasks --
+-- In the order of `settle_lock`.
+SELECT FROM task ORDER BY model_id, id FOR UPDATE;
+
+-- plan_again --
+-- Outstanding tasks get new numbers, which ends their claims, and are published again. Those that were claimed when the
+-- backup was made did not end their process: that start does not count.
+UPDATE task
+SET id = DEFAULT, state = CASE WHEN state = 'waiting' THEN state ELSE 'planned' END, channel = '', published_at = NULL,
+    starts = CASE WHEN state = 'claimed' THEN greatest(starts - 1, 0) ELSE starts END,
+    claimed_by = NULL, lease_until = NULL
+RETURNING state;

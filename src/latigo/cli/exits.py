@@ -1,10 +1,12 @@
 """Exit codes."""
 
+import traceback
 from enum import IntEnum
 
 import typer
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Misused, NoConfiguration
+from latigo.runtime.redaction import redact
 
 
 class Exit(IntEnum):
@@ -35,3 +37,9 @@ def fail(error: LatigoError) -> Exit:
     else:
         typer.echo(f"latigo: {error}", err=True)
     return exit_code(error)
+
+
+def crash(error: Exception) -> Exit:
+    """Print the traceback of a bug, redacted; return its exit code."""
+    typer.echo(redact("".join(traceback.format_exception(error))), err=True)
+    return Exit.FAILED

@@ -8,7 +8,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # in no list of its names
 
 from latigo import __version__
-from latigo.cli.exits import fail
+from latigo.cli.exits import crash, fail
 from latigo.cli.lazy import COMPLETE_VARIABLE, LazyGroup, Table
 from latigo.domain.errors import LatigoError
 
@@ -33,6 +33,7 @@ class Sensors(LazyGroup):
     table: ClassVar[Table] = {
         "list": "List every tag name that the source knows",
         "exists": "Check whether the source knows a sensor",
+        "show": "Show one sensor: what the source is asked for, and what it answers",
     }
 
 
@@ -44,6 +45,15 @@ class Queue(LazyGroup):
     table: ClassVar[Table] = {
         "status": "Show how far executors are in each partition of the event hub",
         "reset": "Forget all checkpoints of an event hub that was deleted and created again",
+    }
+
+
+class Ledger(LazyGroup):
+    """Maintain the ledger."""
+
+    prefix = "ledger_"
+    table: ClassVar[Table] = {
+        "restored": "Start a new incarnation of a ledger that was restored from a backup",
     }
 
 
@@ -64,6 +74,7 @@ class Commands(LazyGroup):
         "models": Models,
         "sensors": Sensors,
         "queue": Queue,
+        "ledger": Ledger,
         "completion": "Print the script by which a shell completes commands and options",
     }
 
@@ -102,3 +113,5 @@ def run() -> None:
         cli()
     except LatigoError as error:
         sys.exit(fail(error))
+    except Exception as error:  # noqa: BLE001 - a bug; its traceback may hold what a peer or a plug-in returned
+        sys.exit(crash(error))

@@ -61,12 +61,16 @@ def settings_of(config: Path | None, *, quiet: bool = True, required: bool = Tru
         NoConfiguration: one is required, and there is none.
         ConfigurationError: they cannot be used.
     """
+    import structlog
+
     from latigo.runtime.log import configure_logging
     from latigo.settings import load_settings
 
     settings = load_settings(config, os.environ, required=required)
     level = "warning" if quiet and settings.log.level in {"debug", "info"} else settings.log.level
     configure_logging(settings.log.format, level, secrets=settings.secret_values())
+    for key, advice in settings.deprecated().items():
+        structlog.get_logger().warning("settings.deprecated", key=key, reason=advice)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, slot_length, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
+from latigo.executor.pipeline import period_of
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.reports.names import KnownNames, not_on_server, require_project
 from latigo.runtime.clock import SystemClock
@@ -52,8 +54,7 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
     clock = SystemClock()
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
         spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
-        slot = slot_length(spec.dataset.resolution, overrides_for(settings, ref).interval)
-        windows = windows_of(period, slot, longest_window(settings.schedule.max_window, slot, spec.dataset.resolution))
+        slot, windows = _windows(settings, spec, period)
         share = ByteBudget(settings.sensors.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -63,6 +64,32 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
                 results.append(result)
                 progress.update(shown, completed=sum(result.window.end >= window.end for window in windows))
         return results
+
+
+async def explain(settings: Settings, ref: ModelRef, period: Window, revision: str) -> list[dict[str, str]]:
+    """Return what the source would be asked for, in its own terms: a row for each window and tag."""
+    async with (
+        open_gordo(settings.models, NoRoster()) as gordo,
+        open_sensors(settings, SystemClock()) as sensors,
+    ):
+        spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
+        _, windows = _windows(settings, spec, period)
+        return [
+            {
+                "period": str(read),
+                "tag": tag,
+                "request": sensors.get_native_range_specifier(read, {"tag": tag}),
+            }
+            for read in (period_of(spec, window) for window in windows)
+            for tag in spec.dataset.tags
+        ]
+
+
+def _windows(settings: Settings, spec: ModelSpec, period: Window) -> tuple[timedelta, Sequence[Window]]:
+    """Return the length of a slot, and the windows that the period is predicted in."""
+    slot = slot_length(spec.dataset.resolution, overrides_for(settings, spec.ref).interval)
+    longest = longest_window(settings.schedule.max_window, slot, spec.dataset.resolution)
+    return slot, windows_of(period, slot, longest)
 
 
 async def _spec(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
@@ -110,5 +137,6 @@ def _summary(
         "calls": sum(result.predictions is not None for result in results),
         "rows": len(predictions) if predictions else 0,
         "columns": len(predictions.columns) if predictions else 0,
+        "rows_without_values": len(predictions) - len(predictions.finite_times) if predictions else 0,
         "exceptions": exceptions,
     }

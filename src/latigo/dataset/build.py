@@ -66,6 +66,7 @@ class SlotOutcome(NamedTuple):
     reason: str = ""  #: empty for a covered slot; names the tags
     rows: int = 0  #: rows of X in the slot
     silent: bool = False  #: neither rows nor rows that the row filter dropped
+    tags: tuple[str, ...] = ()  #: those that the reason is about, all of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +86,7 @@ class Dataset:
     last_labels: Times  #: shape (tags,): the last label whose bucket has a reading of the tag; the lowest int64 if none
     emptiness: Emptiness | None = None  #: set if there are no rows
     empty_reason: str = ""  #: the same as a sentence, naming tags
+    empty_tags: tuple[str, ...] = ()  #: those that the sentence is about
 
     def __len__(self) -> int:
         return len(self.x)
@@ -96,17 +98,19 @@ class Dataset:
         first_dropped, end_dropped = self.filtered.searchsorted(bounds)
         rows, dropped = int(end - first), int(end_dropped - first_dropped)
         if not rows and self.emptiness is Emptiness.NO_READINGS:
-            return SlotOutcome(SlotState.ABSENT, self.empty_reason, silent=True)
+            return SlotOutcome(SlotState.ABSENT, self.empty_reason, silent=True, tags=self.empty_tags)
         if not rows and dropped:
             return SlotOutcome(SlotState.ABSENT, FILTERED)
         lacking = self.missing.tags_in(slot)
         if not rows:
-            return SlotOutcome(SlotState.ABSENT, f"no data: {describe_tags(lacking)}", silent=True)
+            return SlotOutcome(SlotState.ABSENT, f"no data: {describe_tags(lacking)}", silent=True, tags=lacking)
         if lacking:
-            return SlotOutcome(SlotState.SHORT, f"no data in a part of it: {describe_tags(lacking)}", rows)
+            reason = f"no data in a part of it: {describe_tags(lacking)}"
+            return SlotOutcome(SlotState.SHORT, reason, rows, tags=lacking)
         if self.provisional[first:end].any() or self.filtered_provisional[first_dropped:end_dropped].any():
-            tags = describe_tags(self.carried_in(slot))
-            return SlotOutcome(SlotState.PROVISIONAL, f"carried on past the last reading: {tags}", rows)
+            tags = self.carried_in(slot)
+            reason = f"carried on past the last reading: {describe_tags(tags)}"
+            return SlotOutcome(SlotState.PROVISIONAL, reason, rows, tags=tags)
         return SlotOutcome(SlotState.COVERED, rows=rows)
 
     def carried_in(self, window: Window) -> tuple[str, ...]:
@@ -203,8 +207,9 @@ class Buckets:
         joined, kept = complete[:shown], kept[:shown]
         filtered = joined & ~kept
         emptiness, reason = None, ""
+        about: tuple[str, ...] = ()
         if not kept.any():
-            emptiness, reason = _explain_empty(config, self.silent, present[:, :shown], joined)
+            emptiness, reason, about = _explain_empty(config, self.silent, present[:, :shown], joined)
         x, y = _split(config, tags, buckets, labels, kept)
         return Dataset(
             x=x,
@@ -217,6 +222,7 @@ class Buckets:
             last_labels=np.where(self.lasts >= 0, grid.first + grid.step * self.lasts, _NEVER),
             emptiness=emptiness,
             empty_reason=reason,
+            empty_tags=about,
         )
 
     def _fill_beginnings(self, look_back: Mapping[str, Point]) -> None:
@@ -276,14 +282,15 @@ def _missing(tags: tuple[str, ...], present: Flags, labels: Times, joined: Flags
 
 def _explain_empty(
     config: DatasetConfig, silent: tuple[str, ...], present: Flags, joined: Flags
-) -> tuple[Emptiness, str]:
+) -> tuple[Emptiness, str, tuple[str, ...]]:
+    """Return why there are no rows, the same as a sentence, and the tags that it is about."""
     tags = config.tags
     if silent:
-        return Emptiness.NO_READINGS, f"no reading in the period of {describe_tags(silent)}"
+        return Emptiness.NO_READINGS, f"no reading in the period of {describe_tags(silent)}", silent
     if joined.any():
         text = f"the row filter leaves none of {np.count_nonzero(joined)} rows: {config.row_filter:.200}"
-        return Emptiness.FILTERED, text
+        return Emptiness.FILTERED, text, ()
     values = present.sum(axis=1)
-    fewest = [tags[tag] for tag in (values == values.min()).nonzero()[0]]
+    fewest = tuple(tags[tag] for tag in (values == values.min()).nonzero()[0])
     text = f"no label at which all tags have a value; fewest of {describe_tags(fewest)}: {values.min()}"
-    return Emptiness.NO_COMMON_LABEL, text
+    return Emptiness.NO_COMMON_LABEL, text, fewest

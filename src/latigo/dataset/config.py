@@ -10,6 +10,7 @@ from latigo.dataset import row_filter
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import Reason, Rejected, describe_tags
 from latigo.domain.model import DatasetConfig
+from latigo.runtime.redaction import excerpt
 
 #: Dataset classes that are resampled as described here; older versions keep them in other modules.
 _TYPES: Final = frozenset({"TimeSeriesDataset", "RandomDataset"})
@@ -42,6 +43,7 @@ _DURATIONS: Final = _FREQUENCIES | _by_spelling(
     (7 * _DAY, "w week weeks"),
 )
 _MOST_TEXT: Final = 64
+_MOST_TAGS: Final = 20_000  #: in one list; a response of a model has as many columns at most
 _NUMBER: Final = r"\d+(?:\.\d*)?|\.\d+"
 _NUMBER_WITH_UNIT: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
 _CLOCK: Final = re.compile(r"(?:(?P<d>\d+)\s+days?\s+)?(?P<h>\d+):(?P<min>\d{1,2}):(?P<s>\d{1,2}(?:\.\d+)?)")
@@ -53,6 +55,10 @@ _ISO: Final = re.compile(
 
 def _rejected(key: str, problem: str) -> Rejected:
     return Rejected(f"{key}: {problem}", reason=Reason.BAD_METADATA, whole_model=True)
+
+
+def _shown(value: object) -> str:
+    return excerpt(repr(value), 200)
 
 
 def _sum_of_units(text: str, units: Mapping[str, int]) -> int | None:
@@ -100,7 +106,7 @@ def parse_resolution(text: object, key: str = "resolution") -> timedelta:
     nanoseconds = _sum_of_units(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
     if not nanoseconds:
         raise _rejected(
-            key, f"{text!r} is not a fixed length of time with a number; write it as '10T' or '10min'"[:300]
+            key, f"{_shown(text)} is not a fixed length of time with a number; write it as '10T' or '10min'"
         )
     resolution = _timedelta(nanoseconds)
     if resolution is None or nanoseconds % 1000:
@@ -121,7 +127,7 @@ def parse_duration(text: object, key: str = "interpolation_limit") -> timedelta:
         nanoseconds = _nanoseconds(text.strip())
     duration = None if nanoseconds is None else _timedelta(nanoseconds)
     if duration is None:
-        raise _rejected(key, f"{text!r} is not a duration; write it as '48H'"[:300])
+        raise _rejected(key, f"{_shown(text)} is not a duration; write it as '48H'")
     return duration
 
 
@@ -149,6 +155,7 @@ def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | 
     additional = _tags(dataset, "additional_tags", defaults) if filtered else []
     _same_fields([*tags, *targets, *additional])
     names, target_names = _names(tags), _names(targets)
+    model_tags = {*names, *target_names}
     resolution = parse_resolution(dataset.get("resolution", "10T"))
     config = DatasetConfig(
         tag_list=names,
@@ -158,7 +165,7 @@ def parse_dataset(dataset: Mapping[str, Any], dataset_meta: Mapping[str, Any] | 
         interpolation_method=_one_of(dataset, "interpolation_method", "linear_interpolation", _INTERPOLATIONS),
         interpolation_limit=_limit(dataset.get("interpolation_limit", "48H"), resolution),
         row_filter=text,
-        filter_tags=tuple(tag for tag in filtered if tag not in {*names, *target_names}),
+        filter_tags=tuple(tag for tag in filtered if tag not in model_tags),
     )
     built_with = _built_with(dataset_meta)
     if built_with and (unknown := [tag for tag in config.tags if tag not in built_with]):
@@ -201,13 +208,15 @@ def _tags(dataset: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> 
         return []
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise _rejected(key, "is not a list")
+    if len(entries) > _MOST_TAGS:
+        raise _rejected(key, f"has {len(entries)} tags, more than {_MOST_TAGS}")
     return [_tag(entry, key, defaults) for entry in entries]
 
 
 def _tag(entry: object, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     fields = {**defaults, "name": entry} if isinstance(entry, str) else entry
     if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise _rejected(key, f"a tag is a name or an object with a name, not {entry!r:.200}")
+        raise _rejected(key, f"a tag is a name or an object with a name, not {_shown(entry)}")
     return {**defaults, **fields}
 
 
@@ -238,7 +247,7 @@ def _one_of(dataset: Mapping[str, Any], key: str, default: str, known: Mapping[s
     value = dataset.get(key, default)
     if isinstance(value, str) and value in known:
         return value
-    raise _rejected(key, f"{value!r:.200} is not supported; supported are {', '.join(sorted(known))}")
+    raise _rejected(key, f"{_shown(value)} is not supported; supported are {', '.join(sorted(known))}")
 
 
 def _limit(value: object, resolution: timedelta) -> timedelta | None:

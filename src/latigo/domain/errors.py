@@ -25,9 +25,19 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 
+from latigo.runtime.redaction import excerpt
+
+_LONGEST = 16_384  #: characters of a message
+
 
 class LatigoError(Exception):
-    """Base of the errors that Latigo raises on purpose."""
+    """Base of the errors that Latigo raises on purpose.
+
+    Its message is redacted here, so that no secret that a peer returned reaches log, database, API or terminal.
+    """
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(excerpt(part, _LONGEST) if isinstance(part, str) else part for part in parts))
 
 
 class ConfigurationError(LatigoError):

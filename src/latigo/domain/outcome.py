@@ -10,6 +10,12 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.windows import Window
 
+#: Codes of `SlotException.reason`: the readings allow rows that are not stored. Such a reason is a code, or begins with
+#: one and a colon.
+NO_FINITE_VALUES = "no_finite_values"  #: the model answered, and a row has no finite value
+NOT_STORED = "not_stored"  #: a sink did not keep a row that it was given
+UNSTORED = (NO_FINITE_VALUES, NOT_STORED)
+
 
 class SlotState(StrEnum):
     """Outcome of one slot."""
@@ -26,7 +32,8 @@ class SlotException:
 
     state: SlotState
     slots: Coverage
-    reason: str  #: names the tags
+    reason: str  #: names the first few tags, or what else is the cause
+    tags: tuple[str, ...] = ()  #: those that the reason is about
 
 
 class Outcome(StrEnum):
@@ -50,7 +57,9 @@ class Stored:
     outcome: ClassVar = Outcome.STORED
     covered: Coverage = field(default_factory=Coverage)
     exceptions: Sequence[SlotException] = ()
-    rows: int = 0  #: rows written to each sink
+    rows: int = 0  #: rows that every required sink reported as written
+    values: int = 0  #: values that the model answered for the window, finite or not
+    not_finite: int = 0  #: of them, those that are not finite
     prediction_only: bool = False  #: the model turned out to answer on ``prediction`` only
     silent_since: datetime | None = None  #: from here to the end of the window there were no readings
 

@@ -82,6 +82,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def finite_times(self) -> Times:
+        """The labels of the rows with at least one finite value."""
+        return self.times[np.isfinite(self.values).any(axis=1)]
+
     def between(self, start: int, end: int) -> "Predictions":
         """Return the rows with ``start <= time < end`` (ns)."""
         low, high = np.searchsorted(self.times, (start, end))
@@ -99,6 +104,7 @@ class Written:
     """
 
     times: Times
+    newer: int = 0  #: rows that it refused because a newer writer was there, see `latigo.domain.fence`
 
     def __len__(self) -> int:
         return len(self.times)

@@ -13,7 +13,7 @@ class Lane(StrEnum):
 
     LIVE = "live"  #: contains the newest due slot of the model
     BACKFILL = "backfill"  #: history, and gaps before the newest one
-    REPAIR = "repair"  #: requested: what a sink has lost
+    REPAIR = "repair"  #: what a sink has lost, or an overtaken executor may have written over
     MANUAL = "manual"  #: requested: predict again
 
     @property
@@ -35,7 +35,8 @@ class Task:
     """One window of one model.
 
     ``id`` identifies it in the ledger; it is settled in slots of ``slot_seconds``. ``trace`` is the W3C ``traceparent``
-    of the planning round that created it. A ``probe`` may call a downstream whose circuit is open.
+    of the planning round that created it. A ``probe`` may call a downstream whose circuit is open. ``ledger`` planned
+    the task; None: its message is of a version that does not name the ledger.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Task:
     lane: Lane
     trace: str = ""
     probe: bool = False
+    ledger: LedgerIdentity | None = None
 
     @property
     def ref(self) -> ModelRef:

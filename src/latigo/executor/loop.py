@@ -17,10 +17,11 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
+from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
-from latigo.ledger.protocol import Claim, ExecutorInfo, ExecutorLedger
+from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.task_queue.protocol import Delivery, TaskReceiver
@@ -82,7 +83,7 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._settler = Settler(ledger, clock)
-        self._claimed: dict[int, _ClaimedTask] = {}
+        self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._faults: asyncio.Queue[BaseException] = asyncio.Queue()
 
@@ -91,7 +92,8 @@ class Executor:
         """Tasks beyond their hard limit, which only happens in a process that is stuck."""
         longest = (self._pipeline.hard_limit + self._rules.grace).total_seconds()
         now = self._clock.monotonic()
-        return [f"task-{id_}" for id_, task in self._claimed.items() if task.progress.seconds_in_calls(now) > longest]
+        claimed = self._claimed.values()
+        return [f"task-{task.claim.task_id}" for task in claimed if task.progress.seconds_in_calls(now) > longest]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``, then finish or hand back the claimed tasks within the grace."""
@@ -179,7 +181,9 @@ class Executor:
         with bound_contextvars(**bound, **({"trace": task.trace} if task.trace else {})):
             try:
                 claim = await self._claim(task)
-                if claim is not None:
+                if claim is None:
+                    await self._examine(task)
+                else:
                     await self._run(task, claim)
                 await delivery.done()
             finally:
@@ -190,36 +194,55 @@ class Executor:
         while True:
             try:
                 with self._metrics.stage("claim"):
-                    return await self._ledger.claim(task.id, task.epoch, self._info.id, self._rules.lease)
+                    return await self._ledger.claim(task, self._info.id, self._rules.lease)
             except Unavailable as error:
                 _log.warning("claim.delayed", error=str(error))
                 await self._clock.sleep(LEDGER_PAUSE)
+
+    async def _examine(self, task: Task) -> None:
+        """Record a message that contradicts the ledger before it is skipped, however long the ledger is unavailable."""
+        while True:
+            try:
+                mismatch = await self._ledger.examine(task)
+            except Unavailable as error:
+                _log.warning("claim.delayed", error=str(error))
+                await self._clock.sleep(LEDGER_PAUSE)
+                continue
+            if mismatch is not None and mismatch.is_first:
+                log = _log.error if mismatch.kind.shows_restore else _log.warning
+                log("message.mismatched", reason=mismatch.kind.value, error=mismatch.detail)
+            return
 
     async def _run(self, task: Task, claim: Claim) -> None:
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
-        progress = Progress(task, stored_in=set(claim.stored_in))
-        claimed = self._claimed[claim.task_id] = _ClaimedTask(claim, running, progress)
+        guard = WriteGuard(self._ledger, self._clock, claim, self._rules.lease)
+        progress = Progress(task, guard, stored_in=set(claim.stored_in))
+        claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
         try:
             settlement = await self._run_pipeline(claim, progress)
+            counted = False
             if settlement is not None:
                 claimed.settling = True
                 with self._metrics.stage("settle"):
                     counted = await asyncio.shield(self._settler.settle(claim, settlement))
                 self._report(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - started)
+            if not counted:
+                await guard.claim_lost()
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and claimed.lost and not running.uncancel():
+                await guard.claim_lost()
                 return  # another executor has the task; the delivery has to be acknowledged, or it blocks the queue
-            del self._claimed[claim.task_id]  # or its lease would be reported as lost while it is handed back
-            await asyncio.shield(self._hand_back(claim))
+            del self._claimed[claim]  # or its lease would be reported as lost while it is handed back
+            await asyncio.shield(self._hand_back(claim, guard))
             raise
         finally:
-            self._claimed.pop(claim.task_id, None)
+            self._claimed.pop(claim, None)
 
     async def _run_pipeline(self, claim: Claim, progress: Progress) -> Settlement | None:
-        """Run a task through the pipeline. Return None if its claim was lost before it began."""
+        """Run a task through the pipeline. Return None if its claim was lost before it began or wrote."""
         try:
             if not claim.isolated:
                 return await self._pipeline.run(progress)
@@ -228,6 +251,9 @@ class Executor:
                     return None
                 _log.warning("task.isolated")
                 return await self._pipeline.run(progress)
+        except ClaimLost:
+            _log.warning("claim.lost", task=claim.task_id)
+            return None
         except Exception as error:  # noqa: BLE001 - an error of a task ends that task only
             return await self._settlement_of(error, progress)
 
@@ -249,9 +275,9 @@ class Executor:
             return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # unknown until it is read again
         return spec.dataset != task.model.dataset or spec.model_offset != task.model.model_offset
 
-    async def _hand_back(self, claim: Claim) -> None:
+    async def _hand_back(self, claim: Claim, guard: WriteGuard) -> None:
         try:
-            await self._ledger.release([claim])
+            await guard.hand_back()
         except Unavailable as error:  # its lease will expire
             _log.warning("task.not_handed_back", task=claim.task_id, error=str(error))
 
@@ -289,6 +315,8 @@ class Executor:
         for state, count in slots.items():
             self._metrics.slots.labels(project, task.lane.value, state.value).inc(count)
         self._metrics.rows.labels(project).inc(stored.rows)
+        self._metrics.values.labels(project, "finite").inc(stored.values - stored.not_finite)
+        self._metrics.values.labels(project, "not_finite").inc(stored.not_finite)
 
     async def _renew_leases(self) -> None:
         while True:
@@ -298,14 +326,14 @@ class Executor:
                 await self._ledger.heartbeat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
                 if not held:
                     continue
-                renewed = await self._ledger.renew([task.claim for task in held.values()], self._rules.lease)
+                renewed = await self._ledger.renew(list(held), self._rules.lease)
             except Unavailable as error:
                 _log.warning("lease.not_renewed", error=str(error))
                 continue
-            for task_id, task in held.items():
-                if task_id not in renewed and self._claimed.get(task_id) is task and not task.settling:
+            for claim, task in held.items():
+                if claim.task_id not in renewed and self._claimed.get(claim) is task and not task.settling:
                     # Another executor may have the task by now, so its settlement would not count.
-                    _log.warning("claim.lost", task=task_id)
+                    _log.warning("claim.lost", task=claim.task_id)
                     task.lost = True
                     task.running.cancel()
 

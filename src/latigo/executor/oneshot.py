@@ -79,5 +79,7 @@ async def _predict(
             predictions = answer.predictions.between(to_ns(window.start), to_ns(window.end))
         except NoData:
             predictions = None
-    times = predictions.times if predictions is not None else NO_TIMES
-    return PredictedWindow(window, dataset, predictions, classify(window, slot, dataset, times))
+    if predictions is None:
+        return PredictedWindow(window, dataset, None, classify(window, slot, dataset, NO_TIMES))
+    slots = classify(window, slot, dataset, predictions.times, finite=predictions.finite_times)
+    return PredictedWindow(window, dataset, predictions, slots)

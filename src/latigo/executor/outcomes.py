@@ -6,6 +6,9 @@ from latigo.domain import outcome
 from latigo.domain.errors import Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
 from latigo.domain.outcome import Settlement
 from latigo.executor.pipeline import Progress
+from latigo.runtime.redaction import redact
+
+_LONGEST_TRACEBACK = 16_384  #: characters, of its end
 
 
 def settlement_of(error: BaseException, progress: Progress) -> Settlement:
@@ -28,4 +31,4 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
         case Failed():
             return outcome.Retry(detail, error.retry_after, stored_in)
         case _:
-            return outcome.Crashed("".join(traceback.format_exception(error)))
+            return outcome.Crashed(redact("".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]))

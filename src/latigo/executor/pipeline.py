@@ -11,16 +11,17 @@ import structlog
 
 from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import LatigoError, NoData, TimedOut
+from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
-from latigo.domain.series import Point, Predictions
+from latigo.domain.series import Point, Predictions, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import AdaptiveLimit
-from latigo.executor.slots import classify
+from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import (
     Execution,
     ModelExecutionProvider,
@@ -28,9 +29,12 @@ from latigo.providers.protocols import (
     SensorDataProvider,
 )
 from latigo.runtime.clock import Clock
+from latigo.runtime.off_loop import off_loop
 from latigo.telemetry.metrics import Metrics, Stage
 
 _log = structlog.get_logger()
+#: Bytes of readings, and characters of the row filter times rows, that take several milliseconds.
+_MUCH_WORK = 1 << 20
 NO_TIMES = np.empty(0, np.int64)
 
 
@@ -47,6 +51,9 @@ class Progress:
     """A task in progress: how far it has come, so that its end can be explained."""
 
     task: Task
+    guard: WriteGuard
+    #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
+    #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
     stage: Stage = "claim"
     call_started: float | None = None  #: monotonic time at which the current call to a downstream began
@@ -76,26 +83,26 @@ class Pipeline:
 
         Raises:
             LatigoError: whatever a provider raised; ``progress`` holds the stage and the sinks that are done.
+            ClaimLost: another executor may have the task, so nothing more was written.
         """
         task = progress.task
-        slot = timedelta(seconds=task.slot_seconds)
         dataset = await self._frame(progress)
-        predictions, prediction_only = None, False
-        if has_rows(dataset, task.window):
-            try:
-                execution = await self._predict(progress, dataset)
-            except NoData as error:
-                _log.debug("task.too_few_rows", reason=str(error))
-            else:
-                predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-                prediction_only = task.model.anomaly is not False and not execution.anomaly
-                await self._write(progress, predictions)
-        slots = classify(task.window, slot, dataset, NO_TIMES if predictions is None else predictions.times)
+        if not has_rows(dataset, task.window):
+            return _unpredicted(task, dataset)
+        try:
+            execution = await self._predict(progress, dataset)
+        except NoData as error:
+            _log.debug("task.too_few_rows", reason=str(error))
+            return _unpredicted(task, dataset)
+        predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
+        slots, rows = await self._write(progress, dataset, predictions)
         return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
-            rows=0 if predictions is None else len(predictions),
-            prediction_only=prediction_only,
+            rows=rows,
+            values=predictions.values.size,
+            not_finite=int((~np.isfinite(predictions.values)).sum()),
+            prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
         )
 
@@ -108,14 +115,16 @@ class Pipeline:
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
+            rows = period.length // spec.dataset.resolution
+            work = nbytes + rows * len(spec.dataset.row_filter)
             with self._stage(progress, "frame"):
-                buckets = Buckets.of(spec.dataset, readings, period)
+                buckets = await off_loop(work, _MUCH_WORK, lambda: Buckets.of(spec.dataset, readings, period))
                 if not buckets.look_back:
-                    return buckets.dataset()
+                    return await off_loop(work, _MUCH_WORK, buckets.dataset)
             async with self._call(progress, "read", self.sensors.downstream):
                 before = await read_before(self.sensors, buckets, period)
             with self._stage(progress, "frame"):
-                return buckets.dataset(before)
+                return await off_loop(work, _MUCH_WORK, lambda: buckets.dataset(before))
 
     async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
         task = progress.task
@@ -126,22 +135,53 @@ class Pipeline:
         ):
             return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
 
-    async def _write(self, progress: Progress, predictions: Predictions) -> None:
+    async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
+        """Write to every sink; return how the slots ended, and the rows that every required sink holds."""
+        task, finite = progress.task, predictions.finite_times
+        slot = timedelta(seconds=task.slot_seconds)
+
+        def slots(stored: Times, *withheld_by: str) -> Slots:
+            return classify(
+                task.window, slot, dataset, predictions.times, finite=finite, stored=stored, withheld_by=withheld_by
+            )
+
+        stored, withheld_by, whole = finite, [], slots(finite)
         for sink in self.sinks:
             name = sink.store.downstream
-            if name in progress.stored_in or not len(predictions):
+            if name in progress.stored_in or not len(finite):
                 continue
             try:
-                # The scheduler does not probe optional sinks, because no task waits for them.
-                probe = not sink.required and await self.circuits.may_probe(name)
-                async with self._call(progress, "write", name, probe=probe):
-                    await sink.store.put_predictions(predictions)
+                held = await self._put(progress, sink, predictions)
             except LatigoError as error:
                 if sink.required:
                     raise
                 _log.warning("sink.skipped", downstream=name, error=str(error))
-            else:
+                continue
+            lacking = NO_TIMES if np.array_equal(finite, held) else np.setdiff1d(finite, held)
+            if len(lacking):
+                _log.warning("rows.not_kept", downstream=name, count=len(lacking))
+            if sink.required and len(lacking):
+                stored = np.setdiff1d(stored, lacking)
+                withheld_by.append(name)
+            if not (slots(np.setdiff1d(finite, lacking)) if len(lacking) else whole).exceptions:
                 progress.stored_in.add(name)
+        return (slots(stored, *withheld_by) if withheld_by else whole), len(stored)
+
+    async def _put(self, progress: Progress, sink: Sink, predictions: Predictions) -> Times:
+        """Write to one sink, if the claim holds; return the rows that it holds."""
+        store, guard = sink.store, progress.guard
+        # The scheduler does not probe optional sinks, because no task waits for them.
+        probe = not sink.required and await self.circuits.may_probe(store.downstream)
+        if not store.fenced:
+            await guard.begin_write()
+        async with self._call(progress, "write", store.downstream, probe=probe):
+            written = await store.put_predictions(predictions, guard.fence)
+        if written.newer:
+            await guard.check()
+            error = _newer_than_the_ledger(store.downstream, progress.task, written.newer)
+            await guard.record_newer(str(error))
+            raise error
+        return written.times
 
     @contextmanager
     def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
@@ -171,6 +211,14 @@ class Pipeline:
                 progress.call_started, progress.spent = None, spent
 
 
+def _newer_than_the_ledger(downstream: str, task: Task, count: int) -> Unavailable:
+    return Unavailable(
+        f"{downstream} keeps {count} rows of {task.ref} {task.window} that are newer than any claim in the ledger",
+        downstream=downstream,
+        alarm=True,
+    )
+
+
 def period_of(spec: ModelSpec, window: Window) -> Window:
     """Return the period to read for a window: the window and the context before it, as in Gordo's own client."""
     return Window(window.start - spec.context, window.end)
@@ -182,6 +230,11 @@ async def read_before(sensors: SensorDataProvider, buckets: Buckets, period: Win
     if not tags or limit is None:
         return {}
     return await sensors.get_last_before(tags, period.start, period.start - limit)
+
+
+def _unpredicted(task: Task, dataset: Dataset) -> Stored:
+    slots = classify(task.window, timedelta(seconds=task.slot_seconds), dataset, NO_TIMES)
+    return Stored(covered=slots.covered, exceptions=slots.exceptions, silent_since=slots.silent_since)
 
 
 def has_rows(dataset: Dataset, window: Window) -> bool:

@@ -1,5 +1,6 @@
 """The ledger for executors: claims, leases, settlements, circuits."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
 from latigo.domain.coverage import Coverage
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
     Crashed,
     Deferred,
@@ -19,10 +21,20 @@ from latigo.domain.outcome import (
     Split,
     Stored,
 )
-from latigo.domain.task import Lane
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo
-from latigo.ledger.settling import Claimed, Exceptions, RetryRules, Verdict, decide, revise
+from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
+from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch, MismatchKind
+from latigo.ledger.settling import (
+    Claimed,
+    Exceptions,
+    RetryRules,
+    Verdict,
+    decide,
+    reopen_unstored,
+    revise,
+    within,
+)
 from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -30,6 +42,9 @@ from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_wind
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/executor.sql")
+
+#: Tags that are kept of an exception.
+MAX_TAGS = 100
 
 
 class PostgresExecutorLedger:
@@ -59,32 +74,74 @@ class PostgresExecutorLedger:
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit)
 
-    async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        row = await self._database.row(SQL["claim"], task_id, epoch, executor_id, lease)
+    async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
+        window, ref, ledger = task.window, task.ref, task.ledger
+        identity = (ledger.id, ledger.incarnation) if ledger else (None, None)
+        key = (window.start, window.end, ref.project, ref.name)
+        row = await self._database.row(SQL["claim"], task.id, task.epoch, executor_id, lease, *key, *identity)
         if row is None:
             return None
         return Claim(
-            task_id=task_id,
+            task_id=task.id,
             number=row["claim"],
             attempts=row["attempts"],
             starts=row["unsettled_starts"],
             stored_in=frozenset(row["stored_in"]),
+            ref=ref,
+            window=window,
+            epoch=task.epoch,
+            incarnation=row["incarnation"],
         )
 
+    async def examine(self, task: Task) -> Mismatch | None:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(SQL["examine"], task.id, task.ref.project, task.ref.name)
+            known = Known(
+                ledger=LedgerIdentity(row["ledger"], row["incarnation"]),
+                newest_id=row["newest_id"],
+                model_epoch=row["model_epoch"],
+                task=None
+                if row["span"] is None
+                else KnownTask(ModelRef(row["project"], row["name"]), to_window(row["span"]), row["epoch"]),
+            )
+            mismatch = mismatch_of(task, known)
+            if mismatch is None:
+                return None
+            recorded = await _record(connection, known.ledger.incarnation, task.id, mismatch)
+        return replace(mismatch, is_first=recorded is not None and recorded["is_first"])
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        async with self._database.connection() as connection:
+            mismatch = Mismatch(MismatchKind.NEWER_PREDICTIONS, detail)
+            await _record(connection, claim.incarnation, claim.task_id, mismatch)
+
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
-        return await self._database.row(SQL["start_isolated"], claim.task_id, claim.number, lease) is not None
+        return await self._database.row(SQL["start_isolated"], *_key(claim), lease) is not None
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
+        if not claims:
+            return frozenset()
         rows = await self._database.fetch(SQL["renew"], *_keys(claims), lease)
         return frozenset(row["id"] for row in rows)
 
-    async def release(self, claims: Sequence[Claim]) -> None:
-        await self._database.execute(SQL["release"], *_keys(claims), [claim.starts for claim in claims])
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
+        return await self._database.row(SQL["begin_write"], *_key(claim), lease) is not None
+
+    async def request_repair(self, claim: Claim) -> None:
+        await self._database.execute(SQL["request_repair"], *_key(claim))
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        if not claims:
+            return frozenset()
+        starts = [claim.starts for claim in claims]
+        return frozenset(row["id"] for row in await self._database.fetch(SQL["release"], *_keys(claims), starts))
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
-        by_task = {claim.task_id: settlement for claim, settlement in settlements}
+        if not settlements:
+            return frozenset()
         async with self._database.transaction() as connection:
             locked = await connection.fetch(SQL["settle_lock"], *_keys([claim for claim, _ in settlements]))
+            by_task = {row["id"]: settlements[row["place"] - 1][1] for row in locked}
             counted = await connection.fetch(SQL["settling"], [row["id"] for row in locked]) if locked else ()
             if not counted:
                 return frozenset()
@@ -114,8 +171,20 @@ class PostgresExecutorLedger:
         return True
 
 
-def _keys(claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
-    return [claim.task_id for claim in claims], [claim.number for claim in claims]
+def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str]:
+    window, ref = claim.window, claim.ref
+    return claim.task_id, claim.number, window.start, window.end, ref.project, ref.name
+
+
+def _keys(claims: Sequence[Claim]) -> Sequence[Sequence[Any]]:
+    return columns(map(_key, claims))
+
+
+async def _record(connection: Any, incarnation: int, task_id: int, mismatch: Mismatch) -> Any:
+    """Record a sign that the ledger is not what it was; return whether it is the first of its kind, if it is new."""
+    return await connection.fetchrow(
+        SQL["record_mismatch"], incarnation, mismatch.kind.value, task_id, kept(mismatch.detail)
+    )
 
 
 @dataclass
@@ -130,12 +199,14 @@ class _ModelChange:
     settled: list[tuple[Window, Sequence[SlotException]]] = field(default_factory=list)
     silence: Window | None = None
     reopen: bool = False
+    rows_returned: datetime | None = None  #: begin of the window whose rows are the first ones after a lack of them
+    not_finite: float | None = None  #: share of the newest answer's values
     now: datetime | None = None
 
     @property
     def stretch(self) -> Window | None:
         """Time in which exceptions may change; None: any time."""
-        if self.reopen:
+        if self.reopen or self.rows_returned:
             return None
         windows = [window for window, _ in self.settled] + ([self.silence] if self.silence else [])
         return Window(min(window.start for window in windows), max(window.end for window in windows))
@@ -171,6 +242,7 @@ class _Batch:
         self._waiting: list[WaitingTask] = []
         self._parked: list[ParkedWindow] = []
         self._lessons: list[Lesson] = []
+        self._repairing: list[int] = []  #: tasks that may have repaired something
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -185,7 +257,9 @@ class _Batch:
             silent_since=before.silent_since if before else row["silent_since"],
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
+            unstored=row["unstored"],
         )
+        settlement = within(settlement, task.window)
         if not isinstance(settlement, Stored):
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
@@ -197,8 +271,14 @@ class _Batch:
         change.deferrals = verdict.deferrals
         change.silence = verdict.silence or change.silence
         change.reopen |= verdict.data_returned
+        if verdict.rows_returned:
+            change.rows_returned = task.window.start
         if isinstance(settlement, Stored):
             change.covered |= settlement.covered
+            if row["repairs"]:
+                self._repairing.append(task.id)
+            if settlement.values:
+                change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
                 change.settled.append((task.window, settlement.exceptions))
         self._models[task.model_id] = change
@@ -230,6 +310,7 @@ class _Batch:
             self._lessons.append(lesson)
 
     async def write(self, connection: Any, version: str) -> None:
+        await end_repairs(connection, self._repairing)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models)
@@ -238,26 +319,38 @@ class _Batch:
         await learn(connection, self._lessons)
 
     async def _write_exceptions(self, connection: Any) -> None:
-        touched = {model_id: change for model_id, change in self._models.items() if change.settled or change.reopen}
+        touched = {
+            model_id: change
+            for model_id, change in self._models.items()
+            if change.settled or change.reopen or change.rows_returned
+        }
         if not touched:
             return
         known: dict[int, list[Exceptions]] = defaultdict(list)
         stretches = [to_range(change.stretch) for change in touched.values()]
         for row in await connection.fetch(SQL["take_exceptions"], list(touched), stretches):
             recheck_at = row["next_look"].replace(tzinfo=UTC)  # the driver reads infinity as a time without a zone
-            known[row["model_id"]].append(
-                Exceptions(SlotState(row["state"]), row["reason"], row["looks"], recheck_at, to_coverage(row["slots"]))
-            )
+            state, slots, tags = SlotState(row["state"]), to_coverage(row["slots"]), tuple(row["tags"])
+            known[row["model_id"]].append(Exceptions(state, row["reason"], row["looks"], recheck_at, slots, tags))
         rows: list[tuple[int, Exceptions]] = []
         for model_id, change in touched.items():
             assert change.now is not None  # noqa: S101 - set for every model that a row was locked for
             revised = known[model_id]
             if change.reopen:
                 revised = revise(revised, None, (), change.now, reopen=True)
+            if change.rows_returned:
+                revised = reopen_unstored(revised, change.rows_returned, change.now)
             for window, exceptions in change.settled:
                 revised = revise(revised, window, exceptions, change.now, silence=change.silence)
             rows += [(model_id, row) for row in revised]
         await add_exceptions(connection, rows)
+
+
+async def end_repairs(connection: Any, task_ids: Sequence[int]) -> None:
+    """Record that windows were predicted again; before the tasks are finished."""
+    if task_ids:
+        await connection.execute(SQL["reduce_repairs"], task_ids)
+        await connection.execute(SQL["delete_repairs"], task_ids)
 
 
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
@@ -271,7 +364,7 @@ async def update_coverage(connection: Any, changes: Mapping[int, _ModelChange]) 
     """Add to the coverage of models, by id, and set what is known of their silence and holds."""
     if changes:
         rows = (
-            (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals)
+            (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals, c.not_finite)
             for id_, c in changes.items()
         )
         await connection.execute(SQL["update_coverage"], *columns(rows))
@@ -281,10 +374,15 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
     """Add exceptions of models, by the model's id."""
     if exceptions:
         rows = (
-            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots))
+            (model_id, e.state.value, e.reason, e.checks, e.recheck_at, to_multirange(e.slots), tags_in_json(e.tags))
             for model_id, e in exceptions
         )
         await connection.execute(SQL["add_exceptions"], *columns(rows))
+
+
+def tags_in_json(tags: Sequence[str]) -> str:
+    """Return the tags that are kept of an exception, as JSON: an array of arrays has to be rectangular."""
+    return json.dumps([kept(tag) for tag in tags[:MAX_TAGS]])
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:

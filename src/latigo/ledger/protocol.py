@@ -7,9 +7,11 @@ wait and retry. The order of concurrent calls is undefined, except as documented
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from latigo.domain.errors import Reason
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.task import Lane, Task
@@ -30,11 +32,16 @@ class LeaseLost(Exception):
     """The planner's lease has expired, or another scheduler holds it."""
 
 
+class ClaimLost(Exception):
+    """The claim on a task has ended, and another executor may have the task."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Missing windows of one model that can be planned now: at most one per lane.
 
-    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole. One
+    Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole; repair is
+    the newest window that an overtaken claim may have written over. One
     window at a time can be outstanding in all lanes but live together: see `SchedulerLedger.plan`.
     """
 
@@ -93,18 +100,55 @@ class Circuit:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a task until the lease runs out."""
+    """The right to work on a task until the lease runs out.
+
+    It holds for this window of this model only: in a restored ledger, the same number may be another task's.
+    """
 
     task_id: int
-    number: int
+    number: int  #: rises with every claim on the task
     attempts: int
     starts: int  #: how often it was started before without being settled
     stored_in: frozenset[str]
+    ref: ModelRef
+    window: Window
+    epoch: int
+    incarnation: int  #: of the ledger
+
+    @property
+    def fence(self) -> Fence:
+        """The writer, for sinks that compare."""
+        return Fence(self.incarnation, self.epoch, self.task_id, self.number)
 
     @property
     def isolated(self) -> bool:
         """True if the task has to run in isolation: it may have ended its process."""
         return self.starts > 0
+
+
+class MismatchKind(StrEnum):
+    """Why a ledger, as it is, cannot have sent a message."""
+
+    BEYOND_SEQUENCE = "beyond_sequence"  #: no task has had this number yet
+    OTHER_TASK = "other_task"  #: the task of this number is another one
+    LATER_EPOCH = "later_epoch"  #: the model has not had this epoch yet
+    LATER_INCARNATION = "later_incarnation"  #: the ledger was restored oftener than it knows
+    OTHER_LEDGER = "other_ledger"  #: another ledger has sent it
+    NEWER_PREDICTIONS = "newer_predictions"  #: no message: a sink holds predictions of a later claim than any
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup, and ``latigo ledger restored`` has not been run since."""
+        return self is not MismatchKind.OTHER_LEDGER
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A message that contradicts the ledger."""
+
+    kind: MismatchKind
+    detail: str  #: in words
+    is_first: bool = True  #: of its kind, in this incarnation of the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +224,18 @@ class ExecutorLedger(Protocol):
     async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
         """Record that an executor is alive."""
 
-    async def claim(self, task_id: int, epoch: int, executor_id: str, lease: timedelta) -> Claim | None:
-        """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another."""
+    async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
+        """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another.
+
+        So it is where model, window or epoch are not those of the task with this number, and where the message is of
+        another ledger or another incarnation of this one.
+        """
+
+    async def examine(self, task: Task) -> Mismatch | None:
+        """Record a task that could not be claimed and that this ledger cannot have planned. Return None if it can.
+
+        One that is done, superseded or of an earlier incarnation is no mismatch.
+        """
 
     async def start_isolated(self, claim: Claim, lease: timedelta) -> bool:
         """Count a start of a task that now runs in isolation. Return False if the claim has been lost."""
@@ -189,8 +243,21 @@ class ExecutorLedger(Protocol):
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
         """Extend leases. Return the ids of the tasks that are still claimed."""
 
-    async def release(self, claims: Sequence[Claim]) -> None:
-        """Release tasks as if they had not been started."""
+    async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
+        """Renew a claim and record that it may write from now on to a sink that cannot compare writers.
+
+        Return False if the claim has been lost. If it is not settled after all, its window is predicted again in lane
+        repair, some time after another claim was settled.
+        """
+
+    async def request_repair(self, claim: Claim) -> None:
+        """Have the window of a lost claim predicted again in lane repair: it may have written there until now."""
+
+    async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
+        """Record that a sink holds newer predictions than a claim that holds, as if the ledger had been restored."""
+
+    async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
+        """Release tasks as if they had not been started. Return the ids of those that were still claimed."""
 
     async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
         """Record how tasks ended, in one transaction. Return the ids of the tasks that counted.

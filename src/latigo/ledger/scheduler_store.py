@@ -8,9 +8,9 @@ from typing import Any
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
-from latigo.domain.task import Lane, Task
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
-from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
+from latigo.ledger.shared import REPAIR_AFTER, FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
@@ -92,7 +92,7 @@ class PostgresSchedulerLedger:
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         async with self._planning(term) as connection:
-            superseded = await connection.fetch(SQL["delete_superseded"])
+            superseded = await connection.fetch(SQL["delete_superseded"], REPAIR_AFTER)
             lost = await connection.fetch(SQL["lost_tasks"], channel)
             poison = await connection.fetch(SQL["poison_tasks"], isolated_starts)
             died = "every process that started it died before it was done, {} times while nothing else was running"
@@ -178,4 +178,5 @@ def _task(row: Any) -> Task:
         lane=Lane(row["lane"]),
         trace=row["trace"],
         probe=row["probe"],
+        ledger=LedgerIdentity(row["ledger"], row["incarnation"]),
     )

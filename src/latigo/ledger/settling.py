@@ -8,6 +8,7 @@ from typing import assert_never
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
+    UNSTORED,
     Crashed,
     Deferred,
     Outcome,
@@ -56,6 +57,7 @@ class Claimed:
     silent_since: datetime | None
     deferrals: int
     now: datetime
+    unstored: bool = False  #: a slot of the window, or the one before it, lacks rows that its readings allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,29 @@ class Verdict:
     deferrals: int = 0
     fold: timedelta | None = None  #: longest window of the model from now on
     data_returned: bool = False  #: first success after silence
+    rows_returned: bool = False  #: first rows in the sinks after slots whose rows were not stored
     prediction_only: bool = False  #: the model answers on ``prediction`` only
     stale_metadata: bool = False  #: the model's metadata has to be read again
+
+
+def within(settlement: Settlement, window: Window) -> Settlement:
+    """Return a settlement that claims nothing outside of the window of its task.
+
+    One that leaves a part of the window open is a bug of ours: planned again, it would end like this again at once.
+    """
+    if not isinstance(settlement, Stored):
+        return settlement
+    whole = Coverage((window,))
+    covered = settlement.covered & whole
+    exceptions = tuple(
+        replace(exception, slots=slots) for exception in settlement.exceptions if (slots := exception.slots & whole)
+    )
+    left = whole - covered
+    for exception in exceptions:
+        left -= exception.slots
+    if left:
+        return Crashed(f"the settlement of {window} says nothing about {', '.join(map(str, left))}")
+    return replace(settlement, covered=covered, exceptions=exceptions)
 
 
 def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Callable[[], float]) -> Verdict:
@@ -115,11 +138,17 @@ def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Cal
 
 def _stored(task: Claimed, settlement: Stored) -> Verdict:
     known, noticed = task.silent_since, settlement.silent_since
-    verdict = Verdict(Outcome.STORED, silent_since=known, prediction_only=settlement.prediction_only)
+    newest = task.window.end - task.slot
+    verdict = Verdict(
+        Outcome.STORED,
+        silent_since=known,
+        prediction_only=settlement.prediction_only,
+        rows_returned=task.lane.is_live and task.unstored and newest in settlement.covered,
+    )
     if not task.lane.is_live or (known is not None and task.window.end < known):
         return verdict  # the window is too old to show that the model is silent now
     if noticed is not None:
-        since, newest = min(noticed, known or noticed), task.window.end - task.slot
+        since = min(noticed, known or noticed)
         return replace(verdict, silent_since=since, silence=Window(since, newest) if since < newest else None)
     if known is None or task.window.end == known:
         return verdict
@@ -164,6 +193,7 @@ class Exceptions:
     checks: int  #: rechecks so far
     recheck_at: datetime
     slots: Coverage
+    tags: tuple[str, ...] = ()  #: that the reason is about
 
 
 def revise(
@@ -191,7 +221,7 @@ def revise(
     for row in known:
         left = row.slots - settled
         if left:
-            revised.append(Exceptions(row.state, row.reason, row.checks, now if reopen else row.recheck_at, left))
+            revised.append(replace(row, recheck_at=now if reopen else row.recheck_at, slots=left))
     for new in exceptions:
         first_time = new.slots
         for row in known:
@@ -203,11 +233,35 @@ def revise(
             revised.append(_exception(new, 0, first_time, now))
     if silence:
         revised = [part for row in revised for part in _without_recheck(row, Coverage((silence,)))]
-    merged: dict[tuple[SlotState, str, int, datetime], Coverage] = {}
+    merged: dict[tuple[SlotState, str, int, datetime], Exceptions] = {}
     for row in revised:
         key = (row.state, row.reason, row.checks, row.recheck_at)
-        merged[key] = merged.get(key, Coverage()) | row.slots
-    return [Exceptions(*key, slots) for key, slots in merged.items()]
+        if alike := merged.get(key):
+            tags = tuple(dict.fromkeys((*alike.tags, *row.tags)))
+            merged[key] = replace(alike, slots=alike.slots | row.slots, tags=tags)
+        else:
+            merged[key] = row
+    return list(merged.values())
+
+
+def reopen_unstored(known: Sequence[Exceptions], until: datetime, now: datetime) -> list[Exceptions]:
+    """Make the slots due that lead up to ``until`` without a gap and lack rows that their readings allow.
+
+    What ended them has passed, so that they are rechecked together. A slot is reopened once, however often a model
+    changes between good answers and bad ones.
+    """
+    lacking = Coverage.of(slot for row in known if _is_unstored(row) for slot in row.slots)
+    reopened = Coverage(tuple(window for window in lacking if window.start < until <= window.end))
+    rows: list[Exceptions] = []
+    for row in known:
+        due = row.slots & reopened if _is_unstored(row) else Coverage()
+        rows += [replace(row, recheck_at=now, slots=due)] if due else []
+        rows += [replace(row, slots=left)] if (left := row.slots - due) else []
+    return rows
+
+
+def _is_unstored(row: Exceptions) -> bool:
+    return row.reason.partition(":")[0] in UNSTORED
 
 
 def _without_recheck(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]:
@@ -220,4 +274,4 @@ def _without_recheck(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]
 def _exception(ended: SlotException, checks: int, slots: Coverage, now: datetime) -> Exceptions:
     checks = min(checks, len(RECHECK_AFTER))
     recheck_at = now + RECHECK_AFTER[checks] if checks < len(RECHECK_AFTER) else NEVER
-    return Exceptions(ended.state, ended.reason, checks, recheck_at, slots)
+    return Exceptions(ended.state, ended.reason, checks, recheck_at, slots, ended.tags)

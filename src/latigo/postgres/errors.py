@@ -51,9 +51,34 @@ _FAULTS = (
             asyncpg.InvalidCatalogNameError,
         ),
     ),
-    (Fault.CONFLICT, (asyncpg.TransactionRollbackError,)),
+    # A plan of before a migration is among the conflicts: the driver has forgotten it by now.
+    (Fault.CONFLICT, (asyncpg.TransactionRollbackError, asyncpg.InvalidCachedStatementError)),
     (Fault.DATA, (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)),
     (Fault.STATEMENT, (asyncpg.SyntaxOrAccessError,)),
+)
+
+#: What a session of ours never gets unless it is a session of the wrong kind: of a server that takes no writes, or with
+#: another role or ``search_path``. Such a session stays so, and a new one may be right.
+_WRONG_SESSION = (
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+)
+#: What an error means, where its own words do not say it; the first line that matches counts.
+_MEANINGS = (
+    ((asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched), "connected to a read-only server"),
+    ((asyncpg.DiskFullError,), "the disk of the database is full"),
+    ((asyncpg.InsufficientPrivilegeError,), "the role of the session lacks a right"),
+    (
+        (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError),
+        "a table is missing, or is not in the search_path of the session",
+    ),
 )
 
 #: Error of each fault, created from a message and the name of the downstream. A fault that is missing here is a bug of
@@ -95,6 +120,8 @@ def translated_errors(
         yield
     except ERRORS as error:
         translate = translations.get(fault_of(error))
+        if translate is None and is_of_wrong_session(error):
+            translate = unavailable_until_repaired
         if translate is None:
             raise
         raise translate(f"{context}: {describe(error)}", downstream) from error
@@ -105,6 +132,13 @@ def fault_of(error: BaseException) -> Fault:
     return next((fault for fault, classes in _FAULTS if isinstance(error, classes)), Fault.OTHER)
 
 
+def is_of_wrong_session(error: BaseException) -> bool:
+    """Return whether another session may succeed where this one never will."""
+    return isinstance(error, _WRONG_SESSION) and not isinstance(error, asyncpg.QueryCanceledError)
+
+
 def describe(error: BaseException) -> str:
-    """Return the class of an error, and its message where it has one."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """Return what an error means, its class, and its message where it has one."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    meaning = next((meaning for classes, meaning in _MEANINGS if isinstance(error, classes)), "")
+    return f"{meaning} ({text})" if meaning else text

@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
+from latigo.postgres.servers import Servers
 from latigo.postgres.statements import load_statements
 
 #: Only one process migrates; the others wait for the lock, and then there is nothing left to do.
@@ -50,7 +50,7 @@ async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: ti
 
 async def _connect(url: str, limit: timedelta) -> Any:
     # The driver under SQLAlchemy, connected by ourselves: the URL may be a socket path that SQLAlchemy cannot express.
-    return await asyncpg.connect(url, timeout=limit.total_seconds())
+    return await Servers(url).connect(timeout=limit.total_seconds())
 
 
 def _upgrade(connection: Connection) -> None:

@@ -26,13 +26,14 @@ class Postmaster:
             return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, data, "starting")
         return cls(int(lines[0]), Path(lines[4]), lines[7].strip())
 
-    @staticmethod
-    def forget(data: Path) -> None:
-        """Remove the file of a server that is dead.
+    def forget(self, data: Path) -> None:
+        """Remove the files of a server that is dead.
 
-        PostgreSQL would refuse to start when another process has its id by now, as in a new container.
+        PostgreSQL would refuse to start while its id is taken: by another process, as in a new container, or by itself
+        where nobody reaps it.
         """
-        _pid_file(data).unlink(missing_ok=True)
+        for file in (_pid_file(data), *self.socket_dir.glob(".s.PGSQL.*.lock")):
+            file.unlink(missing_ok=True)
 
     def is_alive(self) -> bool:
         """Return whether the process exists and is a PostgreSQL; the id may belong to another process by now."""

@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
-from latigo.domain.errors import Unavailable
+from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
+from latigo.postgres.servers import Servers
 
 _log = structlog.get_logger()
+_HIDDEN = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'alembic_version' LIMIT 1"
 
 
 async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> str | None:
@@ -20,7 +21,7 @@ async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_ti
         Unavailable: the database cannot be reached.
     """
     with translated_errors(downstream, downstream=downstream):
-        connection = await asyncpg.connect(url, timeout=connect_timeout.total_seconds())
+        connection = await Servers(url).connect(timeout=connect_timeout.total_seconds())
         try:
             if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
                 return None
@@ -45,6 +46,29 @@ async def upgrade(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: ti
 
     await migrate(url, downstream=downstream, connect_timeout=connect_timeout)
     return before, newest
+
+
+async def recreate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> bool:
+    """Create the schema where a database that had one has none any more; return whether it was created.
+
+    Raises:
+        ConfigurationError: the schema is there, but not in the ``search_path`` of the role.
+        Unavailable: the database cannot be reached.
+    """
+    with translated_errors(downstream, downstream=downstream):
+        connection = await Servers(url).connect(timeout=connect_timeout.total_seconds())
+        try:
+            if await connection.fetchval("SELECT to_regclass('alembic_version')") is not None:
+                return False
+            hidden = await connection.fetchval(_HIDDEN)
+        finally:
+            await connection.close()
+    if hidden is not None:
+        raise ConfigurationError(
+            f"the tables of the {downstream} are in the schema {hidden}, which is not in the search_path of the role"
+        )
+    await upgrade(url, downstream=downstream, connect_timeout=connect_timeout)
+    return True
 
 
 async def require_usable(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Point, Predictions, Readings, Written
 from latigo.domain.windows import Window
@@ -187,6 +188,14 @@ class PredictionStorageProvider(Protocol):
     def downstream(self) -> str:
         """The name of its circuit, such as ``sink/postgres``; also how a task records which sinks have its result."""
 
+    @property
+    def fenced(self) -> bool:
+        """Whether the store compares writers, and so keeps a point from an older one.
+
+        Otherwise the claim is checked immediately before each write, and a window that an overtaken executor may have
+        written is predicted again.
+        """
+
     async def ping(self, projects: Sequence[str]) -> str:
         """Read from every place where predictions of these projects go; return a short text for people.
 
@@ -196,8 +205,11 @@ class PredictionStorageProvider(Protocol):
             Unavailable, TimedOut: as every other call.
         """
 
-    async def put_predictions(self, predictions: Predictions) -> Written:
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
         """Write every finite point; return the rows that the sink now holds.
+
+        A store that is ``fenced`` keeps the ``fence`` of each row, and does not replace a row whose fence is greater:
+        the result is without it. An equal one replaces; a row without a fence is the oldest.
 
         Coverage follows this answer. A row is reported when its finite points, at least one, are stored as given, now
         or before; a row without a finite point is never reported. A sink may report fewer rows than it was given,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-FailureState = Literal["parked", "waiting", "message"]
+FailureState = Literal["parked", "waiting", "excepted", "message"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
 #: Of a model, and that something of it is parked or silent.

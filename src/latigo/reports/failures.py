@@ -1,8 +1,9 @@
-"""Failures: parked windows, tasks that wait for another attempt, messages of the queue that are no task."""
+"""Failures: what is parked, waits for another attempt, lacks rows, and messages of the queue that are no task."""
 
 from datetime import datetime
 
 from latigo.domain.errors import Reason
+from latigo.domain.outcome import UNSTORED
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
@@ -11,8 +12,8 @@ from latigo.reports.choices import FailureOrder, FailureState
 SQL = load_statements("latigo.reports", "failures.sql")
 MOST_FAILURES = 1000
 
-#: Reasons to filter failures by: of a parked window, a wait, or a message of the queue that was refused.
-CAUSES = (*Reason, "retry", "unreadable", "too_new")
+#: Reasons to filter failures by: of a parked window, a wait, slots that lack rows, or a refused message of the queue.
+CAUSES = (*Reason, "retry", *UNSTORED, "unreadable", "too_new")
 
 
 class Failure(Report):
@@ -20,15 +21,15 @@ class Failure(Report):
 
     project: str
     model: str  #: of a message, where in the queue it was
-    state: str  #: parked, waiting or message
+    state: str  #: parked, waiting, excepted or message
     reason: str
     detail: str
-    since: datetime
+    since: datetime  #: of excepted slots: the begin of the first one
     revision: str
     first: datetime | None  #: begin of the time that it is about; None: all of it
     last: datetime | None  #: its end
     next_attempt: datetime | None
-    attempts: int
+    attempts: int  #: of excepted slots: rechecks so far
 
 
 async def read_failures(

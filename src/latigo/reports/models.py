@@ -35,6 +35,7 @@ class KnownModel(Report):
     covered_until: datetime | None
     silent_since: datetime | None
     parked: bool
+    not_finite_share: float | None  #: of the values in its newest prediction; None: there was none
 
 
 class ModelDetails(Report):

@@ -1,315 +1,76 @@
-"""Status of the service: a snapshot of the ledger, and the state and alarms that follow from it."""
+"""Status of the service: a snapshot of the ledger, and the verdict that follows from it.
 
-from collections.abc import Mapping, Sequence
+Command line, API and gauges all read `assess`, so that they cannot disagree.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
+from latigo.domain.health import State
 from latigo.postgres.database import Database
-from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.reports.plan import fetch_backlog
-
-SQL = load_statements("latigo.reports", "status.sql")
-
-#: A model is stale when its newest checked slot is more than so many slots behind the newest due one.
-STALE_SLOTS = 1.0
-#: Stale models that a status names; the rest is counted.
-NAMED = 10
-#: Period of the rates, in seconds.
-RATE_SECONDS = 300.0
+from latigo.reports.outages import RECENT, group_outages, some_of
+from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, Snapshot, read_snapshot
+from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 
 
-class State(StrEnum):
-    """The verdict in one word."""
+class Cause(Report):
+    """Why the service is not healthy: one entry for a cause, however many projects and models it touches."""
 
-    HEALTHY = "healthy"
-    RECOVERING = "recovering"
-    NEEDS_ATTENTION = "needs attention"
-    UNKNOWN = "unknown"  #: the ledger is unavailable
-
-
-class Planner(Report):
-    """The scheduler that plans."""
-
-    holder: str
-    term: int
-
-
-class ExecutorStatus(Report):
-    """One executor that was seen within the last minute."""
-
-    id: str
-    version: str
-    envelope_low: int
-    envelope_high: int
-    concurrency: int
-    working_limit: int
-    in_flight: int
-    started_at: datetime
-    seen_at: datetime
-
-
-class ProjectStatus(Report):
-    """One project: its model list, and its models by state."""
-
-    project: str
-    revision: str
-    listed_at: datetime | None
-    error: str  #: why its models cannot be listed
-    doubted_since: datetime | None  #: quarantined: the list has lost too many models at once
-    undescribed: int  #: listed, but their metadata could not be read yet: new, half-built or broken on the server
-    active: int
-    paused: int
-    unusable: int
-    gone: int
-    silent: int
-    parked: int
-    stale: int
-    oldest: datetime | None  #: end of coverage of the model that is furthest behind
-
-
-class BacklogTotals(Report):
-    """Slots that could be planned now, and the calls that they cost when folded."""
-
-    slots: int
-    calls: int
-
-
-class OutstandingTasks(Report):
-    """Tasks that are planned and not settled."""
-
-    outstanding: int
-    live: int
-    waiting: int  #: for another attempt; not among the outstanding ones
-    unpublished: int
-
-
-class PartitionLag(Report):
-    """One partition of the task queue, as the scheduler read it last."""
-
-    channel: str
-    partition: str
-    last_sequence: int
-    checkpoint: int | None
-    lag: int
-    read_at: datetime
-    hub_recreated: bool  #: the hub was recreated after these checkpoints
-
-
-class RefusedMessages(Report):
-    """Messages of the queue that are no task for this service, by cause, in the last seven days."""
-
-    reason: str
-    messages: int
-    newest: datetime
-    example: str
-
-
-class QueueStatus(Report):
-    """The task queue; empty where it has no partitions."""
-
-    lag: int
-    partitions: Sequence[PartitionLag]
-    refused: Sequence[RefusedMessages]
-
-
-class Rates(Report):
-    """Rates of due and settled work in the last five minutes."""
-
-    needed_slots_per_second: float
-    covered_slots_per_second: float
-    rows_per_second: float
-    tasks_per_second: float
-
-
-class OpenCircuit(Report):
-    """A downstream that is not used for now."""
-
-    downstream: str
-    reason: str
-    alarm: bool
-    opened_at: datetime
-    pause_s: float
-
-
-class SlotExceptions(Report):
-    """Slots without all their rows, by project and state."""
-
-    project: str
-    state: str
-    models: int
-    slots: float
-
-
-class ParkedModels(Report):
-    """Models with something parked, by project and cause."""
-
-    project: str
-    reason: str
-    models: int
-    stuck: int  #: of them, those that are parked with their newest due slot: they get no more predictions
-    since: datetime
-    example: str
-
-
-class StaleModel(Report):
-    """A model whose newest due slots are not settled."""
-
-    project: str
-    model: str
-    looked_until: datetime
-    due: datetime
-
-
-class Snapshot(Report):
-    """The service at one moment, as recorded in the ledger."""
-
-    version: str
-    now: datetime
-    planner: Planner | None
-    executors: Sequence[ExecutorStatus]
-    projects: Sequence[ProjectStatus]
-    backlog: BacklogTotals
-    outstanding: OutstandingTasks
-    queue: QueueStatus
-    rates: Rates
-    circuits: Sequence[OpenCircuit]
-    exceptions: Sequence[SlotExceptions]
-    failures: Sequence[ParkedModels]
-    stale: Sequence[StaleModel]  #: those that are furthest behind
+    kind: str
+    state: State  #: recovering, or needs attention
+    text: str
+    projects: Sequence[str] = ()  #: that it touches; none for all of them
+    since: datetime | None = None
 
 
 class Status(Snapshot):
     """A snapshot, and what follows from it."""
 
     limited_by: str
-    alarms: Sequence[str]  #: problems that need an operator
+    alarms: Sequence[str]  #: the causes that are failures, whether or not they pass by themselves
     stale_models: int
     healthy: bool
-
-    @property
-    def state(self) -> State:
-        """Return the verdict in one word."""
-        if self.healthy:
-            return State.HEALTHY
-        return State.NEEDS_ATTENTION if self.alarms else State.RECOVERING
+    state: State
+    causes: Sequence[Cause]  #: those that need attention first
 
 
 async def read_status(database: Database, version: str) -> Status:
     """Read the ledger and assess what it holds."""
-    return assess(await read_snapshot(database, version))
+    return assess(await read_snapshot(database, version), await read_trouble(database))
 
 
-async def read_snapshot(database: Database, version: str) -> Snapshot:
-    """Read everything about the service that the ledger knows."""
-    async with database.connection() as connection:
-        now = await connection.fetchval(SQL["now"])
-        planner = await connection.fetchrow(SQL["planner"])
-        executors = await connection.fetch(SQL["executors"])
-        projects = await connection.fetch(SQL["projects"])
-        freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
-        exceptions = await connection.fetch(SQL["exceptions_by_state"])
-        failures = await connection.fetch(SQL["failures_by_cause"])
-        backlog = await fetch_backlog(connection)
-        rates = await connection.fetchrow(SQL["rates"])
-        outstanding = await connection.fetchrow(SQL["outstanding"])
-        partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
-        refused = await connection.fetch(SQL["refused"])
-        circuits = await connection.fetch(SQL["circuits"])
-    return Snapshot(
-        version=version,
-        now=now,
-        planner=Planner(**planner) if planner else None,
-        executors=[ExecutorStatus(**row) for row in executors],
-        projects=_projects(projects, freshness),
-        backlog=BacklogTotals(
-            slots=round(sum(project.slots for project in backlog)),
-            calls=round(sum(project.calls for project in backlog)),
-        ),
-        outstanding=OutstandingTasks(**outstanding),
-        queue=QueueStatus(
-            lag=sum(partition.lag for partition in partitions),
-            partitions=partitions,
-            refused=[RefusedMessages(**row) for row in refused],
-        ),
-        rates=Rates(
-            needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
-            covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
-            rows_per_second=rates["rows"] / RATE_SECONDS,
-            tasks_per_second=rates["settled"] / RATE_SECONDS,
-        ),
-        circuits=[
-            OpenCircuit(
-                downstream=row["downstream"],
-                reason=row["reason"],
-                alarm=row["alarm"],
-                opened_at=row["opened_at"],
-                pause_s=row["pause"].total_seconds(),
-            )
-            for row in circuits
-        ],
-        exceptions=[SlotExceptions(**row) for row in exceptions],
-        failures=[ParkedModels(**row) for row in failures],
-        stale=_stalest(freshness),
-    )
-
-
-def _projects(listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]]) -> list[ProjectStatus]:
-    lists, fresh = {row["name"]: row for row in listed}, {row["project"]: row for row in freshness}
-    return [_project(name, lists.get(name), fresh.get(name)) for name in sorted(lists.keys() | fresh.keys())]
-
-
-def _project(name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None) -> ProjectStatus:
-    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
-    return ProjectStatus(
-        project=name,
-        revision=listed["revision"] if listed else "",
-        listed_at=listed["listed_at"] if listed else None,
-        error=listed["error"] if listed else "",
-        doubted_since=listed["doubted_since"] if listed else None,
-        undescribed=max((listed["models"] if listed else 0) - (fresh["known"] if fresh else 0), 0),
-        oldest=fresh["oldest"] if fresh else None,
-        **{key: fresh[key] if fresh else 0 for key in counts},
-    )
-
-
-def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
-    """Return the models of all projects that are furthest behind."""
-    stale = [
-        StaleModel(project=row["project"], model=model, looked_until=looked_until, due=due)
-        for row in freshness
-        for model, looked_until, due in row["stalest"] or ()
-    ]
-    return sorted(stale, key=lambda model: model.looked_until)[:NAMED]
-
-
-def assess(snapshot: Snapshot) -> Status:
-    """Add what follows from a snapshot. Pure."""
-    raised = alarms(snapshot)
-    stale = sum(project.stale for project in snapshot.projects)
-    # A model without metadata lacks its newest slot just like one that is stale.
-    undescribed = sum(project.undescribed for project in snapshot.projects)
+def assess(snapshot: Snapshot, trouble: str = "") -> Status:
+    """Add what follows from a snapshot, and from the reason why the ledger takes no writes, if any. Pure."""
+    failures = _failures(snapshot, trouble)
+    causes = sorted((*failures, *_delays(snapshot, failures)), key=lambda cause: cause.state is State.RECOVERING)
+    state = causes[0].state if causes else State.HEALTHY
     return Status(
         **dict(snapshot),
-        limited_by=limited_by(snapshot),
-        alarms=raised,
-        stale_models=stale,
-        healthy=not stale and not undescribed and not raised,
+        limited_by=limited_by(snapshot, trouble),
+        alarms=[failure.text for failure in failures],
+        stale_models=sum(project.stale for project in snapshot.projects),
+        healthy=state is State.HEALTHY,
+        state=state,
+        causes=causes,
     )
 
 
-def limited_by(snapshot: Snapshot) -> str:
+def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     """Return what keeps the service from being faster. Pure."""
+    if trouble:
+        return f"the ledger: {trouble}"
     if snapshot.planner is None:
         return NO_PLANNER
     if not snapshot.executors:
         return NO_EXECUTOR
+    if snapshot.queue_outages:
+        return "waiting for the task queue"
     if snapshot.circuits:
-        return f"waiting for {', '.join(circuit.downstream for circuit in snapshot.circuits)}"
+        return f"waiting for {some_of([circuit.downstream for circuit in snapshot.circuits])}"
     if not snapshot.outstanding.outstanding:
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
@@ -318,34 +79,147 @@ def limited_by(snapshot: Snapshot) -> str:
     return "nothing: work is under way"
 
 
-def alarms(snapshot: Snapshot) -> list[str]:
-    """Return the problems that need an operator. Pure.
+def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
+    """Return what does not work. Pure.
 
     Among it are sinks that are unavailable although not required, since what they miss, they never get; and models that
     cannot be used, which settings or roster can leave out.
     """
-    raised = []
-    if snapshot.planner is None:
-        raised.append(NO_PLANNER)
-    if not snapshot.executors:
-        raised.append(NO_EXECUTOR)
-    raised += [f"{circuit.downstream} is unavailable: {circuit.reason}" for circuit in snapshot.circuits]
-    recreated = sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated})
-    raised += [
-        f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints" for channel in recreated
-    ]
-    for project in snapshot.projects:
-        if project.error:
-            raised.append(f"{project.project}: its models cannot be listed: {project.error}")
-        if project.doubted_since:
-            raised.append(
-                f"{project.project}: its model list has lost too many models at once and is quarantined"
-                f" (latigo models accept-loss {project.project})"
-            )
-    raised += [
-        f"{failure.project}: models that are parked as {failure.reason}, newest slot included: {failure.stuck}"
-        f" (latigo failures --project {failure.project} --reason {failure.reason})"
-        for failure in snapshot.failures
-        if failure.stuck
-    ]
-    return raised
+    failures = []
+    if trouble:  # and so neither scheduler nor executor can report to it
+        failures.append(_attention("ledger_failing", f"the ledger takes no writes: {trouble}"))
+    if snapshot.planner is None and not trouble:
+        failures.append(_attention("no_scheduler", NO_PLANNER))
+    if not snapshot.executors and not trouble:
+        failures.append(_attention("no_executor", NO_EXECUTOR))
+    if snapshot.queue_outages:
+        roles = " and ".join(_counted(outage.processes, outage.role) for outage in snapshot.queue_outages)
+        first = min(snapshot.queue_outages, key=lambda outage: outage.since)
+        text = f"the task queue is unreachable for {roles}: {first.reason}"
+        failures.append(_attention("queue_unreachable", text, since=first.since))
+    for channel in sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated}):
+        text = f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints"
+        failures.append(_attention("queue_recreated", text))
+    if restored := [found for found in snapshot.queue.mismatched if found.shows_restore]:
+        text = (
+            f"{restored[0].what} that this ledger has never sent: {restored[0].example}. If it was restored"
+            " from a backup, run latigo ledger restored; otherwise another Latigo may share it"
+        )
+        failures.append(_attention("ledger_restored", text, since=min(found.first_at for found in restored)))
+    for outage in group_outages(snapshot):
+        passes = not outage.alarm and outage.since is not None and snapshot.now - outage.since < RECENT
+        state = State.RECOVERING if passes else State.NEEDS_ATTENTION
+        failures.append(
+            Cause(kind=outage.kind, state=state, text=outage.text, projects=outage.projects, since=outage.since)
+        )
+    failures += _quarantined(snapshot)
+    failures += _parked(snapshot)
+    failures += _unstored(snapshot)
+    return failures
+
+
+def _attention(kind: str, text: str, projects: Sequence[str] = (), since: datetime | None = None) -> Cause:
+    return Cause(kind=kind, state=State.NEEDS_ATTENTION, text=text, projects=projects, since=since)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _quarantined(snapshot: Snapshot) -> list[Cause]:
+    since = {project.project: project.doubted_since for project in snapshot.projects if project.doubted_since}
+    projects = list(since)
+    match projects:
+        case []:
+            return []
+        case [project]:
+            text = f"{project}: its model list has lost too many models at once and is quarantined"
+        case _:
+            text = f"{some_of(projects)}: model lists that have lost too many models at once are quarantined"
+    command = f"latigo models accept-loss {projects[0] if len(projects) == 1 else 'PROJECT'}"
+    return [_attention("list_quarantined", f"{text} ({command})", projects, min(since.values()))]
+
+
+def _parked(snapshot: Snapshot) -> list[Cause]:
+    """Return one cause for each reason for which models are parked with their newest slot."""
+    causes = []
+    for reason in sorted({failure.reason for failure in snapshot.failures if failure.stuck}):
+        alike = [failure for failure in snapshot.failures if failure.stuck and failure.reason == reason]
+        projects = sorted(failure.project for failure in alike)
+        selector = f"--project {projects[0]} --reason {reason}" if len(projects) == 1 else f"--reason {reason}"
+        text = (
+            f"{some_of(projects)}: models that are parked as {reason}, newest slot included:"
+            f" {sum(failure.stuck for failure in alike)} (latigo failures {selector})"
+        )
+        causes.append(_attention("parked", text, projects, min(failure.since for failure in alike)))
+    return causes
+
+
+def _unstored(snapshot: Snapshot) -> list[Cause]:
+    """Return one cause for each way in which newest slots lack predictions that their readings allow."""
+    causes = []
+    for example in sorted({models.example for models in snapshot.unstored}):
+        alike = [models for models in snapshot.unstored if models.example == example]
+        projects, number = sorted({models.project for models in alike}), sum(models.models for models in alike)
+        if len(alike) == 1:
+            names, selector = list(alike[0].names), f"--project {projects[0]} --reason {alike[0].reason}"
+        else:
+            names = [f"{models.project}/{name}" for models in alike for name in models.names][:NAMED]
+            selector = f"--reason {alike[0].reason}"
+        others = " and others" if number > len(names) else ""
+        text = (
+            f"{some_of(projects)}: models that lack predictions in their newest slot, {example}:"
+            f" {number}, {', '.join(names)}{others} (latigo failures {selector})"
+        )
+        causes.append(_attention("unstored", text, projects))
+    return causes
+
+
+def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
+    """Return what is late or missing although nothing that is known to have failed explains it. Pure."""
+    explained = {project for cause in failures if cause.kind == "unavailable" for project in cause.projects}
+    if not any(not cause.projects for cause in failures):
+        left = [project for project in snapshot.projects if project.project not in explained]
+    else:
+        left = []
+    return [*_stale(snapshot, left), *_undescribed(left), *_silent(snapshot)]
+
+
+def _stale(snapshot: Snapshot, projects: Sequence[ProjectStatus]) -> list[Cause]:
+    """Return the cause for models that are late; it needs attention while the backlog does not fall."""
+    names = [project.project for project in projects if project.stale]
+    if not names:
+        return []
+    rates, number = snapshot.rates, sum(project.stale for project in projects)
+    late = f"{_counted(number, 'model')} in {some_of(names)} {'is' if number == 1 else 'are'} late"
+    started = min((executor.started_at for executor in snapshot.executors), default=snapshot.now)
+    worked = (snapshot.now - started).total_seconds() > RATE_SECONDS
+    achieved, needed = rates.recent_slots_per_second, rates.needed_slots_per_second
+    if worked and snapshot.backlog.slots and achieved < needed:
+        text = f"{late}, and the backlog does not fall: {achieved:.2g} slots/s covered lately, {needed:.2g} needed"
+        return [_attention("stale", text, names)]
+    text = f"{late}: {snapshot.backlog.slots} slots are left, which Latigo catches up with"
+    return [Cause(kind="stale", state=State.RECOVERING, text=text, projects=names)]
+
+
+def _undescribed(projects: Sequence[ProjectStatus]) -> list[Cause]:
+    names = [project.project for project in projects if project.undescribed]
+    if not names:
+        return []
+    number = sum(project.undescribed for project in projects)
+    text = f"{_counted(number, 'model')} in {some_of(names)} without metadata, which is read again"
+    return [Cause(kind="undescribed", state=State.RECOVERING, text=text, projects=names)]
+
+
+def _silent(snapshot: Snapshot) -> list[Cause]:
+    silent, models = snapshot.silent_sensors, sum(project.silent for project in snapshot.projects)
+    if not models:
+        return []
+    waiting = f"{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
+    text = f"{waiting} for readings"  # of sensors that are known when the newest slots are tried again
+    if silent:
+        text = f"{waiting} for {_counted(snapshot.silent_sensor_count, 'silent sensor')}"
+        text += f" ({some_of([sensor.tag for sensor in silent], snapshot.silent_sensor_count)})"
+    projects = [project.project for project in snapshot.projects if project.silent]
+    since = min((sensor.since for sensor in silent), default=None)
+    return [Cause(kind="silent_sensors", state=State.RECOVERING, text=text, projects=projects, since=since)]

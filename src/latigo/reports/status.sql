@@ -62,6 +62,33 @@ SELECT project,
        sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot) ELSE 0 END)::float8 AS slots_per_second
 FROM judged GROUP BY project ORDER BY project;
 
+-- silent_sensors --
+-- The tags without readings that silent models wait for, those of most models first, $1 at most; sensors counts all.
+-- What is missing is what the newest settled slot of a model lacked: a tag that has reported since is not in it.
+WITH silent AS (
+    SELECT m.id, m.project, c.silent_since,
+           (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = m.id AND e.state = 'absent') AS newest
+    FROM model m JOIN coverage c ON c.model_id = m.id
+    WHERE m.state = 'active' AND NOT m.paused AND c.silent_since IS NOT NULL
+),
+waiting AS (
+    SELECT s.id, s.project, tag, min(lower(stretch)) AS since
+    FROM silent s
+    JOIN slot_exception e ON e.model_id = s.id AND e.state = 'absent'
+    CROSS JOIN LATERAL unnest(e.tags) AS tag
+    CROSS JOIN LATERAL unnest(e.slots) AS stretch
+    WHERE upper(stretch) > s.silent_since
+    GROUP BY s.id, s.project, tag HAVING bool_or(upper(stretch) = s.newest)
+)
+SELECT tag, min(since) AS since, count(*) AS models, array_agg(DISTINCT project ORDER BY project) AS projects,
+       count(*) OVER () AS sensors
+FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
+
+-- queue_outages --
+-- Processes that cannot reach the task queue. A process that runs renews its report every few seconds.
+SELECT role, count(*) AS processes, (array_agg(reason ORDER BY seen_at DESC))[1] AS reason, min(since) AS since
+FROM queue_outage WHERE seen_at > ledger_now() - interval '1 minute' GROUP BY role ORDER BY role DESC;
+
 -- exceptions_by_state --
 SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
        sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)
@@ -73,7 +100,8 @@ GROUP BY m.project, e.state ORDER BY m.project, e.state;
 -- What was settled in the last five minutes.
 SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled,
        coalesce(sum(rows), 0) AS rows, coalesce(sum(extract(epoch FROM covered)), 0)::float8 AS covered_seconds,
-       coalesce(sum(extract(epoch FROM h.covered) / nullif(extract(epoch FROM m.slot), 0)), 0)::float8 AS covered_slots
+       coalesce(sum(extract(epoch FROM h.covered) / nullif(extract(epoch FROM m.slot), 0)), 0)::float8 AS covered_slots,
+       coalesce(extract(epoch FROM ledger_now() - min(h.settled_at)), 0)::float8 AS busy_seconds
 FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE settled_at > ledger_now() - interval '5 minutes';
 
@@ -91,12 +119,37 @@ ORDER BY length(partition), partition;
 SELECT reason, count(*) AS messages, max(at) AS newest, (array_agg(detail ORDER BY at DESC))[1] AS example
 FROM queue_refused WHERE at > ledger_now() - interval '7 days' GROUP BY reason ORDER BY reason;
 
+-- mismatches --
+-- Messages that the ledger in its incarnation cannot have sent. Those of other ledgers are history after seven days.
+SELECT q.kind, q.task_id AS task, q.first_at, q.last_at, q.detail AS example
+FROM queue_mismatch q JOIN ledger_identity l ON l.incarnation = q.incarnation
+WHERE q.kind <> 'other_ledger' OR q.last_at > ledger_now() - interval '7 days'
+ORDER BY q.last_at DESC, q.kind;
+
+
+-- unstored --
+-- Models whose newest settled slot lacks rows that its readings allow, by project and cause; $1 names of each at most.
+SELECT m.project, split_part(e.reason, ':', 1) AS reason, count(DISTINCT m.name) AS models,
+       (array_agg(DISTINCT m.name))[1:$1::int] AS names, min(e.reason) AS example
+FROM slot_exception e JOIN model m ON m.id = e.model_id JOIN coverage c ON c.model_id = m.id
+WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored') AND m.state = 'active' AND NOT m.paused
+  AND upper(e.slots) > coalesce(upper(c.covered), '-infinity')
+  AND NOT EXISTS (SELECT FROM slot_exception n WHERE n.model_id = e.model_id AND upper(n.slots) > upper(e.slots))
+  AND NOT EXISTS (SELECT FROM parked p WHERE p.model_id = e.model_id
+                  AND coalesce(upper(p.windows), 'infinity') > upper(e.slots))
+GROUP BY 1, 2 ORDER BY 1, 2;
+
 -- failures_by_cause --
--- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions.
+-- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions. So are those whose
+-- slot before it is, until the newest one has ended otherwise.
 SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
        count(DISTINCT p.model_id) FILTER (
            WHERE m.state IN ('active', 'unusable') AND NOT m.paused
-             AND p.windows @> date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot
+             AND (p.windows @> n.newest
+                  OR (p.windows @> n.newest - m.slot AND NOT c.covered @> n.newest
+                      AND NOT EXISTS (SELECT FROM slot_exception e WHERE e.model_id = m.id AND e.slots @> n.newest)))
        ) AS stuck,
        min(p.since) AS since, min(p.detail) AS example
-FROM parked p JOIN model m ON m.id = p.model_id GROUP BY m.project, p.reason ORDER BY 1, 2;
+FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
+CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
+GROUP BY m.project, p.reason ORDER BY 1, 2;

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from latigo.runtime.clock import Clock
-from latigo.runtime.redaction import mask_text
+from latigo.runtime.redaction import excerpt
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -150,9 +151,11 @@ def _credential(identity: Identity) -> Any:
             case "client_secret":
                 return aio.ClientSecretCredential(identity.tenant_id, identity.client_id, identity.client_secret)
             case "client_certificate":
+                if Path(identity.certificate_path).is_fifo():
+                    raise ValueError("the certificate is not a regular file")  # noqa: TRY301 - translated as others are
                 return aio.CertificateCredential(identity.tenant_id, identity.client_id, identity.certificate_path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{identity.kind} cannot be used: {_reason(error)[:200]}") from error
+        raise ValueError(f"{identity.kind} cannot be used: {_reason(error)}") from error
 
 
 def login_failed(error: Exception) -> LoginFailed:
@@ -174,4 +177,4 @@ def is_refused(error: BaseException) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return mask_text(" ".join(str(error).split()))[:_LONGEST_REASON]
+    return excerpt(" ".join(str(error).split()), _LONGEST_REASON)

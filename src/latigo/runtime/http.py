@@ -4,6 +4,7 @@ The caller chooses its own exception for each failure of the transport, see `Fai
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,10 +16,15 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from latigo.runtime.redaction import excerpt
+
 EXCERPT_BYTES = 1 << 16  #: of a body that only explains an error
 _STREAMED_BYTES = 1 << 20  #: aiohttp would write a larger ``bytes`` body in one go, and hold up the event loop
 _LONGEST_RETRY_AFTER = timedelta(days=1)
 _LONGEST_REASON = 300
+_TRANSPORT_FAILURE = re.compile(
+    r": (?:no answer within [\d.e+-]+ s|no connection in time|(?:Client|Server|Connection)\w+: )"
+)
 
 
 class Failures(NamedTuple):
@@ -70,10 +76,17 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ValueError: the file cannot be read.
     """
+    if ca_file is not None and ca_file.exists() and not ca_file.is_file():
+        raise ValueError(f"{ca_file} cannot be read: it is not a regular file")
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"{ca_file} cannot be read: {error}") from error
+
+
+def is_transport_failure(message: str) -> bool:
+    """Return whether `time_limit` or `transport_errors` made this message: the server sent no whole response."""
+    return _TRANSPORT_FAILURE.search(message) is not None
 
 
 @asynccontextmanager
@@ -104,7 +117,7 @@ def transport_errors(doing: str, failures: Failures) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise failures.unreachable(f"{doing}: no connection in time") from error
     except aiohttp.ClientError as error:
-        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        reason = excerpt(f"{type(error).__name__}: {error}", _LONGEST_REASON)
         raise failures.unreachable(f"{doing}: {reason}") from error
 
 

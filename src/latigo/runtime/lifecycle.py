@@ -1,15 +1,18 @@
 """Run roles together and stop them together, within a deadline."""
 
 import asyncio
+import math
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
 from latigo.runtime.clock import Clock
 
+T = TypeVar("T")
 Role = Callable[[asyncio.Event], Awaitable[None]]
 """Works until the event is set, then finishes or hands back its tasks; stops at once when cancelled."""
 
@@ -86,6 +89,26 @@ async def _run(name: str, role: Role, stop: asyncio.Event) -> None:
     if not stop.is_set():
         raise RoleEnded(f"{name} ended before it was stopped")
     _log.info("role.stopped", role=name)
+
+
+async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T | None:
+    """Return the result of ``work``, in this task; None when ``stop`` is set before its end, which cancels it."""
+    try:
+        async with asyncio.timeout(None) as limit:
+            watching = asyncio.create_task(_expire_at(stop, limit))
+            try:
+                return await work
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return None
+
+
+async def _expire_at(stop: asyncio.Event, limit: asyncio.Timeout) -> None:
+    await stop.wait()
+    limit.reschedule(-math.inf)  # now
 
 
 async def pause(clock: Clock, duration: timedelta, stop: asyncio.Event) -> bool:

@@ -1,5 +1,6 @@
 """Logs: for people on a terminal, as JSON elsewhere; never a secret."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Collection, Mapping, MutableMapping
@@ -10,12 +11,14 @@ import structlog
 from structlog.types import Processor
 
 from latigo.runtime.clock import Clock, SystemClock
-from latigo.runtime.redaction import MASK, is_secret_name, mask_text
+from latigo.runtime.redaction import MASK, excerpt, is_secret_name, know
 
 Format = Literal["auto", "console", "json"]
 
-_SHORTEST_SECRET = 6  # replacing a shorter one everywhere would make logs unreadable
 _DEEPEST = 4
+_LONGEST = 65_536  #: characters of a text
+#: Packages whose errors are those of a server or a connection.
+_DRIVERS = {"asyncpg", "aiohttp"}
 #: Libraries that log every state of every connection, each with the lowest level that is kept of it.
 _VERBOSE_LIBRARIES = {"azure": logging.WARNING}
 
@@ -24,7 +27,7 @@ def configure_logging(
     format: Format = "auto",  # noqa: A002 - the word of the settings
     level: str = "info",
     *,
-    secrets: Collection[str] = (),
+    secrets: Collection[str] | None = None,
     clock: Clock | None = None,
     stream: TextIO | None = None,
 ) -> None:
@@ -33,10 +36,12 @@ def configure_logging(
     Args:
         format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
         level: the lowest that is logged.
-        secrets: texts that are replaced wherever they occur.
+        secrets: texts that this process masks from now on, in every text that it makes.
         clock: whose time events carry.
         stream: instead of standard error.
     """
+    if secrets is not None:
+        know(secrets)
     stream = stream or sys.stderr
     console = format == "console" or (format == "auto" and stream.isatty())
     shared: list[Processor] = [
@@ -49,14 +54,14 @@ def configure_logging(
     rendering: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
-        masked(secrets),
+        _masked,
         structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
         if console
         else structlog.processors.JSONRenderer(serializer=_to_json),
     ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=rendering)
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger, _shorten], processors=rendering)
     )
     logging.captureWarnings(capture=True)
     logging.root.handlers = [handler]
@@ -75,32 +80,32 @@ def configure_logging(
     )
 
 
-def masked(secrets: Collection[str] = ()) -> Processor:
-    """Return a processor that masks secrets: known texts, values of keys named like secrets, passwords in URLs."""
-    known = sorted((item for item in secrets if len(item) >= _SHORTEST_SECRET), key=len, reverse=True)
+def is_outage(error: BaseException) -> bool:
+    """Return whether an error is of a connection and no bug: its traceback would say no more than its text."""
+    return isinstance(error, OSError | asyncio.CancelledError) or type(error).__module__.split(".")[0] in _DRIVERS
 
-    def hide(value: object, depth: int = 0) -> object:
-        match value:
-            case str():
-                for secret in known:
-                    value = value.replace(secret, MASK)
-                return mask_text(value)
-            case Mapping() if depth < _DEEPEST:
-                return {hide(name): of(name, item, depth + 1) for name, item in value.items()}
-            case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
-                return [hide(item, depth + 1) for item in value]
-            case bool() | int() | float() | None:
-                return value
-            case _:  # what a renderer would make of it
-                return hide(str(value), depth)
 
-    def of(name: object, value: object, depth: int) -> object:
-        return MASK if isinstance(value, str) and is_secret_name(str(name)) else hide(value, depth)
+def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Mask secrets: those that are known, values of keys named like secrets, and what `redact` recognises."""
+    return {name: _named(name, value, 0) for name, value in event.items()}
 
-    def processor(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return {name: of(name, value, 0) for name, value in event.items()}
 
-    return processor
+def _named(name: object, value: object, depth: int) -> object:
+    return MASK if isinstance(value, str) and is_secret_name(str(name)) else _hidden(value, depth)
+
+
+def _hidden(value: object, depth: int = 0) -> object:
+    match value:
+        case str():
+            return excerpt(value, _LONGEST)
+        case Mapping() if depth < _DEEPEST:
+            return {_hidden(name): _named(name, item, depth + 1) for name, item in value.items()}
+        case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
+            return [_hidden(item, depth + 1) for item in value]
+        case bool() | int() | float() | None:
+            return value
+        case _:  # what a renderer would make of it
+            return excerpt(str(value), _LONGEST)
 
 
 def _stamp(clock: Clock) -> Processor:
@@ -109,6 +114,16 @@ def _stamp(clock: Clock) -> Processor:
         return event
 
     return processor
+
+
+def _shorten(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Log an outage that a library reports in one line."""
+    information = event.get("exc_info")
+    error = information[1] if isinstance(information, tuple) else None
+    if error is not None and is_outage(error):
+        del event["exc_info"]
+        event["error"] = f"{type(error).__name__}: {error}"
+    return event
 
 
 def _name_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import structlog
 
-from latigo.domain.errors import LatigoError
+from latigo.domain.errors import LatigoError, Unavailable
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import LeaseLost, SchedulerLedger, Term
+from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.scheduler.lease import Lease
@@ -125,6 +125,12 @@ class Scheduler:
                 await work()
             except LeaseLost as error:
                 self._lose(str(error))
+            except Unavailable as error:
+                log = _log.error if error.alarm else _log.warning
+                log("scheduler.delayed", error=str(error))
+                if error.alarm and error.downstream == DOWNSTREAM:
+                    # What an operator repairs may not be what it was: a database that was created anew, for example.
+                    self._lose("the ledger needs an operator")
             except LatigoError as error:
                 _log.warning("scheduler.delayed", error=str(error))
             await pause(self._clock, every, stop)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+_LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
 PLUGIN = "python:package.module:factory"
 
 
@@ -42,6 +43,16 @@ def secret_names(section: type[BaseModel]) -> list[str]:
 def key_names(section: type[BaseModel]) -> list[str]:
     """Return every key of a section."""
     return [*section.model_fields, *(f"{name}_file" for name in secret_names(section))]
+
+
+def deprecated_keys(section: type[BaseModel]) -> Mapping[str, str]:
+    """Return the keys of a section that are accepted although nothing uses them, and what to do about each."""
+    extras = {name: field.json_schema_extra for name, field in section.model_fields.items()}
+    return {
+        name: str(extra["deprecated"])
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and "deprecated" in extra
+    }
 
 
 def kind_name(section: type[BaseModel]) -> str:
@@ -110,6 +121,7 @@ class _Place(NamedTuple):
         return any(sections_of(section.model_fields[self.last]) for section in self.around)
 
     def below(self, part: str) -> "_Place":
+        part = part[:_LONGEST_KEY]
         variable = f"{self.variable}__{part}" if self.variable else part
         return _Place(f"{self.key}.{part}" if self.key else part, variable.upper(), part)
 
@@ -184,6 +196,6 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
 
 
 def _unknown_kind(known: Sequence[str], given: str = "") -> str:
-    nearest = difflib.get_close_matches(given, known, n=1)
+    nearest = difflib.get_close_matches(given[:_LONGEST_KEY], known, n=1)
     hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
     return f"unknown kind; {hint}known: {', '.join(known)}"

@@ -1,5 +1,7 @@
 """Reads settings from the configuration file and the environment; nothing else reads either."""
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +12,23 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from latigo.domain.errors import ConfigurationError, NoConfiguration
+from latigo.runtime.files import read_limited
+from latigo.runtime.redaction import excerpt
 from latigo.settings.keys import describe
 from latigo.settings.model import Settings
 
 PREFIX = "LATIGO_"
 CONFIG_VARIABLE = "LATIGO_CONFIG"
 CONFIG_FILE = Path("latigo.toml")
+
+_LARGEST_FILE = 1 << 20  #: bytes
+_DEEPEST = 32  #: tables and lists within each other
+_MOST_VARIABLES = 1000
+_MOST_ERRORS = 20  #: that are described
+_LONGEST_PROBLEM = 500  #: characters
+#: The time that tomllib takes for a key grows with the square of its parts.
+_LONG_KEY = re.compile(rf"(?:\.[ \t]*+[\w-]*+[ \t]*+){{{_DEEPEST}}}")
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|$)|\'[^\'\n]*+(?:\'|$)|#.*+', re.MULTILINE)
 
 
 _NO_CONFIGURATION = f"""\
@@ -41,20 +54,24 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, required: bo
     """
     file = _config_file(path, environ)
     variables = _Variables(environ)
+    given = _merge(_read_toml(file) if file else {}, variables())
     missing = required and file is None and not variables.configure
     problems: list[str] = []
+    left = 0
     try:
-        given = _merge(_read_toml(file) if file else {}, variables())
         settings = Settings.model_validate(_with_data_home(given, environ))
         if not missing:
             return settings
     except ValidationError as error:
-        problems = list(
-            describe(error.errors(include_url=False, include_input=False), Settings, variables.names, PREFIX)
-        )
+        errors = error.errors(include_url=False, include_input=False)
+        found = describe(errors[:_MOST_ERRORS], Settings, variables.names, PREFIX)
+        problems = [excerpt(problem, _LONGEST_PROBLEM) for problem in found]
+        left = max(len(errors) - _MOST_ERRORS, 0)
+    count = f"{len(problems) + left} problems" if len(problems) + left > 1 else "a problem"
+    if left:
+        problems.append(f"and {left} more")
     if missing:
         raise NoConfiguration("\n  ".join([_NO_CONFIGURATION, *problems]))
-    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
     where = f"{file} and the environment" if file else "the environment, no file was given"
     # Raised outside the handler: the validation error holds what was given, secrets included.
     raise ConfigurationError("\n  ".join([f"the configuration has {count} ({where}):", *problems]))
@@ -65,18 +82,47 @@ def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
         return path
     if named := environ.get(CONFIG_VARIABLE):
         return Path(named)
-    return CONFIG_FILE if CONFIG_FILE.exists() else None
+    return CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None  # what is there and cannot be read is refused
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = read_limited(path, _LARGEST_FILE)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        text = content.decode("utf-8-sig")
+        if _LONG_KEY.search(_QUOTED.sub("x", text)):
+            raise ConfigurationError(f"{path} has a key of more than {_DEEPEST} parts")
+        document = tomllib.loads(text.replace("\r\n", "\n"))
+    except (RecursionError, MemoryError):
+        raise _nested(str(path)) from None
+    except ValueError as error:
         # Without its cause, which may hold the document.
-        raise ConfigurationError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{path} is not TOML: {excerpt(str(error).splitlines()[0], _LONGEST_PROBLEM)}"
+        ) from None
+    _check_depth(document, str(path))
+    return document
+
+
+def _check_depth(document: Mapping[str, Any], where: str) -> None:
+    """Refuse tables and lists within each other that are too many for what walks through them."""
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for table in level
+            for item in (table.values() if isinstance(table, Mapping) else table)
+            if isinstance(item, Mapping | list)
+        ]
+        if not level:
+            return
+    raise _nested(where)
+
+
+def _nested(where: str) -> ConfigurationError:
+    return ConfigurationError(f"{where}: tables or lists are nested more than {_DEEPEST} deep")
 
 
 class _Variables(EnvSettingsSource):
@@ -103,14 +149,22 @@ class _Variables(EnvSettingsSource):
         return False
 
     def __call__(self) -> dict[str, Any]:
+        if len(self.env_vars) > _MOST_VARIABLES:
+            raise ConfigurationError(f"more than {_MOST_VARIABLES} environment variables begin with {PREFIX}")
+        for name in self.env_vars:
+            if name.count("__") > _DEEPEST:
+                raise _nested(f"the environment variable {name[:100].upper()}...")
         known = super().__call__()
+        for section, given in known.items():
+            if isinstance(given, Mapping | list):
+                _check_depth({section: given}, f"the environment variables {PREFIX}{section.upper()}")
         given = {name.removeprefix(PREFIX.lower()).partition("__")[0] for name in self.env_vars}
         return known | {section: {} for section in sorted(given - set(Settings.model_fields))}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
 

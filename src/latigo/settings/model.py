@@ -13,6 +13,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.runtime.redaction import MASK, is_secret_name, mask_text
 from latigo.runtime.units import format_duration, format_size
+from latigo.settings.keys import deprecated_keys
 from latigo.settings.sections import (
     BackfillSettings,
     CircuitSettings,
@@ -46,7 +47,9 @@ class Settings(BaseSettings):
     planner: PlannerSettings = Field(
         default=PlannerSettings(), description="The one scheduler that plans, out of several."
     )
-    ledger: Ledger = Field(default=EmbeddedLedger(), description="What is covered, planned, in flight and parked.")
+    ledger: Ledger = Field(
+        default_factory=EmbeddedLedger, description="What is covered, planned, in flight and parked."
+    )
     task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
     models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
     sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
@@ -57,7 +60,7 @@ class Settings(BaseSettings):
     circuit: CircuitSettings = Field(
         default=CircuitSettings(), description="When calls to a downstream are held back, and when it is probed."
     )
-    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics, API and dashboard, in every role.")
+    http: HttpSettings = Field(default=HttpSettings(), description="Probes, metrics and API, in every role.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")
     override: tuple[Override, ...] = Field(
         default=(), description="Other values for some models; where several match, the last one that sets a key wins."
@@ -88,8 +91,18 @@ class Settings(BaseSettings):
         """
         return {name: shown(value) for name, value in self}
 
+    def deprecated(self) -> dict[str, str]:
+        """Return the deprecated keys that were given, and what to do about each."""
+        return {
+            f"{name}.{key}": advice
+            for name, section in self
+            if isinstance(section, BaseModel)
+            for key, advice in deprecated_keys(type(section)).items()
+            if key in section.model_fields_set
+        }
+
     def secret_values(self) -> frozenset[str]:
-        """Return the text of every secret, to be masked in the log."""
+        """Return the text of every secret, to be masked in every text: see `latigo.runtime.redaction.know`."""
         return frozenset(_secret_texts(tuple(value for _, value in self)))
 
 
@@ -134,10 +147,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if value > limit:
             yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
 
-    names = [sink.sink_name for sink in settings.predictions]
-    for n, name in enumerate(names):
-        if name in names[:n]:
-            yield f"predictions[{n}].name", f'"{name}" is the name of another sink already'
+    names: set[str] = set()
+    for n, sink in enumerate(settings.predictions):
+        if sink.sink_name in names:
+            yield f"predictions[{n}].name", f'"{sink.sink_name}" is the name of another sink already'
+        names.add(sink.sink_name)
     if not any(sink.required for sink in settings.predictions):
         yield "predictions", "needs at least one sink that is required"
 
@@ -173,10 +187,15 @@ def _secret_texts(value: object) -> Iterator[str]:
         case BaseModel():
             yield from _secret_texts(tuple(item for _, item in value))
         case Mapping():
-            yield from _secret_texts(tuple(value.values()))
+            for name, item in value.items():
+                if isinstance(item, str) and is_secret_name(str(name)):
+                    yield item
+                yield from _secret_texts(item)
         case tuple() | list():
             for item in value:
                 yield from _secret_texts(item)
+        case str() if mask_text(value) != value:  # such as a URL with a password among the options of a plug-in
+            yield value
 
 
 def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:

@@ -125,7 +125,9 @@ def _example_keys(section: type[BaseModel]) -> Iterator[str]:
         default = _default(field)
         if default is None:
             example = f"{name} = {toml_value(field.examples[0])}" if field.examples else f"{name} ="
-            yield example if field.is_required() or field.json_schema_extra else f"# {example}"
+            extra = field.json_schema_extra
+            in_use = field.is_required() or (isinstance(extra, dict) and "in_example" in extra)
+            yield example if in_use else f"# {example}"
         else:
             yield f"{name} = {toml_value(default)}"
 
@@ -191,7 +193,7 @@ def _rows(table: Table, section: type[BaseModel]) -> Iterator[str]:
         if name in secret_names(section):
             key += f", `{name}_file`"
         default = _default(field)
-        value = f"`{toml_value(default)}`" if default is not None else "required" if field.is_required() else "none"
+        value = f"`{toml_value(default)}`" if default is not None else _without_default(field)
         yield f"| {key} | {_type(field)} | {value} | {field.description} |"
 
 
@@ -216,7 +218,16 @@ def _type_names(annotation: Any) -> Iterator[str]:
 
 
 def _default(field: FieldInfo) -> Any:
-    return None if field.is_required() else shown(field.get_default(call_default_factory=True))
+    return None if field.is_required() or _depends(field) else shown(field.get_default(call_default_factory=True))
+
+
+def _without_default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else "depends" if _depends(field) else "none"
+
+
+def _depends(field: FieldInfo) -> bool:
+    """Return whether the default is another one on each machine."""
+    return field.default_factory not in {None, dict}
 
 
 def _summary(section: type[BaseModel]) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -10,12 +11,15 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from latigo.runtime.files import read_limited
 from latigo.runtime.units import parse_duration
 
 _LARGEST_SECRET = 64 * 1024
+_LONGEST_URL = 8192
 _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 _POSTGRES_URL = re.compile(
     rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
@@ -45,6 +49,8 @@ def _glob(pattern: str) -> str:
 
 def _http_url(url: str) -> str:
     """Refuse credentials in a URL: it is logged, shown and passed on as plain text."""
+    if len(url) > _LONGEST_URL:
+        raise ValueError(f"is longer than {_LONGEST_URL} characters")
     try:
         parts = urlsplit(url)
         host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
@@ -56,6 +62,13 @@ def _http_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ValueError('should be a URL such as "http://host:port", without query and fragment')
     return url.rstrip("/")
+
+
+def _text(value: str) -> str:
+    """Refuse what no system takes as text."""
+    if "\0" in value:
+        raise ValueError("holds a NUL character")
+    return value
 
 
 def _project(name: str) -> str:
@@ -73,6 +86,8 @@ def _influx_name(name: str) -> str:
 
 
 def _home(path: object) -> object:
+    if isinstance(path, str) and "\0" in path:
+        raise ValueError("can be no path: it holds a NUL character")
     try:
         return Path(path).expanduser() if isinstance(path, str | Path) else path
     except RuntimeError:
@@ -106,21 +121,23 @@ class _SecretFile(NamedTuple):
         if not isinstance(self.path, str):
             raise ValueError("its _file should be the path of a file")  # noqa: TRY004 - pydantic collects ValueError only
         try:
-            with Path(self.path).expanduser().open("rb") as file:
-                content = file.read(_LARGEST_SECRET + 1)
-            if len(content) > _LARGEST_SECRET:
-                raise ValueError(f"{self.path} is larger than {_LARGEST_SECRET} bytes")
+            content = read_limited(Path(self.path).expanduser(), _LARGEST_SECRET)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.path} {error}") from None
+        try:
             return content.decode().strip()
         except UnicodeDecodeError:
             raise ValueError(f"{self.path} is not text in UTF-8") from None
-        except (OSError, RuntimeError) as error:
-            raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _secret(value: object) -> object:
     text = value.read() if isinstance(value, _SecretFile) else value
     if isinstance(text, str) and not text.strip():
         raise ValueError("is empty")  # an empty token would let everybody in
+    if isinstance(text, str) and len(text) > _LARGEST_SECRET:
+        raise ValueError(f"is longer than {_LARGEST_SECRET} characters")
     return text
 
 
@@ -150,15 +167,31 @@ def postgres_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text[1:-1] if text[:1] + text[-1:] == "[]" else text))
+    except ValueError:
+        return False
+
+
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name) and not _is_ipv6(name):
+        raise ValueError(f'should be "*", or a name or address such as "latigo.example.com", not {name[:100]!r}')
+    return name
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
-Text = Annotated[str, Field(min_length=1)]
+_NotEmpty = Annotated[str, Field(min_length=1)]
+Text = Annotated[_NotEmpty, AfterValidator(_text)]
 Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
-Project = Annotated[Text, AfterValidator(_project)]
+Project = Annotated[_NotEmpty, AfterValidator(_project)]
 Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
-InfluxName = Annotated[Text, AfterValidator(_influx_name)]
+InfluxName = Annotated[_NotEmpty, AfterValidator(_influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
+HostName = Annotated[Text, AfterValidator(_host_name)]
+HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator(_names)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]

@@ -6,23 +6,30 @@ Version 1::
      "spec": {tags and dataset configuration}, "start": ..., "end": ..., "slot": 1800, "lane": "live",
      "trace": <W3C traceparent>, "probe": false}
 
+Version 2 adds the ledger that planned the task::
+
+     "ledger": <UUID>, "incarnation": 1
+
 A reader accepts any version from `LOWEST` to `HIGHEST` and ignores unknown keys, so that a newer version may add some.
 """
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.task import Lane, Task
+from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window, iso
+from latigo.runtime.redaction import excerpt
 
 LOWEST = 1  #: the oldest version that is read
-HIGHEST = 1  #: the newest version that is read and can be written
+HIGHEST = 2  #: the newest version that is read and can be written
 LARGEST = 256 * 1024  #: bytes; a model with a thousand tags stays well below
 
+_WITH_LEDGER = 2  #: the first version that names the ledger
 # Limits of the ledger's columns: a larger number would not be refused as a message but fail the claim.
 _LONG = 2**63 - 1
 _INTEGER = 2**31 - 1
@@ -47,16 +54,17 @@ class TooNew(Unreadable):
 
 
 def encode(task: Task, version: int = HIGHEST) -> bytes:
-    """Return a task as bytes.
+    """Return a task as bytes; one that names no ledger is written in version 1.
 
     Raises:
         ValueError: the version cannot be written.
     """
     if not LOWEST <= version <= HIGHEST:
         raise ValueError(f"no envelope version {version}")
+    identity = None if version < _WITH_LEDGER else task.ledger
     return orjson.dumps(
         {
-            "v": version,
+            "v": LOWEST if identity is None else version,
             "id": task.id,
             "epoch": task.epoch,
             "project": task.ref.project,
@@ -70,6 +78,7 @@ def encode(task: Task, version: int = HIGHEST) -> bytes:
             "lane": task.lane.value,
             "trace": task.trace,
             "probe": task.probe,
+            **({} if identity is None else {"ledger": str(identity.id), "incarnation": identity.incarnation}),
         }
     )
 
@@ -88,12 +97,12 @@ def decode(data: bytes) -> Task:
         document = orjson.loads(data)
         version = document["v"]
         if not isinstance(version, int) or isinstance(version, bool) or version < LOWEST:
-            raise Unreadable(f"version {str(version)[:40]} is not read", task_id=_task_id(document))
+            raise Unreadable(f"version {excerpt(str(version), 40)} is not read", task_id=_task_id(document))
         if version > HIGHEST:
             raise TooNew(f"version {version} is newer than {HIGHEST}", task_id=_task_id(document))
         return _task(document)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError, AttributeError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}"[:400], task_id=_task_id(document)) from error
+        raise Unreadable(excerpt(f"{type(error).__name__}: {error}", 400), task_id=_task_id(document)) from error
 
 
 def _task_id(document: Any) -> int | None:
@@ -121,7 +130,12 @@ def _task(document: dict[str, Any]) -> Task:
         lane=Lane(document["lane"]),
         trace=_text(document["trace"]),
         probe=probe,
+        ledger=_ledger(document) if document["v"] >= _WITH_LEDGER else None,
     )
+
+
+def _ledger(document: dict[str, Any]) -> LedgerIdentity:
+    return LedgerIdentity(UUID(_text(document["ledger"])), _whole(document["incarnation"], _LONG))
 
 
 def _text(value: Any) -> str:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
 
 from latigo.domain.errors import LatigoError
+from latigo.domain.health import State
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.telemetry.metrics import Metrics
@@ -24,30 +26,37 @@ class ProjectGauges(NamedTuple):
     stale: int
     parked: int
     backlog_slots: float
-    oldest_coverage_s: float | None  #: age; None: nothing is covered yet
+    oldest_coverage_s: float | None  #: age; None: nothing is settled yet
 
 
 class LedgerGauges(NamedTuple):
-    """Everything that only the ledger holds: the lag by partition, the rest by project."""
+    """Everything that only the ledger holds: the verdict, the lag by partition, the rest by project."""
 
+    state: State
     queue_lag: Mapping[str, int]
     projects: Mapping[str, ProjectGauges]
+    unstored: Mapping[str, int] = MappingProxyType({})  #: models that lack predictions in their newest slot
 
 
 async def keep_gauges(
     read: Callable[[], Awaitable[LedgerGauges]], metrics: Metrics, clock: Clock, stop: asyncio.Event
 ) -> None:
-    """Set the gauges every 30 s until ``stop``; the last ones hold while they cannot be read."""
+    """Set the gauges every 30 s until ``stop``.
+
+    While the ledger cannot be read, the state is unknown, and all others keep their last values.
+    """
     while not stop.is_set():
         try:
             set_gauges(metrics, await read())
         except LatigoError as error:
+            set_state(metrics, State.UNKNOWN)
             _log.warning("gauges.not_read", error=str(error))
         await pause(clock, INTERVAL, stop)
 
 
 def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
     """Set the gauges to these values."""
+    set_state(metrics, values.state)
     for partition, lag in values.queue_lag.items():
         metrics.queue_lag.labels(partition).set(lag)
     for name, project in values.projects.items():
@@ -57,3 +66,11 @@ def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
         metrics.backlog.labels(name).set(project.backlog_slots)
         if project.oldest_coverage_s is not None:
             metrics.freshness.labels(name).set(project.oldest_coverage_s)
+    for name, models in values.unstored.items():
+        metrics.unstored_models.labels(name).set(models)
+
+
+def set_state(metrics: Metrics, state: State) -> None:
+    """Set the gauge of this state to 1, those of all others to 0."""
+    for each in State:
+        metrics.state.labels(each.value).set(each is state)

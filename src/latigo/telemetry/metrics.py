@@ -1,7 +1,7 @@
 """Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage and partition, and
-by nothing else; never by model, since there are thousands.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition and state (of the
+service), and by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from latigo.runtime.clock import Clock
 
-LABELS = frozenset({"project", "lane", "outcome", "stage", "partition"})
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state"})
 
 Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
 """A measured part of a task, in order."""
@@ -66,21 +66,39 @@ class Metrics:
         )
         self.rows = Counter(
             "latigo_predictions_rows_total",
-            "Rows of predictions written to every required sink.",
+            "Rows of predictions that every required sink reported as written.",
             ("project",),
             registry=registry,
         )
+        self.values = Counter(
+            "latigo_predictions_values_total",
+            "Values that models answered, by outcome: finite, or not_finite, which is not written.",
+            ("project", "outcome"),
+            registry=registry,
+        )
         self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
+        self.state = Gauge(
+            "latigo_service_state",
+            "1 for the state of the service, as latigo status reports it, and 0 for all others.",
+            ("state",),
+            registry=registry,
+        )
         self.stale_models = Gauge(
             "latigo_stale_models", "Models whose newest due slot is late.", ("project",), registry=registry
         )
         self.freshness = Gauge(
             "latigo_oldest_coverage_seconds",
-            "Age of the end of coverage of the model that is furthest behind.",
+            "Age of the end of the newest settled slot, however it ended, of the model that is furthest behind.",
             ("project",),
             registry=registry,
         )
         self.parked = Gauge("latigo_parked_models", "Models with something parked.", ("project",), registry=registry)
+        self.unstored_models = Gauge(
+            "latigo_unstored_models",
+            "Models that lack predictions in their newest settled slot, which its readings allow.",
+            ("project",),
+            registry=registry,
+        )
         self.circuits_open = Gauge("latigo_open_circuits", "Downstreams whose circuits are open.", registry=registry)
         self.concurrency = Gauge(
             "latigo_concurrency_calls",

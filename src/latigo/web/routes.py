@@ -1,7 +1,7 @@
 """The routes of the web application."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -11,22 +11,19 @@ from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import LatigoError
-from latigo.reports.base import Report
 from latigo.runtime.metrics import exposition
-from latigo.runtime.serialization import to_json
+from latigo.runtime.redaction import excerpt
+from latigo.web.hosts import named_hosts
 from latigo.web.openapi import document
 from latigo.web.protocols import ProbeSource, StatusSource
+from latigo.web.responses import json_response, problem, set_headers
 
 MOST_BODY = 64 * 1024
 STATUS_LIMIT = timedelta(seconds=10)
+_LONGEST_HOST = 100
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Cache-Control": "no-store",
-}
+#: Probes and scrapes come by address, and show nothing of a plant but figures.
+_ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -53,6 +50,7 @@ def create_app(
     status: StatusSource,
     registry: CollectorRegistry,
     *,
+    hosts: frozenset[str] | None = None,
     status_limit: timedelta = STATUS_LIMIT,
 ) -> web.Application:
     """Create the web application.
@@ -61,9 +59,11 @@ def create_app(
         probes: state behind ``/livez`` and ``/readyz``.
         status: state behind ``/api/v1/status``.
         registry: shown by ``/metrics``.
+        hosts: names that requests may address, see `latigo.web.hosts`; None: any.
         status_limit: time limit of reading the status.
     """
-    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors_as_json])
+    guards = [] if hosts is None else [_require_host(hosts)]
+    app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors_as_json, *guards])
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
@@ -76,16 +76,6 @@ def create_app(
         ]
     )
     return app
-
-
-def json_response(content: Mapping[str, Any] | Report, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """Return a response with the same JSON as ``--json`` of the command line."""
-    return web.Response(body=to_json(content), status=status, content_type="application/json")
-
-
-def problem(status: HTTPStatus, error: str) -> web.Response:
-    """Return the response for an error."""
-    return json_response({"error": error}, status)
 
 
 async def _index(_request: web.Request) -> web.Response:
@@ -156,7 +146,20 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; its traceback is in the log")
 
 
+def _require_host(hosts: frozenset[str]) -> Any:
+    @web.middleware
+    async def require_host(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path in _ANY_HOST:
+            return await handler(request)
+        if others := named_hosts(request.headers.getall(hdrs.HOST, []), request.raw_path) - hosts:
+            name = excerpt(max(others), _LONGEST_HOST) or "a request without a host"
+            return problem(
+                HTTPStatus.MISDIRECTED_REQUEST, f"{name} is not answered here: http.allowed_hosts lists what is"
+            )
+        return await handler(request)
+
+    return require_host
+
+
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.pop(hdrs.SERVER, None)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    set_headers(response)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import LatigoError
+from latigo.domain.errors import LatigoError, Unavailable
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -17,13 +17,15 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.schema import current_revision
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
+from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.redaction import redact
 from latigo.scheduler.selection import Selection
 from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
     connect_to,
-    ledger_url,
+    ledger_server,
     open_sensors,
     open_sink,
     user_at_host,
@@ -73,9 +75,11 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
 
 async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
     try:
-        return [SystemCheck(system, await work)]
+        return [SystemCheck(system, redact(await work))]
     except LatigoError as error:
         return [SystemCheck.failure(system, error)]
+    except Exception as error:  # noqa: BLE001 - a bug of one system, which may be a plug-in, hides no other
+        return [SystemCheck.failure(system, LatigoError(f"{type(error).__name__}: {error}"))]
 
 
 async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database | None, str]:
@@ -83,7 +87,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     ledger = settings.ledger
     if isinstance(ledger, EmbeddedLedger) and not has_database(ledger.data_dir):
         return None, f"embedded, does not exist yet: latigo serve creates it in {ledger.data_dir}"
-    url = await opened.enter_async_context(ledger_url(settings))
+    url, _ = await opened.enter_async_context(ledger_server(settings))
     revision = await current_revision(url, downstream=DOWNSTREAM, connect_timeout=ledger.connect_timeout)
     newest = newest_revision()
     if revision is None:
@@ -97,6 +101,8 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
             schema = f"schema {revision} of a newer Latigo, with which this one works"
     database = await opened.enter_async_context(connect_to(url, settings))
     skew = await PostgresSchedulerLedger(database).clock_skew(SystemClock().now())
+    if trouble := await read_trouble(database):
+        raise Unavailable(f"takes no writes: {trouble}", downstream=DOWNSTREAM, alarm=True)
     return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 

@@ -1,13 +1,14 @@
 """Parts that not every installation has: extras, and plug-ins named by the settings."""
 
 import inspect
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 
-from latigo.domain.errors import ConfigurationError, MissingExtra
+from latigo.domain.errors import ConfigurationError, LatigoError, MissingExtra
 from latigo.settings.keys import plugin_group
 
 _MISSING = object()
@@ -27,7 +28,9 @@ async def open_plugin(
         protocol: what the opened object has to be.
 
     Raises:
-        ConfigurationError: the factory does not exist or does not take the options, or what it opens lacks something.
+        ConfigurationError: the factory does not exist, does not take the options or raises, or what it opens lacks
+            something.
+        LatigoError: whatever the factory raised of Latigo's own errors, such as `Unavailable` for what it waits for.
     """
     where = f'{key} = "{kind}"'
     plain = {name: value.get_secret_value() for name, value in secrets.items()}
@@ -36,34 +39,56 @@ async def open_plugin(
     factory = _factory(kind, key)
     if problem := _refused(factory, (), {**options, **plain}):
         raise ConfigurationError(f"{where}: the factory does not take these options and secrets: {problem}")
-    manager = factory(**options, **plain)
+    with _raising(where, "the factory"):
+        manager = factory(**options, **plain)
     if not isinstance(manager, AbstractAsyncContextManager):
         raise ConfigurationError(
             f"{where}: the factory returns {type(manager).__name__}, which is no async context manager;"
             " contextlib.asynccontextmanager makes one of an async generator"
         )
-    async with manager as opened:
-        if problems := shortcomings(opened, protocol):
+    async with AsyncExitStack() as stack:
+        with _raising(where, "opening it"):
+            opened = await stack.enter_async_context(manager)
+            problems = shortcomings(opened, protocol)
+        if problems:
             raise ConfigurationError(
                 f"{where}: {type(opened).__name__} is no {protocol.__name__}: {'; '.join(problems)}"
             )
         yield opened
 
 
-def _factory(kind: str, key: str) -> Callable[..., Any]:
+@contextmanager
+def _raising(where: str, action: str) -> Iterator[None]:
+    """Turn errors of a plug-in's code into one of the configuration, without their text: it may quote arguments."""
     try:
-        if kind.startswith("python:"):
-            _, module, name = kind.split(":", 2)
-            factory = getattr(import_module(module), name)
-        else:
-            entries = tuple(entry_points(group=plugin_group(key.partition(".")[0]), name=kind))
-            if len(entries) != 1:
-                raise ConfigurationError(f'{key} = "{kind}": {len(entries)} installed packages offer it')
-            factory = entries[0].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f'{key} = "{kind}": {error}') from error
+        yield
+    except LatigoError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of code that is not ours
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{where}: {action} raises {type(error).__name__} ({place.filename}, line {place.lineno})"
+    else:
+        return
+    # Outside of the handler: the plug-in's error must not be shown as its cause.
+    raise ConfigurationError(problem) from None
+
+
+def _factory(kind: str, key: str) -> Callable[..., Any]:
+    where = f'{key} = "{kind}"'
+    with _raising(where, "importing it"):
+        try:
+            if kind.startswith("python:"):
+                _, module, name = kind.split(":", 2)
+                factory = getattr(import_module(module), name)
+            else:
+                entries = tuple(entry_points(group=plugin_group(key.partition(".")[0]), name=kind))
+                if len(entries) != 1:
+                    raise ConfigurationError(f"{where}: {len(entries)} installed packages offer it")
+                factory = entries[0].load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(f"{where}: {error}") from error
     if not callable(factory):
-        raise ConfigurationError(f'{key} = "{kind}": {type(factory).__name__} cannot be called')
+        raise ConfigurationError(f"{where}: {type(factory).__name__} cannot be called")
     called: Callable[..., Any] = factory
     return called
 

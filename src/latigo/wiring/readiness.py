@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.executor.loop import Executor
+from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.reports.status import Status, read_status
 from latigo.runtime.heartbeat import Heartbeat
@@ -42,6 +43,8 @@ class Readiness:
 
     async def _ledger(self) -> None:
         if self._resources is not None:
+            if trouble := self._resources.database.trouble:
+                raise Unavailable(trouble, downstream=DOWNSTREAM)
             ledger = PostgresSchedulerLedger(self._resources.database)
             await ledger.clock_skew(self._resources.clock.now())
 

@@ -1,23 +1,25 @@
 """Opens every foreign system that the settings name; nothing else does."""
 
+import asyncio
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from datetime import timedelta
+from typing import NamedTuple, Protocol, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
-from latigo.postgres.embedded import has_database, open_embedded
-from latigo.postgres.schema import require_usable, upgrade
+from latigo.postgres.embedded import has_database, open_server
+from latigo.postgres.schema import recreate, require_usable, upgrade
 from latigo.providers.files import open_files
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.providers.postgres import PostgresPredictions
@@ -72,15 +74,36 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
             migrated.
     """
     limit = settings.ledger.connect_timeout
-    async with ledger_url(settings, create=migrate) as url:
-        if migrate or isinstance(settings.ledger, EmbeddedLedger):
-            before, after = await upgrade(url, downstream=DOWNSTREAM, connect_timeout=limit)
+    migrates = migrate or isinstance(settings.ledger, EmbeddedLedger)
+    async with ledger_server(settings, create=migrate) as server:
+        if migrates:
+            before, after = await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
             if before != after:
                 _log.info("ledger.migrated", before=before, after=after)
         else:
-            await require_usable(url, downstream=DOWNSTREAM, connect_timeout=limit)
-        async with connect_to(url, settings) as database:
-            yield database
+            await require_usable(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
+        async with connect_to(server.url, settings) as database:
+            database.server_trouble = server.trouble
+            keeping = asyncio.create_task(_keep_schema(database, server.url, limit)) if migrates else None
+            try:
+                yield database
+            finally:
+                if keeping is not None:
+                    keeping.cancel()
+                    await asyncio.wait((keeping,))
+
+
+async def _keep_schema(database: Database, url: str, limit: timedelta) -> None:
+    """Create the schema again where the database was dropped and created anew while it was in use."""
+    while True:
+        await database.failed.wait()
+        database.failed.clear()
+        try:
+            if await recreate(url, downstream=DOWNSTREAM, connect_timeout=limit):
+                await database.forget_connections()
+                _log.error("ledger.recreated")
+        except LatigoError as error:
+            _log.error("ledger.not_recreated", error=str(error))
 
 
 def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
@@ -95,9 +118,16 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
     )
 
 
+class LedgerServer(NamedTuple):
+    """The server of the ledger; ``trouble`` returns why it is not there, where that is known."""
+
+    url: str
+    trouble: Callable[[], str] = str
+
+
 @asynccontextmanager
-async def ledger_url(settings: Settings, *, create: bool = False) -> AsyncIterator[str]:
-    """Yield the URL of the ledger; keep the embedded server while the context lasts.
+async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIterator[LedgerServer]:
+    """Yield the server of the ledger; run the embedded one while the context lasts.
 
     Raises:
         ConfigurationError: an embedded ledger cannot be used.
@@ -110,10 +140,10 @@ async def ledger_url(settings: Settings, *, create: bool = False) -> AsyncIterat
                     f"the ledger does not exist yet: latigo serve creates it in {data_dir} (ledger.data_dir)",
                     downstream=EMBEDDED,
                 )
-            async with open_embedded(data_dir) as url:
-                yield url
+            async with open_server(data_dir) as server:
+                yield LedgerServer(server.url, lambda: server.trouble)
         case PostgresLedger(url=secret):
-            yield secret.get_secret_value()
+            yield LedgerServer(secret.get_secret_value())
         case _:
             assert_never(settings.ledger)
 
@@ -170,12 +200,14 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
 class Queue:
     """The ends of the task queue that a role needs.
 
-    ``troubles`` returns the reasons why they cannot be used now, as far as is known without a call.
+    ``troubles`` returns the reasons why they cannot be used now, and ``outages`` by role why the queue did not answer
+    the last call, as far as is known without a call.
     """
 
     sender: TaskSender | None
     receiver: TaskReceiver | None
     troubles: Callable[[], Sequence[str]] = tuple
+    outages: Callable[[], Mapping[str, str]] = dict
 
 
 def check_role(settings: Settings, role: RoleName) -> None:
@@ -222,8 +254,13 @@ async def _open_event_hub(
             sender = await opened.enter_async_context(open_sender(hub, pool, clock=clock))
         if role is not RoleName.SCHEDULER:
             receiver = await opened.enter_async_context(open_receiver(hub, pool, clock=clock, concurrency=concurrency))
-        ends = [end for end in (sender, receiver) if end is not None]
-        yield Queue(sender, receiver, lambda: [end.trouble for end in ends if end.trouble])
+        ends = {role: end for role, end in (("scheduler", sender), ("executor", receiver)) if end is not None}
+        yield Queue(
+            sender,
+            receiver,
+            lambda: [end.trouble for end in ends.values() if end.trouble],
+            lambda: {role: end.outage for role, end in ends.items() if end.outage},
+        )
 
 
 def event_hub(settings: Settings) -> EventHubQueue:

@@ -17,7 +17,7 @@ from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
-from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.protocol import Claim, ExecutorInfo
 from latigo.task_queue.protocol import Delivery
 from latigo.telemetry.metrics import Stage
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
@@ -113,9 +113,9 @@ async def test_a_task_is_claimed_then_written_then_settled_then_done():
     for number, store in enumerate(harness.stores):
         put = store.put_predictions
 
-        async def noted(predictions, put=put, number=number):
+        async def noted(predictions, fence, put=put, number=number):
             harness.log.append(("write", number))
-            return await put(predictions)
+            return await put(predictions, fence)
 
         store.put_predictions = noted  # type: ignore[method-assign]  # to see when
     harness.send(7)
@@ -462,6 +462,121 @@ async def test_other_tasks_go_on_when_one_claim_is_lost():
         await harness.until(("done", 2))
 
     assert harness.did("settle") == [("settle", 2)]
+
+
+def unfenced(harness: Harness) -> asyncio.Event:
+    """Let no sink compare writers, and hold writes to the first one until the event is set."""
+    for store in harness.stores:
+        store.fenced = False
+    harness.stores[0].hold.clear()
+    return harness.stores[0].hold
+
+
+async def test_a_claim_lost_before_the_write_is_done_without_it_and_leaves_nothing_to_repair():
+    harness = Harness()
+    unfenced(harness).set()
+    answer = held(harness)
+    harness.send(7)
+
+    async with running(harness):
+        await eventually(lambda: harness.models.calls)
+        harness.ledger.lost.add(7)
+        answer.set()
+        await harness.until(("done", 7))
+
+    assert [store.writes for store in harness.stores] == [[], []]
+    assert harness.did("settle", "release", "request_repair") == []
+
+
+async def test_a_claim_lost_in_the_middle_of_a_write_has_its_window_repaired_before_it_is_done():
+    harness = Harness()
+    unfenced(harness)
+    harness.send(7)
+
+    async with running(harness):
+        await eventually(lambda: harness.stores[0].begun)
+        harness.ledger.lost.add(7)
+        await harness.clock.advance(10 * SECOND)
+        await harness.until(("done", 7))
+
+    assert harness.did("begin_write", "request_repair", "done", "settle") == [
+        ("begin_write", 7),
+        ("request_repair", 7),
+        ("done", 7),
+    ]
+
+
+async def test_a_settlement_that_does_not_count_has_what_was_written_repaired():
+    harness = Harness()
+    write = unfenced(harness)
+    harness.send(7)
+
+    async with running(harness):
+        await eventually(lambda: harness.stores[0].begun)
+        harness.ledger.superseded.add(7)
+        write.set()
+        await harness.until(("done", 7))
+
+    assert harness.did("settle") == []
+    assert harness.did("request_repair", "done") == [("request_repair", 7), ("done", 7)]
+
+
+@pytest.mark.parametrize(("compares", "counts"), [(False, True), (True, False)])
+async def test_a_settlement_that_counts_and_sinks_that_compare_leave_nothing_to_repair(compares: bool, counts: bool):
+    harness = Harness()
+    write = unfenced(harness)
+    for store in harness.stores:
+        store.fenced = compares
+    harness.send(7)
+
+    async with running(harness):
+        await eventually(lambda: harness.stores[0].begun)
+        if not counts:
+            harness.ledger.superseded.add(7)
+        write.set()
+        await harness.until(("done", 7))
+
+    assert harness.did("request_repair") == []
+
+
+async def test_a_repair_is_requested_until_the_ledger_has_it():
+    harness = Harness()
+    unfenced(harness)
+    harness.send(7)
+
+    async with running(harness):
+        await eventually(lambda: harness.stores[0].begun)
+        harness.ledger.lost.add(7)
+        await harness.clock.advance(9 * SECOND)
+        request, failed = harness.ledger.request_repair, list[Claim]()
+
+        async def fail_once(claim: Claim) -> None:
+            if not failed:
+                failed.append(claim)
+                raise Unavailable("no answer", downstream="ledger")
+            await request(claim)
+
+        harness.ledger.request_repair = fail_once  # type: ignore[method-assign]  # a moment of an outage
+        await harness.clock.advance(SECOND)
+        await eventually(lambda: failed)
+        assert harness.did("done") == []
+        await harness.clock.advance(2 * SECOND)
+        await harness.until(("done", 7))
+
+    assert harness.did("request_repair", "done") == [("request_repair", 7), ("done", 7)]
+
+
+async def test_a_task_cut_off_in_the_middle_of_a_write_after_its_claim_was_lost_is_repaired():
+    harness = Harness(grace=HAND_BACK)
+    unfenced(harness)
+    harness.send(7)
+
+    async with running(harness) as stop:
+        await eventually(lambda: harness.stores[0].begun)
+        harness.ledger.lost.add(7)
+        stop.set()
+
+    assert harness.did("release", "request_repair", "done") == [("request_repair", 7)]
 
 
 async def test_while_leases_cannot_be_renewed_the_work_goes_on():

@@ -21,15 +21,17 @@ from latigo.domain.errors import (
 )
 from latigo.domain.outcome import Crashed, Deferred, Outcome, Retry, Settlement, Stored
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Progress
 from tests.support.build import a_task, window
+from tests.support.memory_plant import Plant
 
 LATER = timedelta(minutes=7)
 
 
 def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), slot_seconds: int = 1800) -> Settlement:
     task = a_task(span=window(*span), slot_seconds=slot_seconds)
-    return settlement_of(error, Progress(task, stored_in={"sink/b", "sink/a"}, stage="predict"))
+    progress = Plant().progress(task, "sink/b", "sink/a")
+    progress.stage = "predict"
+    return settlement_of(error, progress)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The progress of one task, on a plant in memory."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,17 +10,19 @@ import pytest
 from latigo.dataset.build import Buckets
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
-from latigo.domain.outcome import Outcome, SlotState, Split, Stored
-from latigo.domain.series import Series
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Outcome, SlotState, Split, Stored
+from latigo.domain.series import Frame, Series, Times, Values
 from latigo.domain.task import Task
-from latigo.domain.windows import Window, from_ns
+from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
+from latigo.ledger.protocol import ClaimLost, MismatchKind
 from latigo.providers.memory import MemorySensors
 from tests.support.build import a_spec, a_task, at, window
 from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
+from tests.support.waiting import eventually
 
 TEN_MINUTES = timedelta(minutes=10)
 REQUESTED = window("10:00", "11:00")
@@ -32,7 +35,7 @@ def labels(span: Window) -> list[object]:
 
 
 async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Stored, Progress]:
-    progress = Progress(task or a_task(span=REQUESTED), stored_in=set(stored_in))
+    progress = plant.progress(task or a_task(span=REQUESTED), *stored_in)
     return await plant.pipeline.run(progress), progress
 
 
@@ -139,7 +142,7 @@ async def test_a_model_that_turns_out_to_answer_on_prediction_only_is_flagged_on
 async def test_a_required_sink_that_fails_ends_the_task_and_who_has_the_result_is_remembered():
     plant = Plant()
     plant.stores[1].errors = [UNAVAILABLE]
-    progress = Progress(a_task(span=REQUESTED))
+    progress = plant.progress(a_task(span=REQUESTED))
 
     with pytest.raises(Unavailable):
         await plant.pipeline.run(progress)
@@ -154,6 +157,126 @@ async def test_a_sink_that_has_the_result_is_not_written_again():
 
     assert [len(store.writes) for store in plant.stores] == [0, 1]
     assert progress.stored_in == {"sink/first", "sink/second"}
+
+
+async def test_a_sink_that_holds_only_a_part_of_the_window_is_written_again():
+    plant = Plant()
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("10:30"))
+    plant.stores[1].errors = [UNAVAILABLE]
+    short = a_task(a_spec(dataset={"interpolation_limit": timedelta(0)}), REQUESTED)
+    progress = plant.progress(short)
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(progress)
+    before = set(progress.stored_in)
+
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("23:59"))  # late readings have come
+    settlement, _ = await run(plant, short, *before)
+
+    assert before == set()
+    assert [store.times(short.ref) for store in plant.stores] == [labels(REQUESTED)] * 2
+    assert settlement.covered == Coverage((REQUESTED,))
+
+
+async def test_a_sink_whose_rows_may_still_change_is_written_again():
+    plant = Plant()
+    plant.sensors.readings["a"] = every_minute(at("00:00"), at("10:30"))  # and filled forward from there
+    plant.stores[1].errors = [UNAVAILABLE]
+    progress = plant.progress(a_task(span=REQUESTED))
+
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(progress)
+
+    assert plant.stores[0].times(progress.task.ref) == labels(REQUESTED)
+    assert progress.stored_in == set()
+
+
+# --- coverage follows what is stored ----------------------------------------------------------------------------------
+
+
+def reasons(settlement: Stored) -> dict[tuple[SlotState, str], Coverage]:
+    return {(each.state, each.reason): each.slots for each in settlement.exceptions}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+async def test_a_model_that_answers_no_finite_value_covers_nothing(value: float):
+    plant = Plant()
+    plant.models.changed = lambda _, values: np.full_like(values, value)
+
+    settlement, progress = await run(plant)
+
+    assert (settlement.outcome, settlement.covered, settlement.rows) == (Outcome.STORED, Coverage(), 0)
+    assert reasons(settlement) == {(SlotState.ABSENT, NO_FINITE_VALUES): Coverage((REQUESTED,))}
+    assert (settlement.values, settlement.not_finite, settlement.silent_since) == (12, 12, None)
+    assert [store.writes for store in plant.stores] == [[], []]
+    assert progress.stored_in == set()
+
+
+async def test_of_a_model_that_answers_finite_values_in_a_part_that_part_is_covered():
+    plant = Plant()
+
+    def changed(times: Times, values: Values) -> Values:
+        values[times >= to_ns(at("10:50"))] = np.inf
+        values[times < to_ns(at("10:10")), 0] = np.nan  # a row with one finite value is stored
+        return values
+
+    plant.models.changed = changed
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage((window("10:00", "10:30"),))
+    assert reasons(settlement) == {(SlotState.SHORT, NO_FINITE_VALUES): Coverage((window("10:30", "11:00"),))}
+    assert (settlement.rows, settlement.values, settlement.not_finite) == (5, 12, 3)
+    assert plant.stores[0].times(progress.task.ref) == labels(REQUESTED)[:5]
+
+
+async def test_what_a_required_sink_does_not_keep_is_not_covered_and_names_the_sink():
+    plant = Plant()
+    plant.stores[0].since, plant.stores[1].since = at("10:20"), at("10:30")
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage((window("10:30", "11:00"),))
+    assert reasons(settlement) == {
+        (SlotState.ABSENT, f"{NOT_STORED}: sink/first, sink/second"): Coverage((window("10:00", "10:30"),))
+    }
+    assert settlement.rows == 3
+    assert progress.stored_in == set()
+
+
+async def test_what_only_one_required_sink_keeps_is_not_covered():
+    plant = Plant()
+    plant.stores[1].since = at("10:50")
+
+    settlement, progress = await run(plant)
+
+    assert settlement.covered == Coverage()
+    assert reasons(settlement) == {
+        (SlotState.ABSENT, f"{NOT_STORED}: sink/second"): Coverage((window("10:00", "10:30"),)),
+        (SlotState.SHORT, f"{NOT_STORED}: sink/second"): Coverage((window("10:30", "11:00"),)),
+    }
+    assert progress.stored_in == {"sink/first"}
+
+
+async def test_what_a_sink_that_is_not_required_does_not_keep_changes_no_coverage():
+    plant = Plant("sink/second")
+    plant.stores[1].since = at("10:50")
+
+    settlement, progress = await run(plant)
+
+    assert (settlement.covered, settlement.rows) == (Coverage((REQUESTED,)), 6)
+    assert progress.stored_in == {"sink/first"}
+
+
+async def test_without_finite_values_no_circuit_of_a_sink_is_closed():
+    """A probe that writes nothing has not shown that the sink works."""
+    plant = Plant()
+    plant.ledger.board.set(a_circuit("sink/first"))
+    await plant.board.refresh()
+    plant.models.changed = lambda _, values: values * np.nan
+
+    await run(plant, a_task(span=REQUESTED, probe=True))
+
+    assert plant.board.is_open("sink/first")
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, REFUSED, TooLarge("413"), Failed("500")])
@@ -202,7 +325,7 @@ async def test_an_open_circuit_stops_the_progress_where_it_is_needed(downstream:
     plant = Plant()
     plant.ledger.board.set(a_circuit(downstream))
     await plant.board.refresh()
-    progress = Progress(a_task(span=REQUESTED))
+    progress = plant.progress(a_task(span=REQUESTED))
 
     with pytest.raises(CircuitOpen):
         await plant.pipeline.run(progress)
@@ -256,7 +379,7 @@ async def test_projects_have_limits_of_their_own():
 
 async def test_an_unknown_tag_ends_the_progress_at_reading():
     plant = Plant()
-    progress = Progress(a_task(a_spec(tags=("a", "nobody knows")), REQUESTED))
+    progress = plant.progress(a_task(a_spec(tags=("a", "nobody knows")), REQUESTED))
 
     with pytest.raises(Rejected, match="nobody knows") as refused:
         await plant.pipeline.run(progress)
@@ -308,7 +431,8 @@ async def test_looking_back_is_a_part_of_reading(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_too_many_buckets_end_the_progress_at_the_frame(monkeypatch: pytest.MonkeyPatch):
-    plant, progress = Plant(), Progress(a_task(span=REQUESTED))
+    plant = Plant()
+    progress = plant.progress(a_task(span=REQUESTED))
 
     def refuse(*_args: Any) -> Buckets:
         raise TooLarge("2 tags by 12 labels are more than 1 values")
@@ -331,3 +455,95 @@ async def test_doing_it_twice_changes_nothing():
 
     assert first == second
     assert plant.stores[0].points[progress.task.ref] == points
+
+
+# --- writers ----------------------------------------------------------------------------------------------------------
+
+
+def compare(plant: Plant, *compares: bool) -> None:
+    """Say which of the sinks compare writers."""
+    for store, value in zip(plant.stores, compares, strict=True):
+        store.fenced = value
+
+
+async def test_only_before_a_sink_that_cannot_compare_writers_the_claim_is_checked():
+    plant = Plant()
+    compare(plant, True, False)
+
+    await run(plant)
+    assert plant.ledger.log == [("begin_write", 1)]
+
+    plant.ledger.log.clear()
+    await run(plant, None, "sink/second")
+    assert plant.ledger.log == []
+
+
+async def test_after_a_lost_claim_nothing_is_written_to_a_sink_that_cannot_compare():
+    plant = Plant()
+    compare(plant, False, False)
+    progress = plant.progress(a_task(span=REQUESTED))
+    plant.ledger.lost.add(1)
+
+    with pytest.raises(ClaimLost):
+        await plant.pipeline.run(progress)
+
+    assert [store.writes for store in plant.stores] == [[], []]
+
+
+async def test_the_claim_is_checked_anew_before_each_of_several_sinks():
+    plant = Plant("sink/second")
+    compare(plant, False, False)
+    progress = plant.progress(a_task(span=REQUESTED))
+    plant.stores[0].hold.clear()
+    running = asyncio.create_task(plant.pipeline.run(progress))
+    await eventually(lambda: plant.stores[0].begun, what="the first write begins")
+
+    plant.ledger.lost.add(1)
+    plant.stores[0].hold.set()
+
+    with pytest.raises(ClaimLost):
+        await running
+    assert [len(store.writes) for store in plant.stores] == [1, 0]
+
+
+async def test_while_the_claim_cannot_be_checked_the_write_waits():
+    plant = Plant()
+    compare(plant, False, True)
+    progress = plant.progress(a_task(span=REQUESTED))
+    plant.ledger.unavailable = True
+    running = asyncio.create_task(plant.pipeline.run(progress))
+    await eventually(lambda: plant.clock.sleepers, what="it waits for the ledger")
+    assert [store.writes for store in plant.stores] == [[], []]
+
+    plant.ledger.unavailable = False
+    await plant.clock.advance(timedelta(seconds=1))
+
+    assert (await running).outcome is Outcome.STORED
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_what_a_newer_writer_left_is_neither_replaced_nor_covered(lost: bool):
+    plant = Plant()
+    task = a_task(span=REQUESTED)
+    progress = plant.progress(task)
+    await plant.stores[0].put_predictions(
+        (await plant.models.execute_model(task.model, REQUESTED, *two_frames())).predictions,
+        progress.guard.fence._replace(epoch=task.epoch + 1),
+    )
+    before = dict(plant.stores[0].points[task.ref])
+    if lost:
+        plant.ledger.lost.add(task.id)
+
+    with pytest.raises(ClaimLost if lost else Unavailable) as raised:
+        await plant.pipeline.run(progress)
+
+    assert plant.ledger.mismatches == ([] if lost else [MismatchKind.NEWER_PREDICTIONS])
+    assert getattr(raised.value, "alarm", False) is not lost
+    assert plant.stores[0].points[task.ref].items() >= before.items()
+    assert progress.stored_in == set()
+
+
+def two_frames() -> tuple[Frame, Frame]:
+    """X and y with one row, in the middle of `REQUESTED`."""
+    frame = Frame(np.array([to_ns(at("10:30"))], np.int64), ("a", "b"), np.array([[70.0, 80.0]]))
+    return frame, frame

@@ -10,7 +10,7 @@ import pytest
 from latigo.domain.outcome import Crashed, Outcome, Settlement, Stored
 from latigo.executor.settler import LARGEST_BATCH, Settler
 from latigo.ledger.protocol import Claim
-from tests.support.build import window
+from tests.support.build import a_task, window
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork
 
@@ -26,7 +26,7 @@ class Harness:
 
     async def claims(self, *task_ids: int) -> list[Claim]:
         self.ledger.add(*task_ids)
-        claims = [await self.ledger.claim(task_id, 1, "executor-1", LEASE) for task_id in task_ids]
+        claims = [await self.ledger.claim(a_task(id=task_id), "executor-1", LEASE) for task_id in task_ids]
         return [claim for claim in claims if claim is not None]
 
     def settle(self, *claims: Claim, settlement: Settlement = STORED) -> "list[asyncio.Task[bool]]":

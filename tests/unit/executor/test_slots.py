@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from latigo.dataset.build import FILTERED, Dataset, build
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig
-from latigo.domain.outcome import SlotState
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, SlotState
 from latigo.domain.series import Series, Times
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.slots import TOO_FEW_ROWS, Slots, classify
@@ -75,6 +75,53 @@ def test_a_slot_with_fewer_predictions_than_rows_is_short():
     assert slots.silent_since is None
 
 
+def test_rows_without_a_finite_value_are_no_coverage_whatever_their_number():
+    dataset = a_dataset()
+    times = dataset.x.times
+    finite = times[(times < to_ns(at("10:40"))) | (times >= to_ns(at("11:30")))]
+
+    slots = classify(REQUESTED, HALF_HOUR, dataset, times, finite=finite)
+
+    assert reported(slots) == {
+        (SlotState.SHORT, NO_FINITE_VALUES): of(window("10:30", "11:00")),
+        (SlotState.ABSENT, NO_FINITE_VALUES): of(window("11:00", "11:30")),
+    }
+    assert slots.covered == of(window("10:00", "10:30"), window("11:30", "12:00"))
+    assert slots.silent_since is None
+
+
+def test_rows_that_a_sink_left_out_are_no_coverage_and_name_it():
+    dataset = a_dataset()
+    times = dataset.x.times
+
+    slots = classify(
+        REQUESTED, HALF_HOUR, dataset, times, stored=times[times >= to_ns(at("10:40"))], withheld_by=["sink/a"]
+    )
+
+    assert reported(slots) == {
+        (SlotState.ABSENT, f"{NOT_STORED}: sink/a"): of(window("10:00", "10:30")),
+        (SlotState.SHORT, f"{NOT_STORED}: sink/a"): of(window("10:30", "11:00")),
+    }
+
+
+def test_the_models_answer_is_the_cause_where_a_sink_leaves_out_other_rows_too():
+    dataset = a_dataset()
+    times = dataset.x.times
+
+    slots = classify(REQUESTED, HALF_HOUR, dataset, times, finite=times[1::2], stored=times[:0], withheld_by=["sink/a"])
+
+    assert reported(slots) == {(SlotState.ABSENT, NO_FINITE_VALUES): of(REQUESTED)}
+
+
+def test_a_slot_that_readings_leave_short_still_lacks_what_is_not_finite():
+    dataset = a_dataset(readings(("09:00", "11:50")), interpolation_limit=NO_FILLING)
+    times = dataset.x.times
+
+    slots = classify(REQUESTED, HALF_HOUR, dataset, times, finite=times[times < to_ns(at("11:30"))])
+
+    assert reported(slots) == {(SlotState.ABSENT, NO_FINITE_VALUES): of(window("11:30", "12:00"))}
+
+
 def test_where_a_tag_is_silent_for_too_long_the_slot_is_short_or_absent_and_names_it():
     gap = readings(("09:00", "10:40"), ("11:30", "12:00"))
 
@@ -96,6 +143,23 @@ def test_a_tag_without_any_reading_makes_all_slots_absent_and_the_model_silent()
     assert "'b'" in reason
     assert not slots.covered
     assert slots.silent_since == at("10:00")
+
+
+def test_every_tag_that_an_exception_is_about_is_known_however_many_its_reason_names():
+    tags = tuple(f"t{number}" for number in range(9))
+    gap = readings(("09:00", "10:40"), ("11:30", "12:00"))
+    lacking = {"t2": gap, "t3": Series.empty(), "t4": readings(("09:00", "10:45"))}
+    period = Window(REQUESTED.start - CONTEXT, REQUESTED.end)
+
+    def tags_of(names: dict[str, Series], filling: timedelta) -> list[tuple[SlotState, tuple[str, ...]]]:
+        config = DatasetConfig(tags, tags, interpolation_limit=filling)
+        slots = settled(build(config, {tag: names.get(tag, ALWAYS) for tag in tags}, period))
+        return [(each.state, each.tags) for each in slots.exceptions]
+
+    assert tags_of({tag: Series.empty() for tag in tags}, NO_FILLING) == [(SlotState.ABSENT, tags)]
+    assert tags_of(lacking, NO_FILLING) == [(SlotState.ABSENT, ("t3",))]
+    assert tags_of({"t2": gap}, NO_FILLING) == [(SlotState.SHORT, ("t2",)), (SlotState.ABSENT, ("t2",))]
+    assert tags_of({"t4": lacking["t4"]}, 3 * HALF_HOUR) == [(SlotState.PROVISIONAL, ("t4",))]
 
 
 def test_what_the_row_filter_leaves_nothing_of_is_absent_and_not_silent():

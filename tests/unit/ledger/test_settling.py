@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
+    NO_FINITE_VALUES,
+    NOT_STORED,
     Crashed,
     Deferred,
     Outcome,
@@ -35,7 +37,9 @@ from latigo.ledger.settling import (
     Verdict,
     Waiting,
     decide,
+    reopen_unstored,
     revise,
+    within,
 )
 from tests.support.build import HALF_HOUR, NOW, at, retry_rules, window
 
@@ -129,6 +133,47 @@ def test_history_says_nothing_about_silence_now(lane: Lane, silent_since: dateti
     verdict = decided(task, Stored(silent_since=silent_since))
 
     assert (verdict.silent_since, verdict.data_returned) == (at("11:00"), False)
+
+
+# --- rows that were not stored ----------------------------------------------------------------------------------------
+
+
+def test_the_first_live_rows_after_slots_without_them_say_that_they_have_returned():
+    assert decided(a_claimed(unstored=True), Stored.in_full(REQUESTED)).rows_returned
+    assert not decided(a_claimed(unstored=False), Stored.in_full(REQUESTED)).rows_returned
+
+
+def test_rows_have_not_returned_while_the_newest_slot_lacks_them():
+    assert not decided(a_claimed(unstored=True), Stored(Coverage((window("10:00", "11:30"),)))).rows_returned
+
+
+@pytest.mark.parametrize("lane", OTHERS)
+def test_history_says_nothing_about_rows_now(lane: Lane):
+    assert not decided(a_claimed(lane=lane, unstored=True), Stored.in_full(REQUESTED)).rows_returned
+
+
+def test_what_leads_up_to_the_returned_rows_becomes_due_and_nothing_else():
+    final = (SlotState.ABSENT, NO_FINITE_VALUES, 3, NEVER)
+    known = [
+        Exceptions(*final, Coverage.of([window("04:00", "05:00"), window("06:00", "08:00")])),
+        Exceptions(SlotState.SHORT, f"{NOT_STORED}: sink/a", 1, NOW + HOUR, Coverage((window("08:00", "10:00"),))),
+        Exceptions(SlotState.ABSENT, "no 'a'", 3, NEVER, Coverage((window("05:00", "05:30"),))),
+    ]
+
+    rows = reopen_unstored(known, at("10:00"), NOW)
+
+    assert sorted(rows, key=lambda row: row.slots.windows) == [
+        Exceptions(*final, Coverage((window("04:00", "05:00"),))),
+        known[2],
+        Exceptions(*final[:3], NOW, Coverage((window("06:00", "08:00"),))),
+        Exceptions(SlotState.SHORT, f"{NOT_STORED}: sink/a", 1, NOW, Coverage((window("08:00", "10:00"),))),
+    ]
+
+
+def test_what_ended_before_a_good_slot_stays_as_it_is():
+    known = [Exceptions(SlotState.ABSENT, NO_FINITE_VALUES, 3, NEVER, Coverage((window("08:00", "09:30"),)))]
+
+    assert reopen_unstored(known, at("10:00"), NOW) == known
 
 
 # --- deferred ---------------------------------------------------------------------------------------------------------
@@ -428,3 +473,54 @@ def test_however_long_a_model_is_silent_its_exceptions_are_two_rows_and_all_come
     assert revise(rows, None, (), now, reopen=True) == [
         Exceptions(SlotState.ABSENT, "no 'a'", 0, now, Coverage((Window(NOW, slot.end),)))
     ]
+
+
+def test_exceptions_that_become_one_row_keep_the_tags_of_both():
+    half = Window(REQUESTED.start, REQUESTED.start + HALF_HOUR)
+    rest = Coverage((REQUESTED,)) - Coverage((half,))
+    result = [
+        SlotException(SlotState.ABSENT, Coverage((half,)), "no 'a' and 1 more", ("a", "b")),
+        SlotException(SlotState.ABSENT, rest, "no 'a' and 1 more", ("a", "c")),
+    ]
+
+    (row,) = revise([], REQUESTED, result, NOW)
+
+    assert (row.slots, row.tags) == (Coverage((REQUESTED,)), ("a", "b", "c"))
+    (left,) = revise([row], half, [], NOW)
+    assert (left.slots, left.tags) == (rest, row.tags)
+
+
+def slots(*windows: Window, state: SlotState = SlotState.ABSENT) -> SlotException:
+    return SlotException(state, Coverage.of(windows), "no 'a'")
+
+
+@given(st.lists(st.integers(0, 11), min_size=2, max_size=2, unique=True), st.sets(st.integers(0, 11)), st.booleans())
+def test_what_a_settlement_claims_beyond_its_window_is_cut_off(bounds: list[int], excepted: set[int], covers: bool):
+    low, high = sorted(bounds)
+    parts = [Window(at("06:00") + n * HALF_HOUR, at("06:00") + (n + 1) * HALF_HOUR) for n in range(12)]
+    exceptions = [slots(*(parts[n] for n in excepted))] if excepted else []
+    covered = Coverage.of(part for n, part in enumerate(parts) if n not in excepted) if covers else Coverage()
+    wanted = set(range(low, high))
+
+    settled = within(Stored(covered, exceptions, rows=7), Window(parts[low].start, parts[high].start))
+
+    if not covers and wanted - excepted:
+        assert isinstance(settled, Crashed)
+        return
+    assert isinstance(settled, Stored)
+    assert settled.rows == 7
+    assert settled.covered == Coverage.of(parts[n] for n in wanted - excepted)
+    left = wanted & excepted
+    assert [each.slots for each in settled.exceptions] == ([Coverage.of(parts[n] for n in left)] if left else [])
+
+
+def test_a_settlement_that_leaves_a_part_of_its_window_open_is_a_crash_that_names_it():
+    settled = within(Stored(Coverage((window("10:00", "11:00"),)), [slots(window("11:30", "12:00"))]), REQUESTED)
+
+    assert isinstance(settled, Crashed)
+    assert str(window("11:00", "11:30")) in settled.detail
+
+
+@pytest.mark.parametrize("settlement", [Retry("500"), Deferred("away"), Split(), Crashed("bug")])
+def test_other_settlements_stay_as_they_are(settlement: Settlement):
+    assert within(settlement, REQUESTED) is settlement

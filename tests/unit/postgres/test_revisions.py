@@ -18,6 +18,8 @@ ADDS = (
     r"CREATE (OR REPLACE )?(VIEW|FUNCTION) ",
     r"ALTER TABLE \w+ ADD COLUMN \w+ (?!.*NOT NULL)(?!.*UNIQUE)(?!.*CHECK)",
     r"ALTER TABLE \w+ ADD COLUMN \w+ .*NOT NULL DEFAULT ",
+    # Does for an older program what it does not know of: decision 18.
+    r"CREATE TRIGGER prediction_of_older_program BEFORE INSERT ",
 )
 #: Does as it likes with a table of its own.
 ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")

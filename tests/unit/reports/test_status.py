@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from latigo.domain.health import State
 from latigo.reports.gauges import gauges_of
-from latigo.reports.plan import ProjectBacklog
-from latigo.reports.status import (
-    NO_EXECUTOR,
-    NO_PLANNER,
+from latigo.reports.outages import RECENT
+from latigo.reports.snapshot import (
+    RATE_SECONDS,
     BacklogTotals,
     ExecutorStatus,
     OpenCircuit,
@@ -18,12 +18,14 @@ from latigo.reports.status import (
     PartitionLag,
     Planner,
     ProjectStatus,
+    QueueOutage,
     QueueStatus,
     Rates,
+    SilentSensor,
     Snapshot,
-    State,
-    assess,
+    UnstoredModels,
 )
+from latigo.reports.status import NO_EXECUTOR, NO_PLANNER, assess
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNEL = "eventhub/plant.example/latigo"
@@ -32,7 +34,8 @@ CHANNEL = "eventhub/plant.example/latigo"
 def a_project(**changes: Any) -> ProjectStatus:
     counts = dict.fromkeys(("undescribed", "active", "paused", "unusable", "gone", "silent", "parked", "stale"), 0)
     facts: dict[str, Any] = {"error": "", "doubted_since": None, "oldest": NOW - timedelta(minutes=30)}
-    return ProjectStatus(project="plant", revision="1000", listed_at=NOW, **{**facts, **counts, **changes})
+    names = {"project": "plant", "revision": "1000", "listed_at": NOW}
+    return ProjectStatus(**{**names, **facts, **counts, **changes})
 
 
 def an_executor(in_flight: int) -> ExecutorStatus:
@@ -63,12 +66,12 @@ def a_snapshot(**changes: Any) -> Snapshot:
         "queue": QueueStatus(lag=0, partitions=[], refused=[]),
         "circuits": [],
         "failures": [],
+        "backlog": BacklogTotals(slots=0, calls=0),
+        "rates": Rates(needed_slots_per_second=0, covered_slots_per_second=0, rows_per_second=0, tasks_per_second=0),
     }
     return Snapshot(
         version="test",
         now=NOW,
-        backlog=BacklogTotals(slots=0, calls=0),
-        rates=Rates(needed_slots_per_second=0, covered_slots_per_second=0, rows_per_second=0, tasks_per_second=0),
         exceptions=[],
         stale=[],
         **{**facts, **changes},
@@ -76,6 +79,7 @@ def a_snapshot(**changes: Any) -> Snapshot:
 
 
 OPEN = OpenCircuit(downstream="gordo/plant", reason="503", alarm=False, opened_at=NOW, pause_s=15)
+OUTAGE = QueueOutage(role="scheduler", processes=1, reason="event hub: refused", since=NOW)
 AT_WORK = OutstandingTasks(outstanding=3, live=1, waiting=0, unpublished=0)
 
 
@@ -90,7 +94,15 @@ def parked(stuck: int) -> ParkedModels:
         ({"failures": [parked(stuck=0)]}, State.HEALTHY),
         ({"projects": [a_project(stale=1)]}, State.RECOVERING),
         ({"projects": [a_project(undescribed=1)]}, State.RECOVERING),
-        ({"projects": [a_project(stale=1)], "circuits": [OPEN]}, State.NEEDS_ATTENTION),
+        ({"projects": [a_project(stale=1)], "circuits": [OPEN]}, State.RECOVERING),
+        ({"circuits": [OPEN.model_copy(update={"opened_at": NOW - RECENT})]}, State.NEEDS_ATTENTION),
+        ({"circuits": [OPEN.model_copy(update={"alarm": True})]}, State.NEEDS_ATTENTION),
+        ({"circuits": [OPEN], "failures": [parked(stuck=1)]}, State.NEEDS_ATTENTION),
+        ({"queue_outages": [OUTAGE]}, State.NEEDS_ATTENTION),
+        ({"projects": [a_project(error="503", listed_at=NOW)]}, State.RECOVERING),
+        ({"projects": [a_project(error="503", listed_at=NOW - RECENT)]}, State.NEEDS_ATTENTION),
+        ({"projects": [a_project(error="503", listed_at=None)]}, State.NEEDS_ATTENTION),
+        ({"projects": [a_project(silent=1)]}, State.RECOVERING),
         ({"planner": None}, State.NEEDS_ATTENTION),
         ({"executors": []}, State.NEEDS_ATTENTION),
         ({"failures": [parked(stuck=1)]}, State.NEEDS_ATTENTION),
@@ -146,19 +158,202 @@ def test_each_reason_for_an_operator_to_act_is_an_alarm() -> None:
     assert "lost too many models" in loss
 
 
+@pytest.mark.parametrize(
+    ("models", "names", "named"),
+    [(2, ["fan", "pump"], "2, fan, pump"), (3, ["fan", "pump"], "3, fan, pump and others")],
+)
+def test_models_without_predictions_in_their_newest_slot_need_attention_and_are_named(
+    models: int, names: list[str], named: str
+) -> None:
+    cause = {"reason": "not_stored", "example": "not_stored: sink/influx"}
+
+    status = assess(a_snapshot(unstored=[UnstoredModels(project="plant", models=models, names=names, **cause)]))
+
+    assert status.state is State.NEEDS_ATTENTION
+    assert status.alarms == [
+        (
+            f"plant: models that lack predictions in their newest slot, {cause['example']}: {named}"
+            f" (latigo failures --project plant --reason {cause['reason']})"
+        )
+    ]
+    assert gauges_of(status).unstored == {"plant": models}
+
+
 def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None:
     status = assess(
         a_snapshot(
             queue=QueueStatus(lag=4, partitions=[a_partition()], refused=[]),
             projects=[
-                a_project(active=2, stale=1, parked=1),
+                a_project(active=2, stale=1, parked=1, backlog_slots=7),
                 a_project().model_copy(update={"project": "new", "oldest": None}),
             ],
         )
     )
 
-    values = gauges_of(status, [ProjectBacklog(project="plant", models=1, slots=7, calls=2)])
+    values = gauges_of(status)
 
+    assert values.state is status.state is State.RECOVERING
     assert values.queue_lag == {"0": 4}
+    assert values.unstored == {"plant": 0, "new": 0}
     assert values.projects["plant"] == (2, 1, 1, 7, 1800)
     assert values.projects["new"] == (0, 0, 0, 0, None)
+
+
+def refused(project: str, minutes: int = 0) -> OpenCircuit:
+    """A circuit of a project on the one server, which is down; each with the words of the call that failed last."""
+    said = ["ClientConnectorError: Cannot connect to host gordo:80 ssl:default", "no answer within 300 s"][minutes % 2]
+    return OpenCircuit(
+        downstream=f"gordo/{project}",
+        reason=f"POST {project}/model-{minutes}/anomaly/prediction: {said}",
+        alarm=False,
+        opened_at=NOW - timedelta(minutes=minutes),
+        pause_s=15,
+    )
+
+
+def test_a_server_that_is_down_is_one_line_however_many_projects_it_stops() -> None:
+    names = [f"plant-{number:02}" for number in range(30)]
+    projects = [a_project(project=name, error=f"revisions of {name}: no connection in time", stale=3) for name in names]
+    circuits = [refused(name, number % 5) for number, name in enumerate(names[:20])]
+
+    status = assess(a_snapshot(projects=projects, circuits=circuits))
+
+    (cause,) = status.causes
+    assert status.alarms == [cause.text]
+    assert cause.text == (
+        "gordo is unavailable for 30 projects (plant-00, plant-01, plant-02 and 27 more):"
+        " ClientConnectorError: Cannot connect to host gordo:80 ssl:default"
+    )
+    assert (cause.projects, cause.since, cause.state) == (names, NOW - timedelta(minutes=4), State.RECOVERING)
+    assert status.stale_models == 90  # counted, and no cause of their own
+    assert status.limited_by == "waiting for gordo/plant-00, gordo/plant-01, gordo/plant-02 and 17 more"
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ("POST a/m/prediction: 503 text/plain: no healthy upstream", "GET b/models: no connection in time"),
+        ("models of a in revision 1: 500 broken", "models of b in revision 1: 404"),
+    ],
+)
+def test_two_causes_are_two_lines(reasons: tuple[str, str]) -> None:
+    circuits = [
+        OPEN.model_copy(update={"downstream": f"gordo/{project}", "reason": reason})
+        for project, reason in zip("ab", reasons, strict=True)
+    ]
+
+    assert assess(a_snapshot(circuits=circuits)).alarms == [
+        f"gordo/{project} is unavailable: {reason}" for project, reason in zip("ab", reasons, strict=True)
+    ]
+
+
+def test_a_server_with_readings_and_predictions_is_one_line() -> None:
+    reason = "reading 2 tags: ClientConnectorError: Cannot connect to host influx:8086 ssl:default [refused]"
+    circuits = [
+        OPEN.model_copy(update={"downstream": downstream, "reason": reason})
+        for downstream in ("sensors/influx", "sink/influx")
+    ]
+
+    assert [cause.text.partition(": ")[0] for cause in assess(a_snapshot(circuits=circuits)).causes] == [
+        "sensors/influx, sink/influx are unavailable"
+    ]
+
+
+def test_lists_that_cannot_be_read_for_one_reason_are_one_line() -> None:
+    projects = [
+        a_project(project=name, error=f"revisions of {name}: the newest is 'x{number}', which is not a number")
+        for number, name in enumerate(("east", "west"))
+    ]
+
+    assert assess(a_snapshot(projects=projects)).alarms == [
+        "the models of 2 projects (east, west) cannot be listed: the newest is 'x0', which is not a number"
+    ]
+
+
+def test_what_is_parked_or_quarantined_for_one_reason_is_one_line() -> None:
+    names = ("north", "east", "west", "south")
+    failures = [parked(stuck=2).model_copy(update={"project": name}) for name in names]
+    projects = [a_project(project=name, doubted_since=NOW) for name in names]
+
+    status = assess(a_snapshot(failures=failures, projects=projects))
+
+    assert status.alarms == [
+        (
+            "north, east, west and 1 more: model lists that have lost too many models at once are quarantined"
+            " (latigo models accept-loss PROJECT)"
+        ),
+        (
+            "east, north, south and 1 more: models that are parked as crashed, newest slot included: 8"
+            " (latigo failures --reason crashed)"
+        ),
+    ]
+
+
+def test_a_queue_that_processes_cannot_reach_is_one_line_with_the_processes() -> None:
+    executors = QueueOutage(role="executor", processes=3, reason="refused", since=NOW - timedelta(minutes=1))
+
+    status = assess(a_snapshot(queue_outages=[OUTAGE, executors], projects=[a_project(stale=1)]))
+
+    assert status.alarms == ["the task queue is unreachable for 1 scheduler and 3 executors: refused"]
+    assert [cause.since for cause in status.causes] == [NOW - timedelta(minutes=1)]
+    assert status.limited_by == "waiting for the task queue"
+
+
+@pytest.mark.parametrize(
+    ("uptime_s", "covered", "slots", "state"),
+    [
+        (RATE_SECONDS + 1, 0.5, 9, State.NEEDS_ATTENTION),
+        (RATE_SECONDS + 1, 2.0, 9, State.RECOVERING),  # it falls
+        (RATE_SECONDS + 1, 0.5, 0, State.RECOVERING),  # they wait for another attempt
+        (RATE_SECONDS - 1, 0.0, 9, State.RECOVERING),  # nobody knows yet
+    ],
+)
+def test_late_models_need_attention_only_while_the_backlog_does_not_fall(
+    uptime_s: float, covered: float, slots: int, state: State
+) -> None:
+    rates = Rates(
+        needed_slots_per_second=1,
+        covered_slots_per_second=0,
+        rows_per_second=0,
+        tasks_per_second=0,
+        recent_slots_per_second=covered,
+    )
+    executor = an_executor(0).model_copy(update={"started_at": NOW - timedelta(seconds=uptime_s)})
+
+    status = assess(
+        a_snapshot(
+            rates=rates,
+            executors=[executor],
+            backlog=BacklogTotals(slots=slots, calls=1),
+            projects=[a_project(stale=2), a_project(project="other", stale=0)],
+        )
+    )
+
+    (cause,) = status.causes
+    assert (status.state, cause.kind, cause.projects) == (state, "stale", ["plant"])
+    assert ("does not fall" in cause.text) == (state is State.NEEDS_ATTENTION)
+
+
+def test_silent_sensors_are_named_with_the_models_that_wait_for_them() -> None:
+    since = NOW - timedelta(hours=6)
+    sensors = [SilentSensor(tag=f"LT-{n}", since=since, models=9 - n, projects=["plant"]) for n in range(4)]
+
+    status = assess(
+        a_snapshot(silent_sensors=sensors, silent_sensor_count=12, projects=[a_project(silent=20), a_project()])
+    )
+
+    (cause,) = status.causes
+    assert cause.text == "20 models wait for 12 silent sensors (LT-0, LT-1, LT-2 and 9 more)"
+    assert (cause.since, status.alarms, status.healthy) == (since, [], False)
+
+
+def test_models_of_several_projects_that_lack_predictions_for_one_reason_are_one_line() -> None:
+    cause = {"reason": "not_stored", "example": "not_stored: sink/influx"}
+    unstored = [UnstoredModels(project=name, models=1, names=["pump"], **cause) for name in ("east", "west")]
+
+    assert assess(a_snapshot(unstored=unstored)).alarms == [
+        (
+            "east, west: models that lack predictions in their newest slot, not_stored: sink/influx: 2,"
+            " east/pump, west/pump (latigo failures --reason not_stored)"
+        )
+    ]

@@ -12,7 +12,15 @@ from datetime import timedelta
 
 import pytest
 
-from latigo.runtime.lifecycle import GraceExceeded, Role, RoleEnded, pause, run_until_stopped, stop_on_signals
+from latigo.runtime.lifecycle import (
+    GraceExceeded,
+    Role,
+    RoleEnded,
+    pause,
+    run_until_stopped,
+    stop_on_signals,
+    unless_stopped,
+)
 from tests.support.clock import ManualClock
 from tests.support.waiting import eventually
 
@@ -246,3 +254,33 @@ async def test_a_cancelled_pause_leaves_no_sleeper() -> None:
 
     assert paused.cancelled()
     assert clock.sleepers == 0
+
+
+async def test_work_that_ends_before_the_stop_returns_its_result() -> None:
+    async def work() -> str:
+        return "done"
+
+    assert await unless_stopped(work(), asyncio.Event()) == "done"
+
+
+async def test_work_is_cancelled_when_the_stop_comes_first_and_cleans_up() -> None:
+    stop, log = asyncio.Event(), list[str]()
+
+    async def work() -> str:
+        stop.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("cleaned up")
+        return "done"
+
+    assert await unless_stopped(work(), stop) is None
+    assert log == ["cleaned up"]
+
+
+async def test_a_time_limit_of_the_work_is_its_own_error() -> None:
+    async def work() -> None:
+        raise TimeoutError("of the work")
+
+    with pytest.raises(TimeoutError, match="of the work"):
+        await unless_stopped(work(), asyncio.Event())

@@ -1,13 +1,15 @@
 """Task <-> bytes."""
 
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from latigo.domain.task import Task
+from latigo.domain.task import LedgerIdentity, Task
 from latigo.task_queue.envelope import HIGHEST, LARGEST, LOWEST, TooNew, Unreadable, decode, encode
 from tests.support.build import a_spec, a_task
 from tests.support.specs import tasks
@@ -35,6 +37,34 @@ def fields(task: Task | None = None) -> dict[str, Any]:
 @given(tasks())
 def test_a_task_survives_the_envelope(task: Task):
     assert decode(encode(task)) == task
+
+
+@given(tasks())
+def test_version_1_is_read_and_written_as_before_and_leaves_out_the_ledger(task: Task):
+    written = orjson.loads(encode(task, 1))
+
+    assert written["v"] == 1
+    assert not {"ledger", "incarnation"} & written.keys()
+    assert decode(orjson.dumps(written)) == replace(task, ledger=None)
+
+
+def test_version_2_names_the_ledger():
+    task = a_task(ledger=LedgerIdentity(UUID("6f1c9a52-6b1c-4a53-8a30-0d9d3c0b8f11"), 1764547200))
+    written = orjson.loads(encode(task))
+
+    assert (written["v"], written["ledger"]) == (2, "6f1c9a52-6b1c-4a53-8a30-0d9d3c0b8f11")
+    assert written["incarnation"] == 1764547200
+    assert decode(encode(task)) == task
+
+
+@pytest.mark.parametrize("key", ["ledger", "incarnation"])
+@pytest.mark.parametrize("value", [None, "", "latigo", 0, -1, 2**63, True, [], {}, "1"])
+def test_version_2_without_the_ledger_is_unreadable(key: str, value: object):
+    written = fields(a_task(ledger=LedgerIdentity(UUID(int=7), 1)))
+
+    left_out = read(orjson.dumps({name: value for name, value in written.items() if name != key}))
+    assert isinstance(left_out, Unreadable)
+    assert isinstance(read(orjson.dumps(written | {key: value})), Unreadable)
 
 
 @given(tasks(), st.text(max_size=9).map(lambda key: f"new {key}"), json)

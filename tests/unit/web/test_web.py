@@ -242,10 +242,10 @@ async def test_a_port_that_is_taken_may_be_free_later(app: web.Application, lati
 async def test_what_may_pass_is_no_matter_of_configuration(
     app: web.Application, monkeypatch: pytest.MonkeyPatch, error: OSError, kind: type[Exception]
 ) -> None:
-    async def start(_site: web.TCPSite) -> None:
+    async def create_server(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(web.TCPSite, "start", start)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", create_server)
 
     with pytest.raises(kind, match=r"http\.host, http\.port: cannot listen on plant:80: " + str(error.strerror)):
         async with run_server(app, "plant", 80):

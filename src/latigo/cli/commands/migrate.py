@@ -16,13 +16,13 @@ def run(config: ConfigOption = None) -> None:
     from latigo.ledger.protocol import DOWNSTREAM
     from latigo.postgres.schema import upgrade
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import ledger_url
+    from latigo.wiring.resources import ledger_server
 
     settings = settings_of(config)
 
     async def work() -> tuple[str | None, str]:
-        async with ledger_url(settings) as url:
-            return await upgrade(url, downstream=DOWNSTREAM, connect_timeout=settings.ledger.connect_timeout)
+        async with ledger_server(settings) as server:
+            return await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=settings.ledger.connect_timeout)
 
     before, after = run_async(work)
     typer.echo(f"schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")

@@ -43,12 +43,8 @@ def run(
     if as_json:
         show_json(models)
     else:
-        columns = ("project", "model", "revision", "state", "slot", "covered_until", "silent_since", "parked")
+        optional = ("silent_since", "parked", "not_finite_share")
+        columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
         empty = "No models are known yet; latigo status shows whether a scheduler is running"
-        show_table(
-            models,
-            columns,
-            empty=f"No model is {state}" if state else empty,
-            if_any=("silent_since", "parked"),
-        )
+        show_table(models, columns, empty=f"No model is {state}" if state else empty, if_any=optional)
     show_cut(len(models), models.total)

@@ -8,13 +8,14 @@ import typer
 
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
-from latigo.cli.tables import show_json, show_pairs
+from latigo.cli.tables import show_json, show_pairs, show_table
 from latigo.cli.times import parse_time
 from latigo.domain.windows import Window
 
 EXAMPLES = (
     "latigo predict plant-a/pump-001 --from -6h",
     "latigo predict plant-a/pump-001 --from 2024-05-01 --to 2024-05-02 --out pump.parquet --plot pump.html",
+    "latigo predict plant-a/pump-001 --from -6h --explain-query",
 )
 
 
@@ -25,15 +26,19 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Write the predictions to this .parquet or .csv file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw inputs, outputs and anomaly score into this .html.")] = None,
     revision: Annotated[str, typer.Option(help="Another revision than the newest.")] = "",
+    explain_query: Annotated[
+        bool, typer.Option("--explain-query", help="Show what the source would be asked for, and predict nothing.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict a stretch of time of one model, here and now.
 
     Reads the sensors and calls the model server as the service would, window by window; needs no ledger and writes to
-    no sink. Exit code 3 when there was nothing to predict from, 2 when the server does not have the model.
+    no sink. Exit code 3 when there was nothing to predict from, or no predicted value is finite; 2 when the server does
+    not have the model.
     """
-    from latigo.cli.prediction import predict
+    from latigo.cli.prediction import explain, predict
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
 
@@ -44,12 +49,16 @@ def run(
         period = Window(parse_time(since, now), parse_time(until, now))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if explain_query:
+        requests = run_async(lambda: explain(settings, ref, period, revision))
+        show_json(requests) if as_json else show_table(requests, ("period", "tag", "request"))
+        return
     summary = run_async(lambda: predict(settings, ref, period, revision, out=out, plot=plot))
     if as_json:
         show_json(summary)
     else:
         show_pairs(summary, width=12)
-    if not summary["rows"]:
+    if summary["rows"] == summary["rows_without_values"]:
         raise typer.Exit(Exit.UNHEALTHY)
 
 

@@ -1,6 +1,7 @@
 """``latigo status``."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -9,30 +10,36 @@ from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
+from latigo.domain.health import State
 
 if TYPE_CHECKING:
+    from latigo.reports.snapshot import ParkedModels
     from latigo.reports.status import Status
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
+#: Before a cause: an exclamation mark where somebody has to act.
+_MARKS = {State.NEEDS_ATTENTION: "!", State.RECOVERING: "~"}
 _TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "gone", "paused")
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how the service is doing, and what limits it.
 
-    The first line has its state: healthy; recovering, while models lack predictions that Latigo catches up with by
-    itself; needs attention, with a line for each cause; or unknown, while the ledger is unavailable. Exit code 0 when
-    it is healthy, 1 when it is unknown, else 3.
+    The first line has its state: healthy; recovering, while predictions are late or missing but nobody needs to act;
+    needs attention; or unknown, while the ledger is unavailable. Below it is a line for each cause. Exit code 0 when it
+    is healthy, 1 when it is unknown, else 3.
     """
-    from latigo.reports.status import State, read_status
+    from latigo.reports.status import read_status
 
     settings = settings_of(config)
     try:
         status = with_ledger(settings, lambda database: read_status(database, __version__))
-    except Unavailable:
-        if not as_json:
-            typer.echo(f"Latigo {__version__}, {State.UNKNOWN}")
+    except Unavailable as error:
+        if as_json:
+            show_json({"version": __version__, "healthy": False, "state": State.UNKNOWN, "error": str(error)})
+        else:
+            typer.echo(f"Latigo {__version__}, {State.UNKNOWN.words}")
         raise
     if as_json:
         show_json(status)
@@ -52,23 +59,54 @@ def _show(status: "Status") -> None:
             {**dict(model), "settled_until": model.looked_until, "behind": age(model.looked_until, status.now)}
             for model in status.stale
         ]
-        title = f"Stale models, {len(stale)} of {status.stale_models}, the oldest first"
+        title = f"Stale models, {_part(len(stale), status.stale_models, 'the oldest')}"
         show_table(stale, ("project", "model", "settled_until", "behind"), title=title)
+    if status.silent_sensors:
+        silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
+        title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
+        show_table(silent, ("tag", "since", "silent_for", "models"), title=title)
     if status.failures:
-        causes = ("project", "reason", "models", "since")
-        show_table(status.failures, causes, title="Parked models, by cause", below="example")
+        causes = ("reason", "models", "projects", "since")
+        show_table(_by_reason(status.failures), causes, title="Parked models, by cause", below="example")
     if status.queue.refused:
         refused = ("reason", "messages", "newest")
         show_table(status.queue.refused, refused, title="Refused messages, by cause", below="example")
+    if status.queue.mismatched:
+        rows = [{**dict(row), "first": row.first_at, "last": row.last_at} for row in status.queue.mismatched]
+        title = "Messages that this ledger has never sent, by kind"
+        show_table(rows, ("kind", "task", "first", "last"), title=title, below="example")
     if status.exceptions:
         show_table(status.exceptions, ("project", "state", "models", "slots"), title="Slots without all their rows")
 
 
+def _part(shown: int, count: int, which: str) -> str:
+    return f"all {count}" if shown == count else f"{which} ({shown} of {count})"
+
+
+def _by_reason(failures: "Sequence[ParkedModels]") -> list[Mapping[str, Any]]:
+    """Return one row for each reason, of all projects."""
+    from latigo.reports.outages import some_of
+
+    rows: dict[str, list[ParkedModels]] = {}
+    for failure in failures:
+        rows.setdefault(failure.reason, []).append(failure)
+    return [
+        {
+            "reason": reason,
+            "models": sum(failure.models for failure in alike),
+            "projects": some_of([failure.project for failure in alike]),
+            "since": min(failure.since for failure in alike),
+            "example": alike[0].example,
+        }
+        for reason, alike in sorted(rows.items())
+    ]
+
+
 def _show_summary(status: "Status") -> None:
     rates, outstanding = status.rates, status.outstanding
-    typer.echo(f"Latigo {status.version}, {status.state}")
-    for alarm in status.alarms:
-        typer.echo(f"  ! {alarm}")
+    typer.echo(f"Latigo {status.version}, {status.state.words}")
+    for cause in status.causes:
+        typer.echo(f"  {_MARKS[cause.state]} {cause.text}")
     typer.echo(f"Planner   {status.planner.holder if status.planner else 'none'}")
     for executor in status.executors:
         typer.echo(

@@ -29,7 +29,7 @@ async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path
         plant = {"began": progress.began.isoformat(), "models": options.models}
         tree["sensors"] = {"kind": "python:latigo.sandbox.demo:open_demo_sensors", "options": plant}
     async with AsyncExitStack() as opened:
-        url = await opened.enter_async_context(open_embedded(folder / "ledger"))
+        url = await opened.enter_async_context(open_embedded(Path(tree["ledger"]["data_dir"])))
         hub = await opened.enter_async_context(open_event_hubs(hubs={"latigo": PARTITIONS}))
         tree["ledger"] = {"kind": "postgres", "url": url}
         # Faster than by default, since the demo does not run for long.

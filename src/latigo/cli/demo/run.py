@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latigo.cli.demo.progress import Options, Progress
+from latigo.postgres.places import temporary_home
 from latigo.providers.simulated import PlantSensors
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.lifecycle import stop_on_signals
@@ -30,9 +31,10 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
     async with AsyncExitStack() as opened:
         opened.enter_context(stop_on_signals(stop))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="latigo-demo-")))
+        data_dir = opened.enter_context(temporary_home())
         gordo = await opened.enter_async_context(open_sandbox_gordo(demo.project, demo.plant))
         progress = Progress(options, clock, began, gordo, stop, report)
-        tree = demo_settings(gordo.url, folder, options.port)
+        tree = demo_settings(gordo.url, data_dir, options.port)
         report(f"{options.models} models, {HISTORY} of history, live slots of {SLOT}")
         count_points = None
         if options.influx:
@@ -46,12 +48,12 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
         return summary if count_points is None else {**summary, "points_in_influxdb": await count_points()}
 
 
-def demo_settings(gordo: str, folder: Path, port: int) -> dict[str, Any]:
+def demo_settings(gordo: str, data_dir: Path, port: int) -> dict[str, Any]:
     """Return the configuration of the demo plant."""
     return {
         "schedule": {"interval": "30s", "delay": "2s", "max_window": "10m"},
         "backfill": {"horizon": "1h"},
-        "ledger": {"kind": "embedded", "data_dir": str(folder / "ledger")},
+        "ledger": {"kind": "embedded", "data_dir": str(data_dir)},
         "models": {"url": gordo, "projects": [PROJECT], "refresh": "10s"},
         "sensors": {"kind": "simulated"},
         "predictions": [{"kind": "postgres"}],

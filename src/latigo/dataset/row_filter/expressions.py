@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.series import Times
+from latigo.runtime import redaction
 
 Mask = npt.NDArray[np.bool_]
 
@@ -83,5 +84,5 @@ def rejected(problem: str) -> Rejected:
 
 def excerpt(text: str) -> str:
     """Return the beginning of a text, for a message."""
-    shown = text[:200].encode(errors="backslashreplace").decode()
+    shown = redaction.excerpt(text, 200).encode(errors="backslashreplace").decode()
     return shown if len(text) <= 200 else f"{shown}..."

@@ -96,21 +96,29 @@ def join(items: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts)
 
 
-#: Quoted text, tags in backticks, comments, and the two operators with another precedence in pandas.
+#: Quoted text, tags in backticks, comments, the two operators with another precedence in pandas, and a quote or
+#: backtick that is never closed.
 _TOKEN: Final = re.compile(
-    r"""(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<comment>\#.*)|`(?P<tag>[^`]*)`|(?P<operator>[&|])"""
+    r"""(?P<text>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")|(?P<comment>\#.*)|`(?P<tag>[^`]*+)`|(?P<operator>[&|])"""
+    r"""|(?P<open>['"`])"""
 )
+#: A name that stands for a tag.
+_REPLACED: Final = re.compile(r"tag\d+_\d+_")
+_LONGEST_TIME: Final = 64  #: characters
 _WORDS: Final = {"&": " and ", "|": " or "}
 
 
 def _to_python(text: str) -> tuple[str, dict[str, str]]:
     """Return the text in Python's grammar, and the tags by the names that replace them."""
-    prefix = next(prefix for number in count() if (prefix := f"tag{number}_") not in text)
+    taken = set(re.findall(r"tag\d+_", text))
+    prefix = next(prefix for number in count() if (prefix := f"tag{number}_") not in taken)
     names: dict[str, str] = {}
 
     def rewrite(match: re.Match[str]) -> str:
         if operator := match["operator"]:
             return _WORDS[operator]
+        if match["open"]:
+            raise rejected(f"has a quote or backtick that is never closed: {excerpt(text)}")
         if (tag := match["tag"]) is None:
             return match[0]
         return names.setdefault(tag, f"{prefix}{len(names)}_")
@@ -212,8 +220,7 @@ class _Reader:
 
     def _rejected(self, node: ast.AST, problem: str) -> Rejected:
         source = ast.get_source_segment(self._source, node) or self._source
-        for name, tag in self._names.items():
-            source = source.replace(name, f"`{tag}`")
+        source = _REPLACED.sub(lambda name: f"`{self._names[name[0]]}`" if name[0] in self._names else name[0], source)
         return rejected(f"{problem}: {excerpt(source)}")
 
     def _constant(self, node: ast.expr, value: object) -> Expression:
@@ -283,6 +290,8 @@ class _Reader:
         return literal(Kind.NUMBER, self._nanoseconds(node, part.constant))
 
     def _nanoseconds(self, node: ast.expr, text: str) -> int:
+        if len(text) > _LONGEST_TIME:
+            raise self._rejected(node, "a time should be in ISO 8601")
         iso = re.sub(r"\s*(?:UTC|GMT)$", "+00:00", text.strip())
         iso = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", iso)
         try:

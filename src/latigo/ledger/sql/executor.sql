@@ -12,48 +12,111 @@ UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 W
 DELETE FROM executor WHERE id = $1;
 
 -- claim --
--- The right to work on a task, before any other I/O. No row: the task is claimed by another executor, or stale.
+-- The right to work on a task, before any other I/O. No row: the task is claimed by another executor, or stale, or the
+-- message is of another task that once had this number: the ledger may have been restored since ($10: its
+-- incarnation).
 -- A task that was started before and never settled is not counted as started here: it waits for an isolated start.
 UPDATE task t
 SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
     lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
-FROM (SELECT id, starts FROM task WHERE id = $1 FOR UPDATE) was, model m
-WHERE t.id = was.id AND t.epoch = $2 AND m.id = t.model_id AND m.epoch = t.epoch
+FROM (SELECT id, starts FROM task WHERE id = $1 FOR UPDATE) was, model m, ledger_identity l
+WHERE t.id = was.id AND t.epoch = $2 AND t.span = tstzrange($5, $6)
+  AND m.id = t.model_id AND m.epoch = t.epoch AND m.project = $7 AND m.name = $8
+  AND ($9::uuid IS NULL OR (l.id = $9 AND l.incarnation = $10::bigint))
   AND m.state = 'active' AND NOT m.paused
   AND (t.state IN ('planned', 'published') OR (t.state = 'claimed' AND t.lease_until <= ledger_now()))
-RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in;
+RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, l.incarnation;
+
+-- examine --
+-- What the ledger knows about a task that could not be claimed.
+SELECT l.id AS ledger, l.incarnation, (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM task_id_seq) AS newest_id,
+       t.epoch, t.span, tm.project, tm.name, m.epoch AS model_epoch
+FROM ledger_identity l
+LEFT JOIN task t ON t.id = $1
+LEFT JOIN model tm ON tm.id = t.model_id
+LEFT JOIN model m ON m.project = $2 AND m.name = $3;
+
+-- record_mismatch --
+-- One row for each kind, written at most once a minute, however many such messages there are.
+INSERT INTO queue_mismatch AS q (incarnation, kind, task_id, detail, first_at, last_at)
+VALUES ($1, $2, $3, $4, ledger_now(), ledger_now())
+ON CONFLICT (incarnation, kind) DO UPDATE
+SET task_id = excluded.task_id, detail = excluded.detail, last_at = excluded.last_at
+WHERE q.last_at <= excluded.last_at - interval '1 minute'
+RETURNING first_at = last_at AS is_first;
 
 -- start_isolated --
-UPDATE task SET starts = starts + 1, lease_until = ledger_now() + $3::interval
-WHERE id = $1 AND claim = $2 AND state = 'claimed'
-RETURNING starts;
+UPDATE task t SET starts = t.starts + 1, lease_until = ledger_now() + $7::interval
+FROM model m
+WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4)
+  AND m.id = t.model_id AND m.project = $5 AND m.name = $6
+RETURNING t.starts;
 
 -- renew --
 -- Returns the tasks whose claims still hold. Locks in the order of `settle_lock`.
-UPDATE task t SET lease_until = ledger_now() + $3::interval
+UPDATE task t SET lease_until = ledger_now() + $7::interval
 FROM (
-    SELECT o.id FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
-    JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed'
+    SELECT o.id
+    FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
+         AS mine (id, claim, low, high, project, name)
+    JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed' AND o.span = tstzrange(low, high)
+    JOIN model m ON m.id = o.model_id AND m.project = mine.project AND m.name = mine.name
     ORDER BY o.model_id, o.id
     FOR UPDATE OF o
 ) ours
 WHERE t.id = ours.id
 RETURNING t.id;
 
+-- begin_write --
+-- The claim holds, and for a whole lease from now on.
+UPDATE task t
+SET lease_until = ledger_now() + $7::interval,
+    writers = CASE WHEN t.claim = ANY (t.writers) THEN t.writers ELSE t.writers || t.claim END
+FROM model m
+WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4)
+  AND m.id = t.model_id AND m.project = $5 AND m.name = $6
+RETURNING t.id;
+
+-- request_repair --
+-- The claim writes nothing more, so the repair need not wait any longer.
+INSERT INTO repair AS r (model_id, task_id, claim, due_at, slots)
+SELECT m.id, $1::bigint, $2::integer, ledger_now(), tstzmultirange(tstzrange($3, $4)) FROM model m WHERE m.project = $5 AND m.name = $6
+ON CONFLICT (model_id, task_id, claim) DO UPDATE SET due_at = excluded.due_at, slots = r.slots + excluded.slots;
+
+-- reduce_repairs --
+-- Tasks ($1) that were claimed after a repair was due have repaired their windows.
+UPDATE repair r SET slots = r.slots - done.spans
+FROM (
+    SELECT o.model_id, o.task_id, o.claim, range_agg(t.span) AS spans
+    FROM repair o JOIN task t ON t.model_id = o.model_id AND t.claimed_at > o.due_at
+    WHERE t.id = ANY ($1::bigint[])
+    GROUP BY o.model_id, o.task_id, o.claim
+) done
+WHERE (r.model_id, r.task_id, r.claim) = (done.model_id, done.task_id, done.claim);
+
+-- delete_repairs --
+DELETE FROM repair r USING task t WHERE t.id = ANY ($1::bigint[]) AND r.model_id = t.model_id AND isempty(r.slots);
+
 -- release --
--- Tasks that were not begun or not finished are planned again at once, with as many starts ($3) as before.
+-- Tasks that were not begun or not finished are planned again at once, with as many starts ($7) as before.
 UPDATE task t
 SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = mine.starts
-FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS mine (id, claim, starts)
-WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
+     AS mine (id, claim, low, high, project, name, starts)
+JOIN model m ON m.project = mine.project AND m.name = mine.name
+WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed' AND t.span = tstzrange(mine.low, mine.high)
+  AND t.model_id = m.id
 RETURNING t.id;
 
 -- settle_lock --
--- The claims that still hold. Locks tasks by model and id, and with them the coverage of their models, which represents
--- the whole model: every transaction that changes several models locks it first and by model, against deadlocks.
-SELECT t.id
-FROM unnest($1::bigint[], $2::integer[]) AS mine (id, claim)
-JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed'
+-- The claims that still hold, and their places in the arrays. Locks tasks by model and id, and with them the coverage of
+-- their models, which represents the whole model: every transaction that changes several models locks it first and by
+-- model, against deadlocks.
+SELECT t.id, mine.place
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[]) WITH ORDINALITY
+     AS mine (id, claim, low, high, project, name, place)
+JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed' AND t.span = tstzrange(low, high)
+JOIN model m ON m.id = t.model_id AND m.project = mine.project AND m.name = mine.name
 JOIN coverage c ON c.model_id = t.model_id
 ORDER BY t.model_id, t.id
 FOR UPDATE OF t, c;
@@ -63,6 +126,10 @@ FOR UPDATE OF t, c;
 -- other rows as they were before, and the epoch may have risen meanwhile.
 SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
+       EXISTS (SELECT FROM repair r WHERE r.model_id = t.model_id AND r.slots && t.span) AS repairs,
+       EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id
+               AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
+               AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
        ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
@@ -74,7 +141,7 @@ ORDER BY t.model_id, t.id;
 -- A task that is retried as it is keeps its window, its attempts and the sinks that have its result.
 UPDATE task t
 SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
-    lease_until = NULL, probe = false, detail = s.detail,
+    lease_until = NULL, probe = false, detail = s.detail, writers = array_remove(t.writers, t.claim),
     stored_in = ARRAY(SELECT DISTINCT sink FROM unnest(t.stored_in || string_to_array(nullif(s.sinks, ''), ',')) AS sink)
 FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[])
      AS s (id, not_before, attempts, detail, sinks)
@@ -83,9 +150,10 @@ WHERE t.id = s.id;
 -- update_coverage --
 UPDATE coverage c
 SET covered = c.covered + s.covered::tstzmultirange,
-    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[])
-     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals)
+    silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals,
+    not_finite = coalesce(s.not_finite, c.not_finite)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[], $7::real[])
+     AS s (model_id, covered, silent_since, hold_until, held_for, deferrals, not_finite)
 WHERE c.model_id = s.model_id;
 
 -- take_exceptions --
@@ -94,13 +162,14 @@ WHERE c.model_id = s.model_id;
 DELETE FROM slot_exception e
 USING unnest($1::bigint[], $2::tstzrange[]) AS s (model_id, stretch)
 WHERE e.model_id = ANY ($1) AND e.model_id = s.model_id AND e.slots && s.stretch
-RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots;
+RETURNING e.model_id, e.state, e.reason, e.looks, e.next_look, e.slots, e.tags;
 
 -- add_exceptions --
-INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots)
-SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[])
-     AS n (model_id, state, reason, looks, next_look, slots)
+INSERT INTO slot_exception AS e (model_id, state, reason, looks, next_look, slots, tags)
+SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultirange,
+       ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb))
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[])
+     AS n (model_id, state, reason, looks, next_look, slots, tags)
 ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
 
 -- learn --

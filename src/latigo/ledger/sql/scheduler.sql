@@ -19,7 +19,8 @@ SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledge
 
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
--- the contiguous gap, `backfill` is the newest other hole; neither is longer than the model's fold. $1: max_catch_up.
+-- the contiguous gap, `backfill` is the newest other hole, `repair` the newest window that an overtaken claim may have
+-- written over; none is longer than the model's fold. $1: max_catch_up.
 -- A column that is named like a lane has its windows.
 -- Steps are materialised, or every expression would be evaluated anew wherever a later step uses it.
 WITH topped AS MATERIALIZED (
@@ -44,20 +45,34 @@ far AS MATERIALIZED (
                            AND coalesce(upper(b.near) - b.fold < b.due - b.fold * 4, true))
 ),
 rest AS MATERIALIZED (
-    SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.top,
+    SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.back_out, b.top,
            CASE WHEN f.model_id IS NULL THEN b.near
                 ELSE f.holes * tstzmultirange(tstzrange(least(b.edge, b.due), coalesce(lower(b.top), b.due))) END AS holes
     FROM below b LEFT JOIN far f ON f.model_id = b.model_id
 ),
+-- Whole slots of the model as it is now: their length may have changed since.
+damaged AS MATERIALIZED (
+    SELECT r.model_id,
+           range_agg(tstzrange(date_bin(m.slot, lower(s), 'epoch'),
+                               date_bin(m.slot, upper(s) - interval '1 microsecond', 'epoch') + m.slot))
+               - coalesce((SELECT range_agg(w) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS w
+                           WHERE p.model_id = r.model_id), '{}')
+               - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = r.model_id), '{}') AS slots
+    FROM repair r JOIN model m ON m.id = r.model_id CROSS JOIN LATERAL unnest(r.slots) AS s
+    WHERE r.due_at <= ledger_now()
+    GROUP BY r.model_id
+),
 found AS MATERIALIZED (
     SELECT r.model_id, r.covered_end, CASE WHEN NOT r.live_out THEN r.top END AS live,
            (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
-            ORDER BY w DESC LIMIT 1) AS backfill
-    FROM rest r
+            ORDER BY w DESC LIMIT 1) AS backfill,
+           (SELECT w FROM unnest(d.slots * tstzmultirange(tstzrange(upper(d.slots) - r.fold, upper(d.slots)))) AS w
+            WHERE NOT r.back_out ORDER BY w DESC LIMIT 1) AS repair
+    FROM rest r LEFT JOIN damaged d ON d.model_id = r.model_id
 )
-SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.backfill
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.backfill, f.repair
 FROM found f JOIN model m ON m.id = f.model_id
-WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL;
+WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL;
 
 -- plan_tasks --
 -- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were
@@ -109,8 +124,9 @@ SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.
 
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
-SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec
-FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
+SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec,
+       l.id AS ledger, l.incarnation
+FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch CROSS JOIN ledger_identity l
 WHERE t.state = 'planned' AND NOT m.paused
 ORDER BY (t.lane = 'live') DESC, t.id
 LIMIT $1;
@@ -123,12 +139,22 @@ WHERE t.id = s.id AND t.state = 'planned';
 
 -- delete_superseded --
 -- Tasks of an older epoch, and of models that are not predicted any more. A claimed one ends by itself, and its settlement
--- does not count. Tasks that are being settled are skipped, against deadlocks.
-DELETE FROM task t
-USING (SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
-       WHERE o.epoch <> m.epoch OR m.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
-WHERE t.id = free.id
-RETURNING t.id;
+-- does not count; what it may still write is repaired after a while ($1). Tasks that are being settled are skipped,
+-- against deadlocks.
+WITH gone AS (
+    DELETE FROM task t
+    USING (SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
+           WHERE o.epoch <> m.epoch OR m.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
+    WHERE t.id = free.id
+    RETURNING t.*
+),
+unended AS (
+    INSERT INTO repair (model_id, task_id, claim, due_at, slots)
+    SELECT g.model_id, g.id, writer, ledger_now() + $1::interval, tstzmultirange(g.span)
+    FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
+    ON CONFLICT DO NOTHING
+)
+SELECT id FROM gone;
 
 -- lost_tasks --
 -- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that has
@@ -155,7 +181,7 @@ RETURNING t.id, t.model_id, t.starts, t.span;
 -- Tasks that are larger than a message of the queue may be.
 SELECT t.id, t.model_id, t.span, m.revision, r.detail
 FROM task t JOIN model m ON m.id = t.model_id
-JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large'
+JOIN queue_refused r ON r.task_id = t.id AND r.reason = 'too_large' AND r.at >= t.planned_at
 WHERE t.state = 'planned' FOR UPDATE OF t;
 
 -- poison_tasks --

@@ -12,13 +12,21 @@ SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger
 ORDER BY downstream;
 
 -- finish_tasks --
--- A finished task leaves the table of work that is out and becomes history.
+-- A finished task leaves the table of work that is out and becomes history. What other claims on it may still write is
+-- repaired after a while ($7); the last one has ended, if the task was settled.
 WITH gone AS (
     DELETE FROM task t
     USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
           AS s (id, outcome, reason, detail, rows, covered)
     WHERE t.id = s.id
     RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
+),
+unended AS (
+    INSERT INTO repair (model_id, task_id, claim, due_at, slots)
+    SELECT g.model_id, g.id, writer, ledger_now() + $7::interval, tstzmultirange(g.span)
+    FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
+    WHERE g.state <> 'claimed' OR writer <> g.claim
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
                           covered, claimed_by, planned_at, claimed_at, settled_at)

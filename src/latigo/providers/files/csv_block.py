@@ -137,7 +137,8 @@ class CsvBlock:
 
     def _table(self, data: bytes, kinds: Mapping[str, Any]) -> tuple[Any, Sequence[_Malformed]]:
         malformed: list[_Malformed] = []
-        time, separator = self.columns.index(self.layout.time_column), self.layout.separator
+        places = {name: place for place, name in reversed(list(enumerate(self.columns)))}
+        time, separator = places[self.layout.time_column], self.layout.separator
 
         def keep_for_later(row: Any) -> str:
             cells = cells_of_row(row.text, separator)
@@ -146,7 +147,7 @@ class CsvBlock:
 
         # By index: names may contain anything, and unnamed columns may be repeated.
         kinds = {self.layout.time_column: pa.string(), **kinds}
-        indexes = {str(self.columns.index(name)): name for name in kinds}
+        indexes = {str(places[name]): name for name in kinds}
         table = pyarrow.csv.read_csv(
             pa.BufferReader(data),
             pyarrow.csv.ReadOptions(

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from latigo.runtime.clock import Clock
 _MIN_BLOCK = 64 * 1024
 _MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
 _MAX_READ = 1024 * 1024  #: adjacent blocks are read together up to this size
+_MAX_COLUMNS = 200_000
 _MAX_LINE = 4 * 1024 * 1024
 _FINGERPRINT = 64  #: bytes at the end of the indexed part, which show that a file has grown and was not replaced
 _SETTLED_SECONDS = 10.0  #: after this long without a write, a last line without its line end is complete
@@ -168,7 +170,7 @@ class DelimitedFile:
         """Return the first row with its line end; empty while it is incomplete."""
         data = b""
         while len(data) < _MAX_LINE:
-            more = os.pread(handle, _MIN_BLOCK, len(data))
+            more = os.pread(handle, max(_MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
             data += more
             if end := first_row_end(data, self._layout.separator):
                 return data[:end]
@@ -192,7 +194,9 @@ class DelimitedFile:
         for key, name in self._layout.required:
             if name not in columns:
                 raise InvalidFile(f"{self.path} has no column {name!r}; its columns are {_first_names(columns)}", key)
-        if repeated := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
+        if len(columns) > _MAX_COLUMNS:
+            raise InvalidFile(f"{self.path} has {len(columns)} columns, more than {_MAX_COLUMNS}")
+        if repeated := [name for name, times in Counter(columns).items() if name and times > 1]:
             raise InvalidFile(f"{self.path} has two columns {repeated[0]!r}: rename one")
         return columns
 

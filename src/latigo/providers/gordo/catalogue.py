@@ -6,6 +6,7 @@ The package's docstring lists the meaning of each status code.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,11 +17,14 @@ from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, accepted, document, foreign
 from latigo.providers.protocols import ModelStatus, ProjectModels
+from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
+from latigo.runtime.redaction import excerpt, redact_within
 
 _log = structlog.get_logger()
 
 #: Lists and metadata at a time, over all projects: Gordo answers them with the threads that predict.
 _CONCURRENT_READS = 8
+_MANY_NAMES = 5_000  #: in one list; sorting them takes several milliseconds
 #: Names that Gordo accepts; it lists every directory and stray file, hidden ones and half-built models as well, and
 #: of names that are not UTF-8 it makes lone surrogates, which cannot be sent or stored.
 _USABLE_NAME = re.compile(r"[A-Za-z0-9-][^/\x00-\x1f\x7f\ud800-\udfff]{0,254}")
@@ -32,6 +36,13 @@ class Listing(NamedTuple):
 
     revision: str
     models: tuple[str, ...]
+
+
+class _Metadata(NamedTuple):
+    """Metadata of a model, and the bytes that it was sent in."""
+
+    document: Mapping[str, Any]
+    size: int
 
 
 class GordoCatalogue:
@@ -71,7 +82,7 @@ class GordoCatalogue:
             Failed: the model is listed, but cannot be read yet.
             Unavailable, TimedOut: there is no response.
         """
-        return model_spec(await self._metadata(name, revision), ref=name, revision=revision)
+        return await self._spec(await self._metadata(name, revision), name, revision)
 
     async def describe(self, name: ModelRef) -> ModelStatus:
         """Return what the server has of a model, whether or not it exists.
@@ -88,11 +99,13 @@ class GordoCatalogue:
         problem = "" if exists else "the server does not list it"
         if exists:
             try:
-                metadata = await self._metadata(name, listing.revision)
-                spec = model_spec(metadata, ref=name, revision=listing.revision)
+                read = await self._metadata(name, listing.revision)
+                metadata = read.document
+                spec = await self._spec(read, name, listing.revision)
             except (Rejected, Failed, RevisionGone) as error:
                 problem = str(error)
-        return ModelStatus(name, listing.revision, exists, None, spec, _without_provider(metadata), problem)
+        shown = redact_within(_without_provider(metadata))
+        return ModelStatus(name, listing.revision, exists, None, spec, shown, problem)
 
     async def missing(self, ref: ModelRef, revision: str, doing: str) -> LatigoError:
         """Return what status 404 for a model means: the list of the same revision decides."""
@@ -121,7 +134,7 @@ class GordoCatalogue:
         revision = content.get("latest")
         if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
             raise Unavailable(
-                f"{doing}: the newest is {str(revision)[:40]!r}, which is not a number",
+                f"{doing}: the newest is {excerpt(str(revision), 40)!r}, which is not a number",
                 downstream=downstream_of(project),
                 alarm=True,
             )
@@ -135,7 +148,7 @@ class GordoCatalogue:
         names = (await self._document(project, "models", doing=doing, revision=revision)).get("models")
         if not isinstance(names, list):
             raise Unavailable(f"{doing}: not Gordo's response: no list", downstream=downstream_of(project))
-        return tuple(sorted({name for name in names if isinstance(name, str) and _USABLE_NAME.fullmatch(name)}))
+        return await off_loop(len(names), _MANY_NAMES, lambda: _usable(names))
 
     async def _document(self, project: str, path: str, *, doing: str, revision: str | None = None) -> dict[str, Any]:
         """Return a list of the server; any error concerns the project and no single model."""
@@ -146,11 +159,15 @@ class GordoCatalogue:
             raise Unavailable(str(error), downstream=downstream) from error
         if response.status != 200:
             raise Unavailable(f"{doing}: {response.status} {response.text}".rstrip(), downstream=downstream)
-        if (content := document(response)) is None:
+        if (content := await _read(response)) is None:
             raise foreign(response, doing=doing, downstream=downstream, reason="no JSON object")
         return content
 
-    async def _metadata(self, ref: ModelRef, revision: str) -> dict[str, Any]:
+    async def _spec(self, metadata: "_Metadata", ref: ModelRef, revision: str) -> ModelSpec:
+        work = partial(model_spec, metadata.document, ref=ref, revision=revision)
+        return await off_loop(metadata.size, LARGE_DOCUMENT, work)
+
+    async def _metadata(self, ref: ModelRef, revision: str) -> "_Metadata":
         doing = f"metadata of {ref} in revision {revision}"
         try:
             response = await self._get(ref.project, ref.name, "metadata", doing=doing, revision=revision)
@@ -162,14 +179,22 @@ class GordoCatalogue:
             raise Rejected(f"{doing}: {response.text}", reason=Reason.BAD_METADATA, whole_model=True)
         if response.status != 200:
             raise Failed(f"{doing}: {response.status} {response.text}".rstrip())
-        if (content := document(response)) is None:
+        if (content := await _read(response)) is None:
             raise foreign(response, doing=doing, downstream=downstream_of(ref.project), reason="no JSON object")
-        return content
+        return _Metadata(content, len(response.body))
 
     async def _get(self, project: str, *path: str, doing: str, revision: str | None) -> Response:
         async with self._reads:
             response = await self._client.get(project, *path, revision=revision)
         return accepted(response, project, doing=doing, revision=revision)
+
+
+async def _read(response: Response) -> dict[str, Any] | None:
+    return await off_loop(len(response.body), LARGE_DOCUMENT, lambda: document(response))
+
+
+def _usable(names: Sequence[object]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in names if isinstance(name, str) and _USABLE_NAME.fullmatch(name)}))
 
 
 def _without_provider(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -44,7 +44,8 @@ def check_targets(y: Frame) -> None:
 
 def _check_columns(name: str, columns: tuple[str, ...], expected: tuple[str, ...]) -> None:
     if columns != expected:
-        odd = [column for column in (*expected, *columns) if (column in columns) != (column in expected)]
+        differing = {*columns} ^ {*expected}
+        odd = [column for column in (*expected, *columns) if column in differing]
         why = f"they differ in {describe_tags(odd)}" if odd else "they are in another order"
         raise _changed(f"{name} has other columns than the model: {why}")
 

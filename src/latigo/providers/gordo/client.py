@@ -15,7 +15,7 @@ from yarl import URL
 from latigo.domain.circuits import System, circuit_name
 from latigo.providers.gordo.frames import RequestBody
 from latigo.providers.gordo.responses import Response
-from latigo.providers.transport import transport_failures
+from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.http import (
     read_body,
     read_excerpt,
@@ -126,12 +126,21 @@ class GordoClient:
 
 @asynccontextmanager
 async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[GordoClient]:
-    """Open one session for all projects of a server. Connects only when a request is sent."""
+    """Open one session for all projects of a server. Connects only when a request is sent.
+
+    Raises:
+        ConfigurationError: ``models.ca_file`` cannot be read.
+    """
     headers = {name: value.get_secret_value() for name, value in models.headers.items()}
     if models.token:
         headers["Authorization"] = f"Bearer {models.token.get_secret_value()}"
     async with aiohttp.ClientSession(
-        **session_options(connect_timeout=models.connect_timeout, headers=headers, idle_timeout=_IDLE_TIMEOUT),
+        **session_options(
+            connect_timeout=models.connect_timeout,
+            headers=headers,
+            tls=trusting(models.ca_file, "models"),
+            idle_timeout=_IDLE_TIMEOUT,
+        ),
         trace_configs=[_reuse_trace()],
     ) as session:
         yield GordoClient(session, models, sizes)

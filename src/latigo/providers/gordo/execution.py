@@ -3,11 +3,8 @@
 What each status code means stands in the package's docstring.
 """
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import structlog
 
@@ -22,10 +19,9 @@ from latigo.providers.gordo.frames import RequestBody, UnreadableResponse, read_
 from latigo.providers.gordo.responses import Response, accepted, foreign, not_an_anomaly_model, refusal
 from latigo.providers.protocols import Execution, ModelRoster, ModelStatus
 from latigo.providers.registration import RosterRegistration
+from latigo.runtime.off_loop import off_loop
 
 _log = structlog.get_logger()
-
-_T = TypeVar("_T")
 
 ANOMALY = ("anomaly", "prediction")
 PLAIN = ("prediction",)
@@ -76,7 +72,7 @@ class GordoExecution(RosterRegistration):
         check_request(name, x, y)
         key = (name.ref, name.revision)
         plain = name.anomaly is False or key in self._plain
-        body = await _off_loop(_numbers(x) + _numbers(y), lambda: request_body(x, None if plain else y))
+        body = await off_loop(_numbers(x) + _numbers(y), _MANY_NUMBERS, lambda: request_body(x, None if plain else y))
         response = await self._predict(name, PLAIN if plain else ANOMALY, body)
         if not plain and not_an_anomaly_model(response):
             plain = True
@@ -108,7 +104,7 @@ class GordoExecution(RosterRegistration):
             Unavailable, TimedOut, RevisionGone: ``prediction`` did not answer either.
             Rejected: ``VALUES_REFUSED``; X is fine, and the scores cannot be computed from y.
         """
-        response = await self._predict(spec, PLAIN, await _off_loop(_numbers(x), lambda: request_body(x)))
+        response = await self._predict(spec, PLAIN, await off_loop(_numbers(x), _MANY_NUMBERS, lambda: request_body(x)))
         if response.status == 200:
             check_targets(y)
             return Failed(f"{_doing(spec.ref, *ANOMALY)}: 500, while prediction takes the same X")
@@ -118,8 +114,9 @@ class GordoExecution(RosterRegistration):
 
     async def _read(self, spec: ModelSpec, response: Response, x: Frame) -> Predictions:
         try:
-            return await _off_loop(
+            return await off_loop(
                 len(response.body) // 8,
+                _MANY_NUMBERS,
                 lambda: read_predictions(
                     response.body,
                     model=spec.ref,
@@ -155,8 +152,3 @@ def _doing(ref: ModelRef, *path: str) -> str:
 
 def _numbers(frame: Frame) -> int:
     return int(frame.values.size)
-
-
-async def _off_loop(numbers: int, work: Callable[[], _T]) -> _T:
-    """Do the work, in a thread where it takes long."""
-    return work() if numbers < _MANY_NUMBERS else await asyncio.to_thread(work)

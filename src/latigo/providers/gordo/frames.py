@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Frame, Predictions, Times, Values
+from latigo.runtime.redaction import excerpt
 
 #: Below this many rows JSON costs client and server less than parquet does, above it more.
 JSON_ROWS = 150
@@ -196,7 +197,7 @@ def _column(name: str) -> Column:
     match parts:
         case (str(group), str(tag)):
             return Column(group, tag)
-    raise UnreadableResponse(f"a column is named {name[:100]!r}")
+    raise UnreadableResponse(f"a column is named {excerpt(name, 100)!r}")
 
 
 def _times(table: pa.Table) -> Times:

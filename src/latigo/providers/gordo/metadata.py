@@ -8,6 +8,7 @@ from typing import Any
 from latigo.dataset.config import assets, parse_dataset
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
+from latigo.runtime.redaction import excerpt
 
 _MOST_OFFSET = 1_000_000
 _BUILD = "metadata.metadata.build_metadata"
@@ -107,4 +108,4 @@ def _refuse_duplicates(key: str, tags: tuple[str, ...]) -> None:
 def _refuse_unstorable(what: str, texts: Iterable[str]) -> None:
     """Refuse text that sources, sinks and the ledger cannot store."""
     if odd := [text for text in texts if _NO_TEXT.search(text)]:
-        raise _bad(f"metadata.dataset: {what} contains invalid text: {odd[0]!r:.200}")
+        raise _bad(f"metadata.dataset: {what} contains invalid text: {excerpt(repr(odd[0]), 200)}")

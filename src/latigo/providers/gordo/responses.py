@@ -11,12 +11,12 @@ import orjson
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, RevisionGone, TooLarge, Unavailable
+from latigo.runtime.redaction import excerpt
 
 REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
 UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 _LONGEST_TEXT = 500
-_PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 #: Form in which the ``prediction`` path reports why a model refuses its input.
 _PYTHON_ERROR = re.compile(r"\w*(Error|Exception|Warning): ")
 
@@ -38,8 +38,10 @@ class Response:
             words = body.get("error") or body.get("message") or ""
         else:
             page = bytes(self.body).decode(errors="replace")
-            words = unescape(match[1]) if (match := _PARAGRAPH.search(page)) else ""
-        return " ".join(str(words).split())[:_LONGEST_TEXT]
+            _, begin, rest = page.partition("<p>")
+            words, end, _ = rest.partition("</p>")
+            words = unescape(words) if begin and end else ""
+        return excerpt(" ".join(str(words).split()), _LONGEST_TEXT)
 
 
 def document(response: Response) -> dict[str, Any] | None:
@@ -100,7 +102,9 @@ def accepted(response: Response, project: str, *, doing: str, revision: str | No
     if error := outage(response, doing=doing, downstream=downstream):
         raise error
     if revision is not None and response.revision != revision:
-        raise foreign(response, doing=doing, downstream=downstream, reason=f"revision {str(response.revision)[:40]!r}")
+        raise foreign(
+            response, doing=doing, downstream=downstream, reason=f"revision {excerpt(str(response.revision), 40)!r}"
+        )
     return response
 
 

@@ -22,6 +22,7 @@ from latigo.runtime.http import (
     time_limit,
     transport_errors,
 )
+from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 from latigo.runtime.retry import short_outage
 from latigo.settings import InfluxSensors, InfluxSink
 
@@ -96,8 +97,9 @@ class InfluxClient:
 
         Args:
             statements: InfluxQL.
-            interpret: reads the response. Status 200 is not success: database missing, query time-out and the server's
-                limits arrive as 200. A passing `Unavailable` that it raises is retried as one for the status is.
+            interpret: reads the response, in a thread if it is large. Status 200 is not success: database missing,
+                query time-out and the server's limits arrive as 200. A passing `Unavailable` that it raises is retried
+                as one for the status is.
             params: values of its ``$names``; only where ``switches.bind`` is set.
             epoch: the unit of times in the response.
             max_bytes: no larger response is read.
@@ -129,7 +131,9 @@ class InfluxClient:
                 if response.status != 200:
                     raise refused_read(await self._error_response(response))
                 content = await read_body(response, max_bytes)
-            return interpret(Response(response.content_type, content))
+            return await off_loop(
+                len(content), LARGE_DOCUMENT, lambda: interpret(Response(response.content_type, content))
+            )
 
         return await self._send("reading", exchange)
 

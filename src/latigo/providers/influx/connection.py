@@ -5,7 +5,6 @@ statuses and cut responses, its own writing takes no precision.
 """
 
 import asyncio
-import ssl
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import aiohttp
 
-from latigo.domain.errors import ConfigurationError
-from latigo.runtime.http import session_options, tls_context
+from latigo.providers.transport import trusting
+from latigo.runtime.http import session_options
 from latigo.settings import InfluxSensors, InfluxSink
 
 with warnings.catch_warnings():
@@ -36,7 +35,9 @@ class Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type
             **_server(influx.url),
             db=influx.database,
             **session_options(
-                connect_timeout=influx.connect_timeout, headers=_authorization(influx), tls=_tls(influx, key)
+                connect_timeout=influx.connect_timeout,
+                headers=_authorization(influx),
+                tls=trusting(influx.ca_file, key),
             ),
         )
 
@@ -61,15 +62,6 @@ def _authorization(influx: InfluxSection) -> Mapping[str, str]:
             "Authorization": aiohttp.encode_basic_auth(influx.username, influx.password.get_secret_value(), "utf-8")
         }
     return {}
-
-
-def _tls(influx: InfluxSection, key: str) -> ssl.SSLContext | None:
-    if influx.ca_file is None:
-        return None
-    try:
-        return tls_context(influx.ca_file)
-    except ValueError as error:
-        raise ConfigurationError(f"{key}.ca_file: {error}") from error
 
 
 def _server(url: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ import msgpack
 import orjson
 
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, TooLarge, Unavailable
+from latigo.runtime.redaction import excerpt
 
 MSGPACK = "application/x-msgpack"
 _LONGEST_TEXT = 500
@@ -58,19 +59,24 @@ class ErrorResponse:
     section: str  #: of the settings
 
     @property
-    def text(self) -> str:
+    def reason(self) -> str:
         """The server's reason: versions 1 and 3 call it ``error``, version 2 ``message``, a proxy shows a page."""
         try:
             content = msgpack.unpackb(self.body) if self.content_type == MSGPACK else orjson.loads(self.body)
             reason = content.get("error") or content.get("message")
         except (ValueError, msgpack.UnpackException, AttributeError):
             reason = self.body.decode("utf-8", "replace")
-        return " ".join(str(reason or "no reason given").split())[:_LONGEST_TEXT]
+        return " ".join(str(reason or "no reason given").split())
+
+    @property
+    def text(self) -> str:
+        """The beginning of the reason, to be shown."""
+        return excerpt(self.reason, _LONGEST_TEXT)
 
 
 def points_dropped(response: ErrorResponse) -> int | None:
     """Return how many points were too old for the retention policy; None where the error is another one."""
-    match = _BEYOND_RETENTION.search(response.text)
+    match = _BEYOND_RETENTION.search(response.reason)
     return int(match[1]) if response.status in _REFUSED_DATA and match else None
 
 
@@ -89,7 +95,7 @@ def refused_write(response: ErrorResponse) -> LatigoError:
 
 def refused_read(response: ErrorResponse) -> LatigoError:
     """Return the error for a query that was refused by its status."""
-    if response.status == 400 and "parsing" in response.text:
+    if response.status == 400 and "parsing" in response.reason:
         return Failed(f"InfluxDB does not understand the query: {response.text}")
     if response.status in {413, 414}:
         return TooLarge(f"InfluxDB rejects a query of this size: {response.text}")
@@ -107,11 +113,13 @@ def refused_statement(text: str, *, downstream: str, section: str) -> LatigoErro
 
 def _for_operator(response: ErrorResponse) -> Unavailable | None:
     """Return an alarm that names the setting of ours or of the server's that causes the error, if there is one."""
-    text, section = response.text, response.section
-    hint = _hint(text, section)
+    section = response.section
+    hint = _hint(response.reason, section)
     if not hint and response.status in {401, 403, 407}:
         hint = _credentials(section)
-    return Unavailable(f"InfluxDB: {text} ({hint})", downstream=response.downstream, alarm=True) if hint else None
+    if not hint:
+        return None
+    return Unavailable(f"InfluxDB: {response.text} ({hint})", downstream=response.downstream, alarm=True)
 
 
 def _hint(text: str, section: str) -> str:

@@ -10,6 +10,7 @@ their sensor. Never by a revision: writing a point again replaces it only under 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice
@@ -92,7 +93,7 @@ def _prefixes(model: ModelRef, columns: Sequence[Column]) -> list[str]:
     groups = {name: _measurement(name) for name in {group for group, _ in columns}}
     sensors = {name: tag_value(name, "sensor") for name in {tag or group for group, tag in columns}}
     if len(set(columns)) < len(columns):
-        twice = next(column for column in columns if columns.count(column) > 1)
+        twice = next(column for column, times in Counter(columns).items() if times > 1)
         raise _refused(f"two columns of {model} are the same series {'|'.join(twice)!r}")
     if odd := [group for group, tag in columns if tag == group]:
         raise _refused(f"InfluxDB cannot distinguish the sensor {odd[0]!r} from the whole-model column of that name")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import structlog
 
 from latigo.domain.errors import TooLarge, Unavailable
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series, Times, Written
 from latigo.domain.windows import Window, to_ns
@@ -31,11 +32,13 @@ class InfluxPredictions:
     """Predictions in an InfluxDB; opened by `open_predictions`. Safe for many coroutines and processes at once.
 
     A point is named by (project, model, column, time), and writing it again replaces it. The revision is not kept: as a
-    tag it would make another series of every column.
+    tag it would make another series of every column. Nor is the writer, so it cannot be compared.
 
     Args:
         client: of the server; its database may hold ``{project}``, for a database of its own for each.
     """
+
+    fenced = False
 
     def __init__(self, client: InfluxClient) -> None:
         self._client = client
@@ -44,7 +47,7 @@ class InfluxPredictions:
     def downstream(self) -> str:
         return self._client.downstream
 
-    async def put_predictions(self, predictions: Predictions) -> Written:
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG002 - not kept
         model = predictions.model
         encoded = encode(predictions)
         dropped = 0

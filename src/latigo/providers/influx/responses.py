@@ -18,6 +18,7 @@ import orjson
 
 from latigo.domain.series import Series, Times, Values
 from latigo.providers.influx.query import Layout
+from latigo.runtime.redaction import excerpt
 
 #: Bytes that a reading takes at most, as sent: two numbers and what is around them.
 _READING_BYTES: Final[Mapping[str, int]] = {"msgpack": 19, "json": 52}
@@ -75,11 +76,12 @@ def decode(content_type: str, body: Body) -> Sequence[Result]:
     """
     read = _READERS.get(content_type)
     if read is None:
-        raise UnreadableError(f"a response of type {content_type!r:.100}")
+        raise UnreadableError(f"a response of type {excerpt(repr(content_type), 100)}")
     try:
         results = read(body)
-    except (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UnreadableError(f"a response that is not InfluxDB's: {type(error).__name__}: {error}"[:300]) from error
+    except _UNREADABLE as error:
+        reason = excerpt(f"{type(error).__name__}: {error}", 300)
+        raise UnreadableError(f"a response that is not InfluxDB's: {reason}") from error
     if not results or [result.number for result in results] != list(range(len(results))):
         raise UnreadableError(f"a response with {len(results)} results out of order")
     return results
@@ -178,9 +180,11 @@ def _is_partial(result: Result) -> bool:
 
 def _check(table: Table, layout: Layout, name: str) -> None:
     if table.tags.get(layout.tag_key) != name:
-        raise UnreadableError(f"readings of {table.tags.get(layout.tag_key)!r:.200}, where {name!r} was requested")
+        raise UnreadableError(
+            f"readings of {excerpt(repr(table.tags.get(layout.tag_key)), 200)}, where {name!r} was requested"
+        )
     if table.columns != ("time", layout.field):
-        raise UnreadableError(f"columns {table.columns!r:.200}, where {layout.field!r} was requested")
+        raise UnreadableError(f"columns {excerpt(repr(table.columns), 200)}, where {layout.field!r} was requested")
 
 
 def series_of(table: Table) -> Series:
@@ -327,6 +331,15 @@ def _table(content: Mapping[str, Any]) -> Table:
     )
 
 
+_UNREADABLE: Final = (
+    msgpack.exceptions.UnpackException,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
 _READERS: Final[Mapping[str, Callable[[Body], list[Result]]]] = {
     "application/x-msgpack": _from_msgpack,
     "application/json": _from_json,

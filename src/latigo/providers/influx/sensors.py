@@ -32,6 +32,7 @@ from latigo.providers.influx.responses import (
     readings_of,
 )
 from latigo.runtime.clock import Clock
+from latigo.runtime.off_loop import off_loop
 
 _log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ _SURELY_WHOLE: Final = (
 _UNFORESEEN: Final = 4  #: times as many are accepted when they are denser than estimated
 _STATEMENTS: Final = 250  #: in one request
 _POINT_BYTES: Final = 16  #: a time and a value in a `Series`
+_MANY_NAMES: Final = 50_000  #: of which reading takes several milliseconds
 _INDEX_BYTES: Final = 32 << 20  #: of a response with names
 _NAMES: Final = 100_000  #: names in one response
 _MOST_KNOWN: Final = 200_000  #: silent sensors that are cached
@@ -187,7 +189,8 @@ class InfluxSensors:
         while True:
             batch = await self._batch.run(lambda _: self._layout.names(most, skip), [""], max_bytes=_INDEX_BYTES)  # noqa: B023 - called before the next page
             if batch.results:
-                names = self._column(batch.results[0], "value")
+                result = batch.results[0]
+                names = await off_loop(result.rows, _MANY_NAMES, lambda: self._column(result, "value"))  # noqa: B023 - called at once
                 all_names.update(names)
                 if len(names) < most:
                     return all_names

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latigo.domain.circuits import System, circuit_name
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Written
 from latigo.domain.windows import Window, to_ns
@@ -21,8 +22,11 @@ class StoredPoint(NamedTuple):
 class MemoryPredictions:
     """Points in a dict: writing the same point twice leaves one."""
 
+    fenced = True
+
     def __init__(self) -> None:
         self.points: dict[ModelRef, dict[tuple[int, Column], StoredPoint]] = {}
+        self._fences: dict[tuple[ModelRef, int], Fence] = {}  #: by model and time
 
     @property
     def downstream(self) -> str:
@@ -31,13 +35,20 @@ class MemoryPredictions:
     async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - the protocol's
         return "can be read"
 
-    async def put_predictions(self, predictions: Predictions) -> Written:
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
+        model, times = predictions.model, predictions.times
+        points = self.points.setdefault(model, {})
+        kept = [not self.fenced or self._fences.get((model, time), fence) <= fence for time in times.tolist()]
         finite = np.isfinite(predictions.values)
-        points = self.points.setdefault(predictions.model, {})
+        newer = finite.any(axis=1) & ~np.array(kept, bool)
+        finite[newer] = False
         for row, column in np.argwhere(finite).tolist():
-            name = int(predictions.times[row]), predictions.columns[column]
-            points[name] = StoredPoint(predictions.revision, float(predictions.values[row, column]))
-        return Written(np.unique(predictions.times[finite.any(axis=1)]))
+            time = int(times[row])
+            points[time, predictions.columns[column]] = StoredPoint(
+                predictions.revision, float(predictions.values[row, column])
+            )
+            self._fences[model, time] = fence
+        return Written(np.unique(times[finite.any(axis=1)]), newer=len(np.unique(times[newer])))
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
         start, end = to_ns(window.start), to_ns(window.end)

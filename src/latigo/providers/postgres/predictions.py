@@ -15,9 +15,11 @@ import structlog
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, Reason, Rejected
+from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values, Written
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
+from latigo.postgres.database import lend
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import TRANSLATIONS
@@ -41,12 +43,15 @@ class PostgresPredictions:
     """Predictions in the ledger's database; safe for many coroutines and processes at once.
 
     A row is identified by (model, time). Writing it again replaces the whole row, whatever the revision: a point that
-    is not finite the second time is deleted. A row without a finite value is not written and replaces nothing.
+    is not finite the second time is deleted. A row without a finite value is not written and replaces nothing, and nor
+    does a row of an older writer.
 
     Args:
         pool: connections to the database that holds the tables.
         postgres: the section of the settings.
     """
+
+    fenced = True
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", postgres: PostgresSink) -> None:
         self.downstream = circuit_name(System.SINK, postgres.sink_name)
@@ -60,14 +65,15 @@ class PostgresPredictions:
             await connection.fetch(SQL["read_any_row"])
         return "can be read"
 
-    async def put_predictions(self, predictions: Predictions) -> Written:
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
         times, values = _rows_to_write(predictions)
         if not len(times):
             return Written.nothing()
         async with self._connection(f"writing {predictions.model}") as connection:
             for _ in range(3):
-                if await self._write(connection, predictions, times, values):
-                    return Written(times)
+                written = await self._write(connection, predictions, times, values, fence)
+                if written is not None:
+                    return written
         raise Failed(f"writing {predictions.model}: its columns or days are dropped as fast as they are created")
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
@@ -110,32 +116,41 @@ class PostgresPredictions:
     async def _connection(self, action: str) -> AsyncIterator[Any]:
         context = f"PostgreSQL, {action}"
         with translated_errors(context, downstream=self.downstream, translations=TRANSLATIONS):
-            async with asyncio.timeout(self._time_limit), self._pool.acquire() as connection:
+            async with asyncio.timeout(self._time_limit), lend(self._pool) as connection:
                 yield connection
 
-    async def _write(self, connection: Any, predictions: Predictions, times: Times, values: Values) -> bool:
-        """Write the rows; return False if the cache turned out to be outdated."""
+    async def _write(
+        self, connection: Any, predictions: Predictions, times: Times, values: Values, fence: Fence
+    ) -> Written | None:
+        """Write the rows; return those that are stored, or None if the cache turned out to be outdated."""
         days = {int(day) for day in np.unique(times // _DAY_NS)}
         if missing := days - self._days:
             await connection.execute(SQL.ensure_days, sorted(missing))
             self._days |= missing
         digest = _digest(predictions)
         known = await self._intern(connection, predictions, digest, used_until=(max(days) + 1) * _DAY_NS)
+        microseconds = (times // 1000).tolist()
         try:
-            written = await connection.fetchval(
+            done = await connection.execute(
                 SQL.write_rows,
                 known.columns_id,
                 digest,
-                (times // 1000).tolist(),
+                microseconds,
                 _flat_with_nulls(values),
                 values.shape[1],
+                *fence,
             )
         except asyncpg.CheckViolationError:  # no partition for one of the rows: a day was dropped meanwhile
             self._days -= days
-            return False
-        if not written:
+            return None
+        if done == f"INSERT 0 {len(times)}":
+            return Written(times)
+        if not await connection.fetchval(SQL.has_columns, known.columns_id, digest):
             self._known.clear()
-        return bool(written)
+            return None
+        newer = await connection.fetch(SQL.newer_rows, known.columns_id, microseconds, *fence)
+        refused = np.isin(times // 1000, [row["time"] for row in newer])
+        return Written(times[~refused], newer=int(refused.sum()))
 
     async def _intern(self, connection: Any, predictions: Predictions, digest: bytes, used_until: int) -> _Known:
         known = self._known.get(digest)

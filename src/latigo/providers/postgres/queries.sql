@@ -16,20 +16,35 @@ RETURNING id;
 SELECT ensure_prediction_day(date 'epoch' + day) FROM unnest($1::integer[]) AS day ORDER BY day;
 
 -- write_rows --
--- One call, whatever the number of rows: the values of all rows are in one flat array, $5 to a row. False when the
--- columns do not exist any more ($1 may be older than a restore of the database). A row that is there already with the
--- same values is not written.
+-- One call, whatever the number of rows: the values of all rows are in one flat array, $5 to a row. No row is written
+-- when the columns do not exist any more ($1 may be older than a restore of the database). A row of a newer writer stays.
+-- So does one that is there already, unless its writer is older: else a writer between the two could still replace it.
 WITH columns AS MATERIALIZED (
     SELECT id, series_id FROM prediction_columns WHERE id = $1 AND digest = $2
-), written AS (
-    INSERT INTO prediction (series_id, time, columns_id, values)
-    SELECT c.series_id, timestamptz 'epoch' + r.time * interval '1 microsecond', c.id,
-           ($4::float8[])[(r.row - 1) * $5::integer + 1 : r.row * $5::integer]
-    FROM columns c, unnest($3::bigint[]) WITH ORDINALITY AS r (time, row)
-    ON CONFLICT (series_id, time) DO UPDATE SET columns_id = EXCLUDED.columns_id, values = EXCLUDED.values
-    WHERE (prediction.columns_id, prediction.values) IS DISTINCT FROM (EXCLUDED.columns_id, EXCLUDED.values)
 )
-SELECT EXISTS (SELECT FROM columns);
+INSERT INTO prediction AS p (series_id, time, columns_id, values, incarnation, epoch, task_id, claim)
+SELECT c.series_id, timestamptz 'epoch' + r.time * interval '1 microsecond', c.id,
+       ($4::float8[])[(r.row - 1) * $5::integer + 1 : r.row * $5::integer],
+       $6::bigint, $7::integer, $8::bigint, $9::integer
+FROM columns c, unnest($3::bigint[]) WITH ORDINALITY AS r (time, row)
+ON CONFLICT (series_id, time) DO UPDATE
+SET columns_id = EXCLUDED.columns_id, values = EXCLUDED.values, incarnation = EXCLUDED.incarnation,
+    epoch = EXCLUDED.epoch, task_id = EXCLUDED.task_id, claim = EXCLUDED.claim
+WHERE p.incarnation IS NULL
+   OR (p.incarnation, p.epoch, p.task_id, p.claim) < ($6::bigint, $7::integer, $8::bigint, $9::integer)
+   OR ((p.incarnation, p.epoch, p.task_id, p.claim) = ($6::bigint, $7::integer, $8::bigint, $9::integer)
+       AND (p.columns_id, p.values) IS DISTINCT FROM (EXCLUDED.columns_id, EXCLUDED.values));
+
+-- has_columns --
+SELECT EXISTS (SELECT FROM prediction_columns WHERE id = $1 AND digest = $2);
+
+-- newer_rows --
+-- Times among $2 at which the series of columns $1 has a row of a newer writer than $3 to $6.
+SELECT (extract(epoch FROM p.time) * 1000000)::bigint AS time
+FROM prediction p
+WHERE p.series_id = (SELECT series_id FROM prediction_columns WHERE id = $1)
+  AND p.time = ANY (SELECT timestamptz 'epoch' + t * interval '1 microsecond' FROM unnest($2::bigint[]) AS t)
+  AND (p.incarnation, p.epoch, p.task_id, p.claim) > ($3::bigint, $4::integer, $5::bigint, $6::integer);
 
 -- read_rows --
 SELECT p.columns_id, (extract(epoch FROM p.time) * 1000000)::bigint AS time, p.values

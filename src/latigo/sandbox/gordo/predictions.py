@@ -17,7 +17,7 @@ class CannedPredictions(Protocol):
     """Prediction responses that are made without a model, for benchmarks."""
 
     def predict(
-        self, definition: ModelDefinition, body: bytes, content_type: str, *, anomaly: bool
+        self, definition: ModelDefinition, revision: str, body: bytes, content_type: str, *, anomaly: bool
     ) -> tuple[bytes, Index] | None:
         """Return a parquet response, and the labels of the request's rows; None to let the model itself respond."""
 

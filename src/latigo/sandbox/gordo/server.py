@@ -227,7 +227,7 @@ class SandboxGordo:
         anomaly = request.call.kind is CallKind.ANOMALY
         if self._canned is None or (anomaly and not model.kind.detector):
             return None
-        canned = self._canned.predict(model, request.body, request.content_type, anomaly=anomaly)
+        canned = self._canned.predict(model, request.revision, request.body, request.content_type, anomaly=anomaly)
         if canned is None:
             return None
         response, index = canned

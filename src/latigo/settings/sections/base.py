@@ -1,9 +1,10 @@
 """Base class of every table, and the choice between kinds of a table."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationInfo, model_validator
 
 from latigo.settings.keys import installed_plugins, secret_names
 from latigo.settings.values import point_to_files
@@ -18,6 +19,17 @@ class Section(BaseModel):
     @classmethod
     def _secrets_from_files(cls, given: Any) -> Any:
         return point_to_files(given, secret_names(cls)) if isinstance(given, Mapping) else given
+
+
+def of_https_only(ca_file: Path | None, info: ValidationInfo) -> Path | None:
+    """Refuse authorities for a ``url`` that is not https; for the field validator of a section with both.
+
+    Raises:
+        ValueError: they would be ignored.
+    """
+    if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
+        raise ValueError("needs an https url")
+    return ca_file
 
 
 def by_kind(default: str, *others: str, plugins: str = "") -> Discriminator:

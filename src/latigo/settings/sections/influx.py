@@ -2,12 +2,11 @@
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from latigo.settings.sections.base import Section
+from latigo.settings.sections.base import Section, of_https_only
 from latigo.settings.values import HttpUrl, InfluxName, PathName, Positive, Secret, Text
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -48,12 +47,7 @@ class InfluxServer(Section):
             raise ValueError("must not hold a colon")
         return value
 
-    @field_validator("ca_file")
-    @classmethod
-    def _of_https_only(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
-        if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
-            raise ValueError("needs an https url")
-        return ca_file
+    _ca_file_of_https_only = field_validator("ca_file")(of_https_only)
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:

@@ -1,11 +1,11 @@
 """``[ledger]``: the PostgreSQL database of the ledger."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Tag
 
+from latigo.postgres.places import OF_USERS, default_home
 from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.values import PathName, Positive, Secret, postgres_url
 
@@ -27,8 +27,10 @@ class EmbeddedLedger(_Ledger):
 
     kind: Literal["embedded"] = Field(default="embedded", description="Where the ledger is kept.")
     data_dir: PathName = Field(
-        default=Path("~/.local/share/latigo/ledger"),
-        description="Folder of its files; below $XDG_DATA_HOME where that is set.",
+        default_factory=default_home,
+        description="Folder of its files. By default ~/.local/share/latigo/ledger, below $XDG_DATA_HOME where that is "
+        "set; of root /var/lib/latigo/ledger, unless the other one exists.",
+        examples=[str(OF_USERS)],
     )
 
 

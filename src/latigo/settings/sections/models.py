@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from latigo.settings.sections.base import Section
-from latigo.settings.values import Globs, HttpUrl, Positive, Projects, Secret, Secrets
+from latigo.settings.sections.base import Section, of_https_only
+from latigo.settings.values import Globs, HttpUrl, PathName, Positive, Projects, Secret, Secrets
 
 
 class GordoModels(Section):
@@ -34,8 +34,13 @@ class GordoModels(Section):
         description="Further headers sent with every request.",
         examples=[{"X-Api-Key": "an-api-key"}],
     )
+    ca_file: PathName | None = Field(
+        default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
+    )
     connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
     list_timeout: Positive = Field(
         default=timedelta(seconds=60), description="Time limit to read a list of models or the metadata of one."
     )
     predict_timeout: Positive = Field(default=timedelta(seconds=300), description="Time limit of one prediction.")
+
+    _ca_file_of_https_only = field_validator("ca_file")(of_https_only)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from latigo.settings.sections.base import Section
-from latigo.settings.values import Duration, Positive, Secret, Text
+from latigo.settings.values import Duration, HostNames, Positive, Secret, Text
 
 
 class ExecutorSettings(Section):
@@ -50,10 +50,17 @@ class HttpSettings(Section):
     enabled: bool = Field(default=True, description="Whether to listen at all.")
     host: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    allowed_hosts: HostNames | None = Field(
+        default=None,
+        description="Names by which clients may address this server, without port; * for any. By default loopback"
+        " names where host is one, else any. Probes and metrics answer to any name.",
+        examples=[["latigo.example.com"]],
+    )
     token: Secret | None = Field(
         default=None,
-        description="Bearer token of requests that change something. There are none yet, so nothing reads it.",
+        description="Deprecated: nothing reads it. It is accepted, with a warning.",
         examples=["a-bearer-token"],
+        json_schema_extra={"deprecated": "nothing reads it, so leave it out"},
     )
 
 

@@ -21,7 +21,7 @@ from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unav
 from latigo.runtime.azure import Identity, SharedCredential, is_refused, open_credential
 from latigo.runtime.clock import Clock
 from latigo.runtime.http import tls_context
-from latigo.runtime.redaction import mask_text
+from latigo.runtime.redaction import excerpt
 from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.limits import limited
@@ -201,8 +201,8 @@ def translated(error: BaseException, action: str, login_failure: BaseException |
     """
     cause = login_failure or error
     condition = getattr(error, "error", None) if isinstance(error, EventHubError) else None
-    text = " ".join(str(cause).split())[:_MAX_MESSAGE]
-    message = mask_text(f"event hub, {action}: {type(cause).__name__}" + (f": {text}" if text else ""))
+    text = excerpt(" ".join(str(cause).split()), _MAX_MESSAGE)
+    message = f"event hub, {action}: {type(cause).__name__}" + (f": {text}" if text else "")
     if isinstance(cause, AuthenticationError) or is_refused(cause) or condition in _NEEDS_OPERATOR:
         return Unavailable(message, downstream=DOWNSTREAM, alarm=True)
     if isinstance(error, TimeoutError | OperationTimeoutError):

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import structlog
 
 from latigo.domain.errors import Unavailable
+from latigo.postgres.database import Pool
 from latigo.task_queue.eventhub.connection import AnyClient, Hub
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.partitions import Partition
-from latigo.task_queue.eventhub.store import SQL, Pool, QueueStore, Refused
+from latigo.task_queue.eventhub.store import SQL, QueueStore, Refused
 
 _log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from typing import Literal
 import structlog
 
 from latigo.domain.errors import Unavailable
+from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.runtime.retry import backoff
@@ -24,7 +25,7 @@ from latigo.task_queue.eventhub.channel import Channel
 from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.consumer import Consumer, HubDelivery
 from latigo.task_queue.eventhub.session import Bounds, ReceiverTiming, Session
-from latigo.task_queue.eventhub.store import Pool, QueueStore
+from latigo.task_queue.eventhub.store import QueueStore
 from latigo.task_queue.eventhub.watchdog import Verdict
 
 _log = structlog.get_logger()
@@ -67,6 +68,11 @@ class EventHubReceiver:
         """Why no task can be received, as of the last call; empty when the hub answered it."""
         if self.state == "recreated":
             return "event hub: is not the one that its checkpoints are from; run latigo queue reset to forget them"
+        return self._hub.trouble
+
+    @property
+    def outage(self) -> str:
+        """Why the hub did not answer the last call; empty when it did, also if it is another hub now."""
         return self._hub.trouble
 
     @property

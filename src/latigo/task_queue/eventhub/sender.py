@@ -15,6 +15,7 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
+from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
@@ -24,7 +25,7 @@ from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.lag import Monitor
 from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import partition_of
-from latigo.task_queue.eventhub.store import Pool, QueueStore
+from latigo.task_queue.eventhub.store import QueueStore
 
 _log = structlog.get_logger()
 
@@ -90,6 +91,11 @@ class EventHubSender:
     @property
     def trouble(self) -> str:
         """Why no task can be sent, as of the last call; empty when the hub answered it."""
+        return self._hub.trouble
+
+    @property
+    def outage(self) -> str:
+        """Why the hub did not answer the last call; empty when it did."""
         return self._hub.trouble
 
     async def publish(self, tasks: Sequence[Task], version: int) -> Mapping[int, str]:

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
-
+from latigo.postgres.database import Pool, lend
 from latigo.postgres.errors import Fault, Translations, translated_errors, unavailable
 from latigo.postgres.statements import load_statements
+from latigo.runtime.redaction import excerpt
 from latigo.task_queue.eventhub.offsets import Position
 
 DOWNSTREAM = "ledger"
@@ -23,7 +23,6 @@ MAX_REFUSED = 10_000
 SQL = load_statements("latigo.task_queue.eventhub", "queries.sql")
 #: The queue continues after any fault, and logs it each time.
 _TRANSLATIONS: Translations = dict.fromkeys(Fault, unavailable)
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 class Refusal(StrEnum):
@@ -100,10 +99,10 @@ class QueueStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         with translated_errors("task queue's tables", downstream=DOWNSTREAM, translations=_TRANSLATIONS):
-            async with self._pool.acquire(timeout=self._time_limit) as connection:
+            async with lend(self._pool, self._time_limit) as connection:
                 yield connection
 
 
 def _storable(text: str) -> str:
-    """Return the part of a text that is kept, without what PostgreSQL does not take as text."""
-    return text[:MAX_DETAIL].encode("utf-8", "replace").decode().replace("\0", "")
+    """Return the part of a text that is kept, without secrets and what PostgreSQL does not take as text."""
+    return excerpt(text, MAX_DETAIL).encode("utf-8", "replace").decode().replace("\0", "")

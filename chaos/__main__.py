@@ -1,0 +1,63 @@
+"""Run a random campaign against Latigo: ``python -m chaos [--minutes M] [--seed S] [--links KIND] [--write]``.
+
+It ends by itself, and its processes and networks with it; the exit code is 0 if nothing was lost, doubled or wrong. The
+same seed draws the same steps; what they meet depends on the machine.
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import RESULTS, write_section
+from chaos.campaign import run
+from chaos.namespaces import are_permitted
+from chaos.report import TITLE, section, summary
+from chaos.world import Size
+
+
+def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0, help="of faults; starting and catching up come on top")
+    parser.add_argument("--seed", type=int, help="of the steps; random by default")
+    parser.add_argument(
+        "--links",
+        choices=("auto", "namespaces", "proxies"),
+        default="auto",
+        help="through network namespaces, which needs root, or through proxies; auto takes namespaces if it can",
+    )
+    parser.add_argument("--schedulers", type=int, default=Size.schedulers)
+    parser.add_argument("--executors", type=int, default=Size.executors)
+    parser.add_argument("--models", type=int, default=Size.models)
+    parser.add_argument("--keep", action="store_true", help="keep the logs of all processes also if all is well")
+    parser.add_argument("--write", action="store_true", help=f"write the figures to {RESULTS.name}")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Run a campaign and print its figures."""
+    options = _arguments()
+    seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    namespaces = options.links == "namespaces" or (options.links == "auto" and are_permitted())
+    size = Size(options.schedulers, options.executors, options.models)
+    folder = Path(tempfile.mkdtemp(prefix="latigo-chaos-"))
+    print(f"seed {seed}, {options.minutes:g} minutes, logs in {folder}", flush=True)
+    campaign = run(folder, size, seed=seed, seconds=options.minutes * 60, namespaces=namespaces, say=_say)
+    outcome = asyncio.run(campaign)
+    print(summary(outcome))
+    if options.write:
+        write_section(TITLE, section(outcome, size, namespaces=namespaces))
+    if outcome.sound and not options.keep:
+        shutil.rmtree(folder)
+    sys.exit(not outcome.sound)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+main()

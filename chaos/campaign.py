@@ -1,0 +1,156 @@
+"""One campaign: a world, the steps of its plan, a time to recover, and the judge.
+
+A party that is killed or stopped is started again after a while, and one that is frozen goes on, with everything it
+had in flight. When all steps are over, Latigo has to catch up by itself; then its processes are stopped and the judge
+looks at what they have left.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from chaos.formulas import models
+from chaos.judge import Verdict, judge, missing, read_facts
+from chaos.network import SOUND
+from chaos.plan import Action, Step, plan
+from chaos.processes import environment
+from chaos.world import POSTGRES, Size, World, newest_due, open_world
+
+#: Time to catch up and be healthy once everything works again.
+_RECOVERS_WITHIN_S = 240.0
+_HEALTHY = "healthy"
+_STATUS_LINES = 6
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """The result of a campaign."""
+
+    seed: int
+    seconds: float
+    steps: Counter[str] = field(default_factory=Counter)
+    revisions: int = 0
+    recovered_after: float | None = None  #: seconds; None: not within the time limit
+    state: str = ""  #: as ``latigo status`` reports it at the end
+    verdict: Verdict = field(default_factory=Verdict)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Return whether nothing is wrong with it."""
+        return self.verdict.sound and self.state == _HEALTHY and not self.complaints
+
+    def faults(self) -> Sequence[str]:
+        """Return everything that is wrong, a sentence each."""
+        verdict = self.verdict
+        kinds = {"lost": verdict.lost, "doubled": verdict.doubled, "wrong": verdict.wrong, "process": self.complaints}
+        faults = [f"{kind}: {fault}" for kind, found in kinds.items() for fault in found]
+        return faults if self.state == _HEALTHY else [*faults, f"status: {self.state}"]
+
+
+async def run(
+    folder: Path, size: Size, *, seed: int, seconds: float, namespaces: bool = False, say: Say = print
+) -> Outcome:
+    """Run a campaign in an empty folder, where its logs are afterwards."""
+    outcome = Outcome(seed, seconds)
+    async with open_world(folder, size, seed, namespaces=namespaces) as world:
+        await _run_steps(world, plan(seed, seconds, world.shape), outcome, say)
+        outcome.revisions = len(world.revisions)
+        until = await _recover(world, outcome)
+        await asyncio.gather(*(party.stop() for party in world.of(*world.shape.schedulers, *world.shape.executors)))
+        outcome.verdict = judge(models(size.models), await read_facts(world.ledger_url), until)
+        outcome.complaints = [complaint for party in world.parties.values() for complaint in party.complaints]
+    return outcome
+
+
+async def _run_steps(world: World, steps: Sequence[Step], outcome: Outcome, say: Say) -> None:
+    """Take each step at its time; a step that lasts is undone at its own."""
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for step in steps:
+            await asyncio.sleep(began + step.at - time.monotonic())
+            say(str(step))
+            outcome.steps[step.action] += 1
+            group.create_task(_take(world, step))
+        await asyncio.sleep(began + outcome.seconds - time.monotonic())
+
+
+async def _take(world: World, step: Step) -> None:
+    match step.action:
+        case Action.DEPLOY:
+            world.deploy()
+        case Action.TROUBLE:
+            world.parties[step.target].send({"trouble": step.detail, "seconds": step.lasting})
+            await asyncio.sleep(step.lasting)
+        case Action.KILL | Action.STOP:
+            await _end(world, step)
+            await asyncio.sleep(step.lasting)
+            await world.parties[step.target].start()
+        case Action.FREEZE:
+            world.parties[step.target].freeze()
+            await asyncio.sleep(step.lasting)
+            world.parties[step.target].thaw()
+        case _:
+            assert step.link is not None
+            world.network.put(step.link, step.condition)
+            await asyncio.sleep(step.lasting)
+            world.network.put(step.link, SOUND)
+
+
+async def _end(world: World, step: Step) -> None:
+    party = world.parties[step.target]
+    if step.action is Action.KILL:
+        await party.kill()
+    elif step.target == POSTGRES:
+        await party.kill(signal.SIGINT)  # its SIGTERM waits for all clients to leave
+    else:
+        await party.stop()
+
+
+async def _recover(world: World, outcome: Outcome) -> int:
+    """Wait until everything that was due when the steps were over is accounted for, and the state is healthy.
+
+    Return the end of that time.
+    """
+    began, until = time.monotonic(), int(newest_due(world.size).timestamp())
+    while time.monotonic() - began < _RECOVERS_WITHIN_S:
+        outcome.state = await _status(world)
+        if outcome.state == _HEALTHY and await _missing(world, until) == 0:
+            outcome.recovered_after = time.monotonic() - began
+            break
+        await asyncio.sleep(1.0)
+    return until
+
+
+async def _missing(world: World, until: int) -> int | None:
+    try:
+        facts = await read_facts(world.ledger_url)
+    except (OSError, asyncpg.PostgresError):
+        return None
+    return missing(facts, until) if len(facts) == world.size.models else None
+
+
+async def _status(world: World) -> str:
+    """Return the state as the command line reports it, with its causes unless it is healthy."""
+    config = world.config("operator", ledger_url=world.ledger_url)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "latigo", "status", "--config", str(config)),
+        env=environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode == 0:
+        return _HEALTHY
+    text = (output + errors).decode(errors="replace")
+    return " ".join(line.strip() for line in text.splitlines()[:_STATUS_LINES])

@@ -1,0 +1,222 @@
+"""The judge of a campaign: what was lost, doubled or wrong, seen from outside.
+
+It reads the public views, the table of settled tasks and what the sink holds, and computes every prediction again from
+`chaos.formulas`. It knows nothing of how Latigo works.
+
+Lost
+: a due slot since the model's beginning that is neither covered nor an exception for a reason that is right (the only
+  one here: its row filter leaves none of its rows), a slot that is parked, and a row of a covered slot that the sink
+  does not hold.
+
+Doubled
+: a slot that more than one settled task has covered. A prediction may run twice, since delivery is at least once; that
+  it counts twice is what claims prevent.
+
+Wrong
+: a stored value that is not the formula's for the revision under which its slot was settled (so also a row of an older
+  revision over one of a newer), a row that no covered slot accounts for, and a covered slot that was never settled, or
+  has no rows to be covered by.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from chaos.formulas import Cells, Model, labels, prediction
+
+FILTERED = "row filter"
+_TOLERANCE = 1e-9
+
+Span = tuple[int, int]  #: seconds since the epoch, the end excluded
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A task that ended as stored, as the history has it."""
+
+    task: int
+    span: Span
+    revision: str
+    epoch: int
+
+
+@dataclass
+class Facts:
+    """What is known of one model."""
+
+    since: int
+    slot: int
+    state: str = "active"
+    covered: Sequence[Span] = ()
+    excepted: Mapping[int, str] = field(default_factory=dict)  #: state and reason, by start of the slot
+    parked: Mapping[str, Sequence[Span]] = field(default_factory=dict)  #: by reason
+    settled: Sequence[Settled] = ()  #: in the order of settling
+    rows: Mapping[int, tuple[str, Cells]] = field(default_factory=dict)  #: revision and values, by label
+
+
+@dataclass
+class Verdict:
+    """What was found, a sentence each, and how much was looked at."""
+
+    slots: int = 0
+    rows: int = 0
+    values: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Return whether nothing was found."""
+        return not (self.lost or self.doubled or self.wrong)
+
+
+def judge(models: Sequence[Model], facts: Mapping[str, Facts], until: int) -> Verdict:
+    """Judge all slots that were due by ``until``."""
+    verdict = Verdict()
+    for model in models:
+        if model.name not in facts:
+            verdict.lost.append(f"{model.name}: the ledger does not know it")
+        else:
+            _judge_model(model, facts[model.name], until, verdict)
+    return verdict
+
+
+def _judge_model(model: Model, facts: Facts, until: int, verdict: Verdict) -> None:
+    if facts.state != "active":
+        verdict.lost.append(f"{model.name} is {facts.state}")
+    accounted: set[int] = set()
+    for start in range(facts.since, until, facts.slot):
+        verdict.slots += 1
+        wanted, what = labels(model, start, start + facts.slot), f"{model.name} {_text(start)}"
+        by = [settled for settled in facts.settled if _within(start, facts.slot, settled.span)]
+        if not any(_within(start, facts.slot, span) for span in facts.covered):
+            _judge_uncovered(facts, start, what, wanted, verdict)
+            continue
+        accounted.update(wanted)
+        if not wanted:
+            verdict.wrong.append(f"{what}: covered, and its row filter leaves no rows")
+        elif not by:
+            verdict.wrong.append(f"{what}: covered by no settled task")
+        else:
+            _judge_rows(model, facts, by[-1], wanted, verdict)
+        if len(by) > 1:
+            tasks = ", ".join(f"{one.task} (epoch {one.epoch}, revision {one.revision})" for one in by)
+            verdict.doubled.append(f"{what}: settled by tasks {tasks}")
+    # Tasks of slots that became due since may have stored theirs.
+    for label in sorted(label for label in facts.rows if label < until and label not in accounted):
+        verdict.wrong.append(f"{model.name} {_text(label)}: a row that no covered slot accounts for")
+
+
+def _judge_uncovered(facts: Facts, start: int, what: str, wanted: Sequence[int], verdict: Verdict) -> None:
+    parked = [reason for reason, spans in facts.parked.items() if any(_within(start, facts.slot, s) for s in spans)]
+    if parked:
+        verdict.lost.append(f"{what}: parked as {parked[0]}")
+    elif start not in facts.excepted:
+        verdict.lost.append(f"{what}: neither covered nor excepted")
+    elif wanted or FILTERED not in facts.excepted[start]:
+        verdict.lost.append(f"{what}: {facts.excepted[start]}, and it has {len(wanted)} rows")
+
+
+def _judge_rows(model: Model, facts: Facts, settled: Settled, wanted: Sequence[int], verdict: Verdict) -> None:
+    for label in wanted:
+        what = f"{model.name} {_text(label)}"
+        if label not in facts.rows:
+            verdict.lost.append(f"{what}: its slot is covered by task {settled.task}, and the sink has no row")
+            continue
+        revision, cells = facts.rows[label]
+        expected = prediction(model, settled.revision, label)
+        verdict.rows += 1
+        verdict.values += len(expected)
+        if revision != settled.revision:
+            verdict.wrong.append(f"{what}: settled under revision {settled.revision}, and stored is {revision}")
+        elif differing := [name for name in {*expected, *cells} if not _same(expected.get(name), cells.get(name))]:
+            verdict.wrong.append(f"{what}: {len(differing)} values of revision {revision} are not the model's")
+
+
+def _within(start: int, slot: int, span: Span) -> bool:
+    return span[0] <= start and start + slot <= span[1]
+
+
+def _same(expected: float | None, actual: float | None) -> bool:
+    return (
+        expected is not None and actual is not None and math.isclose(expected, actual, rel_tol=_TOLERANCE, abs_tol=1e-9)
+    )
+
+
+def _text(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%H:%M:%S}"
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+_MODELS = "SELECT model, state, since, slot FROM v_models"
+_COVERED = "SELECT model, covered FROM v_coverage"
+_EXCEPTED = "SELECT model, slot, state, reason FROM v_exceptions"
+_PARKED = "SELECT model, reason, windows FROM v_parked"
+_SETTLED = """
+SELECT m.name AS model, h.id, h.span, h.revision, h.epoch
+FROM task_history h JOIN model m ON m.id = h.model_id
+WHERE h.outcome = 'stored' ORDER BY h.settled_at, h.id
+"""
+_ROWS = "SELECT model, revision, column_group, tag, time, value FROM v_predictions"
+
+
+async def read_facts(url: str) -> Mapping[str, Facts]:
+    """Read what the ledger and its sink hold, by model."""
+    connection = await asyncpg.connect(url, timeout=30)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            models, covered, excepted, parked, settled, stored = [
+                await connection.fetch(sql) for sql in (_MODELS, _COVERED, _EXCEPTED, _PARKED, _SETTLED, _ROWS)
+            ]
+    finally:
+        await connection.close()
+    facts = {
+        row["model"]: Facts(_second(row["since"]), int(row["slot"].total_seconds()), row["state"]) for row in models
+    }
+    for row in covered:
+        facts[row["model"]].covered = [_span(each) for each in row["covered"]]
+    slots: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in excepted:
+        slots[row["model"]][_second(row["slot"].lower)] = f"{row['state']}: {row['reason']}"
+    windows: dict[str, dict[str, list[Span]]] = defaultdict(dict)
+    for row in parked:
+        windows[row["model"]][row["reason"]] = [_span(each) for each in row["windows"]]
+    tasks: dict[str, list[Settled]] = defaultdict(list)
+    for row in settled:
+        tasks[row["model"]].append(Settled(row["id"], _span(row["span"]), row["revision"], row["epoch"]))
+    rows: dict[str, dict[int, tuple[str, dict[tuple[str, str], float]]]] = defaultdict(dict)
+    for row in stored:
+        _, cells = rows[row["model"]].setdefault(_second(row["time"]), (row["revision"], {}))
+        cells[row["column_group"], row["tag"]] = row["value"]
+    for name, each in facts.items():
+        each.excepted, each.parked, each.settled, each.rows = slots[name], windows[name], tasks[name], rows[name]
+    return facts
+
+
+def missing(facts: Mapping[str, Facts], until: int) -> int:
+    """Return how many due slots are neither covered, excepted nor parked yet."""
+    return sum(
+        not any(_within(start, each.slot, span) for span in each.covered)
+        and start not in each.excepted
+        and not any(_within(start, each.slot, span) for spans in each.parked.values() for span in spans)
+        for each in facts.values()
+        for start in range(each.since, until, each.slot)
+    )
+
+
+def _second(time: datetime) -> int:
+    return int(time.timestamp())
+
+
+def _span(result: Any) -> Span:
+    """Return a range; one without bounds is all of time."""
+    low = -math.inf if result.lower is None else _second(result.lower)
+    high = math.inf if result.upper is None else _second(result.upper)
+    return low, high  # type: ignore[return-value]  # infinity compares with every second

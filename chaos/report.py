@@ -1,0 +1,60 @@
+"""What came of a campaign, for people and for the page of results."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from benchmarks.report import machine
+from chaos.campaign import Outcome
+from chaos.world import Size
+
+TITLE = "Chaos campaign"
+_SHOWN = 40
+_HOW_TO_READ = """
+`make chaos` runs it again, for `MINUTES` and from a `SEED`, and `python -m chaos --write` writes this section. While it
+lasts, processes are killed, stopped and frozen for longer than their leases, new revisions are deployed, Gordo
+misbehaves, and links are cut one way or both ways, slowed and made lossy. Afterwards, with everything working again,
+Latigo catches up, and a judge looks at the views of the ledger and the rows in the sink from outside. It computes every
+stored value again from a formula of its own (`chaos/judge.py` defines lost, doubled and wrong).
+"""
+
+
+def summary(outcome: Outcome) -> str:
+    """Return the figures, and the first of the faults."""
+    verdict, faults = outcome.verdict, outcome.faults()
+    lines = [
+        ", ".join(f"{count} {action}" for action, count in sorted(outcome.steps.items())),
+        f"{verdict.slots} slots, {verdict.rows} rows and {verdict.values} values in {outcome.revisions} revisions",
+        f"caught up after {_seconds(outcome.recovered_after)}, and then {outcome.state}",
+        f"{len(verdict.lost)} lost, {len(verdict.doubled)} doubled, {len(verdict.wrong)} wrong",
+        *faults[:_SHOWN],
+    ]
+    return "\n".join(lines if len(faults) <= _SHOWN else [*lines, f"and {len(faults) - _SHOWN} more"])
+
+
+def section(outcome: Outcome, size: Size, *, namespaces: bool) -> str:
+    """Return the section of the page of results."""
+    verdict = outcome.verdict
+    links = "network namespaces" if namespaces else "proxies"
+    head = (
+        f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; seed {outcome.seed}, {outcome.seconds / 60:g} minutes; "
+        f"{size.schedulers} schedulers, {size.executors} executors, {size.models} models in slots of "
+        f"{size.slot.total_seconds():g} s; links through {links}."
+    )
+    rows = [
+        *sorted(outcome.steps.items()),
+        ("due slots", verdict.slots),
+        ("rows, each value computed again", f"{verdict.rows} ({verdict.values} values)"),
+        ("time to catch up", _seconds(outcome.recovered_after)),
+        ("lost", f"**{len(verdict.lost)}**"),
+        ("doubled", f"**{len(verdict.doubled)}**"),
+        ("wrong", f"**{len(verdict.wrong)}**"),
+    ]
+    return f"{head}\n\n{_table(rows)}\n{_HOW_TO_READ}"
+
+
+def _table(rows: Sequence[tuple[str, object]]) -> str:
+    return "\n".join(["| what | figure |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in rows)])
+
+
+def _seconds(value: float | None) -> str:
+    return "too long a time" if value is None else f"{value:.0f} s"

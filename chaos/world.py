@@ -1,0 +1,270 @@
+"""The world of a campaign: schedulers, executors, an emulator of Event Hubs, PostgreSQL and a stand-in for Gordo."""
+
+import asyncio
+import os
+import pwd
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from chaos.formulas import PROJECT
+from chaos.namespaces import open_namespaces
+from chaos.network import Link, Network, open_proxies
+from chaos.plan import Shape
+from chaos.plant import KIND
+from chaos.processes import Party, environment
+from latigo.postgres.programs import find_programs
+from latigo.sandbox.eventhub.server import DEVELOPMENT_KEY
+from latigo.settings.reference import to_toml
+
+POSTGRES, HUB, GORDO = "postgres", "hub", "gordo"
+DELAY = timedelta(seconds=2)
+LEASE_S = 4
+_SYSTEMS = (POSTGRES, HUB, GORDO)
+_FIRST_REVISION = 1764547200000
+_PARTITIONS = 4
+_STARTS_WITHIN_S = 120.0
+#: Exit codes that PostgreSQL may have when it is started before all children of a killed one have ended.
+_POSTGRES_ENDS = {1: "shared memory is still in use"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a world is."""
+
+    schedulers: int = 2
+    executors: int = 3
+    models: int = 12
+    horizon: timedelta = timedelta(minutes=4)
+    slot: timedelta = timedelta(seconds=10)
+
+
+@dataclass
+class World:
+    """The running world."""
+
+    folder: Path
+    size: Size
+    network: Network
+    shape: Shape
+    parties: Mapping[str, Party] = field(default_factory=dict)
+    revisions: list[str] = field(default_factory=lambda: [str(_FIRST_REVISION)])
+
+    @property
+    def ledger_url(self) -> str:
+        """The database as the campaign itself reaches it, by a socket that no link is in the way of."""
+        _, port = self.network.listens_at(POSTGRES)
+        return f"postgresql://postgres@/postgres?host={self.folder / 'socket'}&port={port}"
+
+    def of(self, *parties: str) -> Sequence[Party]:
+        """Return these parties."""
+        return [self.parties[name] for name in parties]
+
+    def deploy(self) -> str:
+        """Publish a new revision of all models, also when Gordo does not run; return it."""
+        self.revisions.append(str(int(self.revisions[-1]) + 1000 * random.Random(len(self.revisions)).randrange(1, 90)))
+        self.parties[GORDO].send({"revision": self.revisions[-1]})
+        return self.revisions[-1]
+
+    def config(self, party: str, *, ledger_url: str = "") -> Path:
+        """Write the configuration of one process, which names the links as that party sees them."""
+        path = self.folder / f"{party}.toml"
+        path.write_text(to_toml(self._settings(party, ledger_url)), encoding="utf-8")
+        return path
+
+    def _settings(self, party: str, ledger_url: str) -> Mapping[str, Any]:
+        at = {
+            system: "{}:{}".format(*self.network.reaches_at(Link(party, system)))
+            if Link(party, system) in self.shape.links
+            else "127.0.0.1:1"
+            for system in _SYSTEMS
+        }
+        key = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={DEVELOPMENT_KEY}"
+        slot_s = int(self.size.slot.total_seconds())
+        return {
+            "schedule": {"interval": f"{slot_s}s", "delay": f"{int(DELAY.total_seconds())}s", "max_window": "2m"},
+            "backfill": {"horizon": f"{int(self.size.horizon.total_seconds())}s"},
+            "planner": {"lease": f"{LEASE_S}s", "renew": "1s"},
+            "ledger": {
+                "kind": "postgres",
+                "url": ledger_url or f"postgresql://postgres@{at[POSTGRES]}/postgres",
+                "pool_size": 5,
+                "connect_timeout": "2s",
+                "statement_timeout": "10s",
+            },
+            "task_queue": {
+                "kind": "eventhub",
+                "connection_string": f"Endpoint=sb://{at[HUB]};{key};UseDevelopmentEmulator=true;EntityPath=latigo",
+                "balance": "1s",
+                "expiration": "4s",
+            },
+            "models": {
+                "kind": "gordo",
+                "url": f"http://{at[GORDO]}",
+                "projects": [PROJECT],
+                "refresh": "2s",
+                "connect_timeout": "2s",
+                "list_timeout": "5s",
+                "predict_timeout": "10s",
+            },
+            "sensors": {"kind": KIND},
+            "predictions": [{"kind": "postgres", "write_timeout": "10s"}],
+            "executor": {
+                "concurrency": 4,
+                "lease": f"{LEASE_S}s",
+                "renew": "1s",
+                "grace": "5s",
+                # A fault of the campaign lasts longer than the pauses here: nothing may be parked for it.
+                "max_attempts": 100,
+                "backoff_first": "1s",
+                "backoff_longest": "4s",
+            },
+            "circuit": {"failures": 3, "probe_first": "500ms", "probe_longest": "2s"},
+            "http": {"port": 0},
+            "log": {"format": "json", "level": "info"},
+        }
+
+
+@asynccontextmanager
+async def open_world(folder: Path, size: Size, seed: int, *, namespaces: bool = False) -> AsyncIterator[World]:
+    """Start everything; end it all at the end."""
+    schedulers = [f"scheduler-{number}" for number in range(1, size.schedulers + 1)]
+    executors = [f"executor-{number}" for number in range(1, size.executors + 1)]
+    links = [Link(client, server) for client in (*schedulers, *executors) for server in _SYSTEMS]
+    shape = Shape(schedulers, executors, _SYSTEMS, links, LEASE_S)
+    chance = random.Random(seed)
+    async with AsyncExitStack() as opened:
+        network: Network
+        if namespaces:
+            network = await opened.enter_async_context(open_namespaces(shape.parties, chance))
+        else:
+            network = await opened.enter_async_context(open_proxies(_SYSTEMS, links, chance))
+        world = World(folder, size, network, shape)
+        world.parties = {name: _party(world, name, seed) for name in shape.parties}
+        _initialise_postgres(world)
+        for party in world.parties.values():
+            opened.push_async_callback(party.close)
+        for party in world.parties.values():
+            await party.start()
+            if party.name == POSTGRES:
+                await _until_ready(world.ledger_url)
+        async with asyncio.TaskGroup() as group:
+            watching = [group.create_task(party.watch()) for party in world.parties.values()]
+            try:
+                yield world
+            finally:
+                for task in watching:
+                    task.cancel()
+
+
+def _party(world: World, name: str, seed: int) -> Party:
+    def command() -> Sequence[str]:
+        return world.network.command(name, _command(world, name, seed))
+
+    return Party(name, command, world.folder / f"{name}.log", _POSTGRES_ENDS if name == POSTGRES else {})
+
+
+def _command(world: World, name: str, seed: int) -> Sequence[str]:
+    match name:
+        case "postgres":
+            return _postgres(world)
+        case "hub":
+            return _hub(world)
+        case "gordo":
+            return _gordo(world, seed)
+        case _:
+            config = str(world.config(name))
+            return _python("latigo", "serve", "--role", name.partition("-")[0], "--config", config)
+
+
+def _python(module: str, *arguments: str) -> Sequence[str]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _gordo(world: World, seed: int) -> Sequence[str]:
+    host, port = world.network.listens_at(GORDO)
+    revisions = [option for revision in world.revisions for option in ("--revision", revision)]
+    options = ("--host", host, "--port", str(port), "--models", str(world.size.models), "--seed", str(seed))
+    return _python("chaos.gordo_program", *options, *revisions)
+
+
+def _hub(world: World) -> Sequence[str]:
+    host, port = world.network.listens_at(HUB)
+    options = ("--host", host, "--port", str(port), "--hub", "latigo", "--partitions", str(_PARTITIONS))
+    return _python("latigo.sandbox.eventhub", *options, "--data-dir", str(world.folder / "hub"))
+
+
+def _postgres(world: World) -> Sequence[str]:
+    host, port = world.network.listens_at(POSTGRES)
+    settings = {
+        "listen_addresses": host,
+        "port": port,
+        "unix_socket_directories": world.folder / "socket",
+        "fsync": "off",  # the machine does not crash, only processes do
+        "max_connections": 100,
+        "timezone": "UTC",
+    }
+    options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+    return (*_unprivileged(), str(find_programs() / "postgres"), "-D", str(world.folder / "data"), *options)
+
+
+def _initialise_postgres(world: World) -> None:
+    """Create an empty cluster that everybody may connect to: it listens on addresses of the campaign only."""
+    for name in ("data", "socket"):
+        (world.folder / name).mkdir()
+    if account := _account():
+        for name in ("data", "socket"):
+            os.chown(world.folder / name, account.pw_uid, account.pw_gid)
+        world.folder.chmod(0o711)
+    programs, data = find_programs(), world.folder / "data"
+    options = ("-D", str(data), "--auth=trust", "--encoding=UTF8", "--no-locale", "--username=postgres", "--no-sync")
+    subprocess.run(
+        [*_unprivileged(), str(programs / "initdb"), *options],
+        check=True,
+        cwd=data,
+        env={**environment(), "LC_ALL": "C", "TZ": "UTC"},
+        stdout=subprocess.DEVNULL,
+    )
+    with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+        rules.write("host all all 10.77.0.0/24 trust\n")
+
+
+def _unprivileged() -> Sequence[str]:
+    """Return how to run what refuses root."""
+    account = _account()
+    if account is None:
+        return ()
+    return ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--pdeathsig=KILL")
+
+
+def _account() -> pwd.struct_passwd | None:
+    if os.geteuid():
+        return None
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return names.get("postgres") or names["nobody"]
+
+
+async def _until_ready(url: str) -> None:
+    async with asyncio.timeout(_STARTS_WITHIN_S):
+        while True:
+            try:
+                connection = await asyncpg.connect(url, timeout=5)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.1)
+            else:
+                await connection.close()
+                return
+
+
+def newest_due(size: Size) -> datetime:
+    """Return the end of the newest slot that is due by now."""
+    now, slot = datetime.now(UTC).timestamp() - DELAY.total_seconds(), size.slot.total_seconds()
+    return datetime.fromtimestamp(now // slot * slot, UTC)

@@ -1,0 +1,64 @@
+"""The servers that a URL names: the one that takes writes is found by trying them."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from latigo.postgres.errors import ERRORS, Fault, describe, fault_of
+
+
+class NoServer(OSError):
+    """None of several servers can be used; the message says why, server by server."""
+
+
+class Servers:
+    """The servers of one database, the one that was used last first.
+
+    Every server has the whole time limit, as with libpq: one that is switched off answers nothing, and must not use up
+    the time of the others.
+
+    Args:
+        url: ``postgresql://user@host:port,host:port/database``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.urls = _one_by_one(url)  #: in the order in which they are tried
+
+    def __len__(self) -> int:
+        return len(self.urls)
+
+    async def connect(self, _url: None = None, /, **options: Any) -> Any:
+        """Connect to the first server that takes writes; ``options`` are those of `asyncpg.connect`.
+
+        A pool passes its own URL as well, which is None.
+
+        Raises:
+            NoServer: there are several, and none can be used.
+        """
+        refusals: list[tuple[str, BaseException]] = []
+        for url in tuple(self.urls):
+            try:
+                connection = await asyncpg.connect(url, target_session_attrs="read-write", **options)
+            except ERRORS as error:
+                if len(self.urls) == 1:
+                    raise
+                refusals.append((url, error))
+            else:
+                self.urls.remove(url)
+                self.urls.insert(0, url)
+                return connection
+        if needs_operator := [refusal for _, refusal in refusals if fault_of(refusal) is Fault.OPERATOR]:
+            raise needs_operator[0]
+        raise NoServer("; ".join(f"{_address(url)}: {describe(refusal)}" for url, refusal in refusals))
+
+
+def _one_by_one(url: str) -> list[str]:
+    """Return a URL for each host; one that names its hosts as an option is left as it is."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{login}{at}{host}").geturl() for host in hosts.split(",")]
+
+
+def _address(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,332 @@
+"""Snapshot of the service: what the ledger knows of it at one moment."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from latigo.ledger.protocol import MismatchKind
+from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
+from latigo.reports.base import Report
+from latigo.reports.plan import ProjectBacklog, fetch_backlog
+
+SQL = load_statements("latigo.reports", "status.sql")
+
+#: A model is stale when its newest checked slot is more than so many slots behind the newest due one.
+STALE_SLOTS = 1.0
+#: Stale models, and silent sensors, that a status names; the rest is counted.
+NAMED = 10
+#: Period of the rates, in seconds.
+RATE_SECONDS = 300.0
+
+
+class Planner(Report):
+    """The scheduler that plans."""
+
+    holder: str
+    term: int
+
+
+class ExecutorStatus(Report):
+    """One executor that was seen within the last minute."""
+
+    id: str
+    version: str
+    envelope_low: int
+    envelope_high: int
+    concurrency: int
+    working_limit: int
+    in_flight: int
+    started_at: datetime
+    seen_at: datetime
+
+
+class ProjectStatus(Report):
+    """One project: its model list, and its models by state."""
+
+    project: str
+    revision: str
+    listed_at: datetime | None
+    error: str  #: why its models cannot be listed
+    doubted_since: datetime | None  #: quarantined: the list has lost too many models at once
+    undescribed: int  #: listed, but their metadata could not be read yet: new, half-built or broken on the server
+    active: int
+    paused: int
+    unusable: int
+    gone: int
+    silent: int
+    parked: int
+    stale: int
+    oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
+    backlog_slots: float = 0  #: slots that could be planned now
+
+
+class BacklogTotals(Report):
+    """Slots that could be planned now, and the calls that they cost when folded."""
+
+    slots: int
+    calls: int
+
+
+class OutstandingTasks(Report):
+    """Tasks that are planned and not settled."""
+
+    outstanding: int
+    live: int
+    waiting: int  #: for another attempt; not among the outstanding ones
+    unpublished: int
+
+
+class PartitionLag(Report):
+    """One partition of the task queue, as the scheduler read it last."""
+
+    channel: str
+    partition: str
+    last_sequence: int
+    checkpoint: int | None
+    lag: int
+    read_at: datetime
+    hub_recreated: bool  #: the hub was recreated after these checkpoints
+
+
+class RefusedMessages(Report):
+    """Messages of the queue that are no task for this service, by cause, in the last seven days."""
+
+    reason: str
+    messages: int
+    newest: datetime
+    example: str
+
+
+class MismatchedMessages(Report):
+    """Messages of the queue that the ledger, as it is, cannot have sent, by kind."""
+
+    kind: str
+    task: int  #: number of the task in the newest one
+    first_at: datetime
+    last_at: datetime  #: to the minute
+    example: str
+
+    @property
+    def shows_restore(self) -> bool:
+        """True if the ledger was restored from a backup and does not know it."""
+        return MismatchKind(self.kind).shows_restore
+
+    @property
+    def what(self) -> str:
+        """Where they were found."""
+        in_sink = self.kind == MismatchKind.NEWER_PREDICTIONS
+        return "a sink holds predictions" if in_sink else "the task queue has messages"
+
+
+class QueueStatus(Report):
+    """The task queue; empty where it has no partitions."""
+
+    lag: int
+    partitions: Sequence[PartitionLag]
+    refused: Sequence[RefusedMessages]
+    mismatched: Sequence[MismatchedMessages] = ()
+
+
+class Rates(Report):
+    """Rates of due and settled work in the last five minutes."""
+
+    needed_slots_per_second: float
+    covered_slots_per_second: float
+    rows_per_second: float
+    tasks_per_second: float
+    recent_slots_per_second: float = 0  #: covered, since the first task of these five minutes was settled
+
+
+class OpenCircuit(Report):
+    """A downstream that is not used for now."""
+
+    downstream: str
+    reason: str
+    alarm: bool
+    opened_at: datetime
+    pause_s: float
+
+
+class SlotExceptions(Report):
+    """Slots without all their rows, by project and state."""
+
+    project: str
+    state: str
+    models: int
+    slots: float
+
+
+class ParkedModels(Report):
+    """Models with something parked, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    stuck: int  #: of them, those that are parked with their newest due slot: they get no more predictions
+    since: datetime
+    example: str
+
+
+class UnstoredModels(Report):
+    """Models whose newest settled slot lacks rows that its readings allow, by project and cause."""
+
+    project: str
+    reason: str
+    models: int
+    names: Sequence[str]  #: some of them
+    example: str
+
+
+class StaleModel(Report):
+    """A model whose newest due slots are not settled."""
+
+    project: str
+    model: str
+    looked_until: datetime
+    due: datetime
+
+
+class SilentSensor(Report):
+    """A sensor without readings, for which models wait that get no predictions meanwhile."""
+
+    tag: str
+    since: datetime  #: start of the first slot without a reading of it
+    models: int
+    projects: Sequence[str]
+
+
+class QueueOutage(Report):
+    """Processes of one role that cannot reach the task queue."""
+
+    role: str
+    processes: int
+    reason: str
+    since: datetime
+
+
+class Snapshot(Report):
+    """The service at one moment, as recorded in the ledger."""
+
+    version: str
+    now: datetime
+    planner: Planner | None
+    executors: Sequence[ExecutorStatus]
+    projects: Sequence[ProjectStatus]
+    backlog: BacklogTotals
+    outstanding: OutstandingTasks
+    queue: QueueStatus
+    rates: Rates
+    circuits: Sequence[OpenCircuit]
+    exceptions: Sequence[SlotExceptions]
+    failures: Sequence[ParkedModels]
+    stale: Sequence[StaleModel]  #: those that are furthest behind
+    unstored: Sequence[UnstoredModels] = ()
+    silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
+    silent_sensor_count: int = 0  #: all of them
+    queue_outages: Sequence[QueueOutage] = ()
+
+
+async def read_snapshot(database: Database, version: str) -> Snapshot:
+    """Read everything about the service that the ledger knows."""
+    async with database.connection() as connection:
+        now = await connection.fetchval(SQL["now"])
+        planner = await connection.fetchrow(SQL["planner"])
+        executors = await connection.fetch(SQL["executors"])
+        projects = await connection.fetch(SQL["projects"])
+        freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
+        exceptions = await connection.fetch(SQL["exceptions_by_state"])
+        failures = await connection.fetch(SQL["failures_by_cause"])
+        unstored = await connection.fetch(SQL["unstored"], NAMED)
+        backlog = await fetch_backlog(connection)
+        rates = await connection.fetchrow(SQL["rates"])
+        outstanding = await connection.fetchrow(SQL["outstanding"])
+        partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
+        refused = await connection.fetch(SQL["refused"])
+        mismatches = await connection.fetch(SQL["mismatches"])
+        circuits = await connection.fetch(SQL["circuits"])
+        silent = await connection.fetch(SQL["silent_sensors"], NAMED)
+        outages = await connection.fetch(SQL["queue_outages"])
+    return Snapshot(
+        version=version,
+        now=now,
+        planner=Planner(**planner) if planner else None,
+        executors=[ExecutorStatus(**row) for row in executors],
+        projects=_projects(projects, freshness, backlog),
+        backlog=BacklogTotals(
+            slots=round(sum(project.slots for project in backlog)),
+            calls=round(sum(project.calls for project in backlog)),
+        ),
+        outstanding=OutstandingTasks(**outstanding),
+        queue=QueueStatus(
+            lag=sum(partition.lag for partition in partitions),
+            partitions=partitions,
+            refused=[RefusedMessages(**row) for row in refused],
+            mismatched=[MismatchedMessages(**row) for row in mismatches],
+        ),
+        rates=Rates(
+            needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
+            covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
+            rows_per_second=rates["rows"] / RATE_SECONDS,
+            tasks_per_second=rates["settled"] / RATE_SECONDS,
+            recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
+        ),
+        circuits=[
+            OpenCircuit(
+                downstream=row["downstream"],
+                reason=row["reason"],
+                alarm=row["alarm"],
+                opened_at=row["opened_at"],
+                pause_s=row["pause"].total_seconds(),
+            )
+            for row in circuits
+        ],
+        exceptions=[SlotExceptions(**row) for row in exceptions],
+        failures=[ParkedModels(**row) for row in failures],
+        stale=_stalest(freshness),
+        unstored=[UnstoredModels(**row) for row in unstored],
+        silent_sensors=[
+            SilentSensor(tag=row["tag"], since=row["since"], models=row["models"], projects=row["projects"])
+            for row in silent
+        ],
+        silent_sensor_count=silent[0]["sensors"] if silent else 0,
+        queue_outages=[QueueOutage(**row) for row in outages],
+    )
+
+
+def _projects(
+    listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]], backlog: Sequence[ProjectBacklog]
+) -> list[ProjectStatus]:
+    lists, fresh = {row["name"]: row for row in listed}, {row["project"]: row for row in freshness}
+    slots = {project.project: project.slots for project in backlog}
+    return [
+        _project(name, lists.get(name), fresh.get(name), slots.get(name, 0))
+        for name in sorted(lists.keys() | fresh.keys())
+    ]
+
+
+def _project(
+    name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
+) -> ProjectStatus:
+    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    return ProjectStatus(
+        project=name,
+        revision=listed["revision"] if listed else "",
+        listed_at=listed["listed_at"] if listed else None,
+        error=listed["error"] if listed else "",
+        doubted_since=listed["doubted_since"] if listed else None,
+        undescribed=max((listed["models"] if listed else 0) - (fresh["known"] if fresh else 0), 0),
+        oldest=fresh["oldest"] if fresh else None,
+        backlog_slots=backlog_slots,
+        **{key: fresh[key] if fresh else 0 for key in counts},
+    )
+
+
+def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
+    """Return the models of all projects that are furthest behind."""
+    stale = [
+        StaleModel(project=row["project"], model=model, looked_until=looked_until, due=due)
+        for row in freshness
+        for model, looked_until, due in row["stalest"] or ()
+    ]
+    return sorted(stale, key=lambda model: model.looked_until)[:NAMED]

@@ -1,0 +1,264 @@
+"""What a claim that was overtaken may have written is predicted again, in lane repair."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
+from latigo.domain.task import Lane, Task
+from latigo.domain.windows import Window
+from latigo.ledger.protocol import Claim, Planned, Term
+from latigo.ledger.shared import REPAIR_AFTER
+from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
+from tests.support.ledgers import Ledgers
+
+LEASE = timedelta(seconds=30)
+HOUR = timedelta(hours=1)
+DUE = window("11:00", "12:00")
+#: Longer than a lease, and than the planner's.
+AFTER_LEASE = timedelta(seconds=31)
+#: When everything that waits is due.
+LATER = 2 * AFTER_LEASE + REPAIR_AFTER
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    await ledgers.set_clock(NOW)
+    await put_model(ledgers)
+    return ledgers
+
+
+async def put_model(ledger: Ledgers, revision: str = "1000", slot: timedelta = HALF_HOUR) -> None:
+    """Let the one model be of this revision; all that is due is `DUE`."""
+    await ledger.models.put_models([an_entry(horizon=HOUR, fold=HOUR, revision=revision, slot=slot)])
+
+
+async def lead(ledger: Ledgers) -> Term:
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(seconds=15))
+    assert term is not None
+    return term
+
+
+async def needed(ledger: Ledgers) -> dict[Lane, Window]:
+    windows: dict[Lane, Window] = {}
+    for need in await ledger.scheduler.needs(timedelta(days=30)):
+        windows |= need.windows
+    return windows
+
+
+async def plan(ledger: Ledgers, lane: Lane = Lane.LIVE) -> Task:
+    """Plan what the model needs in this lane."""
+    term = await lead(ledger)
+    (need,) = await ledger.scheduler.needs(timedelta(days=30))
+    planned = Planned(need.model_id, need.epoch, need.windows[lane], lane)
+    assert await ledger.scheduler.plan(term, [planned]) == 1
+    (task,) = await ledger.scheduler.unpublished(term, 10)
+    return task
+
+
+async def claim(ledger: Ledgers, task: Task, executor: str = "executor-1") -> Claim:
+    claim = await ledger.executor.claim(task, executor, LEASE)
+    assert claim is not None
+    return claim
+
+
+async def overtake(ledger: Ledgers, *, write: bool = True) -> tuple[Claim, Claim]:
+    """A claim that began to write and ran out, and the one that came after it."""
+    task = await plan(ledger)
+    first = await claim(ledger, task)
+    if write:
+        assert await ledger.executor.begin_write(first, LEASE)
+    await ledger.set_clock(NOW + AFTER_LEASE)
+    return first, await claim(ledger, task, "executor-2")
+
+
+async def settle(ledger: Ledgers, claim: Claim, settlement: Settlement | None = None) -> None:
+    settlement = settlement or Stored.in_full(claim.window, rows=6)
+    assert await ledger.executor.settle([(claim, settlement)]) == {claim.task_id}
+
+
+async def pass_time(ledger: Ledgers, time: timedelta) -> datetime:
+    """Let so much time pass, from `NOW` on."""
+    await ledger.set_clock(NOW + time)
+    return NOW + time
+
+
+async def test_a_claim_that_ends_as_it_should_leaves_nothing_to_repair(ledger: Ledgers):
+    only = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(only, LEASE)
+    assert await ledger.executor.begin_write(only, LEASE)
+    await settle(ledger, only)
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_a_claim_that_had_not_begun_to_write_when_it_ran_out_leaves_nothing_to_repair(ledger: Ledgers):
+    _, second = await overtake(ledger, write=False)
+    assert await ledger.executor.begin_write(second, LEASE)
+    await settle(ledger, second)
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_an_attempt_that_failed_while_it_wrote_leaves_nothing_to_repair(ledger: Ledgers):
+    task = await plan(ledger)
+    first = await claim(ledger, task)
+    assert await ledger.executor.begin_write(first, LEASE)
+    await settle(ledger, first, Retry("500", retry_after=LEASE))
+    await ledger.set_clock(NOW + AFTER_LEASE)
+    assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=1) == 1
+    await settle(ledger, await claim(ledger, task))
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_what_a_silent_writer_may_have_written_is_repaired_when_it_can_write_no_more(ledger: Ledgers):
+    _, second = await overtake(ledger)
+    await settle(ledger, second)
+
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER - timedelta(seconds=1))
+    assert Lane.REPAIR not in await needed(ledger)
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER)
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+    await pass_time(ledger, LATER)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)))
+    assert Lane.REPAIR not in await needed(ledger)
+    assert await ledger.fetch("SELECT * FROM repair") == []
+    (coverage,) = await ledger.fetch("SELECT covered FROM v_coverage")
+    assert [(part.lower, part.upper) for part in coverage["covered"]] == [(DUE.start, DUE.end)]  # type: ignore[attr-defined]
+
+
+async def test_a_writer_that_reports_that_it_is_done_is_repaired_at_once_and_only_once(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await ledger.executor.request_repair(first)
+    assert await needed(ledger) == {}, "the window is out"
+    await settle(ledger, second)
+
+    assert await needed(ledger) == {Lane.REPAIR: DUE}
+    await pass_time(ledger, 2 * AFTER_LEASE)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)))
+    await pass_time(ledger, LATER)
+
+    assert Lane.REPAIR not in await needed(ledger)
+
+
+async def test_a_writer_that_reports_after_the_repair_is_repaired_again(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, LATER)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)))
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+    await ledger.executor.request_repair(first)
+
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+async def test_a_repair_that_began_before_the_writer_was_done_does_not_count(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER)
+    early = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER + timedelta(seconds=1))
+
+    await ledger.executor.request_repair(first)
+    await settle(ledger, early)
+
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_what_a_claim_of_an_older_epoch_was_writing_is_repaired_with_the_newer_one(ledger: Ledgers, begun: bool):
+    old = await claim(ledger, await plan(ledger))
+    if begun:
+        assert await ledger.executor.begin_write(old, LEASE)
+    await put_model(ledger, revision="2000")
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    assert recovered["superseded"] == 1
+    assert not await ledger.executor.begin_write(old, LEASE)
+
+    await settle(ledger, await claim(ledger, await plan(ledger)))
+    await pass_time(ledger, REPAIR_AFTER)
+
+    assert (await needed(ledger)).get(Lane.REPAIR) == (DUE if begun else None)
+
+
+async def test_a_window_predicted_anew_after_the_writer_was_done_needs_no_repair(ledger: Ledgers):
+    old = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(old, LEASE)
+    await put_model(ledger, revision="2000")
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    await ledger.executor.request_repair(old)
+
+    await pass_time(ledger, AFTER_LEASE)
+    await settle(ledger, await claim(ledger, await plan(ledger)))
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_a_task_that_is_handed_back_in_the_middle_of_a_write_is_repaired(ledger: Ledgers):
+    task = await plan(ledger)
+    first = await claim(ledger, task)
+    assert await ledger.executor.begin_write(first, LEASE)
+    assert await ledger.executor.release([first]) == {first.task_id}
+    assert await ledger.executor.release([first]) == frozenset()
+
+    await settle(ledger, await claim(ledger, task))
+
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": 1, "due_at": NOW + REPAIR_AFTER}]
+
+
+async def test_a_repair_that_is_too_large_is_done_in_halves(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.executor.request_repair(first)
+
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Split("too many bytes"))
+    await pass_time(ledger, 2 * AFTER_LEASE)
+    halves = []
+    for _ in "ab":
+        half = await claim(ledger, await plan(ledger, Lane.REPAIR))
+        halves.append(half.window)
+        await settle(ledger, half)
+
+    assert halves == [window("11:30", "12:00"), window("11:00", "11:30")]
+    assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_a_repair_that_cannot_work_is_parked_and_not_planned_again(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.executor.request_repair(first)
+
+    refused = Rejected(Reason.VALUES_REFUSED, "no finite values")
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), refused)
+
+    assert await needed(ledger) == {}
+
+
+async def test_a_repair_is_of_whole_slots_of_the_model_as_it_is_now(ledger: Ledgers):
+    first = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(first, LEASE)
+    await settle(ledger, first)
+    await ledger.fetch(
+        "INSERT INTO repair SELECT id, 1, 1, ledger_now(), tstzmultirange(tstzrange($1, $2)) FROM model",
+        at("11:10"),
+        at("11:40"),
+    )
+
+    assert await needed(ledger) == {Lane.REPAIR: DUE}
+
+
+async def test_a_slot_without_readings_any_more_ends_its_repair(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.executor.request_repair(first)
+
+    await pass_time(ledger, 2 * AFTER_LEASE)
+    gone = SlotException(SlotState.ABSENT, Coverage((DUE,)), "no_data")
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Stored(exceptions=[gone]))
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
