@@ -30,13 +30,13 @@ from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
 from latigo.wiring.resources import (
     Resources,
-    RoleName,
     SensorSource,
     check_role,
     open_ledger,
     open_queue,
     open_resources_on,
 )
+from latigo.wiring.role_names import RoleName
 from latigo.wiring.roles import create_executor, create_scheduler, process_id
 
 T = TypeVar("T")
@@ -44,6 +44,9 @@ _log = structlog.get_logger()
 
 #: Between two attempts to open what is unavailable at start.
 OPEN_INTERVAL = timedelta(seconds=2)
+#: For an address that another process has: that may be about to end. Longer than a supervisor watches a start, which it
+#: tries a few times only when a process ends at once.
+LISTEN_WITHIN = timedelta(seconds=10)
 #: After the roles' own grace, for closing their resources.
 CLOSING = timedelta(seconds=5)
 
@@ -62,7 +65,7 @@ async def serve(
     """Run a role until ``stop``; drain within the grace.
 
     Waits for systems that are unavailable at start, with the probe for readiness failing: only a wrong configuration
-    ends the process.
+    ends the process, or an address for HTTP that stays in use.
 
     Args:
         settings: all of them.
@@ -73,6 +76,7 @@ async def serve(
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
+        Unavailable: the address for HTTP stays in use.
         GraceExceeded: roles had to be cancelled.
     """
     know(settings.secret_values())
@@ -86,7 +90,13 @@ async def serve(
         probes = readiness.probes(heartbeat)
         address = None
         if settings.http.enabled:
-            address = await opened.enter_async_context(_serve_http(settings.http, probes, readiness, registry))
+            address = await _open_when_available(
+                opened,
+                lambda: _serve_http(settings.http, probes, readiness, registry),
+                readiness,
+                stop,
+                within=LISTEN_WITHIN,
+            )
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -151,13 +161,22 @@ async def _open_when_available(
     open_resource: Callable[[], AbstractAsyncContextManager[T]],
     readiness: Readiness,
     stop: asyncio.Event,
+    *,
+    within: timedelta | None = None,
 ) -> T | None:
-    """Open a resource as soon as it is available; None if ``stop`` is set before that."""
+    """Open a resource as soon as it is available; None if ``stop`` is set before that.
+
+    Raises:
+        Unavailable: it is not ``within`` that time.
+    """
     clock = SystemClock()
+    deadline = None if within is None else clock.monotonic() + within.total_seconds()
     while not stop.is_set():
         try:
             return await unless_stopped(opened.enter_async_context(open_resource()), stop)
         except Unavailable as error:
+            if deadline is not None and clock.monotonic() >= deadline:
+                raise
             readiness.missing = f"waits for {error.downstream}: {error}"
             log = _log.error if error.alarm else _log.warning
             log("start.delayed", downstream=error.downstream, error=str(error))

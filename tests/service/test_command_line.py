@@ -28,6 +28,7 @@ from latigo.sandbox.gordo import Scope
 from latigo.sandbox.gordo.controls import PREDICTIONS, CallKind
 from tests.support.influxd import require_influxd
 from tests.support.outside import looking_at
+from tests.support.ports import free_port
 from tests.support.postgres import fresh_database
 from tests.support.process import (
     PROJECT,
@@ -158,11 +159,12 @@ async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
 
 async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cost(stopped: Plant):
     ledger = stopped.sandbox.ledger
-    (_, planned), (code, parked), (_, of_another_cause), (usage, _, said) = await asyncio.gather(
+    (_, planned), (code, parked), (_, of_another_cause), (usage, _, said), (answered, _, why) = await asyncio.gather(
         stopped.ask("plan"),
         stopped.ask("failures"),
         stopped.ask("failures", "--reason", "crashed"),
         stopped.run("retry"),
+        stopped.run("retry", "--all"),
     )
 
     retried, no_longer = await stopped.ask("retry", "--project", PROJECT, "--model", PUMP)
@@ -181,6 +183,7 @@ async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cos
     assert usage == USAGE
     assert "--all" in said
     assert retried == DONE
+    assert (answered, "and there is no terminal to ask on: add --yes" in why) == (USAGE, True)
     assert {(each["model"], each["reason"]) for each in no_longer} == {(PUMP, "attempts")}
     assert afterwards == []
     assert (request["kind"], request["who"] != "") == ("retry", True)
@@ -200,10 +203,9 @@ async def test_failures_are_listed_and_once_retried_the_plan_shows_what_they_cos
 
 
 async def test_models_list_and_show_print_what_server_and_ledger_know(running: Plant):
-    (_, listed), (code, shown), (unknown, nothing), (_, text, _) = await asyncio.gather(
+    (_, listed), (code, shown), (_, text, _) = await asyncio.gather(
         running.ask("models", "list", "--project", PROJECT),
         running.ask("models", "show", f"{PROJECT}/{PUMP}"),
-        running.ask("models", "show", f"{PROJECT}/no-such-model"),
         running.run("models", "show", f"{PROJECT}/{PUMP}"),
     )
 
@@ -214,8 +216,6 @@ async def test_models_list_and_show_print_what_server_and_ledger_know(running: P
     assert shown["ledger"]["model"] == PUMP
     assert len(shown["tags"]) == 2
     assert all(tag in text for tag in shown["tags"])
-    assert unknown == UNHEALTHY
-    assert not nothing["exists"]
 
 
 async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistered(running: Plant):
@@ -229,26 +229,25 @@ async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistere
     left = "SELECT count(*) FROM v_models WHERE model = $1 AND state = 'unregistered'"
     await eventually(lambda: ledger.value(left, SEPARATOR), what="it is predicted no more")
     coverage = (await ledger.covered())[SEPARATOR]
-    refused, _, why = await running.run("models", "register", f"{PROJECT}/no-such-model")
-
     assert (code, "is registered" in text) == (DONE, True)
     assert coverage
-    assert refused == FAILED
-    assert "no-such-model" in why
 
 
 async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     (tmp_path / "plant.csv").write_text("time,A,B\n2026-01-01T00:00:00Z,1,2\n")
     config = write_config(tmp_path, sensors={"kind": "files", "path": str(tmp_path / "plant.csv")})
-    (_, listed, _), (known, text, _), (unknown, answer, _) = await asyncio.gather(
+    (_, listed, _), (_, first, cut), (known, text, _), (unknown, answer, why) = await asyncio.gather(
         latigo("sensors", "list", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "list", "--limit", "1", "--json", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "C", "--json", "--config", str(config), folder=tmp_path),
     )
 
     assert listed.splitlines() == ["A", "B"]
+    assert (json.loads(first), cut) == (["A"], "Showing 1 of 2; --limit 0 shows all\n")
     assert (known, text) == (DONE, "A: known\n")
-    assert (unknown, json.loads(answer)) == (UNHEALTHY, {"name": "C", "exists": False})
+    assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False})
+    assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
 
 
 async def test_sensors_show_has_the_request_and_the_readings_of_one_sensor(tmp_path: Path):
@@ -275,6 +274,183 @@ async def test_accept_loss_of_a_project_that_is_not_quarantined_is_3(running: Pl
 
     assert code == UNHEALTHY
     assert text == f"The model list of {PROJECT} is not quarantined\n"
+
+
+NEAREST = f"the nearest known one is {PROJECT}"
+SHOWN = f"{PROJECT}/{PUMP}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        *(
+            (f"{name} -p plnt-a", f"plnt-a: unknown project; {NEAREST}\n")
+            for name in ("failures", "plan", "models list")
+        ),
+        ("failures -m pump-01", f"pump-01: unknown model; the nearest known one is {PUMP}\n"),
+        (f"plan -m {PROJECT}/PUMP-001", f"{PROJECT}/PUMP-001: unknown model; the nearest known one is {SHOWN}\n"),
+        (f"retry -p {PROJECT} -m pump-*", f"{SHOWN}; names are exact here, not patterns\n"),
+        (f"plan -p {PROJECT} -m other/pump-001", f"other/pump-001 is not in the project {PROJECT}"),
+        ("models accept-loss plnt-a", f"plnt-a: unknown project; {NEAREST}\n"),
+        *(
+            (f"{name} {PROJECT}/pump-01", f"{PROJECT}/pump-01: unknown model; the nearest known one is {SHOWN}\n")
+            for name in ("models show", "models register", "models unregister", "predict --from -1m")
+        ),
+        *(
+            (f"{name} plnt-a/{PUMP}", f"plnt-a: unknown project; {NEAREST}; the model server answers for every name")
+            for name in ("models show", "models register", "models unregister", "predict --from -1m")
+        ),
+    ],
+)
+async def test_a_name_that_is_not_known_is_refused_with_the_nearest_one(running: Plant, arguments: str, refusal: str):
+    changes = "SELECT (SELECT count(*) FROM roster), (SELECT count(*) FROM request)"
+    before = await running.sandbox.ledger.fetch(changes)
+
+    code, output, errors = await running.run(*arguments.split())
+
+    assert (code, output) == (USAGE, "")
+    assert refusal in errors
+    assert await running.sandbox.ledger.fetch(changes) == before
+
+
+async def test_a_model_of_a_project_may_be_named_as_elsewhere(running: Plant):
+    (code, by_both), (_, at_once), (_, twice) = await asyncio.gather(
+        running.ask("failures", "-p", PROJECT, "-m", PUMP),
+        running.ask("failures", "-m", f"{PROJECT}/{PUMP}"),
+        running.ask("failures", "-p", PROJECT, "-m", f"{PROJECT}/{PUMP}"),
+    )
+
+    assert code == DONE
+    assert by_both == at_once == twice == []
+
+
+async def test_a_model_is_shown_from_the_ledger_while_its_server_cannot_be_asked(
+    postgres_server: str, ledger_template: str, tmp_path: Path
+):
+    async with a_plant(postgres_server, ledger_template, tmp_path) as plant:
+        async with serving(plant.config) as service:
+            await plant.sandbox.whole(service)
+            assert await service.stop() == DONE
+        nowhere = plant.sandbox.config(models={"url": f"http://127.0.0.1:{free_port()}"})
+        asked = Plant(plant.sandbox, nowhere)
+        (_, before), (code, shown), (_, text, _), (unknown, _, refusal) = await asyncio.gather(
+            plant.ask("models", "show", SHOWN),
+            asked.ask("models", "show", SHOWN),
+            asked.run("models", "show", SHOWN),
+            asked.run("models", "show", f"{PROJECT}/pump-01"),
+        )
+
+    assert code == UNHEALTHY
+    assert shown["exists"] is None
+    assert "Cannot connect" in shown["not_asked"] or "refused" in shown["not_asked"]
+    assert f"unknown, the model server cannot be asked: {shown['not_asked']}" in text
+    kept = ("model", "registered", "revision", "problem", "tags", "spec", "failures")
+    assert {key: shown[key] for key in kept} == {key: before[key] for key in kept}
+    assert shown["ledger"]["state"] == "active"
+    assert (unknown, "unknown model; the nearest known one is" in refusal) == (USAGE, True)
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_list_that_is_cut_says_so_whatever_its_form(stopped: Plant):
+    await stopped.sandbox.ledger.fetch(
+        "UPDATE coverage SET covered = '{}' FROM model m WHERE m.id = model_id AND m.name <> $1", PUMP
+    )
+    lists = [("models", "list"), ("plan",)]
+    whole = [await stopped.run(*command, "--limit", "0", "--json") for command in lists]
+    cut = [await stopped.run(*command, "--limit", "1", "--json") for command in lists]
+    for_people = [await stopped.run(*command, "--limit", "1") for command in lists]
+
+    assert [code for code, _, _ in (*whole, *cut, *for_people)] == [DONE] * 6
+    assert [errors for _, _, errors in whole] == [""] * 2
+    for (_, everything, _), (_, output, errors), (_, _, said) in zip(whole, cut, for_people, strict=True):
+        rows, first = json.loads(everything), json.loads(output)
+        if isinstance(rows, dict):
+            assert first["total"] >= rows["total"] > 1
+            rows, first = rows["windows"], first["windows"]
+        assert first[:1] == first
+        assert re.fullmatch(r"Showing 1 of \d+; --limit 0 shows all\n", errors)
+        assert int(errors.split()[3].rstrip(";")) >= len(rows) > 1
+        assert said.startswith("Showing 1 of ")
+
+
+async def test_failures_are_cut_sorted_and_chosen_by_state(stopped: Plant):
+    ledger = stopped.sandbox.ledger
+    await ledger.fetch(
+        """INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)
+           SELECT id, '1', 'crashed', 'a bug', '{(,)}', '2024-01-01T00:00Z', 'test' FROM model WHERE name <> $1""",
+        PUMP,
+    )
+    (_, oldest), (_, newest), (_, by_reason), (_, waiting), (code, text, errors) = await asyncio.gather(
+        stopped.ask("failures", "--sort", "oldest"),
+        stopped.ask("failures", "--sort", "newest"),
+        stopped.ask("failures", "--sort", "reason", "--state", "parked"),
+        stopped.ask("failures", "--state", "waiting"),
+        stopped.run("failures", "--limit", "1", "--sort", "oldest"),
+    )
+
+    assert [failure["reason"] for failure in oldest] == ["crashed", "crashed", "attempts"]
+    assert [failure["reason"] for failure in newest] == ["attempts", "crashed", "crashed"]
+    assert [failure["reason"] for failure in by_reason] == ["attempts", "crashed", "crashed"]
+    assert waiting == []
+    assert (code, errors) == (DONE, "Showing 1 of 3; --limit 0 shows all\n")
+    assert len(re.findall(r"^plant-a", text, re.MULTILINE)) == 1
+
+
+async def test_models_are_sorted_and_chosen_by_state(stopped: Plant):
+    ledger = stopped.sandbox.ledger
+    await ledger.fetch("UPDATE model SET paused = true WHERE name = $1", SEPARATOR)
+    await ledger.fetch(
+        "UPDATE coverage SET covered = '{}', silent_since = now() FROM model m WHERE m.id = model_id AND m.name = $1",
+        SEPARATOR,
+    )
+    (_, behind), *chosen = await asyncio.gather(
+        stopped.ask("models", "list", "--sort", "behind"),
+        *(stopped.ask("models", "list", "--state", state) for state in ("paused", "silent", "parked", "gone")),
+    )
+
+    # Of the one that is parked nothing was ever covered.
+    assert [model["model"] for model in behind] == [PUMP, SEPARATOR, COMPRESSOR]
+    names = [[model["model"] for model in models] for _, models in chosen]
+    assert names == [[SEPARATOR], [SEPARATOR], [PUMP], []]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"), [(b"y\n", DONE), (b"n\n", FAILED), (b"\n", FAILED)], ids=["yes", "no", "enter"]
+)
+async def test_retrying_everything_is_asked_on_a_terminal(stopped: Plant, answer: bytes, ends: int):
+    parked = len(await stopped.sandbox.ledger.parked())
+
+    code, output, asked = await on_terminal(answer, "retry", "--all", "--json", "-c", str(stopped.config))
+
+    assert re.search(r"Retry [1-9]\d* parked windows and 0 waiting tasks\? \[y/N\]:", asked)
+    assert code == ends
+    assert (json.loads(output)[0]["model"] == PUMP) if ends == DONE else output == ""
+    assert parked == 1
+    assert bool(await stopped.sandbox.ledger.parked()) is (ends != DONE)
+
+
+async def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str, str]:
+    """Run a command whose standard input is a terminal, on which this is typed: exit code, output, errors."""
+    ours, theirs = os.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "latigo", *arguments),
+            env=environment(),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        os.write(ours, answer)
+        async with asyncio.timeout(STARTS_WITHIN):
+            output, errors = await process.communicate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
 
 
 # --- one window ------------------------------------------------------------------------------------------------------
@@ -342,7 +518,7 @@ async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothi
         running.run("predict", f"{PROJECT}/no-such-model", "--from", "-1m"),
     )
 
-    assert [code for code, _, _ in codes] == [USAGE] * 6 + [UNHEALTHY, FAILED]
+    assert [code for code, _, _ in codes] == [USAGE] * 6 + [UNHEALTHY, USAGE]
     assert all("Traceback" not in errors for _, _, errors in codes)
 
 
@@ -533,13 +709,12 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors
 
 
 @pytest.mark.parametrize("command", [("queue",), ("queue", "status")], ids=" ".join)
-async def test_a_queue_without_partitions_is_reported_as_such(tmp_path: Path, command: tuple[str, ...]):
-    config = write_config(tmp_path)
+async def test_a_queue_within_the_process_has_tasks_and_no_partitions(running: Plant, command: tuple[str, ...]):
+    (code, partitions), (_, text, _) = await asyncio.gather(running.ask(*command), running.run(*command))
 
-    code, _, errors = await latigo(*command, "--json", "-c", str(config), folder=tmp_path)
-
-    assert code == CONFIGURATION
-    assert 'task_queue.kind = "internal" has no partitions' in errors
+    assert (code, partitions) == (DONE, [])
+    assert 'task_queue.kind = "internal"): it has no partitions' in text
+    assert re.search(r"^Tasks: \d+ outstanding \(\d+ live\), 0 waiting for another attempt$", text, re.MULTILINE)
 
 
 async def test_options_before_a_command_of_the_queue_are_not_passed_over(tmp_path: Path):

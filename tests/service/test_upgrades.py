@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.postgres.revisions import newest_revision
 from latigo.postgres.schema import current_revision
@@ -113,7 +114,10 @@ async def test_a_database_without_a_schema_stays_empty_until_it_is_migrated(data
 
 async def test_an_embedded_ledger_is_migrated_by_the_process_that_opens_it(server_folder: Path, tmp_path: Path):
     config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(server_folder)})
+    async with open_embedded(server_folder) as url:
+        created = await current_revision(url, connect_timeout=CONNECT_TIMEOUT)
 
     code, reported, _ = await latigo("plan", "--config", str(config), folder=tmp_path)
 
+    assert created is None
     assert (code, reported) == (DONE, "Nothing is missing\n")

@@ -10,6 +10,16 @@ WHERE m.id = p.model_id AND ($1::text IS NULL OR m.project = $1) AND ($2::text I
   AND ($3::text IS NULL OR p.reason = $3)
 RETURNING m.project, m.name AS model, p.reason;
 
+-- count_retried --
+-- What a retry would try again; null matches all.
+SELECT (SELECT coalesce(sum((SELECT count(*) FROM unnest(p.windows))), 0)
+        FROM parked p JOIN model m ON m.id = p.model_id
+        WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+          AND ($3::text IS NULL OR p.reason = $3))::bigint AS windows,
+       (SELECT count(*) FROM task t JOIN model m ON m.id = t.model_id
+        WHERE t.state = 'waiting' AND $3::text IS NULL
+          AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)) AS waiting;
+
 -- revive_models --
 -- A model that could not be used is described again.
 UPDATE model SET stale_metadata = true

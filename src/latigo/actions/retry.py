@@ -15,6 +15,21 @@ class Unparked(Report):
     reason: str
 
 
+class Retried(Report):
+    """How much a retry tries again."""
+
+    windows: int  #: parked
+    waiting: int  #: tasks that wait for another attempt
+
+
+async def count_retried(
+    database: Database, project: str | None = None, model: str | None = None, reason: str | None = None
+) -> Retried:
+    """Return how much `retry` would try again; None matches all."""
+    async with database.connection() as connection:
+        return Retried(**await connection.fetchrow(SQL["count_retried"], project, model, reason))
+
+
 async def retry(
     database: Database, who: str, project: str | None = None, model: str | None = None, reason: str | None = None
 ) -> Sequence[Unparked]:

@@ -5,12 +5,12 @@ from enum import IntEnum
 
 import typer
 
-from latigo.domain.errors import ConfigurationError, LatigoError
+from latigo.domain.errors import ConfigurationError, LatigoError, Misused, NoConfiguration
 from latigo.runtime.redaction import redact
 
 
 class Exit(IntEnum):
-    """Exit codes of all commands; a contract with scripts and supervisors."""
+    """Exit codes of all commands; a contract with scripts and supervisors, documented in ``docs/operations.md``."""
 
     DONE = 0
     FAILED = 1
@@ -21,12 +21,18 @@ class Exit(IntEnum):
 
 def exit_code(error: LatigoError) -> Exit:
     """Return the exit code for an error."""
-    return Exit.CONFIGURATION if isinstance(error, ConfigurationError) else Exit.FAILED
+    match error:
+        case ConfigurationError():
+            return Exit.CONFIGURATION
+        case Misused():
+            return Exit.USAGE
+        case _:
+            return Exit.FAILED
 
 
 def fail(error: LatigoError) -> Exit:
     """Print an error without a traceback; return its exit code."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError) and not isinstance(error, NoConfiguration):
         typer.echo(f"latigo: the configuration cannot be used:\n{error}", err=True)
     else:
         typer.echo(f"latigo: {error}", err=True)

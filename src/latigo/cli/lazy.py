@@ -1,16 +1,34 @@
 """Groups of commands that are imported when they are called, and listed without that."""
 
+import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 PACKAGE = "latigo.cli.commands"
 
+#: Set by the script of ``latigo completion``, when a shell wants to know what can follow.
+COMPLETE_VARIABLE = "_LATIGO_COMPLETE"
+
 Table = Mapping[str, "str | type[LazyGroup]"]
 """The entries of a group by name: a line of help, or another group."""
+
+
+def _with_default(option: Any) -> Any:
+    """Give ``--help`` a default that typer does not convert: it loads pydantic for that."""
+    option.default = False
+    return option
+
+
+class LazyCommand(TyperCommand):
+    """A command whose help needs nothing but its module."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return ``--help``."""
+        return _with_default(super().get_help_option(ctx))
 
 
 class LazyGroup(TyperGroup):
@@ -30,6 +48,10 @@ class LazyGroup(TyperGroup):
     def summary(cls) -> str:
         """Return the line of help."""
         return (cls.__doc__ or "").splitlines()[0].rstrip(".")
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return ``--help``."""
+        return _with_default(super().get_help_option(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of the base class
         """List the commands without importing them."""
@@ -89,5 +111,9 @@ def _load(name: str, path: str) -> Any:
     module = import_module(path)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
-    single.command(name, epilog=f"\b\nExamples:\n{examples}")(module.run)
-    return typer.main.get_command(single)
+    single.command(name, cls=LazyCommand, epilog=f"\b\nExamples:\n{examples}")(module.run)
+    command = typer.main.get_command(single)
+    if COMPLETE_VARIABLE in os.environ:
+        for parameter in command.params:  # the values do not matter, and converting them takes longer than all the rest
+            setattr(parameter, "process_value", lambda _ctx, value: value)  # noqa: B010 - a method is not to be assigned
+    return command

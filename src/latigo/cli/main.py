@@ -1,13 +1,15 @@
 """``latigo``: the list of all commands."""
 
+import os
 import sys
 from typing import Annotated, ClassVar
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # in no list of its names
 
 from latigo import __version__
 from latigo.cli.exits import crash, fail
-from latigo.cli.lazy import LazyGroup, Table
+from latigo.cli.lazy import COMPLETE_VARIABLE, LazyGroup, Table
 from latigo.domain.errors import LatigoError
 
 
@@ -73,6 +75,7 @@ class Commands(LazyGroup):
         "sensors": Sensors,
         "queue": Queue,
         "ledger": Ledger,
+        "completion": "Print the script by which a shell completes commands and options",
     }
 
 
@@ -104,6 +107,8 @@ def _main(
 
 def run() -> None:
     """Run the ``latigo`` program."""
+    if COMPLETE_VARIABLE in os.environ:
+        completion_init()
     try:
         cli()
     except LatigoError as error:

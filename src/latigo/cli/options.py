@@ -1,25 +1,30 @@
-"""Options and arguments that several commands have, and what is read from them."""
+"""Options and arguments that several commands have, and what is read from them.
+
+What takes time to import is imported when a command runs, so that its help is quick.
+"""
 
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
-import structlog
 import typer
 
 from latigo.cli.times import parse_time
+from latigo.domain.errors import Misused
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
-from latigo.postgres.database import Database
-from latigo.runtime.event_loop import run_async
-from latigo.runtime.log import configure_logging
-from latigo.settings import Settings, load_settings
-from latigo.wiring.resources import open_ledger
+
+if TYPE_CHECKING:
+    from latigo.postgres.database import Database
+    from latigo.settings import Settings
 
 T = TypeVar("T")
-_log = structlog.get_logger()
+
+#: Rows of a list that are printed as JSON unless --limit has another number.
+MOST_IN_JSON = 100_000
 
 ConfigOption = Annotated[
     Path | None,
@@ -31,32 +36,74 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ProjectOption = Annotated[str | None, typer.Option("--project", "-p", help="Only this project.")]
-ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model; its name without project.")]
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model: MODEL, or PROJECT/MODEL.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=0, help="Show so many at most; 0: all.", show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
-def settings_of(config: Path | None, *, quiet: bool = True) -> Settings:
+class Selected(NamedTuple):
+    """Project and model that a command is limited to; None: all."""
+
+    project: str | None = None
+    model: str | None = None
+
+
+EVERYTHING = Selected()
+
+
+def settings_of(config: Path | None, *, quiet: bool = True, required: bool = True) -> "Settings":
     """Read the settings and configure the log; ``quiet`` raises its level to warnings.
 
     Raises:
+        NoConfiguration: one is required, and there is none.
         ConfigurationError: they cannot be used.
     """
-    settings = load_settings(config, os.environ)
+    import structlog
+
+    from latigo.runtime.log import configure_logging
+    from latigo.settings import load_settings
+
+    settings = load_settings(config, os.environ, required=required)
     level = "warning" if quiet and settings.log.level in {"debug", "info"} else settings.log.level
     configure_logging(settings.log.format, level, secrets=settings.secret_values())
     for key, advice in settings.deprecated().items():
-        _log.warning("settings.deprecated", key=key, reason=advice)
+        structlog.get_logger().warning("settings.deprecated", key=key, reason=advice)
     return settings
 
 
-def with_ledger(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Run ``work`` on the open ledger."""
+def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]", selected: Selected = EVERYTHING) -> T:
+    """Run ``work`` on the open ledger.
+
+    Raises:
+        UnknownName: the ledger does not know what is selected.
+    """
+    from latigo.reports.names import read_names
+    from latigo.runtime.event_loop import run_async
+    from latigo.wiring.resources import open_ledger
 
     async def opened() -> T:
         async with open_ledger(settings) as database:
+            if selected != EVERYTHING:
+                (await read_names(database, settings.models.projects)).require(*selected)
             return await work(database)
 
     return run_async(opened)
+
+
+def selection(project: str | None, model: str | None) -> Selected:
+    """Read ``--project`` and ``--model``, which may name its project as well."""
+    if model is None or "/" not in model:
+        return Selected(project, model)
+    try:
+        ref = ModelRef.parse(model)
+    except ValueError:
+        return Selected(project, model)  # which is no name that anything has
+    if project not in {None, ref.project}:
+        raise typer.BadParameter(f"{model} is not in the project {project} of --project", param_hint="--model")
+    return Selected(*ref)
 
 
 def model_ref(text: str) -> ModelRef:
@@ -76,3 +123,20 @@ def time_range(since: str | None, until: str | None, now: datetime) -> tuple[dat
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return start, end
+
+
+def require_terminal(option: str, *, yes: bool) -> None:
+    """Check that somebody can be asked, before anything is opened.
+
+    Raises:
+        Misused: nobody can, and ``--yes`` is missing.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise Misused(f"{option} asks for confirmation, and there is no terminal to ask on: add --yes")
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal, and end with exit code 1 unless the answer is yes; standard output stays free for JSON."""
+    typer.echo(f"{question} [y/N]: ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Abort

@@ -46,8 +46,8 @@ def write(predictions: Predictions, path: Path) -> None:
 
 def draw(predictions: Predictions, inputs: Sequence[Frame], path: Path) -> None:
     """Draw the anomaly score, and inputs against outputs for each tag, into one page that needs no network."""
-    import plotly.graph_objects as go  # noqa: PLC0415 - an extra
-    from plotly.subplots import make_subplots  # noqa: PLC0415 - the same
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
 
     at = {column: n for n, column in enumerate(predictions.columns)}
     times = predictions.times.astype("datetime64[ns]")

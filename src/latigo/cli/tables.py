@@ -5,25 +5,28 @@ import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from pydantic import BaseModel
 
 from latigo.domain.windows import iso
-from latigo.runtime.serialization import to_json
 from latigo.runtime.units import format_duration
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _LONGEST_LINE = 200
 
 
 def show_json(answer: object) -> None:
     """Write an answer as JSON."""
+    from latigo.runtime.serialization import to_json
+
     sys.stdout.write(to_json(answer, indent=True).decode() + "\n")
 
 
 def show_table(
-    reports: Sequence[Mapping[str, Any] | BaseModel],
+    reports: "Sequence[Mapping[str, Any] | BaseModel]",
     columns: Sequence[str],
     *,
     title: str = "",
@@ -57,6 +60,12 @@ def show_table(
         if text := row.get(below):
             lines.append(_indented(last_line(text)))
     typer.echo("\n".join(lines))
+
+
+def show_cut(shown: int, total: int) -> None:
+    """Report on standard error that a list was cut, if it was."""
+    if shown < total:
+        typer.echo(f"Showing {shown} of {total}; --limit 0 shows all", err=True)
 
 
 def _aligned(texts: Sequence[str], widths: Sequence[int]) -> str:

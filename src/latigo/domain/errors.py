@@ -5,6 +5,7 @@
     LatigoError
     x ConfigurationError      refuse to start; names the key
       + MissingExtra          the same; names the extra and how to install it
+      + NoConfiguration       the same; there is none, and the message tells how to write one
     x Unavailable             a downstream is unavailable: wait for it; not an attempt
       + TimedOut              no answer in time: an attempt, unless other models time out as well
       + CircuitOpen           it was unavailable a moment ago, so it was not called
@@ -14,6 +15,8 @@
     x TooLarge                request less at once
     x Rejected                cannot work as it stands: park it
     x NoData                  nothing to predict from; a result rather than a failure
+    x Misused                 a request that cannot be meant as it was made
+      + UnknownName           it names a project, model or sensor that does not exist; names the nearest known one
 
 Adapters translate the errors of their drivers into these and keep the cause.
 """
@@ -56,6 +59,18 @@ class MissingExtra(ConfigurationError):
             f'pip install "PATH[{extra}]" for a checkout or wheel at PATH, '
             f'pip install "gordo-latigo[{extra}] @ git+URL" for a repository at URL'
         )
+
+
+class NoConfiguration(ConfigurationError):
+    """There is no configuration at all."""
+
+
+class Misused(LatigoError):
+    """A request cannot be meant as it was made; the message names what is missing from it."""
+
+
+class UnknownName(Misused):
+    """A project, model or sensor that is not known; the message names the nearest known one, see `domain.names`."""
 
 
 class Unavailable(LatigoError):

@@ -1,13 +1,13 @@
 """Failures: what is parked, waits for another attempt, lacks rows, and messages of the queue that are no task."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import UNSTORED
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.reports.base import Report
+from latigo.reports.base import Listing, Report
+from latigo.reports.choices import FailureOrder, FailureState
 
 SQL = load_statements("latigo.reports", "failures.sql")
 MOST_FAILURES = 1000
@@ -38,8 +38,11 @@ async def read_failures(
     model: str | None = None,
     reason: str | None = None,
     *,
+    state: FailureState | None = None,
+    order: FailureOrder = "name",
     most: int = MOST_FAILURES,
-) -> Sequence[Failure]:
-    """Return the failures of these; None matches all."""
+) -> Listing[Failure]:
+    """Return the failures of these, ``most`` of them (0: all); None matches all."""
     async with database.connection() as connection:
-        return [Failure(**row) for row in await connection.fetch(SQL["failures"], project, model, reason, most)]
+        rows = await connection.fetch(SQL["failures"], project, model, reason, state, order, most)
+    return Listing.of(Failure, rows)

@@ -2,7 +2,8 @@
 
 -- failures --
 -- What is parked, waits for another attempt, lacks rows that its readings allow, or could not be read from the queue; null
--- matches all.
+-- matches all. Ordered by $5.
+SELECT f.*, count(*) OVER () AS total FROM (
 SELECT m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
        lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts
 FROM parked p JOIN model m ON m.id = p.model_id
@@ -30,4 +31,8 @@ SELECT '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), '
        NULL, NULL, NULL, 0
 FROM queue_refused r
 WHERE $1::text IS NULL AND $2::text IS NULL AND ($3::text IS NULL OR r.reason = $3)
-ORDER BY 1, 2, 6 LIMIT $4;
+) AS f
+WHERE $4::text IS NULL OR f.state = $4
+ORDER BY CASE WHEN $5::text = 'oldest' THEN f.since END, CASE WHEN $5 = 'newest' THEN f.since END DESC,
+         CASE WHEN $5 = 'reason' THEN f.reason END, f.project, f.model, f.since
+LIMIT nullif($6::bigint, 0);

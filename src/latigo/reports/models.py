@@ -5,11 +5,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from latigo.domain.model import ModelRef
+from latigo.domain.errors import LatigoError
+from latigo.domain.model import ModelRef, ModelSpec
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.providers.protocols import ModelStatus
-from latigo.reports.base import Report
+from latigo.reports.base import Listing, Report
+from latigo.reports.choices import ModelOrder, ModelState
 from latigo.reports.failures import Failure, read_failures
 
 SQL = load_statements("latigo.reports", "models.sql")
@@ -37,10 +39,13 @@ class KnownModel(Report):
 
 
 class ModelDetails(Report):
-    """One model, as server, roster and ledger report it."""
+    """One model, as server, roster and ledger report it.
+
+    Where the server could not be asked, revision, tags and spec are those of the ledger.
+    """
 
     model: str
-    exists: bool  #: on the server
+    exists: bool | None  #: on the server; None: it could not be asked
     registered: bool | None  #: None: never decided by hand
     revision: str
     problem: str  #: why it cannot be predicted
@@ -48,6 +53,7 @@ class ModelDetails(Report):
     spec: dict[str, Any] | None
     ledger: KnownModel | None
     failures: Sequence[Failure]
+    not_asked: str  #: why the server could not be asked; empty: it was
 
 
 class ModelStatusSource(Protocol):
@@ -58,21 +64,31 @@ class ModelStatusSource(Protocol):
 
 
 async def read_models(
-    database: Database, project: str | None = None, model: str | None = None, *, most: int = MOST_MODELS
-) -> Sequence[KnownModel]:
-    """Return the models that the ledger knows; None matches all."""
+    database: Database,
+    project: str | None = None,
+    model: str | None = None,
+    *,
+    state: ModelState | None = None,
+    order: ModelOrder = "name",
+    most: int = MOST_MODELS,
+) -> Listing[KnownModel]:
+    """Return the models that the ledger knows, ``most`` of them (0: all); None matches all."""
     async with database.connection() as connection:
-        return [KnownModel(**row) for row in await connection.fetch(SQL["models"], project, model, most)]
+        return Listing.of(KnownModel, await connection.fetch(SQL["models"], project, model, state, order, most))
 
 
 async def read_model_details(database: Database, server: ModelStatusSource, ref: ModelRef) -> ModelDetails:
-    """Return everything about one model."""
-    status = await server.get_model_status(ref)
+    """Return everything about one model, whether or not the server can be asked."""
     known = await read_models(database, ref.project, ref.name)
+    not_asked = ""
+    try:
+        status = await server.get_model_status(ref)
+    except LatigoError as error:
+        status, not_asked = await _of_ledger(database, ref), str(error)
     spec = status.spec
     return ModelDetails(
         model=str(ref),
-        exists=status.exists,
+        exists=None if not_asked else status.exists,
         registered=status.registered,
         revision=status.revision,
         problem=status.problem,
@@ -80,4 +96,17 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
         spec={**asdict(spec), "ref": str(ref)} if spec else None,
         ledger=known[0] if known else None,
         failures=await read_failures(database, ref.project, ref.name),
+        not_asked=not_asked,
     )
+
+
+async def _of_ledger(database: Database, ref: ModelRef) -> ModelStatus:
+    """Return what the ledger knows of what a server reports."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(SQL["spec"], *ref)
+        registered = await connection.fetchval(SQL["registered"], *ref)
+    spec = None
+    if row is not None and row["spec"] is not None:
+        spec = ModelSpec.from_json(ref, row["revision"], row["anomaly"], row["spec"])
+    revision = row["revision"] if row is not None else ""
+    return ModelStatus(ref, revision, exists=False, registered=registered, spec=spec, metadata={})

@@ -1,10 +1,23 @@
 -- The models that the ledger knows.
 
 -- models --
-SELECT m.project, m.name AS model, m.revision, m.epoch, CASE WHEN m.paused THEN 'paused' ELSE m.state END AS state,
-       m.since, m.slot, m.delay, m.fold, m.anomaly, m.spec ->> 'resolution' AS resolution,
-       upper(c.covered) AS covered_until, c.silent_since,
-       EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked, c.not_finite AS not_finite_share
-FROM model m JOIN coverage c ON c.model_id = m.id
-WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-ORDER BY m.project, m.name LIMIT $3;
+-- Null matches all; a state is also parked or silent, which several states may be. Ordered by $4.
+SELECT k.*, count(*) OVER () AS total FROM (
+    SELECT m.project, m.name AS model, m.revision, m.epoch, CASE WHEN m.paused THEN 'paused' ELSE m.state END AS state,
+           m.since, m.slot, m.delay, m.fold, m.anomaly, m.spec ->> 'resolution' AS resolution,
+           upper(c.covered) AS covered_until, c.silent_since,
+           EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked, c.not_finite AS not_finite_share
+    FROM model m JOIN coverage c ON c.model_id = m.id
+    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+) AS k
+WHERE $3::text IS NULL OR k.state = $3 OR ($3 = 'parked' AND k.parked) OR ($3 = 'silent' AND k.silent_since IS NOT NULL)
+ORDER BY CASE WHEN $4::text = 'behind' THEN coalesce(k.covered_until, '-infinity') END,
+         CASE WHEN $4 = 'silent' THEN k.silent_since END, CASE WHEN $4 = 'state' THEN k.state END, k.project, k.model
+LIMIT nullif($5::bigint, 0);
+
+-- spec --
+-- What the ledger keeps of a model's metadata; null while it is unusable.
+SELECT revision, anomaly, spec FROM model WHERE project = $1 AND name = $2;
+
+-- registered --
+SELECT registered FROM roster WHERE project = $1 AND name = $2;

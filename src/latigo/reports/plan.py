@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.reports.base import Report
+from latigo.reports.base import Listing, Report
+from latigo.reports.choices import WindowOrder, WindowState
 
 SQL = load_statements("latigo.reports", "plan.sql")
 MOST_WINDOWS = 1000
@@ -39,6 +42,7 @@ class Plan(Report):
 
     windows: Sequence[MissingWindow]
     projects: Sequence[ProjectBacklog]
+    total: int = Field(exclude=True)  #: windows, if all were shown
 
 
 async def read_plan(
@@ -48,13 +52,16 @@ async def read_plan(
     start: datetime | None = None,
     end: datetime | None = None,
     *,
+    state: WindowState | None = None,
+    order: WindowOrder = "newest",
     most: int = MOST_WINDOWS,
 ) -> Plan:
-    """Return the newest missing windows, cut to ``[start, end)``, and the whole backlog by project."""
+    """Return missing windows, cut to ``[start, end)``, ``most`` of them (0: all), and the whole backlog by project."""
     async with database.connection() as connection:
-        windows = await connection.fetch(SQL["holes"], project, model, start, end, most)
+        rows = await connection.fetch(SQL["holes"], project, model, start, end, state, order, most)
         projects = await fetch_backlog(connection, project, model)
-    return Plan(windows=[MissingWindow(**row) for row in windows], projects=projects)
+    windows = Listing.of(MissingWindow, rows)
+    return Plan(windows=windows, projects=projects, total=windows.total)
 
 
 async def fetch_backlog(

@@ -1,10 +1,11 @@
-"""The partitions of an event hub, as the scheduler read them last."""
+"""The task queue: its tasks, and the partitions of an event hub as the scheduler read them last."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
+from latigo.reports.snapshot import SQL, OutstandingTasks
 
 
 class PartitionReading(Report):
@@ -35,3 +36,9 @@ async def read_partitions(database: Database, channel: str, group: str) -> Seque
         )
         for row in await read_lag(database.pool, channel, group)
     ]
+
+
+async def read_outstanding(database: Database) -> OutstandingTasks:
+    """Return the tasks that are planned and not settled, whatever queue they are in."""
+    async with database.connection() as connection:
+        return OutstandingTasks(**await connection.fetchrow(SQL["outstanding"]))

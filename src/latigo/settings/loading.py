@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
-from latigo.domain.errors import ConfigurationError
+from latigo.domain.errors import ConfigurationError, NoConfiguration
 from latigo.runtime.files import read_limited
 from latigo.runtime.redaction import excerpt
 from latigo.settings.keys import describe
@@ -31,27 +31,47 @@ _LONG_KEY = re.compile(rf"(?:\.[ \t]*+[\w-]*+[ \t]*+){{{_DEEPEST}}}")
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|$)|\'[^\'\n]*+(?:\'|$)|#.*+', re.MULTILINE)
 
 
-def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+_NO_CONFIGURATION = f"""\
+there is no configuration: no --config, no {CONFIG_VARIABLE}, no {CONFIG_FILE} in this folder, and no variable of a \
+section such as {PREFIX}MODELS__URL
+  latigo demo                  tries Latigo on a simulated plant, without a configuration
+  latigo config > {CONFIG_FILE}  writes one with every default, for you to edit; then: latigo check"""
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str], *, required: bool = False) -> Settings:
     """Read the settings; ``path`` is the ``--config`` of the command line.
 
     Without it the file is ``$LATIGO_CONFIG``, else ``latigo.toml`` where that exists, else none.
 
+    Args:
+        path: the configuration file.
+        environ: the environment variables.
+        required: refuse to do with defaults alone.
+
     Raises:
+        NoConfiguration: it is required, and there is neither a file nor a variable of a section.
         ConfigurationError: with all problems, one a line, each naming its key; never a secret.
     """
     file = _config_file(path, environ)
     variables = _Variables(environ)
     given = _merge(_read_toml(file) if file else {}, variables())
+    missing = required and file is None and not variables.configure
+    problems: list[str] = []
+    left = 0
     try:
-        return Settings.model_validate(_with_data_home(given, environ))
+        settings = Settings.model_validate(_with_data_home(given, environ))
+        if not missing:
+            return settings
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         found = describe(errors[:_MOST_ERRORS], Settings, variables.names, PREFIX)
         problems = [excerpt(problem, _LONGEST_PROBLEM) for problem in found]
-    left = max(len(errors) - _MOST_ERRORS, 0)
+        left = max(len(errors) - _MOST_ERRORS, 0)
     count = f"{len(problems) + left} problems" if len(problems) + left > 1 else "a problem"
     if left:
         problems.append(f"and {left} more")
+    if missing:
+        raise NoConfiguration("\n  ".join([_NO_CONFIGURATION, *problems]))
     where = f"{file} and the environment" if file else "the environment, no file was given"
     # Raised outside the handler: the validation error holds what was given, secrets included.
     raise ConfigurationError("\n  ".join([f"the configuration has {count} ({where}):", *problems]))
@@ -118,6 +138,15 @@ class _Variables(EnvSettingsSource):
         variables.pop(CONFIG_VARIABLE, None)
         self.names = {name.upper(): name for name in variables}
         self.env_vars = {name.lower(): value for name, value in variables.items()}
+
+    @property
+    def configure(self) -> bool:
+        """Whether one of them is ``LATIGO_SECTION__KEY``, or a whole section as JSON."""
+        for name, value in self.env_vars.items():
+            section, key, _ = name.removeprefix(PREFIX.lower()).partition("__")
+            if section in Settings.model_fields and (key or (value or "").lstrip().startswith(("{", "["))):
+                return True
+        return False
 
     def __call__(self) -> dict[str, Any]:
         if len(self.env_vars) > _MOST_VARIABLES:

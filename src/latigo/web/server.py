@@ -1,6 +1,8 @@
 """The HTTP server of the web application."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,7 +11,7 @@ from typing import Any, NamedTuple
 import structlog
 from aiohttp import web
 
-from latigo.domain.errors import ConfigurationError
+from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.runtime.redaction import excerpt
 from latigo.web.responses import problem
 
@@ -18,6 +20,12 @@ _KEEPALIVE_S = 15.0
 _LINGERING_S = 2.0  #: for the rest of a request that is answered already
 _FIRST_REQUEST_S = 15.0  #: for the whole head of a connection's first request; later ones have the time to keep alive
 _LONGEST_REASON = 200
+
+DOWNSTREAM = "http"
+
+#: Why an address cannot be listened on now, although it may well be later: another process still has it, the network is
+#: not up yet, or the system is short of something.
+_MAY_PASS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _log = structlog.get_logger()
 
@@ -103,7 +111,9 @@ async def run_server(
         first_request_s: seconds after which a connection without a complete request is closed.
 
     Raises:
-        ConfigurationError: the address cannot be listened on; names the keys of the settings.
+        Unavailable: the address is in use, or cannot be listened on for another reason that may pass; names the keys of
+            the settings.
+        ConfigurationError: it can never be listened on; names the keys as well.
     """
     runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
@@ -131,8 +141,7 @@ async def run_server(
         try:
             server = await loop.create_server(connect, host, port)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigurationError(f"http.host, http.port: cannot listen on {host}:{port}: {reason}") from error
+            raise _refusal(error, host, port) from error
         address = ServerAddress(host, server.sockets[0].getsockname()[1])
         _log.info("http.started", url=address.url)
         try:
@@ -141,3 +150,10 @@ async def run_server(
             server.close()
     finally:
         await runner.cleanup()
+
+
+def _refusal(error: OSError | ValueError, host: str, port: int) -> LatigoError:
+    number = getattr(error, "errno", None)
+    text = f"http.host, http.port: cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
+    passing = number == socket.EAI_AGAIN if isinstance(error, socket.gaierror) else number in _MAY_PASS
+    return Unavailable(text, downstream=DOWNSTREAM) if passing else ConfigurationError(text)

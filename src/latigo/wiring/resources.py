@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import NamedTuple, Protocol, assert_never
 
 import structlog
@@ -18,10 +17,11 @@ from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database, open_database
-from latigo.postgres.embedded import open_server
+from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
+from latigo.postgres.embedded import has_database, open_server
 from latigo.postgres.schema import recreate, require_usable, upgrade
 from latigo.providers.files import open_files
-from latigo.providers.gordo import open_gordo
+from latigo.providers.gordo import Gordo, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import (
     ModelExecutionProvider,
@@ -50,16 +50,9 @@ from latigo.task_queue.internal import InternalQueue
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.plugins import extra, open_plugin
+from latigo.wiring.role_names import RoleName
 
 _log = structlog.get_logger()
-
-
-class RoleName(StrEnum):
-    """The roles that a process can have."""
-
-    SCHEDULER = "scheduler"
-    EXECUTOR = "executor"
-    ALL = "all"
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
@@ -72,15 +65,17 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
 
     Args:
         settings: all of them.
-        migrate: migrate its schema. An embedded ledger is always migrated.
+        migrate: migrate its schema, and create an embedded ledger that does not exist yet. An embedded ledger that
+            exists is always migrated.
 
     Raises:
         ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: it is unreachable, or its schema is older than this program and is not to be migrated.
+        Unavailable: it is unreachable or does not exist, or its schema is older than this program and is not to be
+            migrated.
     """
     limit = settings.ledger.connect_timeout
     migrates = migrate or isinstance(settings.ledger, EmbeddedLedger)
-    async with ledger_server(settings) as server:
+    async with ledger_server(settings, create=migrate) as server:
         if migrates:
             before, after = await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
             if before != after:
@@ -131,10 +126,20 @@ class LedgerServer(NamedTuple):
 
 
 @asynccontextmanager
-async def ledger_server(settings: Settings) -> AsyncIterator[LedgerServer]:
-    """Yield the server of the ledger; run the embedded one while the context lasts."""
+async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIterator[LedgerServer]:
+    """Yield the server of the ledger; run the embedded one while the context lasts.
+
+    Raises:
+        ConfigurationError: an embedded ledger cannot be used.
+        Unavailable: an embedded ledger does not exist and is not to be created, or does not start.
+    """
     match settings.ledger:
         case EmbeddedLedger(data_dir=data_dir):
+            if not create and not has_database(data_dir):
+                raise Unavailable(
+                    f"the ledger does not exist yet: latigo serve creates it in {data_dir} (ledger.data_dir)",
+                    downstream=EMBEDDED,
+                )
             async with open_server(data_dir) as server:
                 yield LedgerServer(server.url, lambda: server.trouble)
         case PostgresLedger(url=secret):
@@ -339,6 +344,20 @@ async def open_resources_on(
             sensors=source,
             sinks=sinks,
         )
+
+
+@asynccontextmanager
+async def open_models(settings: Settings) -> AsyncIterator[tuple[Database, Gordo]]:
+    """Open the ledger as it is, and the model server with the ledger's roster; nothing else.
+
+    Raises:
+        ConfigurationError, Unavailable: as `open_ledger`.
+    """
+    async with (
+        open_ledger(settings) as database,
+        open_gordo(settings.models, PostgresRoster(database, user_at_host())) as gordo,
+    ):
+        yield database, gordo
 
 
 def user_at_host() -> str:

@@ -1,7 +1,9 @@
 """The commands are listed without being imported, and their help in the list is their own."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from typer.core import TyperGroup
@@ -57,17 +59,64 @@ def test_the_help_of_a_group_lists_the_options_of_the_command_that_runs_without_
     assert all(f"  {command} " in helped for command in kind.table)
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_nothing_heavy_is_imported_for_help_and_version(option: str) -> None:
+HEAVY = {
+    *("aiohttp", "alembic", "asyncpg", "latigo.settings", "numpy", "orjson", "prometheus_client", "pyarrow"),
+    *("pydantic", "rich", "sqlalchemy", "structlog"),
+}
+
+
+def paths(kind: type[LazyGroup], *path: str) -> Iterator[tuple[str, ...]]:
+    for name, entry in kind.table.items():
+        yield (*path, name)
+        if not isinstance(entry, str):
+            yield from paths(entry, *path, name)
+
+
+def imported(*arguments: str, **variables: str) -> tuple[str, list[str]]:
+    """Run a command in a process of its own: what it prints, and which heavy modules it has imported."""
     code = f"""
 import sys
 from latigo.cli.main import run
-sys.argv = ["latigo", "{option}"]
+sys.argv = ["latigo", *{arguments!r}]
 try:
     run()
 finally:
-    print(sorted({{"aiohttp", "asyncpg", "numpy", "pyarrow", "pydantic", "rich", "sqlalchemy"}} & set(sys.modules)))
+    print(*sorted({HEAVY!r} & set(sys.modules)), sep=",", file=sys.stderr)
 """
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("_LATIGO")} | variables
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return result.stdout, [name for name in result.stderr.splitlines()[-1].split(",") if name]
 
-    assert output.splitlines()[-1] == "[]"
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), *((*path, "--help") for path in paths(Commands))], ids=" ".join
+)
+def test_nothing_heavy_is_imported_for_help_and_version(arguments: tuple[str, ...]) -> None:
+    output, heavy = imported(*arguments)
+
+    assert output
+    assert heavy == []
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("latigo fail", ["failures"]),
+        ("latigo models un", ["unregister"]),
+        ("latigo models list --st", ["--state"]),
+        ("latigo models list --state sil", ["silent"]),
+    ],
+)
+def test_a_shell_completes_words_without_anything_heavy(words: str, completed: list[str]) -> None:
+    output, heavy = imported(_LATIGO_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+
+    assert output.split() == completed
+    assert heavy == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_asks_the_program(shell: str) -> None:
+    result = CliRunner().invoke(cli, ["completion", shell])
+
+    assert result.exit_code == 0
+    assert f"_LATIGO_COMPLETE=complete_{shell}" in result.output

@@ -1,7 +1,9 @@
 """Responses over HTTP to a real client."""
 
 import asyncio
+import errno
 import re
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -217,13 +219,37 @@ async def test_a_server_listens_on_loopback_and_reports_its_port(app: web.Applic
             assert answer.status == 200
 
 
-async def test_a_port_that_is_taken_is_a_matter_of_configuration(app: web.Application, latigo: Latigo) -> None:
+async def test_a_port_that_is_taken_may_be_free_later(app: web.Application, latigo: Latigo) -> None:
     other = create_app(latigo, latigo, new_registry())
 
     async with run_server(app) as server:
-        with pytest.raises(ConfigurationError, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):
+        with pytest.raises(Unavailable, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):
             async with run_server(other, port=server.port):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.EADDRNOTAVAIL, "not up yet"), Unavailable),
+        (OSError(errno.EMFILE, "too many open files"), Unavailable),
+        (OSError(errno.EACCES, "permission denied"), ConfigurationError),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), Unavailable),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), ConfigurationError),
+    ],
+    ids=str,
+)
+async def test_what_may_pass_is_no_matter_of_configuration(
+    app: web.Application, monkeypatch: pytest.MonkeyPatch, error: OSError, kind: type[Exception]
+) -> None:
+    async def create_server(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", create_server)
+
+    with pytest.raises(kind, match=r"http\.host, http\.port: cannot listen on plant:80: " + str(error.strerror)):
+        async with run_server(app, "plant", 80):
+            pass
 
 
 async def test_the_port_is_closed_once_the_server_is_closed(app: web.Application) -> None:

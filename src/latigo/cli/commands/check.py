@@ -5,8 +5,6 @@ import typer
 from latigo.cli.exits import exit_code
 from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json
-from latigo.runtime.event_loop import run_async
-from latigo.wiring.checking import check_systems
 
 EXAMPLES = ("latigo check --config latigo.toml", "latigo check --json")
 
@@ -17,6 +15,9 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     Does what each system is used for and no more, and changes nothing. Exit code 0 when everything works, 1 when
     something cannot be reached, 78 when the configuration cannot be used.
     """
+    from latigo.runtime.event_loop import run_async
+    from latigo.wiring.checking import check_systems
+
     settings = settings_of(config)
     checks = run_async(lambda: check_systems(settings))
     if as_json:

@@ -4,12 +4,8 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.demo.progress import Options
-from latigo.cli.demo.run import run_demo
 from latigo.cli.exits import Exit
 from latigo.cli.tables import cell, show_json
-from latigo.runtime.event_loop import run_async
-from latigo.runtime.log import configure_logging
 
 EXAMPLES = ("latigo demo", "latigo demo --cycles 2 --models 6 --json", "latigo demo --distributed --influx")
 
@@ -42,6 +38,11 @@ def run(
     seconds, and an hour of history to fill in first. Ctrl-C ends it. Exit code 1 when something could not be predicted
     and is parked.
     """
+    from latigo.cli.demo.progress import Options
+    from latigo.cli.demo.run import run_demo
+    from latigo.runtime.event_loop import run_async
+    from latigo.runtime.log import configure_logging
+
     configure_logging("auto", "info" if verbose else "warning")
     options = Options(cycles, models, port, distributed=distributed, influx=influx, verbose=verbose)
     report = (lambda _line: None) if as_json else typer.echo

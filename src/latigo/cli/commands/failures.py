@@ -4,12 +4,21 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.failure_details import detail_of
-from latigo.cli.options import ConfigOption, JsonOption, ModelOption, ProjectOption, settings_of, with_ledger
-from latigo.cli.tables import show_json, show_table
-from latigo.reports.failures import CAUSES, read_failures
+from latigo.cli.options import (
+    MOST_IN_JSON,
+    ConfigOption,
+    JsonOption,
+    LimitOption,
+    ModelOption,
+    ProjectOption,
+    selection,
+    settings_of,
+    with_ledger,
+)
+from latigo.cli.tables import show_cut, show_json, show_table
+from latigo.reports.choices import FailureOrder, FailureState
 
-EXAMPLES = ("latigo failures --project plant-a", "latigo failures --reason crashed --json")
+EXAMPLES = ("latigo failures --project plant-a", "latigo failures --reason crashed --sort newest --limit 20 --json")
 
 
 def run(
@@ -17,18 +26,33 @@ def run(
     project: ProjectOption = None,
     model: ModelOption = None,
     reason: Annotated[str | None, typer.Option(help="Only this cause, such as crashed or unreadable.")] = None,
+    state: Annotated[FailureState | None, typer.Option(help="Only what is in this state.")] = None,
+    sort: Annotated[FailureOrder, typer.Option(help="Which come first.")] = "name",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what has failed, with its cause.
 
-    That is what is parked, what waits for another attempt, and messages of the queue that are no task.
+    That is what is parked, what waits for another attempt, and messages of the queue that are no task. At most 1000 are
+    shown, with --json 100 000. Exit code 2 when there is no such project or model.
     """
+    from latigo.cli.failure_details import detail_of
+    from latigo.reports.failures import CAUSES, MOST_FAILURES, read_failures
+
     if reason is not None and reason not in CAUSES:
         raise typer.BadParameter(f"There is no cause {reason}; known: {', '.join(CAUSES)}", param_hint="--reason")
-    failures = with_ledger(settings_of(config), lambda database: read_failures(database, project, model, reason))
+    selected = selection(project, model)
+    most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_FAILURES
+    failures = with_ledger(
+        settings_of(config),
+        lambda database: read_failures(database, *selected, reason, state=state, order=sort, most=most),
+        selected,
+    )
     if as_json:
         show_json(failures)
-        return
-    rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
-    columns = ("project", "model", "state", "reason", "since")
-    show_table(rows, columns, empty="Nothing has failed", below="detail")
+    else:
+        rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
+        columns = ("project", "model", "state", "reason", "since")
+        empty = "Nothing like that has failed" if reason or state else "Nothing has failed"
+        show_table(rows, columns, empty=empty, below="detail")
+    show_cut(len(failures), failures.total)

@@ -1,20 +1,24 @@
 """``latigo ledger restored``."""
 
-from typing import Annotated
-
 import typer
 
-from latigo.actions.mark_restored import mark_restored
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import (
+    ConfigOption,
+    JsonOption,
+    YesOption,
+    confirm,
+    require_terminal,
+    settings_of,
+    with_ledger,
+)
 from latigo.cli.tables import show_json
-from latigo.wiring.resources import user_at_host
 
 EXAMPLES = ("latigo ledger restored", "latigo ledger restored --yes --json")
 
 
 def run(
     config: ConfigOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start a new incarnation of a ledger that was restored from a backup.
@@ -29,9 +33,13 @@ def run(
 
     On a ledger that was not restored, only the work that is under way is repeated.
     """
+    from latigo.actions.mark_restored import mark_restored
+    from latigo.wiring.resources import user_at_host
+
     settings = settings_of(config)
+    require_terminal("latigo ledger restored", yes=yes)
     if not yes:
-        typer.confirm("Start a new incarnation of the ledger, and plan its outstanding tasks again?", abort=True)
+        confirm("Start a new incarnation of the ledger, and plan its outstanding tasks again?")
     restored = with_ledger(settings, lambda database: mark_restored(database, user_at_host()))
     if as_json:
         show_json(restored)

@@ -3,10 +3,6 @@
 import typer
 
 from latigo.cli.options import ConfigOption, settings_of
-from latigo.ledger.protocol import DOWNSTREAM
-from latigo.postgres.schema import upgrade
-from latigo.runtime.event_loop import run_async
-from latigo.wiring.resources import ledger_server
 
 EXAMPLES = ("latigo migrate --config latigo.toml",)
 
@@ -14,8 +10,14 @@ EXAMPLES = ("latigo migrate --config latigo.toml",)
 def run(config: ConfigOption = None) -> None:
     """Migrate the schema of the ledger to that of this version.
 
-    Changes nothing where it is that already. serve does it by itself.
+    Changes nothing where it is that already. serve does it by itself, and also creates an embedded ledger that does not
+    exist yet, for which the exit code is 1 here.
     """
+    from latigo.ledger.protocol import DOWNSTREAM
+    from latigo.postgres.schema import upgrade
+    from latigo.runtime.event_loop import run_async
+    from latigo.wiring.resources import ledger_server
+
     settings = settings_of(config)
 
     async def work() -> tuple[str | None, str]:

@@ -1,19 +1,50 @@
 """``latigo models list``."""
 
-from latigo.cli.options import ConfigOption, JsonOption, ProjectOption, settings_of, with_ledger
-from latigo.cli.tables import show_json, show_table
-from latigo.reports.models import read_models
+from typing import Annotated
 
-EXAMPLES = ("latigo models list --project plant-a", "latigo models list --json")
+import typer
+
+from latigo.cli.options import (
+    MOST_IN_JSON,
+    ConfigOption,
+    JsonOption,
+    LimitOption,
+    ProjectOption,
+    Selected,
+    settings_of,
+    with_ledger,
+)
+from latigo.cli.tables import show_cut, show_json, show_table
+from latigo.reports.choices import ModelOrder, ModelState
+
+EXAMPLES = ("latigo models list --project plant-a", "latigo models list --state silent --sort behind --json")
 
 
-def run(config: ConfigOption = None, project: ProjectOption = None, as_json: JsonOption = False) -> None:
-    """List the models that the ledger knows, with their state and coverage."""
-    models = with_ledger(settings_of(config), lambda database: read_models(database, project))
+def run(
+    config: ConfigOption = None,
+    project: ProjectOption = None,
+    state: Annotated[ModelState | None, typer.Option(help="Only models in this state.")] = None,
+    sort: Annotated[ModelOrder, typer.Option(help="behind: least covered first; silent: longest first.")] = "name",
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that the ledger knows, with their state and coverage.
+
+    All of them, unless there are more than 100 000. Exit code 2 when there is no such project.
+    """
+    from latigo.reports.models import read_models
+
+    most = MOST_IN_JSON if limit is None else limit
+    models = with_ledger(
+        settings_of(config),
+        lambda database: read_models(database, project, state=state, order=sort, most=most),
+        Selected(project),
+    )
     if as_json:
         show_json(models)
-        return
-    optional = ("silent_since", "parked", "not_finite_share")
-    columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
-    empty = "No models are known yet; latigo status shows whether a scheduler is running"
-    show_table(models, columns, empty=empty, if_any=optional)
+    else:
+        optional = ("silent_since", "parked", "not_finite_share")
+        columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
+        empty = "No models are known yet; latigo status shows whether a scheduler is running"
+        show_table(models, columns, empty=f"No model is {state}" if state else empty, if_any=optional)
+    show_cut(len(models), models.total)

@@ -5,19 +5,21 @@ from typing import Annotated
 import typer
 
 from latigo.cli.options import (
+    MOST_IN_JSON,
     ConfigOption,
     JsonOption,
+    LimitOption,
     ModelOption,
     ProjectOption,
+    selection,
     settings_of,
     time_range,
     with_ledger,
 )
-from latigo.cli.tables import show_json, show_table
-from latigo.reports.plan import read_plan
-from latigo.runtime.clock import SystemClock
+from latigo.cli.tables import show_cut, show_json, show_table
+from latigo.reports.choices import WindowOrder, WindowState
 
-EXAMPLES = ("latigo plan --project plant-a", "latigo plan --from -7d --to now --json")
+EXAMPLES = ("latigo plan --project plant-a", "latigo plan --from -7d --to now --sort slots --json")
 
 
 def run(
@@ -26,18 +28,33 @@ def run(
     model: ModelOption = None,
     since: Annotated[str | None, typer.Option("--from", help="Begin: ISO 8601, or relative such as -7d.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="End: ISO 8601, relative, or now.")] = None,
+    state: Annotated[WindowState | None, typer.Option(help="Only windows in this state.")] = None,
+    sort: Annotated[WindowOrder, typer.Option(help="Which come first.")] = "newest",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would be done now, and what it would cost in calls of the model server.
 
-    Changes nothing.
+    Changes nothing. At most 1000 windows are shown, with --json 100 000, where total is how many there are. Exit code 2
+    when there is no such project or model.
     """
+    from latigo.reports.plan import MOST_WINDOWS, read_plan
+    from latigo.runtime.clock import SystemClock
+
     start, end = time_range(since, until, SystemClock().now())
-    plan = with_ledger(settings_of(config), lambda database: read_plan(database, project, model, start, end))
+    selected = selection(project, model)
+    most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_WINDOWS
+    plan = with_ledger(
+        settings_of(config),
+        lambda database: read_plan(database, *selected, start, end, state=state, order=sort, most=most),
+        selected,
+    )
     if as_json:
-        show_json(plan)
-        return
-    columns = ("project", "model", "start", "end", "slots", "calls", "live", "held")
-    show_table(plan.windows, columns, empty="Nothing is missing", if_any=("held",))
-    if plan.projects:
-        show_table(plan.projects, ("project", "models", "slots", "calls"), title="In all")
+        show_json({**dict(plan), "total": plan.total})
+    else:
+        columns = ("project", "model", "start", "end", "slots", "calls", "live", "held")
+        empty = "Nothing like that is missing" if state or start or end else "Nothing is missing"
+        show_table(plan.windows, columns, empty=empty, if_any=("held",))
+        if plan.projects:
+            show_table(plan.projects, ("project", "models", "slots", "calls"), title="In all")
+    show_cut(len(plan.windows), plan.total)

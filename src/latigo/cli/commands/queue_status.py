@@ -1,13 +1,17 @@
 """``latigo queue status``."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
 from latigo.cli.tables import age, show_json, show_table
-from latigo.reports.queue import read_partitions
-from latigo.runtime.clock import SystemClock
-from latigo.wiring.resources import event_hub
+
+if TYPE_CHECKING:
+    from latigo.reports.queue import PartitionReading
+    from latigo.settings import Settings
 
 EXAMPLES = ("latigo queue", "latigo queue status --json")
 
@@ -15,20 +19,46 @@ EXAMPLES = ("latigo queue", "latigo queue status --json")
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how far executors are in each partition of the event hub.
 
-    As the scheduler read it last. Exit code 3 when the hub was recreated after its checkpoints.
+    As the scheduler read it last. A queue within the process has no partitions: its tasks are counted. Exit code 3 when
+    the hub was recreated after its checkpoints.
     """
+    from latigo.settings import EventHubQueue
+
     settings = settings_of(config)
-    hub = event_hub(settings)
-    partitions = with_ledger(
-        settings, lambda database: read_partitions(database, hub.address.channel, hub.consumer_group)
-    )
+    if not isinstance(settings.task_queue, EventHubQueue):
+        _show_internal(settings, as_json=as_json)
+        return
+    from latigo.reports.queue import read_partitions
+
+    channel, group = settings.task_queue.address.channel, settings.task_queue.consumer_group
+    partitions = with_ledger(settings, lambda database: read_partitions(database, channel, group))
     if as_json:
         show_json(partitions)
     else:
-        now = SystemClock().now()
-        rows = [{**dict(partition), "read": f"{age(partition.read_at, now)} ago"} for partition in partitions]
-        columns = ("partition", "begin", "last", "checkpoint", "lag", "read", "hub_recreated")
-        show_table(rows, columns, empty="The scheduler has not read the event hub yet")
+        _show_partitions(partitions)
     if any(partition.hub_recreated for partition in partitions):
         typer.echo("The hub was recreated: latigo queue reset forgets its checkpoints", err=True)
         raise typer.Exit(Exit.UNHEALTHY)
+
+
+def _show_partitions(partitions: "Sequence[PartitionReading]") -> None:
+    from latigo.runtime.clock import SystemClock
+
+    now = SystemClock().now()
+    rows = [{**dict(partition), "read": f"{age(partition.read_at, now)} ago"} for partition in partitions]
+    columns = ("partition", "begin", "last", "checkpoint", "lag", "read", "hub_recreated")
+    show_table(rows, columns, empty="The scheduler has not read the event hub yet")
+
+
+def _show_internal(settings: "Settings", *, as_json: bool) -> None:
+    from latigo.reports.queue import read_outstanding
+
+    tasks = with_ledger(settings, read_outstanding)
+    kind = f'The queue is within the process of latigo serve (task_queue.kind = "{settings.task_queue.kind}")'
+    typer.echo(f"{kind}: it has no partitions", err=as_json)
+    if as_json:
+        show_json([])
+    else:
+        typer.echo(
+            f"Tasks: {tasks.outstanding} outstanding ({tasks.live} live), {tasks.waiting} waiting for another attempt"
+        )

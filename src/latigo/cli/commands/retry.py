@@ -1,16 +1,31 @@
 """``latigo retry``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latigo.actions.retry import retry
-from latigo.cli.options import ConfigOption, JsonOption, ModelOption, ProjectOption, settings_of, with_ledger
+from latigo.cli.options import (
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    ProjectOption,
+    YesOption,
+    confirm,
+    require_terminal,
+    selection,
+    settings_of,
+    with_ledger,
+)
 from latigo.cli.tables import show_json, show_table
 from latigo.domain.errors import Reason
-from latigo.wiring.resources import user_at_host
 
-EXAMPLES = ("latigo retry --project plant-a --reason unknown_sensor", "latigo retry --all")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latigo.actions.retry import Unparked
+    from latigo.postgres.database import Database
+
+EXAMPLES = ("latigo retry --project plant-a --reason unknown_sensor", "latigo retry --all --yes")
 
 
 def run(
@@ -19,17 +34,29 @@ def run(
     model: ModelOption = None,
     reason: Annotated[Reason | None, typer.Option(help="Only what was parked for this.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All projects and models.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Try again what is parked or waits for another attempt.
 
-    Name a project, a model or a reason, or use --all. The request is recorded with who and when.
+    Name a project, a model or a reason, or use --all, which asks for confirmation. The request is recorded with who and
+    when. Exit code 2 when there is no such project or model.
     """
-    if not (project or model or reason or everything):
+    if project is None and model is None and reason is None and not everything:
         raise typer.BadParameter("Name --project, --model or --reason, or use --all")
-    unparked = with_ledger(
-        settings_of(config), lambda database: retry(database, user_at_host(), project, model, reason)
-    )
+    from latigo.actions.retry import count_retried, retry
+    from latigo.wiring.resources import user_at_host
+
+    selected, asks, settings = selection(project, model), everything and not yes, settings_of(config)
+
+    async def work(database: "Database") -> "Sequence[Unparked]":
+        if asks:
+            require_terminal("latigo retry --all", yes=yes)
+            found = await count_retried(database, *selected, reason)
+            confirm(f"Retry {found.windows} parked windows and {found.waiting} waiting tasks?")
+        return await retry(database, user_at_host(), *selected, reason)
+
+    unparked = with_ledger(settings, work, selected)
     if as_json:
         show_json(unparked)
     else:

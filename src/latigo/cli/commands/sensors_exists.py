@@ -7,9 +7,6 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json
-from latigo.runtime.clock import SystemClock
-from latigo.runtime.event_loop import run_async
-from latigo.wiring.resources import open_sensors
 
 EXAMPLES = ("latigo sensors exists GRA-TT-0001.PV",)
 
@@ -19,18 +16,31 @@ def run(
 ) -> None:
     """Check whether the source knows a sensor.
 
-    Exit code 3 when it does not.
+    Exit code 2 when it does not; the nearest name that it knows is on standard error.
     """
+    from latigo.domain.errors import LatigoError
+    from latigo.domain.names import unknown_name
+    from latigo.runtime.clock import SystemClock
+    from latigo.runtime.event_loop import run_async
+    from latigo.wiring.resources import open_sensors
+
     settings = settings_of(config)
 
-    async def work() -> bool:
+    async def work() -> str:
+        """Return what is wrong with the name; empty: nothing."""
         async with open_sensors(settings, SystemClock()) as source:
-            return await source.sensor_exists(name)
+            if await source.sensor_exists(name):
+                return ""
+            try:
+                return str(unknown_name("sensor", name, await source.get_sensor_list()))
+            except LatigoError as error:
+                return f"{name}: unknown sensor; the others cannot be listed: {error}"
 
-    exists = run_async(work)
+    problem = run_async(work)
     if as_json:
-        show_json({"name": name, "exists": exists})
+        show_json({"name": name, "exists": not problem})
     else:
-        typer.echo(f"{name}: {'known' if exists else 'not known'}")
-    if not exists:
-        raise typer.Exit(Exit.UNHEALTHY)
+        typer.echo(f"{name}: {'not known' if problem else 'known'}")
+    if problem:
+        typer.echo(f"latigo: {problem}", err=True)
+        raise typer.Exit(Exit.USAGE)

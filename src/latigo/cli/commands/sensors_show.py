@@ -9,9 +9,6 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json, show_pairs
 from latigo.cli.times import parse_time
 from latigo.domain.windows import Window, from_ns
-from latigo.runtime.clock import SystemClock
-from latigo.runtime.event_loop import run_async
-from latigo.wiring.resources import open_sensors
 
 EXAMPLES = ("latigo sensors show GRA-TT-0001.PV", "latigo sensors show GRA-TT-0001.PV --from -2d --to -1d")
 
@@ -27,16 +24,21 @@ def run(
 
     Exit code 2 when the source does not know the sensor, 3 when it has no readings in the period.
     """
+    from latigo.domain.names import unknown_name
+    from latigo.runtime.clock import SystemClock
+    from latigo.runtime.event_loop import run_async
+    from latigo.wiring.resources import open_sensors
+
     settings, now = settings_of(config), SystemClock().now()
     try:
         period = Window(parse_time(since, now), parse_time(until, now))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
-    async def work() -> dict[str, Any] | None:
+    async def work() -> dict[str, Any]:
         async with open_sensors(settings, SystemClock()) as source:
             if not await source.sensor_exists(name):
-                return None
+                raise unknown_name("sensor", name, await source.get_sensor_list())
             readings = await source.get_data_for_range([name], period, max_bytes=settings.sensors.read_budget)
             times, values = readings[name].times, readings[name].values
             return {
@@ -51,8 +53,6 @@ def run(
             }
 
     shown = run_async(work)
-    if shown is None:
-        raise typer.BadParameter(f"{name}: the source does not know this sensor")
     if as_json:
         show_json(shown)
     else:

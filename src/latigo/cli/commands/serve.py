@@ -1,17 +1,12 @@
 """``latigo serve``."""
 
-import asyncio
-import gc
 from typing import Annotated
 
 import typer
 
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, settings_of
-from latigo.runtime.event_loop import run_async
-from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
-from latigo.service import serve
-from latigo.wiring.resources import RoleName
+from latigo.wiring.role_names import RoleName
 
 EXAMPLES = ("latigo serve --config latigo.toml", "latigo serve --role executor")
 
@@ -25,6 +20,13 @@ def run(
     The first SIGTERM or Ctrl-C drains: no new work is taken, tasks in flight are finished or handed back within
     executor.grace. A second one ends the process at once. Exit code 0 after a clean drain.
     """
+    import asyncio
+    import gc
+
+    from latigo.runtime.event_loop import run_async
+    from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
+    from latigo.service import serve
+
     settings = settings_of(config, quiet=False)
 
     async def work() -> None:

@@ -1,7 +1,7 @@
 """``latigo status``."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,9 +11,10 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
-from latigo.reports.outages import some_of
-from latigo.reports.snapshot import ParkedModels
-from latigo.reports.status import Status, read_status
+
+if TYPE_CHECKING:
+    from latigo.reports.snapshot import ParkedModels
+    from latigo.reports.status import Status
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
@@ -29,6 +30,8 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     needs attention; or unknown, while the ledger is unavailable. Below it is a line for each cause. Exit code 0 when it
     is healthy, 1 when it is unknown, else 3.
     """
+    from latigo.reports.status import read_status
+
     settings = settings_of(config)
     try:
         status = with_ledger(settings, lambda database: read_status(database, __version__))
@@ -46,7 +49,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(Exit.UNHEALTHY)
 
 
-def _show(status: Status) -> None:
+def _show(status: "Status") -> None:
     _show_summary(status)
     projects = [{**dict(project), "behind": age(project.oldest, status.now)} for project in status.projects]
     columns = ("project", "revision", "active", *_TROUBLES, "behind")
@@ -80,8 +83,10 @@ def _part(shown: int, count: int, which: str) -> str:
     return f"all {count}" if shown == count else f"{which} ({shown} of {count})"
 
 
-def _by_reason(failures: Sequence[ParkedModels]) -> list[Mapping[str, Any]]:
+def _by_reason(failures: "Sequence[ParkedModels]") -> list[Mapping[str, Any]]:
     """Return one row for each reason, of all projects."""
+    from latigo.reports.outages import some_of
+
     rows: dict[str, list[ParkedModels]] = {}
     for failure in failures:
         rows.setdefault(failure.reason, []).append(failure)
@@ -97,7 +102,7 @@ def _by_reason(failures: Sequence[ParkedModels]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _show_summary(status: Status) -> None:
+def _show_summary(status: "Status") -> None:
     rates, outstanding = status.rates, status.outstanding
     typer.echo(f"Latigo {status.version}, {status.state.words}")
     for cause in status.causes:

@@ -15,7 +15,8 @@ from latigo.postgres.embedded import open_embedded
 from latigo.sandbox.eventhub import open_event_hubs
 from latigo.settings import Settings
 from latigo.settings.reference import to_toml
-from latigo.wiring.resources import RoleName, open_ledger
+from latigo.wiring.resources import open_ledger
+from latigo.wiring.role_names import RoleName
 
 EXECUTORS = 2
 PARTITIONS = 8

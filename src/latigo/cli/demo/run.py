@@ -18,7 +18,8 @@ from latigo.service import serve
 from latigo.settings import Settings
 from latigo.web.server import ServerAddress
 from latigo.wiring.plugins import extra
-from latigo.wiring.resources import Resources, RoleName
+from latigo.wiring.resources import Resources
+from latigo.wiring.role_names import RoleName
 
 
 async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[str, Any]:
@@ -39,7 +40,7 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
         if options.influx:
             count_points = await opened.enter_async_context(_influx(folder, demo, progress, tree))
         if options.distributed:
-            from latigo.cli.demo.processes import run_distributed  # noqa: PLC0415 - the emulator takes time to import
+            from latigo.cli.demo.processes import run_distributed
 
             summary = await run_distributed(progress, tree, folder)
         else:
@@ -83,7 +84,7 @@ async def _influx(
 ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """Run a real InfluxDB that holds the plant's readings; yield what counts its points of predictions."""
     with extra("influx", "--influx"):
-        from latigo.cli.demo.influx import open_plant_influx  # noqa: PLC0415 - an extra
+        from latigo.cli.demo.influx import open_plant_influx
 
     async with open_plant_influx(folder / "influxd", demo.plant, progress.clock, progress.began - HISTORY) as influx:
         progress.report(f"InfluxDB is on {influx.url}, and holds the plant's readings")

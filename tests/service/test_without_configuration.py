@@ -1,0 +1,204 @@
+"""Without a configuration: which commands work all the same, and what the others say. Nothing is created by any."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from latigo.cli.main import cli
+from tests.support.process import environment, write_config
+
+DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78
+
+#: Commands that need none.
+WITHOUT = {("config",), ("demo",), ("init",), ("plugins",), ("completion",)}
+#: Commands that need no ledger, with a configuration that names none.
+WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "exists"), ("serve",)}
+#: What a command gets where it has to be given something: by name of the argument, else of its kind.
+GIVEN = {"since": "-1h", "model": "plant-a/pump-001"}
+
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+ROOT = typer.main.get_command(cli)
+assert isinstance(ROOT, TyperGroup)
+COMMANDS = dict(commands(ROOT))
+
+
+def arguments(path: tuple[str, ...]) -> list[str]:
+    """The least that a command has to be given, and --yes where it asks."""
+    given = list(path)
+    for parameter in COMMANDS[path].params:
+        value = GIVEN.get(parameter.name, "something")
+        if parameter.required:
+            given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
+        elif "--yes" in parameter.opts:
+            given.append("--yes")
+        elif "--all" in parameter.opts:
+            given.append("--all")
+    return given
+
+
+def run(home: Path, *given: str, **variables: str) -> tuple[int, str, str]:
+    """Run a command with an empty home: exit code, standard output, standard error."""
+    folder = home / "folder"
+    folder.mkdir(exist_ok=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "latigo", *given],
+        cwd=folder,
+        env=without_folders(environment()) | {"HOME": str(home)} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+def without_folders(inherited: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in inherited.items() if not key.startswith("XDG_")}
+
+
+def left_in(home: Path) -> list[str]:
+    """Everything that was created."""
+    return [str(path.relative_to(home)) for path in home.rglob("*") if path != home / "folder"]
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT], ids=" ".join)
+def test_a_command_refuses_to_run_without_a_configuration_and_creates_nothing(
+    tmp_path: Path, path: tuple[str, ...]
+) -> None:
+    code, output, errors = run(tmp_path, *arguments(path))
+
+    assert (code, output) == (CONFIGURATION, "")
+    assert errors.startswith("latigo: there is no configuration: ")
+    assert "latigo demo" in errors
+    assert "latigo config > latigo.toml" in errors
+    assert "Traceback" not in errors
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "given", [("config",), ("--version",), ("--help",), ("status", "--help"), ("completion", "zsh")]
+)
+def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path: Path, given: tuple[str, ...]) -> None:
+    code, output, errors = run(tmp_path, *given)
+
+    assert (code, errors) == (DONE, "")
+    assert output
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER],
+    ids=" ".join,
+)
+def test_only_the_service_creates_a_ledger(tmp_path: Path, path: tuple[str, ...]) -> None:
+    config = write_config(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    code, output, errors = run(home, *arguments(path), "--config", str(config))
+
+    if path == ("queue", "reset"):
+        assert code == CONFIGURATION
+    else:
+        assert code == FAILED
+        assert "the ledger does not exist yet: latigo serve creates it in " in errors
+        assert str(home) in errors.replace("~", str(home))
+    assert output.rpartition(", ")[2].strip() in {"", "unknown"}
+    assert left_in(home) == []
+
+
+def test_a_check_does_not_create_a_ledger_either(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+
+    _, output, _ = run(home, "check", "--config", str(config))
+
+    assert "ok   ledger: embedded, does not exist yet" in output
+    assert left_in(home) == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LATIGO_LOG": "debug"},
+        {"LATIGO_X": "1"},
+        {"LATIGO_EXECUTR__CONCURRENCY": "4"},
+        {"LATIGO_HTTP_PORT": "80"},
+        {"LATIGO_CONFIG": ""},
+        {"LATIGO": "1"},
+        {"EXECUTOR__CONCURRENCY": "4"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_a_variable_that_is_of_no_section_is_no_configuration(tmp_path: Path, variables: dict[str, str]) -> None:
+    code, _, errors = run(tmp_path, "status", **variables)
+
+    assert code == CONFIGURATION
+    assert errors.startswith("latigo: there is no configuration: ")
+    assert all(name in errors for name in variables if name.startswith("LATIGO_"))
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LATIGO_EXECUTOR__CONCURRENCY": "4"},
+        {"latigo_models__url": "http://gordo:5555"},
+        {"LATIGO_SCHEDULE": '{"interval": "1h"}'},
+        {"LATIGO_PREDICTIONS": '[{"kind": "postgres"}]'},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_a_variable_of_a_section_is_one(tmp_path: Path, variables: dict[str, str]) -> None:
+    code, _, errors = run(tmp_path, "failures", **variables)
+
+    assert code == FAILED
+    assert "the ledger does not exist yet" in errors
+    assert left_in(tmp_path) == []
+
+
+def test_a_file_in_the_folder_is_one_even_if_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "latigo.toml").touch()
+
+    code, _, errors = run(tmp_path, "failures")
+
+    assert code == FAILED
+    assert "the ledger does not exist yet" in errors
+
+
+def test_what_config_prints_is_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    written = tmp_path / "folder" / "latigo.toml"
+
+    written.write_text(run(tmp_path, "config")[1])
+    again = run(tmp_path, "config")
+
+    assert again == (DONE, written.read_text(), "")
+
+
+@pytest.mark.parametrize("named", [("--config",), ()], ids=["option", "variable"])
+def test_a_file_that_is_named_and_is_not_there_is_named_again(tmp_path: Path, named: tuple[str, ...]) -> None:
+    missing = str(tmp_path / "missing.toml")
+
+    code, _, errors = run(tmp_path, "status", *((*named, missing) if named else ()), LATIGO_CONFIG=missing)
+
+    assert code == CONFIGURATION
+    assert f"{missing} cannot be read: " in errors
+    assert left_in(tmp_path) == []
