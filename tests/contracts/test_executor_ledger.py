@@ -1,12 +1,13 @@
 """The contract of the ledger for executors, PostgreSQL and in memory."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from latigo.domain.outcome import Retry, Settlement, Stored
-from latigo.ledger.protocol import Claim, ExecutorInfo
-from tests.support.build import NOW, window
+from latigo.ledger.protocol import Claim, ExecutorInfo, MismatchKind
+from tests.support.build import NOW, a_spec, window
 from tests.support.role_ledgers import LEASE, RoleLedgers, role_ledgers
 
 __all__ = ["role_ledgers"]
@@ -59,6 +60,34 @@ async def test_a_task_cannot_be_claimed_under_another_epoch_than_its_own(role_le
 
     assert await role_ledgers.executor.claim(await role_ledgers.message(task_id, epoch), "executor-1", LEASE) is None
     await claimed(role_ledgers, task_id)
+
+
+async def test_a_message_of_another_model_or_window_claims_nothing_and_is_a_mismatch(role_ledgers: RoleLedgers):
+    task = await role_ledgers.message(await role_ledgers.add_task("pump"))
+    other = replace(task, model=a_spec("fan")), replace(task, window=window("10:00", "11:00"))
+
+    for message, is_first in zip(other, (True, False), strict=True):
+        assert await role_ledgers.executor.claim(message, "executor-1", LEASE) is None
+        mismatch = await role_ledgers.executor.examine(message)
+        assert mismatch is not None
+        assert (mismatch.kind, mismatch.is_first) == (MismatchKind.OTHER_TASK, is_first)
+
+    await claimed(role_ledgers, task.id)
+
+
+async def test_a_number_that_no_task_has_had_is_a_mismatch_and_that_of_a_task_never_is(role_ledgers: RoleLedgers):
+    executor, task = role_ledgers.executor, await role_ledgers.message(await role_ledgers.add_task("pump"))
+
+    beyond = await executor.examine(replace(task, id=task.id + 1))
+    examined = [await executor.examine(task)]
+    claim = await claimed(role_ledgers, task.id)
+    examined.append(await executor.examine(task))
+    await executor.settle([(claim, STORED)])
+    examined.append(await executor.examine(task))
+
+    assert beyond is not None
+    assert (beyond.kind, beyond.is_first) == (MismatchKind.BEYOND_SEQUENCE, True)
+    assert examined == [None, None, None]
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

@@ -110,9 +110,9 @@ async def test_a_restored_ledger_covers_nothing_without_a_prediction_and_names_t
         published = "SELECT count(*) FROM v_tasks WHERE state = 'published' AND model = $1"
         await scheduler.until(lambda: ledger.value(published, SEPARATOR), what="numbers are handed out again")
         async with serving(config, role="executor") as executor:
-            await executor.until(plant.alarms, what="the alarm")
             await plant.whole(executor, 2)
             assert await ledger.fetch(EMPTY) == []
+            await executor.until(plant.alarms, what="the alarm")
             shown, status, _ = await latigo("status", "--config", str(config), folder=plant.sandbox.folder)
             code, restored, _ = await latigo(
                 "ledger", "restored", "--yes", "--json", "--config", str(config), folder=plant.sandbox.folder

@@ -279,7 +279,8 @@ class MemoryPlanning:
 class MemoryWork:
     """`ExecutorLedger`, but for models and what follows from a settlement.
 
-    A task that the test has added can be claimed until it is settled or superseded, by one executor at a time;
+    A task that the test has added can be claimed until it is settled or superseded, by one executor at a time; of those
+    in ``planned``, model and window are compared as well;
     ``ended`` has every settlement that counted. What a task brings from earlier runs (``stored_in``, ``isolated``) and
     what goes wrong is set by the test.
     """
@@ -350,14 +351,14 @@ class MemoryWork:
 
     async def examine(self, task: Task) -> Mismatch | None:
         self._ask()
-        task_id, planned = task.id, self.planned.get(task.id)
-        is_out = planned is not None and task_id not in self.superseded | self.ended.keys()
-        known = KnownTask(planned.ref, planned.window, self.epochs[task_id]) if planned and is_out else None
+        planned = None if task.id in self.superseded | self.ended.keys() else self.planned.get(task.id)
+        known = KnownTask(planned.ref, planned.window, self.epochs[task.id]) if planned else None
         mismatch = mismatch_of(task, Known(self.identity, max(self.epochs, default=0), known, None))
         if mismatch is None:
             return None
         first = mismatch.kind not in self.mismatches
         self.mismatches.append(mismatch.kind)
+        self.log.append(("mismatch", task.id))
         return replace(mismatch, is_first=first)
 
     def _holds(self, claim: Claim) -> bool:

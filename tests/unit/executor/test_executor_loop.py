@@ -6,18 +6,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
 from latigo.domain.outcome import Rejected as RejectedTask
-from latigo.domain.task import Task
+from latigo.domain.task import LedgerIdentity, Task
 from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
-from latigo.ledger.protocol import Claim, ExecutorInfo
+from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch
 from latigo.task_queue.protocol import Delivery
 from latigo.telemetry.metrics import Stage
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
@@ -151,6 +153,61 @@ async def test_a_task_that_cannot_be_claimed_is_done_without_work():
 
     assert harness.log == [("done", 7)]
     assert harness.models.calls == []
+
+
+async def test_a_message_that_contradicts_the_ledger_is_recorded_before_it_is_done_and_logged_once():
+    harness = Harness()
+    harness.ledger.add(7)
+    foreign = LedgerIdentity(UUID(int=9), 1)
+    for task in (a_task(id=8), a_task(id=9), a_task(id=7, ledger=foreign)):
+        harness.queue.put_nowait(Watched(task, harness.log))
+
+    with capture_logs() as log:
+        async with running(harness):
+            await harness.until(("done", 7), ("done", 8), ("done", 9))
+
+    assert all(harness.log.index(("mismatch", id_)) < harness.log.index(("done", id_)) for id_ in (7, 8, 9))
+    assert harness.models.calls == []
+    mismatched = [(entry["log_level"], entry["reason"]) for entry in log if entry["event"] == "message.mismatched"]
+    assert sorted(mismatched) == [("error", "beyond_sequence"), ("warning", "other_ledger")]
+
+
+async def test_a_message_that_contradicts_the_ledger_waits_for_the_ledger(monkeypatch: pytest.MonkeyPatch):
+    harness = Harness()
+    examine, asked = harness.ledger.examine, asyncio.Event()
+
+    async def unavailable_at_first(task: Task) -> Mismatch | None:
+        if not asked.is_set():
+            asked.set()
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
+        return await examine(task)
+
+    monkeypatch.setattr(harness.ledger, "examine", unavailable_at_first)
+    harness.queue.put_nowait(Watched(a_task(id=8), harness.log))
+
+    async with running(harness):
+        await asyncio.wait_for(asked.wait(), 10)
+        assert harness.log == []
+        await harness.clock.advance(SECOND)
+        await harness.until(("done", 8))
+
+    assert harness.log == [("mismatch", 8), ("done", 8)]
+
+
+async def test_two_claims_of_the_same_number_are_handed_back_each_for_itself():
+    """A process that lives through a restore works on a task of before and on the one that has its number now."""
+    harness = Harness()
+    held(harness)
+    harness.send(7)
+    with capture_logs() as log:
+        async with running(harness):
+            await harness.until(("claim", 7))
+            del harness.ledger.held[7]
+            harness.queue.put_nowait(Watched(a_task(a_spec("model-2"), REQUESTED, id=7), harness.log))
+            await eventually(lambda: harness.ledger.claims == 2, what="both are worked on")
+
+    assert harness.log == [("claim", 7), ("claim", 7), ("release", 7)]
+    assert [entry for entry in log if entry["event"] == "executor.failed"] == []
 
 
 async def test_a_task_that_fails_is_settled_as_such_and_done_and_the_others_go_on():

@@ -179,7 +179,8 @@ async def test_tasks_of_one_round_carry_one_trace():
 
 
 @pytest.mark.parametrize(
-    ("readable", "version"), [(None, HIGHEST), (HIGHEST + 1, HIGHEST), (HIGHEST, HIGHEST), (0, LOWEST)]
+    ("readable", "version"),
+    [(None, HIGHEST), (HIGHEST + 1, HIGHEST), (HIGHEST, HIGHEST), (HIGHEST - 1, HIGHEST - 1), (0, LOWEST)],
 )
 async def test_tasks_are_written_in_the_newest_version_that_every_executor_reads(readable: int | None, version: int):
     harness = Harness(models=1)
