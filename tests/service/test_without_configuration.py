@@ -18,7 +18,7 @@ DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78
 #: Commands that need none.
 WITHOUT = {("config",), ("demo",), ("init",), ("plugins",), ("completion",)}
 #: Commands that need no ledger, with a configuration that names none.
-WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "exists"), ("serve",)}
+WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "exists"), ("sensors", "show"), ("serve",)}
 #: What a command gets where it has to be given something: by name of the argument, else of its kind.
 GIVEN = {"since": "-1h", "model": "plant-a/pump-001"}
 
@@ -101,36 +101,36 @@ def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path:
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER], ids=" ".join)
 def test_only_the_service_creates_a_ledger(tmp_path: Path, path: tuple[str, ...]) -> None:
-    config = write_config(tmp_path)
-    home = tmp_path / "home"
-    home.mkdir()
+    config, ledger, home = absent_ledger(tmp_path)
+
     code, output, errors = run(home, *arguments(path), "--config", str(config))
 
     if path == ("queue", "reset"):
         assert code == CONFIGURATION
     else:
         assert code == FAILED
-        assert "the ledger does not exist yet: latigo serve creates it in " in errors
-        assert str(home) in errors.replace("~", str(home))
+        assert f"the ledger does not exist yet: latigo serve creates it in {ledger} (ledger.data_dir)" in errors
     assert output.rpartition(", ")[2].strip() in {"", "unknown"}
-    assert left_in(home) == []
+    assert (left_in(home), list(ledger.iterdir())) == ([], [])
 
 
 def test_a_check_does_not_create_a_ledger_either(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    home = tmp_path / "home"
-    home.mkdir()
+    config, ledger, home = absent_ledger(tmp_path)
 
     _, output, _ = run(home, "check", "--config", str(config))
 
     assert "ok   ledger: embedded, does not exist yet" in output
-    assert left_in(home) == []
+    assert (left_in(home), list(ledger.iterdir())) == ([], [])
+
+
+def absent_ledger(folder: Path) -> tuple[Path, Path, Path]:
+    """A configuration, the empty folder of its ledger, and a home."""
+    ledger, home = folder / "ledger", folder / "home"
+    ledger.mkdir()
+    home.mkdir()
+    return write_config(folder, ledger={"kind": "embedded", "data_dir": str(ledger)}), ledger, home
 
 
 @pytest.mark.parametrize(
@@ -153,34 +153,6 @@ def test_a_variable_that_is_of_no_section_is_no_configuration(tmp_path: Path, va
     assert errors.startswith("latigo: there is no configuration: ")
     assert all(name in errors for name in variables if name.startswith("LATIGO_"))
     assert left_in(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"LATIGO_EXECUTOR__CONCURRENCY": "4"},
-        {"latigo_models__url": "http://gordo:5555"},
-        {"LATIGO_SCHEDULE": '{"interval": "1h"}'},
-        {"LATIGO_PREDICTIONS": '[{"kind": "postgres"}]'},
-    ],
-    ids=lambda variables: next(iter(variables)),
-)
-def test_a_variable_of_a_section_is_one(tmp_path: Path, variables: dict[str, str]) -> None:
-    code, _, errors = run(tmp_path, "failures", **variables)
-
-    assert code == FAILED
-    assert "the ledger does not exist yet" in errors
-    assert left_in(tmp_path) == []
-
-
-def test_a_file_in_the_folder_is_one_even_if_it_is_empty(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "latigo.toml").touch()
-
-    code, _, errors = run(tmp_path, "failures")
-
-    assert code == FAILED
-    assert "the ledger does not exist yet" in errors
 
 
 def test_what_config_prints_is_a_configuration(tmp_path: Path) -> None:
