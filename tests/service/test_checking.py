@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -91,14 +92,18 @@ async def test_a_database_without_a_schema_is_well_and_stays_empty(sandbox: Sand
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Somebody's home, closed to others."""
+    """Somebody's home, closed to others; of root, one that the account of the server can pass."""
     with tempfile.TemporaryDirectory(prefix="latigo-home-") as folder:
-        Path(folder).chmod(0o700)
+        Path(folder).chmod(_mode_of_home())
         yield Path(folder)
 
 
+def _mode_of_home() -> int:
+    return 0o711 if os.geteuid() == 0 else 0o700
+
+
 def is_untouched(home: Path) -> bool:
-    return not list(home.iterdir()) and stat.S_IMODE(home.stat().st_mode) == 0o700
+    return not list(home.iterdir()) and stat.S_IMODE(home.stat().st_mode) == _mode_of_home()
 
 
 async def test_a_ledger_of_our_own_that_is_not_there_yet_is_not_made(sandbox: Sandbox, home: Path):

@@ -79,6 +79,18 @@ async def test_a_folder_that_the_account_cannot_reach_is_refused_with_the_comman
     assert 'ledger.data_dir = "/var/lib/latigo/ledger"' in str(raised.value)
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+async def test_every_command_refuses_a_new_ledger_that_the_account_cannot_reach(
+    closed: Path, tmp_path: Path, command: str
+):
+    config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(closed / "share" / "ledger")})
+
+    code, output, said = await latigo(command, "--config", str(config), folder=tmp_path)
+
+    assert code == 78
+    assert f"chmod o+x {closed}" in output + said
+
+
 async def test_a_ledger_in_the_old_place_is_used_where_it_is_reachable_and_otherwise_the_move_is_named(
     closed: Path, tmp_path: Path
 ):

@@ -19,8 +19,9 @@ from urllib.parse import quote
 import structlog
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.postgres.account import unprivileged_account
 from latigo.postgres.cluster import SUPERUSER, Cluster, Interrupted
-from latigo.postgres.places import is_initialised
+from latigo.postgres.places import is_initialised, require_reachable
 from latigo.postgres.programs import find_programs
 from latigo.postgres.supervision import supervised
 from latigo.runtime.clock import Clock, SystemClock
@@ -89,13 +90,14 @@ def has_database(data_dir: Path) -> bool:
     """Return whether ``data_dir`` holds a database already; change nothing.
 
     Raises:
-        ConfigurationError: the extra ``embedded`` is not installed, or the directory cannot be created.
+        ConfigurationError: the extra ``embedded`` is not installed, or the directory cannot be created or reached.
     """
     find_programs()
     home = data_dir.expanduser().absolute()
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigurationError(f"the embedded database cannot use {home}: nothing can be written to {nearest}")
+    require_reachable(home, unprivileged_account(home / "data", home))
     return is_initialised(home)
 
 
