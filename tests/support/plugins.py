@@ -1,5 +1,6 @@
 """Plug-ins, good and bad, as the settings name them: ``python:tests.support.plugins:open_good``."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -101,3 +102,8 @@ async def open_old_sink() -> AsyncIterator[OldSink]:
 
 def return_good() -> GoodSensors:
     return GoodSensors()
+
+
+def open_leaving(*, password: str) -> None:
+    """End the process, with its argument as the last word."""
+    sys.exit(password)

@@ -138,6 +138,8 @@ VARIABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "sections": ({"LATIGO_" + "__".join("A" * 20_000): "1"}, "nested more than 32 deep"),
     "parts": ({"LATIGO_SENSORS__" + "__".join("A" * 40): "1"}, "nested more than 32 deep"),
     "bytes": ({"LATIGO_HTTP__HOST": "\udcff"}, "http.host: should be a valid string"),
+    "bytes in a name": ({"LATIGO_\udcff__A": "1"}, "is not text in UTF-8"),
+    "bytes in a key": ({"LATIGO_SENSORS__OPTIONS__\udcff": "1"}, "is not text in UTF-8"),
     "text": ({"LATIGO_LOG__LEVEL": "x" * 100_000}, "log.level: should be"),
     "integer": ({"LATIGO_HTTP__PORT": "9" * 5_000}, "http.port: "),
     "integer in JSON": ({"LATIGO_HTTP": '{"port":' + "9" * 5_000 + "}"}, "http: should be a table"),

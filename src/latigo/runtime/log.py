@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Collection, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -17,6 +19,7 @@ Format = Literal["auto", "console", "json"]
 
 _DEEPEST = 4
 _LONGEST = 65_536  #: characters of a text
+_MOST_BITS = 63
 #: Packages whose errors are those of a server or a connection.
 _DRIVERS = {"asyncpg", "aiohttp"}
 #: Libraries that log every state of every connection, each with the lowest level that is kept of it.
@@ -59,11 +62,12 @@ def configure_logging(
         if console
         else structlog.processors.JSONRenderer(serializer=_to_json),
     ]
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger, _shorten], processors=rendering)
     )
     logging.captureWarnings(capture=True)
+    threading.excepthook, sys.unraisablehook = _log_thread, _log_unraisable
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
     for library, least in _VERBOSE_LIBRARIES.items():
@@ -77,6 +81,35 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # module-level loggers exist before this is called
+    )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Handler that reports an event which cannot be written without what is in it: it may hold secrets."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the library
+        kind = type(sys.exception()).__name__
+        with suppress(OSError, ValueError):  # the stream is what fails
+            self.stream.write(f"latigo: an event of {record.name} could not be logged: {kind}\n")
+
+
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    """Log an error that ends a thread."""
+    if args.exc_type is SystemExit or args.exc_value is None:
+        return
+    information = (args.exc_type, args.exc_value, args.exc_traceback)
+    logging.getLogger("threading").error(
+        "Exception in thread %s", args.thread and args.thread.name, exc_info=information
+    )
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Log an error in what cannot raise, such as a finaliser."""
+    if unraisable.exc_value is None:
+        return
+    information = (unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback)
+    logging.getLogger("python").error(
+        "%s: %s", unraisable.err_msg or "Exception ignored in", _text(unraisable.object), exc_info=information
     )
 
 
@@ -99,13 +132,22 @@ def _hidden(value: object, depth: int = 0) -> object:
         case str():
             return excerpt(value, _LONGEST)
         case Mapping() if depth < _DEEPEST:
-            return {_hidden(name): _named(name, item, depth + 1) for name, item in value.items()}
+            return {_hidden(str(name)): _named(name, item, depth + 1) for name, item in value.items()}
         case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
             return [_hidden(item, depth + 1) for item in value]
+        case int() if value.bit_length() > _MOST_BITS:  # JSON of other programs ends there
+            return excerpt(hex(value), _LONGEST)
         case bool() | int() | float() | None:
             return value
         case _:  # what a renderer would make of it
-            return excerpt(str(value), _LONGEST)
+            return excerpt(_text(value), _LONGEST)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - of a class that is not ours
+        return f"{type(value).__name__} without a text: {type(error).__name__}"
 
 
 def _stamp(clock: Clock) -> Processor:

@@ -8,7 +8,9 @@ The time is linear in the length of the text.
 
 import base64
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -52,6 +54,9 @@ _SESSION = re.compile(r"sig|sid|pwd|pass|jwt|.*(?:session|cookie|auth).*", re.IG
 _SCHEME = re.compile(r"[A-Za-z][\w-]*\s+(\S+)")
 _USERINFO = re.compile(r"://[^\s/:@]*:([^\s/]+)@")
 
+#: Where a peer wraps long text; escaped, it is the same.
+_LINE_END = re.compile(r"(?:[\r\n]|\\{1,8}[rn])(?:\s|\\{1,8}[rn])*+")
+
 _Mask = Callable[[str], str]
 
 
@@ -83,8 +88,11 @@ def know(secrets: Collection[str]) -> None:
 
 
 def redact(text: str) -> str:
-    """Return the text without secrets: those that this process knows, and those that their surroundings show."""
-    return mask_text(_mask_known(text))
+    """Return the text without secrets: those that this process knows, and those that their surroundings show.
+
+    What is not text in UTF-8, such as half of a surrogate pair, is escaped: log, database and JSON refuse it.
+    """
+    return mask_text(_mask_known(text)).encode(errors="backslashreplace").decode()
 
 
 def redact_within(document: Any, *, deepest: int = 64) -> Any:
@@ -125,7 +133,28 @@ def masked_by(secrets: Collection[str]) -> _Mask:
                 text = expression.sub(MASK, text)
         return text
 
-    return mask
+    def mask_all(text: str) -> str:
+        lines = _LINE_END.split(text)
+        return mask(text if len(lines) < 2 else _mask_across(lines, text, patterns))
+
+    return mask_all
+
+
+def _mask_across(lines: Sequence[str], text: str, patterns: Sequence[_Pattern]) -> str:
+    """Mask secrets that line ends split, as in base64 of 76 characters a line."""
+    joined, starts = "".join(lines), list(accumulate(map(len, lines), initial=0))
+    ends = [match.end() for match in _LINE_END.finditer(text)]
+    offsets = [0, *(end - start for end, start in zip(ends, starts[1:], strict=False))]
+    spans = [
+        match.span() for contains, expression in patterns if contains in joined for match in expression.finditer(joined)
+    ]
+    masked, at = [], 0
+    for first, last in sorted(spans):
+        begin, end = (place + offsets[bisect_right(starts, place) - 1] for place in (first, last - 1))
+        if begin >= at and bisect_right(starts, first) < bisect_right(starts, last - 1):
+            masked += [text[at:begin], MASK]
+            at = end + 1
+    return "".join([*masked, text[at:]])
 
 
 def parts_of(secret: str) -> Iterator[str]:
@@ -165,6 +194,12 @@ def _patterns(secret: str) -> Iterator[_Pattern]:
         else:
             yield _Pattern(_in_all_spellings(half), re.compile(rf"{whole}|{_spelled(half)}\S*+"))
         yield _Pattern("%", re.compile("".join(map(_percent_encoded, part))))
+        for begin, spell in _ESCAPES.items():
+            yield _Pattern(begin, re.compile("".join(map(spell, part))))
+        if len(secret) >= _SHORTEST_INSIDE:
+            digits = part.encode(errors="surrogatepass").hex()
+            others = {digits, digits.upper(), part.lower(), part.upper()} - {part}
+            yield from (_Pattern(other, re.compile(re.escape(other))) for other in sorted(others))
         if len(encoded := part.encode(errors="surrogatepass")) >= _SHORTEST_ENCODED:
             yield from (_in_base64(encoded, shift) for shift in range(3))
 
@@ -198,15 +233,13 @@ def _character(text: str) -> str:
     if text[0] == "\\":
         run, escaped = len(text), f"(?:{_percent_encoded(text[0])}|&#(?:92|[xX]5[cC]);)"
         return rf"(?:\\{{{run},{8 * run}}}+|{escaped}{{{run}}})"
-    code, utf8 = ord(text), text.encode(errors="surrogatepass")
-    utf16 = text.encode("utf-16-be", "surrogatepass").hex()
     spellings = [
         rf"\\{{0,8}}+{re.escape(text)}" if text in "\"'/" else re.escape(text),
         _percent_encoded(text),
-        rf"&(?:amp;){{0,4}}#(?:0{{0,6}}{code}|[xX]0{{0,6}}{_hexadecimal(f'{code:x}')});",
-        "".join(rf"\\{{1,8}}+u{_hexadecimal(utf16[at : at + 4])}" for at in range(0, len(utf16), 4)),
-        "".join(rf"\\{{1,8}}+x{_hexadecimal(f'{byte:02x}')}" for byte in utf8),
-        rf"\\{{1,8}}+x{_hexadecimal(f'{code:02x}')}",
+        _entity(text),
+        _in_utf16(text),
+        _in_bytes(text),
+        rf"\\{{1,8}}+x{_hexadecimal(f'{ord(text):02x}')}",
     ]
     if text in _ENTITIES:
         spellings.append(f"&(?:amp;){{0,4}}{_ENTITIES[text]};")
@@ -220,6 +253,24 @@ _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 def _percent_encoded(character: str) -> str:
     encoded = character.encode(errors="surrogatepass")
     return "".join(f"%(?:25){{0,4}}{_hexadecimal(f'{byte:02x}')}" for byte in encoded)
+
+
+def _entity(character: str) -> str:
+    code = ord(character)
+    return rf"&(?:amp;){{0,4}}#(?:0{{0,6}}{code}|[xX]0{{0,6}}{_hexadecimal(f'{code:x}')});"
+
+
+def _in_utf16(character: str) -> str:
+    digits = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(rf"\\{{1,8}}+u{_hexadecimal(digits[at : at + 4])}" for at in range(0, len(digits), 4))
+
+
+def _in_bytes(character: str) -> str:
+    return "".join(rf"\\{{1,8}}+x{_hexadecimal(f'{byte:02x}')}" for byte in character.encode(errors="surrogatepass"))
+
+
+#: Spellings in which every character is escaped, each by a text that is in it.
+_ESCAPES = {"\\u": _in_utf16, "\\x": _in_bytes, "#": _entity}
 
 
 def _hexadecimal(digits: str) -> str:

@@ -152,6 +152,8 @@ class _Variables(EnvSettingsSource):
         if len(self.env_vars) > _MOST_VARIABLES:
             raise ConfigurationError(f"more than {_MOST_VARIABLES} environment variables begin with {PREFIX}")
         for name in self.env_vars:
+            if not _is_utf8(name):
+                raise ConfigurationError(f"the environment variable {name[:100].upper()!a} is not text in UTF-8")
             if name.count("__") > _DEEPEST:
                 raise _nested(f"the environment variable {name[:100].upper()}...")
         known = super().__call__()
@@ -166,6 +168,14 @@ class _Variables(EnvSettingsSource):
             return super().decode_complex_value(field_name, field, value)
         except (ValueError, RecursionError):
             return value
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

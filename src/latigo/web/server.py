@@ -71,6 +71,14 @@ class _Connection(web.RequestHandler):
             self._waits.cancel()
             self._waits = None
 
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log an error outside of a handler: of a peer in one line, as every malformed request."""
+        error = options.get("exc_info")
+        if isinstance(error, web.RequestPayloadError):
+            _log.debug("request.malformed", reason=excerpt(" ".join(str(error).split()), _LONGEST_REASON))
+        else:
+            super().log_exception(*args, **options)
+
     def handle_error(
         self,
         request: web.BaseRequest,

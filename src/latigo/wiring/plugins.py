@@ -64,7 +64,7 @@ def _raising(where: str, action: str) -> Iterator[None]:
         yield
     except LatigoError:
         raise
-    except Exception as error:  # noqa: BLE001 - of code that is not ours
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - of code that is not ours
         place = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{where}: {action} raises {type(error).__name__} ({place.filename}, line {place.lineno})"
     else:

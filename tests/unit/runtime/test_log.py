@@ -1,8 +1,11 @@
 """What a log line holds, and what it never does."""
 
+import gc
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +22,9 @@ from tests.support.clock import ManualClock
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     handlers, level = logging.root.handlers, logging.root.level
+    hooks = threading.excepthook, sys.unraisablehook
     yield io.StringIO()
+    threading.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(capture=False)
     logging.root.handlers = handlers
     logging.root.setLevel(level)
@@ -151,3 +156,50 @@ def test_words_that_are_too_short_to_be_a_secret_stay(stream: io.StringIO) -> No
     structlog.get_logger().info("task.finished", project="plant-a")
 
     assert lines(stream)[0]["project"] == "plant-a"
+
+
+class _Mute:
+    def __str__(self) -> str:
+        raise ValueError("a-known-secret")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", 2**70, -(2**64), {("a",): 1, b"b": 2, "\udcff": 3}, _Mute(), {_Mute()}],
+    ids=["surrogate", "large", "small", "keys", "no text", "set"],
+)
+def test_every_value_makes_a_line_of_json(stream: io.StringIO, value: object) -> None:
+    configure_logging("json", stream=stream, secrets=["a-known-secret"])
+
+    structlog.get_logger().info("thing.odd", value=value, error="a-known-secret")
+
+    assert [(line["event"], line["error"]) for line in lines(stream)] == [("thing.odd", MASK)]
+
+
+def test_what_cannot_be_logged_is_not_quoted(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", stream=stream, secrets=["a-known-secret"])
+
+    logging.getLogger("library").warning("%d things", "a-known-secret")
+
+    assert stream.getvalue() == "latigo: an event of library could not be logged: TypeError\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_of_threads_and_finalisers_are_logged_redacted(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            fail("a-known-secret")
+
+    configure_logging("json", stream=stream, secrets=["a-known-secret"])
+    thread = threading.Thread(target=fail, args=("a-known-secret",), name="a-known-secret")
+    thread.start()
+    thread.join()
+    Finalised()
+    gc.collect()
+
+    assert capsys.readouterr().err == ""
+    assert [line["logger"] for line in lines(stream)] == ["threading", "python"]
+    assert all(f"RuntimeError: {MASK}" in line["exception"] for line in lines(stream))
+    assert "a-known-secret" not in stream.getvalue()

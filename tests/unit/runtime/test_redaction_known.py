@@ -29,6 +29,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "json, slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
     "repr": lambda text: repr(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
+    "json, each character": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    "html, each character": lambda text: "".join(f"&#x{ord(character):X};" for character in text),
+    "bytes, each": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "upper case": str.upper,
     "html": html.escape,
     "html, twice": lambda text: html.escape(html.escape(text)),
 }
@@ -37,6 +42,26 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_secret_is_masked_in_every_spelling(spell: Callable[[str], str]) -> None:
     assert masked_by([ODD])(f"a {spell(ODD)} b") == f"a {MASK} b"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n\t", "\\n", "\\r\\n "])
+def test_a_secret_is_masked_where_lines_are_wrapped(end: str) -> None:
+    for secret in ("hunter2-x", "abcDEF0123456789xyzQabcDEF0123456789", "tok/en+with=odd&chars%41"):
+        mask = masked_by([secret])
+        for at in range(2, len(secret) - 1):
+            assert mask(f"1\n2 {secret[:at]}{end}{secret[at:]} 3\n4") == f"1\n2 {MASK} 3\n4"
+        wrapped = base64.encodebytes(b"x" * 40 + secret.encode() + b"y" * 9).decode()
+        assert MASK in mask(wrapped)
+
+
+def test_what_is_wrapped_elsewhere_stays_as_it_is() -> None:
+    text = "1\n  hunter2-x\r\n3 \\n 4\n\nhunter2-x\n"
+
+    assert masked_by(["hunter2-x"])(text) == text.replace("hunter2-x", MASK)
+
+
+def test_what_is_redacted_can_be_written_in_utf_8() -> None:
+    assert redact("a \ud800 b") == "a \\ud800 b"
 
 
 @given(

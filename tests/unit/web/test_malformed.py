@@ -121,10 +121,17 @@ async def test_what_is_no_request_is_answered_like_everything_else_and_logged_on
     assert 0 < len(events[0]["reason"]) <= 200
 
 
-async def test_nothing_else_logs_it(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+async def test_nothing_else_logs_it(caplog: pytest.LogCaptureFixture, request_: bytes) -> None:
     with caplog.at_level("DEBUG"), capture_logs():
         async with serving() as address:
-            await send(address, b"nonsense\r\n\r\n")
+            await send(address, request_)
 
     assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
@@ -235,6 +242,7 @@ async def test_a_loopback_name_is_answered_by_default(host: str) -> None:
         "",
         "[::1",
         "localhost..",
+        "\xff",
     ],
 )
 async def test_another_host_is_refused_and_the_setting_is_named(host: str) -> None:

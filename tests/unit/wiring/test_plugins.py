@@ -179,3 +179,10 @@ def test_a_name_that_no_package_offers_for_the_section_is_refused(toml: str, kno
 
 def test_a_sink_is_called_by_the_name_of_its_plugin() -> None:
     assert PluginSink(kind="plant-historian").sink_name == "plant-historian"
+
+
+async def test_a_factory_that_ends_the_process_is_a_configuration_error() -> None:
+    refused = await refusal(f"{MODULE}:open_leaving", secrets={"password": SecretStr("a-password")})
+
+    assert "SystemExit" in refused
+    assert "a-password" not in refused
