@@ -43,4 +43,4 @@ def test_supervisors_restart_after_every_exit_code_but_that_of_a_configuration()
     assert "`RestartPreventExitStatus=78`" in SECTION
     for program in PROGRAMS:
         # Or three ports in use in a row would leave it down.
-        assert timedelta(seconds=int(conf()[program]["startsecs"])) < LISTEN_WITHIN
+        assert timedelta(seconds=float(conf()[program]["startsecs"])) < LISTEN_WITHIN
