@@ -33,7 +33,7 @@ def test_a_year_that_no_reading_can_have_is_refused(text: str) -> None:
     "command", ["sensors show", "sensors exists", "models show", "predict --from -1h", "status -c"]
 )
 def test_an_argument_that_is_not_text_is_refused(command: str) -> None:
-    arguments = [sys.executable, "-m", "latigo", *command.split(), b"a/\xff"]
+    arguments: list[str | bytes] = [sys.executable, "-m", "latigo", *command.split(), b"a/\xff"]
 
     ended = subprocess.run(arguments, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
 
