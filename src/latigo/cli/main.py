@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import typer
@@ -10,7 +11,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined]  # in
 from latigo import __version__
 from latigo.cli.exits import crash, fail
 from latigo.cli.lazy import COMPLETE_VARIABLE, LazyGroup, Table
-from latigo.domain.errors import LatigoError
+from latigo.domain.errors import LatigoError, Misused
 
 
 class Models(LazyGroup):
@@ -105,11 +106,23 @@ def _main(
     """Continuous prediction for Gordo."""
 
 
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse what no name can be: neither the ledger nor a server or a terminal could be given it.
+
+    Raises:
+        Misused: an argument is not UTF-8.
+    """
+    for argument in arguments:
+        if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
+            raise Misused(f"{argument[:60]!r} is not UTF-8: names and options are")
+
+
 def run() -> None:
     """Run the ``latigo`` program."""
     if COMPLETE_VARIABLE in os.environ:
         completion_init()
     try:
+        _require_text(sys.argv[1:])
         cli()
     except LatigoError as error:
         sys.exit(fail(error))

@@ -39,7 +39,7 @@ ProjectOption = Annotated[str | None, typer.Option("--project", "-p", help="Only
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model: MODEL, or PROJECT/MODEL.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=0, help="Show so many at most; 0: all.", show_default=False)
+    int | None, typer.Option("--limit", min=0, max=2**63 - 1, help="Show so many at most; 0: all.", show_default=False)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
