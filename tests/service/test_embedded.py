@@ -200,6 +200,20 @@ async def test_a_process_that_got_the_id_of_a_dead_server_is_not_taken_for_it(ho
         assert await ask(url, "SELECT 1") == 1
 
 
+async def test_another_server_that_got_the_id_of_a_dead_one_is_neither_used_nor_stopped(home: Path):
+    async with open_embedded(home, settings=FAST):
+        lines = (home / "data" / "postmaster.pid").read_text().splitlines()
+    other_home = home.with_name("other")
+    async with open_embedded(other_home, settings=FAST) as other:
+        pid = (other_home / "data" / "postmaster.pid").read_text().splitlines()[0]
+        (home / "data" / "postmaster.pid").write_text("\n".join([pid, *lines[1:]]) + "\n")
+
+        async with open_embedded(home, settings=FAST) as url:
+            assert await ask(url, "SHOW data_directory") == str(home / "data")
+
+        assert await ask(other, "SHOW data_directory") == str(other_home / "data")
+
+
 async def test_a_first_use_that_was_cut_short_leaves_nothing_in_the_way(home: Path):
     unfinished = home / "unfinished-abc"
     unfinished.mkdir()

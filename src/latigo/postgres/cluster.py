@@ -113,7 +113,7 @@ class Cluster:
     def is_alive(self) -> bool:
         """Return whether the server runs, or is about to."""
         postmaster = Postmaster.read(self._data)
-        return postmaster is not None and postmaster.is_alive()
+        return postmaster is not None and postmaster.is_alive(self._data)
 
     def stop(self) -> None:
         """Stop the server, if it runs, whatever it is doing.
@@ -122,15 +122,15 @@ class Cluster:
             Unavailable: the server does not stop.
         """
         running = Postmaster.read(self._data)
-        if running is None or not running.is_alive():
+        if running is None or not running.is_alive(self._data):
             return
         for signal_, limit in _STOP_LIMITS:
             with suppress(ProcessLookupError):
                 os.kill(running.pid, signal_)
             deadline = self._clock.monotonic() + limit
-            while running.is_alive() and self._clock.monotonic() < deadline:
+            while running.is_alive(self._data) and self._clock.monotonic() < deadline:
                 wait(0.02)
-            if not running.is_alive():
+            if not running.is_alive(self._data):
                 break
             _log.warning("embedded.stop_delayed", data_dir=str(self._home), pid=running.pid, signal=signal_.name)
         else:
@@ -167,7 +167,7 @@ class Cluster:
             postmaster = Postmaster.read(self._data)
             if postmaster is None:
                 return None
-            if not postmaster.is_alive():
+            if not postmaster.is_alive(self._data):
                 postmaster.forget(self._data)
                 return None
             if postmaster.status in {"ready", "standby"}:

@@ -35,8 +35,11 @@ class Postmaster:
         for file in (_pid_file(data), *self.socket_dir.glob(".s.PGSQL.*.lock")):
             file.unlink(missing_ok=True)
 
-    def is_alive(self) -> bool:
-        """Return whether the process exists and is a PostgreSQL; the id may belong to another process by now."""
+    def is_alive(self, data: Path) -> bool:
+        """Return whether the process exists and is the PostgreSQL of this data directory.
+
+        The id may belong to another process by now, such as the server of another directory.
+        """
         if self.pid <= 0:
             return False
         try:
@@ -45,11 +48,19 @@ class Postmaster:
             return False
         except PermissionError:
             pass
-        return _program_name(self.pid).startswith("postgres")
+        return _program_name(self.pid).startswith("postgres") and _works_in(self.pid, data)
 
 
 def _pid_file(data: Path) -> Path:
     return data / "postmaster.pid"
+
+
+def _works_in(pid: int, data: Path) -> bool:
+    """Return whether a process may be the server of a data directory, which is where a server works."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+    except OSError:  # of another account, or a system without /proc
+        return True
 
 
 def _program_name(pid: int) -> str:
