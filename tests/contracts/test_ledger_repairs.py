@@ -1,5 +1,6 @@
 """What a claim that was overtaken may have written is predicted again, in lane repair."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
+from latigo.ledger.executor_store import SQL
 from latigo.ledger.protocol import Claim, Planned, Term
 from latigo.ledger.shared import REPAIR_AFTER
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
@@ -262,3 +264,19 @@ async def test_a_slot_without_readings_any_more_ends_its_repair(ledger: Ledgers)
     await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Stored(exceptions=[gone]))
 
     assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_a_writer_that_reports_while_its_repair_is_being_settled_is_repaired_again(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, LATER)
+    repairing = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    await pass_time(ledger, LATER + timedelta(seconds=1))
+
+    async with asyncio.TaskGroup() as group, ledger.database.transaction() as connection:
+        await connection.execute(SQL["request_repair"], first.task_id, first.number, DUE.start, DUE.end, *first.ref)
+        settling = group.create_task(settle(ledger, repairing))
+        await ledger.someone_waits_in("%UPDATE repair r SET slots = r.slots - done.spans%")
+
+    assert settling.exception() is None
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
