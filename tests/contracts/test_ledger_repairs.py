@@ -280,3 +280,44 @@ async def test_a_writer_that_reports_while_its_repair_is_being_settled_is_repair
 
     assert settling.exception() is None
     assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+async def test_a_writer_that_reports_when_half_is_repaired_has_all_of_it_repaired(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, LATER)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Split("too many bytes"))
+    half = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    assert half.window == window("11:30", "12:00")
+    await settle(ledger, half)
+
+    await ledger.executor.request_repair(first)
+
+    left = await ledger.fetch("SELECT slots @> tstzrange($1, $2) AS whole FROM repair", DUE.start, DUE.end)
+    assert left == [{"whole": True}]
+
+
+async def test_repairs_of_models_are_kept_apart(ledger: Ledgers):
+    """By project as well as by name, and although their windows are the same."""
+    await ledger.models.put_models([an_entry(project="elsewhere", horizon=HOUR, fold=HOUR)])
+    term, needs = await lead(ledger), await ledger.scheduler.needs(timedelta(days=30))
+    assert len(needs) == 2
+    planned = [Planned(need.model_id, need.epoch, DUE, Lane.LIVE) for need in needs]
+    await ledger.scheduler.plan(term, planned)
+    ours, others = [await claim(ledger, task) for task in await ledger.scheduler.unpublished(term, 10)]
+    await settle(ledger, ours)
+    await settle(ledger, others)
+
+    await ledger.executor.request_repair(ours)
+    (need,) = await ledger.scheduler.needs(timedelta(days=30))
+    assert need.ref == ours.ref
+    await ledger.executor.request_repair(others)
+    await pass_time(ledger, LATER)
+    term = await lead(ledger)
+    planned = [Planned(need.model_id, need.epoch, DUE, Lane.REPAIR)]
+    assert await ledger.scheduler.plan(term, planned) == 1
+    (task,) = await ledger.scheduler.unpublished(term, 10)
+    await settle(ledger, await claim(ledger, task))
+
+    left = await ledger.fetch("SELECT m.project FROM repair r JOIN model m ON m.id = r.model_id")
+    assert [row["project"] for row in left] == [others.ref.project]
