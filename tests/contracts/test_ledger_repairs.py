@@ -319,5 +319,30 @@ async def test_repairs_of_models_are_kept_apart(ledger: Ledgers):
     (task,) = await ledger.scheduler.unpublished(term, 10)
     await settle(ledger, await claim(ledger, task))
 
-    left = await ledger.fetch("SELECT m.project FROM repair r JOIN model m ON m.id = r.model_id")
+    left = await ledger.fetch(
+        "SELECT m.project FROM repair r JOIN model m ON m.id = r.model_id WHERE NOT isempty(r.slots)"
+    )
     assert [row["project"] for row in left] == [others.ref.project]
+
+
+async def test_what_was_being_written_when_its_process_died_for_the_last_time_is_repaired(ledger: Ledgers):
+    dead = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(dead, LEASE)
+    await pass_time(ledger, AFTER_LEASE)
+
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=0, version="test")
+
+    assert recovered["parked"] == 1
+    due = NOW + AFTER_LEASE + REPAIR_AFTER
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": 1, "due_at": due}]
+
+
+@pytest.mark.parametrize("lane", [Lane.LIVE, Lane.REPAIR])
+@pytest.mark.parametrize("statement", ["paused = true", "state = 'disabled'", "epoch = epoch + 1"])
+async def test_nothing_is_planned_for_a_model_that_changed_since_its_need_was_read(
+    ledger: Ledgers, statement: str, lane: Lane
+):
+    term, (need,) = await lead(ledger), await ledger.scheduler.needs(timedelta(days=30))
+    await ledger.fetch(f"UPDATE model SET {statement}")
+
+    assert await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, DUE, lane)]) == 0
