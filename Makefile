@@ -8,7 +8,7 @@ SITE := build/docs
 COVERAGE := 90
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench chaos gordo format lock clean
+.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,9 @@ bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prin
 chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number)
 	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
+mutate: $(VENV)/.ready ## Change the pure and the ledger's code in one place at a time, and count what the tests notice (an hour at most)
+	$(BIN)/python -m benchmarks.mutation
+
 gordo: ## Install real Gordo 6.0.4 in a Python 3.10 of its own and train small models; cached outside of the repository
 	@tests/real_gordo/setup.sh
 
@@ -50,7 +53,7 @@ lock: ## Resolve the pinned versions again (needs uv)
 	    --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and all caches of this folder
-	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants
 
 .PHONY: lint gordo-if-possible
 lint: $(VENV)/.ready

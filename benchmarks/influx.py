@@ -1,7 +1,7 @@
 """Cost of InfluxDB on the side of the client, against peers that do the same.
 
 Reading is the raw readings of one model: 20 tags x 40 min at 10 s, any 20 out of 200, any window out of three hours.
-Writing is one model's predictions in Gordo's layout: 4 rows x 103 columns. The peers are aioinflux as it comes, with
+Writing is one model's predictions in Gordo's layout: 4 rows x 103 columns. The peers are aioinflux, unmodified, with
 DataFrames and with points as dicts, and what Gordo itself has: gordo-core's provider and gordo-client's forwarder. Each
 runs in a process and an environment of its own, one operation after the other, against the same server, which stays on
 another core. What is compared is the CPU time of these processes alone.

@@ -1,7 +1,7 @@
-"""aioinflux as it comes, in a process of its own: DataFrames when it reads, points as dicts when it writes.
+"""aioinflux, unmodified, in a process of its own: DataFrames when it reads, points as dicts when it writes.
 
-Runs in the environment that ``setup.sh`` makes; what it is asked stands in ``benchmarks/influx_program.py``. It reads
-with the same statements as Latigo. Writing DataFrames works with no numpy since 1.24.
+Runs in the environment that ``setup.sh`` makes. ``benchmarks/influx_program.py`` documents its argument and its input.
+It reads with the same statements as Latigo. Writing DataFrames fails with every NumPy from 1.24 on.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ import aioinflux
 import numpy as np
 
 
-async def work(asked):
-    host, port = asked["url"].removeprefix("http://").split(":")
-    columns = asked["columns"]
+async def work(options):
+    host, port = options["url"].removeprefix("http://").split(":")
+    columns = options["columns"]
     numbers = np.random.default_rng(7)
     async with (
-        aioinflux.InfluxDBClient(host, int(port), db=asked["sensors"], output="dataframe") as sensors,
-        aioinflux.InfluxDBClient(host, int(port), db=asked["predictions"], output="json") as sink,
+        aioinflux.InfluxDBClient(host, int(port), db=options["sensors"], output="dataframe") as sensors,
+        aioinflux.InfluxDBClient(host, int(port), db=options["predictions"], output="json") as sink,
     ):
         gc.collect()
         gc.freeze()
@@ -32,8 +32,8 @@ async def work(asked):
             ]
             cpu, wall = time.process_time(), time.perf_counter()
             for tags, start, end in order.get("read", ()):
-                found = await sensors.query(";".join(statement(tag, start, end) for tag in tags))
-                points += sum(len(frame) for each in found for frame in each.values())
+                frames_by_tag = await sensors.query(";".join(statement(tag, start, end) for tag in tags))
+                points += sum(len(frame) for answer in frames_by_tag for frame in answer.values())
             for model, times, values in frames:
                 written = list(as_points(model, times, columns, values))
                 await sink.write(written)

@@ -1,7 +1,7 @@
-"""Gordo's own ways to and from InfluxDB in a process of its own: gordo-core's provider, gordo-client's forwarder.
+"""Gordo's own ways to and from InfluxDB, in a process of its own: gordo-core's provider, gordo-client's forwarder.
 
-Runs under Python 3.10 in Gordo's environment; what it is asked stands in ``benchmarks/influx_program.py``. gordo-core
-asks for the end too: the times are such that there is no reading at it.
+Runs under Python 3.10 in Gordo's environment. ``benchmarks/influx_program.py`` documents its argument and its input.
+gordo-core reads the end of a window as well; no reading of the benchmark is at one.
 """
 
 import gc
@@ -22,7 +22,7 @@ from gordo_core.data_providers.providers import InfluxDataProvider
 
 
 def machine(name):
-    """As much of one as the forwarder looks at."""
+    """A machine with the fields that the forwarder reads."""
     return Machine.construct(name=name, dataset={"tag_list": tags})
 
 
@@ -31,12 +31,12 @@ def frame(times, values):
     return pd.DataFrame(values, index=index, columns=columns)
 
 
-asked = json.loads(sys.argv[1])
-server = asked["url"].replace("http://", "any:any@")
-provider = InfluxDataProvider(measurement="sensors", uri=f"{server}/{asked['sensors']}")
-forward = ForwardPredictionsIntoInflux(destination_influx_uri=f"{server}/{asked['predictions']}")
-columns = pd.MultiIndex.from_tuples([tuple(each) for each in asked["columns"]])
-tags = list(dict.fromkeys(tag for _, tag in asked["columns"] if tag))
+options = json.loads(sys.argv[1])
+server = options["url"].replace("http://", "any:any@")
+provider = InfluxDataProvider(measurement="sensors", uri=f"{server}/{options['sensors']}")
+forward = ForwardPredictionsIntoInflux(destination_influx_uri=f"{server}/{options['predictions']}")
+columns = pd.MultiIndex.from_tuples([tuple(column) for column in options["columns"]])
+tags = list(dict.fromkeys(tag for _, tag in options["columns"] if tag))
 numbers = np.random.default_rng(7)
 gc.collect()
 gc.freeze()
@@ -53,8 +53,8 @@ for line in sys.stdin:
     cpu, wall = time.process_time(), time.perf_counter()
     for wanted, start, end in windows:
         points += sum(len(series) for series, _ in provider.load_series(start, end, wanted))
-    for each, predictions in frames:
-        forward(predictions=predictions, machine=each, metadata={"project": "plant-a"})
+    for target, predictions in frames:
+        forward(predictions=predictions, machine=target, metadata={"project": "plant-a"})
         points += int(predictions.size)
     print(
         json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "points": points}),

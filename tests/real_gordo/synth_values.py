@@ -12,6 +12,6 @@ from synth_provider import series
 
 answer = []
 for tag, start, end, period_s in json.load(sys.stdin):
-    found = series(tag, start, end, period_s)
-    answer.append([found.index.asi8.tolist(), [value.hex() for value in found.tolist()]])
+    values = series(tag, start, end, period_s)
+    answer.append([values.index.asi8.tolist(), [value.hex() for value in values.tolist()]])
 json.dump(answer, sys.stdout)

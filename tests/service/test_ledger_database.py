@@ -1,12 +1,14 @@
 """The connection to the ledger: its time limits, and what its errors mean."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from latigo.domain.errors import Unavailable
+from latigo.postgres.database import Database
 from latigo.settings import Settings
 from latigo.wiring.resources import connect_to, open_ledger
 from tests.support.waiting import eventually
@@ -23,6 +25,34 @@ async def test_a_statement_ends_at_its_time_limit(ledger_url: str):
         with pytest.raises(Unavailable, match="TimeoutError"):
             async with database.connection() as connection:
                 await connection.execute("SELECT pg_sleep(60)")
+
+
+async def stand_still(database: Database, meanwhile: Awaitable[None]) -> None:
+    """Lock the planner, then do nothing until somebody else, who waits for the lock, is done."""
+    async with database.transaction() as connection:
+        await connection.execute("LOCK planner")
+        await meanwhile
+        await connection.execute("SELECT 1")
+
+
+async def test_a_process_that_is_frozen_in_a_transaction_does_not_keep_its_locks(ledger_url: str):
+    async with (
+        open_ledger(ledger_at(ledger_url, statement_timeout=SHORTLY)) as frozen,
+        open_ledger(ledger_at(ledger_url)) as other,
+        asyncio.timeout(30),
+    ):
+        with pytest.raises(Unavailable):
+            await stand_still(frozen, other.execute("UPDATE planner SET holder = 'other'"))
+
+        assert [row["holder"] for row in await other.fetch("SELECT holder FROM planner")] == ["other"]
+        assert await frozen.row("SELECT 1") is not None
+
+
+async def test_the_server_asks_whether_there_is_anybody_at_the_other_end_of_a_session(ledger_url: str):
+    async with open_ledger(ledger_at(ledger_url)) as database:
+        rows = await database.fetch("SELECT name FROM pg_settings WHERE name LIKE 'tcp%' AND source = 'client'")
+
+    assert {row["name"] for row in rows} == {"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"}
 
 
 async def test_a_server_that_accepts_a_connection_and_never_answers_is_unavailable(unused_tcp_port: int):

@@ -19,6 +19,8 @@ DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78
 WITHOUT = {("config",), ("demo",), ("init",), ("plugins",), ("completion",)}
 #: Commands that need no ledger, with a configuration that names none.
 WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "exists"), ("sensors", "show"), ("serve",)}
+#: Commands that create a ledger where there is none.
+CREATING = {("migrate",)}
 #: What a command gets where it has to be given something: by name of the argument, else of its kind.
 GIVEN = {"since": "-1h", "model": "plant-a/pump-001"}
 
@@ -101,8 +103,10 @@ def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path:
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER], ids=" ".join)
-def test_only_the_service_creates_a_ledger(tmp_path: Path, path: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "path", [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER | CREATING], ids=" ".join
+)
+def test_a_command_that_asks_or_changes_creates_no_ledger(tmp_path: Path, path: tuple[str, ...]) -> None:
     config, ledger, home = absent_ledger(tmp_path)
 
     code, output, errors = run(home, *arguments(path), "--config", str(config))

@@ -20,6 +20,16 @@ _log = structlog.get_logger()
 
 #: The name of the database in errors, where its owner gives no other.
 DOWNSTREAM = "database"
+#: Every session. A process that is frozen or cut off in the middle of a transaction keeps its locks until the server
+#: ends its session, and everybody else waits for them: so the server asks whether the other end is still there.
+SESSION = {
+    "application_name": "latigo",
+    "timezone": "UTC",
+    "jit": "off",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 #: Time for connections to end in order; those that do not are cut off.
 CLOSING = timedelta(seconds=5)
 #: An error that needs an operator is logged again after this, and counts as mended when it has not come again.
@@ -148,7 +158,8 @@ async def open_database(
         size: largest number of connections.
         connect_timeout: limit for opening a connection to each of its servers; once more for acquiring one that may be
             in use.
-        statement_timeout: limit for each statement of every user of the pool.
+        statement_timeout: limit for each statement of every user of the pool, and for the time between two of them in
+            a transaction, after which the server ends the session.
 
     Raises:
         Unavailable: the server cannot be reached, takes no writes, or refuses the login.
@@ -162,7 +173,10 @@ async def open_database(
             timeout=connect_timeout.total_seconds(),
             command_timeout=statement_timeout.total_seconds(),
             init=_prepare,
-            server_settings={"application_name": "latigo", "timezone": "UTC", "jit": "off"},
+            server_settings={
+                **SESSION,
+                "idle_in_transaction_session_timeout": str(statement_timeout // timedelta(milliseconds=1)),
+            },
         )
     try:
         yield Database(pool, downstream, connect_timeout * (1 + len(servers)))

@@ -10,8 +10,8 @@ EXAMPLES = ("latigo migrate --config latigo.toml",)
 def run(config: ConfigOption = None) -> None:
     """Migrate the schema of the ledger to that of this version.
 
-    Changes nothing where it is that already. serve does it by itself, and also creates an embedded ledger that does not
-    exist yet, for which the exit code is 1 here.
+    Changes nothing where it is that already, and creates an embedded ledger that does not exist yet. serve does both by
+    itself.
     """
     from latigo.ledger.protocol import DOWNSTREAM
     from latigo.postgres.schema import upgrade
@@ -21,7 +21,7 @@ def run(config: ConfigOption = None) -> None:
     settings = settings_of(config)
 
     async def work() -> tuple[str | None, str]:
-        async with ledger_server(settings) as server:
+        async with ledger_server(settings, create=True) as server:
             return await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=settings.ledger.connect_timeout)
 
     before, after = run_async(work)

@@ -38,7 +38,7 @@ def run(
     async def work() -> dict[str, Any]:
         async with open_sensors(settings, SystemClock()) as source:
             if not await source.sensor_exists(name):
-                raise unknown_name("sensor", name, await source.get_sensor_list())
+                raise unknown_name("sensor", name, await source.get_sensor_list(), note="the source does not know it")
             readings = await source.get_data_for_range([name], period, max_bytes=settings.sensors.read_budget)
             times, values = readings[name].times, readings[name].values
             return {
