@@ -15,6 +15,7 @@ import pytest
 from latigo.actions.mark_restored import mark_restored
 from latigo.domain.coverage import Coverage
 from latigo.domain.health import State
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Deferred, Retry, SlotException, SlotState, Stored
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
@@ -22,7 +23,7 @@ from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch, MismatchKind, 
 from latigo.ledger.shared import read_identity
 from latigo.postgres.ranges import to_coverage
 from latigo.reports.status import Status, read_status
-from tests.support.build import NOW, a_task, an_entry, at, window
+from tests.support.build import NOW, a_spec, a_task, an_entry, at, window
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import fresh_database
 
@@ -161,6 +162,51 @@ async def test_a_claim_of_before_a_restore_can_do_nothing_to_the_task_of_its_num
     assert await executor.settle([(stale, Stored.in_full(LIVE))]) == frozenset()
     assert await covered(restore.after, "fan") == Coverage()
     assert await executor.renew([fresh], LEASE) == {fresh.task_id}
+
+
+PUMP = ModelRef("plant", "pump")
+#: What else than its number a task is known by, once with another project, name, start, end and epoch.
+OTHERWISE = {
+    "project": (ModelRef("elsewhere", "pump"), LIVE, 1),
+    "name": (ModelRef("plant", "fan"), LIVE, 1),
+    "start": (PUMP, window("11:30", "12:00"), 1),
+    "end": (PUMP, window("11:00", "11:30"), 1),
+    "epoch": (PUMP, LIVE, 2),
+}
+
+
+@pytest.mark.parametrize("differs", OTHERWISE)
+async def test_a_message_that_differs_in_one_thing_from_the_task_of_its_number_is_not_claimed(
+    ledger: Ledgers, differs: str
+):
+    task = await plan(ledger)
+    await ledger.models.put_models([an_entry("pump", project="elsewhere"), an_entry("fan")])
+    ref, span, epoch = OTHERWISE[differs]
+    sent = replace(task, model=a_spec(ref.name, project=ref.project), window=span, epoch=epoch)
+
+    assert await ledger.executor.claim(sent, "executor-1", LEASE) is None
+    await claim(ledger, task)
+
+
+@pytest.mark.parametrize("differs", [*OTHERWISE, "number"])
+async def test_a_claim_that_differs_in_one_thing_from_the_task_of_its_number_can_do_nothing(
+    ledger: Ledgers, differs: str
+):
+    executor, fresh = ledger.executor, await claim(ledger, await plan(ledger))
+    await ledger.models.put_models([an_entry("pump", project="elsewhere"), an_entry("fan")])
+    ref, span, epoch = OTHERWISE.get(differs, (PUMP, LIVE, 1))
+    stale = replace(fresh, ref=ref, window=span, epoch=epoch, number=fresh.number + (differs == "number"))
+    before = await ledger.fetch("SELECT * FROM task")
+    await ledger.set_clock(NOW + timedelta(seconds=1))
+
+    assert await executor.renew([stale], LEASE) == frozenset()
+    assert not await executor.begin_write(stale, LEASE)
+    assert not await executor.start_isolated(stale, LEASE)
+    assert await executor.release([stale]) == frozenset()
+    assert await executor.settle([(stale, Stored.in_full(LIVE))]) == frozenset()
+
+    assert await ledger.fetch("SELECT * FROM task") == before
+    assert await executor.settle([(fresh, Stored.in_full(LIVE))]) == {fresh.task_id}
 
 
 async def test_in_one_transaction_each_settlement_goes_to_its_own_task(restore: Restore):

@@ -1,5 +1,6 @@
 """What a claim that was overtaken may have written is predicted again, in lane repair."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
+from latigo.ledger.executor_store import SQL
 from latigo.ledger.protocol import Claim, Planned, Term
 from latigo.ledger.shared import REPAIR_AFTER
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
@@ -262,3 +264,85 @@ async def test_a_slot_without_readings_any_more_ends_its_repair(ledger: Ledgers)
     await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Stored(exceptions=[gone]))
 
     assert await ledger.fetch("SELECT * FROM repair") == []
+
+
+async def test_a_writer_that_reports_while_its_repair_is_being_settled_is_repaired_again(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, LATER)
+    repairing = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    await pass_time(ledger, LATER + timedelta(seconds=1))
+
+    async with asyncio.TaskGroup() as group, ledger.database.transaction() as connection:
+        await connection.execute(SQL["request_repair"], first.task_id, first.number, DUE.start, DUE.end, *first.ref)
+        settling = group.create_task(settle(ledger, repairing))
+        await ledger.someone_waits_in("%UPDATE repair r SET slots = r.slots - done.spans%")
+
+    assert settling.exception() is None
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+async def test_a_writer_that_reports_when_half_is_repaired_has_all_of_it_repaired(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await pass_time(ledger, LATER)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Split("too many bytes"))
+    half = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    assert half.window == window("11:30", "12:00")
+    await settle(ledger, half)
+
+    await ledger.executor.request_repair(first)
+
+    left = await ledger.fetch("SELECT slots @> tstzrange($1, $2) AS whole FROM repair", DUE.start, DUE.end)
+    assert left == [{"whole": True}]
+
+
+async def test_repairs_of_models_are_kept_apart(ledger: Ledgers):
+    """By project as well as by name, and although their windows are the same."""
+    await ledger.models.put_models([an_entry(project="elsewhere", horizon=HOUR, fold=HOUR)])
+    term, needs = await lead(ledger), await ledger.scheduler.needs(timedelta(days=30))
+    assert len(needs) == 2
+    planned = [Planned(need.model_id, need.epoch, DUE, Lane.LIVE) for need in needs]
+    await ledger.scheduler.plan(term, planned)
+    ours, others = [await claim(ledger, task) for task in await ledger.scheduler.unpublished(term, 10)]
+    await settle(ledger, ours)
+    await settle(ledger, others)
+
+    await ledger.executor.request_repair(ours)
+    (need,) = await ledger.scheduler.needs(timedelta(days=30))
+    assert need.ref == ours.ref
+    await ledger.executor.request_repair(others)
+    await pass_time(ledger, LATER)
+    term = await lead(ledger)
+    planned = [Planned(need.model_id, need.epoch, DUE, Lane.REPAIR)]
+    assert await ledger.scheduler.plan(term, planned) == 1
+    (task,) = await ledger.scheduler.unpublished(term, 10)
+    await settle(ledger, await claim(ledger, task))
+
+    left = await ledger.fetch(
+        "SELECT m.project FROM repair r JOIN model m ON m.id = r.model_id WHERE NOT isempty(r.slots)"
+    )
+    assert [row["project"] for row in left] == [others.ref.project]
+
+
+async def test_what_was_being_written_when_its_process_died_for_the_last_time_is_repaired(ledger: Ledgers):
+    dead = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(dead, LEASE)
+    await pass_time(ledger, AFTER_LEASE)
+
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=0, version="test")
+
+    assert recovered["parked"] == 1
+    due = NOW + AFTER_LEASE + REPAIR_AFTER
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": 1, "due_at": due}]
+
+
+@pytest.mark.parametrize("lane", [Lane.LIVE, Lane.REPAIR])
+@pytest.mark.parametrize("statement", ["paused = true", "state = 'disabled'", "epoch = epoch + 1"])
+async def test_nothing_is_planned_for_a_model_that_changed_since_its_need_was_read(
+    ledger: Ledgers, statement: str, lane: Lane
+):
+    term, (need,) = await lead(ledger), await ledger.scheduler.needs(timedelta(days=30))
+    await ledger.fetch(f"UPDATE model SET {statement}")
+
+    assert await ledger.scheduler.plan(term, [Planned(need.model_id, need.epoch, DUE, lane)]) == 0

@@ -486,6 +486,23 @@ async def test_an_older_program_that_holds_the_newest_claim_replaces_a_row_and_c
     assert len(await store.put_predictions(predictions([5, 6]), before)) == 0
 
 
+@pytest.mark.parametrize("stands", [False, True], ids=["first", "again"])
+async def test_a_newer_program_that_was_overtaken_by_an_older_one_replaces_nothing(ledgers: Ledgers, stands: bool):
+    pool = ledgers.database.pool
+    store = PostgresPredictions(pool, PostgresSink())
+    await store.put_predictions(predictions([1, 2]), FENCE)
+    await pool.execute("DELETE FROM prediction")
+    if stands:
+        await write_as_before(pool, [1, 2])
+    claim = await claimed(ledgers, Window(MIDNIGHT, MIDNIGHT + timedelta(hours=1)))
+    overtaken = claim.fence._replace(task_id=claim.task_id - 1)
+
+    await write_as_before(pool, [3, 4])
+
+    assert len(await store.put_predictions(predictions([5, 6]), overtaken)) == 0
+    assert await row_at_midnight(pool) == ([3, 4], claim.fence)
+
+
 @pytest.mark.parametrize("hour", [1, -1], ids=["after", "before"])
 async def test_a_claim_on_another_window_is_no_excuse_for_an_older_program(ledgers: Ledgers, hour: int):
     pool = ledgers.database.pool

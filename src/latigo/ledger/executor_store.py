@@ -128,7 +128,9 @@ class PostgresExecutorLedger:
         return await self._database.row(SQL["begin_write"], *_key(claim), lease) is not None
 
     async def request_repair(self, claim: Claim) -> None:
-        await self._database.execute(SQL["request_repair"], *_key(claim))
+        window, ref = claim.window, claim.ref
+        key = (claim.task_id, claim.number, window.start, window.end, ref.project, ref.name)
+        await self._database.execute(SQL["request_repair"], *key)
 
     async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
         if not claims:
@@ -171,9 +173,9 @@ class PostgresExecutorLedger:
         return True
 
 
-def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str]:
+def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str, int]:
     window, ref = claim.window, claim.ref
-    return claim.task_id, claim.number, window.start, window.end, ref.project, ref.name
+    return claim.task_id, claim.number, window.start, window.end, ref.project, ref.name, claim.epoch
 
 
 def _keys(claims: Sequence[Claim]) -> Sequence[Sequence[Any]]:

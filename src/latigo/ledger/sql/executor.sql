@@ -46,20 +46,21 @@ WHERE q.last_at <= excluded.last_at - interval '1 minute'
 RETURNING first_at = last_at AS is_first;
 
 -- start_isolated --
-UPDATE task t SET starts = t.starts + 1, lease_until = ledger_now() + $7::interval
+UPDATE task t SET starts = t.starts + 1, lease_until = ledger_now() + $8::interval
 FROM model m
-WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4)
+WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4) AND t.epoch = $7
   AND m.id = t.model_id AND m.project = $5 AND m.name = $6
 RETURNING t.starts;
 
 -- renew --
 -- Returns the tasks whose claims still hold. Locks in the order of `settle_lock`.
-UPDATE task t SET lease_until = ledger_now() + $7::interval
+UPDATE task t SET lease_until = ledger_now() + $8::interval
 FROM (
     SELECT o.id
-    FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
-         AS mine (id, claim, low, high, project, name)
+    FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
+         AS mine (id, claim, low, high, project, name, epoch)
     JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed' AND o.span = tstzrange(low, high)
+               AND o.epoch = mine.epoch
     JOIN model m ON m.id = o.model_id AND m.project = mine.project AND m.name = mine.name
     ORDER BY o.model_id, o.id
     FOR UPDATE OF o
@@ -70,10 +71,10 @@ RETURNING t.id;
 -- begin_write --
 -- The claim holds, and for a whole lease from now on.
 UPDATE task t
-SET lease_until = ledger_now() + $7::interval,
+SET lease_until = ledger_now() + $8::interval,
     writers = CASE WHEN t.claim = ANY (t.writers) THEN t.writers ELSE t.writers || t.claim END
 FROM model m
-WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4)
+WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange($3, $4) AND t.epoch = $7
   AND m.id = t.model_id AND m.project = $5 AND m.name = $6
 RETURNING t.id;
 
@@ -84,28 +85,28 @@ SELECT m.id, $1::bigint, $2::integer, ledger_now(), tstzmultirange(tstzrange($3,
 ON CONFLICT (model_id, task_id, claim) DO UPDATE SET due_at = excluded.due_at, slots = r.slots + excluded.slots;
 
 -- reduce_repairs --
--- Tasks ($1) that were claimed after a repair was due have repaired their windows.
+-- Tasks ($1) that were claimed after a repair was due have repaired their windows, unless its writer has reported since.
 UPDATE repair r SET slots = r.slots - done.spans
 FROM (
-    SELECT o.model_id, o.task_id, o.claim, range_agg(t.span) AS spans
+    SELECT o.model_id, o.task_id, o.claim, o.due_at, range_agg(t.span) AS spans
     FROM repair o JOIN task t ON t.model_id = o.model_id AND t.claimed_at > o.due_at
     WHERE t.id = ANY ($1::bigint[])
     GROUP BY o.model_id, o.task_id, o.claim
 ) done
-WHERE (r.model_id, r.task_id, r.claim) = (done.model_id, done.task_id, done.claim);
+WHERE (r.model_id, r.task_id, r.claim, r.due_at) = (done.model_id, done.task_id, done.claim, done.due_at);
 
 -- delete_repairs --
 DELETE FROM repair r USING task t WHERE t.id = ANY ($1::bigint[]) AND r.model_id = t.model_id AND isempty(r.slots);
 
 -- release --
--- Tasks that were not begun or not finished are planned again at once, with as many starts ($7) as before.
+-- Tasks that were not begun or not finished are planned again at once, with as many starts ($8) as before.
 UPDATE task t
 SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = '', starts = mine.starts
-FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
-     AS mine (id, claim, low, high, project, name, starts)
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[],
+            $8::integer[]) AS mine (id, claim, low, high, project, name, epoch, starts)
 JOIN model m ON m.project = mine.project AND m.name = mine.name
 WHERE t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed' AND t.span = tstzrange(mine.low, mine.high)
-  AND t.model_id = m.id
+  AND t.model_id = m.id AND t.epoch = mine.epoch
 RETURNING t.id;
 
 -- settle_lock --
@@ -113,9 +114,10 @@ RETURNING t.id;
 -- their models, which represents the whole model: every transaction that changes several models locks it first and by
 -- model, against deadlocks.
 SELECT t.id, mine.place
-FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[]) WITH ORDINALITY
-     AS mine (id, claim, low, high, project, name, place)
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
+     WITH ORDINALITY AS mine (id, claim, low, high, project, name, epoch, place)
 JOIN task t ON t.id = mine.id AND t.claim = mine.claim AND t.state = 'claimed' AND t.span = tstzrange(low, high)
+           AND t.epoch = mine.epoch
 JOIN model m ON m.id = t.model_id AND m.project = mine.project AND m.name = mine.name
 JOIN coverage c ON c.model_id = t.model_id
 ORDER BY t.model_id, t.id
