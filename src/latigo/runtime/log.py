@@ -98,9 +98,7 @@ def _log_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is SystemExit or args.exc_value is None:
         return
     information = (args.exc_type, args.exc_value, args.exc_traceback)
-    logging.getLogger("threading").error(
-        "Exception in thread %s", args.thread and args.thread.name, exc_info=information
-    )
+    structlog.get_logger().error("thread.failed", thread=args.thread and args.thread.name, exc_info=information)
 
 
 def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -108,9 +106,8 @@ def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     if unraisable.exc_value is None:
         return
     information = (unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback)
-    logging.getLogger("python").error(
-        "%s: %s", unraisable.err_msg or "Exception ignored in", _text(unraisable.object), exc_info=information
-    )
+    where = f"{unraisable.err_msg or 'Exception ignored in'}: {_text(unraisable.object)}"
+    structlog.get_logger().error("error.not_raised", where=where, exc_info=information)
 
 
 def is_outage(error: BaseException) -> bool:

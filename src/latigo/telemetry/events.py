@@ -26,6 +26,7 @@ EVENTS = {
     "embedded.started": "The embedded PostgreSQL was started: data_dir, pid.",
     "embedded.stop_delayed": "The embedded PostgreSQL does not stop; it gets a stronger signal: data_dir, pid, signal.",
     "embedded.stopped": "The embedded PostgreSQL was stopped: data_dir.",
+    "error.not_raised": "An error where none can be raised, such as in a finaliser; with its traceback: where.",
     "executor.draining": "The executor starts no more tasks and finishes those that are running: count.",
     "executor.failed": "A bug in the executor ended the process; with its traceback.",
     "executor.not_deregistered": "The executor could not be deregistered in the ledger: error.",
@@ -116,5 +117,6 @@ EVENTS = {
     "tasks.handed_back": "Tasks could not be finished within the grace and were handed back: count.",
     "tasks.planned": "A round of planning committed tasks: count, trace.",
     "tasks.recovered": "Lost tasks are planned again: superseded, lost, parked.",
+    "thread.failed": "An error ended a thread; with its traceback: thread.",
 }
 """What each event means, and its fields; a test compares both with the calls."""

@@ -200,6 +200,6 @@ def test_errors_of_threads_and_finalisers_are_logged_redacted(
     gc.collect()
 
     assert capsys.readouterr().err == ""
-    assert [line["logger"] for line in lines(stream)] == ["threading", "python"]
+    assert [line["event"] for line in lines(stream)] == ["thread.failed", "error.not_raised"]
     assert all(f"RuntimeError: {MASK}" in line["exception"] for line in lines(stream))
     assert "a-known-secret" not in stream.getvalue()
