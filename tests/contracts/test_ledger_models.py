@@ -27,7 +27,7 @@ from tests.support.ledgers import Ledgers
 PUMP = ModelRef("plant", "pump")
 HOUR = timedelta(hours=1)
 NO_TEXT = "no \0 text \udcff"  #: neither PostgreSQL nor UTF-8 has it
-AS_TEXT = "no \N{REPLACEMENT CHARACTER} text ?"
+AS_TEXT = "no \N{REPLACEMENT CHARACTER} text \\udcff"  #: such a character is spelled out
 SETTLED = "SELECT covered, expired, (SELECT array_agg(slots) FROM slot_exception) AS exceptions FROM coverage"
 DESCRIBED = "SELECT state, revision, epoch, since, slot, delay, fold FROM model"
 

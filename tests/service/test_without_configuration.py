@@ -106,8 +106,8 @@ def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path:
 @pytest.mark.parametrize(
     "path", [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER | CREATING], ids=" ".join
 )
-def test_a_command_that_asks_or_changes_creates_no_ledger(tmp_path: Path, path: tuple[str, ...]) -> None:
-    config, ledger, home = absent_ledger(tmp_path)
+def test_a_command_that_asks_or_changes_creates_no_ledger(server_folder: Path, path: tuple[str, ...]) -> None:
+    config, ledger, home = absent_ledger(server_folder)
 
     code, output, errors = run(home, *arguments(path), "--config", str(config))
 
@@ -120,8 +120,8 @@ def test_a_command_that_asks_or_changes_creates_no_ledger(tmp_path: Path, path: 
     assert (left_in(home), list(ledger.iterdir())) == ([], [])
 
 
-def test_a_check_does_not_create_a_ledger_either(tmp_path: Path) -> None:
-    config, ledger, home = absent_ledger(tmp_path)
+def test_a_check_does_not_create_a_ledger_either(server_folder: Path) -> None:
+    config, ledger, home = absent_ledger(server_folder)
 
     _, output, _ = run(home, "check", "--config", str(config))
 

@@ -87,7 +87,7 @@ def test_the_program_explains_itself_and_shows_its_configuration(bare: Bare, eve
 def test_what_is_configured_and_missing_is_named_with_its_extra(bare: Bare, everything: Path):
     checked = bare.latigo("check", "--config", str(everything))
     demo = bare.latigo("demo", "--influx", "--port", "0")
-    plot = bare.latigo("predict", "plant-a/pump-001", "--from", "-1h", "--plot", "x.html")
+    plot = bare.latigo("predict", "plant-a/pump-001", "--from", "-1h", "--plot", "x.html", "--config", str(everything))
 
     assert [each.returncode for each in (checked, demo, plot)] == [CONFIGURATION] * 3
     for key, extra in (("sensors.kind", "influx"), ("predictions.kind", "influx"), ("task_queue.kind", "eventhub")):
