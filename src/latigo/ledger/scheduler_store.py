@@ -15,6 +15,7 @@ from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
+from latigo.runtime.collector import collector_paused
 
 SQL = load_statements("latigo.ledger", "sql/scheduler.sql")
 
@@ -44,7 +45,8 @@ class PostgresSchedulerLedger:
             yield connection
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
+        with collector_paused():
+            return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
 
     async def outstanding(self) -> Outstanding:
         row = await self._database.row(SQL["outstanding"])
