@@ -116,7 +116,7 @@ class Proxies:
             await sink.drain()
         while condition().cut:
             await self._changed.wait()
-        raise ConnectionResetError  # the end of one direction is the end of both: nobody here half-closes
+        raise ConnectionResetError  # the end of one direction is the end of both: no party half-closes
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ class Party:
     command: Callable[[], Sequence[str]]
     log: Path
     ends: Mapping[int, str] = field(default_factory=dict)  #: exit codes that it may have without being asked to end
-    complaints: list[str] = field(default_factory=list)  #: ends that nobody asked for
+    complaints: list[str] = field(default_factory=list)  #: unexpected ends
     _process: Process | None = None
     _output: BinaryIO | None = None
     _wanted: bool = False

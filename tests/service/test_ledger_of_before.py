@@ -3,12 +3,9 @@
 What it holds is described in ``tests/data/upgrades/README.md``.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import asyncpg
 import orjson
 import pytest
 from pydantic import SecretStr
@@ -40,12 +37,10 @@ from latigo.task_queue.eventhub.store import QueueStore, Refusal
 from tests.support.build import CONNECT_TIMEOUT, HALF_HOUR, at, window
 from tests.support.event_hub_queue import HUB, HubQueue, open_hub_queue, working
 from tests.support.ledgers import Ledgers, open_ledgers
-from tests.support.postgres import execute
 from tests.support.running_latigo import ShiftedClock, all_done, all_known, running_latigo
+from tests.support.upgrades import UPGRADES, columns_of, contents, restore, rows
 from tests.support.waiting import eventually
 
-UPGRADES = Path(__file__).parents[1] / "data" / "upgrades"
-VIEWS = ("v_models", "v_coverage", "v_exceptions", "v_tasks", "v_parked", "v_predictions", "v_queue")
 CHANNEL = "eventhub/plant.servicebus.windows.net/latigo"
 EXECUTOR = "executor.example/7/0a1b2c3d"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -56,7 +51,7 @@ PLANT_B = ("waits", "deferred", "refused", "crashed", "gaps", "in-claim", "in-qu
 @pytest.fixture
 async def dumped(database_url: str) -> str:
     """The URL of a database that holds the dump as it is."""
-    await execute(database_url, (UPGRADES / "ledger-32f86e9.sql").read_text(encoding="utf-8"))
+    await restore(database_url, "32f86e9")
     return database_url
 
 
@@ -67,27 +62,6 @@ async def ledger(dumped: str) -> AsyncIterator[Ledgers]:
     async with open_ledgers(dumped) as opened:
         await opened.set_clock(at("12:50"))
         yield opened
-
-
-async def contents(url: str, columns: Mapping[str, str]) -> Mapping[str, Counter[str]]:
-    """The rows of every public view as text, as far as these columns go."""
-    return {
-        view: Counter(
-            row["line"]
-            for row in await _rows(url, f"SELECT (SELECT v FROM (SELECT {names}) AS v)::text AS line FROM {view}")
-        )
-        for view, names in columns.items()
-    }
-
-
-async def columns_of(url: str) -> Mapping[str, str]:
-    """The columns of every public view."""
-    rows = await _rows(
-        url,
-        "SELECT table_name AS view, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS names "
-        "FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name",
-    )
-    return {row["view"]: row["names"] for row in rows if row["view"] in VIEWS}
 
 
 async def test_every_view_shows_what_it_showed(dumped: str):
@@ -357,7 +331,7 @@ async def _needs(ledger: Ledgers) -> dict[str, tuple[Window | None, Window | Non
 async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(dumped: str):
     plant = Plant()
     project = demo_project(plant, "plant-a", 5, timedelta(minutes=10), 2)
-    names = {row["model"] for row in await _rows(dumped, "SELECT model FROM v_models WHERE project = 'plant-a'")}
+    names = {row["model"] for row in await rows(dumped, "SELECT model FROM v_models WHERE project = 'plant-a'")}
     plant_a = ProjectDefinition(
         "plant-a",
         tuple(ModelDefinition(name, project.models[0].tags) for name in sorted(map(str, names))),
@@ -385,11 +359,9 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
     now_covered = await _covered(dumped)
     excepted = {
         (row["project"], row["model"])
-        for row in await _rows(
-            dumped, "SELECT project, model FROM v_exceptions WHERE lower(slot) = '2026-03-01T12:00Z'"
-        )
+        for row in await rows(dumped, "SELECT project, model FROM v_exceptions WHERE lower(slot) = '2026-03-01T12:00Z'")
     }
-    again = await _rows(
+    again = await rows(
         dumped,
         "SELECT m.project, m.name, h.span FROM task_history h JOIN model m ON m.id = h.model_id "
         "WHERE h.outcome = 'stored' AND h.settled_at >= '2026-03-01T12:45Z'",
@@ -407,21 +379,13 @@ async def test_scheduler_and_executor_fill_what_is_missing_and_repeat_nothing(du
         assert not repeated, row
 
 
-async def _rows(url: str, sql: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(sql))
-    finally:
-        await connection.close()
-
-
 async def _predictions(url: str) -> set[tuple[object, ...]]:
-    return {tuple(row) for row in await _rows(url, "SELECT * FROM v_predictions")}
+    return {tuple(row) for row in await rows(url, "SELECT * FROM v_predictions")}
 
 
 async def _covered(url: str) -> dict[tuple[str, str], Coverage]:
-    rows = await _rows(url, "SELECT project, model, covered FROM v_coverage")
-    return {(row["project"], row["model"]): to_coverage(row["covered"]) for row in rows}
+    covered = await rows(url, "SELECT project, model, covered FROM v_coverage")
+    return {(row["project"], row["model"]): to_coverage(row["covered"]) for row in covered}
 
 
 def expected_tasks() -> list[Task]:

@@ -3,12 +3,9 @@
 What they hold is described in ``tests/data/upgrades/README.md``.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-import asyncpg
 import pytest
 
 from latigo.domain.coverage import Coverage
@@ -18,9 +15,8 @@ from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
 from tests.support.build import CONNECT_TIMEOUT, at, window
 from tests.support.ledgers import Ledgers, open_ledgers
-from tests.support.postgres import execute
+from tests.support.upgrades import columns_of, contents, restore, rows
 
-UPGRADES = Path(__file__).parents[1] / "data" / "upgrades"
 SCHEMAS = {"2074522": "0002", "3c8528f": "0004", "c233231": "0005"}  #: the commit that filled it, and its schema
 NEWEST, BELOW = window("11:30", "12:30"), window("10:30", "11:30")
 OUT = {"in-claim": "claimed", "in-queue": "published", "whole": "published", "planned": "planned", "waits": "waiting"}
@@ -30,7 +26,7 @@ LEASE = timedelta(seconds=30)
 @pytest.fixture(params=sorted(SCHEMAS))
 async def dumped(request: pytest.FixtureRequest, database_url: str) -> str:
     """The URL of a database that holds a dump as it is."""
-    await execute(database_url, (UPGRADES / f"ledger-{request.param}.sql").read_text(encoding="utf-8"))
+    await restore(database_url, request.param)
     (schema,) = await rows(database_url, "SELECT version_num FROM alembic_version")
     assert schema["version_num"] == SCHEMAS[request.param]
     return database_url
@@ -43,35 +39,6 @@ async def ledger(dumped: str) -> AsyncIterator[Ledgers]:
     async with open_ledgers(dumped) as opened:
         await opened.set_clock(at("12:50"))
         yield opened
-
-
-async def rows(url: str, sql: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(sql))
-    finally:
-        await connection.close()
-
-
-async def contents(url: str, columns: Mapping[str, str]) -> Mapping[str, Counter[str]]:
-    """The rows of every view as text, as far as these columns go."""
-    return {
-        view: Counter(
-            row["line"]
-            for row in await rows(url, f"SELECT (SELECT v FROM (SELECT {names}) AS v)::text AS line FROM {view}")
-        )
-        for view, names in columns.items()
-    }
-
-
-async def columns_of(url: str) -> Mapping[str, str]:
-    """The columns of every public view."""
-    found = await rows(
-        url,
-        "SELECT table_name AS view, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS names "
-        r"FROM information_schema.columns WHERE table_schema = 'public' AND table_name LIKE 'v\_%' GROUP BY table_name",
-    )
-    return {row["view"]: row["names"] for row in found}
 
 
 async def test_everything_that_was_there_is_there(dumped: str):
