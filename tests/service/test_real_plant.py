@@ -91,7 +91,7 @@ async def plant(
             backfill=BackfillSettings(horizon=NOW - RUNS.start),
             ledger=PostgresLedger(url=SecretStr(ledger)),
             models=GordoModels(url=url, projects=(project,)),
-            sensors=FileSensors(path=SKAB, separator=";", time_column="datetime"),
+            sensors=FileSensors(path=SKAB, separator=";", time_column=("datetime",)),
             http=HttpSettings(enabled=False),
         )
         async with running_latigo(settings, clock) as resources:

@@ -28,6 +28,7 @@ from latigo.dataset import row_filter
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.lines import first_row_end, last_row_end, line_of_row
 from latigo.providers.files.reading import InvalidFile, Layout
@@ -246,7 +247,7 @@ def read_csv(folder: Path) -> Callable[[bytes], object]:
 
     def read(content: bytes) -> object:
         path.write_bytes(content)
-        file = DelimitedFile(path, Layout.of(FileSensors()), SystemClock())
+        file = DelimitedFile(path, Layout.of(FileSensors()), SystemClock(), BadReadings(SystemClock()))
         file.check_header()
         file.refresh(threading.Event())
         begin = int(datetime(2023, 12, 31, tzinfo=UTC).timestamp()) * 10**9

@@ -1,5 +1,6 @@
 """Types of values in settings: how each is written, and what is refused."""
 
+import codecs
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -39,6 +40,40 @@ def _names(value: object) -> object:
     if isinstance(value, str):
         return tuple(name for part in value.split(",") if (name := part.strip()))
     return value
+
+
+def _one_or_more(value: object) -> object:
+    """Take a single value for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _columns(value: object) -> object:
+    """Split text at commas, as in a header; an empty name has its place too."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) and value else value
+
+
+def _marker(value: object) -> object:
+    """Return the text of a number: 192 and 192.0 are the same as "192"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0") if isinstance(value, int | float) else value
+
+
+def one_line(text: str) -> str:
+    """Refuse line ends."""
+    if "\r" in text or "\n" in text:
+        raise ValueError("should be part of one line")
+    return _text(text)
+
+
+def text_encoding(name: str) -> str:
+    """Refuse what is not an encoding of text, and return its usual name."""
+    try:
+        encoding = codecs.lookup(name)
+        "a".encode(encoding.name)
+    except (LookupError, ValueError, TypeError):
+        raise ValueError('is not an encoding such as "utf-8", "cp1252" or "utf-16-le"') from None
+    return encoding.name
 
 
 def _glob(pattern: str) -> str:
@@ -185,6 +220,13 @@ Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
 _NotEmpty = Annotated[str, Field(min_length=1)]
 Text = Annotated[_NotEmpty, AfterValidator(_text)]
+Texts = Annotated[tuple[Text, ...], Field(max_length=100), BeforeValidator(_one_or_more)]
+Columns = Annotated[
+    tuple[Annotated[str, AfterValidator(one_line)], ...], Field(max_length=200_000), BeforeValidator(_columns)
+]
+Markers = Annotated[
+    tuple[Annotated[str, BeforeValidator(_marker)], ...], Field(max_length=1000), BeforeValidator(_one_or_more)
+]
 Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
 Project = Annotated[_NotEmpty, AfterValidator(_project)]
 Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]

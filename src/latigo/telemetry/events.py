@@ -95,6 +95,7 @@ EVENTS = {
     "response.cut": "InfluxDB cut a response at its max-row-limit; requests become smaller: downstream, count.",
     "retention.delayed": "Predictions beyond the retention of a sink could not be dropped for now: downstream, error.",
     "role.stopped": "A role stopped as requested: role.",
+    "readings.skipped": "Readings of a source cannot be used; the first of their kind: place, tag, fault, example.",
     "rows.not_kept": "A sink did not keep some of the rows that it was given: downstream, count.",
     "sandbox.started": "A server of the sandbox was started: downstream, url, port, models, hubs, purpose.",
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",

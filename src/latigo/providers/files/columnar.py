@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from latigo.domain.errors import Failed
 from latigo.domain.series import Values
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
@@ -60,9 +61,10 @@ class _Index:
 class ColumnarFile:
     """One Parquet file; never appended to, only replaced."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: Layout, bad: BadReadings) -> None:
         self.path = path
         self._layout = layout
+        self._bad = bad
         self._index: _Index | None = None
 
     @property

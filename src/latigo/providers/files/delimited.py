@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latigo.domain.series import Times
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.csv_block import CsvBlock
 from latigo.providers.files.lines import first_row_end, last_row_end
 from latigo.providers.files.reading import (
@@ -86,9 +87,10 @@ class _Index:
 class DelimitedFile:
     """One CSV file; it may grow, or be replaced."""
 
-    def __init__(self, path: Path, layout: Layout, clock: Clock) -> None:
+    def __init__(self, path: Path, layout: Layout, clock: Clock, bad: BadReadings) -> None:
         self.path = path
         self._layout = layout
+        self._bad = bad
         self._clock = clock
         self._index: _Index | None = None
 

@@ -28,6 +28,7 @@ import structlog
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import ConfigurationError, PartlyDown, Reason, Rejected, Unavailable, describe_tags
 from latigo.domain.series import Point, Readings
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import (
@@ -98,11 +99,12 @@ class _Snapshot:
 class Folder:
     """The files of a path. Methods block; safe to call from several threads."""
 
-    def __init__(self, settings: FileSensorsSettings, clock: Clock, *, refresh: timedelta) -> None:
+    def __init__(self, settings: FileSensorsSettings, clock: Clock, bad: BadReadings, *, refresh: timedelta) -> None:
         self._path = str(settings.path)
         self._format = settings.format
         self._layout = Layout.of(settings)
         self._clock = clock
+        self._bad = bad
         self._refresh = refresh.total_seconds()
         self._snapshot = _Snapshot()
         self._known: dict[Path, SensorFile] = {}  #: may not be indexed completely
@@ -265,7 +267,9 @@ class Folder:
 
     def _make(self, path: Path) -> "ColumnarFile | DelimitedFile":
         kind = _SUFFIXES.get(path.suffix.lower()) if self._format == "auto" else self._format
-        return ColumnarFile(path, self._layout) if kind == "parquet" else DelimitedFile(path, self._layout, self._clock)
+        if kind == "parquet":
+            return ColumnarFile(path, self._layout, self._bad)
+        return DelimitedFile(path, self._layout, self._clock, self._bad)
 
 
 def _raise_if_stopped(stop: threading.Event) -> None:

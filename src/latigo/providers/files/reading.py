@@ -24,29 +24,52 @@ MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Layout of readings in a file; the fields are keys of the settings."""
+    """How readings are written in a file; the fields are keys of the settings."""
 
     layout: Literal["wide", "long"]
-    time_column: str
+    time_columns: tuple[str, ...]  #: one, or that of the date and that of the time of day
     tag_column: str
     value_column: str
+    quality_column: str  #: empty if there is none; in the wide layout with ``{tag}``
+    good: frozenset[str]  #: qualities of good readings
+    encoding: str
     separator: str
+    skip_lines: int
+    comment: str
+    columns: tuple[str, ...]  #: of files without a header
     decimal_point: str
+    thousands: str
+    strict: bool
+    refuse_text: bool
     times: TimeParser
-    missing: tuple[str, ...] = MISSING  #: cells of a CSV file without a reading
+    missing: tuple[str, ...]  #: cells without a reading
 
     @classmethod
     def of(cls, settings: FileSensors) -> "Layout":
         """Return the layout that the settings describe."""
         return cls(
-            settings.layout,
-            settings.time_column,
-            settings.tag_column,
-            settings.value_column,
-            settings.separator,
-            settings.decimal_point,
-            TimeParser(ZoneInfo(settings.timezone)),
+            layout=settings.layout,
+            time_columns=settings.time_column,
+            tag_column=settings.tag_column,
+            value_column=settings.value_column,
+            quality_column=settings.quality_column,
+            good=frozenset(settings.good),
+            encoding=settings.encoding,
+            separator=settings.separator,
+            skip_lines=settings.skip_lines,
+            comment=settings.comment,
+            columns=settings.columns,
+            decimal_point=settings.decimal_point,
+            thousands=settings.thousands,
+            strict=settings.strict,
+            refuse_text=settings.text == "refuse",
+            times=TimeParser(ZoneInfo(settings.timezone)),
+            missing=(*MISSING, *settings.missing),
         )
+
+    @property
+    def time_column(self) -> str:
+        return self.time_columns[0]
 
     @property
     def is_long(self) -> bool:
@@ -61,7 +84,7 @@ class Layout:
     @property
     def required(self) -> Sequence[tuple[str, str]]:
         """The columns that a file must have, as key and name."""
-        columns = [("time_column", self.time_column)]
+        columns = [("time_column", name) for name in self.time_columns]
         if self.is_long:
             columns += [("tag_column", self.tag_column), ("value_column", self.value_column)]
         return columns

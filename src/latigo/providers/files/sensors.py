@@ -18,6 +18,7 @@ import structlog
 from latigo.domain.errors import Failed, TimedOut, Unavailable
 from latigo.domain.series import Point, Readings
 from latigo.domain.windows import Window, to_ns
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.folder import DOWNSTREAM, Folder
 from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
 from latigo.runtime.clock import Clock
@@ -122,19 +123,21 @@ class FileSensors:
 
 @asynccontextmanager
 async def open_files(
-    settings: FileSensorsSettings, clock: Clock, *, refresh: timedelta = _REFRESH
+    settings: FileSensorsSettings, clock: Clock, bad: BadReadings | None = None, *, refresh: timedelta = _REFRESH
 ) -> AsyncIterator[FileSensors]:
     """Open files of readings.
 
     Args:
         settings: path and format of the files.
         clock: for the age of indexes, and of files that may still be written to.
+        bad: account of the readings that are skipped; a new one by default.
         refresh: how often files are checked for changes.
 
     Raises:
         ConfigurationError: there is no file, or none matches the settings; names the key.
     """
-    sensors = FileSensors(Folder(settings, clock, refresh=refresh), time_limit=settings.read_timeout)
+    folder = Folder(settings, clock, bad or BadReadings(clock), refresh=refresh)
+    sensors = FileSensors(folder, time_limit=settings.read_timeout)
     try:
         try:
             await sensors.check()

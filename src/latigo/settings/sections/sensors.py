@@ -1,16 +1,46 @@
 """``[sensors]``: the source of the readings."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, Tag, ValidationInfo, field_validator
+from pydantic import AfterValidator, ByteSize, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from latigo.settings.keys import PLUGIN
 from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.influx import InfluxServer
 from latigo.settings.sections.plugin import PluginOptions
-from latigo.settings.values import InfluxName, PathName, PluginKind, Positive, Separator, Text, time_zone
+from latigo.settings.values import (
+    Columns,
+    InfluxName,
+    Markers,
+    PathName,
+    PluginKind,
+    Positive,
+    Separator,
+    Text,
+    Texts,
+    one_line,
+    text_encoding,
+    time_zone,
+)
+
+TextReadings = Literal["missing", "refuse"]
+TEXT_READINGS = "Text where a number belongs: missing skips it and counts it, refuse refuses the window."
+
+_PRESETS: Mapping[str, Mapping[str, object]] = {
+    "ncs": {
+        "layout": "long",
+        "separator": ";",
+        "columns": ("Sensor", "Value", "Time", "Status"),
+        "time_column": ("Time",),
+        "tag_column": "Sensor",
+        "value_column": "Value",
+        "quality_column": "Status",
+        "good": ("192",),
+    },
+}
 
 
 class _Sensors(Section):
@@ -26,31 +56,100 @@ class FileSensors(_Sensors):
     """CSV or Parquet files."""
 
     kind: Literal["files"] = Field(default="files", description="Where readings come from.")
+    preset: Literal["", "ncs"] = Field(
+        default="",
+        description="A known form of files, which sets the keys below that are not given. ncs: rows of Sensor;Value;"
+        "Time;Status without a header, in folders and files of one tag and year; 192 is the good status.",
+    )
     path: PathName = Field(
-        default=Path("sensors"), description="A file, a folder of files, or a pattern such as *.csv."
+        default=Path("sensors"),
+        description="A file, a folder of files, or a pattern such as *.csv. With {tag} in it, such as"
+        " {tag}/{tag}_{year}.csv, each file has the readings of the tag that its path names.",
     )
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
+    strict: bool = Field(
+        default=False,
+        description="Refuse a window with a row or cell that cannot be read; otherwise it is skipped and counted.",
+    )
     format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="auto goes by the file's ending.")
     layout: Literal["wide", "long"] = Field(
         default="wide", description="wide has one column a tag, long has one row a reading."
     )
+    encoding: Annotated[str, AfterValidator(text_encoding)] = Field(
+        default="utf-8", description="Encoding of a CSV file that does not begin with a byte order mark."
+    )
     separator: Separator = Field(default=",", description="Separator of columns in a CSV file.")
+    skip_lines: int = Field(default=0, ge=0, le=10_000, description="Lines before the header of a CSV file.")
+    comment: Annotated[str, Field(max_length=10), AfterValidator(one_line)] = Field(
+        default="#", description="Lines of a CSV file that begin so are no rows."
+    )
+    columns: Columns = Field(
+        default=(), description="Names of the columns, for CSV files without a header. An empty name is not used."
+    )
     decimal_point: Annotated[str, Field(min_length=1, max_length=1)] = Field(
         default=".", description="Decimal point of numbers in a CSV file."
     )
-    time_column: Text = Field(default="time", description="Column of the times.")
+    thousands: Annotated[str, Field(max_length=1)] = Field(
+        default="", description="Separator of groups of three digits in numbers of a CSV file."
+    )
+    time_column: Annotated[Texts, Field(min_length=1, max_length=2)] = Field(
+        default=("time",), description="Column of the times; or two columns, of the date and of the time of day."
+    )
+    time_format: Texts = Field(
+        default=(),
+        description="Formats of the times, tried in order, such as %d.%m.%Y %H:%M; or excel, for serial dates. Without"
+        " one, times are ISO 8601, or seconds, ms, us or ns since 1970.",
+    )
     timezone: Annotated[str, AfterValidator(time_zone)] = Field(
         default="UTC", description="Time zone of times without an offset from UTC."
     )
     tag_column: Text = Field(default="tag", description="Column of the tags, in the long layout.")
-    value_column: Text = Field(default="value", description="Column of the values, in the long layout.")
+    value_column: Text = Field(
+        default="value", description="Column of the values, in the long layout and with {tag} in the path."
+    )
+    quality_column: str = Field(
+        default="",
+        description="Column of the quality of a reading; in the wide layout its name with {tag}, such as {tag}.status.",
+    )
+    good: Markers = Field(default=(), description="Qualities of good readings; others are skipped and counted.")
+    missing: Markers = Field(
+        default=(),
+        description="Values that stand for no reading, besides empty, NaN, NA, N/A, null, \\N, - and 1.#QNAN.",
+    )
+    text: TextReadings = Field(default="missing", description=TEXT_READINGS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {**_PRESETS.get(str(given.get("preset", "")), {}), **given}
 
     @field_validator("decimal_point")
     @classmethod
-    def _not_the_separator(cls, decimal_point: str, given: ValidationInfo) -> str:
-        if decimal_point == given.data.get("separator"):
-            raise ValueError(f"should not be {decimal_point!r}, which is the separator")
+    def _is_no_digit(cls, decimal_point: str) -> str:
+        if decimal_point.isalnum() or decimal_point in '+-"':
+            raise ValueError("should be a character such as . or ,")
         return decimal_point
+
+    @field_validator("thousands")
+    @classmethod
+    def _not_the_decimal_point(cls, thousands: str, given: ValidationInfo) -> str:
+        if thousands and thousands == given.data.get("decimal_point"):
+            raise ValueError(f"should not be {thousands!r}, which is the decimal point")
+        if thousands.isalnum() or (thousands and thousands in '+-"'):
+            raise ValueError("should be a character such as . or a space")
+        return thousands
+
+    @field_validator("good")
+    @classmethod
+    def _with_a_column(cls, good: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+        quality_column = given.data.get("quality_column", "")
+        if good and not quality_column:
+            raise ValueError("needs a quality_column")
+        if quality_column and not good:
+            raise ValueError("should name the good qualities of quality_column, such as [192]")
+        return good
 
 
 class InfluxSensors(InfluxServer, _Sensors):

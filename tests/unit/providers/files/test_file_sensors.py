@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import FileSensors, delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.csv_block import CsvBlock
@@ -461,7 +462,7 @@ async def test_an_index_that_was_broken_off_is_gone_on_with(tmp_path: Path):
     path = write(tmp_path / "a.csv", "time,A\n" + "".join(f"{clock(n)},{n}\n" for n in range(500)))
     async with opened(path) as sensors:
         layout = sensors._folder._layout
-    file = DelimitedFile(path, layout, SystemClock())
+    file = DelimitedFile(path, layout, SystemClock(), BadReadings(SystemClock()))
     contents, calls, stop = CsvBlock.contents, 0, threading.Event()
 
     def look_and_stop(block: CsvBlock) -> Any:
@@ -480,7 +481,7 @@ async def test_an_index_that_was_broken_off_is_gone_on_with(tmp_path: Path):
         stop.clear()
         file.refresh(stop)
 
-    whole = DelimitedFile(path, layout, SystemClock())
+    whole = DelimitedFile(path, layout, SystemClock(), BadReadings(SystemClock()))
     whole.refresh(threading.Event())
     assert blocks_before > 0
     assert calls <= len(whole._index.blocks) + 1  # type: ignore[union-attr] # it has been refreshed
