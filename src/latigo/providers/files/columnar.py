@@ -59,16 +59,26 @@ class _Index:
 
 
 class ColumnarFile:
-    """One Parquet file; never appended to, only replaced."""
+    """One Parquet file; never appended to, only replaced.
 
-    def __init__(self, path: Path, layout: Layout, bad: BadReadings) -> None:
+    Args:
+        path: of the file.
+        layout: how readings are written in it.
+        bad: account of the readings that are skipped.
+        tag: whose readings it has, where its path says so; otherwise columns or rows name their tags.
+    """
+
+    def __init__(self, path: Path, layout: Layout, bad: BadReadings, *, tag: str | None = None) -> None:
         self.path = path
+        self.tag = tag
         self._layout = layout
         self._bad = bad
         self._index: _Index | None = None
 
     @property
     def tags(self) -> AbstractSet[str]:
+        if self.tag is not None:
+            return frozenset({self.tag})
         return self._index.tags if self._index else frozenset()
 
     def check_header(self) -> None:
@@ -207,7 +217,7 @@ class ColumnarFile:
                     raise InvalidFile(f"{self.path} has two columns {field.name!r}: rename one")
                 leaves[field.name] = position
             position += _leaf_count(field.type)
-        for key, name in self._layout.required:
+        for key, name in self._layout.required(self.tag):
             if name not in leaves:
                 raise InvalidFile(
                     f"{self.path} has no column {name!r}; its columns are {', '.join(map(repr, leaves))}", key

@@ -85,10 +85,19 @@ class _Index:
 
 
 class DelimitedFile:
-    """One CSV file; it may grow, or be replaced."""
+    """One CSV file; it may grow, or be replaced.
 
-    def __init__(self, path: Path, layout: Layout, clock: Clock, bad: BadReadings) -> None:
+    Args:
+        path: of the file.
+        layout: how readings are written in it.
+        clock: for the age of the last write.
+        bad: account of the readings that are skipped.
+        tag: whose readings it has, where its path says so; otherwise columns or rows name their tags.
+    """
+
+    def __init__(self, path: Path, layout: Layout, clock: Clock, bad: BadReadings, *, tag: str | None = None) -> None:
         self.path = path
+        self.tag = tag
         self._layout = layout
         self._bad = bad
         self._clock = clock
@@ -96,6 +105,8 @@ class DelimitedFile:
 
     @property
     def tags(self) -> AbstractSet[str]:
+        if self.tag is not None:
+            return frozenset({self.tag})
         return self._index.tags if self._index else frozenset()
 
     def check_header(self) -> None:
@@ -193,7 +204,7 @@ class DelimitedFile:
             columns = tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=self._layout.separator), ()))
         except csv.Error as error:
             raise InvalidFile(f"{self.path}: the first line is not valid CSV: {error}") from error
-        for key, name in self._layout.required:
+        for key, name in self._layout.required(self.tag):
             if name not in columns:
                 raise InvalidFile(f"{self.path} has no column {name!r}; its columns are {_first_names(columns)}", key)
         if len(columns) > _MAX_COLUMNS:

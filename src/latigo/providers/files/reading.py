@@ -81,11 +81,12 @@ class Layout:
         point = re.escape(self.decimal_point)
         return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
 
-    @property
-    def required(self) -> Sequence[tuple[str, str]]:
-        """The columns that a file must have, as key and name."""
+    def required(self, tag: str | None) -> Sequence[tuple[str, str]]:
+        """Return the columns that a file must have, as key and name; ``tag`` if it has the readings of that one only."""
         columns = [("time_column", name) for name in self.time_columns]
-        if self.is_long:
+        if tag is not None:
+            columns.append(("value_column", self.value_column))
+        elif self.is_long:
             columns += [("tag_column", self.tag_column), ("value_column", self.value_column)]
         return columns
 
@@ -126,6 +127,7 @@ class SensorFile(Protocol):
     """One file of readings. Methods block; `refresh` runs in one thread at a time, the others in several."""
 
     path: Path
+    tag: str | None  #: whose readings it has, where its path says so: its columns are time, value and quality
 
     @property
     def tags(self) -> AbstractSet[str]:
