@@ -1,6 +1,7 @@
 """Parquet files: row-group statistics locate times; only the row groups and columns of a window are read."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from latigo.domain.errors import Failed
 from latigo.domain.series import Values
 from latigo.providers.bad_readings import BadReadings
+from latigo.providers.files.header import require_columns
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
@@ -53,7 +55,8 @@ class _Index:
 
     identity: tuple[int, int, int, int]
     metadata: Any
-    leaves: dict[str, int]  #: columns that are not nested, and their indexes in the file
+    leaves: dict[str, int]  #: columns that are not nested or repeated, and their indexes in the file
+    repeated: frozenset[str]
     groups: tuple[Group, ...]
     tags: frozenset[str]
 
@@ -81,6 +84,11 @@ class ColumnarFile:
             return frozenset({self.tag})
         return self._index.tags if self._index else frozenset()
 
+    @property
+    def repeated(self) -> AbstractSet[str]:
+        """The names of columns that occur twice, so that nobody knows which one is meant."""
+        return self._index.repeated if self._index else frozenset()
+
     def check_header(self) -> None:
         """Read the schema.
 
@@ -96,14 +104,14 @@ class ColumnarFile:
         if self._index and self._index.identity == identity:
             return
         with self._opened() as file:
-            leaves = self._leaves(file)
+            leaves, repeated = self._leaves(file)
             groups = tuple(self._groups(file, leaves[self._layout.time_column], stop))
             tags = (
                 self._tags_of_rows(file, leaves[self._layout.tag_column], stop)
                 if self._layout.is_long
                 else frozenset(leaves) - {self._layout.time_column}
             )
-            self._index = _Index(identity, file.metadata, leaves, groups, tags)
+            self._index = _Index(identity, file.metadata, leaves, repeated, groups, tags)
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
         """Return one span for each row group."""
@@ -208,21 +216,17 @@ class ColumnarFile:
                 raise
             raise Failed(f"{self.path} is damaged, or is being replaced: {error}") from error
 
-    def _leaves(self, file: Any) -> dict[str, int]:
+    def _leaves(self, file: Any) -> tuple[dict[str, int], frozenset[str]]:
+        """Return the columns that can be read, with their indexes, and the names that occur twice."""
         leaves: dict[str, int] = {}
         position = 0
         for field in file.schema_arrow:
             if not pa.types.is_nested(field.type):
-                if field.name in leaves:
-                    raise InvalidFile(f"{self.path} has two columns {field.name!r}: rename one")
-                leaves[field.name] = position
+                leaves.setdefault(field.name, position)
             position += _leaf_count(field.type)
-        for key, name in self._layout.required(self.tag):
-            if name not in leaves:
-                raise InvalidFile(
-                    f"{self.path} has no column {name!r}; its columns are {', '.join(map(repr, leaves))}", key
-                )
-        return leaves
+        repeated = frozenset(name for name, count in Counter(file.schema_arrow.names).items() if count > 1)
+        require_columns(self.path, list(leaves), repeated, self._layout, self.tag)
+        return {name: position for name, position in leaves.items() if name not in repeated}, repeated
 
     def _groups(self, file: Any, time_index: int, stop: threading.Event) -> Iterator[Group]:
         """Yield row groups with their times, from statistics where these are usable, else from the column."""

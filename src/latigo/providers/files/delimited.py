@@ -1,12 +1,9 @@
 """CSV files: one streaming pass indexes the times of blocks, then only the blocks of a window are read."""
 
-import csv
-import io
-import os
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +13,11 @@ import numpy as np
 from latigo.domain.series import Times
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.csv_block import CsvBlock
-from latigo.providers.files.lines import first_row_end, last_row_end
+from latigo.providers.files.header import Header, blank_comments, find_header
+from latigo.providers.files.lines import last_row_end
 from latigo.providers.files.reading import (
+    MAX_TIME,
+    MIN_TIME,
     Chunk,
     FileChanged,
     InvalidFile,
@@ -25,13 +25,13 @@ from latigo.providers.files.reading import (
     Span,
     Stopped,
 )
+from latigo.providers.files.text import UTF_8, Identity, Text, Texts
 from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import Clock
 
 _MIN_BLOCK = 64 * 1024
 _MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
 _MAX_READ = 1024 * 1024  #: adjacent blocks are read together up to this size
-_MAX_COLUMNS = 200_000
 _MAX_LINE = 4 * 1024 * 1024
 _FINGERPRINT = 64  #: bytes at the end of the indexed part, which show that a file has grown and was not replaced
 _SETTLED_SECONDS = 10.0  #: after this long without a write, a last line without its line end is complete
@@ -49,26 +49,12 @@ class Block(NamedTuple):
     clock: ClockState  #: before the first row
 
 
-class _Identity(NamedTuple):
-    """Identity and extent of a file."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> "_Identity":
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Index:
     """The index of a file. Immutable and replaced as a whole, so that readers need no lock."""
 
-    identity: _Identity
-    header: bytes
-    columns: tuple[str, ...]
+    identity: Identity
+    header: Header | None  #: None while it is incomplete
     blocks: tuple[Block, ...] = ()
     firsts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of the blocks
     lasts: Times = field(default_factory=lambda: np.empty(0, np.int64))
@@ -81,7 +67,15 @@ class _Index:
     @property
     def end(self) -> int:
         last = self.blocks[-1] if self.blocks else None
-        return last.offset + last.size if last else len(self.header)
+        if last:
+            return last.offset + last.size
+        return len(self.header.data) if self.header else 0
+
+    @property
+    def may_have_more_header(self) -> bool:
+        """Return whether no row has a time so far: such rows may be units, which the rows to come will show."""
+        has_times = ((self.firsts > MIN_TIME) & (self.firsts < MAX_TIME)).any()
+        return self.header is None or (self.end <= _MIN_BLOCK and not has_times)
 
 
 class DelimitedFile:
@@ -93,14 +87,25 @@ class DelimitedFile:
         clock: for the age of the last write.
         bad: account of the readings that are skipped.
         tag: whose readings it has, where its path says so; otherwise columns or rows name their tags.
+        texts: temporary files that are shared with other files, for those that have to be decoded.
     """
 
-    def __init__(self, path: Path, layout: Layout, clock: Clock, bad: BadReadings, *, tag: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        layout: Layout,
+        clock: Clock,
+        bad: BadReadings,
+        *,
+        tag: str | None = None,
+        texts: Texts | None = None,
+    ) -> None:
         self.path = path
         self.tag = tag
         self._layout = layout
         self._bad = bad
         self._clock = clock
+        self._texts = texts or Texts()
         self._index: _Index | None = None
 
     @property
@@ -109,6 +114,11 @@ class DelimitedFile:
             return frozenset({self.tag})
         return self._index.tags if self._index else frozenset()
 
+    @property
+    def repeated(self) -> AbstractSet[str]:
+        """The names of columns that occur twice, so that nobody knows which one is meant."""
+        return self._index.header.repeated if self._index and self._index.header else frozenset()
+
     def check_header(self) -> None:
         """Read the header.
 
@@ -116,26 +126,20 @@ class DelimitedFile:
             OSError: the file cannot be read.
             InvalidFile: a column is missing or repeated, or the header is not text.
         """
-        with self.path.open("rb", buffering=0) as file:
-            handle = file.fileno()
-            self._columns(self._read_header(handle, settled=self._is_settled(os.fstat(handle))))
+        with self._opened(threading.Event()) as text:
+            self._read_header(text)
 
     def refresh(self, stop: threading.Event) -> None:
-        with self.path.open("rb", buffering=0) as file:
-            handle = file.fileno()
-            stat = os.fstat(handle)
-            identity, settled = _Identity.of(stat), self._is_settled(stat)
+        with self._opened(stop) as text:
+            settled = self._is_settled(text)
             index = self._index
-            if index and index.identity == identity and index.finished and not (index.tail and settled):
+            if index and index.identity == text.identity and index.finished and not (index.tail and settled):
                 return
-            if not (index and self._has_grown(handle, index, identity)):
-                header = self._read_header(handle, settled=settled)
-                columns = self._columns(header)
-                tags = frozenset() if self._layout.is_long else frozenset(columns) - {self._layout.time_column, ""}
-                index = _Index(identity, header, columns, tags=tags)
-            self._index = self._indexed(
-                handle, replace(index, identity=identity, finished=False), stop, settled=settled
-            )
+            if not (index and self._has_grown(text, index)):
+                header = self._read_header(text)
+                index = _Index(text.identity, header, tags=self._tags_of_columns(header))
+            index = replace(index, identity=text.identity, finished=False)
+            self._index = self._indexed(text, index, stop, settled=settled)
             if not self._index.finished:
                 raise Stopped
 
@@ -160,94 +164,87 @@ class DelimitedFile:
 
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, blocks = span.part
-        data = self._read_bytes(index, blocks)
-        rows = CsvBlock(self.path, self._layout, index.columns, data, blocks[0].line, blocks[0].clock)
-        return rows.read(tags, start, end)
-
-    def _read_bytes(self, index: "_Index", blocks: Sequence[Block]) -> bytes:
-        size = _extent(blocks)
-        with self.path.open("rb", buffering=0) as file:
-            handle = file.fileno()
-            identity = _Identity.of(os.fstat(handle))
-            if identity != index.identity and not self._still_matches(handle, index, identity):
+        with self._opened(threading.Event()) as text:
+            if text.identity != index.identity and not self._still_matches(text, index):
                 raise FileChanged
-            data = os.pread(handle, size, blocks[0].offset)
+            size = _extent(blocks)
+            data = text.read(size, blocks[0].offset)
+            encoding = text.encoding
         if len(data) != size:
             raise FileChanged
-        return data
+        return self._rows(index.header, data, encoding, blocks[0].line, blocks[0].clock).read(tags, start, end)
 
-    def _is_settled(self, stat: os.stat_result) -> bool:
-        return self._clock.now().timestamp() - stat.st_mtime > _SETTLED_SECONDS
+    def _opened(self, stop: threading.Event) -> AbstractContextManager[Text]:
+        return self._texts.opened(self.path, self._layout.encoding, stop)
 
-    def _read_header(self, handle: int, *, settled: bool) -> bytes:
-        """Return the first row with its line end; empty while it is incomplete."""
-        data = b""
-        while len(data) < _MAX_LINE:
-            more = os.pread(handle, max(_MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
+    def _rows(self, header: Header, data: bytes, encoding: str, line: int, clock: ClockState) -> CsvBlock:
+        """Return complete rows in UTF-8, without comments."""
+        comment = self._layout.comment.encode(encoding, "replace")
+        data = blank_comments(data, comment, header.layout.separator)
+        if encoding != UTF_8:
+            data = data.decode(encoding, "replace").encode()
+        return CsvBlock(self.path, header.layout, header.columns, data, line, clock)
+
+    def _is_settled(self, text: Text) -> bool:
+        return self._clock.now().timestamp() - text.identity.modified / 1e9 > _SETTLED_SECONDS
+
+    def _read_header(self, text: Text) -> Header | None:
+        """Return the header; None while it is incomplete."""
+        data, size, settled = b"", text.identity.size, self._is_settled(text)
+        while True:
+            more = text.read(max(_MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
             data += more
-            if end := first_row_end(data, self._layout.separator):
-                return data[:end]
-            if not more:
-                if data and settled:
-                    break
-                return b""
-        raise InvalidFile(f"{self.path}: the first line has no line end (LF or CR LF); is this a CSV file?")
+            is_whole = not more or len(data) >= min(size, _MAX_LINE)
+            header = find_header(
+                self.path, data, text.encoding, self._layout, self.tag, is_whole=is_whole, is_settled=settled
+            )
+            if header or is_whole:
+                return header
 
-    def _columns(self, header: bytes) -> tuple[str, ...]:
-        if not header:
-            return ()
-        try:
-            text = header.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InvalidFile(f"{self.path}: the first line is not UTF-8; convert the file: {error}") from error
-        try:
-            columns = tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=self._layout.separator), ()))
-        except csv.Error as error:
-            raise InvalidFile(f"{self.path}: the first line is not valid CSV: {error}") from error
-        for key, name in self._layout.required(self.tag):
-            if name not in columns:
-                raise InvalidFile(f"{self.path} has no column {name!r}; its columns are {_first_names(columns)}", key)
-        if len(columns) > _MAX_COLUMNS:
-            raise InvalidFile(f"{self.path} has {len(columns)} columns, more than {_MAX_COLUMNS}")
-        if repeated := [name for name, times in Counter(columns).items() if name and times > 1]:
-            raise InvalidFile(f"{self.path} has two columns {repeated[0]!r}: rename one")
-        return columns
+    def _tags_of_columns(self, header: Header | None) -> frozenset[str]:
+        if header is None or self._layout.is_long:
+            return frozenset()
+        return frozenset(header.columns) - {*self._layout.time_columns, ""}
 
-    def _has_grown(self, handle: int, index: _Index, identity: _Identity) -> bool:
+    def _has_grown(self, text: Text, index: _Index) -> bool:
         """Return whether only the rest has to be indexed. A file that changed without growing was replaced."""
-        unchanged = identity == index.identity
-        return (unchanged or identity.size > index.identity.size) and self._still_matches(handle, index, identity)
-
-    def _still_matches(self, handle: int, index: _Index, identity: _Identity) -> bool:
-        """Return whether the indexed part is unchanged, judged by its beginning and end."""
-        if identity[:2] != index.identity[:2] or identity.size < index.end or not index.header:
+        unchanged = text.identity == index.identity
+        if index.may_have_more_header and not unchanged:
             return False
-        head = os.pread(handle, len(index.header), 0)
-        before = index.end - len(index.fingerprint)
-        return head == index.header and os.pread(handle, len(index.fingerprint), before) == index.fingerprint
+        return (unchanged or text.identity.size > index.identity.size) and self._still_matches(text, index)
 
-    def _indexed(self, handle: int, index: _Index, stop: threading.Event, *, settled: bool) -> _Index:
+    def _still_matches(self, text: Text, index: _Index) -> bool:
+        """Return whether the indexed part is unchanged, judged by its beginning and end."""
+        if text.identity[:2] != index.identity[:2] or text.identity.size < index.end or not index.header:
+            return False
+        before = index.end - len(index.fingerprint)
+        head = index.header.data
+        return text.read(len(head), 0) == head and text.read(len(index.fingerprint), before) == index.fingerprint
+
+    def _indexed(self, text: Text, index: _Index, stop: threading.Event, *, settled: bool) -> _Index:
         """Index to the end, block by block. The last block is indexed again, since it may not have been full."""
-        if not index.columns:
+        if not (header := index.header):
             return replace(index, finished=True, tail=index.identity.size > 0)
         index = _without_last_block(index)
+        separator, comment = header.layout.separator, self._layout.comment.encode(text.encoding, "replace")
         size = max(_MIN_BLOCK, index.identity.size // _MAX_BLOCKS)
         blocks, tags, offset, clock = list(index.blocks), set(index.tags), index.end, index.clock
-        line = blocks[-1].line + blocks[-1].lines if blocks else 1 + index.header.count(b"\n")
+        line = blocks[-1].line + blocks[-1].lines if blocks else 1 + header.data.count(b"\n")
         at_end, data = False, b""
         while offset < index.identity.size and not at_end and not stop.is_set():
             wanted = min(max(size, 2 * len(data)), index.identity.size - offset)
-            data = os.pread(handle, wanted, offset)
+            data = text.read(wanted, offset)
             if len(data) != wanted:
                 raise FileChanged
             at_end = offset + wanted == index.identity.size
-            end = wanted if at_end and settled else last_row_end(data, self._layout.separator)
+            ends = blank_comments(data, comment, separator, b"\r")  # in which there may be quotes
+            end = wanted if at_end and settled else last_row_end(ends, separator)
             if not end and wanted < _MAX_LINE:
                 continue  # a row longer than a block: read more of it
             end = end or data.rfind(b"\n") + 1  # a quote that is never closed: cut at a line end
             if not end:
                 raise InvalidFile(f"{self.path}: line {line} has no line end within {wanted} bytes")
-            contents = CsvBlock(self.path, self._layout, index.columns, data[:end], line, clock).contents()
+            contents = self._rows(header, data[:end], text.encoding, line, clock).contents()
             blocks.append(Block(offset, end, line, data.count(b"\n", 0, end), contents.first, contents.last, clock))
             tags |= contents.tags
             clock, offset, line, data = contents.clock, offset + end, line + blocks[-1].lines, b""
@@ -257,7 +254,7 @@ class DelimitedFile:
             index,
             firsts=np.array([block.first for block in blocks], np.int64),
             lasts=np.array([block.last for block in blocks], np.int64),
-            fingerprint=os.pread(handle, print_size, index.end - print_size),
+            fingerprint=text.read(print_size, index.end - print_size),
             finished=at_end or offset == index.identity.size,
             tail=offset < index.identity.size,
         )
@@ -271,8 +268,3 @@ def _without_last_block(index: _Index) -> _Index:
     if not index.blocks:
         return index
     return replace(index, blocks=index.blocks[:-1], clock=index.blocks[-1].clock)
-
-
-def _first_names(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:10])
-    return shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -82,7 +82,7 @@ class Layout:
         return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
 
     def required(self, tag: str | None) -> Sequence[tuple[str, str]]:
-        """Return the columns that a file must have, as key and name; ``tag`` if it has the readings of that one only."""
+        """Return the columns that a file must have, as key and name; ``tag`` if it has the readings of that one."""
         columns = [("time_column", name) for name in self.time_columns]
         if tag is not None:
             columns.append(("value_column", self.value_column))
@@ -132,6 +132,10 @@ class SensorFile(Protocol):
     @property
     def tags(self) -> AbstractSet[str]:
         """The tags in the file, as of the last refresh."""
+
+    @property
+    def repeated(self) -> AbstractSet[str]:
+        """The names of columns that occur twice, so that nobody knows which one is meant."""
 
     def refresh(self, stop: threading.Event) -> None:
         """Update the index; cheap when nothing has changed.
