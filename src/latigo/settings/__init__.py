@@ -11,6 +11,7 @@ different failures.
 from latigo.settings.loading import load_settings
 from latigo.settings.model import Settings, overrides_for
 from latigo.settings.sections import (
+    PATH_PLACEHOLDER,
     BackfillSettings,
     CircuitSettings,
     EmbeddedLedger,
@@ -32,6 +33,7 @@ from latigo.settings.sections import (
 )
 
 __all__ = [
+    "PATH_PLACEHOLDER",
     "BackfillSettings",
     "CircuitSettings",
     "EmbeddedLedger",

@@ -10,16 +10,17 @@ changes, with one warning, and the other files are read:
   are absent or short for that.
 
 When no file can be used, the source is unavailable.
+
+Where paths name the tags, only the files of the tags that are read are opened.
 """
 
-import glob
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ from latigo.domain.series import Point, Readings
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
+from latigo.providers.files.paths import NO_FILES, FoundFile, SensorPath, UnreadFiles
 from latigo.providers.files.reading import (
     Chunk,
     FileChanged,
@@ -41,20 +43,16 @@ from latigo.providers.files.reading import (
     Span,
     Stopped,
 )
+from latigo.providers.files.text import Texts
 from latigo.runtime.clock import Clock
 from latigo.settings import FileSensors as FileSensorsSettings
 
 _log = structlog.get_logger()
 
 DOWNSTREAM = circuit_name(System.SENSORS, "files")
-_SUFFIXES: Mapping[str, Literal["csv", "parquet"]] = {
-    ".csv": "csv",
-    ".txt": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 _MAX_NAMED = 3  #: files, in one message
+_FAST_LISTING_S = 0.1  #: a listing that takes longer is made less often
+_RAREST = 10.0  #: times the usual interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +69,37 @@ class _Snapshot:
     """The files as of the last refresh. Immutable and replaced as a whole, so that readers need no lock."""
 
     files: tuple[SensorFile, ...] = ()  #: with their indexes; an excluded file with its last valid one
-    excluded: Mapping[Path, _Exclusion] = field(default_factory=dict)
+    excluded: Mapping[Path, _Exclusion] = field(default_factory=dict)  #: files and folders
+    by_tag: Mapping[str, Sequence[SensorFile]] | None = None  #: where paths name tags
+    unread: UnreadFiles = NO_FILES
 
     def holds(self, tag: str) -> bool:
-        return any(tag in file.tags for file in self.files)
+        return any(tag in file.tags for file in self.files) if self.by_tag is None else tag in self.by_tag
+
+    def named(self, tags: AbstractSet[str]) -> Sequence[SensorFile]:
+        """Return the files whose paths name one of the tags."""
+        return [file for tag in sorted(tags) for file in self.by_tag.get(tag, ())] if self.by_tag else []
+
+    def of(self, tags: AbstractSet[str]) -> Sequence[SensorFile]:
+        """Return the files that have one of the tags."""
+        if self.by_tag is not None:
+            return self.named(tags)
+        return [file for file in self.files if not tags.isdisjoint(file.tags)]
+
+    def require_single(self, tags: AbstractSet[str], start: int, end: int) -> None:
+        """Refuse tags whose name two columns of a file of this time have: nobody knows which one is meant."""
+        for file in self.files if self.by_tag is None else ():
+            if (repeated := tags & file.repeated) and (
+                file.spans(start, end) or not all(self.holds(tag) for tag in repeated)
+            ):
+                raise Rejected(
+                    f"two columns of {file.path} have the name {describe_tags(sorted(repeated))}: rename one",
+                    reason=Reason.UNKNOWN_SENSOR,
+                )
 
     def may_have_more(self, tag: str) -> bool:
         """Return whether an excluded file is known to have the tag."""
-        return any(tag in file.tags for file in self.files if file.path in self.excluded)
+        return any(file.path in self.excluded for file in self.of({tag}))
 
     def read(self, file: SensorFile, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         try:
@@ -100,14 +121,15 @@ class Folder:
     """The files of a path. Methods block; safe to call from several threads."""
 
     def __init__(self, settings: FileSensorsSettings, clock: Clock, bad: BadReadings, *, refresh: timedelta) -> None:
-        self._path = str(settings.path)
-        self._format = settings.format
+        self._path = SensorPath(settings)
         self._layout = Layout.of(settings)
         self._clock = clock
         self._bad = bad
+        self._texts = Texts()
         self._refresh = refresh.total_seconds()
         self._snapshot = _Snapshot()
         self._known: dict[Path, SensorFile] = {}  #: may not be indexed completely
+        self._refreshed: dict[Path, float] = {}  #: when, where paths name tags; in other cases all at once
         self._fresh_until = 0.0
         self._indexed = False
         self._refreshing = threading.Lock()
@@ -115,15 +137,18 @@ class Folder:
     def check(self) -> None:
         """See `FileSensors.check`."""
         try:
-            paths = self._paths()
+            listing = self._path.listing()
         except InvalidFile as error:
             raise ConfigurationError(f"sensors.{error.key}: {error}") from error
-        if not paths:
-            raise ConfigurationError(f"sensors.path: there is no file at {self._path}{self._expected_suffixes()}")
+        if not listing.files:
+            reason = "; ".join(islice(listing.refused.values(), _MAX_NAMED)) or (
+                f"there is no file at {self._path}{self._path.expected_suffixes}"
+            )
+            raise ConfigurationError(f"sensors.path: {reason}{_describe_unread(listing.unread)}")
         invalid: list[InvalidFile] = []
-        for path in paths:
+        for found in listing.files:
             try:
-                self._make(path).check_header()
+                self._make(found).check_header()
             except InvalidFile as error:
                 invalid.append(error)
             else:
@@ -131,25 +156,37 @@ class Folder:
         others = f" (and {len(invalid) - 1} more files that cannot be used)" if len(invalid) > 1 else ""
         raise ConfigurationError(f"sensors.{invalid[0].key}: {invalid[0]}{others}") from invalid[0]
 
+    def unread(self) -> UnreadFiles:
+        """Return the files below the path that are not read, as of the last refresh."""
+        return self._snapshot.unread
+
+    def remarks(self) -> str:
+        """Return what is not read, as of the last refresh: clauses that begin with a semicolon."""
+        excluded = f"; excluded: {self._snapshot.reasons}" if self._snapshot.excluded else ""
+        return excluded + _describe_unread(self._snapshot.unread)
+
     def tags(self, stop: threading.Event) -> AbstractSet[str]:
         """Return the tags of all files."""
-        return frozenset().union(*(file.tags for file in self._current(stop).files))
+        snapshot = self._current(stop)
+        if snapshot.by_tag is not None:
+            return frozenset(snapshot.by_tag)
+        return frozenset().union(*(file.tags for file in snapshot.files))
 
     def read(self, tags: Sequence[str], start: int, end: int, max_bytes: int, stop: threading.Event) -> Readings:
         """See `FileSensors.get_data_for_range`."""
-        snapshot = self._current(stop)
         wanted = frozenset(tags)
+        snapshot = self._current(stop, wanted)
+        snapshot.require_single(wanted, start, end)
         if unknown := [tag for tag in dict.fromkeys(tags) if not snapshot.holds(tag)]:
             if snapshot.excluded:
                 raise _partly_down("no usable sensor file has a column for", unknown, snapshot)
             raise Rejected(f"no sensor file has the tags {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
         builder = SeriesBuilder.of(tags, max_bytes)
-        for file in snapshot.files:
-            if present := wanted & file.tags:
-                for span in file.spans(start, end):
-                    _raise_if_stopped(stop)
-                    for chunk in snapshot.read(file, span, present, start, end):
-                        builder.add(chunk)
+        for file in snapshot.of(wanted):
+            for span in file.spans(start, end):
+                _raise_if_stopped(stop)
+                for chunk in snapshot.read(file, span, wanted & file.tags, start, end):
+                    builder.add(chunk)
         if silent := [tag for tag, chunks in builder.chunks.items() if not chunks and snapshot.may_have_more(tag)]:
             raise _partly_down("no usable sensor file has readings of", silent, snapshot)
         return builder.series()
@@ -158,8 +195,9 @@ class Folder:
         """See `FileSensors.get_last_before`. Reads the newest spans first, and as few as possible."""
         points: dict[str, Point] = {}
         wanted = frozenset(tags)
-        snapshot = self._current(stop)
-        spans = [(file, span) for file in snapshot.files for span in file.spans(start, end)]
+        snapshot = self._current(stop, wanted)
+        snapshot.require_single(wanted, start, end)
+        spans = [(file, span) for file in snapshot.of(wanted) for span in file.spans(start, end)]
         spans.sort(key=lambda pair: pair[1].last)
         for file, span in reversed(spans):  # of equal times the later file wins, as in a series
             _raise_if_stopped(stop)
@@ -173,8 +211,7 @@ class Folder:
         """Describe the parts of the files that a read would use; reads nothing."""
         parts = [
             file.describe(spans)
-            for file in self._snapshot.files
-            if tag is None or tag in file.tags
+            for file in (self._snapshot.files if tag is None else self._snapshot.of({tag}))
             if (spans := file.spans(start, end))
         ]
         return "; ".join(parts) or f"{self._path} (nothing indexed yet)"
@@ -183,35 +220,74 @@ class Folder:
         """Check all files for changes before the next read."""
         self._fresh_until = 0.0
         self._indexed = False
+        self._refreshed = {}
 
-    def _current(self, stop: threading.Event) -> _Snapshot:
-        """Return the files as of at most ``refresh`` ago."""
-        if self._clock.monotonic() < self._fresh_until:
+    def _current(self, stop: threading.Event, tags: AbstractSet[str] = frozenset()) -> _Snapshot:
+        """Return the files as of at most ``refresh`` ago; those with the tags if paths name tags, otherwise all."""
+        if self._clock.monotonic() < self._fresh_until and not self._stale(tags):
             return self._snapshot
-        if not self._refreshing.acquire(blocking=not self._indexed):
+        can_wait = self._indexed and all(file.path in self._refreshed for file in self._snapshot.named(tags))
+        if not self._refreshing.acquire(blocking=not can_wait):
             return self._snapshot  # another thread is refreshing: the last snapshot is recent enough
         try:
             if self._clock.monotonic() >= self._fresh_until:
                 self._refresh_files(stop)
+            for file in self._stale(tags):
+                self._refresh_named(file, stop)
         finally:
             self._refreshing.release()
         return self._snapshot
 
+    def _stale(self, tags: AbstractSet[str]) -> Sequence[SensorFile]:
+        """Return the files whose paths name one of the tags and that were not checked for changes of late."""
+        due = self._clock.monotonic() - self._refresh
+        return [file for file in self._snapshot.named(tags) if self._refreshed.get(file.path, due) <= due]
+
     def _refresh_files(self, stop: threading.Event) -> None:
         started = self._clock.monotonic()
-        if not (paths := self._paths()):
+        listing = self._path.listing()
+        took = self._clock.monotonic() - started
+        if not listing.files and not listing.refused:
             raise Unavailable(f"sensor files: there is no file at {self._path} any more", downstream=DOWNSTREAM)
-        self._known = {path: self._known.get(path) or self._make(path) for path in paths}
-        refreshed = {file.path: self._refresh_file(file, stop) for file in self._known.values()}
-        excluded = {path: exclusion for path, exclusion in refreshed.items() if exclusion is not None}
-        self._snapshot = _Snapshot(tuple(self._known.values()), excluded)
-        if len(excluded) == len(refreshed):
+        self._known = {found.path: self._known.get(found.path) or self._make(found) for found in listing.files}
+        excluded = {
+            path: self._exclusion(path, None, reason, is_invalid=True) for path, reason in listing.refused.items()
+        }
+        if self._path.names_tags:
+            self._refreshed = {path: at for path, at in self._refreshed.items() if path in self._known}
+            before = self._snapshot.excluded
+            excluded |= {path: exclusion for path, exclusion in before.items() if path in self._known}
+        else:
+            refreshed = {file.path: self._refresh_file(file, stop) for file in self._known.values()}
+            excluded |= {path: exclusion for path, exclusion in refreshed.items() if exclusion is not None}
+        if listing.unread.number and not self._snapshot.unread.number:
+            _log.info("sensor_files.unread", count=listing.unread.number, first=list(map(str, listing.unread.first)))
+        self._snapshot = _Snapshot(tuple(self._known.values()), excluded, self._by_tag(), listing.unread)
+        if not self._known or (not self._path.names_tags and self._known.keys() <= excluded.keys()):
             raise Unavailable(
                 f"sensor files: no file can be used: {self._snapshot.reasons}",
                 downstream=DOWNSTREAM,
                 alarm=all(exclusion.is_invalid for exclusion in excluded.values()),
             )
-        self._fresh_until, self._indexed = started + self._refresh, True
+        interval = self._refresh * min(max(1.0, took / _FAST_LISTING_S), _RAREST)
+        self._fresh_until, self._indexed = started + interval, True
+
+    def _by_tag(self) -> Mapping[str, Sequence[SensorFile]] | None:
+        if not self._path.names_tags:
+            return None
+        by_tag: dict[str, list[SensorFile]] = {}
+        for file in self._known.values():
+            by_tag.setdefault(file.tag or "", []).append(file)
+        return by_tag
+
+    def _refresh_named(self, file: SensorFile, stop: threading.Event) -> None:
+        started = self._clock.monotonic()
+        exclusion = self._refresh_file(file, stop)
+        excluded = {path: other for path, other in self._snapshot.excluded.items() if path != file.path}
+        if exclusion is not None:
+            excluded[file.path] = exclusion
+        self._snapshot = replace(self._snapshot, excluded=excluded)
+        self._refreshed[file.path] = started
 
     def _refresh_file(self, file: SensorFile, stop: threading.Event) -> _Exclusion | None:
         """Update the index of a file. Return why it is excluded, if it is."""
@@ -225,51 +301,31 @@ class Folder:
         except FileNotFoundError:  # deleted since the listing
             return None
         except InvalidFile as error:
-            exclusion = _Exclusion(identity, str(error), is_invalid=True)
+            return self._exclusion(file.path, identity, str(error), is_invalid=True)
         except (OSError, pa.ArrowException) as error:
-            exclusion = _Exclusion(identity, f"{file.path}: {error}", is_invalid=False)
-        else:
-            return None
-        if before is None or before.reason != exclusion.reason:  # an invalid file that grows is logged once
-            _log.warning("sensor_file.excluded", path=str(file.path), reason=exclusion.reason)
-        return exclusion
+            return self._exclusion(file.path, identity, f"{file.path}: {error}")
+        return None
 
-    def _paths(self) -> list[Path]:
-        if glob.has_magic(self._path) and not Path(self._path).exists():
-            paths = (Path(name) for name in glob.iglob(self._path, recursive=True))  # noqa: PTH207 - ** and absolute patterns
-            return sorted(path for path in paths if path.is_file() and self._matches(path))
-        root = Path(self._path)
-        if root.is_dir():
-            return sorted(
-                path
-                for path in root.rglob("*")
-                if self._matches(path)
-                and not any(part.startswith(".") for part in path.relative_to(root).parts)
-                and path.is_file()
-            )
-        if not root.exists():
-            return []
-        if not self._matches(root):
-            raise InvalidFile(
-                f"{root} has none of the suffixes {', '.join(_SUFFIXES)}: set the format to csv or parquet", "format"
-            )
-        return [root]
+    def _exclusion(
+        self, path: Path, identity: tuple[int, int, int] | None, reason: str, *, is_invalid: bool = False
+    ) -> _Exclusion:
+        """Return the exclusion of a file or folder, logged once: an invalid file may grow."""
+        before = self._snapshot.excluded.get(path)
+        if before is None or before.reason != reason:
+            _log.warning("sensor_file.excluded", path=str(path), reason=reason)
+        return _Exclusion(identity, reason, is_invalid)
 
-    def _matches(self, path: Path) -> bool:
-        """Return whether a file is read. With a format set, a single file or a pattern may have other suffixes."""
-        kind = _SUFFIXES.get(path.suffix.lower())
-        if self._format == "auto":
-            return kind is not None
-        return kind in {None, self._format} if not Path(self._path).is_dir() else kind == self._format
+    def _make(self, found: FoundFile) -> "ColumnarFile | DelimitedFile":
+        if found.kind == "parquet":
+            return ColumnarFile(found.path, self._layout, self._bad, tag=found.tag)
+        return DelimitedFile(found.path, self._layout, self._clock, self._bad, tag=found.tag, texts=self._texts)
 
-    def _expected_suffixes(self) -> str:
-        return f" with one of the suffixes {', '.join(_SUFFIXES)}" if self._format == "auto" else ""
 
-    def _make(self, path: Path) -> "ColumnarFile | DelimitedFile":
-        kind = _SUFFIXES.get(path.suffix.lower()) if self._format == "auto" else self._format
-        if kind == "parquet":
-            return ColumnarFile(path, self._layout, self._bad)
-        return DelimitedFile(path, self._layout, self._clock, self._bad)
+def _describe_unread(unread: UnreadFiles) -> str:
+    if not unread.number:
+        return ""
+    names = ", ".join(path.name for path in unread.first)
+    return f"; not read, since they are of no known kind: {unread.number} files, such as {names}"
 
 
 def _raise_if_stopped(stop: threading.Event) -> None:

@@ -46,7 +46,8 @@ class FileSensors:
         return DOWNSTREAM
 
     async def ping(self) -> str:
-        return f"{len(await self.get_sensor_list())} tags"
+        tags = await self.get_sensor_list()
+        return f"{len(tags)} tags{self._folder.remarks()}"
 
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted(await self._in_thread("listing the tags", self._folder.tags))

@@ -9,10 +9,18 @@ from latigo.settings.sections.models import GordoModels
 from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink
 from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
 from latigo.settings.sections.schedule import BackfillSettings, Override, PlannerSettings, ScheduleSettings
-from latigo.settings.sections.sensors import FileSensors, InfluxSensors, PluginSensors, Sensors, SimulatedSensors
+from latigo.settings.sections.sensors import (
+    PATH_PLACEHOLDER,
+    FileSensors,
+    InfluxSensors,
+    PluginSensors,
+    Sensors,
+    SimulatedSensors,
+)
 from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, TaskQueue
 
 __all__ = [
+    "PATH_PLACEHOLDER",
     "BackfillSettings",
     "CircuitSettings",
     "EmbeddedLedger",

@@ -1,5 +1,6 @@
 """``[sensors]``: the source of the readings."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,10 @@ from latigo.settings.values import (
 
 TextReadings = Literal["missing", "refuse"]
 TEXT_READINGS = "Text where a number belongs: missing skips it and counts it, refuse refuses the window."
+
+#: Placeholders in the path of files.
+PATH_PLACEHOLDER = re.compile(r"\{(tag|year|month|day|hour|any)\}")
+_ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
 
 _PRESETS: Mapping[str, Mapping[str, object]] = {
     "ncs": {
@@ -64,7 +69,8 @@ class FileSensors(_Sensors):
     path: PathName = Field(
         default=Path("sensors"),
         description="A file, a folder of files, or a pattern such as *.csv. With {tag} in it, such as"
-        " {tag}/{tag}_{year}.csv, each file has the readings of the tag that its path names.",
+        " {tag}/{tag}_{year}.csv, each file has the readings of the tag that its path names; {year}, {month}, {day} and"
+        " {hour} are numbers, {any} is any text.",
     )
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
     strict: bool = Field(
@@ -124,6 +130,16 @@ class FileSensors(_Sensors):
         if not isinstance(given, Mapping):
             return given
         return {**_PRESETS.get(str(given.get("preset", "")), {}), **given}
+
+    @field_validator("path")
+    @classmethod
+    def _with_known_placeholders(cls, path: Path) -> Path:
+        for name in _ANY_PLACEHOLDER.findall(str(path)):
+            if not PATH_PLACEHOLDER.fullmatch(name):
+                raise ValueError(
+                    f"has {name}, which is none of {{tag}}, {{year}}, {{month}}, {{day}}, {{hour}}, {{any}}"
+                )
+        return path
 
     @field_validator("decimal_point")
     @classmethod
