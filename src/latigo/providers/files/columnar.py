@@ -108,7 +108,7 @@ class ColumnarFile:
             groups = tuple(self._groups(file, leaves[self._layout.time_column], stop))
             tags = (
                 self._tags_of_rows(file, leaves[self._layout.tag_column], stop)
-                if self._layout.is_long
+                if self._layout.is_long and self.tag is None
                 else frozenset(leaves) - {self._layout.time_column}
             )
             self._index = _Index(identity, file.metadata, leaves, repeated, groups, tags)
@@ -128,7 +128,10 @@ class ColumnarFile:
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, group = span.part
         with self._handle(index) as file:
-            if self._layout.is_long:
+            if self.tag is not None:
+                chunks = self._read_wide(file, index, group, [self._layout.value_column], start=start, end=end)
+                yield from (chunk._replace(tag=self.tag) for chunk in chunks)
+            elif self._layout.is_long:
                 yield from self._read_long(file, index, group, sorted(tags), start=start, end=end)
             else:
                 wanted = [name for name in index.leaves if name in tags]

@@ -80,12 +80,13 @@ class CsvBlock:
     data: bytes
     line: int  #: number of the first line, counted from 1
     clock: ClockState  #: before the first row
+    tag: str | None = None  #: whose readings these are, if the path of the file says so
 
     def contents(self) -> Contents:
         """Return first and last time, tags, and the clock after the last row."""
-        tag = self.layout.tag_column
-        parsed = self._parse({tag: pa.string()} if self.layout.is_long else {})
-        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {""} if self.layout.is_long else frozenset()
+        tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
+        parsed = self._parse({tag: pa.string()} if has_tags else {})
+        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {""} if has_tags else frozenset()
         times = parsed.times if parsed.readable.all() else parsed.times[parsed.readable]
         if len(times):
             return Contents(int(times.min()), int(times.max()), tags, parsed.clock)
@@ -99,7 +100,16 @@ class CsvBlock:
         Raises:
             Failed: a time of the block, a row of the window or a number in it is invalid.
         """
+        if self.tag is not None:
+            return self._read_one(self.tag, start, end)
         return self._read_long(tags, start, end) if self.layout.is_long else self._read_wide(tags, start, end)
+
+    def _read_one(self, tag: str, start: int, end: int) -> Iterator[Chunk]:
+        value = self.layout.value_column
+        parsed = self._parse({value: pa.float64()})
+        times = self._times(parsed, start, end)
+        rows = rows_between(times, start, end)
+        yield from chunks_of_columns([tag], times[rows], [self._numbers(parsed, value, rows)])
 
     def _read_wide(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         wanted = [name for name in self.columns if name in tags]

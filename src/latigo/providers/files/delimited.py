@@ -25,7 +25,7 @@ from latigo.providers.files.reading import (
     Span,
     Stopped,
 )
-from latigo.providers.files.text import UTF_8, Identity, Text, Texts
+from latigo.providers.files.text import UTF_8, Identity, OpenFile, Text, Texts
 from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import Clock
 
@@ -54,6 +54,7 @@ class _Index:
     """The index of a file. Immutable and replaced as a whole, so that readers need no lock."""
 
     identity: Identity
+    size: int  #: of the text, in bytes
     header: Header | None  #: None while it is incomplete
     blocks: tuple[Block, ...] = ()
     firsts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of the blocks
@@ -126,19 +127,20 @@ class DelimitedFile:
             OSError: the file cannot be read.
             InvalidFile: a column is missing or repeated, or the header is not text.
         """
-        with self._opened(threading.Event()) as text:
-            self._read_header(text)
+        with self._opened() as file:
+            self._read_header(file.text(), settled=self._is_settled(file))
 
     def refresh(self, stop: threading.Event) -> None:
-        with self._opened(stop) as text:
-            settled = self._is_settled(text)
+        with self._opened() as file:
+            settled = self._is_settled(file)
             index = self._index
-            if index and index.identity == text.identity and index.finished and not (index.tail and settled):
+            if index and index.identity == file.identity and index.finished and not (index.tail and settled):
                 return
-            if not (index and self._has_grown(text, index)):
-                header = self._read_header(text)
-                index = _Index(text.identity, header, tags=self._tags_of_columns(header))
-            index = replace(index, identity=text.identity, finished=False)
+            text = file.text(stop)
+            if not (index and self._has_grown(file, text, index)):
+                header = self._read_header(text, settled=settled)
+                index = _Index(file.identity, text.size, header, tags=self._tags_of_columns(header))
+            index = replace(index, identity=file.identity, size=text.size, finished=False)
             self._index = self._indexed(text, index, stop, settled=settled)
             if not self._index.finished:
                 raise Stopped
@@ -164,8 +166,9 @@ class DelimitedFile:
 
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, blocks = span.part
-        with self._opened(threading.Event()) as text:
-            if text.identity != index.identity and not self._still_matches(text, index):
+        with self._opened() as file:
+            text = file.text()
+            if file.identity != index.identity and not self._still_matches(file, text, index):
                 raise FileChanged
             size = _extent(blocks)
             data = text.read(size, blocks[0].offset)
@@ -174,8 +177,8 @@ class DelimitedFile:
             raise FileChanged
         return self._rows(index.header, data, encoding, blocks[0].line, blocks[0].clock).read(tags, start, end)
 
-    def _opened(self, stop: threading.Event) -> AbstractContextManager[Text]:
-        return self._texts.opened(self.path, self._layout.encoding, stop)
+    def _opened(self) -> AbstractContextManager[OpenFile]:
+        return self._texts.opened(self.path, self._layout.encoding)
 
     def _rows(self, header: Header, data: bytes, encoding: str, line: int, clock: ClockState) -> CsvBlock:
         """Return complete rows in UTF-8, without comments."""
@@ -183,18 +186,18 @@ class DelimitedFile:
         data = blank_comments(data, comment, header.layout.separator)
         if encoding != UTF_8:
             data = data.decode(encoding, "replace").encode()
-        return CsvBlock(self.path, header.layout, header.columns, data, line, clock)
+        return CsvBlock(self.path, header.layout, header.columns, data, line, clock, self.tag)
 
-    def _is_settled(self, text: Text) -> bool:
-        return self._clock.now().timestamp() - text.identity.modified / 1e9 > _SETTLED_SECONDS
+    def _is_settled(self, file: OpenFile) -> bool:
+        return self._clock.now().timestamp() - file.identity.modified / 1e9 > _SETTLED_SECONDS
 
-    def _read_header(self, text: Text) -> Header | None:
+    def _read_header(self, text: Text, *, settled: bool) -> Header | None:
         """Return the header; None while it is incomplete."""
-        data, size, settled = b"", text.identity.size, self._is_settled(text)
+        data = b""
         while True:
             more = text.read(max(_MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
             data += more
-            is_whole = not more or len(data) >= min(size, _MAX_LINE)
+            is_whole = not more or len(data) >= min(text.size, _MAX_LINE)
             header = find_header(
                 self.path, data, text.encoding, self._layout, self.tag, is_whole=is_whole, is_settled=settled
             )
@@ -202,20 +205,20 @@ class DelimitedFile:
                 return header
 
     def _tags_of_columns(self, header: Header | None) -> frozenset[str]:
-        if header is None or self._layout.is_long:
+        if header is None or self._layout.is_long or self.tag is not None:
             return frozenset()
         return frozenset(header.columns) - {*self._layout.time_columns, ""}
 
-    def _has_grown(self, text: Text, index: _Index) -> bool:
+    def _has_grown(self, file: OpenFile, text: Text, index: _Index) -> bool:
         """Return whether only the rest has to be indexed. A file that changed without growing was replaced."""
-        unchanged = text.identity == index.identity
+        unchanged = file.identity == index.identity
         if index.may_have_more_header and not unchanged:
             return False
-        return (unchanged or text.identity.size > index.identity.size) and self._still_matches(text, index)
+        return (unchanged or text.size > index.size) and self._still_matches(file, text, index)
 
-    def _still_matches(self, text: Text, index: _Index) -> bool:
+    def _still_matches(self, file: OpenFile, text: Text, index: _Index) -> bool:
         """Return whether the indexed part is unchanged, judged by its beginning and end."""
-        if text.identity[:2] != index.identity[:2] or text.identity.size < index.end or not index.header:
+        if file.identity[:2] != index.identity[:2] or text.size < index.end or not index.header:
             return False
         before = index.end - len(index.fingerprint)
         head = index.header.data
@@ -224,19 +227,19 @@ class DelimitedFile:
     def _indexed(self, text: Text, index: _Index, stop: threading.Event, *, settled: bool) -> _Index:
         """Index to the end, block by block. The last block is indexed again, since it may not have been full."""
         if not (header := index.header):
-            return replace(index, finished=True, tail=index.identity.size > 0)
+            return replace(index, finished=True, tail=index.size > 0)
         index = _without_last_block(index)
         separator, comment = header.layout.separator, self._layout.comment.encode(text.encoding, "replace")
-        size = max(_MIN_BLOCK, index.identity.size // _MAX_BLOCKS)
+        size = max(_MIN_BLOCK, index.size // _MAX_BLOCKS)
         blocks, tags, offset, clock = list(index.blocks), set(index.tags), index.end, index.clock
         line = blocks[-1].line + blocks[-1].lines if blocks else 1 + header.data.count(b"\n")
         at_end, data = False, b""
-        while offset < index.identity.size and not at_end and not stop.is_set():
-            wanted = min(max(size, 2 * len(data)), index.identity.size - offset)
+        while offset < index.size and not at_end and not stop.is_set():
+            wanted = min(max(size, 2 * len(data)), index.size - offset)
             data = text.read(wanted, offset)
             if len(data) != wanted:
                 raise FileChanged
-            at_end = offset + wanted == index.identity.size
+            at_end = offset + wanted == index.size
             ends = blank_comments(data, comment, separator, b"\r")  # in which there may be quotes
             end = wanted if at_end and settled else last_row_end(ends, separator)
             if not end and wanted < _MAX_LINE:
@@ -255,8 +258,8 @@ class DelimitedFile:
             firsts=np.array([block.first for block in blocks], np.int64),
             lasts=np.array([block.last for block in blocks], np.int64),
             fingerprint=text.read(print_size, index.end - print_size),
-            finished=at_end or offset == index.identity.size,
-            tail=offset < index.identity.size,
+            finished=at_end or offset == index.size,
+            tail=offset < index.size,
         )
 
 

@@ -35,7 +35,8 @@ _MARKS = (  # longest first: that of UTF-16 begins that of UTF-32
 _LONGEST_MARK = 4
 _CHUNK = 64 * 1024
 _MAX_TEXT = 1024**3  #: decoded bytes of one file
-_MAX_TEXTS = 2 * 1024**3  #: of all files that are open
+_MAX_TEXTS = 2 * 1024**3  #: of all temporary files that are kept open
+_MOST_OPEN = 64  #: such files
 _FINGERPRINT = 64  #: bytes before the end of what was decoded, which show that a file has grown and was not replaced
 
 
@@ -57,9 +58,9 @@ class Text:
     """The text of an open file."""
 
     handle: int
-    identity: Identity  #: of the file; but the size is that of the text, in bytes
+    size: int
     encoding: str  #: in which ASCII characters are one byte each
-    is_decoded: bool = False  #: offsets are those of the decoded text
+    owner: object = None  #: keeps the handle open
 
     def read(self, size: int, offset: int) -> bytes:
         """Return bytes from an offset on; fewer at the end."""
@@ -67,11 +68,11 @@ class Text:
 
 
 class Texts:
-    """The temporary files of one process. Safe to use from several threads.
+    """The texts of files, and temporary files for those that have to be decoded. Safe to use from several threads.
 
     Args:
-        most: bytes of one text.
-        most_of_all: bytes of all texts that are kept.
+        most: bytes of one decoded text.
+        most_of_all: bytes of the decoded texts that are kept.
     """
 
     def __init__(self, most: int = _MAX_TEXT, most_of_all: int = _MAX_TEXTS) -> None:
@@ -81,72 +82,90 @@ class Texts:
         self._decoded: OrderedDict[Path, _Decoded] = OrderedDict()
 
     @contextmanager
-    def opened(self, path: Path, encoding: str, stop: threading.Event) -> Iterator[Text]:
+    def opened(self, path: Path, encoding: str) -> Iterator["OpenFile"]:
         """Open a file as it is now.
 
         Args:
             path: of the file.
             encoding: of a file that does not begin with a byte order mark.
-            stop: cancels decoding; the next call continues.
 
         Raises:
             OSError: it cannot be read.
-            InvalidFile: it cannot be decoded, or is too large for that.
-            Stopped: see ``stop``.
         """
         with path.open("rb", buffering=0) as file:
-            handle = file.fileno()
-            identity = Identity.of(os.fstat(handle))
-            start = os.pread(handle, _LONGEST_MARK, 0)
-            marked = _marked(start) or encoding
-            if not start.startswith(_GZIP) and _is_readable_at_offsets(marked):
-                yield Text(handle, identity, marked)
-                return
-            decoded = self._latest(path, handle, identity, encoding, is_packed=start.startswith(_GZIP))
-            try:
-                decoded.advance(handle, identity, stop, self._most)
-            except (InvalidFile, OSError):
-                with self._lock:
-                    self._decoded.pop(path, None)
-                raise
-            if not decoded.is_complete:
-                raise InvalidFile(f"{path} is incomplete: its compressed data has no end")
-            self._close_others(path)
-            yield Text(decoded.handle, identity._replace(size=decoded.size), decoded.encoding, is_decoded=True)
+            yield OpenFile(self, path, encoding, file.fileno(), Identity.of(os.fstat(file.fileno())))
 
-    def _latest(self, path: Path, handle: int, identity: Identity, encoding: str, *, is_packed: bool) -> "_Decoded":
+    def decoded(self, file: "OpenFile", stop: threading.Event, *, is_packed: bool) -> Text:
+        """Decode a file; see `OpenFile.text`."""
         with self._lock:
-            decoded = self._decoded.get(path)
-        if decoded is None or not decoded.continues_in(handle, identity):
-            decoded = _Decoded(path, identity, encoding, is_packed=is_packed)
+            decoded = self._decoded.get(file.path)
+        if decoded is None or not decoded.continues_in(file):
+            decoded = _Decoded(file, is_packed=is_packed)
         with self._lock:
-            self._decoded[path] = decoded
-            self._decoded.move_to_end(path)
-        return decoded
+            self._decoded[file.path] = decoded
+            self._decoded.move_to_end(file.path)
+        try:
+            decoded.advance(file, stop, self._most)
+        except (InvalidFile, OSError):
+            with self._lock:
+                self._decoded.pop(file.path, None)
+            raise
+        if not decoded.is_complete:
+            raise InvalidFile(f"{file.path} is incomplete: its compressed data has no end")
+        self._close_others(file.path)
+        return Text(decoded.handle, decoded.size, decoded.encoding, decoded)
 
     def _close_others(self, path: Path) -> None:
         """Forget the texts that were read longest ago; whoever still reads one keeps it open."""
         with self._lock:
             size = sum(decoded.size for decoded in self._decoded.values())
-            while size > self._most_of_all and next(iter(self._decoded)) != path:
+            while (size > self._most_of_all or len(self._decoded) > _MOST_OPEN) and next(iter(self._decoded)) != path:
                 size -= self._decoded.popitem(last=False)[1].size
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """An open file, whose text is decoded only when it is asked for."""
+
+    texts: Texts
+    path: Path
+    encoding: str  #: if it does not begin with a byte order mark
+    handle: int
+    identity: Identity
+
+    def text(self, stop: threading.Event | None = None) -> Text:
+        """Return the text.
+
+        Args:
+            stop: cancels decoding; the next call continues.
+
+        Raises:
+            OSError: the file cannot be read, or the temporary one not be written.
+            InvalidFile: it cannot be decoded, or is too large for that.
+            Stopped: see ``stop``.
+        """
+        start = os.pread(self.handle, _LONGEST_MARK, 0)
+        encoding = _marked(start) or self.encoding
+        if not start.startswith(_GZIP) and _is_readable_at_offsets(encoding):
+            return Text(self.handle, self.identity.size, encoding)
+        return self.texts.decoded(self, stop or threading.Event(), is_packed=start.startswith(_GZIP))
 
 
 class _Decoded:
     """A file that is decoded into a temporary one, as far as it has been written."""
 
-    def __init__(self, path: Path, identity: Identity, encoding: str, *, is_packed: bool) -> None:
+    def __init__(self, file: OpenFile, *, is_packed: bool) -> None:
         self.handle, name = tempfile.mkstemp(prefix="latigo-")
         Path(name).unlink()
         weakref.finalize(self, os.close, self.handle)
         self.size = 0
-        self.encoding = encoding  #: of the text
-        self._path = path
+        self.encoding = file.encoding  #: of the text
+        self._path = file.path
         self._lock = threading.Lock()
-        self._identity = identity
+        self._identity = file.identity
         self._offset = 0  #: bytes of the file that were decoded
         self._last = b""  #: of these
-        self._gzip = _Gzip(path) if is_packed else None
+        self._gzip = _Gzip(file.path) if is_packed else None
         self._begun = b""  #: the first bytes, until they show the encoding
         self._decode: Callable[[bytes], bytes] | None = None
 
@@ -154,28 +173,28 @@ class _Decoded:
     def is_complete(self) -> bool:
         return self._gzip is None or self._gzip.is_complete
 
-    def continues_in(self, handle: int, identity: Identity) -> bool:
+    def continues_in(self, file: OpenFile) -> bool:
         """Return whether the file is still the one that was decoded, or has grown since."""
         with self._lock:
-            before = self._identity
+            before, identity = self._identity, file.identity
             if identity[:2] != before[:2] or (identity != before and identity.size <= before.size):
                 return False
-            return os.pread(handle, len(self._last), self._offset - len(self._last)) == self._last
+            return os.pread(file.handle, len(self._last), self._offset - len(self._last)) == self._last
 
-    def advance(self, handle: int, identity: Identity, stop: threading.Event, most: int) -> None:
-        """Decode the rest of the file. For the parameters and errors see `Texts.opened`."""
+    def advance(self, file: OpenFile, stop: threading.Event, most: int) -> None:
+        """Decode the rest of the file, to at most so many bytes; for the errors see `OpenFile.text`."""
         with self._lock:
-            while self._offset < identity.size:
+            while self._offset < file.identity.size:
                 if stop.is_set():
                     raise Stopped
-                data = os.pread(handle, min(_CHUNK, identity.size - self._offset), self._offset)
+                data = os.pread(file.handle, min(_CHUNK, file.identity.size - self._offset), self._offset)
                 if not data:
                     raise FileChanged
                 for part in self._gzip.unpacked(data) if self._gzip else (data,):
                     self._write(part, most)
                 self._offset += len(data)
                 self._last = (self._last + data)[-_FINGERPRINT:]
-            self._identity = identity
+            self._identity = file.identity
 
     def _write(self, data: bytes, most: int) -> None:
         if self._decode is None:

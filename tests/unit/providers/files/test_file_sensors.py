@@ -5,7 +5,6 @@ import errno
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,50 +20,18 @@ from hypothesis import strategies as st
 from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import FileSensors, delimited, open_files
+from latigo.providers.files import delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.csv_block import CsvBlock
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Layout, Stopped
 from latigo.providers.files.times import ClockState
-from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
+from tests.support.sensor_files import ALL, DAY, PLENTY, clock, minutes, opened, settle, values, write
 from tests.support.skab import SKAB, require_skab
 from tests.support.waiting import eventually
-
-DAY = datetime(2026, 3, 1, tzinfo=UTC)
-ALL = Window(DAY - timedelta(days=700), DAY + timedelta(days=700))
-PLENTY = 10**9
-
-
-def opened(path: Path | str, *, clock: Clock | None = None, **options: Any) -> AbstractAsyncContextManager[FileSensors]:
-    """Always looking whether files have changed."""
-    return open_files(FileSensorsSettings(path=Path(path), **options), clock or SystemClock(), refresh=timedelta(0))
-
-
-async def values(sensors: FileSensors, tag: str = "A", window: Window = ALL) -> list[float]:
-    read = await sensors.get_data_for_range([tag], window, max_bytes=PLENTY)
-    result: list[float] = read[tag].values.tolist()
-    return result
-
-
-def clock(minute: float) -> str:
-    return f"{DAY + timedelta(minutes=minute):%Y-%m-%d %H:%M:%S}"
-
-
-def minutes(first: float, last: float) -> Window:
-    return Window(DAY + timedelta(minutes=first), DAY + timedelta(minutes=last))
-
-
-def settle(path: Path) -> None:
-    """Set its time of modification to the past."""
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-
-
-def write(path: Path, text: str, **options: Any) -> Path:
-    path.write_bytes(text.encode(**options))
-    return path
 
 
 @pytest.fixture
@@ -965,11 +932,11 @@ async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
 @pytest.mark.parametrize(
     ("options", "text", "says"),
     [
-        ({}, "datetime,A\n", "sensors.time_column.*no column 'time'; its columns are 'datetime', 'A'"),
-        ({"separator": ";"}, "time,A\n", "sensors.time_column.*its columns are 'time,A'"),
+        ({}, "datetime,A\n", "sensors.time_column.*no column 'time'; its line 1 is 'datetime,A'"),
+        ({"separator": ";"}, "time,A\n", "sensors.separator.*its line 1 is 'time,A': set the separator to \",\""),
         ({"layout": "long"}, "time,name,value\n", "sensors.tag_column"),
         ({"layout": "long"}, "time,tag,v\n", "sensors.value_column"),
-        ({}, "time,A,A\n", "two columns 'A'"),
+        ({}, "time,A,time\n", "two columns 'time'"),
     ],
 )
 async def test_settings_that_do_not_fit_the_files_are_refused_by_name(
@@ -992,7 +959,7 @@ async def test_nothing_to_read_is_refused_at_start(tmp_path: Path, path: str):
 async def test_a_file_in_another_encoding_is_refused_by_name(tmp_path: Path):
     write(tmp_path / "a.csv", "time,Temperatur °C\n", encoding="latin-1")
 
-    with pytest.raises(ConfigurationError, match=r"a\.csv: the first line is not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"sensors\.encoding.*a\.csv: the header is not text in UTF-8"):
         async with opened(tmp_path):
             pass
 
@@ -1000,7 +967,7 @@ async def test_a_file_in_another_encoding_is_refused_by_name(tmp_path: Path):
 async def test_a_file_without_line_ends_is_refused_and_not_taken_for_empty(tmp_path: Path):
     settle(write(tmp_path / "a.csv", f"time,A\r{clock(0)},1\r"))
 
-    with pytest.raises(ConfigurationError, match=r"a\.csv: the first line has no line end"):
+    with pytest.raises(ConfigurationError, match=r"a\.csv has the line ends of old Macs"):
         async with opened(tmp_path):
             pass
 
