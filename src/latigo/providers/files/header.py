@@ -136,8 +136,8 @@ class _Search:
         if row := self._row_with_time_columns(numbers):
             return self._header(row.after, row.cells, row.first)
         is_cut = len(numbers) < _MAX_LINES and self._lines[-1].end < len(self._data)
-        is_open = len(numbers) < _MAX_LINES and not self._is_whole
-        if is_open or all(map(self._is_comment, numbers)) or (is_cut and not self._is_settled):
+        is_open = is_cut and not self._is_settled and "\0" not in self._lines[first].text  # NUL: of another encoding
+        if is_open or (len(numbers) < _MAX_LINES and not self._is_whole) or all(map(self._is_comment, numbers)):
             return None  # it may come
         raise self._not_found(numbers)
 
