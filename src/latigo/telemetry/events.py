@@ -100,6 +100,7 @@ EVENTS = {
     "sandbox.started": "A server of the sandbox was started: downstream, url, port, models, hubs, purpose.",
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",
     "sensor_file.excluded": "A sensor file cannot be used; the others are read without it: path, reason.",
+    "sensor_files.unread": "Files below the path of the sensors are of no known kind: count, first.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
     "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",
     "settlement.crashed": "Settling a task met a bug: task, and its traceback.",
