@@ -11,6 +11,7 @@
       + CircuitOpen           it was unavailable a moment ago, so it was not called
       + PartlyDown            it answers, but a part that this task needs does not: not counted by its circuit
     x Failed                  may pass: try again later
+      + BadReading            the same, for one reading: ask for the slots of the window one by one
     x RevisionGone            look up the revision again
     x TooLarge                request less at once
     x Rejected                cannot work as it stands: park it
@@ -110,6 +111,10 @@ class Failed(LatigoError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BadReading(Failed):
+    """A reading cannot be used, and the settings refuse the window for it; its other slots may work."""
 
 
 class RevisionGone(LatigoError):

@@ -3,7 +3,7 @@
 import traceback
 
 from latigo.domain import outcome
-from latigo.domain.errors import Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import BadReading, Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
 from latigo.domain.outcome import Settlement
 from latigo.executor.pipeline import Progress
 from latigo.runtime.redaction import redact
@@ -18,6 +18,8 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
     match error:
         case RevisionGone():
             return outcome.Deferred(detail, stored_in=stored_in, stale_metadata=True)
+        case BadReading() if progress.task.window.length.total_seconds() > progress.task.slot_seconds:
+            return outcome.Split(detail)
         case TooLarge():
             if progress.task.window.length.total_seconds() > progress.task.slot_seconds:
                 return outcome.Split(detail)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from latigo.domain.errors import Failed
+from latigo.domain.bad_readings import Fault
+from latigo.domain.errors import BadReading, Failed
 from latigo.domain.series import Values
 from latigo.providers.bad_readings import BadReadings
+from latigo.providers.files.cells import Mask, as_text
 from latigo.providers.files.header import require_columns
+from latigo.providers.files.judging import Judge, Quality, values_by_tag
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
@@ -129,36 +132,80 @@ class ColumnarFile:
         index, group = span.part
         with self._handle(index) as file:
             if self.tag is not None:
-                chunks = self._read_wide(file, index, group, [self._layout.value_column], start=start, end=end)
-                yield from (chunk._replace(tag=self.tag) for chunk in chunks)
+                yield from self._read_one(file, index, group, self.tag, start=start, end=end)
             elif self._layout.is_long:
                 yield from self._read_long(file, index, group, sorted(tags), start=start, end=end)
             else:
                 wanted = [name for name in index.leaves if name in tags]
                 yield from self._read_wide(file, index, group, wanted, start=start, end=end)
 
+    def _read_one(self, file: Any, index: _Index, group: Group, tag: str, *, start: int, end: int) -> Iterator[Chunk]:
+        value, quality, named = self._layout.value_column, self._layout.quality_column, self._layout.tag_column
+        more = [name for name in (quality, named) if name in index.leaves and name != value]
+        for row, columns, parsed in self._batches(file, index, group, (value, *more)):
+            judge, among = self._judge(group, row, parsed, start, end), None
+            if named in more:
+                among = pc.equal(pc.utf8_trim_whitespace(as_text(columns[named])), tag)
+                among = among.fill_null(False).to_numpy(zero_copy_only=False)
+                judge.count(~among, columns[named], named, "", Fault.ROW)
+            values = self._values(judge, columns, value, tag, quality if quality in more else "", among)
+            rows = rows_between(judge.times, start, end)
+            yield from chunks_of_columns([tag], judge.times[rows], [values[rows]])
+
     def _read_wide(
         self, file: Any, index: _Index, group: Group, tags: Sequence[str], *, start: int, end: int
     ) -> Iterator[Chunk]:
-        for row, columns, parsed in self._batches(file, index, group, (self._layout.time_column, *tags)):
-            self._require_times(group, row, parsed)
-            rows = rows_between(parsed.times, start, end)
-            times = parsed.times[rows]
+        qualities = {tag: name for tag in tags if (name := self._layout.quality_of(tag, index.leaves))}
+        for row, columns, parsed in self._batches(file, index, group, (*tags, *qualities.values())):
+            judge = self._judge(group, row, parsed, start, end)
+            rows = rows_between(judge.times, start, end)
+            times = judge.times[rows]
             if len(times):
-                yield from chunks_of_columns(tags, times, [self._numbers(columns[tag], rows, tag) for tag in tags])
+                values = [self._values(judge, columns, tag, tag, qualities.get(tag, ""))[rows] for tag in tags]
+                yield from chunks_of_columns(tags, times, values)
 
     def _read_long(
         self, file: Any, index: _Index, group: Group, tags: Sequence[str], *, start: int, end: int
     ) -> Iterator[Chunk]:
-        time, tag, value = self._layout.time_column, self._layout.tag_column, self._layout.value_column
-        for row, columns, parsed in self._batches(file, index, group, (time, tag, value)):
-            self._require_times(group, row, parsed)
-            names = columns[tag].cast(pa.string())
+        tag, value, quality = self._layout.tag_column, self._layout.value_column, self._layout.quality_column
+        more = (quality,) if quality else ()
+        for row, columns, parsed in self._batches(file, index, group, (tag, value, *more)):
+            judge = self._judge(group, row, parsed, start, end)
+            names = pc.utf8_trim_whitespace(as_text(columns[tag]))
             codes = pc.index_in(names, pa.array(tags, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
-            rows = (codes >= 0) & (parsed.times >= start) & (parsed.times < end)
+            rows = (codes >= 0) & (judge.times >= start) & (judge.times < end)
             if rows.any():
-                values = self._numbers(columns[value], rows, value)
-                yield from chunks_of_rows(tags, codes[rows], parsed.times[rows], values)
+                found = Quality(quality, columns[quality]) if quality else None
+                cells = judge.cells(columns[value], value)
+                values = values_by_tag(judge, cells, columns[value], value, tags, codes, found)
+                yield from chunks_of_rows(tags, codes[rows], judge.times[rows], values[rows])
+
+    def _judge(self, group: Group, row: int, parsed: ParsedTimes, start: int, end: int) -> Judge:
+        """Return the judge of a batch whose first row has this number; count the rows without a time.
+
+        Raises:
+            BadReading: the settings are strict, and a time is invalid.
+        """
+
+        def record(rows: Any, tag: str, fault: Fault, example: Callable[[], str]) -> None:
+            self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example())
+
+        times = parsed.times
+        if not parsed.readable.all():
+            unreadable = np.flatnonzero(~parsed.readable)
+            names = " and ".join(map(repr, self._layout.time_columns))
+            problem = f"row {row + int(unreadable[0])} (row group {group.number}): column {names} has no time"
+            if self._layout.strict:
+                raise BadReading(f"{self.path}, {problem}")
+            record(unreadable, "", Fault.TIME, lambda: problem)
+            times = np.where(parsed.readable, times, MAX_TIME)
+        return Judge(self.path, self._layout, times, start, end, lambda place: f"row {row + place}", record)
+
+    def _values(
+        self, judge: Judge, columns: Mapping[str, Any], name: str, tag: str, quality: str, among: Mask | None = None
+    ) -> Values:
+        found = Quality(quality, columns[quality]) if quality else None
+        return judge.values(judge.cells(columns[name], name), columns[name], name, tag, found, among)
 
     def _batches(
         self, file: Any, index: _Index, group: Group, names: Sequence[str]
@@ -167,33 +214,21 @@ class ColumnarFile:
 
         Columns are selected by index: by name, ``a`` would select ``a.b`` as well.
         """
-        ordered = sorted(set(names), key=index.leaves.__getitem__)
+        ordered = sorted({*self._layout.time_columns, *names}, key=index.leaves.__getitem__)
         indexes = [index.leaves[name] for name in ordered]
         row, clock = group.rows_before, group.clock
         for batch in file.reader.iter_batches(
             _BATCH_ROWS, row_groups=[group.number], column_indices=indexes, use_threads=False
         ):
             columns = dict(zip(ordered, batch.columns, strict=True))
-            parsed = self._layout.times.parse(columns[self._layout.time_column], clock)
+            parsed = self._layout.times.parse(self._joined(columns), clock)
             yield row, columns, parsed
             row, clock = row + batch.num_rows, parsed.state
 
-    def _require_times(self, group: Group, row: int, parsed: ParsedTimes) -> None:
-        if not parsed.readable.all():
-            invalid = row + int(np.argmin(parsed.readable))
-            column = self._layout.time_column
-            raise Failed(f"{self.path}, row {invalid} (row group {group.number}): column {column!r} has no time")
-
-    def _numbers(self, column: Any, rows: Any, name: str) -> Values:
-        selected = column[rows.start : rows.stop] if isinstance(rows, slice) else column.filter(pa.array(rows))
-        if pa.types.is_dictionary(selected.type):
-            selected = selected.dictionary_decode()
-        try:
-            numbers = selected if selected.type == pa.float64() else selected.cast(pa.float64(), safe=False)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise Failed(f"{self.path}: column {name!r} has a value that is not a number: {error}") from error
-        values: Values = numbers.to_numpy(zero_copy_only=False)  # nulls become NaN
-        return values
+    def _joined(self, columns: Mapping[str, Any]) -> Any:
+        """Return times as one column: date and time of day are joined by a space."""
+        parts = [columns[name] for name in self._layout.time_columns]
+        return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*map(as_text, parts), " ")
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:

@@ -1,10 +1,11 @@
-"""The CSV parser: times and numbers from complete rows, by Arrow.
+"""The CSV parser: times and readings from complete rows, by Arrow.
 
-Columns are parsed as numbers. If a cell is not a number, the same rows are parsed again with these columns as text,
-where the number pattern accepts what Arrow does. So an invalid cell fails only the reads that need it, and no cell has
-two meanings.
+Columns are parsed as numbers. Where a column has a cell that is not a number, the rows are parsed again with that
+column as text, see `latigo.providers.files.cells`. A row that cannot be read is skipped, or refused by strict settings;
+so a reading that is damaged costs itself and no other.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,39 +18,51 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from latigo.domain.errors import Failed
+from latigo.domain.bad_readings import Fault
+from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
+from latigo.providers.bad_readings import BadReadings
+from latigo.providers.files.cells import Cells, Mask, as_text
+from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
 from latigo.providers.files.lines import cells_of_row, line_of_row
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
     Chunk,
     Layout,
-    Selection,
     chunks_of_columns,
     chunks_of_rows,
     rows_between,
 )
 from latigo.providers.files.times import ClockState, ParsedTimes
 
-_MAX_EXCERPT = 80
+_NOT_A_NUMBER = re.compile(r"In CSV column #(\d+)")
+_REPARSED = 3  #: columns that become text one by one; then all of them
+
+
+class Unit(NamedTuple):
+    """A part of the rows that is counted for itself: a block."""
+
+    offset: int
+    rows: int
 
 
 class Contents(NamedTuple):
     """Summary of a block for the index of its file."""
 
-    first: int  #: greater than ``last`` if the block has no rows
+    first: int  #: greater than ``last`` if the block has no row with a time
     last: int
     tags: AbstractSet[str]  #: in the long layout
     clock: ClockState  #: after the last row
+    rows: int
+    example: str  #: of a time that cannot be read; empty if all can
 
 
 class _Malformed(NamedTuple):
     """A row whose number of cells differs from the number of columns."""
 
     number: int  #: counted from 0, without blank lines
-    cells: int
-    time: str | None  #: its time, if it has that cell
+    cells: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +70,13 @@ class _Parsed:
     """Parsed rows of a block."""
 
     times: Times  #: of all rows, including malformed ones
-    readable: npt.NDArray[np.bool_]  #: shape (rows,): the time is valid
+    readable: Mask  #: shape (rows,): the time is valid
     clock: ClockState
     cells: Any  #: Arrow table, without the malformed rows
     malformed: Sequence[_Malformed]
 
     @property
-    def whole(self) -> npt.NDArray[np.bool_]:
+    def whole(self) -> Mask:
         """The rows that are not malformed, shape (rows,)."""
         whole = np.ones(len(self.times), np.bool_)
         whole[[row.number for row in self.malformed]] = False
@@ -80,62 +93,143 @@ class CsvBlock:
     data: bytes
     line: int  #: number of the first line, counted from 1
     clock: ClockState  #: before the first row
+    bad: BadReadings
+    units: Sequence[Unit]
     tag: str | None = None  #: whose readings these are, if the path of the file says so
 
     def contents(self) -> Contents:
-        """Return first and last time, tags, and the clock after the last row."""
+        """Return first and last time, tags, and the clock after the last row; count the rows that cannot be read."""
         tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
         parsed = self._parse({tag: pa.string()} if has_tags else {})
-        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {""} if has_tags else frozenset()
+        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {"", None} if has_tags else frozenset()
+        example = self._count_rows(parsed)
         times = parsed.times if parsed.readable.all() else parsed.times[parsed.readable]
-        if len(times):
-            return Contents(int(times.min()), int(times.max()), tags, parsed.clock)
-        if len(parsed.times):  # no time is valid: the rows may belong to any window
-            return Contents(MIN_TIME, MAX_TIME, tags, parsed.clock)
-        return Contents(MAX_TIME, MIN_TIME, tags, parsed.clock)
+        bounds = (int(times.min()), int(times.max())) if len(times) else (MAX_TIME, MIN_TIME)
+        return Contents(*bounds, tags, parsed.clock, len(parsed.times), example)
 
     def read(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
-        """Return the readings of tags with ``start <= t < end``, without missing ones.
+        """Return the readings of tags with ``start <= t < end``, without missing and bad ones.
 
         Raises:
-            Failed: a time of the block, a row of the window or a number in it is invalid.
+            BadReading: the settings refuse a row or cell of the window.
         """
         if self.tag is not None:
             return self._read_one(self.tag, start, end)
         return self._read_long(tags, start, end) if self.layout.is_long else self._read_wide(tags, start, end)
 
     def _read_one(self, tag: str, start: int, end: int) -> Iterator[Chunk]:
-        value = self.layout.value_column
-        parsed = self._parse({value: pa.float64()})
-        times = self._times(parsed, start, end)
-        rows = rows_between(times, start, end)
-        yield from chunks_of_columns([tag], times[rows], [self._numbers(parsed, value, rows)])
+        layout, columns = self.layout, frozenset(self.columns)
+        value, quality, named = layout.value_column, layout.quality_column, layout.tag_column
+        texts = [name for name in (quality, named) if name in columns and name != value]
+        parsed = self._parse({value: pa.float64(), **dict.fromkeys(texts, pa.string())})
+        judge, among = self._judge(parsed, start, end), None
+        if named in texts:
+            among = pc.equal(pc.utf8_trim_whitespace(as_text(parsed.cells[named])), tag)
+            among = among.fill_null(False).to_numpy(zero_copy_only=False)
+            judge.count(~among, parsed.cells[named], named, "", Fault.ROW)
+        rows = rows_between(judge.times, start, end)
+        values = self._values(judge, parsed, value, tag, quality if quality in texts else "", among)
+        yield from chunks_of_columns([tag], judge.times[rows], [values[rows]])
 
     def _read_wide(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         wanted = [name for name in self.columns if name in tags]
-        parsed = self._parse(dict.fromkeys(wanted, pa.float64()))
-        times = self._times(parsed, start, end)
-        rows = rows_between(times, start, end)
-        yield from chunks_of_columns(wanted, times[rows], [self._numbers(parsed, tag, rows) for tag in wanted])
+        columns = frozenset(self.columns)
+        qualities = {tag: name for tag in wanted if (name := self.layout.quality_of(tag, columns))}
+        parsed = self._parse({**dict.fromkeys(wanted, pa.float64()), **dict.fromkeys(qualities.values(), pa.string())})
+        judge = self._judge(parsed, start, end)
+        rows = rows_between(judge.times, start, end)
+        values = [self._values(judge, parsed, tag, tag, qualities.get(tag, ""))[rows] for tag in wanted]
+        yield from chunks_of_columns(wanted, judge.times[rows], values)
 
     def _read_long(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         wanted = sorted(tags)
-        tag, value = self.layout.tag_column, self.layout.value_column
-        parsed = self._parse({tag: pa.string(), value: pa.float64()})
-        times = self._times(parsed, start, end)
-        codes = pc.index_in(parsed.cells[tag], pa.array(wanted, pa.string())).fill_null(-1).to_numpy()
-        rows = (codes >= 0) & (times >= start) & (times < end)
-        yield from chunks_of_rows(wanted, codes[rows], times[rows], self._numbers(parsed, value, rows))
+        tag, value, quality = self.layout.tag_column, self.layout.value_column, self.layout.quality_column
+        parsed = self._parse({tag: pa.string(), value: pa.float64(), **({quality: pa.string()} if quality else {})})
+        judge = self._judge(parsed, start, end)
+        names = pc.utf8_trim_whitespace(as_text(parsed.cells[tag]))
+        codes = pc.index_in(names, pa.array(wanted, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
+        cells = self._cells(judge, parsed, value)
+        values = values_by_tag(judge, cells, parsed.cells[value], value, wanted, codes, self._quality(parsed, quality))
+        rows = (codes >= 0) & (judge.times >= start) & (judge.times < end)
+        yield from chunks_of_rows(wanted, codes[rows], judge.times[rows], values[rows])
+
+    def _judge(self, parsed: _Parsed, start: int, end: int) -> Judge:
+        """Return the judge of the rows that are not malformed.
+
+        Raises:
+            BadReading: the settings are strict, and a time is invalid or a row of the window malformed.
+        """
+        numbers = np.flatnonzero(parsed.whole)
+        return Judge(
+            self.path,
+            self.layout,
+            self._times(parsed, start, end),
+            start,
+            end,
+            lambda row: f"line {self._line_of(int(numbers[row]))}",
+            lambda rows, tag, fault, example: self._record(numbers[rows], tag, fault, example),
+        )
+
+    def _values(
+        self, judge: Judge, parsed: _Parsed, name: str, tag: str, quality: str, among: Mask | None = None
+    ) -> Values:
+        cells = self._cells(judge, parsed, name)
+        return judge.values(cells, parsed.cells[name], name, tag, self._quality(parsed, quality), among)
+
+    def _cells(self, judge: Judge, parsed: _Parsed, name: str) -> Cells:
+        column = parsed.cells[name]
+        if pa.types.is_string(column.type):
+            return judge.cells(column, name)
+        values: Values = (column.fill_null(np.nan) if column.null_count else column).to_numpy()
+        return Cells(self.layout.notation.without_missing(values))
+
+    def _quality(self, parsed: _Parsed, name: str) -> Quality | None:
+        return Quality(name, parsed.cells[name]) if name else None
+
+    def _count_rows(self, parsed: _Parsed) -> str:
+        """Count the rows that cannot be read; return an example of a time that cannot."""
+        malformed = np.array([row.number for row in parsed.malformed], np.int64)
+        if len(malformed):
+            first = parsed.malformed[0]
+            self._record(
+                malformed, "", Fault.ROW, lambda: f"line {self._line_of(first.number)}: {self._cells_of(first)}"
+            )
+        unreadable = np.setdiff1d(np.flatnonzero(~parsed.readable), malformed)
+        if not len(unreadable):
+            return ""
+        example = self._time_cell(parsed, int(unreadable[0]))
+        self._record(
+            unreadable, "", Fault.TIME, lambda: f"line {self._line_of(int(unreadable[0]))}: {self._no_time(example)}"
+        )
+        return example
+
+    def _record(self, numbers: npt.NDArray[np.int64], tag: str, fault: Fault, example: Any) -> None:
+        """Count rows, given by their numbers, in the unit that each belongs to."""
+        bounds = np.cumsum([unit.rows for unit in self.units])[:-1]
+        counts = np.bincount(np.searchsorted(bounds, numbers, side="right"), minlength=len(self.units))
+        for unit, count in zip(self.units, counts.tolist(), strict=True):
+            if count:
+                self.bad.record(str(self.path), unit.offset, tag, fault, count, example)
 
     def _parse(self, kinds: Mapping[str, Any]) -> _Parsed:
-        """Parse times and columns; columns become text if a cell is not of its column's kind."""
+        """Parse times and columns; a column becomes text if a cell is not a number."""
         data = self._utf8()
-        try:
-            table, malformed = self._table(data, kinds)
-        except pa.ArrowInvalid:
-            table, malformed = self._table(data, dict.fromkeys(kinds, pa.string()))
-        parsed = self._parse_times(table[self.layout.time_column], malformed)
+        kinds = dict(kinds)
+        if not self.layout.notation.is_plain:
+            kinds = dict.fromkeys(kinds, pa.string())
+        for attempt in range(_REPARSED + 2):
+            try:
+                table, malformed = self._table(data, kinds)
+                break
+            except pa.ArrowInvalid as error:
+                found = _NOT_A_NUMBER.search(str(error))
+                name = self._name_of(int(found[1])) if found and attempt < _REPARSED else None
+                kinds = {**kinds, name: pa.string()} if name in kinds else dict.fromkeys(kinds, pa.string())
+        parsed = self._parse_times(table, malformed)
         return _Parsed(parsed.times, parsed.readable, parsed.state, table, malformed)
+
+    def _name_of(self, place: int) -> str:
+        return self.columns[place] if place < len(self.columns) else ""
 
     def _utf8(self) -> bytes:
         """Return the data in UTF-8. Other bytes become U+FFFD, since they may be in a column that is not read."""
@@ -145,101 +239,130 @@ class CsvBlock:
             return self.data.decode(errors="replace").encode()
         return self.data
 
-    def _table(self, data: bytes, kinds: Mapping[str, Any]) -> tuple[Any, Sequence[_Malformed]]:
+    def _table(self, data: bytes, kinds: Mapping[str, Any]) -> tuple[Any, list[_Malformed]]:
         malformed: list[_Malformed] = []
         places = {name: place for place, name in reversed(list(enumerate(self.columns)))}
-        time, separator = places[self.layout.time_column], self.layout.separator
+        separator, expected = self.layout.separator, len(self.columns)
 
         def keep_for_later(row: Any) -> str:
-            cells = cells_of_row(row.text, separator)
-            malformed.append(_Malformed(row.number - 1, row.actual_columns, cells[time] if time < len(cells) else None))
+            malformed.append(_Malformed(row.number - 1, cells_of_row(row.text, separator)))
             return "skip"
 
         # By index: names may contain anything, and unnamed columns may be repeated.
-        kinds = {self.layout.time_column: pa.string(), **kinds}
+        kinds = {**dict.fromkeys(self.layout.time_columns, pa.string()), **kinds}
         indexes = {str(places[name]): name for name in kinds}
-        table = pyarrow.csv.read_csv(
-            pa.BufferReader(data),
-            pyarrow.csv.ReadOptions(
-                use_threads=False,  # rows have numbers in one thread only
-                block_size=len(data) + 1,
-                column_names=list(map(str, range(len(self.columns)))),
-            ),
-            pyarrow.csv.ParseOptions(delimiter=separator, invalid_row_handler=keep_for_later),
-            pyarrow.csv.ConvertOptions(
-                include_columns=list(indexes),
-                column_types={index: kinds[name] for index, name in indexes.items()},
-                null_values=self.layout.missing,
-                decimal_point=self.layout.decimal_point,
-            ),
+        options = pyarrow.csv.ConvertOptions(
+            include_columns=list(indexes),
+            column_types={index: kinds[name] for index, name in indexes.items()},
+            null_values=self.layout.notation.nulls,
         )
+
+        def read(content: bytes, handler: Any) -> Any:
+            return pyarrow.csv.read_csv(
+                pa.BufferReader(content),
+                pyarrow.csv.ReadOptions(
+                    use_threads=False,  # rows have numbers in one thread only
+                    block_size=len(content) + 1,
+                    column_names=list(map(str, range(expected))),
+                ),
+                pyarrow.csv.ParseOptions(delimiter=separator, invalid_row_handler=handler),
+                options,
+            )
+
+        table = read(data, keep_for_later)
+        if malformed and (usable := [row for row in malformed if _has_only_empty_surplus(row.cells, expected)]):
+            kept = {row.number for row in usable}
+            malformed = [row for row in malformed if row.number not in kept]
+            table = self._with_rows(table, usable, malformed)
         return table.rename_columns(list(indexes.values())), malformed
 
-    def _parse_times(self, column: Any, malformed: Sequence[_Malformed]) -> ParsedTimes:
+    def _with_rows(self, table: Any, added: Sequence[_Malformed], malformed: Sequence[_Malformed]) -> Any:
+        """Return the table with those rows in their places whose surplus cells are empty.
+
+        Raises:
+            ArrowInvalid: a cell is not a number, as the parser would have said.
+        """
+        numbers = np.array([row.number for row in added])
+        places = numbers - np.searchsorted([row.number for row in malformed], numbers)
+        order = np.insert(np.arange(len(table)), places - np.arange(len(added)), len(table) + np.arange(len(added)))
+        columns = {}
+        for index in table.column_names:
+            cells = pa.array([row.cells[int(index)] for row in added], pa.string())
+            if table[index].type == pa.float64():
+                found = self.layout.notation.numbers(cells)
+                if found.texts is not None or found.others is not None:
+                    raise pa.ArrowInvalid(f"In CSV column #{index}: not a number")
+                cells = pa.array(found.values)
+            columns[index] = pa.chunked_array([*table[index].chunks, cells]).take(pa.array(order))
+        return pa.table(columns)
+
+    def _parse_times(self, table: Any, malformed: Sequence[_Malformed]) -> ParsedTimes:
         """Parse the times of all rows in file order, on which the meaning of a repeated local hour depends."""
+        column = _joined([table[name] for name in self.layout.time_columns])
         if malformed:
             rows = np.insert(
                 np.arange(len(column)),
                 [row.number - before for before, row in enumerate(malformed)],
                 len(column) + np.arange(len(malformed)),
             )
-            others = pa.array([row.time for row in malformed], pa.string())
+            others = pa.array([self._time_of(row.cells) for row in malformed], pa.string())
             column = pa.chunked_array([*column.chunks, others]).take(pa.array(rows))
         return self.layout.times.parse(column, self.clock)
 
+    def _time_of(self, cells: Sequence[str]) -> str | None:
+        """Return the time of a malformed row, if it has those cells."""
+        places = [self.columns.index(name) for name in self.layout.time_columns]
+        return " ".join(cells[place] for place in places) if max(places) < len(cells) else None
+
+    def _time_cell(self, parsed: _Parsed, row: int) -> str:
+        place = int(parsed.whole[:row].sum())
+        return " ".join(str(parsed.cells[name][place].as_py() or "") for name in self.layout.time_columns)
+
     def _times(self, parsed: _Parsed, start: int, end: int) -> Times:
-        """Return the times of the rows that are not malformed.
+        """Return the times of the rows that are not malformed; MAX_TIME where they cannot be read.
 
         Raises:
-            Failed: a time is invalid, or a row of the window is malformed.
+            BadReading: a time is invalid or a row of the window malformed, and the settings are strict.
         """
+        if self.layout.strict:
+            self._refuse_rows(parsed, start, end)
+        times = parsed.times
+        if not parsed.readable.all():
+            times = np.where(parsed.readable, times, MAX_TIME)
+        return times[parsed.whole] if parsed.malformed else times
+
+    def _refuse_rows(self, parsed: _Parsed, start: int, end: int) -> None:
         invalid = [row.number for row in parsed.malformed if start <= parsed.times[row.number] < end]
+        malformed = {row.number: row for row in parsed.malformed}
         if not parsed.readable.all():
             invalid.append(int(parsed.readable.argmin()))
         if not invalid:
-            return parsed.times[parsed.whole] if parsed.malformed else parsed.times
+            return
         row = min(invalid)
-        malformed = next((other for other in parsed.malformed if other.number == row), None)
-        if parsed.readable[row] and malformed:
-            raise self._failed(row, f"{malformed.cells} cells, not {len(self.columns)} as in the header")
-        name = self.layout.time_column
-        cell = malformed.time if malformed else parsed.cells[name][int(parsed.whole[:row].sum())].as_py()
-        raise self._failed(row, f"{_excerpt(cell or '')} in column {name!r} is not a time")
+        if row in malformed:
+            raise self._failed(row, self._cells_of(malformed[row]))
+        raise self._failed(row, self._no_time(self._time_cell(parsed, row)))
 
-    def _numbers(self, parsed: _Parsed, name: str, rows: Selection) -> Values:
-        """Return numbers of a column, NaN where a cell is missing.
+    def _cells_of(self, row: _Malformed) -> str:
+        return f"{len(row.cells)} cells, not {len(self.columns)} as in the header"
 
-        Args:
-            parsed: the rows of the block.
-            name: the column.
-            rows: selection among the rows that are not malformed.
+    def _no_time(self, cell: str) -> str:
+        names = " and ".join(map(repr, self.layout.time_columns))
+        return f"{excerpt_of(cell)} in column {names} is not a time"
 
-        Raises:
-            Failed: a selected cell is not a number.
-        """
-        column = parsed.cells[name]
-        if pa.types.is_string(column.type):
-            return self._numbers_of_text(parsed, name, rows)
-        numbers: Values = (column.fill_null(np.nan) if column.null_count else column).to_numpy()
-        return numbers[rows]
+    def _line_of(self, row: int) -> int:
+        return self.line + line_of_row(self.data, self.layout.separator, row)
 
-    def _numbers_of_text(self, parsed: _Parsed, name: str, rows: Selection) -> Values:
-        selected = np.arange(len(parsed.cells))[rows]
-        cells = pc.utf8_trim_whitespace(parsed.cells[name].take(pa.array(selected)).combine_chunks())
-        cells = pc.if_else(pc.is_in(cells, pa.array(self.layout.missing)), "nan", cells)
-        readable = pc.match_substring_regex(cells, self.layout.number_pattern).to_numpy(zero_copy_only=False)
-        if not readable.all():
-            invalid = int(readable.argmin())
-            row = int(parsed.whole.nonzero()[0][selected[invalid]])
-            raise self._failed(row, f"{_excerpt(cells[invalid].as_py())} in column {name!r} is not a number")
-        cells = pc.replace_substring(pc.utf8_ltrim(cells, "+"), self.layout.decimal_point, ".")
-        numbers: Values = cells.cast(pa.float64()).to_numpy()
-        return numbers
-
-    def _failed(self, row: int, problem: str) -> Failed:
-        line = self.line + line_of_row(self.data, self.layout.separator, row)
-        return Failed(f"{self.path}, line {line}: {problem}")
+    def _failed(self, row: int, problem: str) -> BadReading:
+        return BadReading(f"{self.path}, line {self._line_of(row)}: {problem}")
 
 
-def _excerpt(cell: str) -> str:
-    return repr(cell[:_MAX_EXCERPT])
+def _has_only_empty_surplus(cells: Sequence[str], expected: int) -> bool:
+    return len(cells) > expected and not any(cell.strip() for cell in cells[expected:])
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    """Return times as one column: date and time of day are joined by a space."""
+    if len(columns) == 1:
+        return columns[0]
+    return pc.binary_join_element_wise(*columns, " ")

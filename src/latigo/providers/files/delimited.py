@@ -12,8 +12,9 @@ import numpy as np
 
 from latigo.domain.series import Times
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.csv_block import CsvBlock
+from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.header import Header, blank_comments, find_header
+from latigo.providers.files.judging import excerpt_of
 from latigo.providers.files.lines import last_row_end
 from latigo.providers.files.reading import (
     MAX_TIME,
@@ -47,6 +48,12 @@ class Block(NamedTuple):
     first: int
     last: int
     clock: ClockState  #: before the first row
+    rows: int  #: without blank lines
+
+    @property
+    def unit(self) -> Unit:
+        """What is counted for itself."""
+        return Unit(self.offset, self.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,18 +182,22 @@ class DelimitedFile:
             encoding = text.encoding
         if len(data) != size:
             raise FileChanged
-        return self._rows(index.header, data, encoding, blocks[0].line, blocks[0].clock).read(tags, start, end)
+        units = [block.unit for block in blocks]
+        rows = self._rows(index.header, data, encoding, blocks[0].line, blocks[0].clock, units)
+        return rows.read(tags, start, end)
 
     def _opened(self) -> AbstractContextManager[OpenFile]:
         return self._texts.opened(self.path, self._layout.encoding)
 
-    def _rows(self, header: Header, data: bytes, encoding: str, line: int, clock: ClockState) -> CsvBlock:
+    def _rows(
+        self, header: Header, data: bytes, encoding: str, line: int, clock: ClockState, units: Sequence[Unit]
+    ) -> CsvBlock:
         """Return complete rows in UTF-8, without comments."""
         comment = self._layout.comment.encode(encoding, "replace")
         data = blank_comments(data, comment, header.layout.separator)
         if encoding != UTF_8:
             data = data.decode(encoding, "replace").encode()
-        return CsvBlock(self.path, header.layout, header.columns, data, line, clock, self.tag)
+        return CsvBlock(self.path, header.layout, header.columns, data, line, clock, self._bad, units, self.tag)
 
     def _is_settled(self, file: OpenFile) -> bool:
         return self._clock.now().timestamp() - file.identity.modified / 1e9 > _SETTLED_SECONDS
@@ -208,6 +219,13 @@ class DelimitedFile:
         if header is None or self._layout.is_long or self.tag is not None:
             return frozenset()
         return frozenset(header.columns) - {*self._layout.time_columns, ""}
+
+    def _no_time(self, example: str) -> str:
+        names = " and ".join(map(repr, self._layout.time_columns))
+        return (
+            f"{self.path}: no row has a time that can be read, such as {excerpt_of(example)} in column {names}:"
+            " set time_format, such as %d.%m.%Y %H:%M:%S, or check time_column"
+        )
 
     def _has_grown(self, file: OpenFile, text: Text, index: _Index) -> bool:
         """Return whether only the rest has to be indexed. A file that changed without growing was replaced."""
@@ -233,7 +251,7 @@ class DelimitedFile:
         size = max(_MIN_BLOCK, index.size // _MAX_BLOCKS)
         blocks, tags, offset, clock = list(index.blocks), set(index.tags), index.end, index.clock
         line = blocks[-1].line + blocks[-1].lines if blocks else 1 + header.data.count(b"\n")
-        at_end, data = False, b""
+        at_end, data, example = False, b"", ""
         while offset < index.size and not at_end and not stop.is_set():
             wanted = min(max(size, 2 * len(data)), index.size - offset)
             data = text.read(wanted, offset)
@@ -247,10 +265,14 @@ class DelimitedFile:
             end = end or data.rfind(b"\n") + 1  # a quote that is never closed: cut at a line end
             if not end:
                 raise InvalidFile(f"{self.path}: line {line} has no line end within {wanted} bytes")
-            contents = self._rows(header, data[:end], text.encoding, line, clock).contents()
-            blocks.append(Block(offset, end, line, data.count(b"\n", 0, end), contents.first, contents.last, clock))
+            contents = self._rows(header, data[:end], text.encoding, line, clock, [Unit(offset, 0)]).contents()
+            lines = data.count(b"\n", 0, end)
+            blocks.append(Block(offset, end, line, lines, contents.first, contents.last, clock, contents.rows))
             tags |= contents.tags
+            example = example or contents.example
             clock, offset, line, data = contents.clock, offset + end, line + blocks[-1].lines, b""
+        if example and all(block.first > block.last for block in blocks):
+            raise InvalidFile(self._no_time(example), "time_format")
         index = replace(index, blocks=tuple(blocks), tags=frozenset(tags), clock=clock)
         print_size = min(_FINGERPRINT, index.end)
         return replace(

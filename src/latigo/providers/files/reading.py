@@ -1,8 +1,7 @@
 """Common parts of both file formats: layout, chunks of readings, and series built from them."""
 
-import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy.typing as npt
 
 from latigo.domain.errors import TooLarge
 from latigo.domain.series import Series, Times, Values
+from latigo.providers.files.cells import Notation, Qualities
 from latigo.providers.files.times import TimeParser
 from latigo.settings import FileSensors
 
 MIN_TIME, MAX_TIME = -(2**63), 2**63 - 1  #: bounds of a span with unknown times
 _READING_BYTES = 16
-MISSING = ("", "NaN", "nan", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +30,16 @@ class Layout:
     tag_column: str
     value_column: str
     quality_column: str  #: empty if there is none; in the wide layout with ``{tag}``
-    good: frozenset[str]  #: qualities of good readings
     encoding: str
     separator: str
     skip_lines: int
     comment: str
     columns: tuple[str, ...]  #: of files without a header
-    decimal_point: str
-    thousands: str
     strict: bool
     refuse_text: bool
     times: TimeParser
-    missing: tuple[str, ...]  #: cells without a reading
+    notation: Notation
+    qualities: Qualities
 
     @classmethod
     def of(cls, settings: FileSensors) -> "Layout":
@@ -53,18 +50,16 @@ class Layout:
             tag_column=settings.tag_column,
             value_column=settings.value_column,
             quality_column=settings.quality_column,
-            good=frozenset(settings.good),
             encoding=settings.encoding,
             separator=settings.separator,
             skip_lines=settings.skip_lines,
             comment=settings.comment,
             columns=settings.columns,
-            decimal_point=settings.decimal_point,
-            thousands=settings.thousands,
             strict=settings.strict,
             refuse_text=settings.text == "refuse",
             times=TimeParser(ZoneInfo(settings.timezone)),
-            missing=(*MISSING, *settings.missing),
+            notation=Notation(settings.decimal_point, settings.thousands, settings.missing),
+            qualities=Qualities(settings.good),
         )
 
     @property
@@ -75,20 +70,21 @@ class Layout:
     def is_long(self) -> bool:
         return self.layout == "long"
 
-    @property
-    def number_pattern(self) -> str:
-        """The pattern of numbers in CSV files, in the syntax of RE2; equal to what Arrow parses as a number."""
-        point = re.escape(self.decimal_point)
-        return rf"(?i)^[+-]?((\d+{point}?\d*|{point}\d+)(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
-
     def required(self, tag: str | None) -> Sequence[tuple[str, str]]:
         """Return the columns that a file must have, as key and name; ``tag`` if it has the readings of that one."""
         columns = [("time_column", name) for name in self.time_columns]
-        if tag is not None:
+        if tag is None and self.is_long:
+            columns.append(("tag_column", self.tag_column))
+        if tag is not None or self.is_long:
             columns.append(("value_column", self.value_column))
-        elif self.is_long:
-            columns += [("tag_column", self.tag_column), ("value_column", self.value_column)]
+            if self.quality_column:
+                columns.append(("quality_column", self.quality_column))
         return columns
+
+    def quality_of(self, tag: str, columns: Container[str]) -> str | None:
+        """Return the column of the qualities of a tag in the wide layout, where the file has one."""
+        name = self.quality_column.replace("{tag}", tag)
+        return name if self.quality_column and name in columns else None
 
 
 class InvalidFile(Exception):
