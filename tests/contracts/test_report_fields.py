@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from latigo.actions.retry import retry
+from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.windows import Window
+from latigo.ledger.bad_readings import BadReadingReports
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
@@ -84,6 +86,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         "UPDATE coverage SET silent_since = $1 WHERE model_id = (SELECT id FROM model WHERE name = 'pump')", at("10:30")
     )
     await ledgers.fetch("UPDATE slot_exception SET tags = '{LT-1}'")
+    bad = BadReadingCount("a.csv", "A", Fault.TEXT, 3, "line 2: 'Bad'", NOW, NOW)
+    await BadReadingReports(ledgers.database, "executor-1").report([bad])
     await QueueOutages(ledgers.database, "executor-1").report({"executor": "refused"})
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
@@ -183,6 +187,18 @@ STATUS = {
     "silent_sensors": [{"tag": TEXT, "since": TIME, "models": COUNT, "projects": [TEXT]}],
     "silent_sensor_count": COUNT,
     "queue_outages": [{"role": TEXT, "processes": COUNT, "reason": TEXT, "since": TIME}],
+    "bad_readings": [
+        {
+            "place": TEXT,
+            "tag": TEXT,
+            "fault": TEXT,
+            "readings": COUNT,
+            "example": TEXT,
+            "first_at": TIME,
+            "last_at": TIME,
+        }
+    ],
+    "bad_reading_kinds": COUNT,
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,

@@ -196,6 +196,18 @@ class SilentSensor(Report):
     projects: Sequence[str]
 
 
+class BadReadingsOfTag(Report):
+    """Readings that a source has and that cannot be used: skipped, of one tag, place and fault."""
+
+    place: str  #: file, or measurement
+    tag: str  #: empty for whole rows
+    fault: str
+    readings: int
+    example: str
+    first_at: datetime  #: when they were found
+    last_at: datetime
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -225,6 +237,8 @@ class Snapshot(Report):
     silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
     silent_sensor_count: int = 0  #: all of them
     queue_outages: Sequence[QueueOutage] = ()
+    bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
+    bad_reading_kinds: int = 0  #: places, tags and faults, all of them
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -246,6 +260,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         mismatches = await connection.fetch(SQL["mismatches"])
         circuits = await connection.fetch(SQL["circuits"])
         silent = await connection.fetch(SQL["silent_sensors"], NAMED)
+        bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
     return Snapshot(
         version=version,
@@ -290,6 +305,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             for row in silent
         ],
         silent_sensor_count=silent[0]["sensors"] if silent else 0,
+        bad_readings=[BadReadingsOfTag(**{name: row[name] for name in BadReadingsOfTag.model_fields}) for row in bad],
+        bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
     )
 

@@ -89,6 +89,14 @@ FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
 SELECT role, count(*) AS processes, (array_agg(reason ORDER BY seen_at DESC))[1] AS reason, min(since) AS since
 FROM queue_outage WHERE seen_at > ledger_now() - interval '1 minute' GROUP BY role ORDER BY role DESC;
 
+-- bad_readings --
+-- What sources had and executors skipped in the last day, most readings first; kinds counts all. Each process counts for
+-- itself, and may have read the same.
+SELECT place, tag, fault, max(readings) AS readings, (array_agg(example ORDER BY last_at DESC))[1] AS example,
+       min(first_at) AS first_at, max(last_at) AS last_at, count(*) OVER () AS kinds
+FROM bad_reading WHERE last_at > ledger_now() - interval '1 day'
+GROUP BY place, tag, fault ORDER BY max(readings) DESC, place, tag, fault LIMIT $1;
+
 -- exceptions_by_state --
 SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
        sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)

@@ -65,6 +65,10 @@ def _show(status: "Status") -> None:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
         show_table(silent, ("tag", "since", "silent_for", "models"), title=title)
+    if status.bad_readings:
+        title = f"Bad readings, skipped, {_part(len(status.bad_readings), status.bad_reading_kinds, 'the most')}"
+        bad = [{**dict(found), "found": found.last_at} for found in status.bad_readings]
+        show_table(bad, ("place", "tag", "fault", "readings", "found"), title=title, below="example")
     if status.failures:
         causes = ("reason", "models", "projects", "since")
         show_table(_by_reason(status.failures), causes, title="Parked models, by cause", below="example")
