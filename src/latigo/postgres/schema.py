@@ -37,8 +37,8 @@ async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_ti
 def _require_encoding(encoding: str, downstream: str) -> None:
     if encoding not in _ENCODINGS:
         raise ConfigurationError(
-            f"the database of the {downstream} has the encoding {encoding}, which lacks characters that names of tags and"
-            " messages have: create one with ENCODING 'UTF8' TEMPLATE template0"
+            f"the database of the {downstream} has the encoding {encoding}, which lacks characters that names of tags"
+            " and messages have: create one with ENCODING 'UTF8' TEMPLATE template0"
         )
 
 
