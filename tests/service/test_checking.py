@@ -161,7 +161,7 @@ async def test_a_sample_of_the_readings_is_looked_at_with_the_tags_that_models_n
     details = checks["sensors"]["details"]
     assert (code, failed(checks)) == (DONE, [])
     assert details[:2] == [
-        f"{needed}: readings from 2003-01-01 00:00 to 2003-01-02 00:00 UTC; 2 looked at",
+        f"{needed}: readings from 2003-01-01 00:00 to 2003-01-02 00:00 UTC; 2 read",
         f"{needed}: its last time is long ago, 2003-01-02 00:00 UTC: is the format of the times right?",
     ]
     assert "tags that models need are not known to the source" in details[2]
@@ -175,7 +175,7 @@ async def test_a_source_without_any_tag_that_models_need_fails(sandbox: Sandbox,
     assert (code, failed(checks)) == (FAILED, ["sensors"])
     assert checks["sensors"]["answer"].endswith("1 tags, but none of the tags that models need")
     assert (
-        checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 looked at"
+        checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 read"
     )
 
 

@@ -10,7 +10,7 @@ from latigo.domain.windows import Window, from_ns
 from latigo.providers.protocols import SampledSource, SensorSample, SourceSample
 from latigo.wiring.resources import SensorSource
 
-#: Tags that are looked at.
+#: Tags that are read.
 MOST_TAGS = 5
 _DAY = timedelta(days=1)
 _AHEAD = timedelta(minutes=10)  #: clocks differ by less
@@ -71,7 +71,7 @@ def _describe_sensor(sensor: SensorSample, skipped: int) -> str:
     begin = f" from {sensor.first:%Y-%m-%d %H:%M}" if sensor.first else ""
     end = f" to {sensor.last:%Y-%m-%d %H:%M} UTC" if sensor.last else ""
     share = f", {skipped} skipped ({100 * skipped / (skipped + sensor.readings):.1f} %)" if skipped else ""
-    return f"{sensor.tag}: readings{begin}{end}; {sensor.readings} looked at{share}"
+    return f"{sensor.tag}: readings{begin}{end}; {sensor.readings} read{share}"
 
 
 def _skipped(count: BadReadingCount) -> str:

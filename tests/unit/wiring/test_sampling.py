@@ -22,8 +22,8 @@ def lines(*sensors: SensorSample, bad: tuple[BadReadingCount, ...] = (), notes: 
 
 def test_readings_are_described_with_their_begin_and_end() -> None:
     assert lines(SensorSample("A", 1440, NOW - DAY, NOW), SensorSample("B", 3, None, NOW), SensorSample("C", 0)) == [
-        "A: readings from 2026-03-01 12:00 to 2026-03-02 12:00 UTC; 1440 looked at",
-        "B: readings to 2026-03-02 12:00 UTC; 3 looked at",
+        "A: readings from 2026-03-01 12:00 to 2026-03-02 12:00 UTC; 1440 read",
+        "B: readings to 2026-03-02 12:00 UTC; 3 read",
         "C: no readings found",
     ]
 
@@ -33,7 +33,7 @@ def test_what_was_skipped_is_a_share_and_named_with_an_example() -> None:
     rows = BadReadingCount("a.csv", "", Fault.ROW, 2, "line 12: 1 cells", NOW, NOW)
 
     assert lines(SensorSample("A", 995, NOW - DAY, NOW), bad=(text, rows), notes=("3 files are not read",)) == [
-        "A: readings from 2026-03-01 12:00 to 2026-03-02 12:00 UTC; 995 looked at, 5 skipped (0.5 %)",
+        "A: readings from 2026-03-01 12:00 to 2026-03-02 12:00 UTC; 995 read, 5 skipped (0.5 %)",
         "a.csv: 5 readings of A skipped (line 9: 'Bad')",
         "a.csv: 2 rows skipped (line 12: 1 cells)",
         "3 files are not read",
