@@ -174,9 +174,7 @@ async def test_a_source_without_any_tag_that_models_need_fails(sandbox: Sandbox,
 
     assert (code, failed(checks)) == (FAILED, ["sensors"])
     assert checks["sensors"]["answer"].endswith("1 tags, but none of the tags that models need")
-    assert (
-        checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 read"
-    )
+    assert checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 read"
 
 
 async def test_the_readings_are_looked_at_without_the_model_server(sandbox: Sandbox, tmp_path: Path):
