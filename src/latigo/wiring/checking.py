@@ -138,12 +138,13 @@ async def _sensors(settings: Settings) -> list[SystemCheck]:
 async def _needed_tags(settings: Settings) -> list[str]:
     """Return the tags of a few models, as far as the model server answers: it is checked by itself."""
     tags: dict[str, None] = {}
-    async with open_gordo(settings.models, NoRoster()) as gordo:
-        for listed in await gordo.catalogue.get_model_list(settings.models.projects[:_PROJECTS]):
-            for name in evenly(listed.models, _MODELS):
-                with suppress(LatigoError):
-                    spec = await gordo.catalogue.get_model_spec(ModelRef(listed.project, name), listed.revision)
-                    tags |= dict.fromkeys(spec.dataset.tags)
+    with suppress(LatigoError):
+        async with open_gordo(settings.models, NoRoster()) as gordo:
+            for listed in await gordo.catalogue.get_model_list(settings.models.projects[:_PROJECTS]):
+                for name in evenly(listed.models, _MODELS):
+                    with suppress(LatigoError):
+                        spec = await gordo.catalogue.get_model_spec(ModelRef(listed.project, name), listed.revision)
+                        tags |= dict.fromkeys(spec.dataset.tags)
     return list(tags)[:_LOOKED_UP]
 
 
@@ -171,10 +172,13 @@ async def _projects(settings: Settings, database: Database | None) -> list[Syste
         return [SystemCheck.failure("models", error)]
     if not projects:
         return [SystemCheck.failure("models", LatigoError("models.projects names no project"))]
-    async with open_gordo(models, roster) as gordo:
-        checks = await asyncio.gather(
-            *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
-        )
+    try:
+        async with open_gordo(models, roster) as gordo:
+            checks = await asyncio.gather(
+                *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
+            )
+    except LatigoError as error:
+        return [SystemCheck.failure("models", error)]
     return [check for group in checks for check in group]
 
 
