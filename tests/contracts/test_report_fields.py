@@ -89,6 +89,11 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     bad = BadReadingCount("a.csv", "A", Fault.TEXT, 3, "line 2: 'Bad'", NOW, NOW)
     await BadReadingReports(ledgers.database, "executor-1").report([bad])
     await QueueOutages(ledgers.database, "executor-1").report({"executor": "refused"})
+    await ledgers.fetch(
+        "INSERT INTO repair (model_id, task_id, claim, due_at, slots)"
+        " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
+        HALF_PAST,
+    )
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
@@ -199,6 +204,7 @@ STATUS = {
         }
     ],
     "bad_reading_kinds": COUNT,
+    "repairs": {"models": COUNT, "slots": NUMBER, "projects": [TEXT], "due_at": TIME},
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -284,12 +290,13 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
         "calls": COUNT,
         "live": FLAG,
         "held": FLAG,
+        "repair": FLAG,
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
     assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})
 
 
 async def test_a_retry_has_these_fields(ledger: Ledgers):
-    unparked = in_json(await retry(ledger.database, "somebody"))
+    unparked = in_json((await retry(ledger.database, "somebody")).unparked)
 
     assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])

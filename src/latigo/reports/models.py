@@ -54,6 +54,7 @@ class ModelDetails(Report):
     ledger: KnownModel | None
     failures: Sequence[Failure]
     not_asked: str  #: why the server could not be asked; empty: it was
+    failure_count: int  #: all of them
 
 
 class ModelStatusSource(Protocol):
@@ -86,6 +87,7 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
     except LatigoError as error:
         status, not_asked = await _of_ledger(database, ref), str(error)
     spec = status.spec
+    failures = await read_failures(database, ref.project, ref.name)
     return ModelDetails(
         model=str(ref),
         exists=None if not_asked else status.exists,
@@ -95,8 +97,9 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
         tags=spec.dataset.tags if spec else (),
         spec={**asdict(spec), "ref": str(ref)} if spec else None,
         ledger=known[0] if known else None,
-        failures=await read_failures(database, ref.project, ref.name),
+        failures=failures,
         not_asked=not_asked,
+        failure_count=failures.total,
     )
 
 

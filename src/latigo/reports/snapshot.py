@@ -208,6 +208,15 @@ class BadReadingsOfTag(Report):
     last_at: datetime
 
 
+class PendingRepairs(Report):
+    """What an overtaken executor may have written over, in a sink that cannot compare writers; predicted again."""
+
+    models: int
+    slots: float
+    projects: Sequence[str] = ()
+    due_at: datetime | None = None  #: when the first of it may be predicted: nobody writes there any more
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -239,11 +248,12 @@ class Snapshot(Report):
     queue_outages: Sequence[QueueOutage] = ()
     bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
     bad_reading_kinds: int = 0  #: places, tags and faults, all of them
+    repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
-    """Read everything about the service that the ledger knows."""
-    async with database.connection() as connection:
+    """Read everything about the service that the ledger knows, as of one moment."""
+    async with database.snapshot() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
         executors = await connection.fetch(SQL["executors"])
@@ -262,6 +272,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         silent = await connection.fetch(SQL["silent_sensors"], NAMED)
         bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
+        repairs = await connection.fetchrow(SQL["repairs"])
     return Snapshot(
         version=version,
         now=now,
@@ -308,6 +319,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad_readings=[BadReadingsOfTag(**{name: row[name] for name in BadReadingsOfTag.model_fields}) for row in bad],
         bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
+        repairs=PendingRepairs(**repairs),
     )
 
 

@@ -53,12 +53,17 @@ def _show(details: "ModelDetails") -> None:
     of_server = details.model_dump(include={"model", "exists", "registered", "revision", "problem"})
     if details.not_asked:
         of_server["exists"] = f"unknown, the model server cannot be asked: {details.not_asked}"
-    show_pairs({**of_server, "tags": ", ".join(details.tags)}, width=16)
+    show_pairs({**of_server, "tags": ", ".join(details.tags)})
     if details.ledger:
         typer.echo("\nIn the ledger")
-        show_pairs(details.ledger.model_dump(exclude={"project", "model"}), width=16)
+        show_pairs(details.ledger.model_dump(exclude={"project", "model"}))
     if details.failures:
         from latigo.cli.failure_details import detail_of
 
         rows = [{**dict(failure), "detail": detail_of(failure)} for failure in details.failures]
         show_table(rows, ("state", "reason", "since"), title="Failures", below="detail")
+    if len(details.failures) < details.failure_count:
+        command = f"latigo failures --model {details.model} --limit 0"
+        typer.echo(
+            f"Showing {len(details.failures)} of {details.failure_count} failures; {command} shows all", err=True
+        )
