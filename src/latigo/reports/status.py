@@ -17,6 +17,8 @@ from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
+#: Models that do not fall silent together by chance.
+_MANY = 5
 
 
 class Cause(Report):
@@ -218,17 +220,23 @@ def _undescribed(projects: Sequence[ProjectStatus]) -> list[Cause]:
 
 
 def _silent(snapshot: Snapshot) -> list[Cause]:
+    """Return the cause for models without readings; if no model has any, it is rather the source that fails."""
     silent, models = snapshot.silent_sensors, sum(project.silent for project in snapshot.projects)
     if not models:
         return []
-    waiting = f"{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
+    active = sum(project.active for project in snapshot.projects)
+    everything = models == active >= _MANY
+    waiting = f"{'all ' if everything else ''}{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
     text = f"{waiting} for readings"  # of sensors that are known when the newest slots are tried again
     if silent:
         text = f"{waiting} for {_counted(snapshot.silent_sensor_count, 'silent sensor')}"
         text += f" ({some_of([sensor.tag for sensor in silent], snapshot.silent_sensor_count)})"
+    if everything:
+        text += ": latigo check looks into the source"
     projects = [project.project for project in snapshot.projects if project.silent]
     since = min((sensor.since for sensor in silent), default=None)
-    return [Cause(kind="silent_sensors", state=State.RECOVERING, text=text, projects=projects, since=since)]
+    state = State.NEEDS_ATTENTION if everything else State.RECOVERING
+    return [Cause(kind="silent_sensors", state=state, text=text, projects=projects, since=since)]
 
 
 def _repairs(snapshot: Snapshot) -> list[Cause]:

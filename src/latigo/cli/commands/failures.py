@@ -53,7 +53,7 @@ def run(
         show_json_list(failures, failures.total, limit)
     else:
         rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
-        columns = ("project", "model", "state", "reason", "since")
+        columns = ("project", "model", "state", "reason", "since", "next_attempt")
         empty = "Nothing like that has failed" if reason or state else "Nothing has failed"
-        show_table(rows, columns, empty=empty, below="detail")
+        show_table(rows, columns, empty=empty, if_any=("next_attempt",), below="detail")
     show_cut(len(failures), failures.total)

@@ -75,8 +75,7 @@ def _check_reason(reason: str | None) -> None:
     if reason is None or reason in RETRIED:
         return
     advice = (
-        "mend the model or the sink, and these slots are tried again by themselves;"
-        f" latigo failures --reason {reason} lists them, and when they are rechecked"
+        f"mend the model or the sink; latigo failures --reason {reason} lists the slots, and when they are rechecked"
         if reason in UNSTORED
         else f"what these messages were about is planned again by itself; latigo failures --reason {reason} lists them"
     )
