@@ -35,7 +35,8 @@ wanted AS MATERIALIZED (
       AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
 ),
 cut AS (
-    SELECT *, CASE $6::text WHEN 'newest' THEN -extract(epoch FROM c.end) WHEN 'oldest' THEN extract(epoch FROM c.start)
+    SELECT *, CASE $6::text WHEN 'newest' THEN -extract(epoch FROM c.end)::float8
+                            WHEN 'oldest' THEN extract(epoch FROM c.start)::float8
                             WHEN 'slots' THEN -c.slots ELSE 0 END AS rank
     FROM (
         SELECT w.project, w.model, lower(r) AS start, upper(r) AS end,
