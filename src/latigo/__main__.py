@@ -1,7 +1,7 @@
 """``python -m latigo``, and the program ``latigo``.
 
-What is imported before the signals are handled is imported within the first second of every service, in which it may be
-asked to stop already. So there is next to nothing here.
+What is imported before the signals are handled is imported within the first milliseconds of every service, in which it
+may be asked to stop already. So there is next to nothing here.
 """
 
 import os
@@ -9,16 +9,21 @@ import signal
 import sys
 
 _SERVICES = ("serve", "demo")
+_INTERRUPTED = 130  #: as shells report a Ctrl-C
 
 
 def run() -> None:
     """Run the ``latigo`` program."""
     if sys.argv[1:2] and sys.argv[1] in _SERVICES:
         # Until the service handles signals itself: nothing has begun that would have to be finished.
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from latigo.cli.main import run as run_commands  # noqa: PLC0415 - takes a second
+        for early in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(early, lambda *_: os._exit(0))
+    try:
+        from latigo.cli.main import run as run_commands  # noqa: PLC0415 - takes a second
 
-    run_commands()
+        run_commands()
+    except KeyboardInterrupt:  # while it imports
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

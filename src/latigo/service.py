@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from latigo import __version__
 from latigo.domain.errors import Unavailable
+from latigo.ledger.bad_readings import BadReadingReports, keep_bad_readings
 from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
@@ -123,6 +124,8 @@ async def serve(
             roles["gauges"] = lambda stop: keep_gauges(
                 lambda: read_gauges(resources.database, __version__), metrics, clock, stop
             )
+        skipped = BadReadingReports(database, process_id())
+        roles["bad readings"] = lambda stop: keep_bad_readings(skipped, resources.bad_readings.counts, clock, stop)
         if isinstance(settings.task_queue, EventHubQueue):
             reports = QueueOutages(database, process_id())
             roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)

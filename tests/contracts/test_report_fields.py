@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from latigo.actions.retry import retry
+from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.windows import Window
+from latigo.ledger.bad_readings import BadReadingReports
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
@@ -84,7 +86,14 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         "UPDATE coverage SET silent_since = $1 WHERE model_id = (SELECT id FROM model WHERE name = 'pump')", at("10:30")
     )
     await ledgers.fetch("UPDATE slot_exception SET tags = '{LT-1}'")
+    bad = BadReadingCount("a.csv", "A", Fault.TEXT, 3, "line 2: 'Bad'", NOW, NOW)
+    await BadReadingReports(ledgers.database, "executor-1").report([bad])
     await QueueOutages(ledgers.database, "executor-1").report({"executor": "refused"})
+    await ledgers.fetch(
+        "INSERT INTO repair (model_id, task_id, claim, due_at, slots)"
+        " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
+        HALF_PAST,
+    )
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
@@ -183,6 +192,19 @@ STATUS = {
     "silent_sensors": [{"tag": TEXT, "since": TIME, "models": COUNT, "projects": [TEXT]}],
     "silent_sensor_count": COUNT,
     "queue_outages": [{"role": TEXT, "processes": COUNT, "reason": TEXT, "since": TIME}],
+    "bad_readings": [
+        {
+            "place": TEXT,
+            "tag": TEXT,
+            "fault": TEXT,
+            "readings": COUNT,
+            "example": TEXT,
+            "first_at": TIME,
+            "last_at": TIME,
+        }
+    ],
+    "bad_reading_kinds": COUNT,
+    "repairs": {"models": COUNT, "slots": NUMBER, "projects": [TEXT], "due_at": TIME},
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -268,12 +290,13 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
         "calls": COUNT,
         "live": FLAG,
         "held": FLAG,
+        "repair": FLAG,
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
     assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})
 
 
 async def test_a_retry_has_these_fields(ledger: Ledgers):
-    unparked = in_json(await retry(ledger.database, "somebody"))
+    unparked = in_json((await retry(ledger.database, "somebody")).unparked)
 
     assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])

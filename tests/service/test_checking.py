@@ -17,7 +17,7 @@ from tests.support.build import CONNECT_TIMEOUT
 from tests.support.late_sensors import KIND
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
-from tests.support.process import PROJECT, latigo, write_config
+from tests.support.process import PROJECT, a_project, latigo, write_config
 from tests.support.sandbox import Sandbox
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
@@ -149,3 +149,40 @@ async def test_the_state_is_unknown_while_the_ledger_is_unavailable(tmp_path: Pa
     else:
         assert output.rpartition(", ")[2].strip() == "unknown"
     assert errors.startswith("latigo: ledger: ")
+
+
+async def test_a_sample_of_the_readings_is_looked_at_with_the_tags_that_models_need(sandbox: Sandbox, tmp_path: Path):
+    needed = a_project(sandbox.models).models[0].tags[0]
+    (tmp_path / "a.csv").write_text(f"time,{needed},other\n2003-01-01 00:00,1.5,2\n2003-01-02 00:00,1.5,2\n")
+    files = {"kind": "files", "path": str(tmp_path)}
+
+    code, checks = await check(sandbox.config(sensors=files))
+
+    details = checks["sensors"]["details"]
+    assert (code, failed(checks)) == (DONE, [])
+    assert details[:2] == [
+        f"{needed}: readings from 2003-01-01 00:00 to 2003-01-02 00:00 UTC; 2 read",
+        f"{needed}: its last time is long ago, 2003-01-02 00:00 UTC: is the format of the times right?",
+    ]
+    assert "tags that models need are not known to the source" in details[2]
+
+
+async def test_a_source_without_any_tag_that_models_need_fails(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "a.csv").write_text("time,other\n2003-01-01 00:00,1.5\n")
+
+    code, checks = await check(sandbox.config(sensors={"kind": "files", "path": str(tmp_path)}))
+
+    assert (code, failed(checks)) == (FAILED, ["sensors"])
+    assert checks["sensors"]["answer"].endswith("1 tags, but none of the tags that models need")
+    assert checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 read"
+
+
+async def test_the_readings_are_looked_at_without_the_model_server(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "a.csv").write_text("time,A\n2003-01-01 00:00,1.5\n")
+
+    code, checks = await check(
+        sandbox.config(sensors={"kind": "files", "path": str(tmp_path)}, models={"url": "http://127.0.0.1:9"})
+    )
+
+    assert (code, failed(checks)) == (FAILED, [GORDO])
+    assert checks["sensors"]["details"][0].startswith("A: readings from 2003-01-01 00:00")

@@ -244,7 +244,7 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     )
 
     assert listed.splitlines() == ["A", "B"]
-    assert (json.loads(first), cut) == (["A"], "Showing 1 of 2; --limit 0 shows all\n")
+    assert (json.loads(first), cut) == ({"items": ["A"], "total": 2}, "Showing 1 of 2; --limit 0 shows all\n")
     assert (known, text) == (DONE, "A: known\n")
     assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False})
     assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
@@ -357,21 +357,25 @@ async def test_a_list_that_is_cut_says_so_whatever_its_form(stopped: Plant):
     await stopped.sandbox.ledger.fetch(
         "UPDATE coverage SET covered = '{}' FROM model m WHERE m.id = model_id AND m.name <> $1", PUMP
     )
-    lists = [("models", "list"), ("plan",)]
+    await stopped.sandbox.ledger.fetch(
+        """INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)
+           SELECT id, '1', 'crashed', 'a bug', '{(,)}', now(), 'test' FROM model WHERE name = $1""",
+        PUMP,
+    )
+    lists = [("models", "list"), ("failures",), ("plan",)]
     whole = [await stopped.run(*command, "--limit", "0", "--json") for command in lists]
     cut = [await stopped.run(*command, "--limit", "1", "--json") for command in lists]
     for_people = [await stopped.run(*command, "--limit", "1") for command in lists]
 
-    assert [code for code, _, _ in (*whole, *cut, *for_people)] == [DONE] * 6
-    assert [errors for _, _, errors in whole] == [""] * 2
+    assert [code for code, _, _ in (*whole, *cut, *for_people)] == [DONE] * 9
+    assert [errors for _, _, errors in whole] == [""] * 3
     for (_, everything, _), (_, output, errors), (_, _, said) in zip(whole, cut, for_people, strict=True):
         rows, first = json.loads(everything), json.loads(output)
-        if isinstance(rows, dict):
-            assert first["total"] >= rows["total"] > 1
-            rows, first = rows["windows"], first["windows"]
-        assert first[:1] == first
+        assert first["total"] >= rows["total"] > 1
+        (one,), all_of_it = (answer.get("items", answer.get("windows")) for answer in (first, rows))
+        assert one in all_of_it
         assert re.fullmatch(r"Showing 1 of \d+; --limit 0 shows all\n", errors)
-        assert int(errors.split()[3].rstrip(";")) >= len(rows) > 1
+        assert int(errors.split()[3].rstrip(";")) >= len(all_of_it) > 1
         assert said.startswith("Showing 1 of ")
 
 
@@ -426,7 +430,8 @@ async def test_retrying_everything_is_asked_on_a_terminal(stopped: Plant, answer
 
     assert re.search(r"Retry [1-9]\d* parked windows and 0 waiting tasks\? \[y/N\]:", asked)
     assert code == ends
-    assert (json.loads(output)[0]["model"] == PUMP) if ends == DONE else output == ""
+    changed = [{"project": PROJECT, "model": PUMP, "reason": "attempts"}]
+    assert json.loads(output) == (changed if ends == DONE else {"error": "not confirmed, so nothing was changed"})
     assert parked == 1
     assert bool(await stopped.sandbox.ledger.parked()) is (ends != DONE)
 

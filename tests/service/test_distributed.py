@@ -219,6 +219,7 @@ async def test_a_hub_that_processes_cannot_reach_is_an_alarm_in_status(plant: Pl
 
         await scheduler.until(both_report_it, within=60, what="both report it")
         code, text, _ = await latigo("status", "--config", str(plant.config()), folder=plant.sandbox.folder)
+        queue = await latigo("queue", "--config", str(plant.config()), folder=plant.sandbox.folder)
         codes = [await scheduler.stop(), await executor.stop()]
 
     first, *others = text.splitlines()
@@ -226,6 +227,8 @@ async def test_a_hub_that_processes_cannot_reach_is_an_alarm_in_status(plant: Pl
     assert first.endswith(", needs attention")
     (alarm,) = [line for line in others if "the task queue" in line and line.startswith("  ! ")]
     assert alarm.startswith("  ! the task queue is unreachable for 1 scheduler and 1 executor: event hub")
+    assert queue[0] == 3
+    assert queue[2].startswith("the task queue is unreachable for 1 scheduler and 1 executor: event hub")
     assert (await plant.sandbox.ledger.status())["queue_outages"] == []  # those that were stopped report nothing
 
 

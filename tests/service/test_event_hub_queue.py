@@ -242,7 +242,7 @@ class Login:
 async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url, bearer_tokens=["of the directory"]) as queue:
         section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
-        hub = Hub(section, SharedCredential(Login(), SystemClock()), SystemClock(), tls=False)
+        hub = Hub(section, SharedCredential(Login, SystemClock()), SystemClock(), tls=False)
         client = hub.producer()
 
         result = await hub.partition_ids(client, seconds(5))
@@ -261,7 +261,7 @@ class Refused:
 async def test_a_refused_login_is_reported_with_its_cause(ledger_url: str):
     async with nothing_left(), open_hub_queue(ledger_url) as queue:
         section = EventHubQueue(namespace=f"127.0.0.1:{queue.emulator.port}", hub=HUB)
-        hub = Hub(section, SharedCredential(Refused(), SystemClock()), SystemClock(), tls=False)
+        hub = Hub(section, SharedCredential(Refused, SystemClock()), SystemClock(), tls=False)
         bounds, patient = Bounds(prefetch=8, behind=100, events=100), replace(QUICK, unreachable_after=seconds(60))
         receiver = EventHubReceiver(hub, QueueStore(queue.pool, hub.channel, section.consumer_group), bounds, patient)
         with capture_logs() as logs:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_line, write_lines
-from tests.support.process import PROJECT, latigo
+from tests.support.process import PROJECT, a_project, latigo
 from tests.support.sandbox import Sandbox
 
 DONE, FAILED = 0, 1
@@ -13,7 +13,7 @@ DONE, FAILED = 0, 1
 
 @pytest.fixture
 async def sensors(influx_database: InfluxDatabase) -> InfluxDatabase:
-    await write_lines(influx_database, [sensor_line("GRA-TT-001", 1.5, 0)])
+    await write_lines(influx_database, [sensor_line(a_project(1).models[0].tags[0], 1.5, 0)])
     return influx_database
 
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from latigo.domain.errors import Unavailable
+from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import Database
 from latigo.settings import Settings
 from latigo.wiring.resources import connect_to, open_ledger
@@ -108,3 +110,19 @@ async def test_what_is_a_bug_of_ours_is_left_as_it_is(ledger_url: str, statement
         with pytest.raises(asyncpg.PostgresError):
             async with database.connection() as connection:
                 await connection.execute(statement)
+
+
+@pytest.mark.parametrize("migrate", [False, True])
+async def test_a_database_without_the_characters_of_tags_is_refused(ledger_url: str, migrate: bool):
+    database = f"narrow_{uuid4().hex}"
+    connection = await asyncpg.connect(ledger_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {database} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        narrow = urlsplit(ledger_url)._replace(path=f"/{database}").geturl()
+
+        with pytest.raises(ConfigurationError, match="LATIN1"):
+            async with open_ledger(ledger_at(narrow), migrate=migrate):
+                pytest.fail("it was opened")
+    finally:
+        await connection.execute(f"DROP DATABASE {database}")
+        await connection.close()

@@ -130,7 +130,7 @@ async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_cove
 
 
 async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
-    unparked = await retry(ledger.database, "operator@plant.example", "plant-b")
+    unparked, _ = await retry(ledger.database, "operator@plant.example", "plant-b")
 
     assert {row.model for row in unparked} == {"odd", "refused", "crashed"}
     assert await ledger.fetch("SELECT * FROM v_parked") == []

@@ -1,5 +1,6 @@
 """A process that is asked to stop while it is still starting ends with 0, at once, and leaves nothing behind."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Callable
@@ -8,14 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.lacking import lacking
-from tests.support.process import Service, serving, write_config
+from tests.support.process import Service, environment, serving, write_config
+
+INTERRUPTED = 130
+
+
+def handles(pid: int, asked: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    caught = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), 16)
+    return bool(caught >> (asked - 1) & 1)
 
 
 def handles_signals(service: Service, _home: Path) -> bool:
     """Whether it no longer dies of SIGTERM: from its first statement on."""
-    status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="ascii")
-    caught = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), 16)
-    return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return handles(service.process.pid, signal.SIGTERM)
 
 
 def has_imported(library: str) -> Callable[[Service, Path], bool]:
@@ -48,7 +55,10 @@ def has(pattern: str) -> Callable[[Service, Path], bool]:
         pytest.param(has_logged("ledger.migrated"), id="its schema is new"),
     ],
 )
-async def test_it_ends_with_0(moment: Callable[[Service, Path], bool], tmp_path: Path, server_folder: Path):
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+async def test_it_ends_with_0(
+    moment: Callable[[Service, Path], bool], asked: signal.Signals, tmp_path: Path, server_folder: Path
+):
     if not sys.platform.startswith("linux"):
         lacking("what a process is doing is read from /proc")
     config = write_config(
@@ -59,8 +69,28 @@ async def test_it_ends_with_0(moment: Callable[[Service, Path], bool], tmp_path:
     async with serving(config) as service:
         await service.until(lambda: moment(service, server_folder), what="the moment")
 
-        code = await service.stop(within=30)
+        service.process.send_signal(asked)
+        code = await service.ended(within=30)
 
     assert code == 0
     assert "Traceback" not in service.log()
     assert not (server_folder / "data" / "postmaster.pid").exists()
+
+
+async def test_ctrl_c_ends_any_command_without_a_traceback_while_it_is_still_imported(tmp_path: Path):
+    if not sys.platform.startswith("linux"):
+        lacking("what a process is doing is read from /proc")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "latigo", "status"),
+        cwd=tmp_path,
+        env=environment() | {"PYTHONVERBOSE": "1"},  # reports each import, and so when the first of Latigo's comes
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    lines = [await process.stderr.readuntil(b"import 'latigo.cli")]
+    process.send_signal(signal.SIGINT)
+    lines.append(await process.stderr.read())
+
+    assert await process.wait() == INTERRUPTED
+    assert b"Traceback" not in b"".join(lines)

@@ -1,5 +1,6 @@
 """Without a configuration: which commands work all the same, and what the others say. Nothing is created by any."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,10 @@ def arguments(path: tuple[str, ...]) -> list[str]:
     return given
 
 
+def has_json(path: tuple[str, ...]) -> bool:
+    return any("--json" in parameter.opts for parameter in COMMANDS[path].params)
+
+
 def run(home: Path, *given: str, **variables: str) -> tuple[int, str, str]:
     """Run a command with an empty home: exit code, standard output, standard error."""
     folder = home / "folder"
@@ -90,6 +95,31 @@ def test_a_command_refuses_to_run_without_a_configuration_and_creates_nothing(
     assert "latigo config > latigo.toml" in errors
     assert "Traceback" not in errors
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT and has_json(path)], ids=" ".join)
+def test_a_command_fails_as_one_json_document_with_the_message(tmp_path: Path, path: tuple[str, ...]) -> None:
+    """Once without a configuration, and once while all that a configuration names is unreachable."""
+    nowhere = "http://127.0.0.1:9"
+    config = write_config(
+        tmp_path,
+        ledger={"kind": "postgres", "url": f"postgresql://x@/x?host={tmp_path}"},
+        models={"url": nowhere},
+        sensors={"kind": "influx", "url": nowhere, "database": "plant"},
+    )
+
+    refused = run(tmp_path, *arguments(path), "--json")
+    failed = run(tmp_path, *arguments(path), "--json", "--config", str(config))
+
+    for code, output, errors in (refused, failed):
+        answer = json.loads(output)
+        if path == ("check",) and code == FAILED:
+            assert not any(check["ok"] for check in answer if check["system"] != "task_queue")
+        else:
+            assert f"latigo: {answer['error']}\n" == errors
+            assert "Traceback" not in errors
+    assert (refused[0], failed[0]) == (CONFIGURATION, CONFIGURATION if path == ("queue", "reset") else FAILED)
+    assert left_in(tmp_path) == [config.name]
 
 
 @pytest.mark.parametrize(

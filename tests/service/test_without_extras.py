@@ -68,6 +68,7 @@ def everything(tmp_path: Path) -> Path:
         sensors=influx,
         predictions=[influx],
         task_queue={"kind": "eventhub", "connection_string": HUB},
+        models={"credential": "default", "scope": "api://gordo/.default"},
     )
 
 
@@ -90,7 +91,12 @@ def test_what_is_configured_and_missing_is_named_with_its_extra(bare: Bare, ever
     plot = bare.latigo("predict", "plant-a/pump-001", "--from", "-1h", "--plot", "x.html", "--config", str(everything))
 
     assert [each.returncode for each in (checked, demo, plot)] == [CONFIGURATION] * 3
-    for key, extra in (("sensors.kind", "influx"), ("predictions.kind", "influx"), ("task_queue.kind", "eventhub")):
+    for key, extra in (
+        ("sensors.kind", "influx"),
+        ("predictions.kind", "influx"),
+        ("task_queue.kind", "eventhub"),
+        ("models.credential", "azure"),
+    ):
         assert str(MissingExtra(key, extra)) in checked.stdout
     assert str(MissingExtra("--influx", "influx")) in demo.stderr
     assert str(MissingExtra("--plot", "plots")) in plot.stderr

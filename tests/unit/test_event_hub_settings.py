@@ -7,7 +7,7 @@ from latigo.domain.errors import ConfigurationError
 from latigo.runtime.azure import Identity
 from latigo.runtime.clock import SystemClock
 from latigo.settings import EventHubQueue, load_settings
-from latigo.task_queue.eventhub.connection import identity_of, open_hub
+from latigo.task_queue.eventhub.connection import open_hub
 
 KEY = "c2VjcmV0LWtleQ=="
 NAMESPACE = "plant.servicebus.windows.net"
@@ -91,7 +91,7 @@ def test_secrets_are_not_in_what_is_printed():
         client_secret="s3cret-value",
     )
 
-    identity = identity_of(by_secret)
+    identity = by_secret.identity
 
     assert KEY not in f"{by_key!r} {by_key.address!r}"
     assert "s3cret-value" not in f"{by_secret!r} {identity!r}"

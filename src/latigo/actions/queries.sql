@@ -17,7 +17,7 @@ SELECT (SELECT coalesce(sum((SELECT count(*) FROM unnest(p.windows))), 0)
         WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
           AND ($3::text IS NULL OR p.reason = $3))::bigint AS windows,
        (SELECT count(*) FROM task t JOIN model m ON m.id = t.model_id
-        WHERE t.state = 'waiting' AND $3::text IS NULL
+        WHERE t.state = 'waiting' AND ($3::text IS NULL OR $3 = 'retry')
           AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)) AS waiting;
 
 -- revive_models --
@@ -26,10 +26,11 @@ UPDATE model SET stale_metadata = true
 WHERE state = 'unusable' AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR name = $2);
 
 -- end_waiting --
--- End the back-off of waiting tasks.
+-- End the back-off of waiting tasks, whose reason is retry.
 UPDATE task t SET not_before = ledger_now() FROM model m
 WHERE m.id = t.model_id AND t.state = 'waiting'
   AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND ($3::text IS NULL OR $3 = 'retry')
 RETURNING t.id;
 
 -- accept_loss --

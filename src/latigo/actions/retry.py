@@ -1,6 +1,7 @@
 """Try again what is parked or waits."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from latigo.actions.record import SQL, record
 from latigo.postgres.database import Database
@@ -13,6 +14,13 @@ class Unparked(Report):
     project: str
     model: str
     reason: str
+
+
+class RetryResult(NamedTuple):
+    """What a retry has changed."""
+
+    unparked: Sequence[Unparked]
+    woken: int  #: tasks that waited for another attempt
 
 
 class Retried(Report):
@@ -32,12 +40,12 @@ async def count_retried(
 
 async def retry(
     database: Database, who: str, project: str | None = None, model: str | None = None, reason: str | None = None
-) -> Sequence[Unparked]:
-    """Unpark what is parked, and end the back-off of what waits; None matches all. Return what was parked."""
+) -> RetryResult:
+    """Unpark what is parked, and end the back-off of what waits; None matches all."""
     async with database.transaction() as connection:
         parked = [Unparked(**row) for row in await connection.fetch(SQL["unpark"], project, model, reason)]
         await connection.execute(SQL["revive_models"], project, model)
-        woken = len(await connection.fetch(SQL["end_waiting"], project, model)) if reason in {None, "retry"} else 0
+        woken = len(await connection.fetch(SQL["end_waiting"], project, model, reason))
         selector = {"project": project, "model": model, "reason": reason}
         await record(connection, "retry", who, selector, f"{len(parked)} unparked, {woken} woken")
-    return parked
+    return RetryResult(parked, woken)

@@ -2,6 +2,7 @@
 
 import traceback
 from enum import IntEnum
+from typing import Any, NamedTuple, cast
 
 import typer
 
@@ -30,16 +31,25 @@ def exit_code(error: LatigoError) -> Exit:
             return Exit.FAILED
 
 
-def fail(error: LatigoError) -> Exit:
-    """Print an error without a traceback; return its exit code."""
-    if isinstance(error, ConfigurationError) and not isinstance(error, NoConfiguration):
-        typer.echo(f"latigo: the configuration cannot be used:\n{error}", err=True)
-    else:
-        typer.echo(f"latigo: {error}", err=True)
-    return exit_code(error)
+class Failure(NamedTuple):
+    """How a command failed."""
+
+    code: Exit
+    text: str  #: for programs
 
 
-def crash(error: Exception) -> Exit:
-    """Print the traceback of a bug, redacted; return its exit code."""
-    typer.echo(redact("".join(traceback.format_exception(error))), err=True)
-    return Exit.FAILED
+def fail(error: Exception) -> Failure:
+    """Print why a command failed: a bug of ours with its traceback, redacted, all else without."""
+    match error:
+        case LatigoError():
+            text = str(error)
+            if isinstance(error, ConfigurationError) and not isinstance(error, NoConfiguration):
+                text = f"the configuration cannot be used:\n{text}"
+            typer.echo(f"latigo: {text}", err=True)
+            return Failure(exit_code(error), text)
+        case typer.TyperException():  # a usage error, which knows its command
+            cast("Any", error).show()
+            return Failure(Exit.USAGE, error.format_message())
+        case _:
+            typer.echo(redact("".join(traceback.format_exception(error))), err=True)
+            return Failure(Exit.FAILED, redact("".join(traceback.format_exception_only(error))).strip())

@@ -1,7 +1,7 @@
 """Groups of commands that are imported when they are called, and listed without that."""
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -23,8 +23,31 @@ def _with_default(option: Any) -> Any:
     return option
 
 
+def _in_plain_words(error: typer.BadParameter) -> str:
+    """Return what is wrong with a value; typer has the words of pydantic for it."""
+    problems: Sequence[Any] = getattr(error.__cause__, "errors", tuple)()
+    match problems[0] if problems else None:
+        case {"ctx": {"error": ValueError() as refusal}}:
+            return str(refusal).rstrip(".")
+        case {"input": value, "ctx": {"ge": limit}}:
+            return f"{value} is less than {limit}"
+        case {"input": value, "ctx": {"le": limit}}:
+            return f"{value} is more than {limit}"
+        case {"input": value, "type": str(kind)} if kind.startswith("int_"):
+            return f"{str(value)[:60]!r} is not a whole number"
+    return error.message
+
+
 class LazyCommand(TyperCommand):
     """A command whose help needs nothing but its module."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _in_plain_words(error)
+            raise
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return ``--help``."""

@@ -9,9 +9,10 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # in no list of its names
 
 from latigo import __version__
-from latigo.cli.exits import crash, fail
+from latigo.cli.exits import fail
 from latigo.cli.lazy import COMPLETE_VARIABLE, LazyGroup, Table
-from latigo.domain.errors import LatigoError, Misused
+from latigo.cli.tables import show_json
+from latigo.domain.errors import Misused
 
 
 class Models(LazyGroup):
@@ -121,10 +122,12 @@ def run() -> None:
     """Run the ``latigo`` program."""
     if COMPLETE_VARIABLE in os.environ:
         completion_init()
+    arguments = sys.argv[1:]
     try:
-        _require_text(sys.argv[1:])
-        cli()
-    except LatigoError as error:
-        sys.exit(fail(error))
-    except Exception as error:  # noqa: BLE001 - a bug; its traceback may hold what a peer or a plug-in returned
-        sys.exit(crash(error))
+        _require_text(arguments)
+        code = cli(prog_name="latigo", standalone_mode=False)
+    except Exception as error:  # noqa: BLE001 - of a bug, the traceback may hold what a peer or a plug-in returned
+        code, text = fail(error)
+        if "--json" in arguments:
+            show_json({"error": text})
+    sys.exit(code)

@@ -5,17 +5,18 @@ What takes time to import is imported when a command runs, so that its help is q
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
 from latigo.cli.times import parse_time
-from latigo.domain.errors import Misused
+from latigo.domain.errors import LatigoError, Misused
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
+from latigo.reports.choices import CAUSES
 
 if TYPE_CHECKING:
     from latigo.postgres.database import Database
@@ -42,6 +43,12 @@ LimitOption = Annotated[
     int | None, typer.Option("--limit", min=0, max=2**63 - 1, help="Show so many at most; 0: all.", show_default=False)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+def reason_option(reasons: Sequence[str]) -> Any:
+    """Return ``--reason``, of which these are listed."""
+    shown = ", ".join(reasons)
+    return typer.Option(help=f"Only this cause: {shown}.", metavar="REASON", autocompletion=lambda: list(reasons))
 
 
 class Selected(NamedTuple):
@@ -114,6 +121,12 @@ def model_ref(text: str) -> ModelRef:
         raise typer.BadParameter(str(error)) from error
 
 
+def check_reason(reason: str | None) -> None:
+    """Check that ``--reason`` is one that failures have; None: any."""
+    if reason is not None and reason not in CAUSES:
+        raise typer.BadParameter(f"There is no cause {reason}; known: {', '.join(CAUSES)}", param_hint="--reason")
+
+
 def time_range(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
     """Read ``--from`` and ``--to``, either of which may be missing."""
     try:
@@ -136,7 +149,11 @@ def require_terminal(option: str, *, yes: bool) -> None:
 
 
 def confirm(question: str) -> None:
-    """Ask on the terminal, and end with exit code 1 unless the answer is yes; standard output stays free for JSON."""
+    """Ask on the terminal; standard output stays free for JSON.
+
+    Raises:
+        LatigoError: the answer is not yes.
+    """
     typer.echo(f"{question} [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise typer.Abort
+        raise LatigoError("not confirmed, so nothing was changed")

@@ -62,6 +62,17 @@ def show_table(
     typer.echo("\n".join(lines))
 
 
+def show_json_list(rows: Sequence[object], total: int, limit: int | None) -> None:
+    """Write a list as JSON: all of it as an array, else an object with ``items`` and how many there are, ``total``.
+
+    Args:
+        rows: of the list.
+        total: how many it has.
+        limit: of ``--limit``; with one it is always an object, so that a program need not expect both.
+    """
+    show_json(list(rows) if limit is None and len(rows) == total else {"items": list(rows), "total": total})
+
+
 def show_cut(shown: int, total: int) -> None:
     """Report on standard error that a list was cut, if it was."""
     if shown < total:
@@ -91,7 +102,7 @@ def last_line(text: str) -> str:
 def cell(value: object) -> str:
     """Format one value."""
     match value:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"
@@ -118,8 +129,9 @@ def age(time: datetime | None, now: datetime) -> str:
     return f"{seconds}s"
 
 
-def show_pairs(pairs: Mapping[str, Any], *, width: int) -> None:
+def show_pairs(pairs: Mapping[str, Any]) -> None:
     """Write one line a key; a list has a line for each of its entries."""
+    width = max(map(len, pairs)) + 2
     for key, value in pairs.items():
         for item in (value or ["none"]) if isinstance(value, list) else [value]:
             typer.echo(f"{key.replace('_', ' '):<{width}}{cell(item)}")

@@ -125,6 +125,12 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Any]:
+        """Lend a connection for statements that read the same state of the database; only their clock goes on."""
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection
+
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """Return all rows of a statement."""
         async with self.connection() as connection:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
+from socket import gaierror
 from typing import TypeAlias
 
 import asyncpg
@@ -72,6 +73,8 @@ _WRONG_SESSION = (
 )
 #: What an error means, where its own words do not say it; the first line that matches counts.
 _MEANINGS = (
+    ((TimeoutError,), "no answer in time"),
+    ((gaierror,), "the name of the host is not known"),
     ((asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched), "connected to a read-only server"),
     ((asyncpg.DiskFullError,), "the disk of the database is full"),
     ((asyncpg.InsufficientPrivilegeError,), "the role of the session lacks a right"),

@@ -11,6 +11,7 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.servers import Servers
 
 _log = structlog.get_logger()
+_ENCODINGS = {"UTF8", "SQL_ASCII"}  #: SQL_ASCII keeps every octet as it is
 _HIDDEN = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'alembic_version' LIMIT 1"
 
 
@@ -18,17 +19,27 @@ async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_ti
     """Return the revision of the schema at ``url``; None: there is no schema.
 
     Raises:
+        ConfigurationError: the database has an encoding without the characters of names and messages.
         Unavailable: the database cannot be reached.
     """
     with translated_errors(downstream, downstream=downstream):
         connection = await Servers(url).connect(timeout=connect_timeout.total_seconds())
         try:
+            _require_encoding(await connection.fetchval("SHOW server_encoding"), downstream)
             if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
                 return None
             revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
             return revision
         finally:
             await connection.close()
+
+
+def _require_encoding(encoding: str, downstream: str) -> None:
+    if encoding not in _ENCODINGS:
+        raise ConfigurationError(
+            f"the database of the {downstream} has the encoding {encoding}, which lacks characters that names of tags"
+            " and messages have: create one with ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 async def upgrade(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> tuple[str | None, str]:

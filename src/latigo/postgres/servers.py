@@ -1,7 +1,7 @@
 """The servers that a URL names: the one that takes writes is found by trying them."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -9,7 +9,7 @@ from latigo.postgres.errors import ERRORS, Fault, describe, fault_of
 
 
 class NoServer(OSError):
-    """None of several servers can be used; the message says why, server by server."""
+    """No server can be used; the message says why, server by server."""
 
 
 class Servers:
@@ -34,14 +34,14 @@ class Servers:
         A pool passes its own URL as well, which is None.
 
         Raises:
-            NoServer: there are several, and none can be used.
+            NoServer: none can be reached, or none of several can be used.
         """
         refusals: list[tuple[str, BaseException]] = []
         for url in tuple(self.urls):
             try:
                 connection = await asyncpg.connect(url, target_session_attrs="read-write", **options)
             except ERRORS as error:
-                if len(self.urls) == 1:
+                if len(self.urls) == 1 and not isinstance(error, OSError):  # a TimeoutError is one
                     raise
                 refusals.append((url, error))
             else:
@@ -61,4 +61,6 @@ def _one_by_one(url: str) -> list[str]:
 
 
 def _address(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Return host and port, or the folder of the socket."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["this machine"])[0]

@@ -1,22 +1,22 @@
 """Readings that a source has and that cannot be used: skipped, counted, and logged once.
 
-A reading is missing where the source has nothing, or a marker that stands for nothing. It is *bad* where something is
-there: text, a quality that is not good, a row that cannot be read. Sources count what they skip here; the counts
-reach the ledger, the metrics and ``latigo status``.
+Sources count here what they skip; the counts reach the ledger, the metrics and ``latigo status``.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 import structlog
 
+from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.runtime.clock import Clock
 from latigo.runtime.redaction import excerpt
+
+__all__ = ["BadReadings", "Fault"]
 
 _log = structlog.get_logger()
 
@@ -25,33 +25,10 @@ _MOST_ENTRIES = 10_000  #: places, tags and faults; what comes after them is not
 _LONGEST_EXAMPLE = 300
 
 
-class Fault(StrEnum):
-    """What is wrong with a reading."""
-
-    TEXT = "text"  #: text where a number belongs, such as ``Bad``
-    QUALITY = "quality"  #: its quality is not among the good ones
-    TIME = "time"  #: its time cannot be read
-    TWO_TIMES = "two_times"  #: its local time has two meanings, and nothing shows which one holds
-    ROW = "row"  #: its row cannot be read: another number of cells, NUL characters, a header in the middle
-
-
 class _Key(NamedTuple):
     place: str
     tag: str
     fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class BadReadingCount:
-    """Bad readings of one kind, since this process started."""
-
-    place: str  #: file, or measurement
-    tag: str  #: empty for whole rows
-    fault: Fault
-    readings: int  #: or rows
-    example: str  #: the first one that was found, and where
-    first_at: datetime  #: when it was found
-    last_at: datetime  #: when the newest ones were found
 
 
 @dataclass(slots=True)
@@ -71,7 +48,9 @@ class BadReadings:
         self._entries: dict[_Key, _Entry] = {}
         self._units: OrderedDict[tuple[_Key, Hashable], int] = OrderedDict()
 
-    def record(self, place: str, unit: Hashable, tag: str, fault: Fault, count: int, example: str) -> None:
+    def record(
+        self, place: str, unit: Hashable, tag: str, fault: Fault, count: int, example: str | Callable[[], str]
+    ) -> None:
         """Count the bad readings of one unit.
 
         Args:
@@ -81,7 +60,8 @@ class BadReadings:
             tag: whose readings they are; empty for whole rows.
             fault: what is wrong.
             count: how many; none is not recorded.
-            example: the first one, and where it is, such as ``line 12: 'Bad' is not a number``.
+            example: the first one, and where it is, such as ``line 12: 'Bad' is not a number``; or what returns it,
+                called for the first of its kind.
         """
         if count <= 0:
             return
@@ -105,10 +85,15 @@ class BadReadings:
             ]
         return sorted(counts, key=lambda count: (-count.readings, count.place, count.tag))
 
-    def _entry(self, key: _Key, example: str) -> _Entry | None:
+    def total(self) -> int:
+        """Return how many readings and rows were counted."""
+        with self._lock:
+            return sum(entry.readings for entry in self._entries.values())
+
+    def _entry(self, key: _Key, example: str | Callable[[], str]) -> _Entry | None:
         entry = self._entries.get(key)
         if entry is None and len(self._entries) < _MOST_ENTRIES:
-            now = self._clock.now()
-            entry = self._entries[key] = _Entry(excerpt(example, _LONGEST_EXAMPLE), now, now)
+            now, text = self._clock.now(), example() if callable(example) else example
+            entry = self._entries[key] = _Entry(excerpt(text, _LONGEST_EXAMPLE), now, now)
             _log.warning("readings.skipped", place=key.place, tag=key.tag, fault=key.fault, example=entry.example)
         return entry

@@ -9,7 +9,7 @@ manager and not used after it is closed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef, ModelSpec
@@ -68,6 +68,32 @@ class SensorDataProvider(Protocol):
 
         A source that cannot look back returns an empty mapping.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSample:
+    """What a source has of one sensor, judged by a part of it."""
+
+    tag: str
+    readings: int  #: usable ones in the part that was read
+    first: datetime | None = None  #: of all that the source has, as far as it is known
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSample:
+    """What a source has, judged by a part of it."""
+
+    sensors: Sequence[SensorSample]
+    notes: Sequence[str] = ()  #: what people should know of the source, in sentences
+
+
+@runtime_checkable
+class SampledSource(Protocol):
+    """A source that can say what it holds; of others, the newest day is read."""
+
+    async def sample(self, tags: Sequence[str]) -> SourceSample:
+        """Read a little of what there is of each of these tags, and when it begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)

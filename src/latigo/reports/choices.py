@@ -2,6 +2,14 @@
 
 from typing import Literal
 
+from latigo.domain.errors import Reason
+from latigo.domain.outcome import UNSTORED
+
+#: Reasons that `latigo retry` takes: of what is parked, and of a wait.
+RETRIED = (*Reason, "retry")
+#: Reasons of all failures: also of slots that lack rows, and of messages of the queue.
+CAUSES = (*RETRIED, *UNSTORED, "unreadable", "too_new")
+
 FailureState = Literal["parked", "waiting", "excepted", "message"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
@@ -9,5 +17,5 @@ FailureOrder = Literal["name", "oldest", "newest", "reason"]
 ModelState = Literal["active", "paused", "disabled", "unregistered", "gone", "unusable", "parked", "silent"]
 ModelOrder = Literal["name", "behind", "silent", "state"]
 
-WindowState = Literal["live", "backfill", "held"]
+WindowState = Literal["live", "backfill", "repair", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]

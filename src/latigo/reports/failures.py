@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from latigo.domain.errors import Reason
-from latigo.domain.outcome import UNSTORED
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
@@ -11,9 +9,6 @@ from latigo.reports.choices import FailureOrder, FailureState
 
 SQL = load_statements("latigo.reports", "failures.sql")
 MOST_FAILURES = 1000
-
-#: Reasons to filter failures by: of a parked window, a wait, slots that lack rows, or a refused message of the queue.
-CAUSES = (*Reason, "retry", *UNSTORED, "unreadable", "too_new")
 
 
 class Failure(Report):

@@ -1,11 +1,13 @@
 """The models: as the ledger knows them, and one of them together with what its server reports."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from latigo.domain.errors import LatigoError
+from latigo.domain.circuits import System
+from latigo.domain.errors import LatigoError, TimedOut
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
@@ -16,6 +18,9 @@ from latigo.reports.failures import Failure, read_failures
 
 SQL = load_statements("latigo.reports", "models.sql")
 MOST_MODELS = 100_000
+ANSWER_LIMIT = timedelta(seconds=10)
+
+T = TypeVar("T")
 
 
 class KnownModel(Report):
@@ -54,6 +59,21 @@ class ModelDetails(Report):
     ledger: KnownModel | None
     failures: Sequence[Failure]
     not_asked: str  #: why the server could not be asked; empty: it was
+    failure_count: int  #: all of them
+
+
+async def within_limit(work: Awaitable[T]) -> T:
+    """Return what the model server answers to somebody who waits for it.
+
+    Raises:
+        TimedOut: it takes longer than `ANSWER_LIMIT`; the service waits for longer.
+        LatigoError: what ``work`` raises.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT.total_seconds()):
+            return await work
+    except TimeoutError:
+        raise TimedOut(f"no answer within {ANSWER_LIMIT.total_seconds():g} s", downstream=System.MODELS) from None
 
 
 class ModelStatusSource(Protocol):
@@ -82,10 +102,11 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
     known = await read_models(database, ref.project, ref.name)
     not_asked = ""
     try:
-        status = await server.get_model_status(ref)
+        status = await within_limit(server.get_model_status(ref))
     except LatigoError as error:
         status, not_asked = await _of_ledger(database, ref), str(error)
     spec = status.spec
+    failures = await read_failures(database, ref.project, ref.name)
     return ModelDetails(
         model=str(ref),
         exists=None if not_asked else status.exists,
@@ -95,8 +116,9 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
         tags=spec.dataset.tags if spec else (),
         spec={**asdict(spec), "ref": str(ref)} if spec else None,
         ledger=known[0] if known else None,
-        failures=await read_failures(database, ref.project, ref.name),
+        failures=failures,
         not_asked=not_asked,
+        failure_count=failures.total,
     )
 
 

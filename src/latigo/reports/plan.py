@@ -8,7 +8,7 @@ from pydantic import Field
 
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.reports.base import Listing, Report
+from latigo.reports.base import Report
 from latigo.reports.choices import WindowOrder, WindowState
 
 SQL = load_statements("latigo.reports", "plan.sql")
@@ -16,7 +16,7 @@ MOST_WINDOWS = 1000
 
 
 class MissingWindow(Report):
-    """A contiguous stretch of time of one model that lacks predictions."""
+    """A contiguous stretch of time of one model that lacks predictions, or is to be predicted again."""
 
     project: str
     model: str
@@ -25,11 +25,12 @@ class MissingWindow(Report):
     slots: float
     calls: int  #: that it costs, folded
     live: bool  #: holds the newest due slot
-    held: bool  #: deferred: the model is not planned for a while
+    held: bool  #: deferred: the model, or its repair, is not planned for a while
+    repair: bool  #: an overtaken executor may have written over its predictions
 
 
 class ProjectBacklog(Report):
-    """Missing windows of one project."""
+    """What one project needs."""
 
     project: str
     models: int
@@ -56,16 +57,17 @@ async def read_plan(
     order: WindowOrder = "newest",
     most: int = MOST_WINDOWS,
 ) -> Plan:
-    """Return missing windows, cut to ``[start, end)``, ``most`` of them (0: all), and the whole backlog by project."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(SQL["holes"], project, model, start, end, state, order, most)
-        projects = await fetch_backlog(connection, project, model)
-    windows = Listing.of(MissingWindow, rows)
-    return Plan(windows=windows, projects=projects, total=windows.total)
+    """Return the windows, cut to ``[start, end)``, ``most`` of them (0: all), and all that each project needs."""
+    windows, projects, total = [], [], 0
+    for row in await database.fetch(SQL["plan"], project, model, start, end, state, order, most):
+        if row["model"] is None:
+            projects.append(ProjectBacklog(**{name: row[name] for name in ProjectBacklog.model_fields}))
+        else:
+            windows.append(MissingWindow(**{name: row[name] for name in MissingWindow.model_fields}))
+            total = row["total"]
+    return Plan(windows=windows, projects=projects, total=total)
 
 
-async def fetch_backlog(
-    connection: Any, project: str | None = None, model: str | None = None
-) -> Sequence[ProjectBacklog]:
-    """Return what each project lacks; None matches all."""
-    return [ProjectBacklog(**row) for row in await connection.fetch(SQL["backlog"], project, model)]
+async def fetch_backlog(connection: Any) -> Sequence[ProjectBacklog]:
+    """Return what each project lacks, but for repairs."""
+    return [ProjectBacklog(**row) for row in await connection.fetch(SQL["backlog"])]

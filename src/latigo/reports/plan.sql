@@ -8,21 +8,54 @@ SELECT m.project, count(*) AS models,
        sum((SELECT sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM h.fold)))
             FROM unnest(h.holes) AS r))::float8 AS calls
 FROM model_holes h JOIN model m ON m.id = h.model_id
-WHERE NOT isempty(h.holes) AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+WHERE NOT isempty(h.holes)
 GROUP BY m.project ORDER BY m.project;
 
--- holes --
--- The stretches that could be planned now, cut to $3..$4; of the state $5, where null matches all. Ordered by $6.
-SELECT h.*, count(*) OVER () AS total FROM (
-    SELECT m.project, m.name AS model, lower(r) AS start, upper(r) AS end,
-           extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM h.slot)::float8 AS slots,
-           ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM h.fold))::int AS calls,
-           upper(r) = h.due AS live, h.held
+-- plan --
+-- The windows that could be planned now or are held, cut to $3..$4; of the state $5, where null matches all. Ordered by $6,
+-- $7 at most; total counts all. Then, without a model, what each project needs in all. One statement, since a slot may
+-- become due between two. Repairs are whole slots that are predicted again, as in `needs`.
+WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
+wanted AS MATERIALIZED (
+    SELECT m.project, m.name AS model, h.slot, h.fold, h.due, h.held, false AS repair, h.holes AS stretches
     FROM model_holes h JOIN model m ON m.id = h.model_id
-    CROSS JOIN LATERAL unnest(h.holes * tstzmultirange(tstzrange($3::timestamptz, $4::timestamptz))) AS r
-    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-) AS h
-WHERE $5::text IS NULL OR CASE $5 WHEN 'live' THEN h.live WHEN 'backfill' THEN NOT h.live ELSE h.held END
-ORDER BY CASE WHEN $6::text = 'newest' THEN h.end END DESC, CASE WHEN $6 = 'oldest' THEN h.start END,
-         CASE WHEN $6 = 'slots' THEN h.slots END DESC, h.project, h.model, h.start
-LIMIT nullif($7::bigint, 0);
+    WHERE NOT isempty(h.holes) AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+    UNION ALL
+    SELECT m.project, m.name, m.slot, least(m.fold, m.fold_limit), NULL, r.held, true,
+           r.slots - coalesce((SELECT range_agg(w) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS w
+                               WHERE p.model_id = m.id), '{}')
+                   - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = m.id), '{}')
+    FROM (SELECT d.model_id, d.due_at > (SELECT at FROM clock) AS held,
+                 range_agg(tstzrange(date_bin(o.slot, lower(s), 'epoch'),
+                                     date_bin(o.slot, upper(s) - interval '1 microsecond', 'epoch') + o.slot)) AS slots
+          FROM repair d JOIN model o ON o.id = d.model_id CROSS JOIN LATERAL unnest(d.slots) AS s
+          GROUP BY d.model_id, 2) r
+    JOIN model m ON m.id = r.model_id
+    WHERE m.state = 'active' AND NOT m.paused
+      AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+),
+cut AS (
+    SELECT *, CASE $6::text WHEN 'newest' THEN -extract(epoch FROM c.end)::float8
+                            WHEN 'oldest' THEN extract(epoch FROM c.start)::float8
+                            WHEN 'slots' THEN -c.slots ELSE 0 END AS rank
+    FROM (
+        SELECT w.project, w.model, lower(r) AS start, upper(r) AS end,
+               extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM w.slot)::float8 AS slots,
+               ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold))::float8 AS calls,
+               coalesce(upper(r) = w.due, false) AS live, w.held, w.repair
+        FROM wanted w
+        CROSS JOIN LATERAL unnest(w.stretches * tstzmultirange(tstzrange($3::timestamptz, $4::timestamptz))) AS r
+    ) c
+)
+SELECT NULL::bigint AS models, a.* FROM (
+    SELECT c.*, count(*) OVER () AS total FROM cut c
+    WHERE CASE $5::text WHEN 'live' THEN c.live WHEN 'backfill' THEN NOT c.live AND NOT c.repair WHEN 'repair' THEN c.repair
+                        WHEN 'held' THEN c.held ELSE true END
+    ORDER BY c.rank, c.project, c.model, c.start LIMIT nullif($7::bigint, 0)
+) a
+UNION ALL
+SELECT count(DISTINCT w.model), w.project, NULL, NULL, NULL,
+       sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.slot))::float8,
+       sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold)))::float8, NULL, NULL, NULL, NULL, NULL
+FROM wanted w CROSS JOIN LATERAL unnest(w.stretches) AS r GROUP BY w.project
+ORDER BY rank, project, model, start;

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
-from latigo.reports.snapshot import SQL, OutstandingTasks
+from latigo.reports.snapshot import SQL, OutstandingTasks, QueueOutage
 
 
 class PartitionReading(Report):
@@ -36,6 +36,11 @@ async def read_partitions(database: Database, channel: str, group: str) -> Seque
         )
         for row in await read_lag(database.pool, channel, group)
     ]
+
+
+async def read_queue_outages(database: Database) -> Sequence[QueueOutage]:
+    """Return the processes that cannot reach the task queue now, by role."""
+    return [QueueOutage(**row) for row in await database.fetch(SQL["queue_outages"])]
 
 
 async def read_outstanding(database: Database) -> OutstandingTasks:

@@ -196,6 +196,27 @@ class SilentSensor(Report):
     projects: Sequence[str]
 
 
+class BadReadingsOfTag(Report):
+    """Readings that a source has and that cannot be used: skipped, of one tag, place and fault."""
+
+    place: str  #: file, or measurement
+    tag: str  #: empty for whole rows
+    fault: str
+    readings: int
+    example: str
+    first_at: datetime  #: when they were found
+    last_at: datetime
+
+
+class PendingRepairs(Report):
+    """What an overtaken executor may have written over, in a sink that cannot compare writers; predicted again."""
+
+    models: int
+    slots: float
+    projects: Sequence[str] = ()
+    due_at: datetime | None = None  #: when the first of it may be predicted: nobody writes there any more
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -225,11 +246,14 @@ class Snapshot(Report):
     silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
     silent_sensor_count: int = 0  #: all of them
     queue_outages: Sequence[QueueOutage] = ()
+    bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
+    bad_reading_kinds: int = 0  #: places, tags and faults, all of them
+    repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
-    """Read everything about the service that the ledger knows."""
-    async with database.connection() as connection:
+    """Read everything about the service that the ledger knows, as of one moment."""
+    async with database.snapshot() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
         executors = await connection.fetch(SQL["executors"])
@@ -246,7 +270,9 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         mismatches = await connection.fetch(SQL["mismatches"])
         circuits = await connection.fetch(SQL["circuits"])
         silent = await connection.fetch(SQL["silent_sensors"], NAMED)
+        bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
+        repairs = await connection.fetchrow(SQL["repairs"])
     return Snapshot(
         version=version,
         now=now,
@@ -290,7 +316,10 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             for row in silent
         ],
         silent_sensor_count=silent[0]["sensors"] if silent else 0,
+        bad_readings=[BadReadingsOfTag(**{name: row[name] for name in BadReadingsOfTag.model_fields}) for row in bad],
+        bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
+        repairs=PendingRepairs(**repairs),
     )
 
 

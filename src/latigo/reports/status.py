@@ -3,18 +3,22 @@
 Command line, API and gauges all read `assess`, so that they cannot disagree.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
 from latigo.domain.health import State
+from latigo.domain.windows import iso
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
-from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, Snapshot, read_snapshot
+from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, QueueOutage, Snapshot, read_snapshot
 from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
+#: Models that do not fall silent together by chance.
+_MANY = 5
 
 
 class Cause(Report):
@@ -93,10 +97,8 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     if not snapshot.executors and not trouble:
         failures.append(_attention("no_executor", NO_EXECUTOR))
     if snapshot.queue_outages:
-        roles = " and ".join(_counted(outage.processes, outage.role) for outage in snapshot.queue_outages)
-        first = min(snapshot.queue_outages, key=lambda outage: outage.since)
-        text = f"the task queue is unreachable for {roles}: {first.reason}"
-        failures.append(_attention("queue_unreachable", text, since=first.since))
+        text, since = describe_queue_outages(snapshot.queue_outages), min(each.since for each in snapshot.queue_outages)
+        failures.append(_attention("queue_unreachable", text, since=since))
     for channel in sorted({partition.channel for partition in snapshot.queue.partitions if partition.hub_recreated}):
         text = f"{channel} was recreated: run latigo queue reset, which forgets its checkpoints"
         failures.append(_attention("queue_recreated", text))
@@ -116,6 +118,12 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     failures += _parked(snapshot)
     failures += _unstored(snapshot)
     return failures
+
+
+def describe_queue_outages(outages: Sequence[QueueOutage]) -> str:
+    """Return for whom the task queue is unreachable, and why; of at least one outage. Pure."""
+    roles = " and ".join(_counted(outage.processes, outage.role) for outage in outages)
+    return f"the task queue is unreachable for {roles}: {min(outages, key=lambda outage: outage.since).reason}"
 
 
 def _attention(kind: str, text: str, projects: Sequence[str] = (), since: datetime | None = None) -> Cause:
@@ -182,7 +190,7 @@ def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
         left = [project for project in snapshot.projects if project.project not in explained]
     else:
         left = []
-    return [*_stale(snapshot, left), *_undescribed(left), *_silent(snapshot)]
+    return [*_stale(snapshot, left), *_undescribed(left), *_silent(snapshot), *_repairs(snapshot)]
 
 
 def _stale(snapshot: Snapshot, projects: Sequence[ProjectStatus]) -> list[Cause]:
@@ -212,14 +220,31 @@ def _undescribed(projects: Sequence[ProjectStatus]) -> list[Cause]:
 
 
 def _silent(snapshot: Snapshot) -> list[Cause]:
+    """Return the cause for models without readings; if no model has any, it is rather the source that fails."""
     silent, models = snapshot.silent_sensors, sum(project.silent for project in snapshot.projects)
     if not models:
         return []
-    waiting = f"{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
+    active = sum(project.active for project in snapshot.projects)
+    everything = models == active >= _MANY
+    waiting = f"{'all ' if everything else ''}{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
     text = f"{waiting} for readings"  # of sensors that are known when the newest slots are tried again
     if silent:
         text = f"{waiting} for {_counted(snapshot.silent_sensor_count, 'silent sensor')}"
         text += f" ({some_of([sensor.tag for sensor in silent], snapshot.silent_sensor_count)})"
+    if everything:
+        text += ": latigo check looks into the source"
     projects = [project.project for project in snapshot.projects if project.silent]
     since = min((sensor.since for sensor in silent), default=None)
-    return [Cause(kind="silent_sensors", state=State.RECOVERING, text=text, projects=projects, since=since)]
+    state = State.NEEDS_ATTENTION if everything else State.RECOVERING
+    return [Cause(kind="silent_sensors", state=state, text=text, projects=projects, since=since)]
+
+
+def _repairs(snapshot: Snapshot) -> list[Cause]:
+    repairs = snapshot.repairs
+    if not repairs.models:
+        return []
+    slots, models = _counted(math.ceil(repairs.slots), "slot"), _counted(repairs.models, "model")
+    text = f"{slots} of {models} in {some_of(repairs.projects)} may hold rows of an overtaken executor: predicted again"
+    if repairs.due_at is not None and repairs.due_at > snapshot.now:
+        text += f", the first from {iso(repairs.due_at.replace(microsecond=0))} on"
+    return [Cause(kind="repairs", state=State.RECOVERING, text=text, projects=repairs.projects)]

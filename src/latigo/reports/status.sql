@@ -89,6 +89,32 @@ FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
 SELECT role, count(*) AS processes, (array_agg(reason ORDER BY seen_at DESC))[1] AS reason, min(since) AS since
 FROM queue_outage WHERE seen_at > ledger_now() - interval '1 minute' GROUP BY role ORDER BY role DESC;
 
+-- bad_readings --
+-- What sources had and executors skipped in the last day, most readings first; kinds counts all. Each process counts for
+-- itself, and may have read the same.
+SELECT place, tag, fault, max(readings) AS readings, (array_agg(example ORDER BY last_at DESC))[1] AS example,
+       min(first_at) AS first_at, max(last_at) AS last_at, count(*) OVER () AS kinds
+FROM bad_reading WHERE last_at > ledger_now() - interval '1 day'
+GROUP BY place, tag, fault ORDER BY max(readings) DESC, place, tag, fault LIMIT $1;
+
+-- repairs --
+-- What an overtaken executor may have written over and is predicted again; due_at is when the first of it may be.
+SELECT count(*) AS models, coalesce(sum(s.slots), 0)::float8 AS slots, min(s.due_at) AS due_at,
+       coalesce(array_agg(DISTINCT s.project ORDER BY s.project), '{}') AS projects
+FROM (
+    SELECT m.project, r.due_at,
+           (SELECT sum(extract(epoch FROM upper(w) - lower(w))) / extract(epoch FROM m.slot) FROM unnest(r.windows) AS w) AS slots
+    FROM (SELECT d.model_id, min(d.due_at) AS due_at,
+                 range_agg(tstzrange(date_bin(o.slot, lower(s), 'epoch'),
+                                     date_bin(o.slot, upper(s) - interval '1 microsecond', 'epoch') + o.slot))
+                     - coalesce((SELECT range_agg(w) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS w
+                                 WHERE p.model_id = d.model_id), '{}') AS windows
+          FROM repair d JOIN model o ON o.id = d.model_id CROSS JOIN LATERAL unnest(d.slots) AS s
+          GROUP BY d.model_id) r
+    JOIN model m ON m.id = r.model_id
+    WHERE m.state = 'active' AND NOT m.paused AND NOT isempty(r.windows)
+) s;
+
 -- exceptions_by_state --
 SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
        sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)

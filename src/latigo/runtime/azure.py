@@ -4,7 +4,7 @@ azure-identity comes with an extra, and is imported only where a credential is o
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,8 +17,12 @@ from latigo.runtime.redaction import excerpt
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
 
-#: A token is renewed when this much of its life is left.
+#: A token is renewed when this much of its life is left; meanwhile it is used.
 RENEWAL_MARGIN = timedelta(minutes=5)
+#: A token is not used when less of its life is left: a request takes time.
+LAST_USE = timedelta(seconds=30)
+#: Pause after a renewal that failed, while the old token is still good.
+RENEWAL_PAUSE = timedelta(seconds=30)
 _TIMEOUT = timedelta(seconds=30)  #: azure-identity has none of its own
 _LONGEST_REASON = 400
 
@@ -58,31 +62,37 @@ class LoginFailed(Exception):
 class SharedCredential:
     """Credential that requests a token once, however many callers need it at the same time.
 
+    A token is renewed ahead of its expiry, while callers go on with the old one: a login that fails then is not noticed
+    before the old one has expired.
+
     ``failure`` is the error of the last request for a token, None after a success: clients of Azure's own libraries do
     not report why a login failed.
     """
 
-    def __init__(self, credential: Any, clock: Clock) -> None:
+    def __init__(self, open_credential: Callable[[], Any], clock: Clock) -> None:
         self.failure: Exception | None = None
-        self._credential = credential
+        self._open = open_credential
+        self._credential = open_credential()
+        self._refused = False  #: the credential holds a token that was refused, and would return it again
         self._clock = clock
         self._tokens: dict[tuple[str, ...], AccessToken] = {}
         self._requests: dict[tuple[str, ...], asyncio.Task[AccessToken]] = {}
+        self._failed_at: dict[tuple[str, ...], float] = {}
 
     async def get_token(self, *scopes: str, **options: Any) -> "AccessToken":
-        """Return a token for these scopes, from memory until shortly before it expires. What Azure's libraries call.
+        """Return a token for these scopes, from memory while it is good. What Azure's libraries call.
 
         Raises:
             Exception: whatever azure-identity raises.
         """
         token = self._tokens.get(scopes)
-        if token is not None and token.expires_on - self._clock.now().timestamp() >= RENEWAL_MARGIN.total_seconds():
+        left = 0.0 if token is None else token.expires_on - self._clock.now().timestamp()
+        if token is not None and left >= LAST_USE.total_seconds():
+            if left < RENEWAL_MARGIN.total_seconds() and scopes not in self._requests and not self._pauses(scopes):
+                self._start(scopes, options)
             return token
-        request = self._requests.get(scopes)
-        if request is None:
-            request = self._requests[scopes] = asyncio.create_task(self._request(scopes, options), name="azure login")
-            request.add_done_callback(lambda done: self._ended(scopes, done))
-        return await asyncio.shield(request)  # a cancelled caller does not cancel the request of others
+        # A cancelled caller does not cancel the request of others.
+        return await asyncio.shield(self._requests.get(scopes) or self._start(scopes, options))
 
     async def bearer(self, scope: str) -> str:
         """Return the text of a token, for a header ``Authorization: Bearer``.
@@ -96,6 +106,13 @@ class SharedCredential:
             raise login_failed(error) from error
         return text
 
+    def forget(self, scope: str, bearer: str) -> None:
+        """Do not use a token again that was refused, unless there is another one already."""
+        token = self._tokens.get((scope,))
+        if token is not None and token.token == bearer:
+            del self._tokens[scope,]
+            self._refused = True
+
     async def close(self) -> None:
         """Cancel requests and close connections."""
         requests = list(self._requests.values())
@@ -107,13 +124,26 @@ class SharedCredential:
     async def _request(self, scopes: tuple[str, ...], options: dict[str, Any]) -> "AccessToken":
         try:
             async with asyncio.timeout(_TIMEOUT.total_seconds()):
+                if self._refused:
+                    old, self._credential, self._refused = self._credential, self._open(), False
+                    await old.close()
                 token: AccessToken = await self._credential.get_token(*scopes, **options)
         except Exception as error:
-            self.failure = error
+            self.failure, self._failed_at[scopes] = error, self._clock.monotonic()
             raise
         self.failure = None
         self._tokens[scopes] = token
         return token
+
+    def _start(self, scopes: tuple[str, ...], options: dict[str, Any]) -> "asyncio.Task[AccessToken]":
+        request = self._requests[scopes] = asyncio.create_task(self._request(scopes, options), name="azure login")
+        request.add_done_callback(lambda done: self._ended(scopes, done))
+        return request
+
+    def _pauses(self, scopes: tuple[str, ...]) -> bool:
+        """Return whether the last renewal failed a moment ago."""
+        failed_at = self._failed_at.get(scopes)
+        return failed_at is not None and self._clock.monotonic() - failed_at < RENEWAL_PAUSE.total_seconds()
 
     def _ended(self, scopes: tuple[str, ...], request: "asyncio.Task[AccessToken]") -> None:
         del self._requests[scopes]
@@ -129,7 +159,7 @@ async def open_credential(identity: Identity, clock: Clock) -> AsyncIterator[Sha
         ValueError: the identity cannot be used here, such as a certificate file that is missing.
         ModuleNotFoundError: azure-identity is not installed.
     """
-    credential = SharedCredential(_credential(identity), clock)
+    credential = SharedCredential(lambda: _credential(identity), clock)
     try:
         yield credential
     finally:

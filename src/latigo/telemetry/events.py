@@ -96,6 +96,7 @@ EVENTS = {
     "retention.delayed": "Predictions beyond the retention of a sink could not be dropped for now: downstream, error.",
     "role.stopped": "A role stopped as requested: role.",
     "readings.skipped": "Readings of a source cannot be used; the first of their kind: place, tag, fault, example.",
+    "readings.skipped_not_recorded": "The counts of bad readings could not be recorded; they are later: error.",
     "rows.not_kept": "A sink did not keep some of the rows that it was given: downstream, count.",
     "sandbox.started": "A server of the sandbox was started: downstream, url, port, models, hubs, purpose.",
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",

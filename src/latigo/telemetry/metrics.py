@@ -76,6 +76,11 @@ class Metrics:
             ("project", "outcome"),
             registry=registry,
         )
+        self.bad_readings = Gauge(
+            "latigo_bad_readings",
+            "Readings and rows that sources have and that cannot be used, counted since this process started.",
+            registry=registry,
+        )
         self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
         self.state = Gauge(
             "latigo_service_state",

@@ -1,13 +1,14 @@
 """Reach every system that the settings name, and report what is wrong; changes nothing."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import NamedTuple
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, Unavailable
+from latigo.domain.model import ModelRef
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -15,6 +16,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.embedded import has_database
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.schema import current_revision
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.gordo import open_gordo
 from latigo.providers.protocols import ModelRoster
 from latigo.reports.trouble import read_trouble
@@ -31,9 +33,12 @@ from latigo.wiring.resources import (
     user_at_host,
 )
 from latigo.wiring.roster import NoRoster
+from latigo.wiring.sampling import describe_sample, describe_unknown, evenly, sample
 
 #: Time that an event hub gets to answer.
 QUEUE_LIMIT = timedelta(seconds=20)
+_PROJECTS = _MODELS = 3  #: whose tags are looked up in the source of readings
+_LOOKED_UP = 50  #: tags
 
 
 class SystemCheck(NamedTuple):
@@ -42,6 +47,7 @@ class SystemCheck(NamedTuple):
     system: str
     answer: str
     error: LatigoError | None = None  #: None: it works
+    details: Sequence[str] = ()  #: what was found in it, a line each
 
     @classmethod
     def failure(cls, system: str, error: LatigoError) -> "SystemCheck":
@@ -59,7 +65,7 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
         except LatigoError as error:
             ledger = SystemCheck.failure("ledger", error)
         sensors, queue, projects, *sinks = await asyncio.gather(
-            _try("sensors", _sensors(settings)),
+            _sensors(settings),
             _try("task_queue", _queue(settings)),
             _projects(settings, database),
             *(
@@ -106,9 +112,40 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 
-async def _sensors(settings: Settings) -> str:
-    async with open_sensors(settings, SystemClock()) as source:
-        return f"{source.downstream}, {await source.ping()}"
+async def _sensors(settings: Settings) -> list[SystemCheck]:
+    """Reach the source, and look into it: at tags that models need, else at any."""
+    details: list[str] = []
+
+    async def look() -> str:
+        clock = SystemClock()
+        bad = BadReadings(clock)
+        async with open_sensors(settings, clock, bad) as source:
+            answer = f"{source.downstream}, {await source.ping()}"
+            needed = await _needed_tags(settings)
+            unknown = [tag for tag in needed if not await source.sensor_exists(tag)]
+            known = [tag for tag in needed if tag not in unknown] or await source.get_sensor_list()
+            found = await sample(source, evenly(known), clock.now(), settings.sensors.read_budget)
+            details.extend(describe_sample(found, bad.counts(), clock.now()))
+            if unknown:
+                details.append(describe_unknown(unknown, len(needed)))
+            if needed and len(unknown) == len(needed):
+                raise LatigoError(f"{answer}, but none of the tags that models need")
+        return answer
+
+    return [check._replace(details=[redact(line) for line in details]) for check in await _try("sensors", look())]
+
+
+async def _needed_tags(settings: Settings) -> list[str]:
+    """Return the tags of a few models, as far as the model server answers: it is checked by itself."""
+    tags: dict[str, None] = {}
+    with suppress(LatigoError):
+        async with open_gordo(settings.models, NoRoster()) as gordo:
+            for listed in await gordo.catalogue.get_model_list(settings.models.projects[:_PROJECTS]):
+                for name in evenly(listed.models, _MODELS):
+                    with suppress(LatigoError):
+                        spec = await gordo.catalogue.get_model_spec(ModelRef(listed.project, name), listed.revision)
+                        tags |= dict.fromkeys(spec.dataset.tags)
+    return list(tags)[:_LOOKED_UP]
 
 
 async def _queue(settings: Settings) -> str:
@@ -135,10 +172,13 @@ async def _projects(settings: Settings, database: Database | None) -> list[Syste
         return [SystemCheck.failure("models", error)]
     if not projects:
         return [SystemCheck.failure("models", LatigoError("models.projects names no project"))]
-    async with open_gordo(models, roster) as gordo:
-        checks = await asyncio.gather(
-            *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
-        )
+    try:
+        async with open_gordo(models, roster) as gordo:
+            checks = await asyncio.gather(
+                *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
+            )
+    except LatigoError as error:
+        return [SystemCheck.failure("models", error)]
     return [check for group in checks for check in group]
 
 

@@ -20,6 +20,7 @@ from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
 from latigo.postgres.embedded import has_database, open_server
 from latigo.postgres.schema import recreate, require_usable, upgrade
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import open_files
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.providers.postgres import PostgresPredictions
@@ -149,11 +150,11 @@ async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIte
 
 
 @asynccontextmanager
-async def open_sensors(settings: Settings, clock: Clock) -> AsyncIterator[SensorSource]:
-    """Open the source of readings."""
+async def open_sensors(settings: Settings, clock: Clock, bad: BadReadings | None = None) -> AsyncIterator[SensorSource]:
+    """Open the source of readings; it counts in ``bad`` those that it skips."""
     match settings.sensors:
         case FileSensors() as files:
-            async with open_files(files, clock) as source:
+            async with open_files(files, clock, bad) as source:
                 yield source
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
@@ -286,6 +287,7 @@ class Resources:
     catalogue: ModelInformationProvider
     models: ModelExecutionProvider
     sensors: SensorSource
+    bad_readings: BadReadings  #: those that ``sensors`` has skipped
     sinks: Sequence[Sink]
 
 
@@ -332,16 +334,20 @@ async def open_resources_on(
         roster = PostgresRoster(database, user_at_host())
         sinks = [await opened.enter_async_context(open_sink(section, database)) for section in settings.predictions]
         gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
-        source = sensors if sensors is not None else await opened.enter_async_context(open_sensors(settings, clock))
+        metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
+        metrics.bad_readings.set_function(bad.total)
+        if sensors is None:
+            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad))
         yield Resources(
             settings=settings,
             clock=clock,
-            metrics=metrics or Metrics(CollectorRegistry(), clock),
+            metrics=metrics,
             database=database,
             roster=roster,
             catalogue=gordo.catalogue,
             models=gordo.execution,
-            sensors=source,
+            sensors=sensors,
+            bad_readings=bad,
             sinks=sinks,
         )
 

@@ -1,5 +1,7 @@
 """What the driver of PostgreSQL raises, sorted."""
 
+from socket import gaierror
+
 import asyncpg
 import pytest
 
@@ -40,5 +42,6 @@ def test_an_error_is_sorted_by_what_it_means(error: Exception, fault: Fault) -> 
 
 
 def test_an_error_is_shown_with_its_message_where_it_has_one() -> None:
-    assert describe(TimeoutError()) == "TimeoutError"
+    assert describe(TimeoutError()) == "no answer in time (TimeoutError)"
+    assert describe(gaierror(-2, "unknown")) == "the name of the host is not known (gaierror: [Errno -2] unknown)"
     assert describe(OSError("no route")) == "OSError: no route"

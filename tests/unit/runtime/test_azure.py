@@ -1,13 +1,16 @@
 """One login for many callers, and the error of a failed one."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
-from latigo.runtime.azure import Identity, LoginFailed, SharedCredential, is_refused, open_credential
+from latigo.runtime.azure import RENEWAL_PAUSE, Identity, LoginFailed, SharedCredential, is_refused, open_credential
 from latigo.runtime.clock import SystemClock
+from tests.support.clock import ManualClock
+from tests.support.waiting import eventually
 
 
 class Login:
@@ -38,7 +41,11 @@ def a_token(value: str, *, lives: float) -> AccessToken:
 def ready(*answers: AccessToken | Exception) -> tuple[Login, SharedCredential]:
     login = Login(*answers)
     login.go_on.set()
-    return login, SharedCredential(login, SystemClock())
+    return login, SharedCredential(lambda: login, SystemClock())
+
+
+async def renewed(credential: SharedCredential) -> bool:
+    return (await credential.get_token("scope")).token == "new"
 
 
 def with_status(status: int) -> ClientAuthenticationError:
@@ -49,7 +56,7 @@ def with_status(status: int) -> ClientAuthenticationError:
 
 async def test_many_connections_log_in_once():
     login = Login(a_token("one", lives=3600))
-    credential = SharedCredential(login, SystemClock())
+    credential = SharedCredential(lambda: login, SystemClock())
 
     pending = [asyncio.create_task(credential.get_token("scope")) for _ in range(32)]
     await asyncio.sleep(0)
@@ -61,7 +68,7 @@ async def test_many_connections_log_in_once():
 
 async def test_a_refusal_is_asked_for_once_too():
     login = Login(ClientAuthenticationError("no"))
-    credential = SharedCredential(login, SystemClock())
+    credential = SharedCredential(lambda: login, SystemClock())
 
     pending = [asyncio.create_task(credential.get_token("scope")) for _ in range(8)]
     await asyncio.sleep(0)
@@ -74,7 +81,7 @@ async def test_a_refusal_is_asked_for_once_too():
 
 async def test_a_cancelled_caller_does_not_cancel_the_token_of_others():
     login = Login(a_token("one", lives=3600))
-    credential = SharedCredential(login, SystemClock())
+    credential = SharedCredential(lambda: login, SystemClock())
     first, second = (asyncio.create_task(credential.get_token("scope")) for _ in range(2))
     await asyncio.sleep(0)
 
@@ -92,10 +99,57 @@ async def test_every_scope_has_a_token_of_its_own():
     assert login.calls == 2
 
 
-async def test_a_token_that_is_about_to_expire_is_fetched_anew():
-    _, credential = ready(a_token("old", lives=200), a_token("new", lives=3600))
+async def test_a_token_that_is_about_to_expire_is_fetched_anew_while_the_old_one_is_used():
+    login, credential = ready(a_token("old", lives=200), a_token("new", lives=3600))
+    assert (await credential.get_token("scope")).token == "old"
+    login.go_on.clear()
 
-    assert [(await credential.get_token("scope")).token for _ in range(3)] == ["old", "new", "new"]
+    assert [(await credential.get_token("scope")).token for _ in range(3)] == ["old", "old", "old"]
+    login.go_on.set()
+    await eventually(lambda: renewed(credential))
+
+    assert login.calls == 2
+
+
+async def test_a_token_that_expires_at_once_is_not_used():
+    login, credential = ready(a_token("old", lives=20), a_token("new", lives=3600))
+
+    assert [(await credential.get_token("scope")).token for _ in range(2)] == ["old", "new"]
+    assert login.calls == 2
+
+
+async def test_a_renewal_that_fails_is_not_noticed_and_tried_again_after_a_pause():
+    clock = ManualClock(datetime.now(UTC))
+    login = Login(a_token("old", lives=290), ServiceRequestError("no network"), a_token("new", lives=3600))
+    login.go_on.set()
+    credential = SharedCredential(lambda: login, clock)
+
+    for _ in range(5):
+        assert (await credential.get_token("scope")).token == "old"
+        await asyncio.sleep(0.001)
+    assert login.calls == 2
+
+    await clock.advance(RENEWAL_PAUSE)
+    assert (await credential.get_token("scope")).token == "old"
+    await eventually(lambda: renewed(credential))
+    assert login.calls == 3
+
+
+async def test_a_token_that_was_refused_is_not_used_again_nor_the_login_that_holds_it():
+    logins = [Login(a_token("revoked", lives=3600)), Login(a_token("new", lives=3600))]
+    for login in logins:
+        login.go_on.set()
+    made = iter(logins)
+    credential = SharedCredential(lambda: next(made), SystemClock())
+    assert await credential.bearer("scope") == "revoked"
+
+    credential.forget("scope", "revoked")
+    credential.forget("scope", "revoked")  # of another call that was refused with it
+    assert await credential.bearer("scope") == "new"
+    credential.forget("scope", "revoked")  # of one that was slower
+
+    assert await credential.bearer("scope") == "new"
+    assert [(login.calls, login.closed) for login in logins] == [(1, True), (1, False)]
 
 
 async def test_a_failed_login_is_remembered_until_one_works():
@@ -149,7 +203,7 @@ async def test_secrets_do_not_get_out_with_an_error():
 
 async def test_closing_ends_what_is_under_way():
     login = Login()
-    credential = SharedCredential(login, SystemClock())
+    credential = SharedCredential(lambda: login, SystemClock())
     pending = asyncio.create_task(credential.get_token("scope"))
     await asyncio.sleep(0)
 

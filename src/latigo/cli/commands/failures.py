@@ -11,12 +11,14 @@ from latigo.cli.options import (
     LimitOption,
     ModelOption,
     ProjectOption,
+    check_reason,
+    reason_option,
     selection,
     settings_of,
     with_ledger,
 )
-from latigo.cli.tables import show_cut, show_json, show_table
-from latigo.reports.choices import FailureOrder, FailureState
+from latigo.cli.tables import show_cut, show_json_list, show_table
+from latigo.reports.choices import CAUSES, FailureOrder, FailureState
 
 EXAMPLES = ("latigo failures --project plant-a", "latigo failures --reason crashed --sort newest --limit 20 --json")
 
@@ -25,7 +27,7 @@ def run(
     config: ConfigOption = None,
     project: ProjectOption = None,
     model: ModelOption = None,
-    reason: Annotated[str | None, typer.Option(help="Only this cause, such as crashed or unreadable.")] = None,
+    reason: Annotated[str | None, reason_option(CAUSES)] = None,
     state: Annotated[FailureState | None, typer.Option(help="Only what is in this state.")] = None,
     sort: Annotated[FailureOrder, typer.Option(help="Which come first.")] = "name",
     limit: LimitOption = None,
@@ -37,10 +39,9 @@ def run(
     shown, with --json 100 000. Exit code 2 when there is no such project or model.
     """
     from latigo.cli.failure_details import detail_of
-    from latigo.reports.failures import CAUSES, MOST_FAILURES, read_failures
+    from latigo.reports.failures import MOST_FAILURES, read_failures
 
-    if reason is not None and reason not in CAUSES:
-        raise typer.BadParameter(f"There is no cause {reason}; known: {', '.join(CAUSES)}", param_hint="--reason")
+    check_reason(reason)
     selected = selection(project, model)
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_FAILURES
     failures = with_ledger(
@@ -49,10 +50,10 @@ def run(
         selected,
     )
     if as_json:
-        show_json(failures)
+        show_json_list(failures, failures.total, limit)
     else:
         rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
-        columns = ("project", "model", "state", "reason", "since")
+        columns = ("project", "model", "state", "reason", "since", "next_attempt")
         empty = "Nothing like that has failed" if reason or state else "Nothing has failed"
-        show_table(rows, columns, empty=empty, below="detail")
+        show_table(rows, columns, empty=empty, if_any=("next_attempt",), below="detail")
     show_cut(len(failures), failures.total)

@@ -14,7 +14,7 @@ from latigo.cli.options import (
     settings_of,
     with_ledger,
 )
-from latigo.cli.tables import show_cut, show_json, show_table
+from latigo.cli.tables import show_cut, show_json_list, show_table
 from latigo.reports.choices import ModelOrder, ModelState
 
 EXAMPLES = ("latigo models list --project plant-a", "latigo models list --state silent --sort behind --json")
@@ -41,7 +41,7 @@ def run(
         Selected(project),
     )
     if as_json:
-        show_json(models)
+        show_json_list(models, models.total, limit)
     else:
         optional = ("silent_since", "parked", "not_finite_share")
         columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)

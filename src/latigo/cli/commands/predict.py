@@ -57,7 +57,7 @@ def run(
     if as_json:
         show_json(summary)
     else:
-        show_pairs(summary, width=12)
+        show_pairs(summary)
     if summary["rows"] == summary["rows_without_values"]:
         raise typer.Exit(Exit.UNHEALTHY)
 

@@ -10,7 +10,9 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 
 if TYPE_CHECKING:
+    from latigo.postgres.database import Database
     from latigo.reports.queue import PartitionReading
+    from latigo.reports.snapshot import QueueOutage
     from latigo.settings import Settings
 
 EXAMPLES = ("latigo queue", "latigo queue status --json")
@@ -20,7 +22,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how far executors are in each partition of the event hub.
 
     As the scheduler read it last. A queue within the process has no partitions: its tasks are counted. Exit code 3 when
-    the hub was recreated after its checkpoints.
+    the hub cannot be reached, or was recreated after its checkpoints.
     """
     from latigo.settings import EventHubQueue
 
@@ -28,16 +30,25 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if not isinstance(settings.task_queue, EventHubQueue):
         _show_internal(settings, as_json=as_json)
         return
-    from latigo.reports.queue import read_partitions
+    from latigo.reports.queue import read_partitions, read_queue_outages
+    from latigo.reports.status import describe_queue_outages
 
     channel, group = settings.task_queue.address.channel, settings.task_queue.consumer_group
-    partitions = with_ledger(settings, lambda database: read_partitions(database, channel, group))
+
+    async def work(database: "Database") -> "tuple[Sequence[PartitionReading], Sequence[QueueOutage]]":
+        return await read_partitions(database, channel, group), await read_queue_outages(database)
+
+    partitions, outages = with_ledger(settings, work)
     if as_json:
         show_json(partitions)
     else:
         _show_partitions(partitions)
+    troubles = [describe_queue_outages(outages)] if outages else []
     if any(partition.hub_recreated for partition in partitions):
-        typer.echo("The hub was recreated: latigo queue reset forgets its checkpoints", err=True)
+        troubles.append("The hub was recreated: latigo queue reset forgets its checkpoints")
+    for trouble in troubles:
+        typer.echo(trouble, err=True)
+    if troubles:
         raise typer.Exit(Exit.UNHEALTHY)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from latigo.cli.options import ConfigOption, JsonOption, LimitOption, settings_of
-from latigo.cli.tables import show_cut, show_json
+from latigo.cli.tables import show_cut, show_json_list
 
 EXAMPLES = ("latigo sensors list | grep GRA-TT", "latigo sensors list --limit 20 --json")
 
@@ -25,7 +25,7 @@ def run(config: ConfigOption = None, limit: LimitOption = None, as_json: JsonOpt
     names = run_async(work)
     shown = names[: limit or None]
     if as_json:
-        show_json(list(shown))
+        show_json_list(shown, len(names), limit)
     else:
         for name in shown:
             typer.echo(name)

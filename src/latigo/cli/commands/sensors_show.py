@@ -56,6 +56,6 @@ def run(
     if as_json:
         show_json(shown)
     else:
-        show_pairs(shown, width=12)
+        show_pairs(shown)
     if not shown["readings"]:
         raise typer.Exit(Exit.UNHEALTHY)

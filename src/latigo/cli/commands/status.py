@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from latigo import __version__
-from latigo.cli.exits import Exit
+from latigo.cli.exits import Exit, fail
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
@@ -40,7 +40,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             show_json({"version": __version__, "healthy": False, "state": State.UNKNOWN, "error": str(error)})
         else:
             typer.echo(f"Latigo {__version__}, {State.UNKNOWN.words}")
-        raise
+        raise typer.Exit(fail(error).code) from error
     if as_json:
         show_json(status)
     else:
@@ -65,6 +65,10 @@ def _show(status: "Status") -> None:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
         show_table(silent, ("tag", "since", "silent_for", "models"), title=title)
+    if status.bad_readings:
+        title = f"Bad readings, skipped, {_part(len(status.bad_readings), status.bad_reading_kinds, 'the most')}"
+        bad = [{**dict(found), "found": found.last_at} for found in status.bad_readings]
+        show_table(bad, ("place", "tag", "fault", "readings", "found"), title=title, below="example")
     if status.failures:
         causes = ("reason", "models", "projects", "since")
         show_table(_by_reason(status.failures), causes, title="Parked models, by cause", below="example")
@@ -120,6 +124,8 @@ def _show_summary(status: "Status") -> None:
     if status.queue.partitions:
         typer.echo(f"Queue     {status.queue.lag} messages in {len(status.queue.partitions)} partitions")
     typer.echo(f"Backlog   {status.backlog.slots} slots in {status.backlog.calls} calls")
+    if status.repairs.models:
+        typer.echo(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
     typer.echo(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
         f"{rates.needed_slots_per_second:.2f} needed; {rates.rows_per_second:.1f} rows/s"

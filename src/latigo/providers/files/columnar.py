@@ -188,7 +188,7 @@ class ColumnarFile:
         """
 
         def record(rows: Any, tag: str, fault: Fault, example: Callable[[], str]) -> None:
-            self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example())
+            self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example)
 
         times = parsed.times
         if not parsed.readable.all():

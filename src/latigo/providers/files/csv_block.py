@@ -223,7 +223,7 @@ class CsvBlock:
                 break
             except pa.ArrowInvalid as error:
                 found = _NOT_A_NUMBER.search(str(error))
-                name = self._name_of(int(found[1])) if found and attempt < _REPARSED else None
+                name = self._name_of(int(found[1])) if found and attempt < _REPARSED else ""
                 kinds = {**kinds, name: pa.string()} if name in kinds else dict.fromkeys(kinds, pa.string())
         parsed = self._parse_times(table, malformed)
         return _Parsed(parsed.times, parsed.readable, parsed.state, table, malformed)

@@ -18,9 +18,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +30,14 @@ import structlog
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import ConfigurationError, PartlyDown, Reason, Rejected, Unavailable, describe_tags
 from latigo.domain.series import Point, Readings
+from latigo.domain.windows import from_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.paths import NO_FILES, FoundFile, SensorPath, UnreadFiles
 from latigo.providers.files.reading import (
+    MAX_TIME,
+    MIN_TIME,
     Chunk,
     FileChanged,
     InvalidFile,
@@ -44,10 +48,12 @@ from latigo.providers.files.reading import (
     Stopped,
 )
 from latigo.providers.files.text import Texts
+from latigo.providers.protocols import SensorSample, SourceSample
 from latigo.runtime.clock import Clock
 from latigo.settings import FileSensors as FileSensorsSettings
 
 _log = structlog.get_logger()
+_T = TypeVar("_T")
 
 DOWNSTREAM = circuit_name(System.SENSORS, "files")
 _MAX_NAMED = 3  #: files, in one message
@@ -207,6 +213,24 @@ class Folder:
                     _keep_newer(points, chunk)
         return points
 
+    def sample(self, tags: Sequence[str], stop: threading.Event) -> SourceSample:
+        """See `FileSensors.sample`."""
+        snapshot = self._current(stop)
+        found = []
+        for tag in tags:
+            files = [file for file in snapshot.files if tag in file.tags]
+            spans = {file.path: file.spans(MIN_TIME, MAX_TIME) for file in files}
+            known = [span for each in spans.values() for span in each if span.first > MIN_TIME]
+            readings = 0
+            for file in _ends_and_middle(files):
+                for span in _ends_and_middle(spans[file.path]):
+                    _raise_if_stopped(stop)
+                    for chunk in snapshot.read(file, span, frozenset({tag}), MIN_TIME, MAX_TIME):
+                        readings += len(chunk.times)
+            first, last = min((span.first for span in known), default=None), max((s.last for s in known), default=None)
+            found.append(SensorSample(tag, readings, _datetime(first), _datetime(last)))
+        return SourceSample(found)
+
     def describe(self, start: int, end: int, tag: str | None) -> str:
         """Describe the parts of the files that a read would use; reads nothing."""
         parts = [
@@ -331,6 +355,14 @@ def _describe_unread(unread: UnreadFiles) -> str:
 def _raise_if_stopped(stop: threading.Event) -> None:
     if stop.is_set():
         raise Stopped
+
+
+def _ends_and_middle(items: Sequence[_T]) -> list[_T]:
+    return [items[place] for place in sorted({0, len(items) // 2, len(items) - 1})] if items else []
+
+
+def _datetime(time: int | None) -> datetime | None:
+    return None if time is None else from_ns(time)
 
 
 def _partly_down(problem: str, tags: Sequence[str], snapshot: _Snapshot) -> PartlyDown:

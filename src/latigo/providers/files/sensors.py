@@ -21,6 +21,7 @@ from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.folder import DOWNSTREAM, Folder
 from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
+from latigo.providers.protocols import SourceSample
 from latigo.runtime.clock import Clock
 from latigo.settings import FileSensors as FileSensorsSettings
 
@@ -78,6 +79,10 @@ class FileSensors:
         return await self._in_thread(
             "reading the last values", lambda stop: self._folder.last_before(tags, start, end, stop)
         )
+
+    async def sample(self, tags: Sequence[str]) -> SourceSample:
+        """Read the first, a middle and the last part of some of the files that have these tags."""
+        return await self._in_thread("looking into the files", lambda stop: self._folder.sample(tags, stop))
 
     async def check(self) -> None:
         """Read headers or schemas until one matches the settings.

@@ -15,6 +15,7 @@ from yarl import URL
 from latigo.domain.circuits import System, circuit_name
 from latigo.providers.gordo.frames import RequestBody
 from latigo.providers.gordo.responses import Response
+from latigo.providers.login import Login, NoLogin, open_login
 from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.http import (
     read_body,
@@ -28,6 +29,8 @@ from latigo.runtime.http import (
 from latigo.settings import GordoModels
 
 _log = structlog.get_logger()
+
+UNAUTHORIZED = 401
 
 #: Gordo closes idle connections after 2.0 s; a request sent at that moment is lost.
 _IDLE_TIMEOUT = timedelta(seconds=1.5)
@@ -49,9 +52,12 @@ def downstream_of(project: str) -> str:
 class GordoClient:
     """Sends requests and reads responses of any status; knows nothing of what they mean."""
 
-    def __init__(self, session: aiohttp.ClientSession, models: GordoModels, sizes: SizeLimits) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, models: GordoModels, sizes: SizeLimits, login: Login | None = None
+    ) -> None:
         self.sizes = sizes
         self._session = session
+        self._login = login or NoLogin()
         self._models = models
 
     async def get(self, project: str, *path: str, revision: str | None = None) -> Response:
@@ -92,22 +98,33 @@ class GordoClient:
     async def _send(self, request: "_Request") -> Response:
         failures = transport_failures(request.downstream)
         async with time_limit(request.time_limit, request.doing, failures):
-            with transport_errors(request.doing, failures):
-                attempt = _Attempt()
-                try:
-                    return await self._exchange(request, attempt)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if not attempt.went_stale:
-                        raise
-                    _log.debug("connection.renewed", downstream=request.downstream, error=repr(error))
-                return await self._exchange(request, _Attempt())
+            token = await self._login.token(request.downstream)
+            response = await self._send_once(request, token)
+            if response.status != UNAUTHORIZED or not self._login.refused(token):
+                return response
+            return await self._send_once(request, await self._login.token(request.downstream))
 
-    async def _exchange(self, request: "_Request", attempt: "_Attempt") -> Response:
+    async def _send_once(self, request: "_Request", token: str | None) -> Response:
+        """Send with this token; once more where the connection had been closed while it was idle."""
+        with transport_errors(request.doing, transport_failures(request.downstream)):
+            attempt = _Attempt()
+            try:
+                return await self._exchange(request, token, attempt)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if not attempt.went_stale:
+                    raise
+                _log.debug("connection.renewed", downstream=request.downstream, error=repr(error))
+            return await self._exchange(request, token, _Attempt())
+
+    async def _exchange(self, request: "_Request", token: str | None, attempt: "_Attempt") -> Response:
+        headers = {"Content-Type": request.body.content_type} if request.body else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         asked = self._session.request(
             request.method,
             request.url(self._models.url),
             data=request_body(request.body.data) if request.body else None,
-            headers={"Content-Type": request.body.content_type} if request.body else None,
+            headers=headers,
             allow_redirects=False,
             trace_request_ctx=attempt,
         )
@@ -134,16 +151,19 @@ async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[G
     headers = {name: value.get_secret_value() for name, value in models.headers.items()}
     if models.token:
         headers["Authorization"] = f"Bearer {models.token.get_secret_value()}"
-    async with aiohttp.ClientSession(
-        **session_options(
-            connect_timeout=models.connect_timeout,
-            headers=headers,
-            tls=trusting(models.ca_file, "models"),
-            idle_timeout=_IDLE_TIMEOUT,
-        ),
-        trace_configs=[_reuse_trace()],
-    ) as session:
-        yield GordoClient(session, models, sizes)
+    async with (
+        open_login(models, "models") as login,
+        aiohttp.ClientSession(
+            **session_options(
+                connect_timeout=models.connect_timeout,
+                headers=headers,
+                tls=trusting(models.ca_file, "models"),
+                idle_timeout=_IDLE_TIMEOUT,
+            ),
+            trace_configs=[_reuse_trace()],
+        ) as session,
+    ):
+        yield GordoClient(session, models, sizes, login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,16 @@
 """``[models]``: the model server."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from latigo.settings.sections.base import Section, of_https_only
+from latigo.settings.sections.base import of_https_only
+from latigo.settings.sections.login import BearerLogin
 from latigo.settings.values import Globs, HttpUrl, PathName, Positive, Projects, Secret, Secrets
 
 
-class GordoModels(Section):
+class GordoModels(BearerLogin):
     """A Gordo server."""
 
     kind: Literal["gordo"] = Field(default="gordo", description="Kind of the model server.")
@@ -42,5 +43,11 @@ class GordoModels(Section):
         default=timedelta(seconds=60), description="Time limit to read a list of models or the metadata of one."
     )
     predict_timeout: Positive = Field(default=timedelta(seconds=300), description="Time limit of one prediction.")
+
+    @model_validator(mode="after")
+    def _has_one_token(self) -> Self:
+        if self.token is not None and self.credential is not None:
+            raise ValueError("give either token, or credential and scope")
+        return self
 
     _ca_file_of_https_only = field_validator("ca_file")(of_https_only)

@@ -8,6 +8,7 @@ from pydantic import Field, Tag, model_validator
 from latigo.runtime.azure import IdentityKind
 from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.event_hubs import HubAddress, hub_in_namespace, parse_connection_string
+from latigo.settings.sections.login import EntraIdentity
 from latigo.settings.values import PathName, Positive, Secret, Text
 
 
@@ -27,7 +28,7 @@ class InternalQueue(_Queue):
     kind: Literal["internal"] = Field(default="internal", description="How tasks get from scheduler to executor.")
 
 
-class EventHubQueue(_Queue):
+class EventHubQueue(EntraIdentity, _Queue):
     """Azure Event Hubs: one scheduler, any number of executors; ownership and checkpoints are in the ledger."""
 
     kind: Literal["eventhub"] = Field(default="eventhub", description="How tasks get from scheduler to executors.")
@@ -53,18 +54,6 @@ class EventHubQueue(_Queue):
     )
     credential: IdentityKind = Field(
         default="default", description="How to log in to a namespace; default tries what the environment offers."
-    )
-    tenant_id: Text | None = Field(
-        default=None, description="For client_secret and client_certificate.", examples=["a-tenant-id"]
-    )
-    client_id: Text | None = Field(
-        default=None,
-        description="For client_secret, and for an identity that is not the only one.",
-        examples=["a-client-id"],
-    )
-    client_secret: Secret | None = Field(default=None, description="For client_secret.", examples=["a-secret"])
-    certificate_file: PathName | None = Field(
-        default=None, description="For client_certificate, PEM or PKCS12.", examples=["/etc/latigo/client.pem"]
     )
     custom_endpoint: Text | None = Field(
         default=None, description="A gateway in between, host:port.", examples=["gateway:443"]
@@ -97,12 +86,6 @@ class EventHubQueue(_Queue):
         if self.namespace is not None and self.hub is None:
             raise ValueError("hub is missing, which goes with namespace")
         _ = self.address  # which raises what is wrong with it
-        if self.credential == "client_secret" and not (self.tenant_id and self.client_id and self.client_secret):
-            raise ValueError('credential = "client_secret" needs tenant_id, client_id and client_secret')
-        if self.credential == "client_certificate" and not (
-            self.tenant_id and self.client_id and self.certificate_file
-        ):
-            raise ValueError('credential = "client_certificate" needs tenant_id, client_id and certificate_file')
         if self.expiration < 2 * self.balance:
             raise ValueError("expiration should be at least twice balance, or partitions move without need")
         return self

@@ -18,7 +18,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError, OperationTimeoutError
 
 from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unavailable
-from latigo.runtime.azure import Identity, SharedCredential, is_refused, open_credential
+from latigo.runtime.azure import SharedCredential, is_refused, open_credential
 from latigo.runtime.clock import Clock
 from latigo.runtime.http import tls_context
 from latigo.runtime.redaction import excerpt
@@ -174,21 +174,10 @@ async def open_hub(eventhub: EventHubQueue, clock: Clock) -> AsyncIterator[Hub]:
     else:
         async with AsyncExitStack() as opened:
             try:
-                credential = await opened.enter_async_context(open_credential(identity_of(eventhub), clock))
+                credential = await opened.enter_async_context(open_credential(eventhub.identity, clock))
             except ValueError as error:
                 raise ConfigurationError(f"task_queue: {error}") from error
             yield Hub(eventhub, credential, clock)
-
-
-def identity_of(eventhub: EventHubQueue) -> Identity:
-    """Return how to log in where the address holds neither key nor signature."""
-    return Identity(
-        kind=eventhub.credential,
-        tenant_id=eventhub.tenant_id or "",
-        client_id=eventhub.client_id or "",
-        client_secret=eventhub.client_secret.get_secret_value() if eventhub.client_secret else "",
-        certificate_path=str(eventhub.certificate_file or ""),
-    )
 
 
 def translated(error: BaseException, action: str, login_failure: BaseException | None = None) -> Unavailable:
