@@ -105,6 +105,8 @@ class CsvBlock:
         example = self._count_rows(parsed)
         times = parsed.times if parsed.readable.all() else parsed.times[parsed.readable]
         bounds = (int(times.min()), int(times.max())) if len(times) else (MAX_TIME, MIN_TIME)
+        if len(parsed.times) and not len(times) and self.layout.strict:
+            bounds = MIN_TIME, MAX_TIME  # the rows may belong to any window
         return Contents(*bounds, tags, parsed.clock, len(parsed.times), example)
 
     def read(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:

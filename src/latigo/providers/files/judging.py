@@ -12,7 +12,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.files.cells import Cells, Mask, NotNumbers, as_text
-from latigo.providers.files.reading import Layout
+from latigo.providers.files.reading import MAX_TIME, Layout
 
 _MAX_EXCERPT = 80
 _OTHER_NOTATION = "looks like a number in another notation: set sensors.decimal_point or sensors.thousands"
@@ -95,9 +95,8 @@ class Judge:
         return values if among is None else np.where(among, values, np.nan)
 
     def count(self, cells: Mask, column: Any, name: str, tag: str, fault: Fault) -> None:
-        """Count bad cells."""
-        if cells.any():
-            rows = np.flatnonzero(cells)
+        """Count bad cells of rows whose time is known; the others are counted as rows."""
+        if cells.any() and len(rows := np.flatnonzero(cells & (self.times < MAX_TIME))):
             first = int(rows[0])
             self.record(rows, tag, fault, lambda: f"{self.where(first)}: {_cell(column, first)} in column {name!r}")
 

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from latigo.domain.series import Times
 from latigo.domain.windows import EPOCH, span_ns, to_ns
+from latigo.providers.files.cells import is_text
 
 _QUARTER = span_ns(timedelta(minutes=15))  #: clocks change on full quarters of an hour
+_MOST_US = 2**63 // 1000 - 1
 _NS = pa.timestamp("ns")
 _NS_UTC = pa.timestamp("ns", "UTC")
 
@@ -70,8 +72,8 @@ class TimeParser:
             return _with_state(*_from_counts(column), state)
         if pa.types.is_floating(kind):
             return _with_state(*_from_floats(column), state)
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return self._from_text(column, state)
+        if is_text(kind):
+            return self._from_text(column.cast(pa.string()), state)
         readable = np.zeros(len(column), np.bool_)
         return ParsedTimes(np.zeros(len(column), np.int64), readable, state)
 
@@ -79,9 +81,15 @@ class TimeParser:
         aware = pa.types.is_timestamp(column.type) and column.type.tz is not None
         try:
             instants = column.cast(_NS_UTC if aware else _NS)
-        except pa.ArrowInvalid:  # beyond 1677 to 2262
-            return ParsedTimes(np.zeros(len(column), np.int64), np.zeros(len(column), np.bool_), state)
+            lost = None
+        except pa.ArrowInvalid:  # some are beyond 1677 to 2262
+            microseconds = pc.cast(column, pa.timestamp("us", column.type.tz if aware else None), safe=False)
+            ticks = microseconds.cast(pa.int64())
+            lost = pc.greater(pc.abs(ticks.fill_null(0)), _MOST_US).to_numpy(zero_copy_only=False)
+            instants = pc.if_else(pa.array(lost), None, ticks).cast(pa.timestamp("us")).cast(_NS)
         times, readable = _integers(instants.cast(pa.int64()))
+        if lost is not None:
+            readable = readable & ~lost
         return _with_state(times, readable, state) if aware else self._localise(times, readable, state)
 
     def _from_text(self, column: Any, state: ClockState) -> ParsedTimes:

@@ -211,7 +211,7 @@ async def test_rows_without_a_time_are_no_units_where_no_row_has_one(tmp_path: P
     """Nothing shows that they are none: they are readings whose time cannot be read."""
     path = write(tmp_path / "a.csv", "time,A\n1st of March,1\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         await sensors.get_sensor_list()
         (file,) = sensors._folder._snapshot.files
         assert file.spans(-(2**63), 2**63 - 1)
