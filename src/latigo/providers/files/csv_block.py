@@ -190,6 +190,8 @@ class CsvBlock:
 
     def _count_rows(self, parsed: _Parsed) -> str:
         """Count the rows that cannot be read; return an example of a time that cannot."""
+        if not parsed.malformed and parsed.readable.all():
+            return ""
         malformed = np.array([row.number for row in parsed.malformed], np.int64)
         if len(malformed):
             first = parsed.malformed[0]
