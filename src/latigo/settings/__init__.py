@@ -29,6 +29,9 @@ from latigo.settings.sections import (
     PostgresSink,
     ScheduleSettings,
     SimulatedSensors,
+    TimeseriesSensors,
+    TimeseriesServer,
+    TimeseriesSink,
 )
 
 __all__ = [
@@ -51,6 +54,9 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "SimulatedSensors",
+    "TimeseriesSensors",
+    "TimeseriesServer",
+    "TimeseriesSink",
     "load_settings",
     "overrides_for",
 ]
