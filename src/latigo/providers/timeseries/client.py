@@ -157,7 +157,7 @@ class TimeseriesClient:
                 try:
                     return await self._attempt(request)
                 except _RateLimitedError as error:
-                    self._pause.extend(error.retry_after or _DEFAULT_PAUSE)
+                    self._pause.extend(_DEFAULT_PAUSE if error.retry_after is None else error.retry_after)
                 except Unavailable as error:
                     failed += 1
                     if error.alarm or failed == _ATTEMPTS or self._pause.left() > _LONGEST_PAUSE:
