@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the official client of the Timeseries API, against which the stand-in is checked.
+# Install the official client of the Timeseries API, against which the emulator is checked.
 #
 #   setup.sh [CACHE_DIR]
 #

@@ -1,4 +1,4 @@
-"""The official client of the Timeseries API works with the stand-in: paths and envelopes are the vendor's."""
+"""The official client of the Timeseries API works with the emulator: paths and envelopes are the vendor's."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The Timeseries API as source and sink, on the stand-in: its limits and errors, and what the original got wrong."""
+"""The Timeseries API as source and sink, on the emulator: its limits and errors, and what the original got wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

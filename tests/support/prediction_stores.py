@@ -73,7 +73,7 @@ async def timeseries_store(_: pytest.FixtureRequest) -> AsyncIterator[Prediction
 
 @asynccontextmanager
 async def timeseries_predictions(server: SandboxTimeseries, **options: Any) -> AsyncIterator[TimeseriesPredictions]:
-    """The sink on a stand-in; ``options`` as in the settings."""
+    """The sink on an emulator; ``options`` as in the settings."""
     section = TimeseriesSink(**{"url": server.url, "token": SecretStr("a-token"), "facility": "1903", **options})
     async with open_timeseries(section, SystemClock()) as store:
         yield store

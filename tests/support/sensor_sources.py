@@ -133,7 +133,7 @@ async def timeseries_source(
 
 
 def fill_timeseries(server: SandboxTimeseries, readings: Readings, facility: str = "1903") -> None:
-    """Put readings into the stand-in, each tag as a series."""
+    """Put readings into the emulator, each tag as a series."""
     for tag, series in readings.items():
         stored = server.store.create({"name": tag, "facility": facility}, origin="IMS")
         pairs = zip(series.times.tolist(), series.values.tolist(), strict=True)

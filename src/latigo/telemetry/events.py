@@ -102,6 +102,7 @@ EVENTS = {
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",
     "sensor_file.excluded": "A sensor file cannot be used; the others are read without it: path, reason.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
+    "series.not_kept": "Ids of series in the Timeseries API could not be kept in the ledger: error.",
     "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",
     "settlement.crashed": "Settling a task met a bug: task, and its traceback.",
     "settlement.delayed": "Settlements wait for the ledger: error, count.",

@@ -131,7 +131,7 @@ class TimeseriesClient:
         self._clock = clock
         self._limit = time_limit
         self._failures = transport_failures(downstream)
-        self._permits = asyncio.Semaphore(server.concurrency)
+        self._permits = asyncio.Semaphore(server.max_requests)
         self._pause = _Pause(clock)
 
     async def get(self, path: str, params: Params = ()) -> Any:

@@ -190,7 +190,7 @@ async def open_predictions(
     downstream = circuit_name(System.SINK, settings.sink_name)
     limit = settings.write_timeout
     async with open_client(settings, "predictions", clock, downstream=downstream, time_limit=limit) as client:
-        reads = SharedReads(client, frozenset({GOOD}), (), settings.concurrency)
+        reads = SharedReads(client, frozenset({GOOD}), (), settings.max_requests)
         catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
         try:
             yield TimeseriesPredictions(client, catalogue, reads, settings)

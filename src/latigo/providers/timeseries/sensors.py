@@ -210,7 +210,7 @@ async def open_sensors(
     limit = settings.read_timeout
     async with open_client(settings, "sensors", clock, downstream=DOWNSTREAM, time_limit=limit) as client:
         params = [("federationSource", settings.federation_source)] if settings.federation_source else []
-        reads = SharedReads(client, frozenset(settings.good), params, settings.concurrency)
+        reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests)
         catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
         try:
             yield TimeseriesSensors(client, catalogue, reads, settings, bad or BadReadings(clock))

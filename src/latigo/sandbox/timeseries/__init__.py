@@ -1,4 +1,4 @@
-"""A stand-in for the Omnia Timeseries API and the Metadata API, for the demo, tests and benchmarks.
+"""An emulator of the Omnia Timeseries API and the Metadata API, for the demo, tests and benchmarks.
 
 In an event loop: ``async with open_sandbox_timeseries() as server``. In a process of its own:
 ``python -m latigo.sandbox.timeseries``.

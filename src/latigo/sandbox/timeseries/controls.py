@@ -1,4 +1,4 @@
-"""The controls of the stand-in for tests: faults, limits, and a record of the requests."""
+"""The controls of the emulator for tests: faults, limits, and a record of the requests."""
 
 import asyncio
 import fnmatch

@@ -1,4 +1,4 @@
-"""Run the stand-in of the Timeseries API in a process of its own. A development part, not for production.
+"""Run the emulator of the Timeseries API in a process of its own. A development part, not for production.
 
 The first line on standard output is JSON with ``url``, ``metadata_url``, ``port`` and ``pid``; SIGTERM or SIGINT ends
 it.

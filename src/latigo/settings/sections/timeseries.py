@@ -30,7 +30,7 @@ class TimeseriesServer(BearerLogin):
         description="Code of the plant; without it, that of a model's first tag, whose name must then be unique.",
         examples=["1903"],
     )
-    concurrency: int = Field(default=4, ge=1, le=64, description="Requests in flight at once, of this process.")
+    max_requests: int = Field(default=4, ge=1, le=64, description="Requests in flight at once, of this process.")
     ca_file: PathName | None = Field(
         default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
     )
