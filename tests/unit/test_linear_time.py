@@ -39,7 +39,9 @@ from latigo.providers.influx import errors as influx_errors
 from latigo.providers.influx import line_protocol
 from latigo.providers.influx.responses import UnreadableError, column_of, decode
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.documents import MOST_VALUES, read_json
 from latigo.runtime.http import retry_after
+from latigo.runtime.off_loop import in_order
 from latigo.runtime.redaction import excerpt, mask_text, masked_by
 from latigo.settings import FileSensors, load_settings
 from latigo.task_queue import envelope
@@ -174,7 +176,14 @@ GORDO = [
         "numbers of no JSON",
         lambda n: page('{"a": [' + "NaN," * n + "1]}", "application/json"),
         lambda given: given.text,
+        10_000,  # so many bytes explain an error at most
     ),
+    Case("array in pieces", lambda n: b"[" + b"1," * n + b"1]", read_json, MOST_VALUES - 10_000),
+    Case(
+        "objects in pieces", lambda n: orjson.dumps([dict.fromkeys(tags(40_000))] * (n // 40_000)), read_json, 320_000
+    ),
+    Case("arrays in pieces", lambda n: b"[" + b"[]," * n + b"1]", read_json, 110_000),
+    Case("names in order", tags, in_order),
     Case("digits", lambda n: page('{"a": NaN, "b": ' + "1" * n + "}", "application/json"), lambda given: given.text),
     Case("column names", lambda n: [str(("model-output", tag)) for tag in tags(n)], frames.wanted_columns, 20_000),
     Case("odd column names", lambda n: ["(" * 2_000] * (n // 20), frames.wanted_columns, 2_000),
@@ -365,4 +374,4 @@ def test_quadratic_work_is_recognised() -> None:
         return sum(1 for first in range(n) for second in range(n) if first == second)
 
     with pytest.raises(pytest.fail.Exception, match="takes"):
-        ensure_linear(Case("pairs", lambda n: n, quadratic, 600))
+        ensure_linear(Case("pairs", lambda n: n, quadratic, 1200))
