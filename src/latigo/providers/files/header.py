@@ -1,7 +1,7 @@
 """The beginning of a CSV file: what its columns are called, and where its rows begin; pure.
 
 Without settings the header is the first of a hundred lines that has the time column as a cell. What stands before it, a
-row of units after it, comments and blank lines are passed over.
+row of units after it, comments and blank lines are skipped.
 """
 
 import codecs

@@ -173,13 +173,13 @@ class TimeseriesSensors:
             ]
             for item in items_of(await self._client.post("/query/data/latest", body), DOWNSTREAM):
                 tag = by_id.get(str(item.get("id", "")).lower())
-                for point in item.get("datapoints") or ():
+                for read in item.get("datapoints") or ():
                     if tag is not None:
-                        found = Point(int(read_times([point["time"]])[0]), float(point["value"]))
-                        if found.time >= end:  # the end counts in, which the API does not say
-                            found = await self._latest_before(ids[tag].id, start, end) or found
-                        if start <= found.time < end and point.get("status", 0) in self._settings.good:
-                            points[tag] = found
+                        point = Point(int(read_times([read["time"]])[0]), float(read["value"]))
+                        if point.time >= end:  # the end counts in, which the API does not say
+                            point = await self._latest_before(ids[tag].id, start, end) or point
+                        if start <= point.time < end and read.get("status", 0) in self._settings.good:
+                            points[tag] = point
         return points
 
     async def _latest_before(self, identifier: str, start: int, end: int) -> Point | None:

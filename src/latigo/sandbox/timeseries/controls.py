@@ -1,11 +1,12 @@
 """The controls of the emulator for tests: faults, limits, and a record of the requests."""
 
-import asyncio
 import fnmatch
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
+
+from latigo.runtime.clock import Clock
 
 _MOST_RECORDED = 100_000
 
@@ -61,6 +62,7 @@ class Recorded(NamedTuple):
 class Controls:
     """Switches of the server. Belongs to one event loop."""
 
+    clock: Clock
     #: Of several ids in one read, what happens to those that are unknown, or not for this client.
     unknown_ids: Literal["refuse", "omit"] = "omit"
     #: An answer without more has no ``continuationToken``, or has it as null.
@@ -95,7 +97,7 @@ class Controls:
         """Take a token of the bucket; return 0, or the seconds until there is one again."""
         if not self.rate:
             return 0
-        now = asyncio.get_running_loop().time()
+        now = self.clock.monotonic()
         if not self._filled_at:
             self._tokens, self._filled_at = float(self.burst), now
         self._tokens = min(float(self.burst), self._tokens + (now - self._filled_at) * self.rate)

@@ -160,17 +160,17 @@ def _read(
     if not 1 <= limit <= MOST_POINTS:
         raise ApiError(400, f"The limit must be between 1 and {MOST_POINTS}.")
     statuses = _statuses(item)
-    readings = [each for each in stored.between(start, end) if not statuses or each.status in statuses]
+    readings = [point for point in stored.between(start, end) if not statuses or point.status in statuses]
     functions = item.get("aggregateFunctions") or item.get("aggregateFunction")
     if functions:
         return _aggregated(readings, functions, item.get("processingInterval"), start), None
     if str(item.get("includeOutsidePoints", "false")).lower() == "true":
         readings = _with_outside(stored, readings, start, end)
     if from_time is not None:
-        readings = [each for each in readings if each.time >= from_time]
+        readings = [point for point in readings if point.time >= from_time]
     part = readings[: min(limit, most)]
-    more = readings[len(part)].time if len(part) < len(readings) else None
-    return [{"time": write_time(each.time), "value": each.value, "status": each.status} for each in part], more
+    more = next((point.time for point in readings[len(part) :]), None)
+    return [{"time": write_time(point.time), "value": point.value, "status": point.status} for point in part], more
 
 
 def _with_outside(stored: StoredSeries, readings: Sequence[Reading], start: int, end: int) -> list[Reading]:
@@ -184,9 +184,9 @@ def _aggregated(readings: Sequence[Reading], functions: object, interval: object
         raise ApiError(400, f"The aggregate function '{unknown[0]}' is not supported.")
     width = interval_ns(str(interval)) if interval else 0
     groups: dict[int, list[float]] = {}
-    for each in readings:
-        begin = start + (each.time - start) // width * width if width else start
-        groups.setdefault(begin, []).append(each.value)
+    for point in readings:
+        begin = start + (point.time - start) // width * width if width else start
+        groups.setdefault(begin, []).append(point.value)
     return [
         {"time": write_time(begin), **{name: _AGGREGATES[name](values) for name in names}}
         for begin, values in groups.items()
@@ -198,9 +198,9 @@ def _edge(stored: StoredSeries, item: Mapping[str, Any], *, newest: bool) -> lis
     start = read_time(after) if after else -(2**62)
     end = read_time(before) if before else 2**62
     statuses = _statuses(item)
-    readings = [each for each in stored.between(start, end) if not statuses or each.status in statuses]
+    readings = [point for point in stored.between(start, end) if not statuses or point.status in statuses]
     chosen = readings[-1:] if newest else readings[:1]
-    return [{"time": write_time(each.time), "value": each.value, "status": each.status} for each in chosen]
+    return [{"time": write_time(point.time), "value": point.value, "status": point.status} for point in chosen]
 
 
 def _statuses(item: Mapping[str, Any]) -> frozenset[int]:

@@ -46,7 +46,7 @@ class SandboxTimeseries:
 
     def __init__(self, facilities: Mapping[str, Sequence[str]], projects: Sequence[str], clock: Clock) -> None:
         self.store = TimeseriesStore(facilities, clock)
-        self.controls = Controls()
+        self.controls = Controls(clock)
         self.projects = list(projects)
         self.models: list[dict[str, Any]] = []  #: posted to the Metadata API
         self.url = ""  #: of the Timeseries API, known once it is open

@@ -87,11 +87,11 @@ class StoredSeries:
         """Add points; of equal times the last one holds."""
         known = len(self.points)
         ordered = True
-        for reading in readings:
-            if reading.time not in self.points:
-                ordered = ordered and (not self.times or reading.time > self.times[-1])
-                self.times.append(reading.time)
-            self.points[reading.time] = reading
+        for point in readings:
+            if point.time not in self.points:
+                ordered = ordered and (not self.times or point.time > self.times[-1])
+                self.times.append(point.time)
+            self.points[point.time] = point
         if not ordered and len(self.points) > known:
             self.times.sort()
 
