@@ -7,6 +7,7 @@ bounded, and done within a few milliseconds at its largest, is fast enough whate
 
 import base64
 import gc
+import gzip
 import io
 import threading
 import time
@@ -30,7 +31,8 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.delimited import DelimitedFile
-from latigo.providers.files.lines import first_row_end, last_row_end, line_of_row
+from latigo.providers.files.header import blank_comments
+from latigo.providers.files.lines import last_row_end, line_of_row
 from latigo.providers.files.reading import InvalidFile, Layout
 from latigo.providers.gordo import frames, responses
 from latigo.providers.gordo.checks import _check_columns
@@ -274,6 +276,12 @@ CSV = {
     "quotes in the header": (lambda n: b'time,"' + b'""' * n, 200_000),
     "open quote": (lambda n: b'time,a\n2024-01-01T00:00:00Z,"' + b"x\n" * n, 400_000),
     "malformed rows": (lambda n: b"time,a\n" + b"2024-01-01T00:00:00Z,1,2\n" * n, 8_000),
+    "preamble": (lambda n: b"Report\n" * n + b"time,a\n", 100_000),
+    "open quotes in the preamble": (lambda n: b'a,"\n' * 99 + b'time,"' + b"x" * n + b'",a\n', 100_000),
+    "units": (lambda n: b"time,a\n" + b"s,1\n" * n, 8_000),
+    "comments": (lambda n: b"time,a\n" + b"# \n2024-01-01T00:00:00Z,1\n" * n, 8_000),
+    "compressed": (lambda n: gzip.compress(b"time,a\n" + b"2024-01-01T00:00:00Z,1\n" * n), 20_000),
+    "UTF-16": (lambda n: ("time,a\n" + "2024-01-01T00:00:00Z,1\n" * n).encode("utf-16"), 20_000),
     "odd times": (lambda n: b"time,a\n" + b"2024-01-01 00:00,1\n2024-01-01T00:00:00.5+00:00,1\n" * n, 8_000),
 }
 
@@ -315,7 +323,8 @@ OTHERS = [
     *(Case(f"redaction, {name}", make, masked_by(SECRETS), 200_000) for name, make in TEXTS.items()),
     *(Case(f"masking, {name}", make, mask_text, 200_000) for name, make in TEXTS.items()),
     Case("excerpt", lambda n: "hunter2 " * n, lambda text: excerpt(text, 500), 1_000_000),
-    Case("first row", lambda n: b'"' + b'""' * n + b"\n", lambda data: first_row_end(data, ",")),
+    Case("comments", lambda n: b'#,"\na,"b"\n' * n, lambda data: blank_comments(data, b"#", ",")),
+    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: blank_comments(data, b"#", ",")),
     Case("last row", lambda n: b'a,"\n' * n, lambda data: last_row_end(data, ",")),
     Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, ",", 10**9)),
     Case("message", message, envelope.decode, 60_000),
