@@ -25,7 +25,7 @@ async def sample(source: SensorSource, tags: Sequence[str], now: datetime, max_b
     newest = await source.get_last_before(tags, now + _LOOK_BACK, now - _LOOK_BACK)
     sensors = []
     for tag in tags:
-        last = from_ns(newest[tag].time) if tag in newest else None
+        last = from_ns(point.time) if (point := newest.get(tag)) else None
         day = Window((last or now) - _DAY, (last or now) + timedelta(microseconds=1))
         try:
             series = (await source.get_data_for_range([tag], day, max_bytes=max_bytes))[tag]
