@@ -22,7 +22,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.cells import Cells, Mask, as_text
+from latigo.providers.files.cells import Cells, Mask, as_text, tags_in
 from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
 from latigo.providers.files.lines import cells_of_row, line_of_row
 from latigo.providers.files.reading import (
@@ -101,7 +101,7 @@ class CsvBlock:
         """Return first and last time, tags, and the clock after the last row; count the rows that cannot be read."""
         tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
         parsed = self._parse({tag: pa.string()} if has_tags else {})
-        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {"", None} if has_tags else frozenset()
+        tags = tags_in(parsed.cells[tag]) if has_tags else frozenset()
         example = self._count_rows(parsed)
         times = parsed.times if parsed.readable.all() else parsed.times[parsed.readable]
         bounds = (int(times.min()), int(times.max())) if len(times) else (MAX_TIME, MIN_TIME)
@@ -219,7 +219,7 @@ class CsvBlock:
         """Parse times and columns; a column becomes text if a cell is not a number."""
         data = self._utf8()
         kinds = dict(kinds)
-        if not self.layout.notation.is_plain:
+        if self.layout.notation.point_of_parser is None:
             kinds = dict.fromkeys(kinds, pa.string())
         for attempt in range(_REPARSED + 2):
             try:
@@ -259,6 +259,7 @@ class CsvBlock:
             include_columns=list(indexes),
             column_types={index: kinds[name] for index, name in indexes.items()},
             null_values=self.layout.notation.nulls,
+            decimal_point=self.layout.notation.point_of_parser or ".",
         )
 
         def read(content: bytes, handler: Any) -> Any:
