@@ -75,7 +75,8 @@ def _describe_sensor(sensor: SensorSample, skipped: int) -> str:
 
 
 def _skipped(count: BadReadingCount) -> str:
-    return f"{count.readings} readings of {count.tag}" if count.tag else f"{count.readings} rows"
+    noun = "reading" if count.tag else "row"
+    return f"{count.readings} {noun}{'' if count.readings == 1 else 's'}" + (f" of {count.tag}" if count.tag else "")
 
 
 def _odd_times(sensor: SensorSample, now: datetime) -> list[str]:
