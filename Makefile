@@ -16,7 +16,7 @@ help: ## List these commands
 demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
-test: $(VENV)/.ready lint gordo-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
+test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
 	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-fail-under=$(COVERAGE)
 
 check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
@@ -55,7 +55,7 @@ lock: ## Resolve the pinned versions again (needs uv)
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants
 
-.PHONY: lint gordo-if-possible
+.PHONY: lint gordo-if-possible omnia-sdk-if-possible
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/ruff check --quiet $(SOURCES)
@@ -65,6 +65,10 @@ lint: $(VENV)/.ready
 # Without a Python 3.10, the tests that need it are skipped by name; CI requires it.
 gordo-if-possible:
 	@tests/real_gordo/setup.sh || { test -z "$$CI" && echo "real Gordo is not available: its tests are skipped"; }
+
+# The official client of the Timeseries API, in an environment of its own: its requirements do not go with ours.
+omnia-sdk-if-possible: $(VENV)/.ready
+	@tests/omnia_sdk/setup.sh || { test -z "$$CI" && echo "the official client is not available: its tests are skipped"; }
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'

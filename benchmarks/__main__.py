@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from benchmarks import busy, calls, event_hubs, influx, memory, overhead, overload, planning, wave
+from benchmarks import busy, calls, event_hubs, influx, memory, overhead, overload, pauses, planning, wave
 from benchmarks.report import RESULTS, Row, machine, table, write_head
 from tests.support.real_gordo import gordo_home
 
@@ -24,6 +24,7 @@ PARTS = {
     "overload": overload.measure,
     "memory": memory.measure,
     "planning": planning.measure,
+    "pauses": pauses.measure,
 }
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
@@ -50,6 +51,7 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   Consuming counts from the first event. The bare client sends bytes that are there already, and checkpoints nothing.
   9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
+- **the longest pause** is by the clock, less the pause while a thread counts in Python, in turn with the others.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 

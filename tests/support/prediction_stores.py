@@ -7,13 +7,18 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from latigo.domain.fence import Fence
 from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.memory import MemoryPredictions
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import PredictionStorageProvider
-from latigo.settings import InfluxSink, PostgresSink
+from latigo.providers.timeseries import TimeseriesPredictions
+from latigo.providers.timeseries import open_predictions as open_timeseries
+from latigo.runtime.clock import SystemClock
+from latigo.sandbox.timeseries import SandboxTimeseries, open_sandbox_timeseries
+from latigo.settings import InfluxSink, PostgresSink, TimeseriesSink
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
@@ -60,8 +65,22 @@ async def influx_predictions(database: InfluxDatabase, **options: Any) -> AsyncI
         yield store
 
 
+@asynccontextmanager
+async def timeseries_store(_: pytest.FixtureRequest) -> AsyncIterator[PredictionStorageProvider]:
+    async with open_sandbox_timeseries() as server, timeseries_predictions(server, project_in_name=True) as store:
+        yield store
+
+
+@asynccontextmanager
+async def timeseries_predictions(server: SandboxTimeseries, **options: Any) -> AsyncIterator[TimeseriesPredictions]:
+    """The sink on an emulator; ``options`` as in the settings."""
+    section = TimeseriesSink(**{"url": server.url, "token": SecretStr("a-token"), "facility": "1903", **options})
+    async with open_timeseries(section, SystemClock()) as store:
+        yield store
+
+
 PREDICTION_STORES: Mapping[
     str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[PredictionStorageProvider]]
-] = {"memory": memory_store, "postgres": postgres_store, "influx": influx_store}
+] = {"memory": memory_store, "postgres": postgres_store, "influx": influx_store, "timeseries-api": timeseries_store}
 #: Those that compare writers.
 FENCED_STORES = frozenset({"memory", "postgres"})

@@ -5,12 +5,14 @@ import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
 from latigo import settings
 from latigo.domain.series import Readings
@@ -19,7 +21,9 @@ from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
 from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
+from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import SystemClock
+from latigo.sandbox.timeseries import GOOD, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
 
@@ -117,6 +121,25 @@ async def influx_sensors(database: InfluxDatabase, **options: Any) -> AsyncItera
         yield sensors
 
 
+@asynccontextmanager
+async def timeseries_source(
+    _: pytest.FixtureRequest, readings: Readings, **options: Any
+) -> AsyncIterator[SensorSource]:
+    async with open_sandbox_timeseries() as server:
+        fill_timeseries(server, readings)
+        section = settings.TimeseriesSensors(url=server.url, token=SecretStr("a-token"), **options)
+        async with open_timeseries_sensors(section, SystemClock()) as sensors:
+            yield sensors
+
+
+def fill_timeseries(server: SandboxTimeseries, readings: Readings, facility: str = "1903") -> None:
+    """Put readings into the emulator, each tag as a series."""
+    for tag, series in readings.items():
+        stored = server.store.create({"name": tag, "facility": facility}, origin="IMS")
+        pairs = zip(series.times.tolist(), series.values.tolist(), strict=True)
+        stored.write(Reading(time, value, GOOD) for time, value in pairs if isfinite(value))
+
+
 SENSOR_SOURCES: Mapping[str, Opener] = {
     "memory": memory_source,
     "csv-wide": partial(file_source, format="csv", layout="wide"),
@@ -124,5 +147,6 @@ SENSOR_SOURCES: Mapping[str, Opener] = {
     "parquet-wide": partial(file_source, format="parquet", layout="wide"),
     "parquet-long": partial(file_source, format="parquet", layout="long"),
     "influx": influx_source,
+    "timeseries-api": timeseries_source,
     "influx-as-3": partial(influx_source, version="3"),  # queried as version 3; the server is the same
 }

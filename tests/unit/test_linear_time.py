@@ -7,6 +7,7 @@ bounded, and done within a few milliseconds at its largest, is fast enough whate
 
 import base64
 import gc
+import gzip
 import io
 import threading
 import time
@@ -30,7 +31,8 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.delimited import DelimitedFile
-from latigo.providers.files.lines import first_row_end, last_row_end, line_of_row
+from latigo.providers.files.header import blank_comments
+from latigo.providers.files.lines import last_row_end, line_of_row
 from latigo.providers.files.reading import InvalidFile, Layout
 from latigo.providers.gordo import frames, responses
 from latigo.providers.gordo.checks import _check_columns
@@ -39,7 +41,9 @@ from latigo.providers.influx import errors as influx_errors
 from latigo.providers.influx import line_protocol
 from latigo.providers.influx.responses import UnreadableError, column_of, decode
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.documents import MOST_VALUES, read_json
 from latigo.runtime.http import retry_after
+from latigo.runtime.off_loop import in_order
 from latigo.runtime.redaction import excerpt, mask_text, masked_by
 from latigo.settings import FileSensors, load_settings
 from latigo.task_queue import envelope
@@ -174,7 +178,14 @@ GORDO = [
         "numbers of no JSON",
         lambda n: page('{"a": [' + "NaN," * n + "1]}", "application/json"),
         lambda given: given.text,
+        10_000,  # so many bytes explain an error at most
     ),
+    Case("array in pieces", lambda n: b"[" + b"1," * n + b"1]", read_json, MOST_VALUES - 10_000),
+    Case(
+        "objects in pieces", lambda n: orjson.dumps([dict.fromkeys(tags(40_000))] * (n // 40_000)), read_json, 320_000
+    ),
+    Case("arrays in pieces", lambda n: b"[" + b"[]," * n + b"1]", read_json, 110_000),
+    Case("names in order", tags, in_order),
     Case("digits", lambda n: page('{"a": NaN, "b": ' + "1" * n + "}", "application/json"), lambda given: given.text),
     Case("column names", lambda n: [str(("model-output", tag)) for tag in tags(n)], frames.wanted_columns, 20_000),
     Case("odd column names", lambda n: ["(" * 2_000] * (n // 20), frames.wanted_columns, 2_000),
@@ -265,6 +276,12 @@ CSV = {
     "quotes in the header": (lambda n: b'time,"' + b'""' * n, 200_000),
     "open quote": (lambda n: b'time,a\n2024-01-01T00:00:00Z,"' + b"x\n" * n, 400_000),
     "malformed rows": (lambda n: b"time,a\n" + b"2024-01-01T00:00:00Z,1,2\n" * n, 8_000),
+    "preamble": (lambda n: b"Report\n" * n + b"time,a\n", 100_000),
+    "open quotes in the preamble": (lambda n: b'a,"\n' * 99 + b'time,"' + b"x" * n + b'",a\n', 100_000),
+    "units": (lambda n: b"time,a\n" + b"s,1\n" * n, 8_000),
+    "comments": (lambda n: b"time,a\n" + b"# \n2024-01-01T00:00:00Z,1\n" * n, 8_000),
+    "compressed": (lambda n: gzip.compress(b"time,a\n" + b"2024-01-01T00:00:00Z,1\n" * n), 20_000),
+    "UTF-16": (lambda n: ("time,a\n" + "2024-01-01T00:00:00Z,1\n" * n).encode("utf-16"), 20_000),
     "odd times": (lambda n: b"time,a\n" + b"2024-01-01 00:00,1\n2024-01-01T00:00:00.5+00:00,1\n" * n, 8_000),
 }
 
@@ -306,7 +323,8 @@ OTHERS = [
     *(Case(f"redaction, {name}", make, masked_by(SECRETS), 200_000) for name, make in TEXTS.items()),
     *(Case(f"masking, {name}", make, mask_text, 200_000) for name, make in TEXTS.items()),
     Case("excerpt", lambda n: "hunter2 " * n, lambda text: excerpt(text, 500), 1_000_000),
-    Case("first row", lambda n: b'"' + b'""' * n + b"\n", lambda data: first_row_end(data, ",")),
+    Case("comments", lambda n: b'#,"\na,"b"\n' * n, lambda data: blank_comments(data, b"#", ",")),
+    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: blank_comments(data, b"#", ",")),
     Case("last row", lambda n: b'a,"\n' * n, lambda data: last_row_end(data, ",")),
     Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, ",", 10**9)),
     Case("message", message, envelope.decode, 60_000),
@@ -365,4 +383,4 @@ def test_quadratic_work_is_recognised() -> None:
         return sum(1 for first in range(n) for second in range(n) if first == second)
 
     with pytest.raises(pytest.fail.Exception, match="takes"):
-        ensure_linear(Case("pairs", lambda n: n, quadratic, 600))
+        ensure_linear(Case("pairs", lambda n: n, quadratic, 1200))

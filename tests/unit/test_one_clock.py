@@ -10,14 +10,12 @@ import pytest
 
 SOURCES = Path(__file__).parents[2] / "src/latigo"
 CLOCK = SOURCES / "runtime/clock.py"
-#: Attributes called ``time`` that are no clock: the time of a point or of a row of a file, and midnight.
+#: Attributes called ``time`` that are no clock: the time of a point, and midnight.
 NO_CLOCK = {
     "datetime.min.time",
-    "malformed.time",
     "point.time",
     "points[chunk.tag].time",
     "points[tag].time",
-    "row.time",
 }
 
 

@@ -229,14 +229,14 @@ def test_variables_of_other_programs_do_not_matter() -> None:
             "[sensors]\nkind = 'simulate'\nseeds = 1",
             (
                 'sensors.kind: unknown kind; did you mean "simulated"? '
-                "known: files, influx, simulated, python:package.module:factory"
+                "known: files, influx, timeseries_api, simulated, python:package.module:factory"
             ),
         ),
         ("[sensors]\nkind = 'python:plant'", 'sensors.kind: should be written "python:package.module:factory"'),
         ("[ledger]\nkind = 3", "ledger.kind: unknown kind; known: embedded, postgres"),
         (
             "[[predictions]]\nkind = 'null'",
-            "predictions[0].kind: unknown kind; known: postgres, influx, python:package.module:factory",
+            "predictions[0].kind: unknown kind; known: postgres, influx, timeseries_api, python:package.module:factory",
         ),
     ],
 )

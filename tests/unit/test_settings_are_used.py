@@ -13,8 +13,8 @@ CALLED = {
     "ledger": set(),
     "task_queue": {"hub", "eventhub", "_eventhub"},
     "models": {"_models"},
-    "sensors": {"settings", "plugin"},
-    "predictions": {"settings", "section", "sink"},
+    "sensors": {"settings", "plugin", "server"},
+    "predictions": {"settings", "section", "sink", "server"},
 }
 
 

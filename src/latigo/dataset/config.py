@@ -10,7 +10,7 @@ from latigo.dataset import row_filter
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import Reason, Rejected, describe_tags
 from latigo.domain.model import DatasetConfig
-from latigo.runtime.redaction import excerpt
+from latigo.runtime.redaction import shown
 
 #: Dataset classes that are resampled as described here; older versions keep them in other modules.
 _TYPES: Final = frozenset({"TimeSeriesDataset", "RandomDataset"})
@@ -43,6 +43,7 @@ _DURATIONS: Final = _FREQUENCIES | _by_spelling(
     (7 * _DAY, "w week weeks"),
 )
 _MOST_TEXT: Final = 64
+_MOST_SHOWN: Final = 200  #: characters
 _MOST_TAGS: Final = 20_000  #: in one list; a response of a model has as many columns at most
 _NUMBER: Final = r"\d+(?:\.\d*)?|\.\d+"
 _NUMBER_WITH_UNIT: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
@@ -55,10 +56,6 @@ _ISO: Final = re.compile(
 
 def _rejected(key: str, problem: str) -> Rejected:
     return Rejected(f"{key}: {problem}", reason=Reason.BAD_METADATA, whole_model=True)
-
-
-def _shown(value: object) -> str:
-    return excerpt(repr(value), 200)
 
 
 def _sum_of_units(text: str, units: Mapping[str, int]) -> int | None:
@@ -106,11 +103,11 @@ def parse_resolution(text: object, key: str = "resolution") -> timedelta:
     nanoseconds = _sum_of_units(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
     if not nanoseconds:
         raise _rejected(
-            key, f"{_shown(text)} is not a fixed length of time with a number; write it as '10T' or '10min'"
+            key, f"{shown(text, _MOST_SHOWN)} is not a fixed length of time with a number; write it as '10T' or '10min'"
         )
     resolution = _timedelta(nanoseconds)
     if resolution is None or nanoseconds % 1000:
-        raise _rejected(key, f"{text!r} is too long, or finer than a microsecond")
+        raise _rejected(key, f"{shown(text, _MOST_SHOWN)} is too long, or finer than a microsecond")
     return resolution
 
 
@@ -127,7 +124,7 @@ def parse_duration(text: object, key: str = "interpolation_limit") -> timedelta:
         nanoseconds = _nanoseconds(text.strip())
     duration = None if nanoseconds is None else _timedelta(nanoseconds)
     if duration is None:
-        raise _rejected(key, f"{_shown(text)} is not a duration; write it as '48H'")
+        raise _rejected(key, f"{shown(text, _MOST_SHOWN)} is not a duration; write it as '48H'")
     return duration
 
 
@@ -216,7 +213,7 @@ def _tags(dataset: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> 
 def _tag(entry: object, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     fields = {**defaults, "name": entry} if isinstance(entry, str) else entry
     if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise _rejected(key, f"a tag is a name or an object with a name, not {_shown(entry)}")
+        raise _rejected(key, f"a tag is a name or an object with a name, not {shown(entry, _MOST_SHOWN)}")
     return {**defaults, **fields}
 
 
@@ -224,7 +221,7 @@ def _same_fields(tags: Sequence[dict[str, Any]]) -> None:
     seen: dict[str, dict[str, Any]] = {}
     for tag in tags:
         if seen.setdefault(tag["name"], tag) != tag:
-            raise _rejected("tag_list", f"tag {tag['name']!r} is listed twice, with different fields")
+            raise _rejected("tag_list", f"tag {shown(tag['name'], _MOST_SHOWN)} is listed twice, with different fields")
 
 
 def _names(tags: Sequence[dict[str, Any]]) -> tuple[str, ...]:
@@ -247,7 +244,7 @@ def _one_of(dataset: Mapping[str, Any], key: str, default: str, known: Mapping[s
     value = dataset.get(key, default)
     if isinstance(value, str) and value in known:
         return value
-    raise _rejected(key, f"{_shown(value)} is not supported; supported are {', '.join(sorted(known))}")
+    raise _rejected(key, f"{shown(value, _MOST_SHOWN)} is not supported; supported are {', '.join(sorted(known))}")
 
 
 def _limit(value: object, resolution: timedelta) -> timedelta | None:
@@ -255,7 +252,7 @@ def _limit(value: object, resolution: timedelta) -> timedelta | None:
         return None
     limit = parse_duration(value)
     if limit < resolution:
-        raise _rejected("interpolation_limit", f"{value!r} is shorter than the resolution")
+        raise _rejected("interpolation_limit", f"{shown(value, _MOST_SHOWN)} is shorter than the resolution")
     return limit
 
 

@@ -25,6 +25,9 @@ _MOST_ENTRIES = 10_000  #: places, tags and faults; what comes after them is not
 _LONGEST_EXAMPLE = 300
 
 
+Example = str | Callable[[], str]  #: or what returns it
+
+
 class _Key(NamedTuple):
     place: str
     tag: str
@@ -90,7 +93,7 @@ class BadReadings:
         with self._lock:
             return sum(entry.readings for entry in self._entries.values())
 
-    def _entry(self, key: _Key, example: str | Callable[[], str]) -> _Entry | None:
+    def _entry(self, key: _Key, example: Example) -> _Entry | None:
         entry = self._entries.get(key)
         if entry is None and len(self._entries) < _MOST_ENTRIES:
             now, text = self._clock.now(), example() if callable(example) else example

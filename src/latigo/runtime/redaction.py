@@ -117,6 +117,13 @@ def excerpt(text: str, most: int) -> str:
     return redacted[: min(most, max(len(redacted) - _NEAR, 0))]  # near the end there may be a part of a secret
 
 
+def shown(value: object, most: int) -> str:
+    """Return the beginning of a value from others as Python writes it, redacted; of an array or an object its type."""
+    if isinstance(value, str):
+        return repr(excerpt(value, most))
+    return type(value).__name__ if isinstance(value, Collection) else excerpt(repr(value), most)
+
+
 def masked_by(secrets: Collection[str]) -> _Mask:
     """Return a function that masks these secrets in a text.
 

@@ -30,6 +30,9 @@ from latigo.settings.sections import (
     PostgresSink,
     ScheduleSettings,
     SimulatedSensors,
+    TimeseriesSensors,
+    TimeseriesServer,
+    TimeseriesSink,
 )
 
 __all__ = [
@@ -53,6 +56,9 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "SimulatedSensors",
+    "TimeseriesSensors",
+    "TimeseriesServer",
+    "TimeseriesSink",
     "load_settings",
     "overrides_for",
 ]

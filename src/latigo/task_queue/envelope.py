@@ -23,6 +23,7 @@ from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window, iso
+from latigo.runtime.documents import is_short
 from latigo.runtime.redaction import excerpt
 
 LOWEST = 1  #: the oldest version that is read
@@ -92,6 +93,8 @@ def decode(data: bytes) -> Task:
     """
     if len(data) > LARGEST:
         raise Unreadable(f"{len(data)} bytes, more than {LARGEST}")
+    if not is_short(data):
+        raise Unreadable("more values than a task has")
     document: Any = None
     try:
         document = orjson.loads(data)

@@ -103,6 +103,7 @@ EVENTS = {
     "sensor_file.excluded": "A sensor file cannot be used; the others are read without it: path, reason.",
     "sensor_files.unread": "Files below the path of the sensors are of no known kind: count, first.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
+    "series.not_kept": "Ids of series in the Timeseries API could not be kept in the ledger: error.",
     "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",
     "settlement.crashed": "Settling a task met a bug: task, and its traceback.",
     "settlement.delayed": "Settlements wait for the ledger: error, count.",

@@ -23,9 +23,10 @@ from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.redaction import redact
 from latigo.scheduler.selection import Selection
-from latigo.settings import EmbeddedLedger, EventHubQueue, InfluxSink, PluginSink, PostgresSink, Settings
+from latigo.settings import EmbeddedLedger, EventHubQueue, PostgresSink, Settings
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
+    SinkSettings,
     connect_to,
     ledger_server,
     open_sensors,
@@ -184,7 +185,7 @@ async def _projects(settings: Settings, database: Database | None) -> list[Syste
 
 async def _sink(
     settings: Settings,
-    chosen: PostgresSink | InfluxSink | PluginSink,
+    chosen: SinkSettings,
     database: Database | None,
     *,
     to_be_created: bool,

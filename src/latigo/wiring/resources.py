@@ -32,6 +32,8 @@ from latigo.providers.protocols import (
     SensorInformationProvider,
 )
 from latigo.providers.simulated import Plant, PlantSensors
+from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
+from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.settings import (
     EmbeddedLedger,
@@ -45,6 +47,8 @@ from latigo.settings import (
     PostgresSink,
     Settings,
     SimulatedSensors,
+    TimeseriesSensors,
+    TimeseriesSink,
 )
 from latigo.settings import InternalQueue as InternalQueueSettings
 from latigo.task_queue.internal import InternalQueue
@@ -54,6 +58,8 @@ from latigo.wiring.plugins import extra, open_plugin
 from latigo.wiring.role_names import RoleName
 
 _log = structlog.get_logger()
+
+SinkSettings = PostgresSink | InfluxSink | TimeseriesSink | PluginSink
 
 
 class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
@@ -150,8 +156,17 @@ async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIte
 
 
 @asynccontextmanager
-async def open_sensors(settings: Settings, clock: Clock, bad: BadReadings | None = None) -> AsyncIterator[SensorSource]:
-    """Open the source of readings; it counts in ``bad`` those that it skips."""
+async def open_sensors(
+    settings: Settings, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
+) -> AsyncIterator[SensorSource]:
+    """Open the source of readings.
+
+    Args:
+        settings: all of them.
+        clock: the machine's.
+        bad: account of the readings that are skipped; a new one by default.
+        database: the ledger's, where a source may keep what it has looked up.
+    """
     match settings.sensors:
         case FileSensors() as files:
             async with open_files(files, clock, bad) as source:
@@ -160,6 +175,9 @@ async def open_sensors(settings: Settings, clock: Clock, bad: BadReadings | None
             with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
             async with open_influx_sensors(influx, clock) as source:
+                yield source
+        case TimeseriesSensors() as timeseries:
+            async with open_timeseries_sensors(timeseries, clock, bad, database) as source:
                 yield source
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
@@ -171,7 +189,7 @@ async def open_sensors(settings: Settings, clock: Clock, bad: BadReadings | None
 
 
 @asynccontextmanager
-async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: Database | None) -> AsyncIterator[Sink]:
+async def open_sink(settings: SinkSettings, database: Database | None) -> AsyncIterator[Sink]:
     """Open a sink for predictions.
 
     Raises:
@@ -188,6 +206,9 @@ async def open_sink(settings: PostgresSink | InfluxSink | PluginSink, database: 
                 from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
             async with open_predictions(influx) as store:
                 yield Sink(store, influx.required)
+        case TimeseriesSink() as timeseries:
+            async with open_timeseries_predictions(timeseries, SystemClock(), database) as store:
+                yield Sink(store, timeseries.required)
         case PluginSink():
             async with open_plugin(
                 settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider
@@ -337,7 +358,7 @@ async def open_resources_on(
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
         metrics.bad_readings.set_function(bad.total)
         if sensors is None:
-            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad))
+            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database))
         yield Resources(
             settings=settings,
             clock=clock,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latigo.runtime.redaction import MASK, is_secret_name, mask_text
+from latigo.runtime.redaction import MASK, is_secret_name, mask_text, shown
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,20 @@ def test_telling_names_are_known(name: str) -> None:
 @pytest.mark.parametrize("name", ["project", "key", "task", "partition_key", "passed"])
 def test_other_names_are_not(name: str) -> None:
     assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("it's", '"it\'s"'),
+        ("https://a:secret@b", f"'https://a:{MASK}@b'"),
+        ("x" * 100, repr("x" * 20)),
+        (1.5, "1.5"),
+        (None, "None"),
+        (10**30, str(10**30)[:20]),
+        (["x"] * 9, "list"),
+        ({"a": "x"}, "dict"),
+    ],
+)
+def test_a_value_from_others_is_shown_in_short(value: object, text: str) -> None:
+    assert shown(value, 20) == text

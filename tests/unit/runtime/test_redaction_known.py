@@ -14,6 +14,13 @@ from hypothesis import strategies as st
 from latigo.domain.errors import LatigoError
 from latigo.runtime.redaction import MASK, excerpt, know, masked_by, redact, redact_within
 
+
+def json_escape(character: str) -> str:
+    """JSON's escape of a character, of two parts beyond the first 65 536."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
+
+
 ODD = 'tok/en+with="odd"&chars\\and é<>\'%41'
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -29,7 +36,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "json, slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
     "repr": lambda text: repr(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
-    "json, each character": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    "json, each character": lambda text: "".join(map(json_escape, text)),
     "html, each character": lambda text: "".join(f"&#x{ord(character):X};" for character in text),
     "bytes, each": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
     "hexadecimal": lambda text: text.encode().hex(),

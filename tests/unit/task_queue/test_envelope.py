@@ -210,3 +210,8 @@ def test_the_reason_why_a_message_is_unreadable_is_short(value: Any):
     result = read(orjson.dumps({**fields(), "id": value, "lane": value}))
 
     assert len(str(result)) <= 400
+
+
+def test_a_message_of_more_values_than_a_task_has_is_not_parsed():
+    assert "more values" in str(read(orjson.dumps({**fields(), "more": [[]] * 40_000})))
+    assert isinstance(read(orjson.dumps({**fields(), "more": [[]] * 9_000})), Task)

@@ -167,7 +167,7 @@ async def test_a_package_offers_a_plugin_by_name() -> None:
         ('[sensors]\nkind = "plant-historain"', 'did you mean "plant-historian"? known: files'),
         (
             '[[predictions]]\nkind = "plant-historian"',
-            "unknown kind; known: postgres, influx, python:package.module:factory",
+            "unknown kind; known: postgres, influx, timeseries_api, python:package.module:factory",
         ),
     ],
     ids=["of another name", "of another section"],

@@ -19,7 +19,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading, Failed
 from latigo.domain.series import Values
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.cells import Mask, as_text
+from latigo.providers.files.cells import Mask, NotText, as_text, tags_in
 from latigo.providers.files.header import require_columns
 from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
 from latigo.providers.files.reading import (
@@ -388,7 +388,12 @@ class ColumnarFile:
         ):
             if stop.is_set():
                 raise Stopped
-            tags.update(pc.unique(batch.column(0)).cast(pa.string()).drop_null().to_pylist())
+            try:
+                tags |= tags_in(batch.column(0))
+            except NotText as error:
+                raise InvalidFile(
+                    f"{self.path}: column {self._layout.tag_column!r} holds {error}", "tag_column"
+                ) from error
         return frozenset(tags)
 
 

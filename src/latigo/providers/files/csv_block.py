@@ -22,7 +22,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.cells import Cells, Mask, as_text
+from latigo.providers.files.cells import Cells, Mask, as_text, tags_in
 from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
 from latigo.providers.files.lines import cells_of_row, line_of_row
 from latigo.providers.files.reading import (
@@ -111,12 +111,14 @@ class CsvBlock:
         """
         tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
         parsed = self._parse({tag: pa.string()} if has_tags else {})
-        tags = frozenset(pc.unique(parsed.cells[tag]).to_pylist()) - {"", None} if has_tags else frozenset()
+        tags = tags_in(parsed.cells[tag]) if has_tags else frozenset()
         example = self._count_rows(parsed)
         first, last = parsed.times, parsed.of_rows.second
         if not parsed.readable.all():
             first, last = first[parsed.readable], last[parsed.readable]
         bounds = (int(first.min()), int(last.max())) if len(first) else (MAX_TIME, MIN_TIME)
+        if len(parsed.times) and not len(first) and self.layout.strict:
+            bounds = MIN_TIME, MAX_TIME  # the rows may belong to any window
         return Contents(*bounds, tags, parsed.of_rows.hours, len(parsed.times), example)
 
     def near(self, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
@@ -218,6 +220,8 @@ class CsvBlock:
 
     def _count_rows(self, parsed: _Parsed) -> str:
         """Count the rows that cannot be read; return an example of a time that cannot."""
+        if not parsed.malformed and parsed.readable.all():
+            return ""
         malformed = np.array([row.number for row in parsed.malformed], np.int64)
         if len(malformed):
             first = parsed.malformed[0]
@@ -245,7 +249,7 @@ class CsvBlock:
         """Parse times and columns; a column becomes text if a cell is not a number."""
         data = self._utf8()
         kinds = dict(kinds)
-        if not self.layout.notation.is_plain:
+        if self.layout.notation.point_of_parser is None:
             kinds = dict.fromkeys(kinds, pa.string())
         for attempt in range(_REPARSED + 2):
             try:
@@ -284,6 +288,7 @@ class CsvBlock:
             include_columns=list(indexes),
             column_types={index: kinds[name] for index, name in indexes.items()},
             null_values=self.layout.notation.nulls,
+            decimal_point=self.layout.notation.point_of_parser or ".",
         )
 
         def read(content: bytes, handler: Any) -> Any:

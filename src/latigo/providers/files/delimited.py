@@ -45,6 +45,8 @@ _MIN_BLOCK = 64 * 1024
 _MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
 _MAX_READ = 1024 * 1024  #: adjacent blocks are read together up to this size
 _MAX_LINE = 4 * 1024 * 1024
+_MANY_NULS = 512  #: left by a power loss, in place of what was not written
+_ENOUGH_ROWS = 10  #: without a single time, to judge a file that is being written
 _FINGERPRINT = 64  #: bytes at the end of the indexed part, which show that a file has grown and was not replaced
 _SETTLED_SECONDS = 10.0  #: after this long without a write, a last line without its line end is complete
 
@@ -329,6 +331,11 @@ class DelimitedFile:
             if len(data) != wanted:
                 raise FileChanged
             at_end = offset + wanted == index.size
+            if nuls := _nuls_before(data):
+                self._bad.record(str(self.path), ("nul", line), "", Fault.ROW, 1, f"line {line}: NUL characters")
+                blocks.append(Block(offset, nuls, line, 0, MAX_TIME, MIN_TIME, (), 0))
+                offset, data, at_end = offset + nuls, b"", offset + nuls == index.size
+                continue
             ends = blank_comments(data, comment, separator, b"\r")  # in which there may be quotes
             end = wanted if at_end and settled else last_row_end(ends, separator)
             if not end and wanted < _MAX_LINE:
@@ -342,7 +349,8 @@ class DelimitedFile:
             tags |= contents.tags
             example = example or contents.example
             offset, line, data = offset + end, line + blocks[-1].lines, b""
-        if example and all(block.first > block.last for block in blocks):
+        is_long = settled or sum(block.rows for block in blocks) >= _ENOUGH_ROWS
+        if example and is_long and all(block.first > block.last for block in blocks):
             raise InvalidFile(self._no_time(example), "time_format")
         index = replace(index, blocks=tuple(blocks), tags=frozenset(tags))
         print_size = min(_FINGERPRINT, index.end)
@@ -356,6 +364,12 @@ class DelimitedFile:
             finished=at_end or offset == index.size,
             tail=offset < index.size,
         )
+
+
+def _nuls_before(data: bytes) -> int:
+    """Return how many NUL characters data begins with; a few are part of a row."""
+    nuls = len(data) - len(data.lstrip(b"\0"))
+    return nuls if nuls >= _MANY_NULS else 0
 
 
 def _extent(blocks: Sequence[Block]) -> int:

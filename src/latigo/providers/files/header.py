@@ -1,7 +1,7 @@
 """The beginning of a CSV file: what its columns are called, and where its rows begin; pure.
 
 Without settings the header is the first of a hundred lines that has the time column as a cell. What stands before it, a
-row of units after it, comments and blank lines are passed over.
+row of units after it, comments and blank lines are skipped.
 """
 
 import codecs
@@ -125,7 +125,8 @@ class _Search:
     def header(self) -> Header | None:
         if b"\n" not in self._data and b"\r" in self._data[:-1]:
             raise InvalidFile(f"{self._path} has the line ends of old Macs (CR): convert them to LF or CR LF")
-        first = max(self._layout.skip_lines, self._set_separator())
+        self._set_separator()
+        first = self._layout.skip_lines
         if len(self._lines) <= first:
             if self._is_whole and self._is_settled and self._data:
                 raise InvalidFile(self._too_short(), "skip_lines" if self._layout.skip_lines else "path")
@@ -169,13 +170,11 @@ class _Search:
             start = end
         return lines
 
-    def _set_separator(self) -> int:
-        """Take the separator of a first line such as ``sep=;``. Return how many lines that are: one or none."""
+    def _set_separator(self) -> None:
+        """Take the separator that a first line such as ``sep=;`` names."""
         text = self._lines[0].text.strip(_BLANK.replace("\t", "")).strip('"') if self._lines else ""
-        if text[:4].lower() != "sep=" or len(text) != len("sep=;"):
-            return 0
-        self._layout = replace(self._layout, separator=text[-1])
-        return 1
+        if text[:4].lower() == "sep=" and len(text) == len("sep=;"):
+            self._layout = replace(self._layout, separator=text[-1])
 
     def _is_comment(self, number: int) -> bool:
         """Return whether a line is a comment, or blank."""

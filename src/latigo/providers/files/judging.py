@@ -12,7 +12,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.files.cells import Cells, Mask, NotNumbers, as_text
-from latigo.providers.files.reading import Layout
+from latigo.providers.files.reading import MAX_TIME, Layout
 
 _MAX_EXCERPT = 80
 _OTHER_NOTATION = "looks like a number in another notation: set sensors.decimal_point or sensors.thousands"
@@ -78,26 +78,28 @@ class Judge:
         Raises:
             BadReading: the settings refuse a cell of the window.
         """
+        poor = None
+        if quality is not None:
+            is_read = ~np.isnan(cells.values)
+            for unread in (cells.texts, cells.others):
+                is_read = is_read if unread is None else is_read | unread
+            poor = _within(~self.layout.qualities.are_good(quality.column) & is_read, among)
+            self.count(poor, quality.column, quality.name, tag, Fault.QUALITY)
         if cells.others is not None:
-            self._refuse(_within(cells.others, among), column, name, _OTHER_NOTATION)
+            self._refuse(_within(cells.others, among, poor), column, name, _OTHER_NOTATION)
         if cells.texts is not None:
-            texts = _within(cells.texts, among)
+            texts = _within(cells.texts, among, poor)
             if self.layout.refuse_text:
                 self._refuse(texts, column, name, 'is not a number, and sensors.text is "refuse"')
             elif self.layout.strict:
                 self._refuse(texts, column, name, "is not a number, and sensors.strict is set")
             self.count(texts, column, name, tag, Fault.TEXT)
-        values = cells.values
-        if quality is not None:
-            poor = _within(~self.layout.qualities.are_good(quality.column) & ~np.isnan(values), among)
-            self.count(poor, quality.column, quality.name, tag, Fault.QUALITY)
-            values = np.where(poor, np.nan, values)
+        values = cells.values if poor is None else np.where(poor, np.nan, cells.values)
         return values if among is None else np.where(among, values, np.nan)
 
     def count(self, cells: Mask, column: Any, name: str, tag: str, fault: Fault) -> None:
-        """Count bad cells."""
-        if cells.any():
-            rows = np.flatnonzero(cells)
+        """Count bad cells of rows whose time is known; the others are counted as rows."""
+        if cells.any() and len(rows := np.flatnonzero(cells & (self.times < MAX_TIME))):
             first = int(rows[0])
             self.record(rows, tag, fault, lambda: f"{self.where(first)}: {_cell(column, first)} in column {name!r}")
 
@@ -136,5 +138,7 @@ def _cell(column: Any, row: int) -> str:
     return excerpt_of(str(as_text(column)[row].as_py()))
 
 
-def _within(cells: Mask, among: Mask | None) -> Mask:
-    return cells if among is None else cells & among
+def _within(cells: Mask, among: Mask | None, poor: Mask | None = None) -> Mask:
+    """Return which of the cells are of the rows of a tag, and of good quality as far as that is known."""
+    cells = cells if among is None else cells & among
+    return cells if poor is None else cells & ~poor

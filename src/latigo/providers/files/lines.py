@@ -12,11 +12,6 @@ from contextlib import suppress
 from itertools import accumulate
 
 
-def first_row_end(data: bytes, separator: str) -> int:
-    """Return the offset just after the first row; 0 if the row is not complete."""
-    return next(_row_ends(data, separator), 0)
-
-
 def last_row_end(data: bytes, separator: str) -> int:
     """Return the offset just after the last complete row; 0 if there is none."""
     end = data.rfind(b"\n") + 1

@@ -116,7 +116,7 @@ class Texts:
         return Text(decoded.handle, decoded.size, decoded.encoding, decoded)
 
     def _close_others(self, path: Path) -> None:
-        """Forget the texts that were read longest ago; whoever still reads one keeps it open."""
+        """Forget the texts that were read longest ago; a read that still has one keeps it open."""
         with self._lock:
             size = sum(decoded.size for decoded in self._decoded.values())
             while (size > self._most_of_all or len(self._decoded) > _MOST_OPEN) and next(iter(self._decoded)) != path:

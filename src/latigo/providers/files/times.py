@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from latigo.domain.series import Times
 from latigo.domain.windows import EPOCH, span_ns
-from latigo.providers.files.cells import Mask, NotNumbers, as_text, is_text
+from latigo.providers.files.cells import Mask, NotNumbers, as_text, is_text, plain_column
 from latigo.providers.files.repeated_hour import RepeatedHour, Run, Runs
 from latigo.runtime.time_formats import EXCEL, ISO, MONTHS, TimeFormat
 
@@ -130,7 +130,7 @@ class TimeParser:
 
     def parse(self, column: Any) -> ParsedTimes:
         """Parse a column of any type."""
-        column = _plain_column(column)
+        column = plain_column(column)
         kind = column.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             times, readable = _from_timestamps(column)
@@ -233,7 +233,7 @@ def join_times(columns: Sequence[Any]) -> Any:
     """
     if len(columns) == 1:
         return columns[0]
-    date, clock = map(_plain_column, columns)
+    date, clock = map(plain_column, columns)
     is_date = pa.types.is_date(date.type) or pa.types.is_timestamp(date.type)
     if is_date and pa.types.is_time(clock.type):
         days, readable = _from_timestamps(date)
@@ -247,15 +247,6 @@ def join_times(columns: Sequence[Any]) -> Any:
         return pc.binary_join_element_wise(as_text(date), as_text(clock), " ")
     except NotNumbers:
         return pa.nulls(len(date), pa.string())
-
-
-def _plain_column(column: Any) -> Any:
-    """Return one array, without a dictionary or a name for its type."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _of_format(form: TimeFormat) -> Callable[[Any], _Moments]:

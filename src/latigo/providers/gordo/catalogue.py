@@ -17,8 +17,9 @@ from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, accepted, document, foreign
 from latigo.providers.protocols import ModelStatus, ProjectModels
-from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
-from latigo.runtime.redaction import excerpt, redact_within
+from latigo.runtime.documents import DocumentTooLarge
+from latigo.runtime.off_loop import LARGE_DOCUMENT, in_order, off_loop
+from latigo.runtime.redaction import redact_within, shown
 
 _log = structlog.get_logger()
 
@@ -100,12 +101,11 @@ class GordoCatalogue:
         if exists:
             try:
                 read = await self._metadata(name, listing.revision)
-                metadata = read.document
+                metadata = await off_loop(read.size, LARGE_DOCUMENT, partial(_redacted, read.document))
                 spec = await self._spec(read, name, listing.revision)
             except (Rejected, Failed, RevisionGone) as error:
                 problem = str(error)
-        shown = redact_within(_without_provider(metadata))
-        return ModelStatus(name, listing.revision, exists, None, spec, shown, problem)
+        return ModelStatus(name, listing.revision, exists, None, spec, metadata, problem)
 
     async def missing(self, ref: ModelRef, revision: str, doing: str) -> LatigoError:
         """Return what status 404 for a model means: the list of the same revision decides."""
@@ -134,7 +134,7 @@ class GordoCatalogue:
         revision = content.get("latest")
         if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
             raise Unavailable(
-                f"{doing}: the newest is {excerpt(str(revision), 40)!r}, which is not a number",
+                f"{doing}: the newest is {shown(revision, 40)}, which is not a number",
                 downstream=downstream_of(project),
                 alarm=True,
             )
@@ -155,11 +155,12 @@ class GordoCatalogue:
         downstream = downstream_of(project)
         try:
             response = await self._get(project, path, doing=doing, revision=revision)
+            if response.status != 200:
+                raise Unavailable(f"{doing}: {response.status} {response.text}".rstrip(), downstream=downstream)
+            content = await _read(response, doing)
         except TooLarge as error:
             raise Unavailable(str(error), downstream=downstream) from error
-        if response.status != 200:
-            raise Unavailable(f"{doing}: {response.status} {response.text}".rstrip(), downstream=downstream)
-        if (content := await _read(response)) is None:
+        if content is None:
             raise foreign(response, doing=doing, downstream=downstream, reason="no JSON object")
         return content
 
@@ -171,6 +172,7 @@ class GordoCatalogue:
         doing = f"metadata of {ref} in revision {revision}"
         try:
             response = await self._get(ref.project, ref.name, "metadata", doing=doing, revision=revision)
+            content = await _read(response, doing) if response.status == 200 else None
         except TooLarge as error:
             raise Rejected(str(error), reason=Reason.BAD_METADATA, whole_model=True) from error
         if response.status == 404:
@@ -179,7 +181,7 @@ class GordoCatalogue:
             raise Rejected(f"{doing}: {response.text}", reason=Reason.BAD_METADATA, whole_model=True)
         if response.status != 200:
             raise Failed(f"{doing}: {response.status} {response.text}".rstrip())
-        if (content := await _read(response)) is None:
+        if content is None:
             raise foreign(response, doing=doing, downstream=downstream_of(ref.project), reason="no JSON object")
         return _Metadata(content, len(response.body))
 
@@ -189,12 +191,20 @@ class GordoCatalogue:
         return accepted(response, project, doing=doing, revision=revision)
 
 
-async def _read(response: Response) -> dict[str, Any] | None:
-    return await off_loop(len(response.body), LARGE_DOCUMENT, lambda: document(response))
+async def _read(response: Response, doing: str) -> dict[str, Any] | None:
+    try:
+        return await off_loop(len(response.body), LARGE_DOCUMENT, lambda: document(response))
+    except DocumentTooLarge as error:
+        raise TooLarge(f"{doing}: {error}") from error
 
 
 def _usable(names: Sequence[object]) -> tuple[str, ...]:
-    return tuple(sorted({name for name in names if isinstance(name, str) and _USABLE_NAME.fullmatch(name)}))
+    return tuple(in_order([name for name in names if isinstance(name, str) and _USABLE_NAME.fullmatch(name)]))
+
+
+def _redacted(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    redacted: Mapping[str, Any] = redact_within(_without_provider(metadata))
+    return redacted
 
 
 def _without_provider(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

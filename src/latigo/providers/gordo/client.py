@@ -17,6 +17,7 @@ from latigo.providers.gordo.frames import RequestBody
 from latigo.providers.gordo.responses import Response
 from latigo.providers.login import Login, NoLogin, open_login
 from latigo.providers.transport import transport_failures, trusting
+from latigo.runtime.documents import LARGEST
 from latigo.runtime.http import (
     read_body,
     read_excerpt,
@@ -41,7 +42,7 @@ class SizeLimits:
     """Largest responses that are read, in bytes."""
 
     prediction: int = 256 << 20  #: as sent and as decoded
-    document: int = 32 << 20  #: a list, or the metadata of one model
+    document: int = LARGEST  #: a list, or the metadata of one model
 
 
 def downstream_of(project: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from latigo.dataset.config import assets, parse_dataset
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.runtime.redaction import excerpt
+from latigo.runtime.redaction import excerpt, shown
 
 _MOST_OFFSET = 1_000_000
 _BUILD = "metadata.metadata.build_metadata"
@@ -16,6 +16,7 @@ _ANOMALY = re.compile(r"gordo(_components)?\.(machine\.)?model\.anomaly\.")
 #: Where classes live that are certainly no anomaly detectors; of others only the server knows.
 _PLAIN = re.compile(r"(sklearn|keras|tensorflow|gordo(_components)?\.(machine\.)?model\.models)\.")
 _KERAS = re.compile(r"(^|\.)keras\.|(^|\.)Keras\w+$")
+_LONGEST_WORD = 1000  #: characters of what may name a class
 #: Characters that no database stores as text, or that UTF-8 cannot encode.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
@@ -49,7 +50,7 @@ def model_spec(document: Mapping[str, Any], *, ref: ModelRef, revision: str) -> 
         dataset=config,
         model_offset=_offset(built_model),
         anomaly=_anomaly(metadata.get("model"), _mapping(built_model, f"{_BUILD}.model.model_meta", optional=True)),
-        accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model"))),
+        accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model")) if len(word) <= _LONGEST_WORD),
         assets=model_assets,
     )
 
@@ -70,7 +71,7 @@ def _mapping(parent: Mapping[str, Any], path: str, *, optional: bool = False) ->
 def _offset(model: Mapping[str, Any]) -> int:
     offset = model.get("model_offset", 0)
     if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= _MOST_OFFSET:
-        raise _bad(f"{_BUILD}.model.model_offset is {offset!r}, not a number of rows")
+        raise _bad(f"{_BUILD}.model.model_offset is {shown(offset, 40)}, not a number of rows")
     return offset
 
 

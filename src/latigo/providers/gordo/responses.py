@@ -1,16 +1,14 @@
 """Meaning of the responses of a model server: the table of status codes, as pure functions."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
 from typing import Any, Final
 
-import orjson
-
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, RevisionGone, TooLarge, Unavailable
+from latigo.runtime.documents import read_json
 from latigo.runtime.redaction import excerpt
 
 REFUSED_CREDENTIALS: Final = frozenset({401, 403, 407})
@@ -47,17 +45,15 @@ class Response:
 def document(response: Response) -> dict[str, Any] | None:
     """Return the JSON object in a response, or None.
 
-    Gordo writes JSON as Python does: numbers that are not finite are bare words, also in the scores of metadata.
+    Raises:
+        DocumentTooLarge: it has more values than any list or metadata.
     """
     if response.content_type != "application/json":
         return None
     try:
-        content = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        try:
-            content = json.loads(response.body)
-        except (ValueError, RecursionError):
-            return None
+        content = read_json(response.body)
+    except (ValueError, RecursionError):
+        return None
     return content if isinstance(content, dict) else None
 
 

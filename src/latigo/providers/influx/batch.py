@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from latigo.domain.errors import Unavailable
+from latigo.domain.errors import TooLarge, Unavailable
 from latigo.providers.influx.client import InfluxClient, Response
 from latigo.providers.influx.errors import refused_statement
 from latigo.providers.influx.query import Statement, joined
 from latigo.providers.influx.responses import Result, UnreadableError, complete_results, decode
+from latigo.runtime.documents import DocumentTooLarge
 
 
 class BatchResult(NamedTuple):
@@ -38,7 +39,7 @@ class Batch:
         Has no time limit of its own, see `InfluxClient.query`.
 
         Raises:
-            TooLarge: the response has more than ``max_bytes``, or the server calls it too much.
+            TooLarge: the response has more than ``max_bytes`` or too many values, or the server calls it too much.
             Unavailable, Failed: the server is unavailable, or cannot execute the first of the statements.
         """
         try:
@@ -65,6 +66,8 @@ class Batch:
             complete = complete_results(results, count, marked=marked)
         except UnreadableError as error:
             raise Unavailable(f"InfluxDB, reading: {error}", downstream=client.downstream) from error
+        except DocumentTooLarge as error:
+            raise TooLarge(f"InfluxDB, reading: {error}") from error
         if not complete and (reason := results[0].error):
             if marked:
                 raise _NotExecutedError

@@ -14,6 +14,7 @@ from latigo.domain.errors import TimedOut, Unavailable
 from latigo.providers.influx.connection import Connection, InfluxSection, permits
 from latigo.providers.influx.errors import MSGPACK, ErrorResponse, points_dropped, refused_read, refused_write
 from latigo.providers.transport import transport_failures
+from latigo.runtime.documents import LARGEST
 from latigo.runtime.http import (
     read_body,
     read_excerpt,
@@ -102,7 +103,7 @@ class InfluxClient:
                 as one for the status is.
             params: values of its ``$names``; only where ``switches.bind`` is set.
             epoch: the unit of times in the response.
-            max_bytes: no larger response is read.
+            max_bytes: no larger response is read; in JSON, none that is larger than a document.
             database: another one than the client's own.
 
         Raises:
@@ -114,6 +115,7 @@ class InfluxClient:
         if params:
             form["params"] = orjson.dumps(params).decode()
 
+        in_json = self.switches.format == "json"
         in_url = self.switches.method == "GET"
         # aiohttp would encode a form character by character in Python, at several times the cost.
         body = None if in_url else URL.build(query=form).raw_query_string.encode()
@@ -130,7 +132,7 @@ class InfluxClient:
             ) as response:
                 if response.status != 200:
                     raise refused_read(await self._error_response(response))
-                content = await read_body(response, max_bytes)
+                content = await read_body(response, min(max_bytes, LARGEST) if in_json else max_bytes)
             return await off_loop(
                 len(content), LARGE_DOCUMENT, lambda: interpret(Response(response.content_type, content))
             )

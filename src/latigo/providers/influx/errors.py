@@ -104,11 +104,12 @@ def refused_read(response: ErrorResponse) -> LatigoError:
 
 def refused_statement(text: str, *, downstream: str, section: str) -> LatigoError:
     """Return the error for an ``error`` in a response with status 200."""
+    shown = excerpt(text, _LONGEST_TEXT)
     if hint := _hint(text, section):
-        return Unavailable(f"InfluxDB: {text} ({hint})", downstream=downstream, alarm=True)
+        return Unavailable(f"InfluxDB: {shown} ({hint})", downstream=downstream, alarm=True)
     if any(passing in text for passing in _PASSING):
-        return Unavailable(f"InfluxDB, reading: {text}", downstream=downstream)
-    return Failed(f"InfluxDB cannot execute the query: {text}")
+        return Unavailable(f"InfluxDB, reading: {shown}", downstream=downstream)
+    return Failed(f"InfluxDB cannot execute the query: {shown}")
 
 
 def _for_operator(response: ErrorResponse) -> Unavailable | None:

@@ -16,12 +16,14 @@ from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import InfluxClient, open_client
 from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
 from latigo.providers.influx.query import Statement, between, can_be_queried, identifier, literal
-from latigo.providers.influx.responses import NotNumbersError, UnreadableError, series_of
+from latigo.providers.influx.responses import NotNumbersError, Result, UnreadableError, series_of
+from latigo.runtime.off_loop import off_loop
 from latigo.settings import InfluxSink
 
 _log = structlog.get_logger()
 
-_LARGEST_RESPONSE = 64 << 20
+_LARGEST_RESPONSE = 16 << 20
+_MANY_POINTS = 10_000  #: of which joining takes several milliseconds
 #: Has no results, and shows by its presence that nothing before it was cut; see `Batch`.
 _NOTHING = f'SELECT {identifier(FIELD)} FROM "model-output" WHERE time = 0 LIMIT 1'  # noqa: S608 -- holds constants
 #: Has no results either, from any measurement: there may be none yet.
@@ -79,14 +81,9 @@ class InfluxPredictions:
                 " others: [http] max-row-limit on the server), so read a shorter window"
             )
         try:
-            series_by_column = {
-                column_of(table.measurement, table.tags["sensor_name"]): series_of(table)
-                for table in result.results[0].tables
-                if {key for key, value in table.tags.items() if value} == TAGS
-            }
+            return await off_loop(result.results[0].rows, _MANY_POINTS, lambda: _predictions(model, result.results[0]))
         except (UnreadableError, NotNumbersError) as error:
             raise Unavailable(f"InfluxDB, reading {model}: {error}", downstream=self.downstream) from error
-        return [_joined(model, series_by_column)] if series_by_column else []
 
     async def ping(self, projects: Sequence[str]) -> str:
         """Read from the database of every project."""
@@ -134,6 +131,15 @@ def _points(project: str, window: Window) -> Statement:
         f'SELECT {identifier(FIELD)} FROM /./ WHERE "machine" = {machine}'  # noqa: S608 -- bound or quoted
         f' AND "project" = {literal(project)} AND {between_times} GROUP BY *'
     )
+
+
+def _predictions(model: ModelRef, result: Result) -> Sequence[Predictions]:
+    series_by_column = {
+        column_of(table.measurement, table.tags["sensor_name"]): series_of(table)
+        for table in result.tables
+        if {key for key, value in table.tags.items() if value} == TAGS
+    }
+    return [_joined(model, series_by_column)] if series_by_column else []
 
 
 def _joined(model: ModelRef, series_by_column: Mapping[Column, Series]) -> Predictions:

@@ -7,18 +7,18 @@ never when it cuts between two. Therefore a statement without results is put las
 when another one follows it: see `complete_results`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgpack
 import numpy as np
-import orjson
 
 from latigo.domain.series import Series, Times, Values
 from latigo.providers.influx.query import Layout
-from latigo.runtime.redaction import excerpt
+from latigo.runtime.collector import collector_paused
+from latigo.runtime.documents import MOST_VALUES, DocumentTooLarge, read_json
+from latigo.runtime.redaction import excerpt, shown
 
 #: Bytes that a reading takes at most, as sent: two numbers and what is around them.
 _READING_BYTES: Final[Mapping[str, int]] = {"msgpack": 19, "json": 52}
@@ -29,9 +29,11 @@ _NAME_BYTES: Final = 6  #: of a byte in JSON that is escaped
 _PAIR, _INT64, _FLOAT64 = 0x92, 0xD3, 0xCB
 _ROW = np.dtype([("pair", "u1"), ("int64", "u1"), ("time", ">i8"), ("float64", "u1"), ("value", ">f8")])
 _MINUS_ZERO = b",-0]"  #: as Go writes it in JSON, which is an integer to everybody else
-
+#: Values in an array or a map other than those of results, series and rows, which are read one by one.
+_LONGEST_ARRAY: Final = 10_000
 
 Body = bytes | bytearray
+_Values = TypeVar("_Values", list[Any], dict[Any, Any])
 
 
 class UnreadableError(ValueError):
@@ -73,6 +75,7 @@ def decode(content_type: str, body: Body) -> Sequence[Result]:
 
     Raises:
         UnreadableError: it is neither MessagePack nor JSON, or not shaped like a response of InfluxDB.
+        DocumentTooLarge: it has too many values that are read one by one; a smaller request has fewer.
     """
     read = _READERS.get(content_type)
     if read is None:
@@ -180,11 +183,9 @@ def _is_partial(result: Result) -> bool:
 
 def _check(table: Table, layout: Layout, name: str) -> None:
     if table.tags.get(layout.tag_key) != name:
-        raise UnreadableError(
-            f"readings of {excerpt(repr(table.tags.get(layout.tag_key)), 200)}, where {name!r} was requested"
-        )
+        raise UnreadableError(f"readings of {shown(table.tags.get(layout.tag_key), 200)}, where {name!r} was requested")
     if table.columns != ("time", layout.field):
-        raise UnreadableError(f"columns {excerpt(repr(table.columns), 200)}, where {layout.field!r} was requested")
+        raise UnreadableError(f"columns {excerpt(repr(table.columns[:10]), 200)}, where {layout.field!r} was requested")
 
 
 def series_of(table: Table) -> Series:
@@ -217,29 +218,55 @@ def _in_order(series: Series) -> Series:
 
 
 def _from_msgpack(body: Body) -> list[Result]:
-    return _Reader(body).answer()
+    with collector_paused():
+        return _Reader(body).answer()
+
+
+class _Room:
+    """How many more values may be read one by one; apart from the reader, which would hold itself and its body."""
+
+    def __init__(self) -> None:
+        self._values = MOST_VALUES
+
+    def check(self, count: int) -> int:
+        if count > self._values:
+            raise DocumentTooLarge(f"a response of more than {MOST_VALUES} values that are not floats")
+        return count
+
+    def take(self, values: _Values) -> _Values:
+        self._values -= self.check(1 + len(values))
+        return values
 
 
 class _Reader:
     """Reader of a response that turns rows into arrays without creating Python objects.
 
-    A map is read key by key: ``take`` has a function for the value of each key, others are skipped.
+    A map is read key by key: ``take`` has a function for the value of each key, others are left out. Other threads run
+    whenever an array or a map is complete, see `latigo.runtime.documents`.
     """
 
     def __init__(self, body: Body) -> None:
         self._body = body
-        self._unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), unicode_errors="replace")
+        self._room = _Room()
+        self._unpacker = msgpack.Unpacker(
+            max_buffer_size=max(len(body), 1),
+            unicode_errors="replace",
+            max_array_len=_LONGEST_ARRAY,
+            max_map_len=_LONGEST_ARRAY,
+            list_hook=self._room.take,
+            object_hook=self._room.take,
+        )
         self._unpacker.feed(body)
 
     def answer(self) -> list[Result]:
         content = self._map({"results": self._results, "error": self._unpacker.unpack})
         if error := content.get("error"):
-            return [Result(0, error=str(error))]
+            return [Result(0, error=_text(error))]
         results: list[Result] = content["results"]
         return results
 
     def _results(self) -> list[Result]:
-        return [self._result(place) for place in range(self._unpacker.read_array_header())]
+        return [self._result(place) for place in range(self._room.check(self._length()))]
 
     def _result(self, place: int) -> Result:
         unpack = self._unpacker.unpack
@@ -247,7 +274,7 @@ class _Reader:
         return _result(self._map(keys), place)
 
     def _tables(self) -> list[Table]:
-        return [self._table() for _ in range(self._unpacker.read_array_header())]
+        return [self._table() for _ in range(self._room.check(self._length()))]
 
     def _table(self) -> Table:
         unpack = self._unpacker.unpack
@@ -256,12 +283,12 @@ class _Reader:
         )
 
     def _rows(self) -> Series | list[Any]:
-        count = self._unpacker.read_array_header()
+        count = self._length()
         begin = self._unpacker.tell()
         if (series := _fixed_width(self._body, begin, count)) is not None:
             self._unpacker.read_bytes(count * _ROW.itemsize)
             return series
-        return [self._unpacker.unpack() for _ in range(count)]
+        return [self._unpacker.unpack() for _ in range(self._room.check(count))]
 
     def _map(self, take: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -270,8 +297,14 @@ class _Reader:
             if key in take:
                 values[key] = take[key]()
             else:
-                self._unpacker.skip()
+                self._unpacker.unpack()
         return values
+
+    def _length(self) -> int:
+        count: int = self._unpacker.read_array_header()
+        if count > len(self._body):
+            raise ValueError(f"an array of {count} values in {len(self._body)} bytes")
+        return count
 
 
 def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
@@ -296,26 +329,26 @@ def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
 
 
 def _from_json(body: Body) -> list[Result]:
-    content = json.loads(body, parse_int=_signed) if _MINUS_ZERO in body else orjson.loads(body)
+    content = read_json(body, minus_zero=_MINUS_ZERO in body)
     if error := content.get("error"):
-        return [Result(0, error=str(error))]
+        return [Result(0, error=_text(error))]
     return [
         _result({**item, "series": [_table(table) for table in item.get("series") or ()]}, place)
         for place, item in enumerate(content["results"])
     ]
 
 
-def _signed(digits: str) -> int | float:
-    return -0.0 if digits == "-0" else int(digits)
-
-
 def _result(content: Mapping[str, Any], place: int) -> Result:
     return Result(
         number=content.get("statement_id", place),  # left out of errors in MessagePack
         tables=tuple(content.get("series") or ()),
-        error=str(content.get("error") or ""),
+        error=_text(content.get("error") or ""),
         partial=bool(content.get("partial")),
     )
+
+
+def _text(error: object) -> str:
+    return error if isinstance(error, str) else shown(error, 200)
 
 
 def _table(content: Mapping[str, Any]) -> Table:

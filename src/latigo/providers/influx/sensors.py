@@ -32,7 +32,7 @@ from latigo.providers.influx.responses import (
     readings_of,
 )
 from latigo.runtime.clock import Clock
-from latigo.runtime.off_loop import off_loop
+from latigo.runtime.off_loop import in_order, off_loop
 
 _log = structlog.get_logger()
 
@@ -44,9 +44,9 @@ _SURELY_WHOLE: Final = (
 _UNFORESEEN: Final = 4  #: times as many are accepted when they are denser than estimated
 _STATEMENTS: Final = 250  #: in one request
 _POINT_BYTES: Final = 16  #: a time and a value in a `Series`
-_MANY_NAMES: Final = 50_000  #: of which reading takes several milliseconds
-_INDEX_BYTES: Final = 32 << 20  #: of a response with names
-_NAMES: Final = 100_000  #: names in one response
+_MANY_NAMES: Final = 5_000  #: of which reading takes several milliseconds
+_INDEX_BYTES: Final = 6 << 20  #: of a response with names
+_NAMES: Final = 25_000  #: names in one response
 _MOST_KNOWN: Final = 200_000  #: silent sensors that are cached
 
 
@@ -89,7 +89,7 @@ class InfluxSensors:
         async with self._client.time_limit("listing sensors"):
             names = await self._all_names()
             await self._check_layout(again=not names)
-            return sorted(filter(None, names))
+            return await off_loop(len(names), _MANY_NAMES, lambda: in_order(list(filter(None, names))))
 
     async def sensor_exists(self, name: str) -> bool:
         async with self._client.time_limit("reading the name of a sensor"):

@@ -1,12 +1,12 @@
 """The tables of the configuration file: every key, its default and what it means.
 
-One module a theme; ``base``, ``influx`` and ``plugin`` hold what several of them share, and ``event_hubs`` parses
-connection strings.
+One module a theme; ``base``, ``influx``, ``login``, ``plugin`` and ``timeseries`` hold what several of them share, and
+``event_hubs`` parses connection strings.
 """
 
 from latigo.settings.sections.ledger import EmbeddedLedger, Ledger, PostgresLedger
 from latigo.settings.sections.models import GordoModels
-from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink
+from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink, TimeseriesSink
 from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
 from latigo.settings.sections.schedule import BackfillSettings, Override, PlannerSettings, ScheduleSettings
 from latigo.settings.sections.sensors import (
@@ -16,8 +16,10 @@ from latigo.settings.sections.sensors import (
     PluginSensors,
     Sensors,
     SimulatedSensors,
+    TimeseriesSensors,
 )
 from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, TaskQueue
+from latigo.settings.sections.timeseries import TimeseriesServer
 
 __all__ = [
     "PATH_PLACEHOLDER",
@@ -45,4 +47,7 @@ __all__ = [
     "SimulatedSensors",
     "Sink",
     "TaskQueue",
+    "TimeseriesSensors",
+    "TimeseriesServer",
+    "TimeseriesSink",
 ]

@@ -9,6 +9,7 @@ from latigo.settings.keys import PLUGIN
 from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.influx import InfluxServer
 from latigo.settings.sections.plugin import PluginOptions
+from latigo.settings.sections.timeseries import TimeseriesServer
 from latigo.settings.values import InfluxName, PluginKind, Positive
 
 
@@ -48,6 +49,16 @@ class InfluxSink(InfluxServer, _Sink):
     )
 
 
+class TimeseriesSink(TimeseriesServer, _Sink):
+    """The Omnia Timeseries API: a series for each column, ``TAG|MODEL|COLUMN``."""
+
+    kind: Literal["timeseries_api"] = Field(default="timeseries_api", description="Where predictions go.")
+    project_in_name: bool = Field(
+        default=False, description="Add the project to the names of series, where names of models repeat."
+    )
+    write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
+
+
 class PluginSink(PluginOptions, _Sink):
     """A sink of your own: the factory of a Python module, or the name by which a package offers one."""
 
@@ -57,6 +68,7 @@ class PluginSink(PluginOptions, _Sink):
 Sink = Annotated[
     Annotated[PostgresSink, Tag("postgres")]
     | Annotated[InfluxSink, Tag("influx")]
+    | Annotated[TimeseriesSink, Tag("timeseries_api")]
     | Annotated[PluginSink, Tag("python")],
-    by_kind("postgres", "influx", plugins="predictions"),
+    by_kind("postgres", "influx", "timeseries_api", plugins="predictions"),
 ]

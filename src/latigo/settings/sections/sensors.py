@@ -12,6 +12,7 @@ from latigo.settings.keys import PLUGIN
 from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.influx import InfluxServer
 from latigo.settings.sections.plugin import PluginOptions
+from latigo.settings.sections.timeseries import TimeseriesServer
 from latigo.settings.values import (
     Columns,
     InfluxName,
@@ -180,6 +181,19 @@ class InfluxSensors(InfluxServer, _Sensors):
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
 
 
+class TimeseriesSensors(TimeseriesServer, _Sensors):
+    """The Omnia Timeseries API."""
+
+    kind: Literal["timeseries_api"] = Field(default="timeseries_api", description="Where readings come from.")
+    good: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        default=(192,), description="Statuses of good readings; others are skipped and counted."
+    )
+    federation_source: Literal["", "IMS", "TSDB", "DataLake"] = Field(
+        default="", description="Where the API reads: the historian, its database or the lake; by default it decides."
+    )
+    read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
+
+
 class SimulatedSensors(_Sensors):
     """Made-up readings of any tag, the same for the same seed: for demonstrations, never for a plant."""
 
@@ -197,7 +211,8 @@ class PluginSensors(PluginOptions, _Sensors):
 Sensors = Annotated[
     Annotated[FileSensors, Tag("files")]
     | Annotated[InfluxSensors, Tag("influx")]
+    | Annotated[TimeseriesSensors, Tag("timeseries_api")]
     | Annotated[SimulatedSensors, Tag("simulated")]
     | Annotated[PluginSensors, Tag("python")],
-    by_kind("files", "influx", "simulated", plugins="sensors"),
+    by_kind("files", "influx", "timeseries_api", "simulated", plugins="sensors"),
 ]

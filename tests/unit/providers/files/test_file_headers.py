@@ -211,7 +211,7 @@ async def test_rows_without_a_time_are_no_units_where_no_row_has_one(tmp_path: P
     """Nothing shows that they are none: they are readings whose time cannot be read."""
     path = write(tmp_path / "a.csv", "time,A\n1st of March,1\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         await sensors.get_sensor_list()
         (file,) = sensors._folder._snapshot.files
         assert file.spans(-(2**63), 2**63 - 1)
@@ -246,14 +246,15 @@ async def test_a_header_that_is_still_being_written_is_waited_for(tmp_path: Path
 # Comments
 
 
-@pytest.mark.parametrize("quotes", ['"', ""])
-async def test_comments_may_stand_between_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quotes: str):
+@pytest.mark.parametrize("block", [60, 75, 90])
+@pytest.mark.parametrize("cells", ["{n},x#y", '"{n}",', '{n},"two\n# lines"', '{n},"two\nlines"'])
+async def test_comments_may_stand_between_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: str, block: int):
     """Whatever is in them, and wherever a block begins."""
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 128)
+    monkeypatch.setattr(delimited, "_MIN_BLOCK", block)
     monkeypatch.setattr(delimited, "_MAX_READ", 256)
-    lines = [f"{clock(n)},{quotes}{n}{quotes},x#y\n" for n in range(200)]
+    lines = [f"{clock(n)},{cells.format(n=n)}\n" for n in range(200)]
     for n in range(0, 200, 7):
-        lines[n] = f'# restarted, "{n}\n#\n' + lines[n] + "#,,,\n"
+        lines[n] = f'# restarted,"{n}\n#\n' + lines[n] + "#,,,\n"
     write(tmp_path / "a.csv", "time,A,remark\n" + "".join(lines) + "# the end")
 
     async with opened(tmp_path) as sensors:

@@ -359,6 +359,17 @@ async def test_a_file_of_a_tag_that_cannot_be_used_affects_that_tag_only(tmp_pat
         assert await values(sensors, "B") == [2]
 
 
+async def test_the_only_file_may_be_unusable_for_a_while_where_paths_name_tags(tmp_path: Path):
+    path = write(tmp_path / "A.csv", f"time,value\n{clock(0)},1\n")
+    async with opened(tmp_path / "{tag}.csv") as sensors:
+        write(path, "what,ever\n")
+        for _ in range(2):
+            with pytest.raises(PartlyDown, match=r"A\.csv has no column 'time'"):
+                await values(sensors)
+        write(path, f"time,value\n{clock(0)},2\n")
+        assert await values(sensors) == [2]
+
+
 # The preset ncs
 
 

@@ -22,10 +22,9 @@ from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import delimited, open_files
 from latigo.providers.files.columnar import ColumnarFile
-from latigo.providers.files.csv_block import CsvBlock
+from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Layout, Stopped
-from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
@@ -461,7 +460,7 @@ async def test_an_index_that_was_broken_off_is_gone_on_with(tmp_path: Path):
 async def test_an_unreadable_number_is_an_error_that_says_where_it_stands(tmp_path: Path):
     path = write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,1\n\n{clock(1)},Bad Input,2\n{clock(2)},3,3\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match=r"line 4: 'Bad Input' in column 'A' is not a number") as failed:
             await values(sensors, "A")
 
@@ -473,7 +472,7 @@ async def test_an_unreadable_number_is_an_error_that_says_where_it_stands(tmp_pa
 async def test_a_line_with_too_few_or_too_many_cells_hurts_its_own_time_only(tmp_path: Path):
     write(tmp_path / "a.csv", f"time,A,B\n{clock(0)},1,1\n{clock(1)},2\n{clock(2)},3,3,3\n{clock(3)},4,4\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match="line 3: 2 cells, not 3 as in the header"):
             await values(sensors)
         with pytest.raises(Failed, match="line 4: 4 cells, not 3"):
@@ -488,7 +487,7 @@ async def test_a_line_without_a_time_hurts_its_neighbours_and_not_the_rest_of_th
     lines[50] = "yesterday,50\n"
     write(tmp_path / "a.csv", "time,A\n" + "".join(lines))
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match="line 52: 'yesterday' in column 'time' is not a time"):
             await values(sensors, window=minutes(48, 53))
         assert await values(sensors, window=minutes(0, 30)) == list(range(30))
@@ -528,7 +527,7 @@ async def test_numbers_that_are_written_oddly_are_still_numbers(tmp_path: Path):
 async def test_what_is_no_number_is_not_guessed_at(tmp_path: Path, cell: str):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},{cell}\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match="is not a number"):
             await values(sensors)
 
@@ -553,7 +552,16 @@ def test_a_cell_means_the_same_whatever_the_other_cells_of_its_block_are(cell: s
 
     def meaning(*cells: str) -> list[str] | str:
         rows = "".join(f"{clock(n)};{each}\n" for n, each in enumerate(cells))
-        block = CsvBlock(Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, ClockState())
+        block = CsvBlock(
+            Path("a.csv"),
+            layout,
+            ("time", "A"),
+            rows.encode(),
+            2,
+            {},
+            BadReadings(SystemClock()),
+            [Unit(0, len(cells))],
+        )
         start = to_ns(DAY)
         try:
             chunks = list(block.read({"A"}, start, start + 1))
@@ -578,7 +586,7 @@ async def test_with_a_decimal_comma_a_point_is_no_decimal_point(tmp_path: Path):
 
     async with opened(tmp_path, separator=";", decimal_point=",") as sensors:
         assert await values(sensors, "A") == [1.5, 2.5]
-        with pytest.raises(Failed, match=r"line 2: '1\.100' in column 'B' is not a number"):
+        with pytest.raises(Failed, match=r"line 2: '1\.100' in column 'B' looks like .*sensors\.thousands"):
             await values(sensors, "B")
 
 
@@ -586,7 +594,7 @@ async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lin
     rows = [f'{clock(0)},1,"two\nlines"', "", f"{clock(1)},2", f"{clock(2)},bad,x", f"{clock(3)},4,x"]
     write(tmp_path / "a.csv", "time,A,remark\n" + "\n".join(rows) + "\n")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match="line 5: 2 cells, not 3"):
             await values(sensors)
         with pytest.raises(Failed, match="line 6: 'bad' in column 'A' is not a number"):
@@ -609,7 +617,7 @@ async def test_long_files_know_errors_and_gaps_of_one_tag_from_those_of_another(
     text = "tag,value,quality,time\n" + "".join(f"{tag},{value},good,{clock(n)}\n" for n, tag, value in rows)
     write(tmp_path / "a.csv", text)
 
-    async with opened(tmp_path, layout="long") as sensors:
+    async with opened(tmp_path, layout="long", strict=True) as sensors:
         assert await sensors.get_sensor_list() == ["A", "B", "C"]
         assert await values(sensors, "A") == [1, 2]
         assert await values(sensors, "C") == [5]
@@ -621,7 +629,7 @@ async def test_text_in_a_parquet_column_is_an_error_for_those_who_ask_for_it(tmp
     times = pa.array([to_ns(DAY)], pa.timestamp("ns", "UTC"))
     pq.write_table(pa.table({"time": times, "A": ["bad"], "B": ["1.5"], "C": [2]}), tmp_path / "a.parquet")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match="column 'A'"):
             await values(sensors, "A")
         assert await values(sensors, "B") == [1.5]
@@ -870,7 +878,7 @@ async def test_rows_without_a_time_are_said(tmp_path: Path):
     table = pa.table({"time": pa.array([to_ns(DAY), None], pa.timestamp("ns", "UTC")), "A": [1.0, 2.0]})
     pq.write_table(table, tmp_path / "a.parquet")
 
-    async with opened(tmp_path) as sensors:
+    async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(Failed, match=r"row 1 \(row group 0\): column 'time' has no time"):
             await values(sensors)
 

@@ -150,8 +150,16 @@ def test_a_text_has_a_limit(tmp_path: Path, packed: bool):
     assert content(path, texts=texts) == "0" * 100_000
 
 
-def test_texts_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_only_so_many_texts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(text, "_MOST_OPEN", 2)
+    texts = Texts()
+    paths = [write(tmp_path / f"{n}.csv", "time", encoding="utf-16") for n in range(4)]
+    for path in paths:
+        content(path, texts=texts)
+    assert list(texts._decoded) == paths[2:]
+
+
+def test_texts_have_a_limit_together(tmp_path: Path):
     texts = Texts(most_of_all=250)
     paths = [write(tmp_path / f"{n}.csv", str(n) * 100, encoding="utf-16") for n in range(4)]
     for path in (*paths[:3], paths[1]):
@@ -207,7 +215,11 @@ def test_what_a_log_in_utf_16_appends_is_decoded_and_only_that(tmp_path: Path, m
     assert content(path, texts=texts) == "é" * 10_000 + "𝄞"
 
 
-@pytest.mark.parametrize("after", ["b" * 100, "b" * 200, "b" * 50], ids=["as long as before", "longer", "shorter"])
+@pytest.mark.parametrize(
+    "after",
+    ["b" * 100, "b" * 40 + "a" * 60, "b" * 200, "b" * 50],
+    ids=["as long as before", "with the same end", "longer", "shorter"],
+)
 def test_a_file_that_is_replaced_is_decoded_anew(tmp_path: Path, after: str):
     path = write(tmp_path / "a.csv", "a" * 100, encoding="utf-16")
     texts = Texts()
@@ -273,6 +285,15 @@ def test_a_text_is_the_same_in_chunks_of_any_size(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text, "_CHUNK", chunk)
         assert content(path, encoding) == data.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-16"])
+async def test_cells_have_the_encoding_of_the_file(tmp_path: Path, encoding: str):
+    write(tmp_path / "a.csv", f"tag,value,time\n{TAG},1,{clock(0)}\n{TAG},2,{clock(1)}\n", encoding=encoding)
+
+    async with opened(tmp_path, layout="long", encoding="cp1252" if encoding == "cp1252" else "utf-8") as sensors:
+        assert await sensors.get_sensor_list() == [TAG]
+        assert await values(sensors, TAG) == [1, 2]
 
 
 async def test_bytes_that_are_no_text_do_no_harm_where_nobody_reads_them(tmp_path: Path):

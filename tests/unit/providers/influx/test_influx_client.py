@@ -9,14 +9,18 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgpack
+import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from latigo.domain.errors import ConfigurationError, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, open_client
 from latigo.providers.influx.sensors import open_sensors
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.documents import LARGEST
 from latigo.settings import InfluxSensors, InfluxSink, load_settings
 from tests.support.waiting import eventually
 
@@ -277,6 +281,32 @@ async def test_an_answer_beyond_the_limit_is_not_taken(reported: bool):
             await client.read("SELECT 1", max_bytes=1_000_000)
 
     assert sent < 50_000_000
+
+
+@pytest.mark.parametrize(("version", "read"), [("1", True), ("3", False)])
+async def test_an_answer_in_json_is_no_larger_than_a_document(version: str, read: bool):
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b" " * (LARGEST + 1), content_type=request.headers["Accept"])
+
+    async with client_of(handler, switches=SWITCHES[version]) as client:
+        if read:
+            assert len((await client.read("SELECT 1", max_bytes=2 * LARGEST)).body) == LARGEST + 1
+        else:
+            with pytest.raises(TooLarge, match=str(LARGEST)):
+                await client.read("SELECT 1", max_bytes=2 * LARGEST)
+
+
+@pytest.mark.parametrize("version", ["1", "3"])
+async def test_an_answer_of_too_many_values_is_too_large(version: str):
+    async def handler(request: web.Request) -> web.Response:
+        kind = request.headers["Accept"]
+        content = {"results": [{"series": [{"columns": ["a"], "values": [[[]] * 9_999] * 50}]}]}
+        body = orjson.dumps(content) if kind.endswith("json") else msgpack.packb(content)
+        return web.Response(body=body, content_type=kind)
+
+    async with client_of(handler, switches=SWITCHES[version]) as client:
+        with pytest.raises(TooLarge, match="more than"):
+            await Batch(client, "").run(lambda _: "SELECT 1", [""], max_bytes=LARGEST)
 
 
 async def test_no_more_of_a_refusal_is_read_than_explains_it():

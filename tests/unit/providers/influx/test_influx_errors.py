@@ -156,6 +156,14 @@ def test_an_error_inside_of_an_answer(text: str, kind: type[Exception], alarm: b
     assert text in str(error)
 
 
+@pytest.mark.parametrize("words", ["", "authorization failed", "query-timeout"])
+def test_of_a_long_error_the_beginning_is_shown(words: str):
+    error = refused_statement(words + "x" * 100_000, downstream="sensors/influx", section="sensors")
+
+    assert words in str(error)
+    assert len(str(error)) < 1000
+
+
 @pytest.mark.parametrize(
     ("text", "setting"),
     [

@@ -1,13 +1,17 @@
 """Answers as InfluxDB 1.6 sends them; MessagePack is made by another library than the one that is tested."""
 
+import gc
 import json
 import math
 import struct
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import msgpack
 import numpy as np
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,6 +30,7 @@ from latigo.providers.influx.responses import (
     newest_of,
     readings_of,
 )
+from latigo.runtime.documents import DocumentTooLarge
 
 MSGPACK, JSON = "application/x-msgpack", "application/json"
 PLANT = Layout("sensors", "tag", "Value")
@@ -216,6 +221,63 @@ def test_noise_is_refused_and_nothing_worse(noise: bytes, place: int, byte: int)
 def test_what_influxdb_would_not_say_is_not_read(kind: str, body: bytes):
     with pytest.raises(UnreadableError):
         decode(kind, body)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        answer({"series": [series([[number, 1] for number in range(140_000)])]}),
+        {"results": [], "more": [[None] * 9_999] * 41},
+        {"results": [], "more": [{str(number): None for number in range(9_999)}] * 41},
+        answer({"series": [{**series([]), "values": [None] * 400_001}]}),
+    ],
+    ids=["rows of integers", "arrays", "maps", "no rows"],
+)
+def test_more_values_than_are_read_one_by_one_are_too_large(content: dict[str, Any]):
+    with pytest.raises(DocumentTooLarge):
+        decode(MSGPACK, msgpack.packb(content))
+
+
+def test_too_many_values_in_json_are_too_large():
+    with pytest.raises(DocumentTooLarge):
+        decode(JSON, orjson.dumps(answer({"series": [series([[number, 1] for number in range(140_000)])]})))
+
+
+def test_a_response_is_released_when_it_is_read():
+    unpackers = []
+
+    class Unpacker(msgpack.Unpacker):  # type: ignore[misc] # it has no types; of this one weak references can be made
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            unpackers.append(weakref.ref(self))
+
+    gc.disable()
+    try:
+        with patch.object(msgpack, "Unpacker", Unpacker):
+            decode(MSGPACK, msgpack.packb(answer({"series": [series([[1, 2]])]})))
+        assert [unpacker() for unpacker in unpackers] == [None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("values", [list, dict.fromkeys], ids=["array", "map"])
+def test_no_array_and_no_map_is_long_that_is_read_in_one_go(values: Callable[[Sequence[str]], Any]):
+    def body(count: int) -> bytes:
+        return bytes(msgpack.packb({"results": [{}], "more": values([str(number) for number in range(count)])}))
+
+    assert decode(MSGPACK, body(10_000)) == [Result(0)]
+    with pytest.raises(UnreadableError, match="exceeds max_"):
+        decode(MSGPACK, body(10_001))
+
+
+@pytest.mark.parametrize("error", ["no", ["no"], {"a": "no"}, 7])
+@pytest.mark.parametrize("pack", [(JSON, orjson.dumps), (MSGPACK, msgpack.packb)])
+def test_an_error_is_a_text_or_is_named_by_its_type(error: Any, pack: tuple[str, Callable[[Any], bytes]]):
+    kind, dumps = pack
+    shown = {"list": "list", "dict": "dict", "int": "7", "str": "no"}[type(error).__name__]
+
+    assert decode(kind, dumps({"error": error})) == [Result(0, error=shown)]
+    assert decode(kind, dumps(answer({"error": error}))) == [Result(0, error=shown)]
 
 
 def results(*rows: int, last: Result | None = None) -> list[Result]:

@@ -1,0 +1,6 @@
+"""The Omnia Timeseries API as a source of readings and a sink of predictions."""
+
+from latigo.providers.timeseries.predictions import TimeseriesPredictions, open_predictions
+from latigo.providers.timeseries.sensors import TimeseriesSensors, open_sensors
+
+__all__ = ["TimeseriesPredictions", "TimeseriesSensors", "open_predictions", "open_sensors"]

@@ -1,0 +1,218 @@
+"""Readings from the Omnia Timeseries API."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import structlog
+
+from latigo.domain.bad_readings import Fault
+from latigo.domain.circuits import System, circuit_name
+from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
+from latigo.domain.series import Point, Readings, Series
+from latigo.domain.windows import Window, to_ns
+from latigo.postgres.database import Database
+from latigo.providers.bad_readings import BadReadings
+from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
+from latigo.providers.timeseries.catalogue import SeriesCatalogue, items_of, unknown
+from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
+from latigo.providers.timeseries.points import ReadPoints, read_times, write_time
+from latigo.providers.timeseries.reading import MOST_ITEMS, Item, SharedReads
+from latigo.runtime.clock import Clock
+from latigo.settings import TimeseriesSensors as TimeseriesSettings
+
+_log = structlog.get_logger()
+
+DOWNSTREAM = circuit_name(System.SENSORS, "timeseries_api")
+
+
+class TimeseriesSensors:
+    """Sensors of the API; opened by `open_sensors`.
+
+    Args:
+        client: of the API.
+        catalogue: names and ids.
+        reads: shared by all tasks.
+        settings: the section.
+        bad: account of the readings that are skipped for their status.
+    """
+
+    def __init__(
+        self,
+        client: TimeseriesClient,
+        catalogue: SeriesCatalogue,
+        reads: SharedReads,
+        settings: TimeseriesSettings,
+        bad: BadReadings,
+    ) -> None:
+        self.reads = reads
+        self._client = client
+        self._catalogue = catalogue
+        self._settings = settings
+        self._bad = bad
+        self._exists: set[str] = set()  #: ids that an answer left out although they can be read
+
+    @property
+    def downstream(self) -> str:
+        return DOWNSTREAM
+
+    async def ping(self) -> str:
+        """Count the series at each facility."""
+        answer = await self._client.get("/facets/facility")
+        counts = {str(item.get("name")): int(item.get("count") or 0) for item in items_of(answer, DOWNSTREAM)}
+        facility = self._settings.facility
+        if facility in counts:
+            return f"{counts[facility]} tags at {facility}"
+        return f"{sum(counts.values())} tags"
+
+    async def get_sensor_list(self) -> Sequence[str]:
+        return sorted({series.name for series in await self._catalogue.names()})
+
+    async def sensor_exists(self, name: str) -> bool:
+        return name in await self._catalogue.find([name], self._settings.facility or "")
+
+    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        """Return the request and its item."""
+        start, end = write_time(to_ns(window.start)), write_time(to_ns(window.end))
+        tag = parameters.get("tag", "every tag")
+        facility = self._settings.facility or "the facility of the model's first tag"
+        statuses = ", ".join(map(str, self._settings.good))
+        return f"POST {self._client.base_url}/query/data: {tag} at {facility}, {start} to {end}, status {statuses}"
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        start, end = to_ns(window.start), to_ns(window.end)
+        facility = await self._catalogue.facility_of(tags[0]) if tags else ""
+        found = await self._read(tags, facility, start, end)
+        size = sum(points.series.nbytes for points in found.values())
+        if size > max_bytes:
+            raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")
+        for tag, points in found.items():
+            place, hour = f"{DOWNSTREAM}/{facility}", (tag, start)
+            self._bad.record(place, hour, tag, Fault.QUALITY, points.bad, points.example)
+        return {tag: points.series for tag, points in found.items()}
+
+    async def _read(self, tags: Sequence[str], facility: str, start: int, end: int) -> Mapping[str, ReadPoints]:
+        """Return the points of every tag.
+
+        Raises:
+            Rejected: ``UNKNOWN_SENSOR``, naming all tags that are unknown or may not be read.
+        """
+        ids = await self._ids(tags, facility)
+        found, refused = await self._read_ids(ids, start, end)
+        if refused:  # an id may belong to nothing any more, and the name to another one
+            await self._catalogue.forget(list(refused), facility)
+            again = await self._ids(list(refused), facility)
+            changed = {tag: series for tag, series in again.items() if series.id != ids[tag].id}
+            more, refused_again = await self._read_ids(changed, start, end)
+            found |= more
+            if lacking := {tag: reason for tag, reason in (refused | refused_again).items() if tag not in found}:
+                raise Rejected(
+                    f"the Timeseries API does not let these tags be read: {describe_tags(lacking)}"
+                    f" ({next(iter(lacking.values()))})",
+                    reason=Reason.UNKNOWN_SENSOR,
+                )
+        return {tag: found[tag] for tag in tags}
+
+    async def _read_ids(
+        self, ids: Mapping[str, CachedSeries], start: int, end: int
+    ) -> tuple[dict[str, ReadPoints], dict[str, str]]:
+        """Return the points by tag, and the reasons by tag whose id cannot be read."""
+        items = {tag: Item(series.id, start, end) for tag, series in ids.items()}
+        answers = await self.reads.read(list(items.values()))
+        found: dict[str, ReadPoints] = {}
+        refused: dict[str, str] = {}
+        for tag, item in items.items():
+            answer = answers[item]
+            if isinstance(answer, ReadPoints):
+                found[tag] = answer
+            elif answer.left_out and await self._is_there(item.id):
+                found[tag] = ReadPoints(Series.empty(), 0, "")
+            else:
+                refused[tag] = answer.reason
+        return found, refused
+
+    async def _is_there(self, identifier: str) -> bool:
+        """Return whether a series exists that an answer has left out: it may have no points, or not be for us."""
+        if identifier in self._exists:
+            return True
+        try:
+            await self._client.get(f"/{identifier}")
+        except ApiRefused as error:
+            if error.status != NOT_FOUND:
+                raise
+            return False
+        self._exists.add(identifier)
+        return True
+
+    async def _ids(self, tags: Sequence[str], facility: str) -> Mapping[str, CachedSeries]:
+        ids = await self._catalogue.find(tags, facility)
+        if missing := [tag for tag in dict.fromkeys(tags) if tag not in ids]:
+            raise unknown(missing)
+        return ids
+
+    async def get_last_before(
+        self, tags: Sequence[str], time: datetime, not_older_than: datetime
+    ) -> Mapping[str, Point]:
+        if not tags:
+            return {}
+        facility = await self._catalogue.facility_of(tags[0])
+        ids = await self._catalogue.find(tags, facility)
+        by_id = {series.id.lower(): tag for tag, series in ids.items()}
+        start, end = to_ns(not_older_than), to_ns(time)
+        points: dict[str, Point] = {}
+        names = list(by_id)
+        for begin in range(0, len(names), MOST_ITEMS):
+            body = [
+                {
+                    "id": identifier,
+                    "startTime": write_time(start),
+                    "endTime": write_time(end),
+                    "statusFilter": list(self._settings.good),
+                }
+                for identifier in names[begin : begin + MOST_ITEMS]
+            ]
+            for item in items_of(await self._client.post("/query/data/latest", body), DOWNSTREAM):
+                tag = by_id.get(str(item.get("id", "")).lower())
+                for read in item.get("datapoints") or ():
+                    if tag is not None:
+                        point = Point(int(read_times([read["time"]])[0]), float(read["value"]))
+                        if point.time >= end:  # the end counts in, which the API does not say
+                            point = await self._latest_before(ids[tag].id, start, end) or point
+                        if start <= point.time < end and read.get("status", 0) in self._settings.good:
+                            points[tag] = point
+        return points
+
+    async def _latest_before(self, identifier: str, start: int, end: int) -> Point | None:
+        params = [("beforeTime", write_time(end - 1000)), ("afterTime", write_time(start))]
+        params += [("status", str(status)) for status in self._settings.good]
+        answer = await self._client.get(f"/{identifier}/data/latest", params)
+        for item in items_of(answer, DOWNSTREAM):
+            for point in item.get("datapoints") or ():
+                return Point(int(read_times([point["time"]])[0]), float(point["value"]))
+        return None
+
+
+@asynccontextmanager
+async def open_sensors(
+    settings: TimeseriesSettings, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
+) -> AsyncIterator[TimeseriesSensors]:
+    """Open the source; nothing is sent before the first call.
+
+    Args:
+        settings: the section.
+        clock: the machine's.
+        bad: account of the readings that are skipped; a new one by default.
+        database: the ledger's, where ids are kept; None: in memory alone.
+
+    Raises:
+        ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
+    """
+    limit = settings.read_timeout
+    async with open_client(settings, "sensors", clock, downstream=DOWNSTREAM, time_limit=limit) as client:
+        params = [("federationSource", settings.federation_source)] if settings.federation_source else []
+        reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests)
+        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
+        try:
+            yield TimeseriesSensors(client, catalogue, reads, settings, bad or BadReadings(clock))
+        finally:
+            await reads.close()
