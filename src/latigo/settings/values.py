@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from latigo.runtime.files import read_limited
+from latigo.runtime.time_formats import EXCEL, TimeFormat
 from latigo.runtime.units import parse_duration
 
 _LARGEST_SECRET = 64 * 1024
@@ -138,6 +139,13 @@ def time_zone(name: str) -> str:
     return name
 
 
+def _time_format(text: str) -> str:
+    """Refuse what is no format of a whole time."""
+    if text != EXCEL:
+        TimeFormat.of(text)
+    return text
+
+
 def _separator(character: str) -> str:
     if character in '"\r\n':
         raise ValueError("should be neither a quote nor a line end")
@@ -221,6 +229,9 @@ Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0
 _NotEmpty = Annotated[str, Field(min_length=1)]
 Text = Annotated[_NotEmpty, AfterValidator(_text)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=100), BeforeValidator(_one_or_more)]
+TimeFormats = Annotated[
+    tuple[Annotated[Text, AfterValidator(_time_format)], ...], Field(max_length=20), BeforeValidator(_one_or_more)
+]
 Columns = Annotated[
     tuple[Annotated[str, AfterValidator(one_line)], ...], Field(max_length=200_000), BeforeValidator(_columns)
 ]

@@ -2,10 +2,10 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from latigo.domain.series import Values
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.cells import Mask, NotText, as_text, tags_in
 from latigo.providers.files.header import require_columns
-from latigo.providers.files.judging import Judge, Quality, values_by_tag
+from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
@@ -35,7 +35,18 @@ from latigo.providers.files.reading import (
     chunks_of_rows,
     rows_between,
 )
-from latigo.providers.files.times import ClockState, ParsedTimes
+from latigo.providers.files.repeated_hour import (
+    Evidence,
+    NearRows,
+    PartRows,
+    Parts,
+    RepeatedHour,
+    Run,
+    Runs,
+    describe_doubt,
+    runs_by_part,
+)
+from latigo.providers.files.times import ParsedTimes, join_times
 
 _BATCH_ROWS = 64 * 1024  #: rows read at a time: a row group may hold millions
 _FILE_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError)  #: of invalid content too
@@ -49,7 +60,8 @@ class Group(NamedTuple):
     rows_before: int
     first: int
     last: int
-    clock: ClockState  #: before the first row
+    rows: int
+    hours: frozenset[RepeatedHour] = frozenset()  #: to which rows belong; they may be in either run
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class _Index:
     repeated: frozenset[str]
     groups: tuple[Group, ...]
     tags: frozenset[str]
+    hours: frozenset[RepeatedHour]
+    runs: Mapping[Hashable, Mapping[RepeatedHour, Runs]] = field(default_factory=dict)  #: by the numbers of groups
 
 
 class ColumnarFile:
@@ -79,18 +93,20 @@ class ColumnarFile:
         self.tag = tag
         self._layout = layout
         self._bad = bad
-        self._index: _Index | None = None
+        self._latest: _Index | None = None
+        self._index: _Index | None = None  #: the one that is read by, see `SensorFile.place`
+        self._evidence = Evidence()
 
     @property
     def tags(self) -> AbstractSet[str]:
         if self.tag is not None:
             return frozenset({self.tag})
-        return self._index.tags if self._index else frozenset()
+        return self._latest.tags if self._latest else frozenset()
 
     @property
     def repeated(self) -> AbstractSet[str]:
         """The names of columns that occur twice, so that nobody knows which one is meant."""
-        return self._index.repeated if self._index else frozenset()
+        return self._latest.repeated if self._latest else frozenset()
 
     def check_header(self) -> None:
         """Read the schema.
@@ -104,17 +120,75 @@ class ColumnarFile:
 
     def refresh(self, stop: threading.Event) -> None:
         identity = _identity(self.path)
-        if self._index and self._index.identity == identity:
+        if self._latest and self._latest.identity == identity:
             return
         with self._opened() as file:
             leaves, repeated = self._leaves(file)
-            groups = tuple(self._groups(file, leaves[self._layout.time_column], stop))
+            groups = tuple(self._groups(file, leaves, stop))
             tags = (
                 self._tags_of_rows(file, leaves[self._layout.tag_column], stop)
                 if self._layout.is_long and self.tag is None
                 else frozenset(leaves) - {self._layout.time_column}
             )
-            self._index = _Index(identity, file.metadata, leaves, repeated, groups, tags)
+        hours = frozenset(hour for group in groups for hour in group.hours)
+        self._latest = _Index(identity, file.metadata, leaves, repeated, groups, tags, hours)
+        if not hours:
+            self._index = self._latest
+
+    @property
+    def hours(self) -> AbstractSet[RepeatedHour]:
+        return self._latest.hours if self._latest else frozenset()
+
+    @property
+    def version(self) -> object:
+        return self._latest
+
+    def near(self, hour: RepeatedHour) -> NearRows | None:
+        if (index := self._latest) is None:
+            return None
+        bounds = np.array([(group.first, group.last, group.rows) for group in index.groups], np.int64).reshape(-1, 3)
+        firsts, lasts, counts = bounds.T
+        parts = Parts(index, firsts, lasts, counts, lambda number: index.groups[number].number)
+        return self._evidence.near(hour, parts, lambda number, window: self._near(index, number, hour, window))
+
+    def place(self, placed: Mapping[RepeatedHour, tuple[NearRows, Runs]]) -> None:
+        if self._latest:
+            self._index = replace(self._latest, runs=runs_by_part(placed))
+            for hour, (rows, runs) in placed.items():
+                self._count_doubtful(self._index, hour, rows, runs)
+
+    def _near(self, index: _Index, number: int, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
+        has_tags = self._layout.is_long and self.tag is None
+        parts = []
+        with self._handle(index) as file:
+            names = (self._layout.tag_column,) if has_tags else ()
+            for _, columns, parsed in self._unplaced(file, index, index.groups[number], names):
+                tags = pc.utf8_trim_whitespace(as_text(columns[self._layout.tag_column])) if has_tags else None
+                ambiguous = parsed.rows_in(hour)
+                parts.append(
+                    PartRows.of(parsed.times, parsed.readable, ambiguous, tags, length=hour.length, window=window)
+                )
+        return PartRows.joined(parts)
+
+    def _count_doubtful(self, index: _Index, hour: RepeatedHour, rows: NearRows, runs: Runs) -> None:
+        doubtful = np.flatnonzero(runs == Run.DOUBTFUL)
+
+        def example() -> str:
+            key, number = rows.part_of(int(doubtful[0]))
+            group = next(group for group in index.groups if group.number == key)
+            with self._handle(index) as file:
+                for row, columns, parsed in self._unplaced(file, index, group, ()):
+                    found = parsed.rows_in(hour)
+                    if number < len(found):
+                        return self._two_times(row, int(found[number]), columns)
+                    number -= len(found)
+            raise FileChanged
+
+        self._bad.record(str(self.path), hour, "", Fault.TWO_TIMES, len(doubtful), example)
+
+    def _two_times(self, row: int, place: int, columns: Mapping[str, Any]) -> str:
+        time = " ".join(str(columns[name][place].as_py()) for name in self._layout.time_columns)
+        return f"row {row + place}: {describe_doubt(excerpt_of(time), self._layout.times.zone)}"
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
         """Return one span for each row group."""
@@ -143,7 +217,7 @@ class ColumnarFile:
         value, quality, named = self._layout.value_column, self._layout.quality_column, self._layout.tag_column
         more = [name for name in (quality, named) if name in index.leaves and name != value]
         for row, columns, parsed in self._batches(file, index, group, (value, *more)):
-            judge, among = self._judge(group, row, parsed, start, end), None
+            judge, among = self._judge(group, row, columns, parsed, start, end), None
             if named in more:
                 among = pc.equal(pc.utf8_trim_whitespace(as_text(columns[named])), tag)
                 among = among.fill_null(False).to_numpy(zero_copy_only=False)
@@ -157,7 +231,7 @@ class ColumnarFile:
     ) -> Iterator[Chunk]:
         qualities = {tag: name for tag in tags if (name := self._layout.quality_of(tag, index.leaves))}
         for row, columns, parsed in self._batches(file, index, group, (*tags, *qualities.values())):
-            judge = self._judge(group, row, parsed, start, end)
+            judge = self._judge(group, row, columns, parsed, start, end)
             rows = rows_between(judge.times, start, end)
             times = judge.times[rows]
             if len(times):
@@ -170,7 +244,7 @@ class ColumnarFile:
         tag, value, quality = self._layout.tag_column, self._layout.value_column, self._layout.quality_column
         more = (quality,) if quality else ()
         for row, columns, parsed in self._batches(file, index, group, (tag, value, *more)):
-            judge = self._judge(group, row, parsed, start, end)
+            judge = self._judge(group, row, columns, parsed, start, end)
             names = pc.utf8_trim_whitespace(as_text(columns[tag]))
             codes = pc.index_in(names, pa.array(tags, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
             rows = (codes >= 0) & (judge.times >= start) & (judge.times < end)
@@ -180,7 +254,9 @@ class ColumnarFile:
                 values = values_by_tag(judge, cells, columns[value], value, tags, codes, found)
                 yield from chunks_of_rows(tags, codes[rows], judge.times[rows], values[rows])
 
-    def _judge(self, group: Group, row: int, parsed: ParsedTimes, start: int, end: int) -> Judge:
+    def _judge(
+        self, group: Group, row: int, columns: Mapping[str, Any], parsed: ParsedTimes, start: int, end: int
+    ) -> Judge:
         """Return the judge of a batch whose first row has this number; count the rows without a time.
 
         Raises:
@@ -190,15 +266,16 @@ class ColumnarFile:
         def record(rows: Any, tag: str, fault: Fault, example: Callable[[], str]) -> None:
             self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example)
 
-        times = parsed.times
-        if not parsed.readable.all():
-            unreadable = np.flatnonzero(~parsed.readable)
+        times = parsed.times if parsed.readable.all() else np.where(parsed.readable, parsed.times, MAX_TIME)
+        if self._layout.strict and len(doubtful := parsed.doubtful_between(start, end)):
+            raise BadReading(f"{self.path}, {self._two_times(row, int(doubtful[0]), columns)}")
+        unreadable = np.setdiff1d(np.flatnonzero(~parsed.readable), parsed.doubtful)
+        if len(unreadable):
             names = " and ".join(map(repr, self._layout.time_columns))
             problem = f"row {row + int(unreadable[0])} (row group {group.number}): column {names} has no time"
             if self._layout.strict:
                 raise BadReading(f"{self.path}, {problem}")
             record(unreadable, "", Fault.TIME, lambda: problem)
-            times = np.where(parsed.readable, times, MAX_TIME)
         return Judge(self.path, self._layout, times, start, end, lambda place: f"row {row + place}", record)
 
     def _values(
@@ -210,25 +287,32 @@ class ColumnarFile:
     def _batches(
         self, file: Any, index: _Index, group: Group, names: Sequence[str]
     ) -> Iterator[tuple[int, dict[str, Any], ParsedTimes]]:
-        """Yield batches of a row group: number of the first row, columns by name, times.
+        """Yield batches of a row group: number of the first row, columns by name, times."""
+        runs, used = index.runs.get(group.number, {}), Counter[RepeatedHour]()
+        for row, columns, parsed in self._unplaced(file, index, group, names):
+            of_batch = {}
+            for hour in parsed.hours:
+                first, used[hour] = used[hour], used[hour] + len(parsed.rows_in(hour))
+                of_batch[hour] = runs.get(hour, np.empty(0, np.int8))[first : used[hour]]
+            yield row, columns, parsed.placed(of_batch)
+
+    def _unplaced(
+        self, file: Any, index: _Index, group: Group, names: Sequence[str]
+    ) -> Iterator[tuple[int, dict[str, Any], ParsedTimes]]:
+        """Yield batches as `_batches` does, without the runs of rows in repeated hours.
 
         Columns are selected by index: by name, ``a`` would select ``a.b`` as well.
         """
         ordered = sorted({*self._layout.time_columns, *names}, key=index.leaves.__getitem__)
         indexes = [index.leaves[name] for name in ordered]
-        row, clock = group.rows_before, group.clock
+        row = group.rows_before
         for batch in file.reader.iter_batches(
             _BATCH_ROWS, row_groups=[group.number], column_indices=indexes, use_threads=False
         ):
             columns = dict(zip(ordered, batch.columns, strict=True))
-            parsed = self._layout.times.parse(self._joined(columns), clock)
-            yield row, columns, parsed
-            row, clock = row + batch.num_rows, parsed.state
-
-    def _joined(self, columns: Mapping[str, Any]) -> Any:
-        """Return times as one column: date and time of day are joined by a space."""
-        parts = [columns[name] for name in self._layout.time_columns]
-        return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*map(as_text, parts), " ")
+            times = join_times([columns[name] for name in self._layout.time_columns])
+            yield row, columns, self._layout.times.parse(times)
+            row += batch.num_rows
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -258,32 +342,33 @@ class ColumnarFile:
         """Return the columns that can be read, with their indexes, and the names that occur twice."""
         leaves: dict[str, int] = {}
         position = 0
-        for field in file.schema_arrow:
-            if not pa.types.is_nested(field.type):
-                leaves.setdefault(field.name, position)
-            position += _leaf_count(field.type)
+        for column in file.schema_arrow:
+            if not pa.types.is_nested(column.type):
+                leaves.setdefault(column.name, position)
+            position += _leaf_count(column.type)
         repeated = frozenset(name for name, count in Counter(file.schema_arrow.names).items() if count > 1)
         require_columns(self.path, list(leaves), repeated, self._layout, self.tag)
         return {name: position for name, position in leaves.items() if name not in repeated}, repeated
 
-    def _groups(self, file: Any, time_index: int, stop: threading.Event) -> Iterator[Group]:
+    def _groups(self, file: Any, leaves: Mapping[str, int], stop: threading.Event) -> Iterator[Group]:
         """Yield row groups with their times, from statistics where these are usable, else from the column."""
-        row, clock = 0, ClockState()
-        tick = self._tick(file, time_index)
+        row = 0
+        columns = [leaves[name] for name in self._layout.time_columns]
+        tick = self._tick(file, columns[0]) if len(columns) == 1 else 0
         for number in range(file.metadata.num_row_groups):
             if stop.is_set():
                 raise Stopped
             metadata = file.metadata.row_group(number)
-            statistics = metadata.column(time_index).statistics
+            statistics = metadata.column(columns[0]).statistics
             if tick and _are_complete(statistics):
-                yield Group(number, row, statistics.min_raw * tick, statistics.max_raw * tick, clock)
+                first, last = statistics.min_raw * tick, statistics.max_raw * tick
+                yield Group(number, row, max(first, MIN_TIME), min(last, MAX_TIME), metadata.num_rows)
             elif metadata.num_rows:
-                table = file.reader.read_row_group(number, column_indices=[time_index], use_threads=False)
-                parsed = self._layout.times.parse(table.column(0), clock)
-                known = parsed.times[parsed.readable]
-                bounds = (int(known.min()), int(known.max())) if len(known) else (MIN_TIME, MAX_TIME)
-                yield Group(number, row, *bounds, clock)
-                clock = parsed.state
+                table = file.reader.read_row_group(number, column_indices=sorted(columns), use_threads=False)
+                parsed = self._layout.times.parse(join_times([table[name] for name in self._layout.time_columns]))
+                firsts, lasts = parsed.times[parsed.readable], parsed.second[parsed.readable]
+                bounds = (int(firsts.min()), int(lasts.max())) if len(firsts) else (MIN_TIME, MAX_TIME)
+                yield Group(number, row, *bounds, metadata.num_rows, frozenset(parsed.hours))
             row += metadata.num_rows
 
     def _tick(self, file: Any, time_index: int) -> int:

@@ -8,7 +8,7 @@ so a reading that is damaged costs itself and no other.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,8 @@ from latigo.providers.files.reading import (
     chunks_of_rows,
     rows_between,
 )
-from latigo.providers.files.times import ClockState, ParsedTimes
+from latigo.providers.files.repeated_hour import PartRows, RepeatedHour, Runs, describe_doubt
+from latigo.providers.files.times import ParsedTimes, join_times
 
 _NOT_A_NUMBER = re.compile(r"In CSV column #(\d+)")
 _REPARSED = 3  #: columns that become text one by one; then all of them
@@ -53,7 +54,7 @@ class Contents(NamedTuple):
     first: int  #: greater than ``last`` if the block has no row with a time
     last: int
     tags: AbstractSet[str]  #: in the long layout
-    clock: ClockState  #: after the last row
+    hours: Sequence[RepeatedHour]  #: to which rows belong
     rows: int
     example: str  #: of a time that cannot be read; empty if all can
 
@@ -69,11 +70,17 @@ class _Malformed(NamedTuple):
 class _Parsed:
     """Parsed rows of a block."""
 
-    times: Times  #: of all rows, including malformed ones
-    readable: Mask  #: shape (rows,): the time is valid
-    clock: ClockState
+    of_rows: ParsedTimes  #: including malformed ones
     cells: Any  #: Arrow table, without the malformed rows
     malformed: Sequence[_Malformed]
+
+    @property
+    def times(self) -> Times:
+        return self.of_rows.times
+
+    @property
+    def readable(self) -> Mask:
+        return self.of_rows.readable
 
     @property
     def whole(self) -> Mask:
@@ -92,22 +99,44 @@ class CsvBlock:
     columns: tuple[str, ...]
     data: bytes
     line: int  #: number of the first line, counted from 1
-    clock: ClockState  #: before the first row
+    runs: Mapping[RepeatedHour, Runs]  #: of the rows in repeated hours
     bad: BadReadings
     units: Sequence[Unit]
     tag: str | None = None  #: whose readings these are, if the path of the file says so
 
     def contents(self) -> Contents:
-        """Return first and last time, tags, and the clock after the last row; count the rows that cannot be read."""
+        """Return first and last time, tags, and repeated hours; count the rows that cannot be read.
+
+        A row of a repeated hour may be in either run, and the times reach over both.
+        """
         tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
         parsed = self._parse({tag: pa.string()} if has_tags else {})
         tags = tags_in(parsed.cells[tag]) if has_tags else frozenset()
         example = self._count_rows(parsed)
-        times = parsed.times if parsed.readable.all() else parsed.times[parsed.readable]
-        bounds = (int(times.min()), int(times.max())) if len(times) else (MAX_TIME, MIN_TIME)
-        if len(parsed.times) and not len(times) and self.layout.strict:
+        first, last = parsed.times, parsed.of_rows.second
+        if not parsed.readable.all():
+            first, last = first[parsed.readable], last[parsed.readable]
+        bounds = (int(first.min()), int(last.max())) if len(first) else (MAX_TIME, MIN_TIME)
+        if len(parsed.times) and not len(first) and self.layout.strict:
             bounds = MIN_TIME, MAX_TIME  # the rows may belong to any window
-        return Contents(*bounds, tags, parsed.clock, len(parsed.times), example)
+        return Contents(*bounds, tags, parsed.of_rows.hours, len(parsed.times), example)
+
+    def near(self, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
+        """Return the rows that are within a window, as evidence for those of a repeated hour."""
+        has_tags = self.layout.is_long and self.tag is None
+        parsed = self._parse({self.layout.tag_column: pa.string()} if has_tags else {})
+        rows, tags = parsed.of_rows, None
+        if has_tags:
+            places = np.cumsum(parsed.whole) - 1  # malformed rows have no tag
+            tags = pc.utf8_trim_whitespace(as_text(parsed.cells[self.layout.tag_column]))
+            tags = tags.take(pa.array(places, mask=~parsed.whole))
+        return PartRows.of(rows.times, rows.readable, rows.rows_in(hour), tags, length=hour.length, window=window)
+
+    def describe_ambiguous(self, hour: RepeatedHour, number: int) -> str:
+        """Return the line and the time of a row of a repeated hour, which are counted from 0."""
+        parsed = self._parse({})
+        row = int(parsed.of_rows.rows_in(hour)[number])
+        return f"line {self._line_of(row)}: {self._two_times(parsed, row)}"
 
     def read(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         """Return the readings of tags with ``start <= t < end``, without missing and bad ones.
@@ -162,6 +191,7 @@ class CsvBlock:
             BadReading: the settings are strict, and a time is invalid or a row of the window malformed.
         """
         numbers = np.flatnonzero(parsed.whole)
+        parsed = replace(parsed, of_rows=parsed.of_rows.placed(self.runs))
         return Judge(
             self.path,
             self.layout,
@@ -229,8 +259,7 @@ class CsvBlock:
                 found = _NOT_A_NUMBER.search(str(error))
                 name = self._name_of(int(found[1])) if found and attempt < _REPARSED else ""
                 kinds = {**kinds, name: pa.string()} if name in kinds else dict.fromkeys(kinds, pa.string())
-        parsed = self._parse_times(table, malformed)
-        return _Parsed(parsed.times, parsed.readable, parsed.state, table, malformed)
+        return _Parsed(self._parse_times(table, malformed), table, malformed)
 
     def _name_of(self, place: int) -> str:
         return self.columns[place] if place < len(self.columns) else ""
@@ -302,8 +331,8 @@ class CsvBlock:
         return pa.table(columns)
 
     def _parse_times(self, table: Any, malformed: Sequence[_Malformed]) -> ParsedTimes:
-        """Parse the times of all rows in file order, on which the meaning of a repeated local hour depends."""
-        column = _joined([table[name] for name in self.layout.time_columns])
+        """Parse the times of all rows in file order, by which those of a repeated hour are counted."""
+        column = join_times([table[name] for name in self.layout.time_columns])
         if malformed:
             rows = np.insert(
                 np.arange(len(column)),
@@ -312,7 +341,7 @@ class CsvBlock:
             )
             others = pa.array([self._time_of(row.cells) for row in malformed], pa.string())
             column = pa.chunked_array([*column.chunks, others]).take(pa.array(rows))
-        return self.layout.times.parse(column, self.clock)
+        return self.layout.times.parse(column)
 
     def _time_of(self, cells: Sequence[str]) -> str | None:
         """Return the time of a malformed row, if it has those cells."""
@@ -339,13 +368,16 @@ class CsvBlock:
     def _refuse_rows(self, parsed: _Parsed, start: int, end: int) -> None:
         invalid = [row.number for row in parsed.malformed if start <= parsed.times[row.number] < end]
         malformed = {row.number: row for row in parsed.malformed}
-        if not parsed.readable.all():
-            invalid.append(int(parsed.readable.argmin()))
+        unreadable = np.setdiff1d(np.flatnonzero(~parsed.readable), parsed.of_rows.doubtful)
+        doubtful = parsed.of_rows.doubtful_between(start, end)
+        invalid += [int(rows[0]) for rows in (unreadable, doubtful) if len(rows)]
         if not invalid:
             return
         row = min(invalid)
         if row in malformed:
             raise self._failed(row, self._cells_of(malformed[row]))
+        if row in doubtful:
+            raise self._failed(row, self._two_times(parsed, row))
         raise self._failed(row, self._no_time(self._time_cell(parsed, row)))
 
     def _cells_of(self, row: _Malformed) -> str:
@@ -354,6 +386,9 @@ class CsvBlock:
     def _no_time(self, cell: str) -> str:
         names = " and ".join(map(repr, self.layout.time_columns))
         return f"{excerpt_of(cell)} in column {names} is not a time"
+
+    def _two_times(self, parsed: _Parsed, row: int) -> str:
+        return describe_doubt(excerpt_of(self._time_cell(parsed, row)), self.layout.times.zone)
 
     def _line_of(self, row: int) -> int:
         return self.line + line_of_row(self.data, self.layout.separator, row)
@@ -364,10 +399,3 @@ class CsvBlock:
 
 def _has_only_empty_surplus(cells: Sequence[str], expected: int) -> bool:
     return len(cells) > expected and not any(cell.strip() for cell in cells[expected:])
-
-
-def _joined(columns: Sequence[Any]) -> Any:
-    """Return times as one column: date and time of day are joined by a space."""
-    if len(columns) == 1:
-        return columns[0]
-    return pc.binary_join_element_wise(*columns, " ")

@@ -1,7 +1,7 @@
 """CSV files: one streaming pass indexes the times of blocks, then only the blocks of a window are read."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -27,9 +27,19 @@ from latigo.providers.files.reading import (
     Span,
     Stopped,
 )
+from latigo.providers.files.repeated_hour import (
+    Evidence,
+    NearRows,
+    Parts,
+    RepeatedHour,
+    Run,
+    Runs,
+    joined_runs,
+    runs_by_part,
+)
 from latigo.providers.files.text import UTF_8, Identity, OpenFile, Text, Texts
-from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import Clock
+from latigo.runtime.time_formats import suggest_format
 
 _MIN_BLOCK = 64 * 1024
 _MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
@@ -50,8 +60,13 @@ class Block(NamedTuple):
     lines: int
     first: int
     last: int
-    clock: ClockState  #: before the first row
+    hours: Sequence[RepeatedHour]  #: to which rows belong; they may be in either run
     rows: int  #: without blank lines
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from other blocks of the file, and from itself before it grew."""
+        return self.offset, self.size
 
     @property
     def unit(self) -> Unit:
@@ -69,8 +84,11 @@ class _Index:
     blocks: tuple[Block, ...] = ()
     firsts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of the blocks
     lasts: Times = field(default_factory=lambda: np.empty(0, np.int64))
+    counts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of rows
     tags: frozenset[str] = frozenset()
-    clock: ClockState = field(default_factory=ClockState)  #: after the last block
+    hours: frozenset[RepeatedHour] = frozenset()  #: to which rows belong
+    runs: Mapping[Hashable, Mapping[RepeatedHour, Runs]] = field(default_factory=dict)  #: by the keys of blocks
+    origin: object = field(default_factory=object)  #: the same while the file grows, another if it is replaced
     fingerprint: bytes = b""
     finished: bool = False  #: the file was indexed to its end; a cancelled pass continues where it stopped
     tail: bool = False  #: a last line without its line end is not indexed yet
@@ -117,18 +135,20 @@ class DelimitedFile:
         self._bad = bad
         self._clock = clock
         self._texts = texts or Texts()
-        self._index: _Index | None = None
+        self._latest: _Index | None = None
+        self._index: _Index | None = None  #: the one that is read by, see `SensorFile.place`
+        self._evidence = Evidence()
 
     @property
     def tags(self) -> AbstractSet[str]:
         if self.tag is not None:
             return frozenset({self.tag})
-        return self._index.tags if self._index else frozenset()
+        return self._latest.tags if self._latest else frozenset()
 
     @property
     def repeated(self) -> AbstractSet[str]:
         """The names of columns that occur twice, so that nobody knows which one is meant."""
-        return self._index.header.repeated if self._index and self._index.header else frozenset()
+        return self._latest.header.repeated if self._latest and self._latest.header else frozenset()
 
     def check_header(self) -> None:
         """Read the header.
@@ -143,7 +163,7 @@ class DelimitedFile:
     def refresh(self, stop: threading.Event) -> None:
         with self._opened() as file:
             settled = self._is_settled(file)
-            index = self._index
+            index = self._latest
             if index and index.identity == file.identity and index.finished and not (index.tail and settled):
                 return
             text = file.text(stop)
@@ -151,9 +171,43 @@ class DelimitedFile:
                 header = self._read_header(text, settled=settled)
                 index = _Index(file.identity, text.size, header, tags=self._tags_of_columns(header))
             index = replace(index, identity=file.identity, size=text.size, finished=False)
-            self._index = self._indexed(text, index, stop, settled=settled)
-            if not self._index.finished:
+            self._latest = self._indexed(text, index, stop, settled=settled)
+            if not self._latest.hours:
+                self._index = self._latest
+            if not self._latest.finished:
                 raise Stopped
+
+    @property
+    def hours(self) -> AbstractSet[RepeatedHour]:
+        return self._latest.hours if self._latest else frozenset()
+
+    @property
+    def version(self) -> object:
+        return self._latest
+
+    def near(self, hour: RepeatedHour) -> NearRows | None:
+        if (index := self._latest) is None:
+            return None
+        parts = Parts(index.origin, index.firsts, index.lasts, index.counts, lambda number: index.blocks[number].key)
+        return self._evidence.near(
+            hour, parts, lambda number, window: self._block(index, [index.blocks[number]]).near(hour, window)
+        )
+
+    def place(self, placed: Mapping[RepeatedHour, tuple[NearRows, Runs]]) -> None:
+        if self._latest:
+            self._index = replace(self._latest, runs=runs_by_part(placed))
+            for hour, (rows, runs) in placed.items():
+                self._count_doubtful(self._index, hour, rows, runs)
+
+    def _count_doubtful(self, index: _Index, hour: RepeatedHour, rows: NearRows, runs: Runs) -> None:
+        doubtful = np.flatnonzero(runs == Run.DOUBTFUL)
+
+        def example() -> str:
+            key, number = rows.part_of(int(doubtful[0]))
+            block = next(block for block in index.blocks if block.key == key)
+            return self._block(index, [block]).describe_ambiguous(hour, number)
+
+        self._bad.record(str(self.path), hour, "", Fault.TWO_TIMES, len(doubtful), example)
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
         """Return spans of adjacent blocks, up to a size."""
@@ -176,6 +230,15 @@ class DelimitedFile:
 
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, blocks = span.part
+        return self._block(index, blocks).read(tags, start, end)
+
+    def _block(self, index: _Index, blocks: Sequence[Block]) -> CsvBlock:
+        """Read adjacent blocks.
+
+        Raises:
+            OSError: the file cannot be read.
+            FileChanged: it was replaced since it was indexed.
+        """
         with self._opened() as file:
             text = file.text()
             if file.identity != index.identity and not self._still_matches(file, text, index):
@@ -183,24 +246,30 @@ class DelimitedFile:
             size = _extent(blocks)
             data = text.read(size, blocks[0].offset)
             encoding = text.encoding
-        if len(data) != size:
+        if len(data) != size or index.header is None:
             raise FileChanged
+        runs = joined_runs(index.runs.get(block.key, {}) for block in blocks)
         units = [block.unit for block in blocks]
-        rows = self._rows(index.header, data, encoding, blocks[0].line, blocks[0].clock, units)
-        return rows.read(tags, start, end)
+        return self._rows(index.header, data, encoding, blocks[0].line, units, runs)
 
     def _opened(self) -> AbstractContextManager[OpenFile]:
         return self._texts.opened(self.path, self._layout.encoding)
 
     def _rows(
-        self, header: Header, data: bytes, encoding: str, line: int, clock: ClockState, units: Sequence[Unit]
+        self,
+        header: Header,
+        data: bytes,
+        encoding: str,
+        line: int,
+        units: Sequence[Unit],
+        runs: Mapping[RepeatedHour, Runs],
     ) -> CsvBlock:
         """Return complete rows in UTF-8, without comments."""
         comment = self._layout.comment.encode(encoding, "replace")
         data = blank_comments(data, comment, header.layout.separator)
         if encoding != UTF_8:
             data = data.decode(encoding, "replace").encode()
-        return CsvBlock(self.path, header.layout, header.columns, data, line, clock, self._bad, units, self.tag)
+        return CsvBlock(self.path, header.layout, header.columns, data, line, runs, self._bad, units, self.tag)
 
     def _is_settled(self, file: OpenFile) -> bool:
         return self._clock.now().timestamp() - file.identity.modified / 1e9 > _SETTLED_SECONDS
@@ -225,9 +294,10 @@ class DelimitedFile:
 
     def _no_time(self, example: str) -> str:
         names = " and ".join(map(repr, self._layout.time_columns))
+        form = suggest_format([example]) or "such as %d.%m.%Y %H:%M:%S"
         return (
             f"{self.path}: no row has a time that can be read, such as {excerpt_of(example)} in column {names}:"
-            " set time_format, such as %d.%m.%Y %H:%M:%S, or check time_column"
+            f" set time_format, {form}; or check time_column"
         )
 
     def _has_grown(self, file: OpenFile, text: Text, index: _Index) -> bool:
@@ -252,7 +322,7 @@ class DelimitedFile:
         index = _without_last_block(index)
         separator, comment = header.layout.separator, self._layout.comment.encode(text.encoding, "replace")
         size = max(_MIN_BLOCK, index.size // _MAX_BLOCKS)
-        blocks, tags, offset, clock = list(index.blocks), set(index.tags), index.end, index.clock
+        blocks, tags, offset = list(index.blocks), set(index.tags), index.end
         line = blocks[-1].line + blocks[-1].lines if blocks else 1 + header.data.count(b"\n")
         at_end, data, example = False, b"", ""
         while offset < index.size and not at_end and not stop.is_set():
@@ -263,7 +333,7 @@ class DelimitedFile:
             at_end = offset + wanted == index.size
             if nuls := _nuls_before(data):
                 self._bad.record(str(self.path), ("nul", line), "", Fault.ROW, 1, f"line {line}: NUL characters")
-                blocks.append(Block(offset, nuls, line, 0, MAX_TIME, MIN_TIME, clock, 0))
+                blocks.append(Block(offset, nuls, line, 0, MAX_TIME, MIN_TIME, (), 0))
                 offset, data, at_end = offset + nuls, b"", offset + nuls == index.size
                 continue
             ends = blank_comments(data, comment, separator, b"\r")  # in which there may be quotes
@@ -273,21 +343,23 @@ class DelimitedFile:
             end = end or data.rfind(b"\n") + 1  # a quote that is never closed: cut at a line end
             if not end:
                 raise InvalidFile(f"{self.path}: line {line} has no line end within {wanted} bytes")
-            contents = self._rows(header, data[:end], text.encoding, line, clock, [Unit(offset, 0)]).contents()
+            contents = self._rows(header, data[:end], text.encoding, line, [Unit(offset, 0)], {}).contents()
             lines = data.count(b"\n", 0, end)
-            blocks.append(Block(offset, end, line, lines, contents.first, contents.last, clock, contents.rows))
+            blocks.append(Block(offset, end, line, lines, contents.first, contents.last, contents.hours, contents.rows))
             tags |= contents.tags
             example = example or contents.example
-            clock, offset, line, data = contents.clock, offset + end, line + blocks[-1].lines, b""
+            offset, line, data = offset + end, line + blocks[-1].lines, b""
         is_long = settled or sum(block.rows for block in blocks) >= _ENOUGH_ROWS
         if example and is_long and all(block.first > block.last for block in blocks):
             raise InvalidFile(self._no_time(example), "time_format")
-        index = replace(index, blocks=tuple(blocks), tags=frozenset(tags), clock=clock)
+        index = replace(index, blocks=tuple(blocks), tags=frozenset(tags))
         print_size = min(_FINGERPRINT, index.end)
         return replace(
             index,
             firsts=np.array([block.first for block in blocks], np.int64),
             lasts=np.array([block.last for block in blocks], np.int64),
+            counts=np.array([block.rows for block in blocks], np.int64),
+            hours=frozenset(hour for block in blocks for hour in block.hours),
             fingerprint=text.read(print_size, index.end - print_size),
             finished=at_end or offset == index.size,
             tail=offset < index.size,
@@ -307,4 +379,4 @@ def _extent(blocks: Sequence[Block]) -> int:
 def _without_last_block(index: _Index) -> _Index:
     if not index.blocks:
         return index
-    return replace(index, blocks=index.blocks[:-1], clock=index.blocks[-1].clock)
+    return replace(index, blocks=index.blocks[:-1])

@@ -15,6 +15,7 @@ Where paths name the tags, only the files of the tags that are read are opened.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.paths import NO_FILES, FoundFile, SensorPath, UnreadFiles
+from latigo.providers.files.placing import Placer
 from latigo.providers.files.reading import (
     MAX_TIME,
     MIN_TIME,
@@ -132,6 +134,7 @@ class Folder:
         self._clock = clock
         self._bad = bad
         self._texts = Texts()
+        self._placers: defaultdict[str, Placer] = defaultdict(Placer)  #: by tag if paths name tags, otherwise one
         self._refresh = refresh.total_seconds()
         self._snapshot = _Snapshot()
         self._known: dict[Path, SensorFile] = {}  #: may not be indexed completely
@@ -256,8 +259,11 @@ class Folder:
         try:
             if self._clock.monotonic() >= self._fresh_until:
                 self._refresh_files(stop)
-            for file in self._stale(tags):
+            stale = self._stale(tags)
+            for file in stale:
                 self._refresh_named(file, stop)
+            for tag in {file.tag or "" for file in stale}:
+                self._placers[tag].place(self._snapshot.named({tag}))
         finally:
             self._refreshing.release()
         return self._snapshot
@@ -284,6 +290,7 @@ class Folder:
         else:
             refreshed = {file.path: self._refresh_file(file, stop) for file in self._known.values()}
             excluded |= {path: exclusion for path, exclusion in refreshed.items() if exclusion is not None}
+            self._placers[""].place(list(self._known.values()))
         if listing.unread.number and not self._snapshot.unread.number:
             _log.info("sensor_files.unread", count=listing.unread.number, first=list(map(str, listing.unread.first)))
         self._snapshot = _Snapshot(tuple(self._known.values()), excluded, self._by_tag(), listing.unread)

@@ -1,7 +1,7 @@
 """Common parts of both file formats: layout, chunks of readings, and series built from them."""
 
 import threading
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from latigo.domain.errors import TooLarge
 from latigo.domain.series import Series, Times, Values
 from latigo.providers.files.cells import Notation, Qualities
+from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, Runs
 from latigo.providers.files.times import TimeParser
 from latigo.settings import FileSensors
 
@@ -57,7 +58,7 @@ class Layout:
             columns=settings.columns,
             strict=settings.strict,
             refuse_text=settings.text == "refuse",
-            times=TimeParser(ZoneInfo(settings.timezone)),
+            times=TimeParser(ZoneInfo(settings.timezone), settings.time_format),
             notation=Notation(settings.decimal_point, settings.thousands, settings.missing),
             qualities=Qualities(settings.good),
         )
@@ -132,6 +133,28 @@ class SensorFile(Protocol):
     @property
     def repeated(self) -> AbstractSet[str]:
         """The names of columns that occur twice, so that nobody knows which one is meant."""
+
+    @property
+    def hours(self) -> AbstractSet[RepeatedHour]:
+        """The repeated hours in which the file has rows."""
+
+    @property
+    def version(self) -> object:
+        """What the file was at the last refresh, to be compared by identity."""
+
+    def near(self, hour: RepeatedHour) -> NearRows | None:
+        """Return the rows near a repeated hour, None if there are none; the same object while they are the same.
+
+        Raises:
+            OSError: the file cannot be read.
+            FileChanged: it was replaced since the last refresh.
+        """
+
+    def place(self, placed: Mapping[RepeatedHour, tuple[NearRows, Runs]]) -> None:
+        """Take the runs of rows in repeated hours, and use the index of the last refresh from now on.
+
+        Until then a file with such rows is read by its index of before.
+        """
 
     def refresh(self, stop: threading.Event) -> None:
         """Update the index; cheap when nothing has changed.

@@ -23,6 +23,7 @@ from latigo.settings.values import (
     Separator,
     Text,
     Texts,
+    TimeFormats,
     one_line,
     text_encoding,
     time_zone,
@@ -102,7 +103,7 @@ class FileSensors(_Sensors):
     time_column: Annotated[Texts, Field(min_length=1, max_length=2)] = Field(
         default=("time",), description="Column of the times; or two columns, of the date and of the time of day."
     )
-    time_format: Texts = Field(
+    time_format: TimeFormats = Field(
         default=(),
         description="Formats of the times, tried in order, such as %d.%m.%Y %H:%M; or excel, for serial dates. Without"
         " one, times are ISO 8601, or seconds, ms, us or ns since 1970.",

@@ -18,7 +18,6 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.cells import Cells, Notation, NotNumbers, Qualities, tags_in
 from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.reading import Layout
-from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.sensor_files import DAY, clock
@@ -75,7 +74,7 @@ def block(layout: Layout, *cells: str) -> CsvBlock:
     rows = "".join(f'{clock(n)};"{cell}"\n' for n, cell in enumerate(cells))
     units = [Unit(0, len(cells))]
     return CsvBlock(
-        Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, ClockState(), BadReadings(SystemClock()), units
+        Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, {}, BadReadings(SystemClock()), units
     )
 
 

@@ -25,7 +25,6 @@ from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Layout, Stopped
-from latigo.providers.files.times import ClockState
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
@@ -559,7 +558,7 @@ def test_a_cell_means_the_same_whatever_the_other_cells_of_its_block_are(cell: s
             ("time", "A"),
             rows.encode(),
             2,
-            ClockState(),
+            {},
             BadReadings(SystemClock()),
             [Unit(0, len(cells))],
         )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.windows import from_ns, to_ns
-from latigo.providers.files.times import ClockState, TimeParser
+from latigo.providers.files.times import TimeParser
 
 UTC_TIMES = TimeParser(ZoneInfo("UTC"))
 OSLO = ZoneInfo("Europe/Oslo")
@@ -115,44 +115,6 @@ def test_local_times_are_read_by_their_zone():
 
 def test_an_offset_counts_for_more_than_the_zone():
     assert parse("2026-03-01T12:00:00Z", parser=OSLO_TIMES) == [NOON]
-
-
-def local_column(start: datetime, end: datetime, step: timedelta) -> tuple[list[int], list[str]]:
-    """What a logger writes that stamps rows with the clock on the wall."""
-    times = range(to_ns(start), to_ns(end), int(step.total_seconds()) * 10**9)
-    return list(times), [f"{from_ns(time).astimezone(OSLO):%Y-%m-%d %H:%M:%S}" for time in times]
-
-
-def test_the_hour_that_happens_twice_is_resolved_by_the_order_of_rows():
-    times, texts = local_column(
-        datetime(2026, 10, 24, 23, tzinfo=UTC), datetime(2026, 10, 25, 3, tzinfo=UTC), timedelta(minutes=5)
-    )
-    assert len(set(texts)) == len(texts) - 12
-
-    assert parse(*texts, parser=OSLO_TIMES) == times
-
-
-@given(cuts=st.sets(st.integers(1, 47), max_size=5))
-def test_the_repeated_hour_is_resolved_wherever_a_file_is_cut(cuts: set[int]):
-    times, texts = local_column(
-        datetime(2026, 10, 24, 23, tzinfo=UTC), datetime(2026, 10, 25, 3, tzinfo=UTC), timedelta(minutes=5)
-    )
-    edges = [0, *sorted(cuts), len(texts)]
-
-    state, result = ClockState(), list[int]()
-    for low, high in pairwise(edges):
-        parsed = OSLO_TIMES.parse(pa.array(texts[low:high], pa.string()), state)
-        state = parsed.state
-        result += parsed.times.tolist()
-
-    assert result == times
-
-
-def test_a_row_that_is_a_little_late_does_not_start_the_second_run():
-    texts = ["2026-10-25 02:10:00", "2026-10-25 02:09:00", "2026-10-25 02:11:00"]
-
-    first = to_ns(datetime(2026, 10, 25, 0, 10, tzinfo=UTC))
-    assert parse(*texts, parser=OSLO_TIMES) == [first, first - 60 * 10**9, first + 60 * 10**9]
 
 
 def test_a_local_time_that_never_happened_is_not_readable():
