@@ -1,7 +1,6 @@
 """Time columns, in all the ways in which they are written."""
 
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
