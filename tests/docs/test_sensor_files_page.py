@@ -53,7 +53,7 @@ def examples() -> Iterator[Example]:
 def test_there_are_examples_of_every_form() -> None:
     keys = {key for example in examples() for key in example.settings}
 
-    assert len(list(examples())) >= 10
+    assert len(list(examples())) >= 11
     assert keys >= {"path", "layout", "preset", "columns", "separator", "decimal_point", "thousands", "missing", "good"}
 
 
