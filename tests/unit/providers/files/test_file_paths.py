@@ -305,6 +305,20 @@ async def test_a_file_has_the_readings_of_the_tag_that_its_path_names(tmp_path: 
             await values(sensors, "value")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+async def test_rows_of_a_tag_that_the_path_does_not_name_are_skipped_and_counted(tmp_path: Path, suffix: str):
+    if suffix == "csv":
+        write(tmp_path / "A.csv", f"tag,time,value\nA,{clock(0)},1\nB,{clock(1)},2\n A ,{clock(2)},3\n")
+    else:
+        one_tag(tmp_path / "A.parquet", 1, 2, 3, tag=["A", "B", "A"])
+    bad = BadReadings(SystemClock())
+
+    async with opened(tmp_path / "{tag}.*", bad=bad) as sensors:
+        assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors) == [1, 3]
+    assert [(each.tag, each.fault, each.readings) for each in bad.counts()] == [("", "row", 1)]
+
+
 async def test_the_hive_partitions_of_the_field_are_read():
     path = FIELD_CASES / "66-hive-tag" / "data"
     async with opened(path / "tag={tag}" / "*.parquet", layout="long") as sensors:
