@@ -161,6 +161,7 @@ async def test_date_and_time_of_day_make_a_header_together(tmp_path: Path):
 
     async with opened(tmp_path, time_column=("Date", "Time")) as sensors:
         assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
