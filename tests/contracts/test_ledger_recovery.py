@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from latigo.domain.outcome import Retry
+from latigo.domain.outcome import Retry, Stored
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import Claim, Planned, Term
 from tests.support.build import NOW, an_entry
@@ -94,6 +94,20 @@ async def test_a_claim_is_lost_when_its_lease_has_run_out_and_not_before(
 
     assert await recovered(ledger) == lost
     assert bool(await ledger.executor.renew([claim], LEASE)) == (not lost)
+
+
+async def test_a_claim_that_was_lost_counts_for_nothing_though_nobody_has_claimed_the_task_since(ledger: Ledgers):
+    claim = await claimed(ledger)
+    await ledger.set_clock(NOW + LEASE)
+    await recovered(ledger)
+    before = await ledger.fetch("SELECT * FROM task")
+
+    assert not await ledger.executor.start_isolated(claim, LEASE)
+    assert not await ledger.executor.begin_write(claim, LEASE)
+    assert await ledger.executor.renew([claim], LEASE) == frozenset()
+    assert await ledger.executor.release([claim]) == frozenset()
+    assert await ledger.executor.settle([(claim, Stored.in_full(claim.window))]) == frozenset()
+    assert await ledger.fetch("SELECT * FROM task") == before
 
 
 async def test_a_claim_whose_lease_runs_is_not_lost_whatever_became_of_its_message(ledger: Ledgers):
