@@ -1,7 +1,7 @@
 """What the ledger on PostgreSQL promises to the roles together; to each, see ``test_*_ledger.py``."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -507,6 +507,21 @@ async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_rev
     assert (same_revision, next_revision) == ([{"anomaly": False}], [{"anomaly": None}])
 
 
+async def test_what_is_learnt_is_learnt_of_one_model_and_nothing_else_with_it(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(name) for name in ("fan", "pump", "valve")])
+    fan, pump = await claimed(ledger, name="fan"), await claimed(ledger, name="pump")
+
+    answers = Stored(Coverage((window("10:00", "12:00"),)), prediction_only=True)
+    await ledger.executor.settle([(fan, answers), (pump, Deferred("404", stale_metadata=True))])
+
+    rows = await ledger.fetch("SELECT name, anomaly, stale_metadata FROM model ORDER BY name")
+    assert [tuple(row.values()) for row in rows] == [
+        ("fan", False, False),
+        ("pump", None, True),
+        ("valve", None, False),
+    ]
+
+
 async def test_one_scheduler_plans_and_another_takes_over_when_its_lease_runs_out(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     first = await lead(ledger, "scheduler-1")
@@ -645,6 +660,54 @@ async def test_what_is_out_is_counted_by_lane_and_what_waits_for_another_attempt
 
     assert (out.lanes, out.waiting) == (dict.fromkeys(Lane, 1), 1)
     assert (out.total, out.background) == (4, 3)
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_task_that_waits_is_counted_in_no_lane(ledger: Ledgers, lane: Lane):
+    await ledger.models.put_models([an_entry()])
+    need = (await needs(ledger))["pump"]
+    term = await lead(ledger)
+    await ledger.scheduler.plan(term, [Planned(need.model_id, 1, need.windows[Lane.LIVE], lane)])
+    (task,) = await ledger.scheduler.unpublished(term, 10)
+    claim = await ledger.claim(task.id, 1, "executor-1", LEASE)
+    assert claim is not None
+    await ledger.executor.settle([(claim, Retry())])
+
+    out = await ledger.scheduler.outstanding()
+
+    assert (out.total, out.waiting) == (0, 1)
+
+
+async def test_what_was_settled_counts_for_two_minutes(ledger: Ledgers):
+    await ledger.models.put_models([an_entry()])
+    await ledger.executor.settle([(await claimed(ledger), Stored.in_full(window("10:00", "12:00")))])
+
+    async def settled_after(time: timedelta) -> int:
+        await ledger.set_clock(NOW + time)
+        return (await ledger.scheduler.outstanding()).settled
+
+    two = timedelta(minutes=2)
+    assert [await settled_after(time) for time in (two - timedelta(seconds=1), two)] == [1, 0]
+
+
+async def test_history_has_of_each_task_what_it_was_and_how_it_ended(ledger: Ledgers):
+    await ledger.models.put_models([an_entry("fan"), an_entry("pump", revision="2000")])
+    claims = [await claimed(ledger, name=name) for name in ("fan", "pump")]
+    await ledger.set_clock(NOW + timedelta(seconds=5))
+    stored, refused = Stored.in_full(window("10:00", "12:00"), rows=12), Rejected(Reason.VALUES_REFUSED, "too hot")
+    await ledger.executor.settle([(claims[0], stored), (claims[1], refused)])
+
+    rows = await ledger.fetch("SELECT * FROM task_history ORDER BY revision")
+
+    assert [(row["id"], row["revision"], row["outcome"], row["reason"], row["detail"]) for row in rows] == [
+        (claims[0].task_id, "1000", "stored", "", ""),
+        (claims[1].task_id, "2000", "rejected", "values_refused", "too hot"),
+    ]
+    assert [(row["rows"], row["covered"]) for row in rows] == [(12, timedelta(hours=2)), (0, timedelta(0))]
+    for row in rows:
+        assert (row["lane"], row["epoch"], row["attempts"], row["starts"]) == ("live", 1, 0, 1)
+        assert (row["claimed_by"], row["claimed_at"]) == ("executor-1", NOW)
+        assert (row["planned_at"], row["settled_at"]) == (NOW, NOW + timedelta(seconds=5))
 
 
 async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Ledgers):
@@ -800,6 +863,30 @@ async def test_exceptions_older_than_the_catch_up_are_forgotten_and_reported_if_
     assert await ledger.scheduler.needs(timedelta(days=1)) == []
 
 
+async def test_only_exceptions_of_the_model_itself_expire_and_none_is_left_that_ends_where_it_begins(ledger: Ledgers):
+    await ledger.models.put_models([an_entry("old"), an_entry("new")])
+    await ledger.fetch("UPDATE model SET since = $1 WHERE name = 'new'", at("11:30"))
+    await ledger.fetch(
+        "INSERT INTO slot_exception SELECT id, 'absent', reason, 0, 'infinity', tstzmultirange(tstzrange(low, high))"
+        " FROM model, (VALUES ('before', $1::timestamptz, $2::timestamptz), ('across', $2 - interval '30 minutes', $3))"
+        " AS e (reason, low, high)",
+        at("10:00"),
+        at("11:30"),
+        at("12:00"),
+    )
+
+    await ledger.scheduler.expire(await lead(ledger), timedelta(hours=1))
+
+    rows = await ledger.fetch(
+        "SELECT name, reason, slots FROM slot_exception JOIN model m ON m.id = model_id ORDER BY name, reason"
+    )
+    assert [(row["name"], row["reason"], to_coverage(row["slots"])) for row in rows] == [
+        ("new", "across", Coverage((window("11:00", "12:00"),))),
+        ("new", "before", Coverage((window("10:00", "11:30"),))),
+        ("old", "across", Coverage((window("11:30", "12:00"),))),
+    ]
+
+
 async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers):
     pause = timedelta(seconds=15)
     await ledger.executor.open_circuit("gordo/plant", "503", alarm=False, pause=pause)
@@ -858,12 +945,25 @@ async def test_executors_are_known_while_they_send_heartbeats(ledger: Ledgers):
     info = ExecutorInfo("executor-1", "0.1.0", 1, 1, 32)
 
     await ledger.executor.register(info)
+    await ledger.executor.register(replace(info, id="executor-2"))
     await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8)
     known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
     await ledger.executor.deregister("executor-1")
 
-    assert known == [{"id": "executor-1", "in_flight": 3, "working_limit": 8}]
-    assert await ledger.fetch("SELECT id FROM executor") == []
+    assert min(known, key=lambda row: str(row["id"])) == {"id": "executor-1", "in_flight": 3, "working_limit": 8}
+    assert await ledger.fetch("SELECT id, in_flight FROM executor") == [{"id": "executor-2", "in_flight": 0}]
+
+
+async def test_an_executor_is_forgotten_an_hour_after_its_last_heartbeat(ledger: Ledgers):
+    await ledger.executor.register(ExecutorInfo("executor-1", "0.1.0", 1, 1, 32))
+
+    async def known_after(time: timedelta) -> int:
+        await ledger.set_clock(NOW + time)
+        await ledger.scheduler.maintain(history=timedelta(days=1))
+        return len(await ledger.fetch("SELECT FROM executor"))
+
+    hour = timedelta(hours=1)
+    assert [await known_after(time) for time in (hour, hour + timedelta(seconds=1))] == [1, 0]
 
 
 async def test_a_window_that_was_covered_meanwhile_is_not_planned(ledger: Ledgers):

@@ -307,6 +307,21 @@ async def test_another_window_of_the_same_model_is_a_mismatch_too(ledger: Ledger
     assert kind(await ledger.executor.examine(message)) is MismatchKind.OTHER_TASK
 
 
+@pytest.mark.parametrize(("ours", "others"), [("fan", "pump"), ("pump", "fan")])
+async def test_a_message_is_compared_with_its_own_task_and_model(ledger: Ledgers, ours: str, others: str):
+    await ledger.models.put_models([an_entry("fan", fold=HOUR)])
+    task, _ = await plan(ledger, ours), await plan(ledger, others)
+    await ledger.fetch("UPDATE model SET epoch = 7 WHERE name = $1", others)
+    await claim(ledger, task)
+    elsewhere = replace(task, model=replace(task.model, ref=ModelRef("elsewhere", ours)))
+
+    assert await ledger.executor.examine(task) is None
+    assert kind(await ledger.executor.examine(replace(task, epoch=2))) is MismatchKind.LATER_EPOCH
+    await ledger.fetch("DELETE FROM task WHERE id = $1", task.id)
+    assert kind(await ledger.executor.examine(replace(task, epoch=2))) is MismatchKind.LATER_EPOCH
+    assert await ledger.executor.examine(replace(elsewhere, epoch=2)) is None, "of a model that is unknown"
+
+
 async def test_a_message_ahead_of_a_model_whose_task_is_done_is_a_mismatch(ledger: Ledgers):
     """Without its ledger, a message may be older than a restore that was dealt with."""
     task = await plan(ledger)
@@ -440,19 +455,21 @@ async def test_an_incarnation_rises_even_if_the_clock_stands_or_went_back(ledger
 
 
 async def test_tasks_in_every_state_are_planned_again_and_those_that_wait_go_on_waiting(ledger: Ledgers):
-    await ledger.models.put_models([an_entry(name, fold=HOUR) for name in ("fan", "valve", "mill")])
+    await ledger.models.put_models([an_entry(name, fold=HOUR) for name in ("fan", "valve", "mill", "press")])
     waiting = await claim(ledger, await plan(ledger, "pump"))
     await ledger.executor.settle([(waiting, Retry("500", stored_in=["sink/first"]))])
     published, suspect = await plan(ledger, "fan"), await plan(ledger, "valve")
     await ledger.scheduler.mark_published(await lead(ledger), {published.id: "queue#0", suspect.id: "queue#0"})
     await claim(ledger, suspect)
+    await claim(ledger, await plan(ledger, "press"))
     await ledger.set_clock(NOW + LEASE)
     assert await ledger.executor.start_isolated(await claim(ledger, suspect), LEASE)
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
     await plan(ledger, "mill")
 
     restored = await mark_restored(ledger.database, "operator@host")
 
-    assert restored.replanned == 3
+    assert restored.replanned == 4
     rows = await ledger.fetch(
         "SELECT m.name, t.state, t.starts, t.attempts, t.stored_in, t.claimed_by, t.channel FROM task t"
         " JOIN model m ON m.id = t.model_id ORDER BY m.name"
@@ -460,11 +477,12 @@ async def test_tasks_in_every_state_are_planned_again_and_those_that_wait_go_on_
     assert [(row["name"], row["state"], row["starts"], row["attempts"], row["stored_in"]) for row in rows] == [
         ("fan", "planned", 0, 0, []),
         ("mill", "planned", 0, 0, []),
+        ("press", "planned", 1, 0, []),
         ("pump", "waiting", 0, 1, ["sink/first"]),
         ("valve", "planned", 1, 0, []),
     ]
     assert {row["channel"] for row in rows if row["state"] == "planned"} == {""}
-    assert len(await ledger.scheduler.unpublished(await lead(ledger), 10)) == 3
+    assert len(await ledger.scheduler.unpublished(await lead(ledger), 10)) == 4
 
 
 # --- versions of the envelope -----------------------------------------------------------------------------------------

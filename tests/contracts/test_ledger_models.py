@@ -223,10 +223,15 @@ async def test_a_loss_is_accepted_and_recorded_of_a_quarantined_list_only(ledger
 
     before = await accept_loss(ledger.database, "ann@desk", "plant")
     await ledger.models.project_quarantined("plant", 0)
+    await ledger.models.project_listed("elsewhere", "1000", ["fan"])
+    await ledger.models.project_quarantined("elsewhere", 0)
     after = await accept_loss(ledger.database, "bob@desk", "plant")
 
     assert (before, after) == (False, True)
-    assert (await project(ledger)).accept_loss
+    assert {each.name: each.accept_loss for each in await ledger.models.projects()} == {
+        "plant": True,
+        "elsewhere": False,
+    }
     assert await ledger.fetch("SELECT kind, who, selector FROM request") == [
         {"kind": "accept_loss", "who": "bob@desk", "selector": {"project": "plant"}}
     ]
@@ -304,3 +309,131 @@ async def test_odd_names_and_texts_of_the_model_server_cost_nothing_but_the_mode
         {"name": "valve", "state": "active"},
     ]
     assert {reason for _, _, reason in await parked(ledger)} == {"bad_metadata"}
+
+
+# --- what a model's own metadata changes ------------------------------------------------------------------------------
+
+
+async def park(ledger: Ledgers, reason: str, revision: str = "1000") -> None:
+    """Let every model be parked."""
+    await ledger.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        " SELECT id, $1, $2, 'no', '{}', ledger_now(), 'test' FROM model",
+        revision,
+        reason,
+    )
+
+
+async def test_a_list_is_quarantined_with_no_other(ledger: Ledgers):
+    for name in ("plant", "elsewhere"):
+        await ledger.models.project_listed(name, "1000", ["pump"])
+
+    await ledger.models.project_quarantined("plant", 0)
+
+    doubted = {each.name: each.quarantined_since is not None for each in await ledger.models.projects()}
+    assert doubted == {"plant": True, "elsewhere": False}
+
+
+async def test_a_model_of_another_slot_length_leaves_what_is_settled_of_the_others(ledger: Ledgers):
+    await ledger.models.put_models([an_entry("fan"), an_entry("pump")])
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        " SELECT id, 'absent', 'no data', 0, 'infinity', tstzmultirange(tstzrange($1, $2)) FROM model",
+        at("10:00"),
+        at("10:30"),
+    )
+    await ledger.fetch("UPDATE coverage SET covered = tstzmultirange(tstzrange($1, $2))", at("10:30"), at("11:30"))
+
+    await ledger.models.put_models([an_entry("fan", slot=HOUR), an_entry("pump")])
+
+    rows = await ledger.fetch(
+        "SELECT m.name, c.covered @> tstzrange($1, $2) AS whole, e.model_id IS NULL AS forgotten"
+        " FROM model m JOIN coverage c ON c.model_id = m.id LEFT JOIN slot_exception e ON e.model_id = m.id ORDER BY 1",
+        at("10:30"),
+        at("11:30"),
+    )
+    assert [tuple(row.values()) for row in rows] == [("fan", False, True), ("pump", True, False)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"), [({}, True), ({"revision": "1001"}, False), ({"slot": HOUR}, False)], ids=str
+)
+async def test_a_window_that_was_too_large_is_remembered_for_a_revision_and_its_slots(
+    ledger: Ledgers, changes: dict[str, Any], kept: bool
+):
+    await ledger.models.put_models([an_entry()])
+    await ledger.fetch("UPDATE model SET fold_limit = interval '1 hour'")
+
+    await ledger.models.put_models([an_entry(**changes)])
+
+    assert await ledger.fetch("SELECT fold_limit FROM model") == [{"fold_limit": HOUR if kept else None}]
+
+
+@pytest.mark.parametrize(
+    ("learnt", "listed", "revision", "then"),
+    [
+        (False, True, "1000", False),
+        (None, True, "1000", True),
+        (False, True, "1001", True),
+        (False, None, "1001", None),
+    ],
+)
+async def test_what_a_model_answers_on_is_as_learnt_until_its_next_revision(
+    ledger: Ledgers, learnt: bool | None, listed: bool | None, revision: str, then: bool | None
+):
+    await ledger.models.put_models([an_entry()])
+    await ledger.fetch("UPDATE model SET anomaly = $1", learnt)
+
+    await ledger.models.put_models([an_entry(anomaly=listed, revision=revision)])
+
+    assert await ledger.fetch("SELECT anomaly FROM model") == [{"anomaly": then}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "revision", "left"),
+    [("values_refused", "1000", True), ("values_refused", "0999", False), ("bad_metadata", "1000", False)],
+)
+async def test_within_a_revision_changed_metadata_unparks_only_what_bad_metadata_parked(
+    ledger: Ledgers, reason: str, revision: str, left: bool
+):
+    await ledger.models.put_models([an_entry()])
+    await park(ledger, reason, revision)
+
+    await ledger.models.put_models([an_entry(slot=HOUR)])
+
+    assert bool(await parked(ledger)) == left
+
+
+async def test_a_model_that_stays_unusable_is_parked_since_the_first_time(ledger: Ledgers):
+    await unusable(ledger)
+    await ledger.set_clock(NOW + HOUR)
+    await unusable(ledger)
+
+    assert await ledger.fetch("SELECT since FROM parked") == [{"since": NOW}]
+
+
+async def test_only_models_that_are_listed_again_are_not_gone_any_more(ledger: Ledgers):
+    entries = [("plant", "pump"), ("plant", "fan"), ("elsewhere", "pump")]
+    await ledger.models.put_models([an_entry(name, project=project) for project, name in entries])
+    for reason in ("model_gone", "values_refused"):
+        await park(ledger, reason)
+
+    await ledger.models.project_listed("plant", "1000", ["pump"])
+
+    rows = await ledger.fetch("SELECT project, model, reason FROM v_parked WHERE reason = 'model_gone'")
+    assert {(row["project"], row["model"]) for row in rows} == {("plant", "fan"), ("elsewhere", "pump")}
+    assert len(await ledger.fetch("SELECT FROM parked WHERE reason = 'values_refused'")) == 3
+
+
+async def test_the_roster_has_what_was_registered_and_unregistered_last(ledger: Ledgers):
+    fan = ModelRef("plant", "fan")
+    await ledger.roster.add(PUMP, {"asset": "p-1"})
+    await ledger.roster.add(fan, {})
+    await ledger.roster.remove(fan)
+
+    assert await ledger.roster.entries() == {PUMP: True, fan: False}
+    rows = await ledger.fetch("SELECT name, data, who, at FROM roster ORDER BY name")
+    assert [tuple(row.values()) for row in rows] == [
+        ("fan", {}, "test", NOW),
+        ("pump", {"asset": "p-1"}, "test", NOW),
+    ]

@@ -127,6 +127,61 @@ async def test_a_task_whose_lane_is_taken_is_not_woken(ledger: Ledgers):
     assert not await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
 
 
+@pytest.mark.parametrize("statement", ["paused = true", "state = 'disabled'"])
+async def test_no_task_of_a_model_that_is_not_predicted_is_woken(ledger: Ledgers, statement: str):
+    await make_wait(ledger, "pump", timedelta(minutes=40))
+    await ledger.fetch(f"UPDATE model SET {statement} WHERE name = 'pump'")
+    await ledger.set_clock(NOW + timedelta(hours=1))
+
+    assert not await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
+    assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == 0
+
+
+@pytest.mark.parametrize(("lane", "woken"), [(Lane.LIVE, 0), (Lane.BACKFILL, 1)])
+async def test_a_task_waits_on_while_another_is_out_in_its_lane_and_for_no_other(
+    ledger: Ledgers, lane: Lane, woken: int
+):
+    await make_wait(ledger, "pump", timedelta(minutes=40))
+    (pump,) = await ledger.fetch("SELECT id FROM model WHERE name = 'pump'")
+    other = Planned(int(str(pump["id"])), 1, window("09:00", "10:00"), lane)
+    assert await ledger.scheduler.plan(await lead(ledger), [other]) == 1
+    await ledger.set_clock(NOW + timedelta(hours=1))
+
+    assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) == woken
+
+
+@pytest.mark.parametrize(("name", "lane"), [("fan", Lane.LIVE), ("pump", Lane.BACKFILL)])
+async def test_a_task_is_the_probe_whatever_is_out_of_other_models_and_lanes(ledger: Ledgers, name: str, lane: Lane):
+    needs = {need.ref.name: need for need in await ledger.scheduler.needs(CATCH_UP)}
+    await make_wait(ledger, "pump", timedelta(minutes=40))
+    other = Planned(needs[name].model_id, 1, window("09:00", "10:00"), lane)
+    assert await ledger.scheduler.plan(await lead(ledger), [other]) == 1
+    await ledger.set_clock(NOW + timedelta(hours=1))
+
+    assert await ledger.scheduler.wake_probe(await lead(ledger), "plant", [GORDO])
+
+
+async def test_a_probe_takes_the_turn_of_its_own_downstreams_only(ledger: Ledgers):
+    async def due() -> set[str]:
+        return {circuit.downstream for circuit in await ledger.scheduler.circuits() if circuit.probe_due}
+
+    for name in ("sink/other", "sink/postgres"):
+        await ledger.set_clock(NOW - PAUSE)
+        await ledger.executor.open_circuit(name, "503", alarm=False, pause=PAUSE)
+    await ledger.set_clock(NOW)
+
+    await plan(ledger, "pump", probe=True)
+    assert await due() == {"sink/other", "sink/postgres"}
+    assert await ledger.executor.take_probe("sink/postgres")
+    assert await due() == {"sink/other"}
+    await ledger.executor.probe_failed("sink/postgres", "still 503", longest=timedelta(hours=1))
+    assert {circuit.downstream: circuit.reason for circuit in await ledger.scheduler.circuits()} == {
+        GORDO: "503",
+        "sink/other": "503",
+        "sink/postgres": "still 503",
+    }
+
+
 async def test_a_scheduler_that_does_not_plan_wakes_nothing(ledger: Ledgers):
     term = await lead(ledger)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from latigo.actions.mark_restored import mark_restored
 from latigo.domain.coverage import Coverage
 from latigo.domain.outcome import Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
@@ -15,6 +16,7 @@ from tests.support.ledgers import Ledgers
 LEASE = timedelta(seconds=30)
 CATCH_UP = timedelta(days=30)
 REQUESTED = window("10:00", "12:00")
+PLANNER = "SELECT FROM planner FOR SHARE"  # as every planning transaction
 LAST_OF_A_CHANGE = "LOCK parked IN SHARE MODE"  # what is written last when models change
 SETTLING, LOCKING_MODELS = "%FOR UPDATE OF t, c%", "%JOIN coverage c ON c.model_id = m.id%"
 
@@ -96,6 +98,75 @@ async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger:
 
     assert settling.result() == {claim.task_id for claim in claims}
     assert changing.result() == 1
+
+
+async def test_models_that_are_left_out_wait_for_what_is_being_settled_of_them(ledger: Ledgers):
+    claims = await claimed(ledger)
+
+    async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in("%INSERT INTO task_history%")
+        changing = group.create_task(ledger.models.set_state("plant", ["pump"], "gone"))
+        await ledger.someone_waits_in(LOCKING_MODELS)
+
+    assert settling.result() == {claim.task_id for claim in claims}
+    assert changing.result() == ["pump"]
+
+
+async def test_a_circuit_is_closed_without_waiting_for_models_that_are_being_settled(ledger: Ledgers):
+    claims = await claimed(ledger)
+    await ledger.executor.open_circuit("gordo/plant", "503", alarm=False, pause=LEASE)
+    await ledger.fetch("UPDATE coverage SET hold_until = 'infinity', held_for = 'gordo/plant'")
+
+    async with ledger.holding(coverage_of(claims[1])), asyncio.timeout(10):
+        assert await ledger.executor.close_circuit("gordo/plant")
+
+    held = await ledger.fetch("SELECT model_id FROM coverage WHERE hold_until IS NOT NULL")
+    assert held == await ledger.fetch("SELECT model_id FROM task WHERE id = $1", claims[1].task_id)
+
+
+async def test_a_claim_counts_the_starts_that_it_had_to_wait_for(ledger: Ledgers):
+    claim, *_ = await claimed(ledger)
+    await ledger.set_clock(NOW + LEASE)
+    ended = "UPDATE task SET state = 'planned', starts = 3, lease_until = NULL"
+
+    async with asyncio.TaskGroup() as group, ledger.holding(ended):
+        claiming = group.create_task(ledger.claim(claim.task_id, 1, "executor-2", LEASE))
+        await ledger.someone_waits_in("%UPDATE task t%SET state = 'claimed'%")
+
+    again = claiming.result()
+    assert again is not None
+    assert again.starts == 3
+
+
+async def test_no_other_scheduler_acquires_the_lease_before_a_planning_transaction_ends(ledger: Ledgers):
+    term, needed = await lead(ledger), await wanted(ledger)
+
+    async with asyncio.TaskGroup() as group, ledger.holding("LOCK task IN SHARE MODE"):
+        planning = group.create_task(ledger.scheduler.plan(term, needed))
+        await ledger.someone_waits_in("%INSERT INTO task %")
+        await ledger.set_clock(NOW + timedelta(days=2))
+        acquiring = group.create_task(ledger.scheduler.acquire_lease("scheduler-2", LEASE))
+        await ledger.someone_waits_in("%UPDATE planner%")
+
+    assert planning.result() == 3
+    assert acquiring.result() == Term("scheduler-2", term.number + 1)
+
+
+@pytest.mark.parametrize(
+    ("held", "waits_in"),
+    [(PLANNER, "%FROM planner FOR UPDATE%"), ("SELECT FROM task FOR UPDATE", "%FROM task ORDER BY%")],
+)
+async def test_a_ledger_is_marked_as_restored_when_nothing_is_being_planned_or_settled(
+    ledger: Ledgers, held: str, waits_in: str
+):
+    await claimed(ledger)
+
+    async with asyncio.TaskGroup() as group, ledger.holding(held):
+        marking = group.create_task(mark_restored(ledger.database, "test"))
+        await ledger.someone_waits_in(waits_in)
+
+    assert marking.result().replanned == 3
 
 
 async def test_models_are_settled_and_changed_in_one_order(ledger: Ledgers):

@@ -168,6 +168,9 @@ async def test_only_the_task_that_is_too_large_is_parked(ledger: Ledgers, large:
 
     assert await recovered(ledger) == {"parked": 1}
     assert await parked(ledger) == [(large, "task_too_large")]
+    assert await ledger.fetch("SELECT outcome, reason, detail FROM task_history") == [
+        {"outcome": "rejected", "reason": "task_too_large", "detail": "refused"}
+    ]
 
 
 async def test_a_task_is_parked_for_its_size_alone_and_not_for_that_of_an_earlier_one(ledger: Ledgers):

@@ -343,6 +343,52 @@ async def test_repairs_of_models_are_kept_apart(ledger: Ledgers, name: str, proj
     assert [(row["project"], row["name"]) for row in left] == [others.ref]
 
 
+@pytest.mark.parametrize("slot", [HALF_HOUR, 2 * HOUR], ids=str)
+async def test_a_repair_is_not_that_of_another_model_whatever_is_out_or_parked_of_it(ledger: Ledgers, slot: timedelta):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.models.put_models([an_entry("fan", slot=slot), an_entry("mill", slot=slot)])
+    for_ = await ledger.fetch("SELECT id, name FROM model")
+    ids = {str(row["name"]): row["id"] for row in for_}
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at)"
+        " VALUES ($1, 1, tstzrange($2, $3), 'live', 'planned', ledger_now())",
+        ids["fan"],
+        DUE.start,
+        DUE.end,
+    )
+    await ledger.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        " VALUES ($1, '1000', 'attempts', '', tstzmultirange(tstzrange($2, $3)), ledger_now(), 'test')",
+        ids["mill"],
+        DUE.start,
+        DUE.end,
+    )
+
+    await ledger.executor.request_repair(first)
+
+    repairs = {
+        need.ref.name: need.windows.get(Lane.REPAIR) for need in await ledger.scheduler.needs(timedelta(days=30))
+    }
+    assert {name: window for name, window in repairs.items() if window} == {"pump": DUE}
+
+
+async def test_a_repair_waits_while_another_window_of_the_background_is_out(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at)"
+        " SELECT id, 1, tstzrange($1, $2), 'backfill', 'planned', ledger_now() FROM model",
+        at("10:00"),
+        at("10:30"),
+    )
+    await ledger.executor.request_repair(first)
+
+    assert Lane.REPAIR not in await needed(ledger)
+    await ledger.fetch("DELETE FROM task")
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
 async def test_what_was_being_written_when_its_process_died_for_the_last_time_is_repaired(ledger: Ledgers):
     dead = await claim(ledger, await plan(ledger))
     assert await ledger.executor.begin_write(dead, LEASE)

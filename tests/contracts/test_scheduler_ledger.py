@@ -7,7 +7,7 @@ import pytest
 
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import LeaseLost, Need, Planned, SchedulerLedger, Term
-from tests.support.build import NOW, window
+from tests.support.build import NOW, an_entry, window
 from tests.support.role_ledgers import RoleLedgers, role_ledgers
 
 __all__ = ["role_ledgers"]
@@ -75,6 +75,22 @@ async def test_a_lease_that_its_holder_gave_back_is_free_at_once_and_is_another_
 
     assert second.number > first.number
     assert await role_ledgers.scheduler.acquire_lease("scheduler-1", LEASE) is None
+
+
+async def test_a_lease_that_ran_out_is_another_term_for_its_holder_too(role_ledgers: RoleLedgers):
+    first = await lead(role_ledgers, "scheduler-1", PAUSE)
+    await role_ledgers.set_clock(NOW + PAUSE)
+
+    assert (await lead(role_ledgers, "scheduler-1")).number > first.number
+
+
+async def test_a_lease_is_given_back_by_its_holder_in_its_term_only(role_ledgers: RoleLedgers):
+    term = await lead(role_ledgers)
+
+    await role_ledgers.scheduler.release_lease(Term("scheduler-2", term.number))
+    await role_ledgers.scheduler.release_lease(Term(term.holder, term.number + 1))
+
+    assert await role_ledgers.scheduler.acquire_lease("scheduler-2", LEASE) is None
 
 
 PLANNING: dict[str, Callable[[SchedulerLedger, Term], Awaitable[object]]] = {
@@ -202,7 +218,7 @@ async def test_a_planned_task_has_all_that_an_executor_needs(role_ledgers: RoleL
     (task,) = await role_ledgers.scheduler.unpublished(await lead(role_ledgers), 10)
 
     assert (str(task.ref), task.epoch, task.window, task.lane) == ("elsewhere/pump", 1, BACK, Lane.BACKFILL)
-    assert (task.slot_seconds, task.probe) == (1800, False)
+    assert (task.slot_seconds, task.probe, task.model) == (1800, False, an_entry("pump", project="elsewhere").spec)
 
 
 async def test_live_tasks_are_published_first_and_no_more_than_asked_for(role_ledgers: RoleLedgers):
@@ -331,6 +347,13 @@ async def test_a_probe_that_is_planned_takes_the_turn_and_one_that_is_not_leaves
 
     assert (first, second) == ((1, False), (0, True))
     assert await role_ledgers.scheduler.probing() == {"plant"}
+
+
+async def test_a_project_without_a_probe_is_not_probing(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    await plan(role_ledgers, "pump")
+
+    assert await role_ledgers.scheduler.probing() == frozenset()
 
 
 async def test_a_probe_that_waits_is_no_probe_any_more(role_ledgers: RoleLedgers):

@@ -64,3 +64,10 @@ def test_reasons_are_words_that_survive_the_ledger():
 )
 def test_a_few_tags_are_named_and_the_rest_counted(tags: list[str], text: str):
     assert describe_tags(tags) == text
+
+
+def test_a_message_as_long_as_what_a_peer_sent_is_cut_and_other_parts_are_kept():
+    text, number = LatigoError("x" * 100_000, 7).args
+
+    assert len(text) < 20_000
+    assert number == 7

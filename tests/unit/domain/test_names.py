@@ -68,3 +68,15 @@ def test_finding_the_nearest_of_many_compares_few_of_them_in_full(monkeypatch: p
 
     assert nearest == "plant-a/pump-4711"
     assert len(compared) <= 50
+
+
+def test_a_short_name_is_found_among_many_long_ones_that_contain_it() -> None:
+    long = [f"pump-{n:04d} with everything that belongs to this pump" for n in range(99)]
+
+    assert nearest_name("pump", [*long, "pumps"]) == "pumps"
+
+
+def test_a_message_says_no_more_than_it_was_given() -> None:
+    assert str(unknown_name("model", "pump", [])) == "pump: unknown model; no model is known yet"
+    assert str(unknown_name("model", "pump", ["fan"])) == "pump: unknown model; the nearest known one is fan"
+    assert str(unknown_name("model", "pump", ["fan"], note="try")).endswith("is fan; try")

@@ -24,7 +24,7 @@ WHERE t.id = was.id AND t.epoch = $2 AND t.span = tstzrange($5, $6)
   AND m.id = t.model_id AND m.epoch = t.epoch AND m.project = $7 AND m.name = $8
   AND ($9::uuid IS NULL OR (l.id = $9 AND l.incarnation = $10::bigint))
   AND m.state = 'active' AND NOT m.paused
-  AND (t.state IN ('planned', 'published') OR (t.state = 'claimed' AND t.lease_until <= ledger_now()))
+  AND (t.state IN ('planned', 'published') OR t.lease_until <= ledger_now())
 RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, l.incarnation;
 
 -- examine --

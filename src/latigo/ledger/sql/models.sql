@@ -66,7 +66,7 @@ RETURNING id, project, name, revision, epoch;
 INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen)
 VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now())
 ON CONFLICT (project, name) DO UPDATE
-SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS NOT NULL THEN m.epoch + 1 ELSE m.epoch END,
+SET epoch = CASE WHEN m.spec IS NOT NULL THEN m.epoch + 1 ELSE m.epoch END,
     fold_limit = CASE WHEN m.revision = excluded.revision THEN m.fold_limit END,
     anomaly = CASE WHEN m.revision = excluded.revision THEN m.anomaly END,
     revision = excluded.revision, state = excluded.state, spec = NULL, stale_metadata = false

@@ -1,9 +1,9 @@
 -- The scheduler: the lease to plan, needs, tasks on their way to the queue, recovery and upkeep.
 
 -- acquire_lease --
--- Acquire or renew the lease to plan. The term rises when another scheduler acquires the lease.
+-- Acquire or renew the lease to plan. The term rises unless a lease is renewed that still holds.
 UPDATE planner
-SET term = CASE WHEN holder = $1 AND lease_until > ledger_now() THEN term ELSE term + 1 END,
+SET term = CASE WHEN lease_until > ledger_now() THEN term ELSE term + 1 END,
     holder = $1,
     lease_until = ledger_now() + $2::interval
 WHERE holder = $1 OR lease_until <= ledger_now()
@@ -120,7 +120,7 @@ RETURNING id;
 
 -- probing --
 -- Projects that have a probe outstanding: one at a time.
-SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe AND t.state <> 'waiting';
+SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe;
 
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
