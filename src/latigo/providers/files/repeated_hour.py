@@ -357,39 +357,37 @@ def _place_in(order: Sequence[int], files: Sequence[_Times], length: int, *, lat
     """Place the rows of files that ascend, in an order of the files; None if that shows nothing."""
     parts = [files[number] for number in order]
     joined = _Times(*(np.concatenate([part[each] for part in parts]) for each in (0, 1)))
-    ends = np.cumsum([len(part.first) for part in parts])
-    if (runs := _place_ascending(joined, ends[:-1] - 1, length, late_rows=late_rows)) is None:
+    file_of = np.repeat(order, [len(part.first) for part in parts])
+    if (runs := _place_ascending(joined, file_of, length, late_rows=late_rows)) is None:
         return None
-    placed = [np.empty(0, np.int8)] * len(files)
-    for number, of_file in zip(order, np.split(runs, ends[:-1]), strict=True):
-        placed[number] = of_file
-    return placed
+    return [runs[file_of == number] for number in range(len(files))]
 
 
-def _place_ascending(rows: _Times, borders: Rows, length: int, *, late_rows: bool) -> Runs | None:
+def _place_ascending(rows: _Times, file_of: Rows, length: int, *, late_rows: bool) -> Runs | None:
     """Place rows that ascend; None if those with one meaning do not, or no border between the runs is possible.
 
     Args:
         rows: of one tag.
-        borders: the steps that lead from file to file: there no row is late.
+        file_of: which file each is from: from file to file no row is late.
         length: of the hour.
         late_rows: rows that are late just where the second run begins are doubtful, and ignored.
     """
     is_ambiguous = rows.is_ambiguous
-    back = np.full(max(len(is_ambiguous) - 1, 0), length // 2)
-    back[borders] = _JITTER
-    certain = ~(is_ambiguous[1:] | is_ambiguous[:-1])
-    if (np.diff(rows.first) <= -back)[certain].any():
-        return None
     if not late_rows:
-        return _place_by_cost(rows, back, length)
+        back = np.where(np.diff(file_of) == 0, length // 2, _JITTER)
+        certain = ~(is_ambiguous[1:] | is_ambiguous[:-1])
+        is_unordered = bool((np.diff(rows.first) <= -back)[certain].any())
+        return None if is_unordered else _place_by_cost(rows, back, length)
     steps = np.concatenate([[0], rows.steps, [0]])
     jumps = np.where(np.abs(steps) >= length // 2, np.sign(steps), 0)
     kept = np.flatnonzero(~(is_ambiguous & (jumps[1:] * jumps[:-1] < 0)))
-    runs = np.full(len(is_ambiguous), Run.DOUBTFUL, np.int8)
-    of_kept = _place_by_cost(rows.take(kept), np.full(max(len(kept) - 1, 0), length // 2), length)
-    if of_kept is not None:
-        runs[kept] = of_kept
+    if len(kept) == len(file_of):
+        return None
+    of_kept = _place_ascending(rows.take(kept), file_of[kept], length, late_rows=False)
+    if of_kept is None:
+        return None
+    runs = np.full(len(file_of), Run.DOUBTFUL, np.int8)
+    runs[kept] = of_kept
     return runs
 
 

@@ -73,9 +73,7 @@ def block(layout: Layout, *cells: str) -> CsvBlock:
     """Return rows whose cells are quoted, so that they may hold anything."""
     rows = "".join(f'{clock(n)};"{cell}"\n' for n, cell in enumerate(cells))
     units = [Unit(0, len(cells))]
-    return CsvBlock(
-        Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, {}, BadReadings(SystemClock()), units
-    )
+    return CsvBlock(Path("a.csv"), layout, ("time", "A"), rows.encode(), 2, {}, BadReadings(SystemClock()), units)
 
 
 def layout_of(point: str, thousands: str, **options: Any) -> Layout:
