@@ -76,7 +76,8 @@ class Party:
             async with self._changing:
                 if self._wanted and self._process is not None and self._process.returncode is not None:
                     if self._process.returncode not in self.ends:
-                        self.complaints.append(f"{self.name} ended by itself with {self._process.returncode}")
+                        code = self._process.returncode
+                        self.complaints.append(f"{self.name} ended by itself with {code}, after: {self._end_of_log()}")
                     await self._start()
 
     def send(self, order: Mapping[str, Any]) -> None:

@@ -136,6 +136,19 @@ async def test_a_renewed_lease_is_counted_from_its_renewal(role_ledgers: RoleLed
     await claimed(role_ledgers, task_id, "executor-2")
 
 
+async def test_a_lease_is_renewed_with_no_other(role_ledgers: RoleLedgers):
+    pump, fan = await role_ledgers.add_task("pump"), await role_ledgers.add_task("fan")
+    ours, others = await claimed(role_ledgers, pump), await claimed(role_ledgers, fan)
+    await role_ledgers.set_clock(NOW + LEASE / 2)
+
+    assert await role_ledgers.executor.renew([ours], LEASE) == {pump}
+
+    await role_ledgers.set_clock(NOW + LEASE)
+    assert await role_ledgers.executor.claim(await role_ledgers.message(pump), "executor-2", LEASE) is None
+    assert await role_ledgers.executor.claim(await role_ledgers.message(fan), "executor-2", LEASE) is not None
+    assert await role_ledgers.executor.settle([(others, Stored.in_full(others.window))]) == frozenset()
+
+
 async def test_an_expired_lease_can_be_renewed_while_no_other_executor_has_the_task(role_ledgers: RoleLedgers):
     claim = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
     await role_ledgers.set_clock(NOW + 2 * LEASE)

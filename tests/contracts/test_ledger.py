@@ -239,6 +239,23 @@ async def silent(ledger: Ledgers, now: datetime) -> Window:
     return need.windows[Lane.LIVE]
 
 
+@pytest.mark.parametrize("ours", ["fan", "pump"])
+async def test_the_silence_of_one_model_is_not_that_of_another(ledger: Ledgers, ours: str):
+    (others,) = {"fan", "pump"} - {ours}
+    for name in ("fan", "pump"):
+        await ledger.models.put_models([an_entry(name, horizon=timedelta(hours=1))])
+    absent = [SlotException(SlotState.ABSENT, Coverage((window("11:00", "12:00"),)), "no 'a'")]
+    silence = Stored(exceptions=absent, silent_since=at("11:00"))
+    await ledger.executor.settle([(await claimed(ledger, name=others), silence)])
+    await ledger.executor.settle([(await claimed(ledger, name=ours), Stored(exceptions=absent))])
+
+    await ledger.set_clock(at("12:37"))
+    claim = await claimed(ledger, name=ours)
+    await ledger.executor.settle([(claim, Stored.in_full(window("12:00", "12:30")))])
+
+    assert ours not in await needs(ledger), "its exceptions are rechecked after an hour, as before"
+
+
 async def test_however_long_a_model_is_silent_its_exceptions_take_two_rows_until_the_data_returns(ledger: Ledgers):
     await ledger.models.put_models([an_entry(horizon=HALF_HOUR)])
     now, tried = NOW, []

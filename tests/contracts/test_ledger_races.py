@@ -140,6 +140,24 @@ async def test_leases_are_renewed_in_the_order_in_which_tasks_are_settled(ledger
     assert renewing.result() == frozenset()
 
 
+async def test_a_lease_is_not_renewed_once_another_executor_has_the_task(ledger: Ledgers):
+    claim, *_ = await claimed(ledger)
+
+    async with asyncio.TaskGroup() as group, ledger.holding("UPDATE task SET claim = claim + 1"):
+        renewing = group.create_task(ledger.executor.renew([claim], 2 * LEASE))
+        await ledger.someone_waits_in("%UPDATE task t SET lease_until%")
+
+    assert renewing.result() == frozenset()
+    assert await ledger.fetch("SELECT DISTINCT lease_until FROM task") == [{"lease_until": NOW + LEASE}]
+
+
+async def test_a_settlement_waits_for_no_other_model(ledger: Ledgers):
+    ours, others, _ = await claimed(ledger)
+
+    async with ledger.holding(coverage_of(others)), asyncio.timeout(10):
+        assert await ledger.executor.settle(stored([ours])) == {ours.task_id}
+
+
 @pytest.mark.parametrize("kind", ["lost", "superseded"])
 async def test_what_is_being_settled_is_neither_lost_nor_superseded_yet(ledger: Ledgers, kind: str):
     claims = await claimed(ledger)

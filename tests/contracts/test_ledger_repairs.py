@@ -230,6 +230,23 @@ async def test_a_repair_that_is_too_large_is_done_in_halves(ledger: Ledgers):
     assert await ledger.fetch("SELECT * FROM repair") == []
 
 
+async def test_a_half_that_waits_for_another_attempt_is_not_repaired_with_the_other(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.executor.request_repair(first)
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)), Split("too many bytes"))
+    await pass_time(ledger, 2 * AFTER_LEASE)
+
+    waiting = await claim(ledger, await plan(ledger, Lane.REPAIR))
+    await settle(ledger, waiting, Retry("500", retry_after=HOUR))
+    await settle(ledger, await claim(ledger, await plan(ledger, Lane.REPAIR)))
+
+    left = await ledger.fetch(
+        "SELECT slots = tstzmultirange(tstzrange($1, $2)) AS half FROM repair", waiting.window.start, waiting.window.end
+    )
+    assert left == [{"half": True}]
+
+
 async def test_a_repair_that_cannot_work_is_parked_and_not_planned_again(ledger: Ledgers):
     first, second = await overtake(ledger)
     await settle(ledger, second)
@@ -297,9 +314,10 @@ async def test_a_writer_that_reports_when_half_is_repaired_has_all_of_it_repaire
     assert left == [{"whole": True}]
 
 
-async def test_repairs_of_models_are_kept_apart(ledger: Ledgers):
+@pytest.mark.parametrize(("name", "project"), [("pump", "elsewhere"), ("fan", "plant")])
+async def test_repairs_of_models_are_kept_apart(ledger: Ledgers, name: str, project: str):
     """By project as well as by name, and although their windows are the same."""
-    await ledger.models.put_models([an_entry(project="elsewhere", horizon=HOUR, fold=HOUR)])
+    await ledger.models.put_models([an_entry(name, project=project, horizon=HOUR, fold=HOUR)])
     term, needs = await lead(ledger), await ledger.scheduler.needs(timedelta(days=30))
     assert len(needs) == 2
     planned = [Planned(need.model_id, need.epoch, DUE, Lane.LIVE) for need in needs]
@@ -320,9 +338,9 @@ async def test_repairs_of_models_are_kept_apart(ledger: Ledgers):
     await settle(ledger, await claim(ledger, task))
 
     left = await ledger.fetch(
-        "SELECT m.project FROM repair r JOIN model m ON m.id = r.model_id WHERE NOT isempty(r.slots)"
+        "SELECT m.project, m.name FROM repair r JOIN model m ON m.id = r.model_id WHERE NOT isempty(r.slots)"
     )
-    assert [row["project"] for row in left] == [others.ref.project]
+    assert [(row["project"], row["name"]) for row in left] == [others.ref]
 
 
 async def test_what_was_being_written_when_its_process_died_for_the_last_time_is_repaired(ledger: Ledgers):

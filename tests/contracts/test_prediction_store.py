@@ -263,6 +263,15 @@ async def test_an_older_writer_fills_only_what_a_newer_one_left_out(fenced_store
     assert points(await fenced_store.get_predictions(PUMP, AROUND)) == expected
 
 
+async def test_a_newer_row_of_one_model_refuses_none_of_another(fenced_store: PredictionStorageProvider):
+    await fenced_store.put_predictions(predictions([[1, 2], [3, 4]], model=ModelRef("plant-a", "fan")), NEWER[0])
+    await fenced_store.put_predictions(predictions([[5, 6]]), NEWER[0])
+
+    written = await fenced_store.put_predictions(predictions([[10, 20], [30, 40]]), BEFORE)
+
+    assert written.times.tolist() == [to_ns(MORNING + STEP)]
+
+
 async def test_a_newer_writer_holds_its_row_though_it_wrote_what_was_there(fenced_store: PredictionStorageProvider):
     same = predictions([[1, 2]])
     await fenced_store.put_predictions(same, OLDER[0])

@@ -173,7 +173,8 @@ async def test_a_source_without_any_tag_that_models_need_fails(sandbox: Sandbox,
     code, checks = await check(sandbox.config(sensors={"kind": "files", "path": str(tmp_path)}))
 
     assert (code, failed(checks)) == (FAILED, ["sensors"])
-    assert checks["sensors"]["answer"].endswith("1 tags, but none of the tags that models need")
+    assert checks["sensors"]["answer"].startswith("sensors/files, 1 tags")
+    assert checks["sensors"]["answer"].endswith(", but none of the tags that models need")
     assert checks["sensors"]["details"][0] == "other: readings from 2003-01-01 00:00 to 2003-01-01 00:00 UTC; 1 read"
 
 

@@ -138,7 +138,7 @@ ISO = (
 def suggest_format(examples: Sequence[str]) -> str | None:
     """Return the format that times may be written in, None for no common one.
 
-    Where day and month cannot be told apart, both formats are returned, joined by ``or``.
+    Where either number may be the day, both formats are returned, joined by ``or``.
     """
     cells = [" ".join(example.split()) for example in examples if example.strip()]
     if not cells:

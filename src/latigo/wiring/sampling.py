@@ -25,7 +25,7 @@ async def sample(source: SensorSource, tags: Sequence[str], now: datetime, max_b
     newest = await source.get_last_before(tags, now + _LOOK_BACK, now - _LOOK_BACK)
     sensors = []
     for tag in tags:
-        last = from_ns(newest[tag].time) if tag in newest else None
+        last = from_ns(point.time) if (point := newest.get(tag)) else None
         day = Window((last or now) - _DAY, (last or now) + timedelta(microseconds=1))
         try:
             series = (await source.get_data_for_range([tag], day, max_bytes=max_bytes))[tag]
@@ -75,7 +75,8 @@ def _describe_sensor(sensor: SensorSample, skipped: int) -> str:
 
 
 def _skipped(count: BadReadingCount) -> str:
-    return f"{count.readings} readings of {count.tag}" if count.tag else f"{count.readings} rows"
+    noun = "reading" if count.tag else "row"
+    return f"{count.readings} {noun}{'' if count.readings == 1 else 's'}" + (f" of {count.tag}" if count.tag else "")
 
 
 def _odd_times(sensor: SensorSample, now: datetime) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from latigo.domain import outcome
 from latigo.domain.errors import (
+    BadReading,
     CircuitOpen,
     ConfigurationError,
     Failed,
@@ -99,6 +100,13 @@ def test_a_window_that_is_too_large_is_split_as_long_as_it_has_more_than_one_slo
     end: str, slot: int, expected: Outcome
 ):
     assert ended(TooLarge("128 MB"), span=("10:00", end), slot_seconds=slot).outcome is expected
+
+
+@pytest.mark.parametrize(("end", "slot", "expected"), [("11:00", 1800, Outcome.SPLIT), ("11:00", 3600, Outcome.RETRY)])
+def test_a_window_with_a_reading_that_is_refused_is_split_so_that_one_slot_is_affected(
+    end: str, slot: int, expected: Outcome
+):
+    assert ended(BadReading("line 3: 'Bad'"), span=("10:00", end), slot_seconds=slot).outcome is expected
 
 
 @pytest.mark.parametrize(

@@ -368,7 +368,7 @@ def test_revised_rows_are_disjoint_and_no_two_could_be_one(known, settled, reope
 def test_exactly_the_window_is_replaced(known, settled):
     window_, result = settled
 
-    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW, reopen=False))
+    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW))
 
     for slot in SLOTS:
         now = after.get(slot.start)
@@ -386,7 +386,7 @@ def test_exactly_the_window_is_replaced(known, settled):
 def test_every_slot_counts_its_own_checks_and_is_final_after_the_last(known, settled):
     window_, result = settled
 
-    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW, reopen=False))
+    before, after = by_slot(known), by_slot(revise(known, window_, result, NOW))
 
     for start, row in after.items():
         if start not in window_:
@@ -424,15 +424,15 @@ def test_in_a_silence_nothing_is_rechecked_and_everything_else_stays_as_it_is(kn
 
 @given(known_rows())
 def test_without_a_window_nothing_is_replaced(known):
-    assert by_slot(revise(known, None, (), NOW, reopen=False)).keys() == by_slot(known).keys()
+    assert by_slot(revise(known, None, (), NOW)).keys() == by_slot(known).keys()
 
 
 @given(known_rows(), findings())
 def test_settling_the_same_again_only_counts_a_check(known, settled):
     window_, result = settled
 
-    once = revise(known, window_, result, NOW, reopen=False)
-    twice = revise(once, window_, result, NOW + HOUR, reopen=False)
+    once = revise(known, window_, result, NOW)
+    twice = revise(once, window_, result, NOW + HOUR)
 
     assert {start: (row.state, row.reason) for start, row in by_slot(once).items()} == {
         start: (row.state, row.reason) for start, row in by_slot(twice).items()
@@ -445,7 +445,7 @@ def test_an_exception_is_rechecked_after_1_6_and_24_hours_and_then_never():
     now, rechecks = NOW, []
 
     for _ in range(4):
-        rows = revise(rows, REQUESTED, result, now, reopen=False)
+        rows = revise(rows, REQUESTED, result, now)
         (row,) = rows
         rechecks.append(row.recheck_at)
         now = min(row.recheck_at, now + 100 * HOUR)

@@ -277,6 +277,12 @@ def test_a_probe_elsewhere_prevents_no_probe():
     assert blockade.probes == {"a": ("gordo/a",)}
 
 
+def test_a_probe_that_is_still_out_when_its_downstream_is_back_prevents_no_probe():
+    blockade = blockade_of(["a", "b"], {"gordo/a": True}, downstreams, frozenset({"b", "dropped"}))
+
+    assert blockade.probes == {"a": ("gordo/a",)}
+
+
 def test_a_project_probes_once_all_that_it_needs_is_due():
     blockade = blockade_of(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
 

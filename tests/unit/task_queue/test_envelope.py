@@ -199,6 +199,63 @@ def test_a_version_that_never_was_is_unreadable_and_not_new(version: object):
     assert not isinstance(result, TooNew)
 
 
+@pytest.mark.parametrize(
+    ("key", "largest"), [("id", 2**63 - 1), ("epoch", 2**31 - 1), ("slot", 86_400), ("incarnation", 2**63 - 1)]
+)
+def test_numbers_reach_from_one_to_what_their_column_holds(key: str, largest: int):
+    written = fields(a_task(ledger=LedgerIdentity(UUID(int=7), 2)))
+
+    for number in (1, largest):
+        result = read(orjson.dumps(written | {key: number}))
+        assert isinstance(result, Task)
+        assert fields(result)[key] == number
+    for number in (0, largest + 1):
+        assert isinstance(read(orjson.dumps(written | {key: number})), Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "reason"),
+    [
+        ({"v": 0}, Unreadable, "version 0 is not read"),
+        ({"v": True}, Unreadable, "version True is not read"),
+        ({"v": HIGHEST + 1}, TooNew, "version 3 is newer than 2"),
+        ({"trace": 7}, Unreadable, "TypeError: text expected, not int"),
+        ({"slot": 86_401}, Unreadable, "TypeError: a number from 1 to 86400 expected, not 86401"),
+        ({"epoch": "1"}, Unreadable, "TypeError: a number from 1 to 2147483647 expected, not str"),
+        ({"probe": None}, Unreadable, "TypeError: anomaly and probe are true or false"),
+    ],
+)
+def test_a_message_that_is_unreadable_is_reported_with_its_reason_and_its_task(
+    change: dict[str, object], kind: type[Unreadable], reason: str
+):
+    result = read(orjson.dumps({**fields(a_task(id=7)), **change}))
+
+    assert type(result) is kind
+    assert (str(result), result.task_id) == (reason, 7)
+
+
+@pytest.mark.parametrize("change", [{"id": 0}, {"id": 2**63}, {"id": True}, {"id": "7"}, {"id": 0, "v": 0}])
+def test_no_task_is_named_by_a_number_that_no_task_can_have(change: dict[str, object]):
+    result = read(orjson.dumps({**fields(), **change}))
+
+    assert isinstance(result, Unreadable)
+    assert result.task_id is None
+
+
+def test_a_version_as_long_as_a_message_is_cut_in_its_reason():
+    result = read(orjson.dumps({**fields(), "v": "9" * 1000}))
+
+    assert str(result).startswith("version 999")
+    assert len(str(result)) <= len("version  is not read") + 40
+
+
+def test_what_is_exactly_as_large_as_may_be_is_read():
+    written = encode(a_task())
+
+    assert isinstance(read(written + b" " * (LARGEST - len(written))), Task)
+    assert isinstance(read(written + b" " * (LARGEST - len(written) + 1)), Unreadable)
+
+
 @pytest.mark.parametrize("version", [LOWEST - 1, HIGHEST + 1])
 def test_only_known_versions_can_be_written(version: int):
     with pytest.raises(ValueError, match="version"):

@@ -157,18 +157,18 @@ unended AS (
 SELECT id FROM gone;
 
 -- lost_tasks --
--- Claims whose lease has run out; tasks in a queue that is not the one in use ($1), such as that of a process that has
--- ended; unclaimed tasks whose partition has been drained since they were published; and tasks in an envelope that an
--- executor could not read, which are published again in one that all can. Locked tasks are skipped: they are not lost,
--- and waiting for them could deadlock with a settlement.
+-- Claims whose lease has run out (no other task has one); tasks in a queue that is not the one in use ($1), such as that
+-- of a process that has ended; unclaimed tasks whose partition has been drained since they were published; and tasks in an
+-- envelope that an executor could not read, which are published again in one that all can. Locked tasks are skipped: they
+-- are not lost, and waiting for them could deadlock with a settlement.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
 FROM (
     SELECT o.id FROM task o
-    WHERE (o.state = 'claimed' AND o.lease_until <= ledger_now())
+    WHERE o.lease_until <= ledger_now()
        OR (o.state = 'published' AND split_part(o.channel, '#', 1) <> $1)
        OR (o.state = 'published' AND EXISTS (
               SELECT FROM queue_partition p
-              WHERE p.channel = $1 AND p.channel || '#' || p.partition = o.channel AND o.published_at < p.drained_to))
+              WHERE p.channel || '#' || p.partition = o.channel AND o.published_at < p.drained_to))
        OR (o.state = 'published' AND EXISTS (
               SELECT FROM queue_refused r
               WHERE r.channel = $1 AND r.task_id = o.id AND r.reason = 'too_new' AND r.at > o.published_at))

@@ -128,7 +128,7 @@ class ColumnarFile:
             tags = (
                 self._tags_of_rows(file, leaves[self._layout.tag_column], stop)
                 if self._layout.is_long and self.tag is None
-                else frozenset(leaves) - {*self._layout.time_columns}
+                else self._layout.tags_of(leaves.keys())
             )
         hours = frozenset(hour for group in groups for hour in group.hours)
         self._latest = _Index(identity, file.metadata, leaves, repeated, groups, tags, hours)

@@ -290,7 +290,7 @@ class DelimitedFile:
     def _tags_of_columns(self, header: Header | None) -> frozenset[str]:
         if header is None or self._layout.is_long or self.tag is not None:
             return frozenset()
-        return frozenset(header.columns) - {*self._layout.time_columns, ""}
+        return self._layout.tags_of(frozenset(header.columns))
 
     def _no_time(self, example: str) -> str:
         names = " and ".join(map(repr, self._layout.time_columns))

@@ -315,7 +315,7 @@ class _Search:
 def require_columns(
     path: Path, names: Sequence[str], repeated: frozenset[str], layout: Layout, tag: str | None
 ) -> None:
-    """Check that a file has the columns that the settings name, each of them once.
+    """Check that a file has the columns that the settings name, and has those once that readings depend on.
 
     Raises:
         InvalidFile: it has not; ``key`` is the setting.
@@ -329,6 +329,9 @@ def require_columns(
             raise InvalidFile(
                 f"{path} has no column {name!r}; its columns are {_first_names(names)}{_like([name], known)}{hint}", key
             )
+    if tag is None and not layout.is_long:
+        for name in sorted(repeated & {layout.quality_column.replace("{tag}", name) for name in known}):
+            raise InvalidFile(f"{path} has two columns {name!r}, of a quality: rename one", "quality_column")
 
 
 def _like(wanted: Sequence[str], known: set[str]) -> str:

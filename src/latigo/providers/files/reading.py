@@ -78,9 +78,14 @@ class Layout:
             columns.append(("tag_column", self.tag_column))
         if tag is not None or self.is_long:
             columns.append(("value_column", self.value_column))
-            if self.quality_column:
-                columns.append(("quality_column", self.quality_column))
+        if self.quality_column and (tag is not None or self.is_long or "{tag}" not in self.quality_column):
+            columns.append(("quality_column", self.quality_column))
         return columns
+
+    def tags_of(self, columns: AbstractSet[str]) -> frozenset[str]:
+        """Return the columns that are tags, in the wide layout: neither times nor qualities."""
+        qualities = {self.quality_column.replace("{tag}", name) for name in columns}
+        return frozenset(columns - {"", *self.time_columns} - qualities)
 
     def quality_of(self, tag: str, columns: Container[str]) -> str | None:
         """Return the column of the qualities of a tag in the wide layout, where the file has one."""

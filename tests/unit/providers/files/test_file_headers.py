@@ -161,6 +161,7 @@ async def test_date_and_time_of_day_make_a_header_together(tmp_path: Path):
 
     async with opened(tmp_path, time_column=("Date", "Time")) as sensors:
         assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +299,33 @@ async def test_a_repeated_name_refuses_only_who_asks_for_it(tmp_path: Path):
 
         write(path, "time,A,Quality,B\n" + rows("7", "5"))
         assert await values(sensors, "Quality") == [7, 7, 7]
+
+
+async def test_columns_of_qualities_are_no_tags(tmp_path: Path):
+    write(tmp_path / "a.csv", "time,A,A.ok,B,B.ok\n" + rows("1", "5", "0"))
+    table = {"time": pa.array([to_ns(DAY)], pa.timestamp("ns", "UTC")), "C": [1.0], "C.ok": [1]}
+    pq.write_table(pa.table(table), tmp_path / "c.parquet")
+
+    async with opened(tmp_path, quality_column="{tag}.ok", good=[1]) as sensors:
+        assert await sensors.get_sensor_list() == ["A", "B", "C"]
+        assert await values(sensors) == [0, 1, 2]
+        assert await values(sensors, "B") == []
+
+
+@pytest.mark.parametrize(
+    ("quality", "names", "says"),
+    [
+        ("Quality", "time,A,Quality,B,Quality", "has two columns 'Quality': rename one"),
+        ("Quality", "time,A,quality,B,x", "has no column 'Quality'.*the nearest name is 'quality'"),
+        ("{tag}.ok", "time,A,A.ok,B,A.ok", "has two columns 'A.ok', of a quality: rename one"),
+    ],
+)
+async def test_a_quality_is_never_guessed(tmp_path: Path, quality: str, names: str, says: str):
+    write(tmp_path / "a.csv", f"{names}\n" + rows("Good", "5", "Bad"))
+
+    with pytest.raises(ConfigurationError, match=rf"sensors\.quality_column: .*{says}"):
+        async with opened(tmp_path, quality_column=quality, good=["Good"]):
+            pass
 
 
 async def test_a_name_that_another_file_repeats_is_refused_for_its_time_only(tmp_path: Path):

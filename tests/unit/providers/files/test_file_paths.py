@@ -15,9 +15,11 @@ import structlog
 
 from latigo.domain.errors import ConfigurationError, PartlyDown, Rejected, Unavailable
 from latigo.domain.windows import to_ns
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import open_files
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.paths import Listing, SensorPath
+from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
 from tests.support.sensor_files import ALL, DAY, FIELD_CASES, clock, minutes, opened, values, write
@@ -303,6 +305,20 @@ async def test_a_file_has_the_readings_of_the_tag_that_its_path_names(tmp_path: 
             await values(sensors, "value")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+async def test_rows_of_a_tag_that_the_path_does_not_name_are_skipped_and_counted(tmp_path: Path, suffix: str):
+    if suffix == "csv":
+        write(tmp_path / "A.csv", f"tag,time,value\nA,{clock(0)},1\nB,{clock(1)},2\n A ,{clock(2)},3\n")
+    else:
+        one_tag(tmp_path / "A.parquet", 1, 2, 3, tag=["A", "B", "A"])
+    bad = BadReadings(SystemClock())
+
+    async with opened(tmp_path / "{tag}.*", bad=bad) as sensors:
+        assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors) == [1, 3]
+    assert [(each.tag, each.fault, each.readings) for each in bad.counts()] == [("", "row", 1)]
+
+
 async def test_the_hive_partitions_of_the_field_are_read():
     path = FIELD_CASES / "66-hive-tag" / "data"
     async with opened(path / "tag={tag}" / "*.parquet", layout="long") as sensors:
@@ -374,10 +390,16 @@ async def test_the_only_file_may_be_unusable_for_a_while_where_paths_name_tags(t
 
 
 async def test_the_files_of_ncs_in_the_field_are_read():
-    for case in ("70-ncs-csv", "70b-ncs-parquet"):
-        async with opened(FIELD_CASES / case / "data", preset="ncs") as sensors:
-            assert await sensors.get_sensor_list() == ["A"]
-            assert len(await values(sensors, window=minutes(0, 7))) == 7
+    """The reading of minute 7 has a status that is not good, in CSV."""
+    bad = BadReadings(SystemClock())
+    async with opened(FIELD_CASES / "70-ncs-csv" / "data", preset="ncs", bad=bad) as sensors:
+        assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors, window=minutes(0, 12)) == [n + 0.5 for n in range(12) if n != 7]
+    assert [(each.tag, each.fault, each.readings) for each in bad.counts()] == [("A", "quality", 1)]
+
+    async with opened(FIELD_CASES / "70b-ncs-parquet" / "data", preset="ncs") as sensors:
+        assert await sensors.get_sensor_list() == ["A"]
+        assert await values(sensors, window=minutes(0, 7)) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_ncs_prefers_parquet_of_the_same_tag_and_year(tmp_path: Path):
