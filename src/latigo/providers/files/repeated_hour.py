@@ -31,9 +31,15 @@ _LEAST_MARGIN = 60 * _SECOND
 _MOST_ROWS = 500_000  #: in the margins, approximately: where there are more, the margins are shorter
 _JITTER = 5 * _SECOND  #: by which a row may be early or late
 _REGULAR = 0.25  #: by which steps of regular sampling differ from the usual one
+_REGULAR_OF_FEW = 0.01  #: the same where there are few steps
+_MANY_STEPS = 8
 _SHARE = 0.8  #: of the steps that are usual, where sampling is regular
 _CLEAR = float(np.log(8.0))  #: difference of costs that decides; of an irregular tag, or where there is a gap anyhow
 _SHORT = float(np.log(2.0))  #: cost of a step that is too short for a regular tag
+
+
+_CLEAR_STEPS = 3  #: more steps one way than the other that show the order of rows which are all ambiguous
+_ASCENDING, _DESCENDING = slice(None, None, 1), slice(None, None, -1)
 
 
 class Run(IntEnum):
@@ -278,59 +284,130 @@ def _rows_by_tag(files: Sequence[NearRows]) -> Iterator[list[Rows]]:
 
 def _place_series(files: Sequence[_Times], length: int) -> list[Runs]:
     """Place the rows of one tag, by the rows of all files together, or else by those of each file alone."""
-    descends = sum(int(np.sign(each.steps).sum()) for each in files) < 0
-    turned = slice(None, None, -1 if descends else 1)
-    ascending = [each.take(turned) for each in files]
-    if (order := _order(ascending)) is not None:
-        joined = _Times(*(np.concatenate([ascending[number][part] for number in order]) for part in (0, 1)))
-        if (runs := _place_ascending(joined, length)) is not None:
-            ends = np.cumsum([len(ascending[number].first) for number in order])
-            parts = dict(zip(order, np.split(runs, ends[:-1]), strict=True))
-            return [parts[number][turned] for number in range(len(files))]
-    if len(files) == 1:
-        return [np.full(len(each.first), Run.DOUBTFUL, np.int8) for each in files]
-    return [_place_series([each], length)[0] for each in files]
+    directions = _directions(files)
+    readings = [
+        (turned, order, ascending)
+        for turned in directions
+        for ascending in [[each.take(turned) for each in files]]
+        for order in _orders(ascending, descends=turned != _ASCENDING)
+        if not _overlap(order, ascending, length)
+    ]
+    if len({turned.step for turned, _, _ in readings}) == len(directions):  # else one may be true that shows nothing
+        for late_rows in (False, True):
+            placed = [
+                [runs[turned] for runs in of_order]
+                for turned, order, ascending in readings
+                if (of_order := _place_in(order, ascending, length, late_rows=late_rows))
+            ]
+            if placed:
+                return [_agreed(runs) for runs in zip(*placed, strict=True)]
+    if len(files) > 1:
+        return [_place_series([each], length)[0] for each in files]
+    return [np.full(len(each.first), Run.DOUBTFUL, np.int8) for each in files]
 
 
-def _order(files: Sequence[_Times]) -> list[int] | None:
-    """Return the numbers of files from the earliest to the latest; None if their order shows no direction."""
+def _overlap(order: Sequence[int], files: Sequence[_Times], length: int) -> bool:
+    """Return whether a file begins before another ends, by less than makes it a jump: it is not the next one."""
+    ends = [files[number] for number in order]
+    steps = [
+        _Times(*(np.array([each[-1], other[0]]) for each, other in zip(*pair, strict=True))).steps
+        for pair in pairwise(ends)
+    ]
+    return any(-(length // 2) < int(step[0]) <= -_JITTER for step in steps)
+
+
+def _directions(files: Sequence[_Times]) -> list[slice]:
+    """Return how to take the rows of files so that they ascend: both ways if the rows may be in either order."""
+    certain, others = 0, 0
+    for each in files:
+        signs, is_ambiguous = np.sign(each.steps), each.is_ambiguous
+        of_certain = ~(is_ambiguous[1:] | is_ambiguous[:-1])
+        certain, others = certain + int(signs[of_certain].sum()), others + int(signs[~of_certain].sum())
+    if certain or abs(others) >= _CLEAR_STEPS or all(len(each.first) < 2 for each in files):
+        return [_ASCENDING if (certain or others) >= 0 else _DESCENDING]
+    return [_ASCENDING, _DESCENDING]
+
+
+def _agreed(placed: Sequence[Runs]) -> Runs:
+    """Return the runs in which all interpretations agree."""
+    first = placed[0]
+    agree = np.logical_and.reduce([first == other for other in placed])
+    return np.where(agree, first, Run.DOUBTFUL).astype(np.int8)
+
+
+def _orders(files: Sequence[_Times], *, descends: bool) -> list[list[int]]:
+    """Return the possible orders of files from the earliest to the latest, as their numbers.
+
+    Files are in the order of their paths, or in the opposite one, as those show that do not overlap. If none shows it,
+    it is the order of the paths; but files in which time descends may do so as well.
+    """
     numbers = [number for number, each in enumerate(files) if len(each.first)]
-    rest = [number for number, each in enumerate(files) if not len(each.first)]
     rises = falls = False
     for before, after in pairwise(numbers):
         rises |= bool(files[before].second.max() < files[after].first.min())
         falls |= bool(files[after].second.max() < files[before].first.min())
     if rises and falls:
-        return None
-    return rest + (numbers[::-1] if falls else numbers)
+        return []
+    if not rises and not falls and descends and len(numbers) > 1:
+        return [numbers, numbers[::-1]]
+    return [numbers[::-1] if falls else numbers]
 
 
-def _place_ascending(rows: _Times, length: int) -> Runs | None:
-    """Place rows that ascend; None if those with one meaning do not ascend, so that order shows nothing."""
-    is_ambiguous, jump = rows.is_ambiguous, length // 2
-    certain = ~(is_ambiguous[1:] | is_ambiguous[:-1])
-    if (np.diff(rows.first)[certain] <= -jump).any():
+def _place_in(order: Sequence[int], files: Sequence[_Times], length: int, *, late_rows: bool) -> list[Runs] | None:
+    """Place the rows of files that ascend, in an order of the files; None if that shows nothing."""
+    parts = [files[number] for number in order]
+    joined = _Times(*(np.concatenate([part[each] for part in parts]) for each in (0, 1)))
+    file_of = np.repeat(order, [len(part.first) for part in parts])
+    if (runs := _place_ascending(joined, file_of, length, late_rows=late_rows)) is None:
         return None
-    runs = _place_by_cost(rows, length)
-    if runs is None:  # a row that is late by seconds, just where the second run begins
-        steps = np.concatenate([[0], rows.steps, [0]])
-        out_of_order = is_ambiguous & (np.abs(steps[1:]) >= jump) & (np.abs(steps[:-1]) >= jump)
-        out_of_order &= np.sign(steps[1:]) != np.sign(steps[:-1])
-        kept = np.flatnonzero(~out_of_order)
-        runs = np.full(len(is_ambiguous), Run.DOUBTFUL, np.int8)
-        if len(kept) < len(runs) and (of_kept := _place_by_cost(rows.take(kept), length)) is not None:
-            runs[kept] = of_kept
+    return [runs[file_of == number] for number in range(len(files))]
+
+
+def _place_ascending(rows: _Times, file_of: Rows, length: int, *, late_rows: bool) -> Runs | None:
+    """Place rows that ascend; None if those with one meaning do not, or no border between the runs is possible.
+
+    Args:
+        rows: of one tag.
+        file_of: which file each is from: from file to file no row is late.
+        length: of the hour.
+        late_rows: rows that are late just where the second run begins are doubtful, and ignored.
+    """
+    is_ambiguous = rows.is_ambiguous
+    if not late_rows:
+        back = np.where(np.diff(file_of) == 0, length // 2, _JITTER)
+        certain = ~(is_ambiguous[1:] | is_ambiguous[:-1])
+        is_unordered = bool((np.diff(rows.first) <= -back)[certain].any())
+        return None if is_unordered else _place_by_cost(rows, back, length)
+    steps = np.concatenate([[0], rows.steps, [0]])
+    jumps = np.where(np.abs(steps) >= length // 2, np.sign(steps), 0)
+    kept = np.flatnonzero(~(is_ambiguous & (jumps[1:] * jumps[:-1] < 0)))
+    if len(kept) == len(file_of):
+        return None
+    of_kept = _place_ascending(rows.take(kept), file_of[kept], length, late_rows=False)
+    if of_kept is None:
+        return None
+    runs = np.full(len(file_of), Run.DOUBTFUL, np.int8)
+    runs[kept] = of_kept
     return runs
 
 
-def _place_by_cost(rows: _Times, length: int) -> Runs | None:
-    """Place rows that ascend by the cheapest border between the runs; None if no border is possible."""
+def _place_by_cost(rows: _Times, back: Times, length: int) -> Runs | None:
+    """Place rows that ascend by the cheapest border between the runs; None if no border is possible.
+
+    Args:
+        rows: of one tag.
+        back: for each step, by how much it may lead back, ns.
+        length: of the hour.
+    """
     is_ambiguous = rows.is_ambiguous
     costs = _Costs.of(rows, length)
     counted = is_ambiguous[1:] | is_ambiguous[:-1]
-    in_first = np.where(counted, costs.of_steps(np.diff(rows.first)), 0.0)
-    in_second = np.where(counted, costs.of_steps(np.diff(rows.second)), 0.0)
-    across = np.where(counted, costs.of_steps(rows.second[1:] - rows.first[:-1]), 0.0)
+
+    def cost(steps: Times) -> npt.NDArray[np.float64]:
+        return np.where(counted, np.where(steps <= -back, np.inf, costs.of_steps(steps)), 0.0)
+
+    in_first, in_second = cost(np.diff(rows.first)), cost(np.diff(rows.second))
+    across = cost(rows.second[1:] - rows.first[:-1])
     if costs.has_equal_times:  # rows with equal times are one row
         across[is_ambiguous[1:] & is_ambiguous[:-1] & (np.diff(rows.first) == 0)] = np.inf
     # Border k: the first run ends before row k.
@@ -354,14 +431,12 @@ class _Costs:
     Args:
         longest: the longest step without cost, ns; None if nothing is known.
         shortest: the shortest one.
-        jump: the shortest step back that is impossible within one run.
         is_regular: nearly all steps are alike.
         has_equal_times: times are repeated even where they have one meaning.
     """
 
     longest: float | None
     shortest: float
-    jump: int
     is_regular: bool
     has_equal_times: bool
 
@@ -373,20 +448,21 @@ class _Costs:
         has_equal_times = bool((certain & (steps == 0)).any())
         rising = steps[steps > 0]
         if not len(rising):
-            return cls(None, -np.inf, length // 2, is_regular=False, has_equal_times=has_equal_times)
+            return cls(None, -np.inf, is_regular=False, has_equal_times=has_equal_times)
         usual = float(np.median(rising))
-        alike = np.abs(rising - usual) <= _REGULAR * usual
-        is_regular = len(rising) > 1 and bool(alike.mean() >= _SHARE)
+        share = _REGULAR if len(rising) >= _MANY_STEPS else _REGULAR_OF_FEW
+        alike = np.abs(rising - usual) <= share * usual + _JITTER
+        is_late = (steps <= -_JITTER) & (steps > -(length // 2))
+        is_regular = len(rising) > 1 and bool(alike.mean() >= _SHARE) and not is_late.any()
         most = usual if is_regular else float(np.quantile(rising, 0.9))
         shortest = (1 - _REGULAR) * usual - _JITTER if is_regular and usual >= length / 2 else -np.inf
         longest = (1 + _REGULAR) * most + _JITTER
-        return cls(longest, shortest, length // 2, is_regular=is_regular, has_equal_times=has_equal_times)
+        return cls(longest, shortest, is_regular=is_regular, has_equal_times=has_equal_times)
 
     def of_steps(self, steps: Times) -> npt.NDArray[np.float64]:
-        """Return the costs of steps between instants: 0 for usual ones, infinity for impossible ones."""
+        """Return the costs of steps between instants: 0 for usual ones."""
         costs = np.zeros(len(steps))
         if self.longest is not None:
             costs = np.log(np.maximum(steps / self.longest, 1.0))
             costs[steps < self.shortest] = _SHORT
-        costs[steps <= -self.jump] = np.inf
         return costs

@@ -604,7 +604,8 @@ async def test_lines_are_counted_over_cells_with_line_ends_and_odd_and_blank_lin
 
 async def test_a_malformed_line_takes_part_in_the_order_that_resolves_a_repeated_hour(tmp_path: Path):
     """The clock is set back between the malformed line and the one after it."""
-    rows = ["2026-10-25 02:10:00,1", "2026-10-25 02:50:00", "2026-10-25 02:05:00,3"]
+    rows = ["2026-10-25 01:30:00,-1", "2026-10-25 01:50:00,0"]
+    rows += ["2026-10-25 02:10:00,1", "2026-10-25 02:50:00", "2026-10-25 02:05:00,3"]
     write(tmp_path / "a.csv", "time,A\n" + "\n".join(rows) + "\n")
 
     async with opened(tmp_path, timezone="Europe/Oslo") as sensors:
