@@ -3,47 +3,8 @@
 #
 #   setup.sh [CACHE_DIR]
 #
-# CACHE_DIR defaults to $BENCH_PEERS_HOME, else ~/.cache/latigo/bench-peers; it gets CACHE_DIR/venv (about 150 MB). Run it
-# as often as you like: what is up to date is left alone.
-#
-# Needs Python >= 3.11: $PYTHON, else the project's own, else python3.
+# CACHE_DIR defaults to $BENCH_PEERS_HOME, else ~/.cache/latigo/bench-peers; it gets CACHE_DIR/venv (about 150 MB).
 set -euo pipefail
-
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${1:-${BENCH_PEERS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/latigo/bench-peers}}
-mkdir -p "$cache"
-cache=$(cd "$cache" && pwd)
-
-exec 9>"$cache/.lock"
-if command -v flock >/dev/null; then
-    flock 9 # one setup at a time
-fi
-
-own=$here/../../.venv/bin/python
-python=${PYTHON:-python3}
-if [ -z "${PYTHON:-}" ] && [ -x "$own" ]; then
-    python=$own
-fi
-
-install_with_uv() {
-    command -v uv >/dev/null || return 1
-    rm -rf "$cache/venv"
-    uv venv --quiet --python "$python" "$cache/venv" &&
-        uv pip install --quiet --python "$cache/venv/bin/python" --no-deps -r "$here/requirements.lock"
-}
-
-install_with_pip() {
-    rm -rf "$cache/venv"
-    "$python" -m venv "$cache/venv"
-    "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.lock"
-}
-
-want=$(sha256sum "$here/requirements.lock" | cut -d' ' -f1)
-if [ "$(cat "$cache/venv/.ready" 2>/dev/null || true)" = "$want" ]; then
-    echo "peers: up to date"
-else
-    echo "peers: installing with $("$python" --version)"
-    install_with_uv || install_with_pip
-    "$cache/venv/bin/python" -c 'import aioinflux, pandas'
-    echo "$want" >"$cache/venv/.ready"
-fi
+lock=$here/requirements.lock
+exec "$here/../../tests/own_environment.sh" "$lock" "${1:-${BENCH_PEERS_HOME:-}}" bench-peers "aioinflux, pandas"

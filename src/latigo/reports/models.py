@@ -63,7 +63,7 @@ class ModelDetails(Report):
 
 
 async def within_limit(work: Awaitable[T]) -> T:
-    """Return what the model server answers to somebody who waits for it.
+    """Return what the model server answers, for a person who waits for it.
 
     Raises:
         TimedOut: it takes longer than `ANSWER_LIMIT`; the service waits for longer.

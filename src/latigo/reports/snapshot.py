@@ -214,7 +214,7 @@ class PendingRepairs(Report):
     models: int
     slots: float
     projects: Sequence[str] = ()
-    due_at: datetime | None = None  #: when the first of it may be predicted: nobody writes there any more
+    due_at: datetime | None = None  #: when the first of it may be predicted: no write is under way there any more
 
 
 class QueueOutage(Report):

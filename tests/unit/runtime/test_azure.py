@@ -44,6 +44,10 @@ def ready(*answers: AccessToken | Exception) -> tuple[Login, SharedCredential]:
     return login, SharedCredential(lambda: login, SystemClock())
 
 
+async def renewed_or_failed(credential: SharedCredential) -> bool:
+    return await renewed(credential) or credential.failure is not None
+
+
 async def renewed(credential: SharedCredential) -> bool:
     return (await credential.get_token("scope")).token == "new"
 
@@ -124,9 +128,10 @@ async def test_a_renewal_that_fails_is_not_noticed_and_tried_again_after_a_pause
     login.go_on.set()
     credential = SharedCredential(lambda: login, clock)
 
+    assert (await credential.get_token("scope")).token == "old"
+    await eventually(lambda: renewed_or_failed(credential))
     for _ in range(5):
         assert (await credential.get_token("scope")).token == "old"
-        await asyncio.sleep(0.001)
     assert login.calls == 2
 
     await clock.advance(RENEWAL_PAUSE)

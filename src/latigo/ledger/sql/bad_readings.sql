@@ -9,5 +9,5 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::ti
 ON CONFLICT (process, place, tag, fault) DO UPDATE SET readings = excluded.readings, last_at = excluded.last_at;
 
 -- drop_old --
--- What nobody has found again for $1.
+-- What was not found again for $1.
 DELETE FROM bad_reading WHERE last_at < ledger_now() - $1::interval;

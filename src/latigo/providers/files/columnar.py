@@ -105,7 +105,7 @@ class ColumnarFile:
 
     @property
     def repeated(self) -> AbstractSet[str]:
-        """The names of columns that occur twice, so that nobody knows which one is meant."""
+        """The names of columns that occur twice, so that it is not known which one is meant."""
         return self._latest.repeated if self._latest else frozenset()
 
     def check_header(self) -> None:

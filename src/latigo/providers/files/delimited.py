@@ -147,7 +147,7 @@ class DelimitedFile:
 
     @property
     def repeated(self) -> AbstractSet[str]:
-        """The names of columns that occur twice, so that nobody knows which one is meant."""
+        """The names of columns that occur twice, so that it is not known which one is meant."""
         return self._latest.header.repeated if self._latest and self._latest.header else frozenset()
 
     def check_header(self) -> None:

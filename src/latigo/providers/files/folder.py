@@ -95,7 +95,7 @@ class _Snapshot:
         return [file for file in self.files if not tags.isdisjoint(file.tags)]
 
     def require_single(self, tags: AbstractSet[str], start: int, end: int) -> None:
-        """Refuse tags whose name two columns of a file of this time have: nobody knows which one is meant."""
+        """Refuse tags whose name two columns of a file of this time have: which one is meant is not known."""
         for file in self.files if self.by_tag is None else ():
             if (repeated := tags & file.repeated) and (
                 file.spans(start, end) or not all(self.holds(tag) for tag in repeated)

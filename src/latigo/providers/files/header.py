@@ -56,7 +56,7 @@ def find_header(
         layout: how readings are written in the file.
         tag: whose readings it has, where its path says so.
         is_whole: the file has no more data.
-        is_settled: and nobody is writing to it.
+        is_settled: and it is not being written to.
 
     Raises:
         InvalidFile: the header is not found, is not text, or lacks a column; the message names settings that help.

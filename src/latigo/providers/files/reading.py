@@ -137,7 +137,7 @@ class SensorFile(Protocol):
 
     @property
     def repeated(self) -> AbstractSet[str]:
-        """The names of columns that occur twice, so that nobody knows which one is meant."""
+        """The names of columns that occur twice, so that it is not known which one is meant."""
 
     @property
     def hours(self) -> AbstractSet[RepeatedHour]:

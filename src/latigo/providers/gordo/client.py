@@ -149,15 +149,12 @@ async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[G
     Raises:
         ConfigurationError: ``models.ca_file`` cannot be read.
     """
-    headers = {name: value.get_secret_value() for name, value in models.headers.items()}
-    if models.token:
-        headers["Authorization"] = f"Bearer {models.token.get_secret_value()}"
     async with (
         open_login(models, "models") as login,
         aiohttp.ClientSession(
             **session_options(
                 connect_timeout=models.connect_timeout,
-                headers=headers,
+                headers=models.fixed_headers,
                 tls=trusting(models.ca_file, "models"),
                 idle_timeout=_IDLE_TIMEOUT,
             ),

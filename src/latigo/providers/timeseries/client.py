@@ -242,14 +242,13 @@ async def open_client(
     Raises:
         ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
     """
-    headers = {name: value.get_secret_value() for name, value in server.headers.items()}
-    if server.token:
-        headers["Authorization"] = f"Bearer {server.token.get_secret_value()}"
     async with (
         open_login(server, section, clock) as login,
         aiohttp.ClientSession(
             **session_options(
-                connect_timeout=server.connect_timeout, headers=headers, tls=trusting(server.ca_file, section)
+                connect_timeout=server.connect_timeout,
+                headers=server.fixed_headers,
+                tls=trusting(server.ca_file, section),
             )
         ) as session,
     ):

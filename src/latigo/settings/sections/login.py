@@ -1,12 +1,13 @@
 """Keys of a login to Microsoft Entra ID, the same wherever one is needed."""
 
+from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from latigo.runtime.azure import Identity, IdentityKind
-from latigo.settings.sections.base import Section
-from latigo.settings.values import PathName, Secret, Text
+from latigo.settings.sections.base import Section, of_https_only
+from latigo.settings.values import HttpUrl, PathName, Positive, Secret, Secrets, Text
 
 
 class EntraIdentity(Section):
@@ -65,4 +66,40 @@ class BearerLogin(EntraIdentity):
     def _has_a_scope(self) -> Self:
         if (self.credential is None) != (self.scope is None):
             raise ValueError("credential and scope go together")
+        return self
+
+
+class TokenServer(BearerLogin):
+    """A server that is reached over HTTP with a token: a fixed one, or one of a login."""
+
+    url: HttpUrl = Field(description="URL of the server.")
+    token: Secret | None = Field(
+        default=None,
+        description="Bearer token sent with every request, instead of credential and scope.",
+        examples=["a-bearer-token"],
+    )
+    headers: Secrets = Field(
+        default_factory=dict,
+        description="Further headers sent with every request, such as a subscription key.",
+        examples=[{"X-Api-Key": "an-api-key"}],
+    )
+    ca_file: PathName | None = Field(
+        default=None, description="Authorities to trust instead of the system's.", examples=["/etc/ssl/plant-ca.pem"]
+    )
+    connect_timeout: Positive = Field(default=timedelta(seconds=5), description="Time limit to connect.")
+
+    _ca_file_of_https_only = field_validator("ca_file")(of_https_only)
+
+    @property
+    def fixed_headers(self) -> dict[str, str]:
+        """The headers of every request, the fixed token among them."""
+        headers = {name: value.get_secret_value() for name, value in self.headers.items()}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.get_secret_value()}"
+        return headers
+
+    @model_validator(mode="after")
+    def _has_one_token(self) -> Self:
+        if self.token is not None and self.credential is not None:
+            raise ValueError("give either token, or credential and scope")
         return self
