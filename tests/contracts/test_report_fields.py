@@ -224,6 +224,7 @@ FAILURE = {
     "last": TIME,
     "next_attempt": TIME,
     "attempts": COUNT,
+    "tags": [],
 }
 
 

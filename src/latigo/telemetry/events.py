@@ -61,6 +61,7 @@ EVENTS = {
     "models.gone": "Models are no longer listed: project, count.",
     "models.list_outdated": "A list is of an older revision than known models: project, count, revision.",
     "models.list_quarantined": "A list lost so many models that it is not accepted yet: project, known, lost, since.",
+    "models.unparked": "Sensors that models waited for are in the source now: reason, count.",
     "models.none_configured": "Only models registered by hand are predicted, since models.projects is empty: hint.",
     "models.not_listed": "The models of a project could not be listed: project, error.",
     "models.rescheduled": "Changed settings of delay, window or enabled were applied to known models: project, count.",
