@@ -94,6 +94,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
         HALF_PAST,
     )
+    await ledgers.fetch("INSERT INTO pause VALUES ('plant', 'mixer', 'somebody', ledger_now(), 'repair')")
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
@@ -205,6 +206,8 @@ STATUS = {
     ],
     "bad_reading_kinds": COUNT,
     "repairs": {"models": COUNT, "slots": NUMBER, "projects": [TEXT], "due_at": TIME},
+    "pauses": [{"project": TEXT, "model": TEXT, "who": TEXT, "at": TIME, "reason": TEXT}],
+    "pause_count": COUNT,
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,

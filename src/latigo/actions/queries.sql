@@ -108,3 +108,25 @@ SET id = DEFAULT, state = CASE WHEN state = 'waiting' THEN state ELSE 'planned' 
     starts = CASE WHEN state = 'claimed' THEN greatest(starts - 1, 0) ELSE starts END,
     claimed_by = NULL, lease_until = NULL
 RETURNING state;
+
+-- lock_selected --
+-- The coverage of models, in the order of `settle_lock`; null matches all models of the project.
+SELECT c.model_id FROM coverage c JOIN model m ON m.id = c.model_id
+WHERE m.project = $1 AND ($2::text IS NULL OR m.name = $2) ORDER BY c.model_id FOR UPDATE OF c;
+
+-- pause --
+INSERT INTO pause (project, model, who, at, reason) VALUES ($1, coalesce($2, ''), $3, ledger_now(), $4)
+ON CONFLICT (project, model) DO UPDATE SET who = excluded.who, at = excluded.at, reason = excluded.reason;
+
+-- resume --
+-- Of a project, with those of its models.
+DELETE FROM pause WHERE project = $1 AND ($2::text IS NULL OR model = $2) RETURNING model;
+
+-- project_pause --
+SELECT who, at, reason FROM pause WHERE project = $1 AND model = '';
+
+-- apply_pauses --
+-- Models that are paused or resumed by this.
+UPDATE model m SET paused = NOT m.paused
+WHERE m.project = $1 AND ($2::text IS NULL OR m.name = $2) AND m.paused <> is_paused(m.project, m.name)
+RETURNING m.id;

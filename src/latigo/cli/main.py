@@ -71,6 +71,8 @@ class Commands(LazyGroup):
         "status": "Show how the service is doing, and what limits it",
         "failures": "List what has failed, with its cause",
         "retry": "Try again what is parked or waits for another attempt",
+        "pause": "Stop predicting a model or a project for a while",
+        "resume": "Predict a paused model or project again",
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,

@@ -40,6 +40,8 @@ ProjectOption = Annotated[str | None, typer.Option("--project", "-p", help="Only
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model: MODEL, or PROJECT/MODEL.")]
 SensorOption = Annotated[str | None, typer.Option("--sensor", metavar="TAG", help="Only what is about this sensor.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]
+SubjectArgument = Annotated[str, typer.Argument(metavar="PROJECT[/MODEL]", help="A project, or one of its models.")]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=0, max=2**63 - 1, help="Show so many at most; 0: all.", show_default=False)
 ]
@@ -119,6 +121,16 @@ def selection(project: str | None, model: str | None, sensor: str | None = None)
     if project not in {None, ref.project}:
         raise typer.BadParameter(f"{model} is not in the project {project} of --project", param_hint="--model")
     return Selected(*ref, sensor)
+
+
+def selected_subject(text: str) -> Selected:
+    """Read ``PROJECT`` or ``PROJECT/MODEL``."""
+    return Selected(*model_ref(text)) if "/" in text else Selected(text)
+
+
+def subject_text(selected: Selected) -> str:
+    """Return ``PROJECT`` or ``PROJECT/MODEL``."""
+    return f"{selected.project}/{selected.model}" if selected.model is not None else f"{selected.project}"
 
 
 def model_ref(text: str) -> ModelRef:

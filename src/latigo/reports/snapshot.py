@@ -217,6 +217,16 @@ class PendingRepairs(Report):
     due_at: datetime | None = None  #: when the first of it may be predicted: no write is under way there any more
 
 
+class Pause(Report):
+    """A project or model that somebody has paused."""
+
+    project: str
+    model: str  #: empty: the whole project
+    who: str
+    at: datetime
+    reason: str
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -249,6 +259,8 @@ class Snapshot(Report):
     bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
     bad_reading_kinds: int = 0  #: places, tags and faults, all of them
     repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
+    pauses: Sequence[Pause] = ()  #: the newest
+    pause_count: int = 0  #: all of them
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -273,6 +285,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
         repairs = await connection.fetchrow(SQL["repairs"])
+        pauses = await connection.fetch(SQL["pauses"], NAMED)
     return Snapshot(
         version=version,
         now=now,
@@ -320,6 +333,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
         repairs=PendingRepairs(**repairs),
+        pauses=[Pause(**{name: row[name] for name in Pause.model_fields}) for row in pauses],
+        pause_count=pauses[0]["pauses"] if pauses else 0,
     )
 
 

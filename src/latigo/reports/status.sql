@@ -84,6 +84,10 @@ SELECT tag, min(since) AS since, count(*) AS models, array_agg(DISTINCT project 
        count(*) OVER () AS sensors
 FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
 
+-- pauses --
+-- What is paused, the newest first, $1 at most; pauses counts all.
+SELECT project, model, who, at, reason, count(*) OVER () AS pauses FROM pause ORDER BY at DESC, project, model LIMIT $1;
+
 -- queue_outages --
 -- Processes that cannot reach the task queue. A process that runs renews its report every few seconds.
 SELECT role, count(*) AS processes, (array_agg(reason ORDER BY seen_at DESC))[1] AS reason, min(since) AS since
