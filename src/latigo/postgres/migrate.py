@@ -20,8 +20,7 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.servers import Servers
 from latigo.postgres.statements import load_statements
 
-#: Only one process migrates; the others wait for the lock, and then there is nothing left to do. The session's end is the
-#: lock's.
+#: Only one process migrates; the others wait for the lock, and then nothing is left to do. It ends with the session.
 _LOCK = "SELECT pg_advisory_lock(hashtext('latigo.migrate'))"
 TIME_LIMIT = 300.0  #: seconds for the whole migration, the wait for another process included
 
