@@ -4,6 +4,7 @@ Works on any tree of pydantic models whose alternatives differ by ``kind``.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, get_args, get_origin
@@ -171,7 +172,7 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
     match error["type"]:
         case "union_tag_invalid":
             known = [section for parent in place.around for section in sections_of(parent.model_fields[place.last])]
-            plugins = installed_plugins(place.key.partition("[")[0])
+            plugins = installed_plugins(re.split(r"[.[]", place.key, maxsplit=1)[0])
             problem = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
             return f"{place.key}.kind: {problem}"
         case "literal_error" if place.last == "kind":
