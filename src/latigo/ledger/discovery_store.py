@@ -19,10 +19,9 @@ class PostgresDiscoveryLedger:
         self._database = database
 
     async def last(self, source: str) -> KnownDiscovery:
-        row = await self._database.fetchrow(SQL["last"], source)
-        if row is None:
-            return KnownDiscovery()
-        return KnownDiscovery(_read(row["named"]), _read(row["quarantined"]), row["quarantined_since"])
+        for row in await self._database.fetch(SQL["last"], source):
+            return KnownDiscovery(_read(row["named"]), _read(row["quarantined"]), row["quarantined_since"])
+        return KnownDiscovery()
 
     async def named(self, source: str, projects: Sequence[DiscoveredProject]) -> None:
         await self._database.execute(SQL["named"], source, _written(projects))

@@ -226,6 +226,24 @@ class QueueOutage(Report):
     since: datetime
 
 
+class DiscoveryTrouble(Report):
+    """What names the projects cannot be used as it is now, so that its last accepted list holds."""
+
+    source: str
+    error: str  #: why there is no list; empty: there is one
+    alarm: bool
+    failing_since: datetime | None
+    quarantined_since: datetime | None  #: its list lacks too many of the known models
+
+
+class UnpostedMetadata(Report):
+    """Models whose description could not be posted to the Metadata API so far."""
+
+    models: int
+    since: datetime | None = None  #: when the first of their windows was stored
+    error: str = ""  #: of one of them
+
+
 class Snapshot(Report):
     """The service at one moment, as recorded in the ledger."""
 
@@ -249,6 +267,8 @@ class Snapshot(Report):
     bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
     bad_reading_kinds: int = 0  #: places, tags and faults, all of them
     repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
+    discovery: DiscoveryTrouble | None = None
+    unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -273,6 +293,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
         repairs = await connection.fetchrow(SQL["repairs"])
+        discovery = await connection.fetchrow(SQL["discovery"])
+        unposted = await connection.fetchrow(SQL["unposted_metadata"])
     return Snapshot(
         version=version,
         now=now,
@@ -320,6 +342,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
         repairs=PendingRepairs(**repairs),
+        discovery=DiscoveryTrouble(**discovery) if discovery else None,
+        unposted_metadata=UnpostedMetadata(**unposted),
     )
 
 
