@@ -17,6 +17,8 @@ from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
+#: Failures that hold back no task.
+_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
 #: Models that do not fall silent together by chance.
 _MANY = 5
 
@@ -218,7 +220,7 @@ def _unstored(snapshot: Snapshot) -> list[Cause]:
 def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
     """Return what is late or missing although nothing that is known to have failed explains it. Pure."""
     explained = {project for cause in failures if cause.kind == "unavailable" for project in cause.projects}
-    if not any(not cause.projects for cause in failures):
+    if not any(not cause.projects for cause in failures if cause.kind not in _DELAYS_NOTHING):
         left = [project for project in snapshot.projects if project.project not in explained]
     else:
         left = []
