@@ -148,16 +148,21 @@ def checked(named: Sequence[DiscoveredProject]) -> tuple[DiscoveredProject, ...]
     Raises:
         LatigoError: it is no list of projects, or too long; it names the entry.
     """
-    if len(named) > _MOST_PROJECTS or sum(len(each.models or ()) for each in named) > _MOST_MODELS:
-        raise _alarm(f"more than {_MOST_PROJECTS} projects or {_MOST_MODELS} models")
     projects: dict[str, DiscoveredProject] = {}
-    for project, models in named:
-        if project in projects:
-            raise _alarm(f"the project {project!r} is named twice")
-        for name in (project, *(models or ())):
+    models = 0
+    for each in named:
+        if not isinstance(each, DiscoveredProject) or isinstance(each.models, str):
+            raise _alarm(f"{each!r:.100} is no DiscoveredProject")
+        names = None if each.models is None else tuple(each.models)
+        models += len(names or ())
+        if len(projects) == _MOST_PROJECTS or models > _MOST_MODELS:
+            raise _alarm(f"it has more than {_MOST_PROJECTS} projects or {_MOST_MODELS} models")
+        if each.project in projects:
+            raise _alarm(f"the project {each.project!r} is named twice")
+        for name in (each.project, *(names or ())):
             if not _is_name(name):
                 raise _alarm(f"{name!r:.100} cannot be the name of a project or model")
-        projects[project] = DiscoveredProject(project, None if models is None else tuple(sorted(set(models))))
+        projects[each.project] = DiscoveredProject(each.project, None if names is None else tuple(sorted(set(names))))
     return tuple(projects[project] for project in sorted(projects))
 
 

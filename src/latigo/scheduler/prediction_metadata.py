@@ -60,6 +60,7 @@ class MetadataPosts:
         self._clock = clock
         self._outages = 0  #: failed tries in a row because the service is unavailable
         self._asked_to_wait = timedelta(0)
+        self._unrecorded: list[UnpostedMetadata] = []  #: posted, which the ledger does not know yet
 
     async def run(self, stop: asyncio.Event) -> None:
         """Post until ``stop``; what is under way then is finished, or released where nothing was sent yet."""
@@ -81,8 +82,13 @@ class MetadataPosts:
         Raises:
             Unavailable: the ledger is unavailable.
         """
+        while self._unrecorded:
+            await self._ledger.posted(self._unrecorded[-1])
+            self._unrecorded.pop()
         due = await self._ledger.take(list(self._sinks), 1 if self._outages else AT_ONCE, LEASE)
-        await asyncio.gather(*(self._post(one, stop) for one in due))
+        ended = await asyncio.gather(*(self._post(one, stop) for one in due), return_exceptions=True)
+        if errors := [error for error in ended if isinstance(error, BaseException)]:
+            raise errors[0]
         return len(due)
 
     async def _post(self, one: UnpostedMetadata, stop: asyncio.Event) -> None:
@@ -97,7 +103,11 @@ class MetadataPosts:
             return
         self._outages, self._asked_to_wait = 0, timedelta(0)
         _log.info("metadata.posted", model=str(one.ref), revision=one.revision, attempt=one.attempts)
-        await self._ledger.posted(one)
+        try:
+            await self._ledger.posted(one)
+        except LatigoError:
+            self._unrecorded.append(one)
+            raise
 
     async def _document(self, one: UnpostedMetadata) -> Mapping[str, Any]:
         spec = await self._describe(one.ref, one.revision)
