@@ -236,6 +236,24 @@ class QueueOutage(Report):
     since: datetime
 
 
+class DiscoveryTrouble(Report):
+    """What names the projects cannot be used as it is now, so that its last accepted list holds."""
+
+    source: str
+    error: str  #: why there is no list; empty: there is one
+    alarm: bool
+    failing_since: datetime | None
+    quarantined_since: datetime | None  #: its list lacks too many of the known models
+
+
+class UnpostedMetadata(Report):
+    """Models whose description could not be posted to the Metadata API so far."""
+
+    models: int
+    since: datetime | None = None  #: when the first of their windows was stored
+    error: str = ""  #: of one of them
+
+
 class Snapshot(Report):
     """The service at one moment, as recorded in the ledger."""
 
@@ -261,6 +279,8 @@ class Snapshot(Report):
     repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
     pauses: Sequence[Pause] = ()  #: the newest
     pause_count: int = 0  #: all of them
+    discovery: DiscoveryTrouble | None = None
+    unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -286,6 +306,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         outages = await connection.fetch(SQL["queue_outages"])
         repairs = await connection.fetchrow(SQL["repairs"])
         pauses = await connection.fetch(SQL["pauses"], NAMED)
+        discovery = await connection.fetchrow(SQL["discovery"])
+        unposted = await connection.fetchrow(SQL["unposted_metadata"])
     return Snapshot(
         version=version,
         now=now,
@@ -335,6 +357,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         repairs=PendingRepairs(**repairs),
         pauses=[Pause(**{name: row[name] for name in Pause.model_fields}) for row in pauses],
         pause_count=pauses[0]["pauses"] if pauses else 0,
+        discovery=DiscoveryTrouble(**discovery) if discovery else None,
+        unposted_metadata=UnpostedMetadata(**unposted),
     )
 
 

@@ -183,3 +183,13 @@ SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
 FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
 GROUP BY m.project, p.reason ORDER BY 1, 2;
+
+-- discovery --
+SELECT source, error, alarm, failing_since, quarantined_since FROM discovery
+WHERE failing_since IS NOT NULL OR quarantined_since IS NOT NULL;
+
+-- unposted_metadata --
+-- Those that failed. What was due long ago is no longer tried by anyone: the settings no longer have its sink.
+SELECT count(*) AS models, min(stored_at) AS since, coalesce((array_agg(error ORDER BY next_try DESC))[1], '') AS error
+FROM prediction_metadata
+WHERE posted_at IS NULL AND error <> '' AND next_try > ledger_now() - interval '1 hour';

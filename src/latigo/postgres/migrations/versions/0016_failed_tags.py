@@ -2,10 +2,10 @@
 
 from latigo.postgres.migrate import run_file
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:
     """Add the tags of what is parked, and indexes by tag."""
-    run_file("0015_failed_tags.sql")
+    run_file("0016_failed_tags.sql")

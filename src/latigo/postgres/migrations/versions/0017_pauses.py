@@ -2,10 +2,10 @@
 
 from latigo.postgres.migrate import run_file
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
     """Add the table of pauses."""
-    run_file("0016_pauses.sql")
+    run_file("0017_pauses.sql")
