@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
@@ -163,3 +164,11 @@ async def open_historian(options: Options) -> AsyncIterator[OptionsSensors]:
 @asynccontextmanager
 async def open_named(*, given: "AnyOptions") -> AsyncIterator[OptionsSensors]:
     yield OptionsSensors(given)
+
+
+def offer(folder: Path, name: str, entries: str) -> None:
+    """Write into a folder what an installed package with these entry points leaves; the folder goes on the path."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entries)

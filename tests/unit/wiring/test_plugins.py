@@ -21,7 +21,7 @@ from latigo.settings import Settings, load_settings
 from latigo.settings.sections import PluginSensors, PluginSink
 from latigo.wiring.plugins import list_plugins, open_plugin, shortcomings
 from latigo.wiring.resources import SensorSource
-from tests.support.plugins import AnyOptions, BadSensors, GoodSensors, Options, OptionsSensors
+from tests.support.plugins import AnyOptions, BadSensors, GoodSensors, Options, OptionsSensors, offer
 
 MODULE = "python:tests.support.plugins"
 
@@ -230,10 +230,7 @@ async def test_a_secret_among_the_options_is_refused_since_they_are_shown() -> N
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package that offers a source of readings."""
-    info = tmp_path / "plant_historian-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plant-historian\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[latigo.sensors]\nplant-historian = tests.support.plugins:open_good\n")
+    offer(tmp_path, "plant-historian", "[latigo.sensors]\nplant-historian = tests.support.plugins:open_good\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
@@ -274,13 +271,6 @@ def test_a_sink_is_called_by_the_name_of_its_plugin() -> None:
 
 
 # --- what is installed ------------------------------------------------------------------------------------------------
-
-
-def offer(folder: Path, name: str, entries: str) -> None:
-    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entries)
 
 
 def test_plugins_are_listed_by_group_and_name_with_what_they_take(
