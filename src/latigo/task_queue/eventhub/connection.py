@@ -190,10 +190,17 @@ def translated(error: BaseException, action: str, login_failure: BaseException |
     """
     cause = login_failure or error
     condition = getattr(error, "error", None) if isinstance(error, EventHubError) else None
-    text = excerpt(" ".join(str(cause).split()), _MAX_MESSAGE)
+    text = excerpt(_without_repetition(" ".join(str(cause).split())), _MAX_MESSAGE)
     message = f"event hub, {action}: {type(cause).__name__}" + (f": {text}" if text else "")
     if isinstance(cause, AuthenticationError) or is_refused(cause) or condition in _NEEDS_OPERATOR:
         return Unavailable(message, downstream=DOWNSTREAM, alarm=True)
     if isinstance(error, TimeoutError | OperationTimeoutError):
         return TimedOut(message, downstream=DOWNSTREAM)
     return Unavailable(message, downstream=DOWNSTREAM)
+
+
+def _without_repetition(text: str) -> str:
+    """Return the message of an AMQP error, which has its description twice, with it once."""
+    message, _, rest = text.partition(" Error condition: ")
+    condition, _, description = rest.partition(" Error Description: ")
+    return f"{message} ({condition.removeprefix('ErrorCondition.')})" if rest and description == message else text

@@ -72,3 +72,21 @@ def test_keys_and_signatures_do_not_get_out_with_an_error():
 
 def test_a_long_error_is_cut():
     assert len(str(translated(ConnectError("x" * 10_000), "sending"))) < 500
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "[Errno 111] refused Error condition: ErrorCondition.SocketError Error Description: [Errno 111] refused",
+            "[Errno 111] refused (SocketError)",
+        ),
+        (
+            "no link Error condition: amqp:not-found Error Description: the hub does not exist",
+            "no link Error condition: amqp:not-found Error Description: the hub does not exist",
+        ),
+        ("no link Error condition: amqp:not-found", "no link Error condition: amqp:not-found"),
+    ],
+)
+def test_what_the_client_describes_twice_is_shown_once(said: str, shown: str) -> None:
+    assert str(translated(ConnectError(said), "sending")) == f"event hub, sending: ConnectError: {shown}"
