@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from latigo.domain.errors import Reason, Rejected, TooLarge, Unavailable
@@ -16,12 +17,13 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.timeseries import TimeseriesSensors, open_sensors
+from latigo.providers.timeseries import Savings, TimeseriesSensors, open_sensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import FaultKind, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import Settings
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
-from latigo.wiring.resources import open_ledger
+from latigo.telemetry.metrics import Metrics
+from latigo.wiring.resources import open_ledger, open_resources
 from tests.support.prediction_stores import timeseries_predictions
 from tests.support.sensor_sources import fill_timeseries
 
@@ -47,10 +49,15 @@ def minutes(*values: float, begin: datetime = TEN) -> Series:
 
 @asynccontextmanager
 async def sensors_on(
-    server: SandboxTimeseries, *, bad: BadReadings | None = None, database: Any = None, **options: Any
+    server: SandboxTimeseries,
+    *,
+    bad: BadReadings | None = None,
+    database: Any = None,
+    savings: Savings | None = None,
+    **options: Any,
 ) -> AsyncIterator[TimeseriesSensors]:
     section = TimeseriesSettings(**{"url": server.url, "token": SecretStr("a-token"), **options})
-    async with open_sensors(section, SystemClock(), bad, database) as sensors:
+    async with open_sensors(section, SystemClock(), bad, database, savings) as sensors:
         yield sensors
 
 
@@ -84,18 +91,41 @@ async def test_one_request_reads_a_model_once_its_ids_are_known(server: SandboxT
 async def test_tasks_that_run_together_share_requests_and_read_the_same_once(server: SandboxTimeseries) -> None:
     fill_timeseries(server, {f"1903.T{number}": minutes(number) for number in range(40)})
     models = [tuple(f"1903.T{(first + step) % 40}" for step in range(10)) for first in range(40)]
-    async with sensors_on(server, facility="1903") as sensors:
+    savings = Savings()
+    async with sensors_on(server, savings=savings, facility="1903") as sensors:
         await asyncio.gather(*(read(sensors, tags) for tags in models))
         before = server.controls.count("/query/data")
         answers = await asyncio.gather(*(read(sensors, tags) for tags in models))
-        saved = sensors.reads.saved
 
     assert [answer[f"1903.T{number}"] for number, answer in enumerate(answers)] == [[number] for number in range(40)]
     assert server.controls.count("/query/data") - before <= 2  # 40 ids; what waits goes together
     assert server.controls.count("/", "GET") == 40
     assert server.controls.most_in_flight <= 4
-    assert (saved.asked, saved.reads) == (800, 80)
-    assert saved.items <= 160
+    assert (savings.asked, savings.alone) == (800, 80)
+    sent = [request.body for request in server.controls.requests if request.path == "/query/data"]
+    assert savings.saved_requests() == 80 - len(sent)
+    assert savings.saved_reads() == 800 - sum(map(len, sent)) >= 800 - 160
+
+
+async def test_metrics_have_what_sharing_saves(server: SandboxTimeseries, ledger_url: str) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    settings = Settings.model_validate(
+        {
+            "ledger": {"kind": "postgres", "url": ledger_url},
+            "models": {"url": "http://127.0.0.1:1", "projects": ["plant"]},
+            "sensors": {"kind": "timeseries_api", "url": server.url, "token": "a-token", "facility": "1903"},
+        }
+    )
+    registry = CollectorRegistry()
+    async with open_resources(settings, metrics=Metrics(registry, SystemClock())) as opened:
+        await opened.sensors.get_data_for_range(TAGS, HOUR, max_bytes=PLENTY)  # their ids are known from now on
+        answers = await asyncio.gather(
+            *(opened.sensors.get_data_for_range(TAGS[first:], HOUR, max_bytes=PLENTY) for first in range(3))
+        )
+
+    assert [len(readings) for readings in answers] == [5, 4, 3]
+    assert registry.get_sample_value("latigo_saved_reads") == 5 + 4 + 3 - 5
+    assert registry.get_sample_value("latigo_saved_requests") == 3 - 1
 
 
 async def test_only_good_readings_are_used_and_the_others_counted(server: SandboxTimeseries) -> None:

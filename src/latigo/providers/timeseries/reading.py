@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, NamedTuple
 
 from latigo.domain.errors import LatigoError, Unavailable
@@ -36,13 +37,21 @@ class Refused(NamedTuple):
 
 
 @dataclass(slots=True)
-class Saved:
-    """What sharing has saved, since the process started."""
+class Savings:
+    """What sharing requests has saved since the process started: counted as reads end."""
 
-    requests: int = 0  #: sent
-    items: int = 0  #: in them
-    asked: int = 0  #: items that tasks asked for
-    reads: int = 0  #: of them, calls of tasks
+    asked: int = 0  #: reads of one series and window that tasks asked for
+    sent: int = 0  #: of them, those that were sent; the others were read for another task at the same time
+    alone: int = 0  #: requests that the tasks would have sent, each for itself
+    requests: int = 0  #: that were sent; further pages, and halves of what was refused, would have come in any case
+
+    def saved_reads(self) -> int:
+        """Return how many reads were not needed, because another task read the same."""
+        return max(0, self.asked - self.sent)
+
+    def saved_requests(self) -> int:
+        """Return how many requests were not needed, because tasks shared them."""
+        return max(0, self.alone - self.requests)
 
 
 @dataclass(slots=True)
@@ -61,10 +70,18 @@ class SharedReads:
         good: statuses of points that are used.
         params: of every request.
         requests: in flight at once.
+        savings: where to count what sharing saves; a new account by default.
     """
 
-    def __init__(self, client: TimeseriesClient, good: frozenset[int], params: Params, requests: int) -> None:
-        self.saved = Saved()
+    def __init__(
+        self,
+        client: TimeseriesClient,
+        good: frozenset[int],
+        params: Params,
+        requests: int,
+        savings: Savings | None = None,
+    ) -> None:
+        self._savings = savings or Savings()
         self._client = client
         self._good = good
         self._params = tuple(params)
@@ -80,8 +97,6 @@ class SharedReads:
         Raises:
             Unavailable, TimedOut: there is no complete answer.
         """
-        self.saved.reads += 1
-        self.saved.asked += len(items)
         waiting = {item: self._join(item) for item in dict.fromkeys(items)}
         self._send_more()
         try:
@@ -91,6 +106,8 @@ class SharedReads:
                 each.callers -= 1
                 if not each.callers:
                     self._waiting.pop(item, None)
+        self._savings.asked += len(items)
+        self._savings.alone += ceil(len(waiting) / MOST_ITEMS)
         return dict(zip(waiting, results, strict=True))
 
     async def close(self) -> None:
@@ -121,6 +138,8 @@ class SharedReads:
         try:
             if batch:
                 self._settle(batch, await self._read(list(batch)))
+                self._savings.requests += 1
+                self._savings.sent += len(batch)
         except asyncio.CancelledError:
             self._fail(batch, Unavailable("the source is closed", downstream=self._client.downstream))
             raise
@@ -181,8 +200,6 @@ class SharedReads:
         for _ in range(_MOST_PAGES):
             more = [("continuationToken", token)] if token else []
             answer = await self._client.post("/query/data", body, [*self._params, *more])
-            self.saved.requests += 1
-            self.saved.items += len(items)
             for found in items_of(answer, self._client.downstream):
                 by_id.setdefault(str(found.get("id", "")).lower(), []).extend(found.get("datapoints") or ())
             token = str(answer.get("continuationToken") or "")
