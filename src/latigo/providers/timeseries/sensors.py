@@ -17,7 +17,8 @@ from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.catalogue import SeriesCatalogue, items_of, unknown
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.points import ReadPoints, read_times, write_time
-from latigo.providers.timeseries.reading import MOST_ITEMS, Item, Savings, SharedReads
+from latigo.providers.timeseries.reading import MOST_ITEMS, Item, SharedReads
+from latigo.providers.timeseries.sharing import Savings
 from latigo.runtime.clock import Clock
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
@@ -216,8 +217,9 @@ async def open_sensors(
     async with open_client(settings, "sensors", clock, downstream=DOWNSTREAM, time_limit=limit) as client:
         params = [("federationSource", settings.federation_source)] if settings.federation_source else []
         reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests, savings)
-        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
+        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings)
         try:
             yield TimeseriesSensors(client, catalogue, reads, settings, bad or BadReadings(clock))
         finally:
             await reads.close()
+            await catalogue.close()
