@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,17 @@ from latigo.settings import Settings
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.resources import open_ledger, open_resources
+from tests.support.entra import CREDENTIAL, Directory, directory
 from tests.support.prediction_stores import timeseries_predictions
 from tests.support.sensor_sources import fill_timeseries
+from tests.support.waiting import eventually
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HOUR = Window(TEN, TEN + timedelta(hours=1))
 PLENTY = 10**8
 FENCE = Fence(incarnation=1, epoch=1, task_id=1, claim=1)
 PUMP = ModelRef("plant", "pump")
+LOGIN: dict[str, Any] = {**CREDENTIAL, "token": None}
 TAGS = tuple(f"1903.R{number}" for number in range(1, 6))
 
 
@@ -438,3 +442,48 @@ async def test_the_headers_of_the_settings_go_with_every_request(server: Sandbox
         assert await read(sensors) == each_of(TAGS, [1])
 
     assert raised.value.alarm
+
+
+@pytest.fixture
+async def entra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]:
+    async with directory(tmp_path, monkeypatch) as running:
+        yield running
+
+
+class NotRevoked(set[str]):
+    """The tokens of a directory, but for those in the set itself."""
+
+    def __init__(self, entra: Directory) -> None:
+        super().__init__()
+        self._entra = entra
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._entra.given and not super().__contains__(token)
+
+
+async def test_twenty_first_calls_at_once_make_one_request_for_a_token(
+    server: SandboxTimeseries, entra: Directory
+) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.accepted_tokens = NotRevoked(entra)
+    async with sensors_on(server, **LOGIN) as sensors:
+        await asyncio.gather(*(sensors.ping() for _ in range(20)))
+
+    assert (len(entra.given), len(entra.requests)) == (1, 1)
+
+
+async def test_a_token_that_expires_in_the_middle_of_a_wave_is_not_noticed(
+    server: SandboxTimeseries, entra: Directory
+) -> None:
+    tags = [f"1903.T{number}" for number in range(100)]
+    fill_timeseries(server, {tag: minutes(number) for number, tag in enumerate(tags)})
+    accepted = server.controls.accepted_tokens = NotRevoked(entra)
+    async with sensors_on(server, facility="1903", **LOGIN) as sensors:
+        wave = asyncio.gather(*(read(sensors, [tag]) for tag in tags))
+        await eventually(lambda: server.controls.count("/") >= 20, what="the wave is in its middle")
+        accepted.add(entra.given[-1])
+        answers = await wave
+
+    assert answers == [{tag: [number]} for number, tag in enumerate(tags)]
+    assert 0 < sum(request.status == 401 for request in server.controls.requests) <= 4  # those that were in flight
+    assert len(entra.given) == 2
