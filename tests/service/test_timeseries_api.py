@@ -1,6 +1,29 @@
-"""The Timeseries API as source and sink, on the emulator: its limits and errors, and what the original got wrong."""
+"""The Timeseries API as source and sink, on the emulator: its limits and errors, and what the original got wrong.
+
+What the original Latigo got wrong with this API, and the test that would notice it here:
+
+======================================= =============================================================================
+the status "0": a text, and bad         `test_only_finite_points_are_written_good_and_as_numbers`
+names kept as not found, for a day      `test_unknown_tags_are_named_all_at_once_and_found_as_soon_as_they_exist`
+new series not kept, so in conflict     `test_series_are_created_once_in_batches_and_written_in_parts`
+another facility's series, for writing  `test_predictions_go_to_the_series_of_their_facility`
+... and for reading                     `test_a_name_at_several_facilities_is_refused_unless_the_facility_is_given`
+points beyond the first page left out   `test_more_points_than_one_answer_holds_come_on_further_pages`
+a bare TypeError for an unknown tag     `test_unknown_tags_are_named_all_at_once_and_found_as_soon_as_they_exist`
+the asset asked for as a second name    `test_one_request_reads_a_model_once_its_ids_are_known`
+infinity written                        `test_only_finite_points_are_written_good_and_as_numbers`
+requests to write nothing               `test_only_finite_points_are_written_good_and_as_numbers`
+writes of any size                      `test_series_are_created_once_in_batches_and_written_in_parts`
+a setting without effect (async)        `test_what_is_written_is_there_when_the_write_has_ended`
+no repetitions                          `test_what_passes_is_not_noticed`
+no time limits                          `test_a_call_that_takes_too_long_is_given_up`
+a look-up for each output column        `test_series_are_created_once_in_batches_and_written_in_parts`
+a look-up for each tag of each run      `test_ids_survive_a_restart_in_the_ledger_and_belong_to_their_base_url`
+======================================= =============================================================================
+"""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +35,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from latigo.domain.errors import Reason, Rejected, TooLarge, Unavailable
+from latigo.domain.errors import Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series
@@ -420,6 +443,46 @@ async def test_models_of_one_name_are_kept_apart_by_the_switch(server: SandboxTi
         "1903.R1|plant.pump|model-output",
         "1903.R1|pump|model-output",
     ]
+
+
+async def test_predictions_go_to_the_series_of_their_facility(server: SandboxTimeseries) -> None:
+    fill_timeseries(server, {"1903.R1|pump|model-output": minutes(7)}, "1904")
+    async with timeseries_predictions(server, facility="1903") as store:
+        await store.put_predictions(predicted([[1.0]]), FENCE)
+        await store.put_predictions(predicted([[2.0]]), FENCE)
+
+    assert sorted((stored.document["facility"], stored.points[to_ns(TEN)].value) for stored in server.store) == [
+        ("1903", 2.0),
+        ("1904", 7.0),
+    ]
+
+
+async def test_what_is_written_is_there_when_the_write_has_ended(server: SandboxTimeseries) -> None:
+    async with timeseries_predictions(server) as store:
+        await store.put_predictions(predicted([[1.0]]), FENCE)
+        there = [len(stored.points) for stored in server.store]
+
+    assert there == [1]
+    assert [dict(each.query) for each in server.controls.requests if each.path == "/data"] == [{}]  # without ?async
+
+
+async def test_a_call_that_takes_too_long_is_given_up(server: SandboxTimeseries) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.fault(FaultKind.DELAY, "/query/data", seconds=600)
+    server.controls.fault(FaultKind.DELAY, "/data", seconds=600)
+    async with sensors_on(server, read_timeout=timedelta(seconds=1)) as sensors:
+        with pytest.raises(TimedOut, match="POST /query/data"):
+            await read(sensors, TAGS[:1])
+    async with timeseries_predictions(server, write_timeout=timedelta(seconds=1)) as store:
+        with pytest.raises(TimedOut, match="POST /data"):
+            await store.put_predictions(predicted([[1.0]]), FENCE)
+
+
+def test_the_table_of_defects_names_tests_that_exist() -> None:
+    named = re.findall(r"`(test_\w+)`", __doc__ or "")
+
+    assert len(named) == 16
+    assert set(named) <= set(globals())
 
 
 async def test_two_columns_of_one_name_are_refused_by_both_their_names(server: SandboxTimeseries) -> None:
