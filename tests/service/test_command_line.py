@@ -666,6 +666,13 @@ async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, .
         assert text["points_in_timeseries_api"] > text["rows_written"]
 
 
+async def test_a_demo_reads_from_one_server(tmp_path: Path):
+    code, _, errors = await latigo("demo", "--influx", "--timeseries-api", folder=tmp_path)
+
+    assert code == USAGE
+    assert "--influx or --timeseries-api" in errors
+
+
 async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors_that_are_gone(server_folder: Path):
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "latigo", "demo", "--distributed", "--models", "2", "--port", "0"),
