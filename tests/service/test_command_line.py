@@ -637,7 +637,7 @@ async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Pat
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [(), ("--distributed",), ("--influx",)], ids=" ".join)
+@pytest.mark.parametrize("how", [(), ("--distributed",), ("--influx",), ("--timeseries-api",)], ids=" ".join)
 async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, ...], tmp_path: Path):
     if "--influx" in how:
         require_influxd()
@@ -662,6 +662,15 @@ async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, .
     assert text["gordo_calls"] >= text["tasks_settled"]
     if "--influx" in how:
         assert text["points_in_influxdb"] > text["rows_written"]
+    if "--timeseries-api" in how:
+        assert text["points_in_timeseries_api"] > text["rows_written"]
+
+
+async def test_a_demo_reads_from_one_server(tmp_path: Path):
+    code, _, errors = await latigo("demo", "--influx", "--timeseries-api", folder=tmp_path)
+
+    assert code == USAGE
+    assert "--influx or --timeseries-api" in errors
 
 
 async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors_that_are_gone(server_folder: Path):

@@ -1,35 +1,64 @@
-"""The Timeseries API as source and sink, on the emulator: its limits and errors, and what the original got wrong."""
+"""The Timeseries API as source and sink, on the emulator: its limits and errors, and what the original got wrong.
+
+What the original Latigo got wrong with this API, and the test that would notice it here:
+
+======================================= =============================================================================
+the status "0": a text, and bad         `test_only_finite_points_are_written_good_and_as_numbers`
+names kept as not found, for a day      `test_unknown_tags_are_named_all_at_once_and_found_as_soon_as_they_exist`
+new series not kept, so in conflict     `test_series_are_created_once_in_batches_and_written_in_parts`
+another facility's series, for writing  `test_predictions_go_to_the_series_of_their_facility`
+... and for reading                     `test_a_name_at_several_facilities_is_refused_unless_the_facility_is_given`
+points beyond the first page left out   `test_more_points_than_one_answer_holds_come_on_further_pages`
+a bare TypeError for an unknown tag     `test_unknown_tags_are_named_all_at_once_and_found_as_soon_as_they_exist`
+the asset asked for as a second name    `test_one_request_reads_a_model_once_its_ids_are_known`
+infinity written                        `test_only_finite_points_are_written_good_and_as_numbers`
+requests to write nothing               `test_only_finite_points_are_written_good_and_as_numbers`
+writes of any size                      `test_series_are_created_once_in_batches_and_written_in_parts`
+a setting without effect (async)        `test_what_is_written_is_there_when_the_write_has_ended`
+no repetitions                          `test_what_passes_is_not_noticed`
+no time limits                          `test_a_call_that_takes_too_long_is_given_up`
+a look-up for each output column        `test_series_are_created_once_in_batches_and_written_in_parts`
+a look-up for each tag of each run      `test_ids_survive_a_restart_in_the_ledger_and_belong_to_their_base_url`
+======================================= =============================================================================
+"""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from latigo.domain.errors import Reason, Rejected, TooLarge, Unavailable
+from latigo.domain.errors import Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.timeseries import TimeseriesSensors, open_sensors
+from latigo.providers.timeseries import Savings, TimeseriesSensors, open_sensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import FaultKind, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import Settings
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
-from latigo.wiring.resources import open_ledger
+from latigo.telemetry.metrics import Metrics
+from latigo.wiring.resources import open_ledger, open_resources
+from tests.support.entra import CREDENTIAL, Directory, directory
 from tests.support.prediction_stores import timeseries_predictions
 from tests.support.sensor_sources import fill_timeseries
+from tests.support.waiting import eventually
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HOUR = Window(TEN, TEN + timedelta(hours=1))
 PLENTY = 10**8
 FENCE = Fence(incarnation=1, epoch=1, task_id=1, claim=1)
 PUMP = ModelRef("plant", "pump")
+LOGIN: dict[str, Any] = {**CREDENTIAL, "token": None}
 TAGS = tuple(f"1903.R{number}" for number in range(1, 6))
 
 
@@ -47,10 +76,15 @@ def minutes(*values: float, begin: datetime = TEN) -> Series:
 
 @asynccontextmanager
 async def sensors_on(
-    server: SandboxTimeseries, *, bad: BadReadings | None = None, database: Any = None, **options: Any
+    server: SandboxTimeseries,
+    *,
+    bad: BadReadings | None = None,
+    database: Any = None,
+    savings: Savings | None = None,
+    **options: Any,
 ) -> AsyncIterator[TimeseriesSensors]:
     section = TimeseriesSettings(**{"url": server.url, "token": SecretStr("a-token"), **options})
-    async with open_sensors(section, SystemClock(), bad, database) as sensors:
+    async with open_sensors(section, SystemClock(), bad, database, savings) as sensors:
         yield sensors
 
 
@@ -84,18 +118,41 @@ async def test_one_request_reads_a_model_once_its_ids_are_known(server: SandboxT
 async def test_tasks_that_run_together_share_requests_and_read_the_same_once(server: SandboxTimeseries) -> None:
     fill_timeseries(server, {f"1903.T{number}": minutes(number) for number in range(40)})
     models = [tuple(f"1903.T{(first + step) % 40}" for step in range(10)) for first in range(40)]
-    async with sensors_on(server, facility="1903") as sensors:
+    savings = Savings()
+    async with sensors_on(server, savings=savings, facility="1903") as sensors:
         await asyncio.gather(*(read(sensors, tags) for tags in models))
         before = server.controls.count("/query/data")
         answers = await asyncio.gather(*(read(sensors, tags) for tags in models))
-        saved = sensors.reads.saved
 
     assert [answer[f"1903.T{number}"] for number, answer in enumerate(answers)] == [[number] for number in range(40)]
     assert server.controls.count("/query/data") - before <= 2  # 40 ids; what waits goes together
     assert server.controls.count("/", "GET") == 40
     assert server.controls.most_in_flight <= 4
-    assert (saved.asked, saved.reads) == (800, 80)
-    assert saved.items <= 160
+    assert (savings.asked, savings.alone) == (800, 80)
+    sent = [request.body for request in server.controls.requests if request.path == "/query/data"]
+    assert savings.saved_requests() == 80 - len(sent)
+    assert savings.saved_reads() == 800 - sum(map(len, sent)) >= 800 - 160
+
+
+async def test_metrics_have_what_sharing_saves(server: SandboxTimeseries, ledger_url: str) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    settings = Settings.model_validate(
+        {
+            "ledger": {"kind": "postgres", "url": ledger_url},
+            "models": {"url": "http://127.0.0.1:1", "projects": ["plant"]},
+            "sensors": {"kind": "timeseries_api", "url": server.url, "token": "a-token", "facility": "1903"},
+        }
+    )
+    registry = CollectorRegistry()
+    async with open_resources(settings, metrics=Metrics(registry, SystemClock())) as opened:
+        await opened.sensors.get_data_for_range(TAGS, HOUR, max_bytes=PLENTY)  # their ids are known from now on
+        answers = await asyncio.gather(
+            *(opened.sensors.get_data_for_range(TAGS[first:], HOUR, max_bytes=PLENTY) for first in range(3))
+        )
+
+    assert [len(readings) for readings in answers] == [5, 4, 3]
+    assert registry.get_sample_value("latigo_saved_reads") == 5 + 4 + 3 - 5
+    assert registry.get_sample_value("latigo_saved_requests") == 3 - 1
 
 
 async def test_only_good_readings_are_used_and_the_others_counted(server: SandboxTimeseries) -> None:
@@ -388,6 +445,46 @@ async def test_models_of_one_name_are_kept_apart_by_the_switch(server: SandboxTi
     ]
 
 
+async def test_predictions_go_to_the_series_of_their_facility(server: SandboxTimeseries) -> None:
+    fill_timeseries(server, {"1903.R1|pump|model-output": minutes(7)}, "1904")
+    async with timeseries_predictions(server, facility="1903") as store:
+        await store.put_predictions(predicted([[1.0]]), FENCE)
+        await store.put_predictions(predicted([[2.0]]), FENCE)
+
+    assert sorted((stored.document["facility"], stored.points[to_ns(TEN)].value) for stored in server.store) == [
+        ("1903", 2.0),
+        ("1904", 7.0),
+    ]
+
+
+async def test_what_is_written_is_there_when_the_write_has_ended(server: SandboxTimeseries) -> None:
+    async with timeseries_predictions(server) as store:
+        await store.put_predictions(predicted([[1.0]]), FENCE)
+        there = [len(stored.points) for stored in server.store]
+
+    assert there == [1]
+    assert [dict(each.query) for each in server.controls.requests if each.path == "/data"] == [{}]  # without ?async
+
+
+async def test_a_call_that_takes_too_long_is_given_up(server: SandboxTimeseries) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.fault(FaultKind.DELAY, "/query/data", seconds=600)
+    server.controls.fault(FaultKind.DELAY, "/data", seconds=600)
+    async with sensors_on(server, read_timeout=timedelta(seconds=1)) as sensors:
+        with pytest.raises(TimedOut, match="POST /query/data"):
+            await read(sensors, TAGS[:1])
+    async with timeseries_predictions(server, write_timeout=timedelta(seconds=1)) as store:
+        with pytest.raises(TimedOut, match="POST /data"):
+            await store.put_predictions(predicted([[1.0]]), FENCE)
+
+
+def test_the_table_of_defects_names_tests_that_exist() -> None:
+    named = re.findall(r"`(test_\w+)`", __doc__ or "")
+
+    assert len(named) == 16
+    assert set(named) <= set(globals())
+
+
 async def test_two_columns_of_one_name_are_refused_by_both_their_names(server: SandboxTimeseries) -> None:
     columns = (Column("a|b", TAGS[0]), Column("a-b", TAGS[0]))
     async with timeseries_predictions(server) as store:
@@ -408,3 +505,48 @@ async def test_the_headers_of_the_settings_go_with_every_request(server: Sandbox
         assert await read(sensors) == each_of(TAGS, [1])
 
     assert raised.value.alarm
+
+
+@pytest.fixture
+async def entra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]:
+    async with directory(tmp_path, monkeypatch) as running:
+        yield running
+
+
+class NotRevoked(set[str]):
+    """The tokens of a directory, but for those in the set itself."""
+
+    def __init__(self, entra: Directory) -> None:
+        super().__init__()
+        self._entra = entra
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._entra.given and not super().__contains__(token)
+
+
+async def test_twenty_first_calls_at_once_make_one_request_for_a_token(
+    server: SandboxTimeseries, entra: Directory
+) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.accepted_tokens = NotRevoked(entra)
+    async with sensors_on(server, **LOGIN) as sensors:
+        await asyncio.gather(*(sensors.ping() for _ in range(20)))
+
+    assert (len(entra.given), len(entra.requests)) == (1, 1)
+
+
+async def test_a_token_that_expires_in_the_middle_of_a_wave_is_not_noticed(
+    server: SandboxTimeseries, entra: Directory
+) -> None:
+    tags = [f"1903.T{number}" for number in range(100)]
+    fill_timeseries(server, {tag: minutes(number) for number, tag in enumerate(tags)})
+    accepted = server.controls.accepted_tokens = NotRevoked(entra)
+    async with sensors_on(server, facility="1903", **LOGIN) as sensors:
+        wave = asyncio.gather(*(read(sensors, [tag]) for tag in tags))
+        await eventually(lambda: server.controls.count("/") >= 20, what="the wave is in its middle")
+        accepted.add(entra.given[-1])
+        answers = await wave
+
+    assert answers == [{tag: [number]} for number, tag in enumerate(tags)]
+    assert 0 < sum(request.status == 401 for request in server.controls.requests) <= 4  # those that were in flight
+    assert len(entra.given) == 2

@@ -81,6 +81,18 @@ class Metrics:
             "Readings and rows that sources have and that cannot be used, counted since this process started.",
             registry=registry,
         )
+        self.saved_reads = Gauge(
+            "latigo_saved_reads",
+            "Reads of a tag and window that the source was not asked for, because another task read the same at the"
+            " time, counted since this process started.",
+            registry=registry,
+        )
+        self.saved_requests = Gauge(
+            "latigo_saved_requests",
+            "Requests for readings that the source was not sent, because tasks shared them, counted since this process"
+            " started.",
+            registry=registry,
+        )
         self.models = Gauge("latigo_active_models", "Models that are predicted.", ("project",), registry=registry)
         self.state = Gauge(
             "latigo_service_state",

@@ -33,6 +33,7 @@ from latigo.providers.protocols import (
     SensorInformationProvider,
 )
 from latigo.providers.simulated import Plant, PlantSensors
+from latigo.providers.timeseries import Savings
 from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
 from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import Clock, SystemClock
@@ -158,7 +159,11 @@ async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIte
 
 @asynccontextmanager
 async def open_sensors(
-    settings: Settings, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
+    settings: Settings,
+    clock: Clock,
+    bad: BadReadings | None = None,
+    database: Database | None = None,
+    savings: Savings | None = None,
 ) -> AsyncIterator[SensorSource]:
     """Open the source of readings.
 
@@ -167,6 +172,7 @@ async def open_sensors(
         clock: the machine's.
         bad: account of the readings that are skipped; a new one by default.
         database: the ledger's, where a source may keep what it has looked up.
+        savings: account of what a source saves by sharing requests; a new one by default.
     """
     match settings.sensors:
         case FileSensors() as files:
@@ -178,7 +184,7 @@ async def open_sensors(
             async with open_influx_sensors(influx, clock) as source:
                 yield source
         case TimeseriesSensors() as timeseries:
-            async with open_timeseries_sensors(timeseries, clock, bad, database) as source:
+            async with open_timeseries_sensors(timeseries, clock, bad, database, savings) as source:
                 yield source
         case SimulatedSensors() as simulated:
             yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
@@ -360,9 +366,12 @@ async def open_resources_on(
         sinks = [await opened.enter_async_context(open_sink(section, database)) for section in settings.predictions]
         gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
+        savings = Savings()
         metrics.bad_readings.set_function(bad.total)
+        metrics.saved_reads.set_function(savings.saved_reads)
+        metrics.saved_requests.set_function(savings.saved_requests)
         if sensors is None:
-            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database))
+            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database, savings))
         yield Resources(
             settings=settings,
             clock=clock,

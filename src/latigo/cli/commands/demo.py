@@ -7,7 +7,12 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.tables import cell, show_json
 
-EXAMPLES = ("latigo demo", "latigo demo --cycles 2 --models 6 --json", "latigo demo --distributed --influx")
+EXAMPLES = (
+    "latigo demo",
+    "latigo demo --cycles 2 --models 6 --json",
+    "latigo demo --distributed --influx",
+    "latigo demo --timeseries-api",
+)
 
 
 def run(
@@ -28,6 +33,13 @@ def run(
     influx: Annotated[
         bool, typer.Option("--influx", help="Readings out of a real InfluxDB, and predictions into it as well.")
     ] = False,
+    timeseries_api: Annotated[
+        bool,
+        typer.Option(
+            "--timeseries-api",
+            help="Readings out of an emulated Omnia Timeseries API, and predictions into it as well.",
+        ),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every task.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -43,8 +55,12 @@ def run(
     from latigo.runtime.event_loop import run_async
     from latigo.runtime.log import configure_logging
 
+    if influx and timeseries_api:
+        raise typer.BadParameter("readings come from one server: --influx or --timeseries-api")
     configure_logging("auto", "info" if verbose else "warning")
-    options = Options(cycles, models, port, distributed=distributed, influx=influx, verbose=verbose)
+    options = Options(
+        cycles, models, port, distributed=distributed, influx=influx, timeseries_api=timeseries_api, verbose=verbose
+    )
     report = (lambda _line: None) if as_json else typer.echo
     summary = run_async(lambda: run_demo(options, report))
     if as_json:

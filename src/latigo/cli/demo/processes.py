@@ -25,7 +25,7 @@ PARTITIONS = 8
 async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path) -> Mapping[str, Any]:
     """Run the demo with these settings; return its summary."""
     options = progress.options
-    if not options.influx:
+    if not options.readings_in_a_server:
         plant = {"began": progress.began.isoformat(), "models": options.models}
         tree["sensors"] = {"kind": "python:latigo.sandbox.demo:open_demo_sensors", "options": plant}
     async with AsyncExitStack() as opened:

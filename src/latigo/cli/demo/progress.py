@@ -35,7 +35,13 @@ class Options:
     port: int
     distributed: bool
     influx: bool
+    timeseries_api: bool
     verbose: bool
+
+    @property
+    def readings_in_a_server(self) -> bool:
+        """Return whether Latigo reads from a server, and not from the plant itself."""
+        return self.influx or self.timeseries_api
 
 
 @dataclass(frozen=True)

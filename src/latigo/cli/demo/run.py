@@ -39,13 +39,18 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
         count_points = None
         if options.influx:
             count_points = await opened.enter_async_context(_influx(folder, demo, progress, tree))
+        elif options.timeseries_api:
+            count_points = await opened.enter_async_context(_timeseries_api(demo, progress, tree))
         if options.distributed:
             from latigo.cli.demo.processes import run_distributed
 
             summary = await run_distributed(progress, tree, folder)
         else:
             summary = await _run_in_this_process(progress, demo, tree)
-        return summary if count_points is None else {**summary, "points_in_influxdb": await count_points()}
+        if count_points is not None:
+            where = "influxdb" if options.influx else "timeseries_api"
+            summary = {**summary, f"points_in_{where}": await count_points()}
+        return summary
 
 
 def demo_settings(gordo: str, data_dir: Path, port: int) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def demo_settings(gordo: str, data_dir: Path, port: int) -> dict[str, Any]:
 
 
 async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[str, Any]) -> Mapping[str, Any]:
-    """Run every role here; ``sensors`` is given where readings are not in InfluxDB."""
+    """Run every role here; ``sensors`` is given where readings are in no server."""
     summary: dict[str, Any] = {}
 
     async def follow(resources: Resources, address: ServerAddress | None, _stopping: asyncio.Event) -> None:
@@ -73,7 +78,7 @@ async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[s
         await progress.drained(resources.database)
         summary.update(await progress.summary(resources.database))
 
-    sensors = None if progress.options.influx else PlantSensors(demo.plant, progress.clock.now)
+    sensors = None if progress.options.readings_in_a_server else PlantSensors(demo.plant, progress.clock.now)
     await serve(Settings.model_validate(tree), RoleName.ALL, progress.stop, sensors=sensors, extra_role=follow)
     return summary
 
@@ -91,3 +96,18 @@ async def _influx(
         tree["sensors"] = {"kind": "influx", "url": influx.url, "database": "sensors"}
         tree["predictions"] = [*tree["predictions"], {"kind": "influx", "url": influx.url, "database": "predictions"}]
         yield influx.points
+
+
+@asynccontextmanager
+async def _timeseries_api(
+    demo: DemoPlant, progress: Progress, tree: dict[str, Any]
+) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Run an emulator that has the plant's readings; yield what counts its points of predictions."""
+    from latigo.cli.demo.timeseries import FACILITY, TOKEN, open_plant_timeseries
+
+    async with open_plant_timeseries(demo.plant, progress.clock) as api:
+        progress.report(f"The Timeseries API (emulated) is on {api.url}, and has the plant's readings")
+        section = {"kind": "timeseries_api", "url": api.url, "facility": FACILITY, "token": TOKEN}
+        tree["sensors"] = section
+        tree["predictions"] = [*tree["predictions"], section]
+        yield api.points

@@ -2,5 +2,6 @@
 
 from latigo.providers.timeseries.predictions import TimeseriesPredictions, open_predictions
 from latigo.providers.timeseries.sensors import TimeseriesSensors, open_sensors
+from latigo.providers.timeseries.sharing import Savings
 
-__all__ = ["TimeseriesPredictions", "TimeseriesSensors", "open_predictions", "open_sensors"]
+__all__ = ["Savings", "TimeseriesPredictions", "TimeseriesSensors", "open_predictions", "open_sensors"]

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from latigo.domain.errors import Reason, Rejected, Unavailable, describe_tags
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.client import TimeseriesClient
+from latigo.providers.timeseries.sharing import Bounds, Sharing
+from latigo.settings.sections.timeseries import TimeseriesServer
 
 _PAGE = 1000
 _MOST_PAGES = 100  #: 100 000 series are the most that the API lists
@@ -23,19 +25,24 @@ class NewSeries(NamedTuple):
 class SeriesCatalogue:
     """Names, facilities and ids. Safe for many coroutines at once: what one looks up, others wait for."""
 
-    def __init__(self, client: TimeseriesClient, cache: SeriesCache, facility: str | None) -> None:
+    def __init__(self, client: TimeseriesClient, cache: SeriesCache, server: TimeseriesServer) -> None:
         self._client = client
         self._cache = cache
-        self._facility = facility
+        self._facility = server.facility
+        self._requests = server.max_requests
+        self._added: dict[str, Sharing[NewSeries, CachedSeries]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[CachedSeries | None]] = {}
 
     async def find(self, names: Sequence[str], facility: str) -> Mapping[str, CachedSeries]:
         """Return the series of these names at a facility, or at any that is unambiguous; unknown ones are left out."""
         known = dict(await self._cache.get(names, facility))
         missing = [name for name in dict.fromkeys(names) if name not in known]
-        found = await asyncio.gather(*(self._look_up(name, facility) for name in missing))
-        fresh = {name: series for name, series in zip(missing, found, strict=True) if series is not None}
-        await self._cache.put(fresh, facility)
+        found = await asyncio.gather(*(self._look_up(name, facility) for name in missing), return_exceptions=True)
+        fresh = {name: series for name, series in zip(missing, found, strict=True) if isinstance(series, CachedSeries)}
+        await self._cache.put(fresh, facility)  # also where others fail: the next attempt has fewer to look up
+        for error in found:
+            if isinstance(error, BaseException):
+                raise error
         return {**known, **fresh}
 
     async def facility_of(self, tag: str) -> str:
@@ -54,31 +61,22 @@ class SeriesCatalogue:
         return series.facility
 
     async def get_or_add(self, wanted: Sequence[NewSeries], facility: str) -> Mapping[str, CachedSeries]:
-        """Return the series of these names, created where there are none."""
+        """Return the series of these names, created where there are none.
+
+        Raises:
+            ApiRefused: one of them cannot be created.
+        """
         known = dict(await self._cache.get([each.name for each in wanted], facility))
         missing = [each for each in wanted if each.name not in known]
-        for begin in range(0, len(missing), _CREATED_AT_ONCE):
-            part = missing[begin : begin + _CREATED_AT_ONCE]
-            body = [
-                {
-                    "name": each.name,
-                    "facility": facility,
-                    "description": each.description,
-                    "step": True,
-                    "unit": "",
-                    "externalId": "",
-                }
-                for each in part
-            ]
-            answer = await self._client.post("/getoradd", body)
-            created = {series.name: series for series in map(_series, items_of(answer, self._client.downstream))}
-            if lacking := [each.name for each in part if each.name not in created]:
-                message = f"Timeseries API, POST /getoradd: the answer lacks {describe_tags(lacking)}"
-                raise Unavailable(message, downstream=self._client.downstream)
-            fresh = {each.name: created[each.name] for each in part}
-            await self._cache.put(fresh, facility)
-            known |= fresh
-        return known
+        if not missing:
+            return known
+        fresh: dict[str, CachedSeries] = {}
+        for each, series in (await self._adding(facility).ask(missing)).items():
+            if isinstance(series, Exception):
+                raise series
+            fresh[each.name] = series
+        await self._cache.put(fresh, facility)
+        return known | fresh
 
     async def forget(self, names: Sequence[str], facility: str) -> None:
         """Look these up again the next time: their ids are refused."""
@@ -92,6 +90,41 @@ class SeriesCatalogue:
         if pattern:
             params.append(("name", pattern))
         return await self._pages("/search" if pattern else "/", params)
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        for adding in self._added.values():
+            await adding.close()
+
+    def _adding(self, facility: str) -> Sharing[NewSeries, CachedSeries]:
+        """Return what adds series at a facility: names there are unambiguous, so answers go by them."""
+        if facility not in self._added:
+            self._added[facility] = Sharing(
+                lambda wanted: self._add(wanted, facility),
+                lambda _: 1,
+                Bounds(_CREATED_AT_ONCE, _CREATED_AT_ONCE, self._requests),
+                self._client.downstream,
+            )
+        return self._added[facility]
+
+    async def _add(self, wanted: Sequence[NewSeries], facility: str) -> Mapping[NewSeries, CachedSeries]:
+        body = [
+            {
+                "name": each.name,
+                "facility": facility,
+                "description": each.description,
+                "step": True,
+                "unit": "",
+                "externalId": "",
+            }
+            for each in wanted
+        ]
+        answer = await self._client.post("/getoradd", body)
+        created = {series.name: series for series in map(_series, items_of(answer, self._client.downstream))}
+        if lacking := [each.name for each in wanted if each.name not in created]:
+            message = f"Timeseries API, POST /getoradd: the answer lacks {describe_tags(lacking)}"
+            raise Unavailable(message, downstream=self._client.downstream)
+        return {each: created[each.name] for each in wanted}
 
     async def _look_up(self, name: str, facility: str) -> CachedSeries | None:
         key = (name, facility)

@@ -86,6 +86,7 @@ class _Answer(NamedTuple):
     status: int
     body: bytes
     retry_after: timedelta | None
+    token: str | None  #: with which it was asked for
 
 
 @dataclass(slots=True)
@@ -168,10 +169,9 @@ class TimeseriesClient:
 
     async def _attempt(self, request: "_Request") -> Any:
         """Send once, with another token where the first was refused."""
-        token = await self._login.token(self.downstream)
-        answer = await self._exchange(request, token)
-        if answer.status == UNAUTHORIZED and self._login.refused(token):
-            answer = await self._exchange(request, await self._login.token(self.downstream))
+        answer = await self._exchange(request)
+        if answer.status == UNAUTHORIZED and self._login.refused(answer.token):
+            answer = await self._exchange(request)
         if answer.status >= 300:
             raise self._error(request.doing, answer)
         try:
@@ -180,19 +180,20 @@ class TimeseriesClient:
             message = f"{request.doing}: the answer is not JSON, or is cut short ({len(answer.body)} bytes)"
             raise Unavailable(message, downstream=self.downstream) from error
 
-    async def _exchange(self, request: "_Request", token: str | None) -> _Answer:
-        """Send once, when the shared pause is over and there is a permit."""
+    async def _exchange(self, request: "_Request") -> _Answer:
+        """Send once, when the shared pause is over and there is a permit, with the token that is good then."""
         headers = {"Accept": "application/json"}
         if request.content is not None:
             headers["Content-Type"] = "application/json"
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
         async with self._permits:
             while left := self._pause.left():
                 if left > _LONGEST_PAUSE:
                     message = f"{request.doing}: the API limits the rate of requests"
                     raise Unavailable(message, downstream=self.downstream, retry_after=left)
                 await self._clock.sleep(left)
+            token = await self._login.token(self.downstream)
+            if token is not None:
+                headers["Authorization"] = f"Bearer {token}"
             with transport_errors(request.doing, self._failures):
                 async with self._session.request(
                     request.method,
@@ -203,7 +204,7 @@ class TimeseriesClient:
                     allow_redirects=False,
                 ) as response:
                     read = read_body(response, _LARGEST_ANSWER) if response.status < 300 else read_excerpt(response)
-                    return _Answer(response.status, bytes(await read), retry_after(response.headers))
+                    return _Answer(response.status, bytes(await read), retry_after(response.headers), token)
 
     def _error(self, doing: str, answer: _Answer) -> LatigoError:
         text = f"{doing}: status {answer.status}{_explained(answer.body)}"

@@ -1,7 +1,6 @@
 """Predictions in the Omnia Timeseries API: one series for each column."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,17 +16,13 @@ from latigo.postgres.database import Database
 from latigo.providers.protocols import NamedSeries
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, items_of, unknown
-from latigo.providers.timeseries.client import NOT_FOUND, TOO_LARGE, ApiRefused, TimeseriesClient, open_client
+from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.names import column_of, names_of, pattern_of
 from latigo.providers.timeseries.points import GOOD, write_times
 from latigo.providers.timeseries.reading import Item, Refused, SharedReads
+from latigo.providers.timeseries.writing import SharedWrites, WrittenPoint
 from latigo.runtime.clock import Clock
 from latigo.settings import TimeseriesSink
-
-_MOST_SERIES = 100  #: in one request
-_MOST_POINTS = 10_000  #: in one request
-
-_Item = dict[str, Any]
 
 
 class TimeseriesPredictions:
@@ -40,11 +35,17 @@ class TimeseriesPredictions:
     fenced = False
 
     def __init__(
-        self, client: TimeseriesClient, catalogue: SeriesCatalogue, reads: SharedReads, settings: TimeseriesSink
+        self,
+        client: TimeseriesClient,
+        catalogue: SeriesCatalogue,
+        reads: SharedReads,
+        writes: SharedWrites,
+        settings: TimeseriesSink,
     ) -> None:
         self._client = client
         self._catalogue = catalogue
         self._reads = reads
+        self._writes = writes
         self._with_project = settings.project_in_name
         self._facility = settings.facility
 
@@ -76,29 +77,21 @@ class TimeseriesPredictions:
     async def _write(
         self, wanted: Sequence[NewSeries], facility: str, times: Sequence[str], columns: Mapping[str, Any]
     ) -> None:
-        """Write every column; once more with ids that are looked up again, where one is unknown."""
+        """Write every column; those whose id is unknown once more, with another one that is looked up."""
+        points = {name: _points(times, values) for name, values in columns.items()}
         for last in (False, True):
-            series = await self._catalogue.get_or_add(wanted, facility)
-            items = [{"id": series[name].id, "datapoints": _points(times, values)} for name, values in columns.items()]
             try:
-                await asyncio.gather(*(self._post(part) for part in _parts(items)))
+                series = await self._catalogue.get_or_add([each for each in wanted if each.name in points], facility)
+                refused = await self._writes.write({name: (series[name].id, points[name]) for name in points})
             except ApiRefused as error:
-                if error.status != NOT_FOUND or last:
-                    raise Rejected(str(error), reason=Reason.WRITE_REFUSED) from error
-                await self._catalogue.forget([each.name for each in wanted], facility)
-            else:
+                raise Rejected(str(error), reason=Reason.WRITE_REFUSED) from error
+            if not refused:
                 return
-
-    async def _post(self, items: Sequence[_Item]) -> None:
-        """Write items, in halves where the API finds them too large."""
-        try:
-            await self._client.post("/data", {"items": list(items)})
-        except ApiRefused as error:
-            halves = _halves(items)
-            if halves is None or not _is_too_large(error):
-                raise
-            for half in halves:
-                await self._post(half)
+            final = next((each for each in refused.values() if each.status != NOT_FOUND or last), None)
+            if final is not None:
+                raise Rejected(str(final), reason=Reason.WRITE_REFUSED) from final
+            await self._catalogue.forget(list(refused), facility)
+            points = {name: points[name] for name in refused}
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
         """Return what is stored under the revision ``""``."""
@@ -145,43 +138,11 @@ class TimeseriesPredictions:
         return await self._catalogue.facility_of(tag or "")
 
 
-def _points(times: Sequence[str], values: Any) -> list[_Item]:
+def _points(times: Sequence[str], values: Any) -> list[WrittenPoint]:
     """Return the finite points of one column."""
     finite = np.flatnonzero(np.isfinite(values)).tolist()
     numbers = values.tolist()
     return [{"time": times[row], "value": numbers[row], "status": GOOD} for row in finite]
-
-
-def _parts(items: Sequence[_Item]) -> Iterator[list[_Item]]:
-    """Split items into requests of bounded size; one series may take several."""
-    part: list[_Item] = []
-    size = 0
-    for item in items:
-        points = item["datapoints"]
-        for begin in range(0, len(points), _MOST_POINTS):
-            some = points[begin : begin + _MOST_POINTS]
-            if part and (size + len(some) > _MOST_POINTS or len(part) == _MOST_SERIES):
-                yield part
-                part, size = [], 0
-            part.append({"id": item["id"], "datapoints": some})
-            size += len(some)
-    if part:
-        yield part
-
-
-def _halves(items: Sequence[_Item]) -> tuple[Sequence[_Item], Sequence[_Item]] | None:
-    if len(items) > 1:
-        return items[: len(items) // 2], items[len(items) // 2 :]
-    points = items[0]["datapoints"]
-    if len(points) < 2:
-        return None
-    middle = len(points) // 2
-    first, second = ({"id": items[0]["id"], "datapoints": part} for part in (points[:middle], points[middle:]))
-    return [first], [second]
-
-
-def _is_too_large(error: ApiRefused) -> bool:
-    return error.status == TOO_LARGE or (error.status == 400 and "large" in str(error).lower())
 
 
 def _joined(model: ModelRef, columns: Mapping[Column, Series]) -> Predictions:
@@ -206,8 +167,11 @@ async def open_predictions(
     limit = settings.write_timeout
     async with open_client(settings, "predictions", clock, downstream=downstream, time_limit=limit) as client:
         reads = SharedReads(client, frozenset({GOOD}), (), settings.max_requests)
-        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
+        writes = SharedWrites(client, settings.max_requests)
+        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings)
         try:
-            yield TimeseriesPredictions(client, catalogue, reads, settings)
+            yield TimeseriesPredictions(client, catalogue, reads, writes, settings)
         finally:
             await reads.close()
+            await writes.close()
+            await catalogue.close()

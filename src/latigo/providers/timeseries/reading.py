@@ -1,15 +1,13 @@
-"""Reads of many tasks in few requests: items that wait at the same time share a request, equal ones are read once."""
+"""Reads of points: those of many tasks in few requests, every page of them."""
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from latigo.domain.errors import LatigoError, Unavailable
+from latigo.domain.errors import Unavailable
 from latigo.providers.timeseries.catalogue import items_of
-from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, ForbiddenError, Params, TimeseriesClient
+from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, Params, TimeseriesClient
 from latigo.providers.timeseries.points import ReadPoints, UnreadableError, read_points, write_time
+from latigo.providers.timeseries.sharing import Bounds, Savings, Sharing
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 
 MOST_ITEMS = 100  #: ids in one request, by the API
@@ -27,6 +25,10 @@ class Item(NamedTuple):
     start: int
     end: int
 
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.start) / 1e9
+
 
 class Refused(NamedTuple):
     """The API does not let an id be read, or has left it out of an answer that has others."""
@@ -35,143 +37,58 @@ class Refused(NamedTuple):
     left_out: bool = False
 
 
-@dataclass(slots=True)
-class Saved:
-    """What sharing has saved, since the process started."""
-
-    requests: int = 0  #: sent
-    items: int = 0  #: in them
-    asked: int = 0  #: items that tasks asked for
-    reads: int = 0  #: of them, calls of tasks
-
-
-@dataclass(slots=True)
-class _Waiting:
-    future: "asyncio.Future[ReadPoints | Refused]"
-    callers: int = field(default=1)
-
-
 class SharedReads:
     """Reads of points. Safe for many coroutines at once.
-
-    Items wait until a request is free, and go together then: the busier the API is, the fuller are the requests.
 
     Args:
         client: of the API.
         good: statuses of points that are used.
         params: of every request.
         requests: in flight at once.
+        savings: where to count what sharing saves; a new account by default.
     """
 
-    def __init__(self, client: TimeseriesClient, good: frozenset[int], params: Params, requests: int) -> None:
-        self.saved = Saved()
+    def __init__(
+        self,
+        client: TimeseriesClient,
+        good: frozenset[int],
+        params: Params,
+        requests: int,
+        savings: Savings | None = None,
+    ) -> None:
         self._client = client
         self._good = good
         self._params = tuple(params)
-        self._free = requests
-        self._waiting: OrderedDict[Item, _Waiting] = OrderedDict()
-        self._running: dict[Item, _Waiting] = {}
-        self._requests: set[asyncio.Task[None]] = set()
         self._density = _FIRST_DENSITY
+        self._sharing: Sharing[Item, ReadPoints | Refused] = Sharing(
+            self._read_together,
+            lambda item: item.seconds * self._density,
+            Bounds(MOST_ITEMS, _MOST_POINTS, requests),
+            client.downstream,
+            savings,
+        )
 
     async def read(self, items: Sequence[Item]) -> Mapping[Item, ReadPoints | Refused]:
         """Return the points of every item, or that its id is refused.
 
         Raises:
-            Unavailable, TimedOut: there is no complete answer.
+            Unavailable, TimedOut: there is no complete answer, or the identity may not read.
         """
-        self.saved.reads += 1
-        self.saved.asked += len(items)
-        waiting = {item: self._join(item) for item in dict.fromkeys(items)}
-        self._send_more()
-        try:
-            results = await asyncio.gather(*(asyncio.shield(each.future) for each in waiting.values()))
-        finally:
-            for item, each in waiting.items():
-                each.callers -= 1
-                if not each.callers:
-                    self._waiting.pop(item, None)
-        return dict(zip(waiting, results, strict=True))
+        found: dict[Item, ReadPoints | Refused] = {}
+        for item, result in (await self._sharing.ask(items)).items():
+            if isinstance(result, ApiRefused):
+                if result.status != NOT_FOUND:
+                    raise Unavailable(str(result), downstream=self._client.downstream, alarm=True) from result
+                found[item] = Refused(str(result))
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                found[item] = result
+        return found
 
     async def close(self) -> None:
         """Cancel what is under way."""
-        for request in self._requests:
-            request.cancel()
-        await asyncio.gather(*self._requests, return_exceptions=True)
-
-    def _join(self, item: Item) -> _Waiting:
-        waiting = self._waiting.get(item) or self._running.get(item)
-        if waiting is None:
-            waiting = self._waiting[item] = _Waiting(asyncio.get_running_loop().create_future())
-        else:
-            waiting.callers += 1
-        return waiting
-
-    def _send_more(self) -> None:
-        while self._waiting and self._free:
-            self._free -= 1
-            request = asyncio.create_task(self._request(), name="read points")
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
-
-    async def _request(self) -> None:
-        """Read what waits now, as one request."""
-        await asyncio.sleep(0)  # tasks that begin in the same turn of the loop join in
-        batch = self._take()
-        try:
-            if batch:
-                self._settle(batch, await self._read(list(batch)))
-        except asyncio.CancelledError:
-            self._fail(batch, Unavailable("the source is closed", downstream=self._client.downstream))
-            raise
-        except LatigoError as error:
-            self._fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - a bug is the callers'
-            self._fail(batch, error)
-        finally:
-            self._free += 1
-            self._send_more()
-
-    def _take(self) -> dict[Item, _Waiting]:
-        """Take items from the front, as many as one answer should hold."""
-        batch: dict[Item, _Waiting] = {}
-        points = 0.0
-        while self._waiting and len(batch) < MOST_ITEMS:
-            item = next(iter(self._waiting))
-            points += (item.end - item.start) / 1e9 * self._density
-            if batch and points > _MOST_POINTS:
-                break
-            batch[item] = self._running[item] = self._waiting.pop(item)
-        return batch
-
-    def _settle(self, batch: Mapping[Item, _Waiting], results: Mapping[Item, ReadPoints | Refused]) -> None:
-        for item, waiting in batch.items():
-            self._running.pop(item, None)
-            if not waiting.future.done():
-                waiting.future.set_result(results[item])
-
-    def _fail(self, batch: Mapping[Item, _Waiting], error: Exception) -> None:
-        for item, waiting in batch.items():
-            self._running.pop(item, None)
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
-                waiting.future.exception()  # all callers may have been cancelled meanwhile
-
-    async def _read(self, items: Sequence[Item]) -> Mapping[Item, ReadPoints | Refused]:
-        """Read items in one request, and in halves where it is refused: one bad id hides no other."""
-        try:
-            return await self._read_together(items)
-        except ApiRefused as error:
-            if len(items) == 1:
-                if error.status == NOT_FOUND:
-                    return {items[0]: Refused(str(error))}
-                raise Unavailable(str(error), downstream=self._client.downstream, alarm=True) from error
-        except ForbiddenError:
-            if len(items) == 1:
-                raise
-        middle = len(items) // 2
-        halves = await asyncio.gather(self._read(items[:middle]), self._read(items[middle:]))
-        return {**halves[0], **halves[1]}
+        await self._sharing.close()
 
     async def _read_together(self, items: Sequence[Item]) -> Mapping[Item, ReadPoints | Refused]:
         """Send one request, and one for each further page."""
@@ -181,8 +98,6 @@ class SharedReads:
         for _ in range(_MOST_PAGES):
             more = [("continuationToken", token)] if token else []
             answer = await self._client.post("/query/data", body, [*self._params, *more])
-            self.saved.requests += 1
-            self.saved.items += len(items)
             for found in items_of(answer, self._client.downstream):
                 by_id.setdefault(str(found.get("id", "")).lower(), []).extend(found.get("datapoints") or ())
             token = str(answer.get("continuationToken") or "")
@@ -202,7 +117,7 @@ class SharedReads:
         self, items: Sequence[Item], by_id: Mapping[str, Sequence[Mapping[str, Any]]]
     ) -> Mapping[Item, ReadPoints | Refused]:
         count = sum(map(len, by_id.values()))
-        seconds = sum((item.end - item.start) / 1e9 for item in items)
+        seconds = sum(item.seconds for item in items)
         self._density = max(0.5 * self._density, count / seconds if seconds else 0.0, 1e-6)
         try:
             return await off_loop(

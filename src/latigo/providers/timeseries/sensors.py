@@ -18,6 +18,7 @@ from latigo.providers.timeseries.catalogue import SeriesCatalogue, items_of, unk
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.points import ReadPoints, read_times, write_time
 from latigo.providers.timeseries.reading import MOST_ITEMS, Item, SharedReads
+from latigo.providers.timeseries.sharing import Savings
 from latigo.runtime.clock import Clock
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
@@ -45,7 +46,7 @@ class TimeseriesSensors:
         settings: TimeseriesSettings,
         bad: BadReadings,
     ) -> None:
-        self.reads = reads
+        self._reads = reads
         self._client = client
         self._catalogue = catalogue
         self._settings = settings
@@ -119,7 +120,7 @@ class TimeseriesSensors:
     ) -> tuple[dict[str, ReadPoints], dict[str, str]]:
         """Return the points by tag, and the reasons by tag whose id cannot be read."""
         items = {tag: Item(series.id, start, end) for tag, series in ids.items()}
-        answers = await self.reads.read(list(items.values()))
+        answers = await self._reads.read(list(items.values()))
         found: dict[str, ReadPoints] = {}
         refused: dict[str, str] = {}
         for tag, item in items.items():
@@ -195,7 +196,11 @@ class TimeseriesSensors:
 
 @asynccontextmanager
 async def open_sensors(
-    settings: TimeseriesSettings, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
+    settings: TimeseriesSettings,
+    clock: Clock,
+    bad: BadReadings | None = None,
+    database: Database | None = None,
+    savings: Savings | None = None,
 ) -> AsyncIterator[TimeseriesSensors]:
     """Open the source; nothing is sent before the first call.
 
@@ -204,6 +209,7 @@ async def open_sensors(
         clock: the machine's.
         bad: account of the readings that are skipped; a new one by default.
         database: the ledger's, where ids are kept; None: in memory alone.
+        savings: account of what sharing requests saves; a new one by default.
 
     Raises:
         ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
@@ -211,9 +217,10 @@ async def open_sensors(
     limit = settings.read_timeout
     async with open_client(settings, "sensors", clock, downstream=DOWNSTREAM, time_limit=limit) as client:
         params = [("federationSource", settings.federation_source)] if settings.federation_source else []
-        reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests)
-        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)
+        reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests, savings)
+        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings)
         try:
             yield TimeseriesSensors(client, catalogue, reads, settings, bad or BadReadings(clock))
         finally:
             await reads.close()
+            await catalogue.close()
