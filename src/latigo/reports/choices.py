@@ -19,3 +19,7 @@ ModelOrder = Literal["name", "behind", "silent", "state"]
 
 WindowState = Literal["live", "backfill", "repair", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]
+
+#: Of a request for time: what is missing there, or all of it again.
+BackfillKind = Literal["fill", "replace"]
+BackfillState = Literal["active", "paused", "cancelled", "done"]
