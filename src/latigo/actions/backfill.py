@@ -144,7 +144,9 @@ async def _change(
         if row is None:
             raise no_backfill(number)
         if row["state"] not in allowed:
-            raise LatigoError(f"request {number} is {row['state']}, and {verb} needs one that is {' or '.join(allowed)}")
+            raise LatigoError(
+                f"request {number} is {row['state']}, and {verb} needs one that is {' or '.join(allowed)}"
+            )
         await connection.execute(SQL["set_request_state"], number, state, f"by {who}" + (f": {why}" if why else ""))
         windows = 0
         if verb == "retry-failed":
@@ -161,7 +163,9 @@ async def _chosen(connection: Any, asked: Asked) -> dict[int, ModelRef]:
     rows = await connection.fetch(SQL["selectable_models"], asked.sensor)
     known = {ModelRef(row["project"], row["name"]): row["id"] for row in rows}
     if asked.sensor is not None and not known:
-        raise Misused(f"no model reads the sensor {asked.sensor}; latigo sensors exists TAG finds sensors of the source")
+        raise Misused(
+            f"no model reads the sensor {asked.sensor}; latigo sensors exists TAG finds sensors of the source"
+        )
     return {known[ref]: ref for ref in select_models(asked.names, known)}
 
 
