@@ -1,5 +1,6 @@
 """Choice of the tasks to plan next. Pure: needs in, planned tasks out."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,10 +64,11 @@ class Agenda:
     def _limited(self, room_of_requests: Mapping[int, int]) -> Iterator[None]:
         """Keep back for a while what requests have no room for; it comes after the others then."""
         left, now, later = dict(room_of_requests), deque[Need](), deque[Need]()
-        for need in self.lanes.pop(Lane.MANUAL, ()) if left else ():
+        for need in self.lanes.pop(Lane.MANUAL, ()):
+            room = math.inf if need.request is None else left.get(need.request, math.inf)
             if need.request in left:
                 left[need.request] -= 1
-            (now if left.get(need.request, 0) >= 0 else later).append(need)
+            (now if room > 0 else later).append(need)
         self._put(Lane.MANUAL, now)
         yield
         self._put(Lane.MANUAL, later)

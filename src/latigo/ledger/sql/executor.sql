@@ -105,7 +105,7 @@ UPDATE request_model q SET wanted = q.wanted - d.spans, open = NOT isempty(q.wan
 FROM (
     SELECT o.request_id, o.model_id, range_agg(t.span) AS spans
     FROM task t JOIN request_model o ON o.model_id = t.model_id AND o.open JOIN request r ON r.id = o.request_id
-    WHERE t.id = ANY ($1::bigint[]) AND o.wanted && t.span AND (r.kind = 'fill' OR t.claimed_at > r.at)
+    WHERE t.id = ANY ($1::bigint[]) AND o.wanted && t.span AND (r.kind = 'fill' OR t.request_id = r.id OR t.claimed_at > r.at)
     GROUP BY o.request_id, o.model_id
 ) d
 WHERE q.request_id = d.request_id AND q.model_id = d.model_id;
