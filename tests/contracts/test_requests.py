@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from latigo.actions.backfill import (
@@ -23,9 +23,10 @@ from latigo.domain.errors import LatigoError, Misused, Reason, UnknownName
 from latigo.domain.outcome import Rejected, Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window, floor_to_slot
-from latigo.ledger.protocol import Claim, Planned, Term
+from latigo.ledger.protocol import Claim, Term
 from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import Backfill, read_backfill, read_backfill_models, read_backfills
+from latigo.reports.choices import BackfillKind
 from latigo.scheduler.plan import Agenda
 from tests.contracts.test_ledger_needs import REACH, Kept, keep, kept
 from tests.support.build import NOW, an_entry, at, lane_share, window
@@ -198,6 +199,17 @@ async def test_the_smallest_request_of_a_model_goes_first(ledger: Ledgers):
     (second,) = await ledger.scheduler.needs(CATCH_UP)
 
     assert (first.request, second.request) == (small, large)
+
+
+async def test_a_request_of_which_the_rest_is_parked_lets_larger_ones_go_on(ledger: Ledgers):
+    small = await ask(ledger, window("05:00", "06:00"), "plant/pump")
+    await settle(ledger, await plan(ledger), rejected)
+    large = await ask(ledger, LONG_AGO, "plant/pump")
+
+    await carry_out(ledger)
+
+    assert (await show(ledger, small)).slots_parked == 2
+    assert (await show(ledger, large)).slots_left == 0
 
 
 async def test_no_more_tasks_than_allowed_are_out_for_a_request(ledger: Ledgers):
@@ -387,22 +399,28 @@ async def test_models_of_requests_that_ended_long_ago_are_forgotten_and_the_requ
 
 
 ONE_DATABASE = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    phases=[Phase.generate],
 )
 
 
 @st.composite
-def requested_plants(draw: st.DrawFn) -> tuple[datetime, list[Kept], list[tuple[str, Window]]]:
+def requested_plants(draw: st.DrawFn) -> tuple[datetime, list[Kept], list[tuple[BackfillKind, Window]]]:
     """A time, models of which no task is out, and requests of all of them."""
     now = at("00:00") + draw(st.integers(0, 24 * 60 - 1)) * timedelta(minutes=1)
     models = [
         replace(model, out=(), hold_until=None, paused=False, state="active")
-        for model in draw(st.lists(kept(now), min_size=1, max_size=3))
+        for model in draw(
+            st.lists(kept(now).filter(lambda model: len(model.covered.windows) < REACH), min_size=1, max_size=3)
+        )
     ]
     minutes = st.integers(-2 * REACH * 30, 60)
     spans = st.tuples(minutes, minutes).filter(lambda ends: ends[0] < ends[1])
     span = spans.map(lambda ends: Window(now + ends[0] * timedelta(minutes=1), now + ends[1] * timedelta(minutes=1)))
-    return now, models, draw(st.lists(st.tuples(st.sampled_from(["fill", "replace"]), span), min_size=1, max_size=3))
+    kinds = st.sampled_from(get_args(BackfillKind))
+    return now, models, draw(st.lists(st.tuples(kinds, span), min_size=1, max_size=3))
 
 
 def whole_slots(model: Kept, span: Window, now: datetime) -> Coverage:
@@ -413,21 +431,27 @@ def whole_slots(model: Kept, span: Window, now: datetime) -> Coverage:
     return Coverage((Window(start, end),)) if start < end else Coverage()
 
 
+def an_end(how: str, span: Window) -> Settlement:
+    if how == "rejected":
+        return Rejected(Reason.VALUES_REFUSED, "refused")
+    absent = SlotException(SlotState.ABSENT, Coverage((span,)), "no_data")
+    return Stored.in_full(span) if how == "stored" else Stored(exceptions=[absent])
+
+
 @ONE_DATABASE
 @given(requested_plants(), st.data())
 async def test_all_that_is_requested_is_predicted_in_finitely_many_rounds_and_nothing_else(
-    ledgers: Ledgers, plant: tuple[datetime, list[Kept], list[tuple[str, Window]]], data: st.DataObject
+    ledgers: Ledgers, plant: tuple[datetime, list[Kept], list[tuple[BackfillKind, Window]]], data: st.DataObject
 ):
     now, models, requests = plant
     await ledgers.set_clock(now)
     await keep(ledgers, models)
     await ledgers.fetch("DELETE FROM request")
     term = await lead(ledgers)
-    by_id = {
-        int(str(row["id"])): models[int(str(row["name"])) - 1] for row in await ledgers.fetch("SELECT * FROM model")
-    }
+    ids = {int(str(row["name"])): int(str(row["id"])) for row in await ledgers.fetch("SELECT id, name FROM model")}
+    by_id = {id_: models[number - 1] for number, id_ in ids.items()}
     for kind, span in requests:
-        await request_backfill(ledgers.database, "law", Asked(kind, span, ["*"]))  # type: ignore[arg-type]
+        await request_backfill(ledgers.database, "law", Asked(kind, span, ["*"]))
     replaced = {
         id_: Coverage.of(w for kind, span in requests if kind == "replace" for w in whole_slots(model, span, now))
         for id_, model in by_id.items()
@@ -438,27 +462,20 @@ async def test_all_that_is_requested_is_predicted_in_finitely_many_rounds_and_no
         needs = await ledgers.scheduler.needs(CATCH_UP)
         if not needs:
             break
-        planned = [
-            Planned(n.model_id, n.epoch, w, lane, request=n.request) for n in needs for lane, w in n.windows.items()
-        ]
+        planned = Agenda.of(needs).take(1000, 1000, lane_share())
         for each in planned:
             again = Coverage((each.window,)) & (by_id[each.model_id].covered | stored[each.model_id])
             assert not again - replaced[each.model_id], "what is covered is predicted again, and nobody asked for it"
-        planned = [each for each in planned if each.request is None or each.lane is Lane.MANUAL]
         await ledgers.scheduler.plan(term, planned)
-        claims = await claim_all(ledgers, term)
+        out = [int(str(row["id"])) for row in await ledgers.fetch("SELECT id FROM task ORDER BY id")]
+        claims = [claim for id_ in out if (claim := await ledgers.claim(id_, 1, "executor-1", LEASE))]
         assert claims
-        ids = {int(str(row["name"])): int(str(row["id"])) for row in await ledgers.fetch("SELECT id, name FROM model")}
         ended: list[tuple[Claim, Settlement]] = []
         for claim in claims:
             how = data.draw(st.sampled_from(["stored", "stored", "absent", "rejected"]))
-            slots = Coverage((claim.window,))
-            if how == "rejected":
-                ended.append((claim, Rejected(Reason.VALUES_REFUSED, "refused")))
-                continue
-            stored[ids[int(claim.ref.name)]] |= slots
-            absent = [SlotException(SlotState.ABSENT, slots, "no_data")]
-            ended.append((claim, Stored.in_full(claim.window) if how == "stored" else Stored(exceptions=absent)))
+            ended.append((claim, an_end(how, claim.window)))
+            if how != "rejected":
+                stored[ids[int(claim.ref.name)]] |= Coverage((claim.window,))
         assert len(await ledgers.executor.settle(ended)) == len(claims)
     else:
         raise AssertionError("it never ends")
@@ -472,7 +489,8 @@ async def test_all_that_is_requested_is_predicted_in_finitely_many_rounds_and_no
         excepted = Coverage.of(w for slots, _ in model.exceptions for w in slots)
         for kind, span in requests:
             settled = stored[id_] | parked | (model.covered | excepted if kind == "fill" else Coverage())
-            assert not whole_slots(model, span, now) - settled
+            left = whole_slots(model, span, now) - settled
+            assert not left, (kind, str(span), [str(w) for w in left])
     assert all(each.state == "done" for each in await ended_requests(ledgers, term))
     assert await ledgers.fetch("SELECT FROM request_model WHERE open AND wanted = '{}'") == []
 

@@ -69,17 +69,19 @@ running AS MATERIALIZED (
 ),
 -- What is due and live does not take. One request of each model, however many there are: this is done every few seconds.
 asked AS MATERIALIZED (
-    SELECT r.model_id, q.request_id,
-           q.wanted * tstzmultirange(tstzrange(NULL, coalesce(lower(r.top), r.due)))
-               - coalesce(t.spans, '{}') - coalesce(p.windows, '{}') AS slots
+    SELECT r.model_id, q.request_id, q.slots
     FROM rest r
-    CROSS JOIN LATERAL (
-        SELECT o.request_id, o.wanted FROM request_model o
-        WHERE o.model_id = r.model_id AND o.open AND o.request_id = ANY ((SELECT ids FROM running)::bigint[])
-        ORDER BY o.slots, o.request_id LIMIT 1
-    ) q
     LEFT JOIN (SELECT model_id, range_agg(span) AS spans FROM task GROUP BY model_id) t ON t.model_id = r.model_id
     LEFT JOIN model_parked p ON p.model_id = r.model_id
+    CROSS JOIN LATERAL (
+        SELECT l.request_id, l.slots
+        FROM (SELECT o.request_id, o.wanted * tstzmultirange(tstzrange(NULL, coalesce(lower(r.top), r.due)))
+                                       - coalesce(t.spans, '{}') - coalesce(p.windows, '{}') AS slots
+              FROM request_model o
+              WHERE o.model_id = r.model_id AND o.open AND o.request_id = ANY ((SELECT ids FROM running)::bigint[])
+              ORDER BY o.slots, o.request_id OFFSET 0) l
+        WHERE NOT isempty(l.slots) LIMIT 1
+    ) q
     WHERE NOT r.back_out AND (SELECT ids FROM running) IS NOT NULL
 ),
 found AS MATERIALIZED (
