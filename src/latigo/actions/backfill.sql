@@ -46,7 +46,8 @@ added AS (
 SELECT c.project, c.name AS model, c.state, c.paused, lower(c.span) AS low, upper(c.span) AS high,
        c.wanted_slots AS slots,
        (SELECT count(*) FROM unnest(c.wanted)) AS windows,
-       (SELECT coalesce(sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM c.fold))), 0)
+       -- whole folds of each stretch, and one more where something is left
+       (SELECT coalesce(sum(ceil(extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM c.fold)::float8)), 0)
         FROM unnest(c.wanted - c.parked) AS r)::bigint AS calls,
        -- what is left out, and what waits
        count_slots(c.slots * c.covered, c.slot) AS covered,
