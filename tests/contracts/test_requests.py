@@ -27,6 +27,7 @@ from latigo.ledger.protocol import Claim, Term
 from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import Backfill, read_backfill, read_backfill_models, read_backfills
 from latigo.reports.choices import BackfillKind
+from latigo.reports.plan import read_plan
 from latigo.scheduler.plan import Agenda
 from tests.contracts.test_ledger_needs import REACH, Kept, keep, kept
 from tests.support.build import NOW, an_entry, at, lane_share, window
@@ -371,6 +372,20 @@ async def test_an_unknown_number_is_refused(ledger: Ledgers):
             await change(ledger.database, "operator@host", 7)
     with pytest.raises(Misused, match="there is no request 7"):
         await read_backfill(ledger.database, 7)
+
+
+async def test_a_plan_lists_what_is_requested(ledger: Ledgers):
+    await ask(ledger, window("09:00", "11:00"), "plant/pump", kind="replace")
+    await ledger.fetch("UPDATE coverage SET covered = covered - tstzmultirange($1)", to_range(window("10:30", "11:00")))
+
+    listed = await read_plan(ledger.database, "plant", "pump")
+    (requested,) = (await read_plan(ledger.database, state="requested")).windows
+
+    assert [(str(each.start.time()), each.requested) for each in listed.windows] == [
+        ("10:30:00", False),
+        ("09:00:00", True),
+    ]
+    assert (requested.start, requested.end, requested.slots, requested.calls) == (at("09:00"), at("10:30"), 3, 2)
 
 
 async def test_requests_are_listed_newest_first_and_by_state(ledger: Ledgers):

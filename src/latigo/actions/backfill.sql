@@ -18,7 +18,7 @@ VALUES ($1, $2, $3, ledger_now(), $4, 'active', $5, $6, $7, $8) RETURNING id;
 -- are due, and that sinks keep ($6, null: for ever). A fill leaves out what is covered or excepted.
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
 asked AS MATERIALIZED (
-    SELECT m.id, m.project, m.name, m.slot, least(m.fold, m.fold_limit) AS fold, m.state, m.paused,
+    SELECT m.id, m.project, m.name, m.slot, least(m.fold, m.fold_limit) AS fold, m.state,
            tstzrange(date_bin(m.slot, $4::timestamptz, 'epoch'),
                      greatest(date_bin(m.slot, $4, 'epoch'),
                               least(date_bin(m.slot, $5::timestamptz - interval '1 microsecond', 'epoch') + m.slot,
@@ -35,27 +35,31 @@ parts AS MATERIALIZED (
            coalesce((SELECT p.windows FROM model_parked p WHERE p.model_id = a.id), '{}') AS parked
     FROM asked a JOIN coverage c ON c.model_id = a.id
 ),
+free AS MATERIALIZED (SELECT p.*, p.slots - p.covered AS free FROM parts p),
 wanted AS MATERIALIZED (
-    SELECT p.*, CASE WHEN p.state = 'active' THEN p.slots - p.covered - p.excepted ELSE '{}' END AS wanted FROM parts p
+    SELECT f.*, CASE WHEN f.state = 'active' THEN f.free - f.excepted ELSE '{}' END AS wanted,
+           count_slots(f.slots, f.slot) AS kept_slots, count_slots(f.free, f.slot) AS free_slots,
+           count_slots(f.free - f.excepted, f.slot) AS lacking_slots
+    FROM free f
 ),
-counted AS MATERIALIZED (SELECT w.*, count_slots(w.wanted, w.slot) AS wanted_slots FROM wanted w),
 added AS (
     INSERT INTO request_model (request_id, model_id, wanted, slots)
-    SELECT $1::bigint, c.id, c.wanted, c.wanted_slots FROM counted c WHERE $1 IS NOT NULL AND NOT isempty(c.wanted)
+    SELECT $1::bigint, w.id, w.wanted, w.lacking_slots FROM wanted w WHERE $1 IS NOT NULL AND NOT isempty(w.wanted)
 )
-SELECT c.project, c.name AS model, c.state, c.paused, lower(c.span) AS low, upper(c.span) AS high,
-       c.wanted_slots AS slots,
-       (SELECT count(*) FROM unnest(c.wanted)) AS windows,
-       -- whole folds of each stretch, and one more where something is left
-       (SELECT coalesce(sum(ceil(extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM c.fold)::float8)), 0)
-        FROM unnest(c.wanted - c.parked) AS r)::bigint AS calls,
+SELECT w.project, w.name AS model, w.state, lower(w.span) AS low, upper(w.span) AS high,
+       CASE WHEN w.state = 'active' THEN w.lacking_slots ELSE 0 END AS slots, n.windows, n.calls,
        -- what is left out, and what waits
-       count_slots(c.slots * c.covered, c.slot) AS covered,
-       count_slots(c.slots * c.excepted - c.covered, c.slot) AS excepted,
-       count_slots(c.wanted * c.parked, c.slot) AS parked,
-       count_slots(tstzmultirange(c.span) - c.slots, c.slot) AS not_kept,
-       CASE WHEN c.state <> 'active' THEN count_slots(c.slots - c.covered - c.excepted, c.slot) ELSE 0 END AS not_predicted
-FROM counted c ORDER BY c.project, c.name;
+       w.kept_slots - w.free_slots AS covered, w.free_slots - w.lacking_slots AS excepted,
+       count_slots(w.wanted * w.parked, w.slot) AS parked,
+       count_slots(tstzmultirange(w.span), w.slot) - w.kept_slots AS not_kept,
+       CASE WHEN w.state = 'active' THEN 0 ELSE w.lacking_slots END AS not_predicted
+FROM wanted w
+CROSS JOIN LATERAL (
+    SELECT count(*) AS windows,
+           coalesce(sum(ceil(date_part('epoch', upper(r) - lower(r)) / date_part('epoch', w.fold))), 0)::bigint AS calls
+    FROM unnest(w.wanted - w.parked) AS r
+) n
+ORDER BY w.project, w.name;
 
 -- recent_speed --
 -- Seconds that a task of other lanes than live took lately, else of any lane, and how many run at the same time.

@@ -31,8 +31,8 @@ class BackfillPreview(Report):
     end: datetime
     models: int  #: of which something is wanted
     slots: int
-    windows: int  #: contiguous stretches of time
-    calls: int  #: of the model server, that can be made now
+    windows: int  #: contiguous stretches of time that can be predicted now
+    calls: int  #: of the model server, that they cost
     seconds: float | None  #: that they take by what tasks took lately; None: nothing is known
     left_out: Sequence[LeftOut]
     digest: str  #: of the models and the time that were asked for

@@ -58,4 +58,4 @@ SELECT p.model_id, range_agg(w) AS windows FROM parked p CROSS JOIN LATERAL unne
 -- count_slots --
 CREATE FUNCTION count_slots(stretches tstzmultirange, slot interval) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT coalesce(extract(epoch FROM sum(upper(r) - lower(r))) / extract(epoch FROM slot), 0)::bigint FROM unnest(stretches) AS r $$;
+AS $$ SELECT coalesce(date_part('epoch', sum(upper(r) - lower(r))) / date_part('epoch', slot), 0)::bigint FROM unnest(stretches) AS r $$;
