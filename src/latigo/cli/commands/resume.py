@@ -1,13 +1,12 @@
 """``latigo resume``."""
 
-from typing import Annotated
-
 import typer
 
 from latigo.cli.options import (
     ConfigOption,
     JsonOption,
     SubjectArgument,
+    WhyOption,
     selected_subject,
     settings_of,
     subject_text,
@@ -20,7 +19,7 @@ EXAMPLES = ("latigo resume plant-a/pump-001", "latigo resume plant-a")
 
 def run(
     subject: SubjectArgument,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: WhyOption = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
