@@ -12,7 +12,7 @@ import pytest
 
 from latigo.domain.windows import to_ns
 from tests.support.example_plugins import EXAMPLE, ExampleEnvironment
-from tests.support.process import PROJECT, RESOLUTION, a_project, latigo, serving
+from tests.support.process import PROJECT, RESOLUTION, a_project, latigo, newest_due, serving
 from tests.support.sandbox import Sandbox
 
 DONE, CONFIGURATION = 0, 78
@@ -26,13 +26,16 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> ExampleEnvironment:
 
 
 def plant(sandbox: Sandbox) -> Path:
-    """The file of a plant with readings of every tag, from before the horizon until long after the test."""
+    """The file of a plant with readings of every tag, from before the horizon until long after the test.
+
+    It names all but the last model of Gordo.
+    """
     path = sandbox.folder / "plant.sqlite"
     models = a_project(sandbox.models).models
     begin = datetime.now(UTC) - timedelta(minutes=10)
     with closing(sqlite3.connect(path)) as file, file:
         file.executescript(SCHEMA.read_text(encoding="utf-8"))
-        file.executemany("INSERT INTO models VALUES (?, ?)", ((PROJECT, model.name) for model in models))
+        file.executemany("INSERT INTO models VALUES (?, ?)", ((PROJECT, model.name) for model in models[:-1]))
         for tag in {tag for model in models for tag in model.tags}:
             file.execute("INSERT INTO sensors VALUES (?)", (tag,))
             times = (to_ns(begin + timedelta(seconds=second)) for second in range(3600))
@@ -41,8 +44,9 @@ def plant(sandbox: Sandbox) -> Path:
 
 
 def configuration(sandbox: Sandbox, **options: Any) -> Path:
-    table = {"kind": KIND, "options": options}
-    return sandbox.config(sensors=table, predictions=[{**table, "required": True}])
+    """All of the plant's plug-ins: what is predicted, from what, and where it goes."""
+    plugin = {"kind": KIND, "options": options}
+    return sandbox.config(sensors=plugin, models={"projects": [], "discover": plugin}, predictions=[plugin])
 
 
 def test_the_example_passes_its_own_tests(example: ExampleEnvironment):
@@ -56,7 +60,7 @@ async def test_its_plugins_are_listed(example: ExampleEnvironment, tmp_path: Pat
 
     assert (code, errors) == (DONE, "")
     listed = {plugin["group"]: plugin for plugin in json.loads(output)}
-    assert set(listed) == {"latigo.sensors", "latigo.predictions"}
+    assert set(listed) == {"latigo.sensors", "latigo.models", "latigo.predictions"}
     for group, plugin in listed.items():
         assert plugin == {
             "name": KIND,
@@ -82,7 +86,8 @@ async def test_check_reaches_the_plant_and_names_a_wrong_option(example: Example
     assert (right[0], wrong[0]) == (DONE, CONFIGURATION)
     assert right[1]["sensors"]["answer"] == f"sensors/{KIND}, {sandbox.models * 2} tags"
     assert right[1][f"sink/{KIND}"]["answer"] == "can be read"
-    for system, table in (("sensors", "sensors"), (f"sink/{KIND}", "predictions")):
+    assert right[1]["discovery"]["answer"] == f"{KIND}, 1 projects"
+    for system, table in (("sensors", "sensors"), ("discovery", "models.discover"), (f"sink/{KIND}", "predictions")):
         problem = f"{table}.options.timeout: unknown key; the nearest known one is {table}.options.timeout_s"
         assert problem in wrong[1][system]["answer"]
 
@@ -91,7 +96,10 @@ async def test_a_plant_is_served_from_its_readings_to_its_predictions(example: E
     path = plant(sandbox)
 
     async with serving(configuration(sandbox, path=str(path)), python=example.python) as service:
-        until = await sandbox.whole(service)
+        until = newest_due()
+        await service.until(
+            lambda: sandbox.ledger.is_whole(sandbox.models - 1, until), within=180, what="all is covered"
+        )
         assert await service.stop() == DONE
 
     span = timedelta(minutes=2)
@@ -100,5 +108,5 @@ async def test_a_plant_is_served_from_its_readings_to_its_predictions(example: E
             "SELECT project, model, count(DISTINCT time) FROM predictions WHERE time >= ? AND time < ? GROUP BY 1, 2",
             (to_ns(until - span), to_ns(until)),
         ).fetchall()
-    models = a_project(sandbox.models).models
+    models = a_project(sandbox.models).models[:-1]
     assert sorted(rows) == sorted((PROJECT, model.name, span // RESOLUTION) for model in models)

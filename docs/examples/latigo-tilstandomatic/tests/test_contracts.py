@@ -5,10 +5,19 @@ from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
-from latigo_tilstandomatic import Options, create_plant, open_predictions, open_sensors
+from latigo_tilstandomatic import Options, create_plant, open_models, open_predictions, open_sensors
 
 from latigo.domain.series import Readings
-from latigo.testing import FencedPredictionStoreContract, OpenPredictions, OpenSensors, SensorSourceContract
+from latigo.providers.protocols import ModelDiscovery
+from latigo.testing import (
+    FencedPredictionStoreContract,
+    ModelDiscoveryContract,
+    OpenDiscovery,
+    OpenPredictions,
+    OpenSensors,
+    SensorSourceContract,
+)
+from latigo.testing.models import Models
 from latigo.wiring.resources import SensorSource
 
 
@@ -22,6 +31,17 @@ class TestSensors(SensorSourceContract):
                     points = zip(series.times.tolist(), series.values.tolist(), strict=True)
                     file.executemany("INSERT INTO readings VALUES (?, ?, ?)", ((tag, *point) for point in points))
             return open_sensors(Options(path=tmp_path / "plant.sqlite"))
+
+        return on
+
+
+class TestModels(ModelDiscoveryContract):
+    @pytest.fixture
+    def open_discovery(self, tmp_path: Path) -> OpenDiscovery:
+        def on(models: Models) -> AbstractAsyncContextManager[ModelDiscovery]:
+            pairs = [(project, name) for project, names in models.items() for name in names]
+            create_plant(tmp_path / "plant.sqlite", models=pairs)
+            return open_models(Options(path=tmp_path / "plant.sqlite"))
 
         return on
 

@@ -4,7 +4,8 @@ The file stands for a system that only you know, such as the Tilstandomatic of t
 """
 
 from latigo_tilstandomatic.database import Options, create_plant
+from latigo_tilstandomatic.models import open_models
 from latigo_tilstandomatic.predictions import open_predictions
 from latigo_tilstandomatic.sensors import open_sensors
 
-__all__ = ["Options", "create_plant", "open_predictions", "open_sensors"]
+__all__ = ["Options", "create_plant", "open_models", "open_predictions", "open_sensors"]
