@@ -23,7 +23,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading, ConfigurationError, Failed
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import delimited
+from latigo.providers.files import delimited, indexing
 from latigo.runtime.clock import SystemClock
 from tests.support.sensor_files import DAY, clock, minutes, opened, settle, values, write
 
@@ -32,7 +32,7 @@ ROWS = 60
 
 @pytest.fixture(params=[200, 64 * 1024], ids=["small blocks", "one block"])
 def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", request.param)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", request.param)
     if request.param < 1000:
         monkeypatch.setattr(delimited, "_MAX_READ", 3 * request.param)
     yield request.param
@@ -328,7 +328,7 @@ def far_from(window: Window) -> Window:
 async def test_wild_times_do_not_stretch_the_index_of_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: str, every: int
 ) -> None:
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 4096)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", 4096)
     monkeypatch.setattr(delimited, "_MAX_READ", 4096)
     lines = rows(3000)
     wild = range(every // 2, 3000, every)
@@ -351,7 +351,7 @@ async def test_wild_times_do_not_stretch_the_index_of_csv(
 async def test_many_different_wild_times_do_not_stretch_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 4096)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", 4096)
     monkeypatch.setattr(delimited, "_MAX_READ", 4096)
     lines = rows(3000)
     for n in range(0, 3000, 5):
@@ -552,7 +552,7 @@ def test_any_damage_loses_what_is_damaged(
             assert sum(count.readings for count in bad.counts()) == len(hits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "_MIN_BLOCK", block)
+        patch.setattr(indexing, "MIN_BLOCK", block)
         import asyncio
 
         asyncio.run(check())
