@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import msgpack
 import numpy as np
@@ -33,6 +34,7 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.lines import RowForm, last_row_end, line_of_row, without_comments, without_damage
 from latigo.providers.files.reading import InvalidFile, Layout
+from latigo.providers.files.times import TimeParser
 from latigo.providers.gordo import frames, responses
 from latigo.providers.gordo.checks import _check_columns
 from latigo.providers.gordo.metadata import model_spec
@@ -330,7 +332,9 @@ OTHERS = [
     Case("quotes that open again", lambda n: b'","y" ,"\n' * n, lambda data: without_damage(data, FORM), 20_000),
     Case("quotes in quotes", lambda n: b'a,"' + b'""' * n, lambda data: without_damage(data, FORM)),
     Case("quoted cells", lambda n: b'"a",' * n + b'"', lambda data: without_damage(data, FORM)),
-    Case("rows after an open quote", lambda n: b'a,"\n' + b"2026-03-01,x\n" * n, lambda data: without_damage(data, FORM)),
+    Case(
+        "rows after an open quote", lambda n: b'a,"\n' + b"2026-03-01,x\n" * n, lambda data: without_damage(data, FORM)
+    ),
     Case("message", message, envelope.decode, 60_000),
     Case("nested message", lambda n: b"[" * n, envelope.decode, 200_000),
     Case("Retry-After", lambda n: {"Retry-After": "Mon, " * n, "Date": "1 " * n}, retry_after, 8_000),

@@ -396,9 +396,9 @@ class ColumnarFile:
                 groups.append(group)
                 example = example or unreadable
             row += rows
-            if until_time and groups and any(group.ranges for group in groups):
+            if until_time and _has_time(groups[-1:]):
                 break
-        if example and all(group.ranges in {(), unknown(group.rows)} for group in groups):
+        if example and not _has_time(groups):
             raise InvalidFile(describe_no_time(self.path, example, self._layout), "time_format")
         return tuple(groups)
 
@@ -479,6 +479,10 @@ class ColumnarFile:
 def _identity(path: Path) -> tuple[int, int, int, int]:
     stat = path.stat()
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _has_time(groups: Sequence[Group]) -> bool:
+    return any(group.ranges not in {(), unknown(group.rows)} for group in groups)
 
 
 def _cell(scalar: Any) -> str:

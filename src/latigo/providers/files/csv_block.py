@@ -284,7 +284,7 @@ class CsvBlock:
         """Parse times and columns; damage that would spread is taken out."""
         data = self._utf8()
         parsed = self._parse_data(data, kinds)
-        if may_have_open_quotes(data, len(parsed.times)):
+        if may_have_open_quotes(data, self.layout.separator, len(parsed.times)):
             sound = without_damage(data, self._form)
             if sound != data:
                 return self._parse_data(sound, kinds)

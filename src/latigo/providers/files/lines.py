@@ -127,12 +127,15 @@ def cells_of_damaged(text: str, separator: str) -> list[str] | None:
     return text[: text.index(separator + _DAMAGED)].split(separator)
 
 
-def may_have_open_quotes(data: bytes, rows: int) -> bool:
+def may_have_open_quotes(data: bytes, separator: str, rows: int) -> bool:
     """Return whether a quote may have taken lines into its cell, by the number of rows that Arrow found."""
     if _QUOTE not in data:
         return False
     if data.count(b"\r") != data.count(b"\r\n"):
         return True  # what a line is to Arrow is not counted as easily
+    last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :]
+    if _QUOTE in last and not _patterns(separator).closed.fullmatch(last):
+        return True
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     return rows not in {lines, lines - len(_BLANK_LINES.findall(data))}
 

@@ -4,9 +4,10 @@ Each case says which lines are damaged; every other reading has to be there, in 
 what was skipped is counted, with the line where it stands.
 """
 
+import asyncio
 import os
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from latigo.domain.bad_readings import Fault
-from latigo.domain.errors import BadReading, ConfigurationError, Failed
+from latigo.domain.errors import BadReading, ConfigurationError
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import delimited, indexing
@@ -31,11 +32,11 @@ ROWS = 60
 
 
 @pytest.fixture(params=[200, 64 * 1024], ids=["small blocks", "one block"])
-def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(indexing, "MIN_BLOCK", request.param)
     if request.param < 1000:
         monkeypatch.setattr(delimited, "_MAX_READ", 3 * request.param)
-    yield request.param
+    return int(request.param)
 
 
 def rows(count: int = ROWS) -> list[str]:
@@ -70,9 +71,9 @@ async def require(path: Path, gone: Sequence[int], lines: Sequence[int], *, coun
         async with opened(path, bad=bad, **options) as sensors:
             assert await values(sensors) == all_but(*gone, count=count)
             assert await values(sensors, "B") == [n + 0.5 for n in all_but(*gone, count=count)]
-            for first in range(0, count, 7):
-                expected = [n for n in all_but(*gone, count=count) if first <= n < first + 7]
-                assert await values(sensors, window=minutes(first, first + 7)) == expected
+            for first in range(0, count, 11):
+                expected = [n for n in all_but(*gone, count=count) if first <= n < first + 11]
+                assert await values(sensors, window=minutes(first, first + 11)) == expected
     found = [log["example"] for log in logs if log["event"] == "readings.skipped"]
     assert sum(count.readings for count in bad.counts()) == len(lines), bad.counts()
     assert {text.split(":")[0] for text in found} <= {f"line {line}" for line in lines}, found
@@ -99,7 +100,7 @@ OPEN_QUOTES: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.usefixtures("block_size")
 @pytest.mark.parametrize("form", OPEN_QUOTES)
-@pytest.mark.parametrize("damaged", [(30,), (10, 40), (20, 21), (5, 8, 12, 30, 31, 59), (0, 1), (59,)], ids=str)
+@pytest.mark.parametrize("damaged", [(30,), (5, 8, 12, 30, 31, 59), (0, 1)], ids=str)
 async def test_an_open_quote_loses_its_own_row(tmp_path: Path, form: str, damaged: Sequence[int]) -> None:
     lines = rows()
     for n in damaged:
@@ -195,7 +196,7 @@ async def test_memory_stays_bounded_with_a_line_without_end(tmp_path: Path) -> N
     path = csv_file(tmp_path, rows())
     with path.open("r+b") as file:
         file.seek(0, os.SEEK_END)
-        file.truncate(file.tell() + 300_000_000)  # NULs that take no space
+        file.truncate(file.tell() + 60_000_000)  # NULs that take no space
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + f"{clock(60)},60,ok,60.5\n".encode() + b"x" * 60_000_000 + b"\n")
         file.write(f"{clock(61)},61,ok,61.5\n".encode())
@@ -204,7 +205,7 @@ async def test_memory_stays_bounded_with_a_line_without_end(tmp_path: Path) -> N
     try:
         async with opened(path) as sensors:
             assert await values(sensors) == all_but(count=62)
-        assert tracemalloc.get_traced_memory()[1] < 64_000_000
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
     finally:
         tracemalloc.stop()
 
@@ -249,7 +250,9 @@ async def test_a_row_that_is_cut_by_a_line_end_is_two_bad_lines(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("block_size")
-@pytest.mark.parametrize("again", ["time,A,remark,B", " time , A,remark,B,", "time,A,rem", "time,A,remark,B" + rows()[20]])
+@pytest.mark.parametrize(
+    "again", ["time,A,remark,B", " time , A,remark,B,", "time,A,rem", "time,A,remark,B" + rows()[20]]
+)
 async def test_a_header_that_comes_again_is_a_bad_row(tmp_path: Path, again: str) -> None:
     lines = rows()
     lines[20] = again
@@ -315,7 +318,13 @@ async def test_other_columns_in_a_growing_file_are_noticed(tmp_path: Path) -> No
 # --- Wild times ------------------------------------------------------------------------------------------------------
 
 
-WILD = ["0001-01-01 00:00:00", "9999-12-31 23:59:59", "1970-01-01 00:00:00", "2199-01-01 00:00:00", "1700-01-01 00:00:00"]
+WILD = [
+    "0001-01-01 00:00:00",
+    "9999-12-31 23:59:59",
+    "1970-01-01 00:00:00",
+    "2199-01-01 00:00:00",
+    "1700-01-01 00:00:00",
+]
 YEAR = timedelta(days=365)
 
 
@@ -481,7 +490,9 @@ async def test_a_file_without_any_time_is_refused_at_start(tmp_path: Path, form:
     else:
         pq.write_table(pa.table({"time": times, "A": [1.0] * len(times)}), tmp_path / "a.parquet")
 
-    with pytest.raises(ConfigurationError, match=rf"sensors\.time_format: .*a\.{form}.*'1\.3\.2026 kl\. 12'.*time_column"):
+    with pytest.raises(
+        ConfigurationError, match=rf"sensors\.time_format: .*a\.{form}.*'1\.3\.2026 kl\. 12'.*time_column"
+    ):
         async with opened(tmp_path):
             pass
 
@@ -530,7 +541,7 @@ def damages(line: str) -> dict[str, str]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     hits=st.dictionaries(st.integers(1, 39), st.sampled_from(sorted(damages("a,b"))), max_size=12),
     block=st.sampled_from([120, 300, 64 * 1024]),
@@ -553,6 +564,4 @@ def test_any_damage_loses_what_is_damaged(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexing, "MIN_BLOCK", block)
-        import asyncio
-
         asyncio.run(check())

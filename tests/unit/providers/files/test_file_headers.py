@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa

@@ -20,7 +20,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import FileSensors, delimited
+from latigo.providers.files import FileSensors, indexing
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Layout
 from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, place
