@@ -12,7 +12,7 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.csv_block import Contents, CsvBlock, OtherHeader, Unit
 from latigo.providers.files.header import Header, name_the_same
 from latigo.providers.files.judging import excerpt_of
-from latigo.providers.files.lines import RowForm, last_row_end, without_comments
+from latigo.providers.files.lines import RowForm, count_of, last_row_end, without_comments
 from latigo.providers.files.ranges import MAX_TIME, MIN_TIME, Range, unknown
 from latigo.providers.files.reading import FileChanged, Layout
 from latigo.providers.files.repeated_hour import RepeatedHour, Runs
@@ -166,7 +166,7 @@ class Indexing:
             self._lose(_NULS, nuls, 0)
             return True
         reaches_end = self._end + wanted == self._size
-        is_cut = (nuls := data.find(b"\n" + _MANY_NULS)) >= 0
+        is_cut = (nuls := data.find(b"\n" + _MANY_NULS) if b"\0" in data else -1) >= 0
         data = data[: nuls + 1] if is_cut else data
         section = self.sections[-1]
         form = RowForm.of(self._header.layout, section.columns, self._text.encoding)
@@ -198,6 +198,8 @@ class Indexing:
 
     def _nuls_before(self, data: bytes) -> int:
         """Return how many NUL characters data begins with; a few are part of a row, if not the rest of many."""
+        if not data.startswith(b"\0"):
+            return 0
         nuls = len(data) - len(data.lstrip(b"\0"))
         is_more = bool(self.blocks) and self.blocks[-1].damage == _NULS
         return nuls if nuls >= len(_MANY_NULS) or is_more else 0
@@ -207,7 +209,7 @@ class Indexing:
         return self._rows.block(self.sections[-1], data, self._text.encoding, self._line, units, {}).contents()
 
     def _add(self, data: bytes, contents: Contents) -> None:
-        lines, section = data.count(b"\n"), len(self.sections) - 1
+        lines, section = count_of(b"\n", data), len(self.sections) - 1
         ranges, hours, rows = contents.ranges, contents.hours, contents.rows
         self.blocks.append(Block(self._end, len(data), self._line, lines, ranges, hours, rows, section))
         self.tags |= contents.tags

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from latigo.providers.files.reading import Layout
@@ -131,21 +132,25 @@ def may_have_open_quotes(data: bytes, separator: str, rows: int) -> bool:
     """Return whether a quote may have taken lines into its cell, by the number of rows that Arrow found."""
     if _QUOTE not in data:
         return False
-    if data.count(b"\r") != data.count(b"\r\n"):
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return True  # what a line is to Arrow is not counted as easily
     last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :]
     if _QUOTE in last and not _patterns(separator).closed.fullmatch(last):
         return True
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    return rows not in {lines, lines - len(_BLANK_LINES.findall(data))}
+    lines = count_of(b"\n", data) + (not data.endswith(b"\n"))
+    return rows != lines and rows != lines - len(_BLANK_LINES.findall(data))
+
+
+def count_of(character: bytes, data: bytes) -> int:
+    """Return how often a character occurs; several times as fast as `bytes.count`, where it occurs often."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == character[0]))
 
 
 def last_row_end(data: bytes, form: RowForm) -> int:
     """Return the offset just after the last complete row; 0 if there is none."""
     end = data.rfind(b"\n") + 1
-    has_comments = bool(form.comment) and (data.startswith(form.comment) or b"\n" + form.comment in data)
-    quotes = data.count(_QUOTE, 0, end)
-    if quotes % 2 == 0 and not (quotes and has_comments):
+    quotes = count_of(_QUOTE, data[:end]) if _QUOTE in data else 0
+    if quotes % 2 == 0 and not (quotes and _has_comments(data, form)):
         return end
     # A cell continues on the next line, or its quote is never closed, or it is literal, as in 5" pipe.
     lines = data[:end].splitlines(keepends=True)
@@ -158,12 +163,16 @@ def last_row_end(data: bytes, form: RowForm) -> int:
 
 def without_comments(data: bytes, form: RowForm) -> bytes:
     """Empty the lines that are comments, keeping their line ends; costs nothing to speak of if there are none."""
-    comment = form.comment
-    if not comment or not (data.startswith(comment) or b"\n" + comment in data):
+    if not _has_comments(data, form):
         return data
     if _QUOTE in data:
         return without_damage(data, form)
-    return b"\n".join(b"" if line.startswith(comment) else line for line in data.split(b"\n"))
+    return b"\n".join(b"" if line.startswith(form.comment) else line for line in data.split(b"\n"))
+
+
+def _has_comments(data: bytes, form: RowForm) -> bool:
+    comment = form.comment
+    return comment[:1] in data and bool(comment) and (data.startswith(comment) or b"\n" + comment in data)
 
 
 def lines_of_rows(data: bytes, form: RowForm) -> Iterator[tuple[int, bytes]]:

@@ -39,19 +39,24 @@ def ranges_of(first: Times, last: Times) -> tuple[Range, ...]:
     """
     if not len(first):
         return ()
+    is_one_time = first is last
     if (first[1:] < first[:-1]).any():
         order = np.argsort(first, kind="stable")
         first, last = first[order], last[order]
     unsigned = first.view(np.uint64)  # a step may be longer than the greatest time
-    bounds = [0, *_cuts(unsigned[1:] - unsigned[:-1]), len(first)]
-    return tuple(Range(int(first[low]), int(last[low:high].max()), high - low) for low, high in pairwise(bounds))
+    steps = unsigned[1:] - unsigned[:-1]
+    bounds = [0, *_cuts(steps), len(first)]
+    return tuple(
+        Range(int(first[low]), int(first[high - 1] if is_one_time else last[low:high].max()), high - low)
+        for low, high in pairwise(bounds)
+    )
 
 
 def _cuts(steps: npt.NDArray[np.uint64]) -> list[int]:
     """Return the rows, in time order, at which ranges begin, apart from the first one."""
     widest = int(steps.max(initial=0))
     usual = widest // _WIDE
-    if 2 * int(np.count_nonzero(steps > usual)) >= len(steps):
+    if not widest or 2 * int(np.count_nonzero(steps > usual)) >= len(steps):
         return []  # most steps are not much smaller than the widest one
     rising = steps[steps > 0]
     usual = int(np.median(rising))

@@ -505,16 +505,6 @@ async def test_a_quote_that_is_never_closed_does_not_swallow_the_file(tmp_path: 
         assert await values(sensors, window=minutes(150, 200)) == list(range(150, 200))
 
 
-@pytest.mark.usefixtures("small_blocks")
-async def test_a_line_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(indexing, "MAX_LINE", 1024)
-    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n" + "0" * 10_000)
-
-    async with opened(tmp_path) as sensors:
-        with pytest.raises(Unavailable, match="line 3 has no line end"):
-            await values(sensors)
-
-
 async def test_numbers_that_are_written_oddly_are_still_numbers(tmp_path: Path):
     rows = ["+1.5", " 2 ", ".5", "3.", "1E3", "-inf", '"7"']
     write(tmp_path / "a.csv", "time,A\n" + "".join(f"{clock(n)},{row}\n" for n, row in enumerate(rows)))
