@@ -448,6 +448,9 @@ class CsvBlock:
     def _failed(self, parsed: _Parsed, row: int, problem: str) -> BadReading:
         return BadReading(f"{self.path}, line {self._line_of(parsed, row)}: {problem}")
 
+    def _trimmed(self, text: bytes) -> list[str]:
+        return [cell.strip() for cell in cells_of_row(text.decode(), self.layout.separator)]
+
     def _other_header(self, parsed: _Parsed) -> OtherHeader | None:
         """Return the first row that names other columns; only rows without a time, or malformed ones, can."""
         if not parsed.malformed and parsed.readable.all():
@@ -457,16 +460,17 @@ class CsvBlock:
             return None
         suspects = ~parsed.readable
         suspects[[row.number for row in parsed.malformed]] = True
-        rows = [
-            (line, [cell.strip() for cell in cells_of_row(text.decode(), self.layout.separator)])
-            for line, text in lines_of_rows(parsed.data, self._form)
-        ]
+        rows = list(lines_of_rows(parsed.data, self._form))
         for number in np.flatnonzero(suspects).tolist():
-            line, cells = rows[number]
-            following = rows[number + 1][1] if number + 1 < len(rows) else None
+            line, text = rows[number]
+            if not any(name in text for name in names):
+                continue
+            after, following = line + 1, None
+            if number + 1 < len(rows):
+                after, following = rows[number + 1][0], self._trimmed(rows[number + 1][1])
+            cells = self._trimmed(text)
             if names_other_columns(cells, self.columns, self.layout, following):
-                lines = rows[number + 1][0] - line if following is not None else 1
-                return OtherHeader(self.line + line, lines, tuple(cells), following is None)
+                return OtherHeader(self.line + line, after - line, tuple(cells), following is None)
         return None
 
 

@@ -236,7 +236,11 @@ class Indexing:
         before = _lines_end(data, other.line - self._line)
         after = _lines_end(data, other.line - self._line + other.lines)
         if before:
-            self._add(data[:before], self._contents(data[:before]))
+            contents = self._contents(data[:before])
+            if contents.header is not None:  # in the last row, now that nothing comes after it
+                self._add_section(data[:before], contents.header)
+                return
+            self._add(data[:before], contents)
         self.sections.append(self._section(other))
         self._lose(describe_header(other.columns), after - before, data.count(b"\n", before, after))
 

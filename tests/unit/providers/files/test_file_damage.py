@@ -9,9 +9,11 @@ import os
 import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +26,7 @@ from latigo.domain.errors import BadReading, ConfigurationError
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import delimited, indexing
+from latigo.providers.files.ranges import ranges_of
 from latigo.runtime.clock import SystemClock
 from tests.support.sensor_files import DAY, clock, minutes, opened, settle, values, write
 
@@ -172,6 +175,18 @@ async def test_a_line_of_many_bytes_loses_itself(tmp_path: Path, line: bytes) ->
     await require(csv_file(tmp_path, lines), [30], [32])
 
 
+async def test_strict_settings_refuse_only_the_windows_that_a_lost_line_may_belong_to(tmp_path: Path) -> None:
+    lines: list[str | bytes] = list(rows())
+    lines[30] = b"x" * 5_000_000
+    path = csv_file(tmp_path, lines)
+
+    async with opened(path, strict=True) as sensors:
+        assert await values(sensors, window=minutes(0, 29)) == list(range(29))
+        assert await values(sensors, window=minutes(32, 60)) == list(range(32, 60))
+        with pytest.raises(BadReading, match="line 32: the line has more than"):
+            await values(sensors, window=minutes(30, 31))
+
+
 async def test_several_lines_of_many_bytes_lose_themselves_also_at_the_end(tmp_path: Path) -> None:
     lines: list[str | bytes] = list(rows())
     for n in (7, 8, 59):
@@ -314,6 +329,29 @@ async def test_other_columns_in_a_growing_file_are_noticed(tmp_path: Path) -> No
             assert await values(sensors, window=minutes(0, 1)) == [0]
 
 
+@pytest.mark.usefixtures("block_size")
+async def test_a_torn_header_before_another_one_costs_its_line(tmp_path: Path) -> None:
+    lines = rows(20) + ["time,A,rem", "time,B,remark,A"] + [f"{clock(n)},0,ok,0" for n in range(20, 30)]
+    path = csv_file(tmp_path, lines)
+
+    async with opened(path) as sensors:
+        assert await values(sensors, window=minutes(0, 20)) == list(range(20))
+        with pytest.raises(BadReading, match=r"line 2[23]: .*other columns"):
+            await values(sensors, window=minutes(25, 26))
+
+
+@pytest.mark.usefixtures("block_size")
+async def test_rows_after_the_first_header_once_more_are_read(tmp_path: Path) -> None:
+    lines = rows(60)
+    lines[20:40] = ["time,B,remark,A", *(f"{clock(n)},0,ok,0" for n in range(21, 39)), "time,A,remark,B"]
+    path = csv_file(tmp_path, lines)
+
+    async with opened(path) as sensors:
+        assert await values(sensors, window=minutes(40, 60)) == list(range(40, 60))
+        with pytest.raises(BadReading, match="line 22: "):
+            await values(sensors, window=minutes(38, 41))
+
+
 # --- Wild times ------------------------------------------------------------------------------------------------------
 
 
@@ -429,6 +467,23 @@ async def test_a_row_group_without_any_time_is_counted_and_costs_no_window(tmp_p
     async with opened(tmp_path, strict=True) as sensors:
         with pytest.raises(BadReading, match="row 0 "):
             await values(sensors)
+
+
+@given(
+    times=st.lists(st.one_of(st.integers(0, 50), st.integers(-(2**63), 2**63 - 1)), max_size=60),
+    length=st.sampled_from([0, 3]),
+)
+def test_ranges_hold_each_time(times: list[int], length: int) -> None:
+    first = np.array(times, np.int64)
+    last = first + np.where((first >= 0) & (first < 20), length, 0) if length else first
+
+    ranges = ranges_of(first, last)
+
+    assert len(ranges) <= 8
+    assert sum(each.rows for each in ranges) == len(times)
+    for low, high in zip(first.tolist(), last.tolist(), strict=True):
+        assert any(each.first <= low and high <= each.last for each in ranges)
+    assert all(before.first < after.first for before, after in pairwise(ranges))
 
 
 # --- Line ends, encodings, decimal commas ----------------------------------------------------------------------------

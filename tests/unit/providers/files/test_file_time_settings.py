@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError
 from latigo.domain.windows import Window, to_ns
 from latigo.settings import load_settings
 from tests.support.sensor_files import ALL, DAY, FIELD_CASES, PLENTY, opened, settle, values, write
