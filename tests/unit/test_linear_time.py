@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import msgpack
 import numpy as np
@@ -31,9 +32,9 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.delimited import DelimitedFile
-from latigo.providers.files.header import blank_comments
-from latigo.providers.files.lines import last_row_end, line_of_row
+from latigo.providers.files.lines import RowForm, last_row_end, line_of_row, without_comments, without_damage
 from latigo.providers.files.reading import InvalidFile, Layout
+from latigo.providers.files.times import TimeParser
 from latigo.providers.gordo import frames, responses
 from latigo.providers.gordo.checks import _check_columns
 from latigo.providers.gordo.metadata import model_spec
@@ -259,7 +260,7 @@ def read_csv(folder: Path) -> Callable[[bytes], object]:
     def read(content: bytes) -> object:
         path.write_bytes(content)
         file = DelimitedFile(path, Layout.of(FileSensors()), SystemClock(), BadReadings(SystemClock()))
-        file.check_header()
+        file.check(threading.Event())
         file.refresh(threading.Event())
         begin = int(datetime(2023, 12, 31, tzinfo=UTC).timestamp()) * 10**9
         spans = file.spans(begin, begin + 10 * 86_400 * 10**9)
@@ -319,14 +320,21 @@ TEXTS = {
     "dotted web tokens": lambda n: "eyJaaaaaaaaaa." * (n // 14),
 }
 
+FORM = RowForm(",", 2, (0,), TimeParser(ZoneInfo("UTC")), b"#")
 OTHERS = [
     *(Case(f"redaction, {name}", make, masked_by(SECRETS), 200_000) for name, make in TEXTS.items()),
     *(Case(f"masking, {name}", make, mask_text, 200_000) for name, make in TEXTS.items()),
     Case("excerpt", lambda n: "hunter2 " * n, lambda text: excerpt(text, 500), 1_000_000),
-    Case("comments", lambda n: b'#,"\na,"b"\n' * n, lambda data: blank_comments(data, b"#", ",")),
-    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: blank_comments(data, b"#", ",")),
-    Case("last row", lambda n: b'a,"\n' * n, lambda data: last_row_end(data, ",")),
-    Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, ",", 10**9)),
+    Case("comments", lambda n: b'#,"\na,"b"\n' * n, lambda data: without_comments(data, FORM)),
+    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: without_comments(data, FORM)),
+    Case("last row", lambda n: b'a,"\n' * n + b'"', lambda data: last_row_end(data, FORM)),
+    Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, FORM, 10**9)),
+    Case("quotes that open again", lambda n: b'","y" ,"\n' * n, lambda data: without_damage(data, FORM), 20_000),
+    Case("quotes in quotes", lambda n: b'a,"' + b'""' * n, lambda data: without_damage(data, FORM)),
+    Case("quoted cells", lambda n: b'"a",' * n + b'"', lambda data: without_damage(data, FORM)),
+    Case(
+        "rows after an open quote", lambda n: b'a,"\n' + b"2026-03-01,x\n" * n, lambda data: without_damage(data, FORM)
+    ),
     Case("message", message, envelope.decode, 60_000),
     Case("nested message", lambda n: b"[" * n, envelope.decode, 200_000),
     Case("Retry-After", lambda n: {"Retry-After": "Mon, " * n, "Date": "1 " * n}, retry_after, 8_000),

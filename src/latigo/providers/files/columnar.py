@@ -1,8 +1,9 @@
 """Parquet files: row-group statistics locate times; only the row groups and columns of a window are read."""
 
 import threading
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,13 +19,12 @@ import pyarrow.parquet as pq
 from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading, Failed
 from latigo.domain.series import Values
-from latigo.providers.bad_readings import BadReadings
+from latigo.providers.bad_readings import BadReadings, Example
 from latigo.providers.files.cells import Mask, NotText, as_text, tags_in
 from latigo.providers.files.header import require_columns
-from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
+from latigo.providers.files.judging import Judge, Quality, describe_no_time, excerpt_of, values_by_tag
+from latigo.providers.files.ranges import MAX_TIME, MIN_TIME, Range, Ranges, ranges_of, unknown
 from latigo.providers.files.reading import (
-    MAX_TIME,
-    MIN_TIME,
     Chunk,
     FileChanged,
     InvalidFile,
@@ -50,17 +50,17 @@ from latigo.providers.files.times import ParsedTimes, join_times
 
 _BATCH_ROWS = 64 * 1024  #: rows read at a time: a row group may hold millions
 _FILE_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError)  #: of invalid content too
+_LONG = 400 * 24 * 3600 * 10**9  #: ns between the times of a row group, from where one of them may be wild
 _TICKS = {"milliseconds": 10**6, "microseconds": 10**3, "nanoseconds": 1}
 
 
 class Group(NamedTuple):
-    """A row group with its first and last time."""
+    """A row group with its times."""
 
     number: int
     rows_before: int
-    first: int
-    last: int
     rows: int
+    ranges: Sequence[Range]  #: of the times
     hours: frozenset[RepeatedHour] = frozenset()  #: to which rows belong; they may be in either run
 
 
@@ -73,6 +73,7 @@ class _Index:
     leaves: dict[str, int]  #: columns that are not nested or repeated, and their indexes in the file
     repeated: frozenset[str]
     groups: tuple[Group, ...]
+    ranges: Ranges  #: of the groups
     tags: frozenset[str]
     hours: frozenset[RepeatedHour]
     runs: Mapping[Hashable, Mapping[RepeatedHour, Runs]] = field(default_factory=dict)  #: by the numbers of groups
@@ -108,15 +109,16 @@ class ColumnarFile:
         """The names of columns that occur twice, so that it is not known which one is meant."""
         return self._latest.repeated if self._latest else frozenset()
 
-    def check_header(self) -> None:
-        """Read the schema.
+    def check(self, stop: threading.Event) -> None:
+        """Read the schema, and times until one can be read.
 
         Raises:
             OSError: the file cannot be read.
-            InvalidFile: a column is missing, or the file is not a Parquet file, or incomplete.
+            InvalidFile: a column is missing, no row has a time, or the file is not a Parquet file, or incomplete.
+            Stopped: the read was cancelled.
         """
         with self._opened() as file:
-            self._leaves(file)
+            self._index_groups(file, self._leaves(file)[0], stop, until_time=True)
 
     def refresh(self, stop: threading.Event) -> None:
         identity = _identity(self.path)
@@ -124,14 +126,15 @@ class ColumnarFile:
             return
         with self._opened() as file:
             leaves, repeated = self._leaves(file)
-            groups = tuple(self._groups(file, leaves, stop))
+            groups = self._index_groups(file, leaves, stop)
             tags = (
                 self._tags_of_rows(file, leaves[self._layout.tag_column], stop)
                 if self._layout.is_long and self.tag is None
                 else self._layout.tags_of(leaves.keys())
             )
         hours = frozenset(hour for group in groups for hour in group.hours)
-        self._latest = _Index(identity, file.metadata, leaves, repeated, groups, tags, hours)
+        ranges = Ranges.of(group.ranges for group in groups)
+        self._latest = _Index(identity, file.metadata, leaves, repeated, groups, ranges, tags, hours)
         if not hours:
             self._index = self._latest
 
@@ -146,10 +149,15 @@ class ColumnarFile:
     def near(self, hour: RepeatedHour) -> NearRows | None:
         if (index := self._latest) is None:
             return None
-        bounds = np.array([(group.first, group.last, group.rows) for group in index.groups], np.int64).reshape(-1, 3)
-        firsts, lasts, counts = bounds.T
-        parts = Parts(index, firsts, lasts, counts, lambda number: index.groups[number].number)
-        return self._evidence.near(hour, parts, lambda number, window: self._near(index, number, hour, window))
+        ranges = index.ranges
+
+        def group_of(number: int) -> Group:
+            return index.groups[int(ranges.owners[number])]
+
+        parts = Parts(index, ranges.firsts, ranges.lasts, ranges.counts, lambda number: group_of(number).number)
+        return self._evidence.near(
+            hour, parts, lambda number, window: self._near(index, group_of(number), hour, window)
+        )
 
     def place(self, placed: Mapping[RepeatedHour, tuple[NearRows, Runs]]) -> None:
         if self._latest:
@@ -157,12 +165,12 @@ class ColumnarFile:
             for hour, (rows, runs) in placed.items():
                 self._count_doubtful(self._index, hour, rows, runs)
 
-    def _near(self, index: _Index, number: int, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
+    def _near(self, index: _Index, group: Group, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
         has_tags = self._layout.is_long and self.tag is None
         parts = []
         with self._handle(index) as file:
             names = (self._layout.tag_column,) if has_tags else ()
-            for _, columns, parsed in self._unplaced(file, index, index.groups[number], names):
+            for _, columns, parsed in self._unplaced(file, index.leaves, group, names):
                 tags = pc.utf8_trim_whitespace(as_text(columns[self._layout.tag_column])) if has_tags else None
                 ambiguous = parsed.rows_in(hour)
                 parts.append(
@@ -177,7 +185,7 @@ class ColumnarFile:
             key, number = rows.part_of(int(doubtful[0]))
             group = next(group for group in index.groups if group.number == key)
             with self._handle(index) as file:
-                for row, columns, parsed in self._unplaced(file, index, group, ()):
+                for row, columns, parsed in self._unplaced(file, index.leaves, group, ()):
                     found = parsed.rows_in(hour)
                     if number < len(found):
                         return self._two_times(row, int(found[number]), columns)
@@ -187,17 +195,16 @@ class ColumnarFile:
         self._bad.record(str(self.path), hour, "", Fault.TWO_TIMES, len(doubtful), example)
 
     def _two_times(self, row: int, place: int, columns: Mapping[str, Any]) -> str:
-        time = " ".join(str(columns[name][place].as_py()) for name in self._layout.time_columns)
-        return f"row {row + place}: {describe_doubt(excerpt_of(time), self._layout.times.zone)}"
+        time = excerpt_of(self._time_cell(columns, place))
+        return f"row {row + place}: {describe_doubt(time, self._layout.times.zone)}"
 
     def spans(self, start: int, end: int) -> Sequence[Span]:
         """Return one span for each row group."""
         index = self._index
-        return [
-            Span(group.first, group.last, (index, group))
-            for group in (index.groups if index else ())
-            if group.last >= start and group.first < end
-        ]
+        if index is None:
+            return []
+        found = index.ranges.within(start, end)
+        return [Span(first, last, (index, index.groups[number])) for number, (first, last) in found.items()]
 
     def describe(self, spans: Sequence[Span]) -> str:
         return f"{self.path} row groups {', '.join(str(span.part[1].number) for span in spans)}"
@@ -263,20 +270,30 @@ class ColumnarFile:
             BadReading: the settings are strict, and a time is invalid.
         """
 
-        def record(rows: Any, tag: str, fault: Fault, example: Callable[[], str]) -> None:
-            self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example)
+        def record(rows: Any, tag: str, fault: Fault, example: Example) -> None:
+            self._record(group, row, rows, tag, fault, example)
 
         times = parsed.times if parsed.readable.all() else np.where(parsed.readable, parsed.times, MAX_TIME)
         if self._layout.strict and len(doubtful := parsed.doubtful_between(start, end)):
             raise BadReading(f"{self.path}, {self._two_times(row, int(doubtful[0]), columns)}")
         unreadable = np.setdiff1d(np.flatnonzero(~parsed.readable), parsed.doubtful)
         if len(unreadable):
-            names = " and ".join(map(repr, self._layout.time_columns))
-            problem = f"row {row + int(unreadable[0])} (row group {group.number}): column {names} has no time"
+            problem = self._no_time(group, row, unreadable)
             if self._layout.strict:
                 raise BadReading(f"{self.path}, {problem}")
-            record(unreadable, "", Fault.TIME, lambda: problem)
+            record(unreadable, "", Fault.TIME, problem)
         return Judge(self.path, self._layout, times, start, end, lambda place: f"row {row + place}", record)
+
+    def _record(self, group: Group, row: int, rows: Any, tag: str, fault: Fault, example: Example) -> None:
+        """Count rows of the batch that begins with a row."""
+        self._bad.record(str(self.path), (group.number, row), tag, fault, len(rows), example)
+
+    def _no_time(self, group: Group, row: int, unreadable: Any) -> str:
+        names = " and ".join(map(repr, self._layout.time_columns))
+        return f"row {row + int(unreadable[0])} (row group {group.number}): column {names} has no time"
+
+    def _time_cell(self, columns: Mapping[str, Any], place: int) -> str:
+        return " ".join(_cell(columns[name][place]) for name in self._layout.time_columns)
 
     def _values(
         self, judge: Judge, columns: Mapping[str, Any], name: str, tag: str, quality: str, among: Mask | None = None
@@ -289,7 +306,7 @@ class ColumnarFile:
     ) -> Iterator[tuple[int, dict[str, Any], ParsedTimes]]:
         """Yield batches of a row group: number of the first row, columns by name, times."""
         runs, used = index.runs.get(group.number, {}), Counter[RepeatedHour]()
-        for row, columns, parsed in self._unplaced(file, index, group, names):
+        for row, columns, parsed in self._unplaced(file, index.leaves, group, names):
             of_batch = {}
             for hour in parsed.hours:
                 first, used[hour] = used[hour], used[hour] + len(parsed.rows_in(hour))
@@ -297,14 +314,14 @@ class ColumnarFile:
             yield row, columns, parsed.placed(of_batch)
 
     def _unplaced(
-        self, file: Any, index: _Index, group: Group, names: Sequence[str]
+        self, file: Any, leaves: Mapping[str, int], group: Group, names: Sequence[str]
     ) -> Iterator[tuple[int, dict[str, Any], ParsedTimes]]:
         """Yield batches as `_batches` does, without the runs of rows in repeated hours.
 
         Columns are selected by index: by name, ``a`` would select ``a.b`` as well.
         """
-        ordered = sorted({*self._layout.time_columns, *names}, key=index.leaves.__getitem__)
-        indexes = [index.leaves[name] for name in ordered]
+        ordered = sorted({*self._layout.time_columns, *names}, key=leaves.__getitem__)
+        indexes = [leaves[name] for name in ordered]
         row = group.rows_before
         for batch in file.reader.iter_batches(
             _BATCH_ROWS, row_groups=[group.number], column_indices=indexes, use_threads=False
@@ -350,26 +367,88 @@ class ColumnarFile:
         require_columns(self.path, list(leaves), repeated, self._layout, self.tag)
         return {name: position for name, position in leaves.items() if name not in repeated}, repeated
 
-    def _groups(self, file: Any, leaves: Mapping[str, int], stop: threading.Event) -> Iterator[Group]:
-        """Yield row groups with their times, from statistics where these are usable, else from the column."""
-        row = 0
+    def _index_groups(
+        self, file: Any, leaves: Mapping[str, int], stop: threading.Event, *, until_time: bool = False
+    ) -> tuple[Group, ...]:
+        """Return row groups with their times, from statistics where these can be relied on, else from the column.
+
+        Args:
+            file: to read.
+            leaves: its columns.
+            stop: cancels it.
+            until_time: end with the first group that has a time.
+
+        Raises:
+            InvalidFile: no row has a time.
+            Stopped: it was cancelled.
+        """
         columns = [leaves[name] for name in self._layout.time_columns]
-        tick = self._tick(file, columns[0]) if len(columns) == 1 else 0
-        for number in range(file.metadata.num_row_groups):
+        bounds = self._bounds(file, columns)
+        groups: list[Group] = []
+        example, row = "", 0
+        for number, rows in enumerate(file.metadata.row_group(each).num_rows for each in range(len(bounds))):
             if stop.is_set():
                 raise Stopped
-            metadata = file.metadata.row_group(number)
-            statistics = metadata.column(columns[0]).statistics
-            if tick and _are_complete(statistics):
-                first, last = statistics.min_raw * tick, statistics.max_raw * tick
-                yield Group(number, row, max(first, MIN_TIME), min(last, MAX_TIME), metadata.num_rows)
-            elif metadata.num_rows:
-                table = file.reader.read_row_group(number, column_indices=sorted(columns), use_threads=False)
-                parsed = self._layout.times.parse(join_times([table[name] for name in self._layout.time_columns]))
-                firsts, lasts = parsed.times[parsed.readable], parsed.second[parsed.readable]
-                bounds = (int(firsts.min()), int(lasts.max())) if len(firsts) else (MIN_TIME, MAX_TIME)
-                yield Group(number, row, *bounds, metadata.num_rows, frozenset(parsed.hours))
-            row += metadata.num_rows
+            if known := bounds[number]:
+                groups.append(Group(number, row, rows, (Range(*known, rows),)))
+            elif rows:
+                group, unreadable = self._group(file, leaves, number, row, stop)
+                groups.append(group)
+                example = example or unreadable
+            row += rows
+            if until_time and _has_time(groups[-1:]):
+                break
+        if example and not _has_time(groups):
+            raise InvalidFile(describe_no_time(self.path, example, self._layout), "time_format")
+        return tuple(groups)
+
+    def _bounds(self, file: Any, columns: Sequence[int]) -> list[tuple[int, int] | None]:
+        """Return first and last time of each row group by its statistics; None where these cannot be relied on.
+
+        That is so where one wild time may stretch them: a group that reaches over others, or over years.
+        """
+        tick = self._tick(file, columns[0]) if len(columns) == 1 else 0
+        found: list[tuple[int, int] | None] = []
+        for number in range(file.metadata.num_row_groups):
+            statistics = file.metadata.row_group(number).column(columns[0]).statistics if tick else None
+            if statistics is not None and _are_complete(statistics):
+                found.append((statistics.min_raw * tick, statistics.max_raw * tick))
+            else:
+                found.append(None)
+        firsts = sorted(first for first, _ in filter(None, found))
+        return [
+            each
+            if each
+            and MIN_TIME <= each[0] <= each[1] <= MAX_TIME
+            and each[1] - each[0] <= _LONG
+            and bisect_left(firsts, each[1]) <= bisect_right(firsts, each[0])
+            else None
+            for each in found
+        ]
+
+    def _group(
+        self, file: Any, leaves: Mapping[str, int], number: int, row: int, stop: threading.Event
+    ) -> tuple[Group, str]:
+        """Read the times of a row group; count the rows without one.
+
+        Returns:
+            the group, and an example of a time that cannot be read; empty if all can.
+        """
+        group = Group(number, row, file.metadata.row_group(number).num_rows, ())
+        firsts, lasts, hours, example = [], [], set(), ""
+        for first, columns, parsed in self._unplaced(file, leaves, group, ()):
+            if stop.is_set():
+                raise Stopped
+            firsts.append(parsed.times[parsed.readable])
+            lasts.append(parsed.second[parsed.readable])
+            hours |= set(parsed.hours)
+            if len(unreadable := np.flatnonzero(~parsed.readable)):
+                example = example or self._time_cell(columns, int(unreadable[0]))
+                self._record(group, first, unreadable, "", Fault.TIME, self._no_time(group, first, unreadable))
+        ranges = ranges_of(np.concatenate(firsts), np.concatenate(lasts))
+        if not ranges and self._layout.strict:
+            ranges = unknown(group.rows)  # they may belong to any window
+        return group._replace(ranges=ranges, hours=frozenset(hours)), example
 
     def _tick(self, file: Any, time_index: int) -> int:
         """Return the unit of the column's raw values in ns; 0 if they are not instants."""
@@ -402,11 +481,20 @@ def _identity(path: Path) -> tuple[int, int, int, int]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
+def _has_time(groups: Sequence[Group]) -> bool:
+    return any(group.ranges not in {(), unknown(group.rows)} for group in groups)
+
+
+def _cell(scalar: Any) -> str:
+    try:
+        return str(scalar.as_py())
+    except (ValueError, OverflowError):  # beyond the years of Python
+        return str(scalar.value)
+
+
 def _are_complete(statistics: Any) -> bool:
     """Return whether the statistics of a row group have all times."""
-    return bool(
-        statistics is not None and statistics.has_min_max and statistics.has_null_count and not statistics.null_count
-    )
+    return bool(statistics.has_min_max and statistics.has_null_count and not statistics.null_count)
 
 
 def _is_os_error(error: Exception) -> bool:

@@ -23,11 +23,19 @@ from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files.cells import Cells, Mask, as_text, tags_in
+from latigo.providers.files.header import names_other_columns
 from latigo.providers.files.judging import Judge, Quality, excerpt_of, values_by_tag
-from latigo.providers.files.lines import cells_of_row, line_of_row
+from latigo.providers.files.lines import (
+    RowForm,
+    cells_of_damaged,
+    cells_of_row,
+    line_of_row,
+    lines_of_rows,
+    may_have_open_quotes,
+    without_damage,
+)
+from latigo.providers.files.ranges import MAX_TIME, Range, ranges_of, unknown
 from latigo.providers.files.reading import (
-    MAX_TIME,
-    MIN_TIME,
     Chunk,
     Layout,
     chunks_of_columns,
@@ -35,6 +43,7 @@ from latigo.providers.files.reading import (
     rows_between,
 )
 from latigo.providers.files.repeated_hour import PartRows, RepeatedHour, Runs, describe_doubt
+from latigo.providers.files.text import UTF_8
 from latigo.providers.files.times import ParsedTimes, join_times
 
 _NOT_A_NUMBER = re.compile(r"In CSV column #(\d+)")
@@ -48,15 +57,24 @@ class Unit(NamedTuple):
     rows: int
 
 
+class OtherHeader(NamedTuple):
+    """A row in the middle of a file that names columns, and not those of the rows before it."""
+
+    line: int
+    lines: int  #: that it takes
+    columns: tuple[str, ...]
+    is_last: bool  #: what comes after it is not at hand
+
+
 class Contents(NamedTuple):
     """Summary of a block for the index of its file."""
 
-    first: int  #: greater than ``last`` if the block has no row with a time
-    last: int
+    ranges: Sequence[Range]  #: of the times
     tags: AbstractSet[str]  #: in the long layout
     hours: Sequence[RepeatedHour]  #: to which rows belong
     rows: int
     example: str  #: of a time that cannot be read; empty if all can
+    header: OtherHeader | None  #: in the middle of the rows
 
 
 class _Malformed(NamedTuple):
@@ -64,12 +82,14 @@ class _Malformed(NamedTuple):
 
     number: int  #: counted from 0, without blank lines
     cells: Sequence[str]
+    has_open_quote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     """Parsed rows of a block."""
 
+    data: bytes  #: in UTF-8, without damage that would spread
     of_rows: ParsedTimes  #: including malformed ones
     cells: Any  #: Arrow table, without the malformed rows
     malformed: Sequence[_Malformed]
@@ -103,40 +123,52 @@ class CsvBlock:
     bad: BadReadings
     units: Sequence[Unit]
     tag: str | None = None  #: whose readings these are, if the path of the file says so
+    is_refused: bool = False  #: only the times are read
 
     def contents(self) -> Contents:
-        """Return first and last time, tags, and repeated hours; count the rows that cannot be read.
+        """Return the times, tags and repeated hours; count the rows that cannot be read.
 
-        A row of a repeated hour may be in either run, and the times reach over both.
+        A row of a repeated hour may be in either run, and the times reach over both. Rows after a header with other
+        columns are part of nothing, and not counted.
         """
-        tag, has_tags = self.layout.tag_column, self.layout.is_long and self.tag is None
+        tag, has_tags = self.layout.tag_column, self._names_tags
         parsed = self._parse({tag: pa.string()} if has_tags else {})
         tags = tags_in(parsed.cells[tag]) if has_tags else frozenset()
-        example = self._count_rows(parsed)
+        if header := self._other_header(parsed):
+            return Contents((), frozenset(), (), 0, "", header)
+        example = "" if self.is_refused else self._count_rows(parsed)
         first, last = parsed.times, parsed.of_rows.second
         if not parsed.readable.all():
             first, last = first[parsed.readable], last[parsed.readable]
-        bounds = (int(first.min()), int(last.max())) if len(first) else (MAX_TIME, MIN_TIME)
-        if len(parsed.times) and not len(first) and self.layout.strict:
-            bounds = MIN_TIME, MAX_TIME  # the rows may belong to any window
-        return Contents(*bounds, tags, parsed.of_rows.hours, len(parsed.times), example)
+        rows = len(parsed.times)
+        ranges = ranges_of(first, last)
+        if rows and not ranges and (self.layout.strict or self.is_refused):
+            ranges = unknown(rows)  # they may belong to any window
+        return Contents(ranges, tags, parsed.of_rows.hours, rows, example, None)
 
     def near(self, hour: RepeatedHour, window: tuple[int, int]) -> PartRows:
         """Return the rows that are within a window, as evidence for those of a repeated hour."""
-        has_tags = self.layout.is_long and self.tag is None
+        has_tags = self._names_tags
         parsed = self._parse({self.layout.tag_column: pa.string()} if has_tags else {})
         rows, tags = parsed.of_rows, None
+        if self.is_refused and self.layout.is_long and self.tag is None:
+            tags = pa.nulls(len(rows.times), pa.string())
         if has_tags:
             places = np.cumsum(parsed.whole) - 1  # malformed rows have no tag
             tags = pc.utf8_trim_whitespace(as_text(parsed.cells[self.layout.tag_column]))
             tags = tags.take(pa.array(places, mask=~parsed.whole))
         return PartRows.of(rows.times, rows.readable, rows.rows_in(hour), tags, length=hour.length, window=window)
 
+    @property
+    def _names_tags(self) -> bool:
+        """Whether a column has the tags."""
+        return self.layout.is_long and self.tag is None and not self.is_refused
+
     def describe_ambiguous(self, hour: RepeatedHour, number: int) -> str:
         """Return the line and the time of a row of a repeated hour, which are counted from 0."""
         parsed = self._parse({})
         row = int(parsed.of_rows.rows_in(hour)[number])
-        return f"line {self._line_of(row)}: {self._two_times(parsed, row)}"
+        return f"line {self._line_of(parsed, row)}: {self._two_times(parsed, row)}"
 
     def read(self, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         """Return the readings of tags with ``start <= t < end``, without missing and bad ones.
@@ -198,7 +230,7 @@ class CsvBlock:
             self._times(parsed, start, end),
             start,
             end,
-            lambda row: f"line {self._line_of(int(numbers[row]))}",
+            lambda row: f"line {self._line_of(parsed, int(numbers[row]))}",
             lambda rows, tag, fault, example: self._record(numbers[rows], tag, fault, example),
         )
 
@@ -226,14 +258,17 @@ class CsvBlock:
         if len(malformed):
             first = parsed.malformed[0]
             self._record(
-                malformed, "", Fault.ROW, lambda: f"line {self._line_of(first.number)}: {self._cells_of(first)}"
+                malformed, "", Fault.ROW, lambda: f"line {self._line_of(parsed, first.number)}: {self._cells_of(first)}"
             )
         unreadable = np.setdiff1d(np.flatnonzero(~parsed.readable), malformed)
         if not len(unreadable):
             return ""
         example = self._time_cell(parsed, int(unreadable[0]))
         self._record(
-            unreadable, "", Fault.TIME, lambda: f"line {self._line_of(int(unreadable[0]))}: {self._no_time(example)}"
+            unreadable,
+            "",
+            Fault.TIME,
+            lambda: f"line {self._line_of(parsed, int(unreadable[0]))}: {self._no_time(example)}",
         )
         return example
 
@@ -246,8 +281,21 @@ class CsvBlock:
                 self.bad.record(str(self.path), unit.offset, tag, fault, count, example)
 
     def _parse(self, kinds: Mapping[str, Any]) -> _Parsed:
-        """Parse times and columns; a column becomes text if a cell is not a number."""
+        """Parse times and columns; damage that would spread is taken out."""
         data = self._utf8()
+        parsed = self._parse_data(data, kinds)
+        if may_have_open_quotes(data, self.layout.separator, len(parsed.times)):
+            sound = without_damage(data, self._form)
+            if sound != data:
+                return self._parse_data(sound, kinds)
+        return parsed
+
+    @property
+    def _form(self) -> RowForm:
+        return RowForm.of(self.layout, self.columns, UTF_8)
+
+    def _parse_data(self, data: bytes, kinds: Mapping[str, Any]) -> _Parsed:
+        """Parse times and columns; a column becomes text if a cell is not a number."""
         kinds = dict(kinds)
         if self.layout.notation.point_of_parser is None:
             kinds = dict.fromkeys(kinds, pa.string())
@@ -259,7 +307,7 @@ class CsvBlock:
                 found = _NOT_A_NUMBER.search(str(error))
                 name = self._name_of(int(found[1])) if found and attempt < _REPARSED else ""
                 kinds = {**kinds, name: pa.string()} if name in kinds else dict.fromkeys(kinds, pa.string())
-        return _Parsed(self._parse_times(table, malformed), table, malformed)
+        return _Parsed(data, self._parse_times(table, malformed), table, malformed)
 
     def _name_of(self, place: int) -> str:
         return self.columns[place] if place < len(self.columns) else ""
@@ -278,7 +326,9 @@ class CsvBlock:
         separator, expected = self.layout.separator, len(self.columns)
 
         def keep_for_later(row: Any) -> str:
-            malformed.append(_Malformed(row.number - 1, cells_of_row(row.text, separator)))
+            damaged = cells_of_damaged(row.text, separator)
+            cells = cells_of_row(row.text, separator) if damaged is None else damaged
+            malformed.append(_Malformed(row.number - 1, cells, damaged is not None))
             return "skip"
 
         # By index: names may contain anything, and unnamed columns may be repeated.
@@ -304,7 +354,7 @@ class CsvBlock:
             )
 
         table = read(data, keep_for_later)
-        if malformed and (usable := [row for row in malformed if _has_only_empty_surplus(row.cells, expected)]):
+        if malformed and (usable := [row for row in malformed if _has_only_empty_surplus(row, expected)]):
             kept = {row.number for row in usable}
             malformed = [row for row in malformed if row.number not in kept]
             table = self._with_rows(table, usable, malformed)
@@ -375,12 +425,14 @@ class CsvBlock:
             return
         row = min(invalid)
         if row in malformed:
-            raise self._failed(row, self._cells_of(malformed[row]))
+            raise self._failed(parsed, row, self._cells_of(malformed[row]))
         if row in doubtful:
-            raise self._failed(row, self._two_times(parsed, row))
-        raise self._failed(row, self._no_time(self._time_cell(parsed, row)))
+            raise self._failed(parsed, row, self._two_times(parsed, row))
+        raise self._failed(parsed, row, self._no_time(self._time_cell(parsed, row)))
 
     def _cells_of(self, row: _Malformed) -> str:
+        if row.has_open_quote:
+            return "a quote is not closed"
         return f"{len(row.cells)} cells, not {len(self.columns)} as in the header"
 
     def _no_time(self, cell: str) -> str:
@@ -390,12 +442,39 @@ class CsvBlock:
     def _two_times(self, parsed: _Parsed, row: int) -> str:
         return describe_doubt(excerpt_of(self._time_cell(parsed, row)), self.layout.times.zone)
 
-    def _line_of(self, row: int) -> int:
-        return self.line + line_of_row(self.data, self.layout.separator, row)
+    def _line_of(self, parsed: _Parsed, row: int) -> int:
+        return self.line + line_of_row(parsed.data, self._form, row)
 
-    def _failed(self, row: int, problem: str) -> BadReading:
-        return BadReading(f"{self.path}, line {self._line_of(row)}: {problem}")
+    def _failed(self, parsed: _Parsed, row: int, problem: str) -> BadReading:
+        return BadReading(f"{self.path}, line {self._line_of(parsed, row)}: {problem}")
+
+    def _trimmed(self, text: bytes) -> list[str]:
+        return [cell.strip() for cell in cells_of_row(text.decode(), self.layout.separator)]
+
+    def _other_header(self, parsed: _Parsed) -> OtherHeader | None:
+        """Return the first row that names other columns; only rows without a time, or malformed ones, can."""
+        if not parsed.malformed and parsed.readable.all():
+            return None
+        names = [name.strip().encode() for name in self.columns if name.strip()]
+        if not any(name in parsed.data for name in names):
+            return None
+        suspects = ~parsed.readable
+        suspects[[row.number for row in parsed.malformed]] = True
+        rows = list(lines_of_rows(parsed.data, self._form))
+        for number in np.flatnonzero(suspects).tolist():
+            line, text = rows[number]
+            if not any(name in text for name in names):
+                continue
+            after, following = line + 1, None
+            if number + 1 < len(rows):
+                after, following = rows[number + 1][0], self._trimmed(rows[number + 1][1])
+            cells = self._trimmed(text)
+            if names_other_columns(cells, self.columns, self.layout, following):
+                return OtherHeader(self.line + line, after - line, tuple(cells), following is None)
+        return None
 
 
-def _has_only_empty_surplus(cells: Sequence[str], expected: int) -> bool:
-    return len(cells) > expected and not any(cell.strip() for cell in cells[expected:])
+def _has_only_empty_surplus(row: _Malformed, expected: int) -> bool:
+    return (
+        len(row.cells) > expected and not row.has_open_quote and not any(cell.strip() for cell in row.cells[expected:])
+    )

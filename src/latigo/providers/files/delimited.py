@@ -5,21 +5,21 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from latigo.domain.bad_readings import Fault
-from latigo.domain.series import Times
+from latigo.domain.errors import BadReading
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.csv_block import CsvBlock, Unit
-from latigo.providers.files.header import Header, blank_comments, find_header
-from latigo.providers.files.judging import excerpt_of
-from latigo.providers.files.lines import last_row_end
+from latigo.providers.files import indexing
+from latigo.providers.files.csv_block import CsvBlock
+from latigo.providers.files.header import Header, find_header
+from latigo.providers.files.indexing import Block, Indexing, Rows, Section, Source, describe_header, with_damage
+from latigo.providers.files.judging import describe_no_time
+from latigo.providers.files.ranges import Ranges
 from latigo.providers.files.reading import (
-    MAX_TIME,
-    MIN_TIME,
     Chunk,
     FileChanged,
     InvalidFile,
@@ -37,41 +37,13 @@ from latigo.providers.files.repeated_hour import (
     joined_runs,
     runs_by_part,
 )
-from latigo.providers.files.text import UTF_8, Identity, OpenFile, Text, Texts
+from latigo.providers.files.text import Identity, OpenFile, Text, Texts
 from latigo.runtime.clock import Clock
-from latigo.runtime.time_formats import suggest_format
 
-_MIN_BLOCK = 64 * 1024
-_MAX_BLOCKS = 16 * 1024  #: in one file, approximately: larger files have larger blocks
 _MAX_READ = 1024 * 1024  #: adjacent blocks are read together up to this size
-_MAX_LINE = 4 * 1024 * 1024
-_MANY_NULS = 512  #: left by a power loss, in place of what was not written
 _ENOUGH_ROWS = 10  #: without a single time, to judge a file that is being written
 _FINGERPRINT = 64  #: bytes at the end of the indexed part, which show that a file has grown and was not replaced
 _SETTLED_SECONDS = 10.0  #: after this long without a write, a last line without its line end is complete
-
-
-class Block(NamedTuple):
-    """Complete rows of a file, with their first and last time."""
-
-    offset: int
-    size: int
-    line: int  #: number of the first line, from 1
-    lines: int
-    first: int
-    last: int
-    hours: Sequence[RepeatedHour]  #: to which rows belong; they may be in either run
-    rows: int  #: without blank lines
-
-    @property
-    def key(self) -> Hashable:
-        """What tells it from other blocks of the file, and from itself before it grew."""
-        return self.offset, self.size
-
-    @property
-    def unit(self) -> Unit:
-        """What is counted for itself."""
-        return Unit(self.offset, self.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,9 +54,8 @@ class _Index:
     size: int  #: of the text, in bytes
     header: Header | None  #: None while it is incomplete
     blocks: tuple[Block, ...] = ()
-    firsts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of the blocks
-    lasts: Times = field(default_factory=lambda: np.empty(0, np.int64))
-    counts: Times = field(default_factory=lambda: np.empty(0, np.int64))  #: of rows
+    ranges: Ranges = field(default_factory=Ranges)  #: of the times of the blocks
+    sections: tuple[Section, ...] = ()
     tags: frozenset[str] = frozenset()
     hours: frozenset[RepeatedHour] = frozenset()  #: to which rows belong
     runs: Mapping[Hashable, Mapping[RepeatedHour, Runs]] = field(default_factory=dict)  #: by the keys of blocks
@@ -103,8 +74,7 @@ class _Index:
     @property
     def may_have_more_header(self) -> bool:
         """Return whether no row has a time so far: such rows may be units, which the rows to come will show."""
-        has_times = ((self.firsts > MIN_TIME) & (self.firsts < MAX_TIME)).any()
-        return self.header is None or (self.end <= _MIN_BLOCK and not has_times)
+        return self.header is None or (self.end <= indexing.MIN_BLOCK and not self.ranges.are_known)
 
 
 class DelimitedFile:
@@ -150,15 +120,18 @@ class DelimitedFile:
         """The names of columns that occur twice, so that it is not known which one is meant."""
         return self._latest.header.repeated if self._latest and self._latest.header else frozenset()
 
-    def check_header(self) -> None:
-        """Read the header.
+    def check(self, stop: threading.Event) -> None:
+        """Read the header, and rows until one has a time.
 
         Raises:
             OSError: the file cannot be read.
-            InvalidFile: a column is missing or repeated, or the header is not text.
+            InvalidFile: a column is missing or repeated, the header is not text, or no row has a time.
+            Stopped: the read was cancelled.
         """
         with self._opened() as file:
-            self._read_header(file.text(), settled=self._is_settled(file))
+            text, settled = file.text(stop), self._is_settled(file)
+            index = self._begun(file, text, settled=settled)
+            self._indexed(text, index, stop, settled=settled, until_time=True)
 
     def refresh(self, stop: threading.Event) -> None:
         with self._opened() as file:
@@ -168,14 +141,18 @@ class DelimitedFile:
                 return
             text = file.text(stop)
             if not (index and self._has_grown(file, text, index)):
-                header = self._read_header(text, settled=settled)
-                index = _Index(file.identity, text.size, header, tags=self._tags_of_columns(header))
+                index = self._begun(file, text, settled=settled)
             index = replace(index, identity=file.identity, size=text.size, finished=False)
             self._latest = self._indexed(text, index, stop, settled=settled)
             if not self._latest.hours:
                 self._index = self._latest
             if not self._latest.finished:
                 raise Stopped
+
+    def _begun(self, file: OpenFile, text: Text, *, settled: bool) -> _Index:
+        header = self._read_header(text, settled=settled)
+        sections = (Section(header.columns),) if header else ()
+        return _Index(file.identity, text.size, header, sections=sections, tags=self._tags_of_columns(header))
 
     @property
     def hours(self) -> AbstractSet[RepeatedHour]:
@@ -188,9 +165,14 @@ class DelimitedFile:
     def near(self, hour: RepeatedHour) -> NearRows | None:
         if (index := self._latest) is None:
             return None
-        parts = Parts(index.origin, index.firsts, index.lasts, index.counts, lambda number: index.blocks[number].key)
+        ranges = index.ranges
+
+        def block_of(number: int) -> Block:
+            return index.blocks[int(ranges.owners[number])]
+
+        parts = Parts(index.origin, ranges.firsts, ranges.lasts, ranges.counts, lambda number: block_of(number).key)
         return self._evidence.near(
-            hour, parts, lambda number, window: self._block(index, [index.blocks[number]]).near(hour, window)
+            hour, parts, lambda number, window: self._block(index, [block_of(number)]).near(hour, window)
         )
 
     def place(self, placed: Mapping[RepeatedHour, tuple[NearRows, Runs]]) -> None:
@@ -215,13 +197,19 @@ class DelimitedFile:
         if index is None:
             return []
         runs: list[list[Block]] = []
-        for number in np.flatnonzero((index.lasts >= start) & (index.firsts < end)).tolist():
+        found = index.ranges.within(start, end)
+        for number in found:
             block, run = index.blocks[number], runs[-1] if runs else None
-            if run and run[-1].offset + run[-1].size == block.offset and _extent(run) + block.size <= _MAX_READ:
+            if run and _follows(run, block):
                 run.append(block)
             else:
                 runs.append([block])
-        return [Span(min(b.first for b in run), max(b.last for b in run), (index, run)) for run in runs]
+        bounds = iter(found.values())
+        spans = []
+        for run in runs:
+            firsts, lasts = zip(*islice(bounds, len(run)), strict=True)
+            spans.append(Span(min(firsts), max(lasts), (index, run)))
+        return spans
 
     def describe(self, spans: Sequence[Span]) -> str:
         runs = [span.part[1] for span in spans]
@@ -230,6 +218,11 @@ class DelimitedFile:
 
     def read(self, span: Span, tags: AbstractSet[str], start: int, end: int) -> Iterator[Chunk]:
         index, blocks = span.part
+        section = index.sections[blocks[0].section]
+        if blocks[0].damage:
+            raise BadReading(f"{self.path}, line {blocks[0].line}: {blocks[0].damage}")
+        if section.is_refused:
+            raise BadReading(f"{self.path}, line {section.line}: {describe_header(section.columns)}")
         return self._block(index, blocks).read(tags, start, end)
 
     def _block(self, index: _Index, blocks: Sequence[Block]) -> CsvBlock:
@@ -250,26 +243,11 @@ class DelimitedFile:
             raise FileChanged
         runs = joined_runs(index.runs.get(block.key, {}) for block in blocks)
         units = [block.unit for block in blocks]
-        return self._rows(index.header, data, encoding, blocks[0].line, units, runs)
+        section = index.sections[blocks[0].section]
+        return self._rows_of(index.header).block(section, data, encoding, blocks[0].line, units, runs)
 
     def _opened(self) -> AbstractContextManager[OpenFile]:
         return self._texts.opened(self.path, self._layout.encoding)
-
-    def _rows(
-        self,
-        header: Header,
-        data: bytes,
-        encoding: str,
-        line: int,
-        units: Sequence[Unit],
-        runs: Mapping[RepeatedHour, Runs],
-    ) -> CsvBlock:
-        """Return complete rows in UTF-8, without comments."""
-        comment = self._layout.comment.encode(encoding, "replace")
-        data = blank_comments(data, comment, header.layout.separator)
-        if encoding != UTF_8:
-            data = data.decode(encoding, "replace").encode()
-        return CsvBlock(self.path, header.layout, header.columns, data, line, runs, self._bad, units, self.tag)
 
     def _is_settled(self, file: OpenFile) -> bool:
         return self._clock.now().timestamp() - file.identity.modified / 1e9 > _SETTLED_SECONDS
@@ -278,9 +256,9 @@ class DelimitedFile:
         """Return the header; None while it is incomplete."""
         data = b""
         while True:
-            more = text.read(max(_MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
+            more = text.read(max(indexing.MIN_BLOCK, len(data)), len(data))  # doubles, since all of it is parsed again
             data += more
-            is_whole = not more or len(data) >= min(text.size, _MAX_LINE)
+            is_whole = not more or len(data) >= min(text.size, indexing.MAX_LINE)
             header = find_header(
                 self.path, data, text.encoding, self._layout, self.tag, is_whole=is_whole, is_settled=settled
             )
@@ -291,14 +269,6 @@ class DelimitedFile:
         if header is None or self._layout.is_long or self.tag is not None:
             return frozenset()
         return self._layout.tags_of(frozenset(header.columns))
-
-    def _no_time(self, example: str) -> str:
-        names = " and ".join(map(repr, self._layout.time_columns))
-        form = suggest_format([example]) or "such as %d.%m.%Y %H:%M:%S"
-        return (
-            f"{self.path}: no row has a time that can be read, such as {excerpt_of(example)} in column {names}:"
-            f" set time_format, {form}; or check time_column"
-        )
 
     def _has_grown(self, file: OpenFile, text: Text, index: _Index) -> bool:
         """Return whether only the rest has to be indexed. A file that changed without growing was replaced."""
@@ -315,68 +285,48 @@ class DelimitedFile:
         head = index.header.data
         return text.read(len(head), 0) == head and text.read(len(index.fingerprint), before) == index.fingerprint
 
-    def _indexed(self, text: Text, index: _Index, stop: threading.Event, *, settled: bool) -> _Index:
-        """Index to the end, block by block. The last block is indexed again, since it may not have been full."""
-        if not (header := index.header):
+    def _indexed(
+        self, text: Text, index: _Index, stop: threading.Event, *, settled: bool, until_time: bool = False
+    ) -> _Index:
+        """Index to the end, or to the first block that has a time."""
+        if not index.header:
             return replace(index, finished=True, tail=index.size > 0)
-        index = _without_last_block(index)
-        separator, comment = header.layout.separator, self._layout.comment.encode(text.encoding, "replace")
-        size = max(_MIN_BLOCK, index.size // _MAX_BLOCKS)
-        blocks, tags, offset = list(index.blocks), set(index.tags), index.end
-        line = blocks[-1].line + blocks[-1].lines if blocks else 1 + header.data.count(b"\n")
-        at_end, data, example = False, b"", ""
-        while offset < index.size and not at_end and not stop.is_set():
-            wanted = min(max(size, 2 * len(data)), index.size - offset)
-            data = text.read(wanted, offset)
-            if len(data) != wanted:
-                raise FileChanged
-            at_end = offset + wanted == index.size
-            if nuls := _nuls_before(data):
-                self._bad.record(str(self.path), ("nul", line), "", Fault.ROW, 1, f"line {line}: NUL characters")
-                blocks.append(Block(offset, nuls, line, 0, MAX_TIME, MIN_TIME, (), 0))
-                offset, data, at_end = offset + nuls, b"", offset + nuls == index.size
-                continue
-            ends = blank_comments(data, comment, separator, b"\r")  # in which there may be quotes
-            end = wanted if at_end and settled else last_row_end(ends, separator)
-            if not end and wanted < _MAX_LINE:
-                continue  # a row longer than a block: read more of it
-            end = end or data.rfind(b"\n") + 1  # a quote that is never closed: cut at a line end
-            if not end:
-                raise InvalidFile(f"{self.path}: line {line} has no line end within {wanted} bytes")
-            contents = self._rows(header, data[:end], text.encoding, line, [Unit(offset, 0)], {}).contents()
-            lines = data.count(b"\n", 0, end)
-            blocks.append(Block(offset, end, line, lines, contents.first, contents.last, contents.hours, contents.rows))
-            tags |= contents.tags
-            example = example or contents.example
-            offset, line, data = offset + end, line + blocks[-1].lines, b""
+        rows = self._rows_of(index.header)
+        source = Source(text, index.size, settled)
+        growing = Indexing(rows, source, index.header, index.blocks, index.sections, index.tags)
+        growing.run(stop, until_time=until_time)
+        example, blocks = growing.example, growing.blocks
+        ranges = Ranges.of([block.ranges for block in blocks])
         is_long = settled or sum(block.rows for block in blocks) >= _ENOUGH_ROWS
-        if example and is_long and all(block.first > block.last for block in blocks):
-            raise InvalidFile(self._no_time(example), "time_format")
-        index = replace(index, blocks=tuple(blocks), tags=frozenset(tags))
+        if example and is_long and not ranges.are_known:
+            raise InvalidFile(describe_no_time(self.path, example, self._layout), "time_format")
+        if self._layout.strict:
+            ranges = Ranges.of(with_damage(blocks))
+        index = replace(index, blocks=tuple(blocks), sections=tuple(growing.sections), tags=frozenset(growing.tags))
         print_size = min(_FINGERPRINT, index.end)
         return replace(
             index,
-            firsts=np.array([block.first for block in blocks], np.int64),
-            lasts=np.array([block.last for block in blocks], np.int64),
-            counts=np.array([block.rows for block in blocks], np.int64),
+            ranges=ranges,
             hours=frozenset(hour for block in blocks for hour in block.hours),
             fingerprint=text.read(print_size, index.end - print_size),
-            finished=at_end or offset == index.size,
-            tail=offset < index.size,
+            finished=growing.is_finished,
+            tail=index.end < index.size,
         )
 
+    def _rows_of(self, header: Header) -> Rows:
+        return Rows(self.path, header.layout, self._bad, self.tag)
 
-def _nuls_before(data: bytes) -> int:
-    """Return how many NUL characters data begins with; a few are part of a row."""
-    nuls = len(data) - len(data.lstrip(b"\0"))
-    return nuls if nuls >= _MANY_NULS else 0
+
+def _follows(run: Sequence[Block], block: Block) -> bool:
+    """Return whether a block is read together with those before it."""
+    last = run[-1]
+    return (
+        last.offset + last.size == block.offset
+        and last.section == block.section
+        and not (last.damage or block.damage)
+        and _extent(run) + block.size <= _MAX_READ
+    )
 
 
 def _extent(blocks: Sequence[Block]) -> int:
     return blocks[-1].offset + blocks[-1].size - blocks[0].offset
-
-
-def _without_last_block(index: _Index) -> _Index:
-    if not index.blocks:
-        return index
-    return replace(index, blocks=index.blocks[:-1])

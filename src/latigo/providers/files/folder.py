@@ -37,9 +37,8 @@ from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.paths import NO_FILES, FoundFile, SensorPath, UnreadFiles
 from latigo.providers.files.placing import Placer
+from latigo.providers.files.ranges import MAX_TIME, MIN_TIME
 from latigo.providers.files.reading import (
-    MAX_TIME,
-    MIN_TIME,
     Chunk,
     FileChanged,
     InvalidFile,
@@ -144,7 +143,7 @@ class Folder:
         self._indexed = False
         self._refreshing = threading.Lock()
 
-    def check(self) -> None:
+    def check(self, stop: threading.Event) -> None:
         """See `FileSensors.check`."""
         try:
             listing = self._path.listing()
@@ -158,7 +157,7 @@ class Folder:
         invalid: list[InvalidFile] = []
         for found in listing.files:
             try:
-                self._make(found).check_header()
+                self._make(found).check(stop)
             except InvalidFile as error:
                 invalid.append(error)
             else:

@@ -6,6 +6,7 @@ row of units after it, comments and blank lines are skipped.
 
 import codecs
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from latigo.domain.names import nearest_name
+from latigo.providers.files.lines import RowForm, rows_in
 from latigo.providers.files.reading import InvalidFile, Layout
 from latigo.runtime.redaction import excerpt
 
@@ -27,6 +29,7 @@ _LONGEST_LINE = 200  #: characters that a message shows
 _SEPARATORS = (",", ";", "\t", "|")
 _NAMED = {"\t": "\\t"}
 _BLANK = "\r\n \t"
+_NUMBER = re.compile(r"[0-9eE.,:+-]*[0-9][0-9eE.,:+-]*")
 
 
 class Header(NamedTuple):
@@ -64,39 +67,55 @@ def find_header(
     return _Search(path, data, encoding, layout, tag, is_whole=is_whole, is_settled=is_settled).header()
 
 
-def blank_comments(data: bytes, comment: bytes, separator: str, fill: bytes = b"") -> bytes:
-    r"""Empty the lines that begin with ``comment``, keeping their line ends.
+def names_other_columns(
+    cells: Sequence[str], columns: Sequence[str], layout: Layout, following: Sequence[str] | None
+) -> bool:
+    """Return whether a row in the middle of a file, which has no time, is a header that gives rows another meaning.
 
-    Costs nothing to speak of unless the first character of ``comment`` occurs. ``fill`` is what a character becomes;
-    with ``\r`` offsets stay as they are.
+    Args:
+        cells: of the row, trimmed.
+        columns: of the rows before it; empty where any name will do.
+        layout: how readings are written in the file.
+        following: the cells of the next row, if it is at hand.
     """
-    if not comment or comment[:1] not in data or not (data.startswith(comment) or b"\n" + comment in data):
-        return data
-    lines = data.split(b"\n")
-    if b'"' not in data:
-        return b"\n".join(fill * len(line) if line.startswith(comment) else line for line in lines)
-    is_start, kept = True, []
+    if name_the_same(columns, cells):
+        return False
+    cells, names = _without_empty_end(cells), _without_empty_end([name.strip() for name in columns])
+    same = [name in {"", cell} for cell, name in zip(cells, names, strict=False)]
+    times = {name.strip() for name in layout.time_columns}
+    if not times <= set(cells):
+        if (set(names) - times - {""}).isdisjoint(cells) or not all(cells) or any(map(_NUMBER.fullmatch, cells)):
+            return False
+        if len(cells) == len(names) and all(here or name in times for here, name in zip(same, names, strict=True)):
+            return False
+    if len(cells) != len(names) and all(same[:-1]) and _begin_alike(cells[len(same) - 1], names[len(same) - 1]):
+        # It may be the same header, torn or joined with a row: then rows go on as before.
+        return following is None or len(_without_empty_end(following)) > len(names) or len(following) < len(names)
+    return True
 
-    def read() -> Iterator[str]:
-        nonlocal is_start
-        for line in lines:
-            is_comment = is_start and line.startswith(comment)
-            kept.append(fill * len(line) if is_comment else line)
-            is_start = False
-            yield "\n" if is_comment else line.decode("latin-1") + "\n"
 
-    try:
-        for _ in csv.reader(read(), delimiter=separator):
-            is_start = True
-    except csv.Error:  # a quote that is never closed: the rest stays as it is
-        kept += lines[len(kept) :]
-    return b"\n".join(kept)
+def name_the_same(columns: Sequence[str], cells: Sequence[str]) -> bool:
+    """Return whether cells are the names of columns; a column without a name may have any."""
+    cells = _without_empty_end([cell.strip() for cell in cells])
+    names = _without_empty_end([name.strip() for name in columns])
+    return len(cells) == len(names) and all(name in {"", cell} for cell, name in zip(cells, names, strict=True))
+
+
+def _without_empty_end(cells: Sequence[str]) -> Sequence[str]:
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    return cells
+
+
+def _begin_alike(cell: str, other: str) -> bool:
+    return cell.startswith(other) or other.startswith(cell)
 
 
 class _Row(NamedTuple):
     first: int  #: number of its first line
     after: int  #: number of the line after it
     cells: list[str]
+    is_damaged: bool = False
 
 
 class _Search:
@@ -212,6 +231,15 @@ class _Search:
             if any(cell.strip() for cell in cells):
                 yield _Row(first, number, cells)
 
+    def _rows_of(self, columns: Sequence[str], after: int) -> Iterator[_Row]:
+        """Yield the complete rows from a line on, without comments."""
+        form = RowForm.of(self._layout, columns, self._encoding)
+        lines = [self._data[line.start : line.end] for line in self._lines[after:]]
+        for row in rows_in(lines, form, is_whole=self._is_whole and self._is_settled):
+            text = "".join(line.text for line in self._lines[after + row.first : after + row.after])
+            if not row.is_comment and any(cells := self._cells(text, self._layout.separator)):
+                yield _Row(after + row.first, after + row.after, cells, row.is_damaged)
+
     def _header(self, after: int, names: Sequence[str], number: int | None = None) -> Header | None:
         """Return the header whose rows begin at the line ``after`` or later; it stands on the line ``number``."""
         if number is not None:
@@ -223,12 +251,12 @@ class _Search:
         repeated = frozenset(name for name, count in Counter(names).items() if name and count > 1)
         require_columns(self._path, names, repeated, self._layout, self._tag)
         columns = ["" if name in repeated else name for name in names]
-        rows = self._rows(after)
+        rows = self._rows_of(columns, after)
         first, passed = self._first_with_time(rows, columns)
         if not (first or passed or self._is_whole) and len(self._lines) < after + _MAX_LINES:
             return None  # not even one row is at hand
         compared = [first, *islice(rows, _COMPARED_ROWS - 1)] if first else passed[:_COMPARED_ROWS]
-        columns += [""] * self._surplus(len(columns), [row.cells for row in compared])
+        columns += [""] * self._surplus(len(columns), [row.cells for row in compared if not row.is_damaged])
         end = self._lines[first.first].start if first else self._end_of(after)
         return Header(self._data[:end], tuple(columns), repeated, self._layout)
 
@@ -244,10 +272,15 @@ class _Search:
             )
 
     def _first_with_time(self, rows: Iterator[_Row], columns: Sequence[str]) -> tuple[_Row | None, list[_Row]]:
-        """Return the first row that has a time, and the rows before it, such as units: they are no readings."""
+        """Return the first row that has a time or is damaged, and the rows before it, such as units.
+
+        Those are no readings.
+        """
         indexes = [columns.index(name) for name in self._layout.time_columns]
         passed: list[_Row] = []
         for row in rows:
+            if row.is_damaged:
+                return row, passed
             cells = [row.cells[index] for index in indexes if index < len(row.cells)]
             if len(cells) == len(indexes) and self._layout.times.parse(pa.array([" ".join(cells)])).readable[0]:
                 return row, passed
@@ -329,8 +362,14 @@ def require_columns(
             raise InvalidFile(
                 f"{path} has no column {name!r}; its columns are {_first_names(names)}{_like([name], known)}{hint}", key
             )
-    if tag is None and not layout.is_long:
-        for name in sorted(repeated & {layout.quality_column.replace("{tag}", name) for name in known}):
+    if tag is None and not layout.is_long and layout.quality_column:
+        qualities = {layout.quality_column.replace("{tag}", name) for name in known}
+        if qualities.isdisjoint(known):
+            raise InvalidFile(
+                f"{path} has no column {layout.quality_column!r} for any tag; its columns are {_first_names(names)}",
+                "quality_column",
+            )
+        for name in sorted(repeated & qualities):
             raise InvalidFile(f"{path} has two columns {name!r}, of a quality: rename one", "quality_column")
 
 

@@ -12,7 +12,9 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
 from latigo.providers.files.cells import Cells, Mask, NotNumbers, as_text
-from latigo.providers.files.reading import MAX_TIME, Layout
+from latigo.providers.files.ranges import MAX_TIME
+from latigo.providers.files.reading import Layout
+from latigo.runtime.time_formats import suggest_format
 
 _MAX_EXCERPT = 80
 _OTHER_NOTATION = "looks like a number in another notation: set sensors.decimal_point or sensors.thousands"
@@ -132,6 +134,16 @@ def values_by_tag(
 def excerpt_of(cell: str) -> str:
     """Return a cell for a message."""
     return repr(cell[:_MAX_EXCERPT])
+
+
+def describe_no_time(path: Path, example: str, layout: Layout) -> str:
+    """Return what is wrong with a file in which no row has a time, and the settings that help."""
+    names = " and ".join(map(repr, layout.time_columns))
+    form = suggest_format([example]) or "such as %d.%m.%Y %H:%M:%S"
+    return (
+        f"{path}: no row has a time that can be read, such as {excerpt_of(example)} in column {names}:"
+        f" set time_format, {form}; or check time_column"
+    )
 
 
 def _cell(column: Any, row: int) -> str:

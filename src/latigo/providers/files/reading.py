@@ -18,7 +18,6 @@ from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, Runs
 from latigo.providers.files.times import TimeParser
 from latigo.settings import FileSensors
 
-MIN_TIME, MAX_TIME = -(2**63), 2**63 - 1  #: bounds of a span with unknown times
 _READING_BYTES = 16
 
 

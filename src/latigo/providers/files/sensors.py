@@ -85,13 +85,13 @@ class FileSensors:
         return await self._in_thread("looking into the files", lambda stop: self._folder.sample(tags, stop))
 
     async def check(self) -> None:
-        """Read headers or schemas until one matches the settings.
+        """Read headers or schemas, and rows until one has a time, of file after file until one matches the settings.
 
         Raises:
             ConfigurationError: there is no file, or none matches the settings; names the key.
             Unavailable: a file could not be read before one matched.
         """
-        await self._in_thread("checking the files", lambda _: self._folder.check())
+        await self._in_thread("checking the files", self._folder.check)
 
     def close(self) -> None:
         """Stop the threads without waiting: one may hang in an unresponsive file system."""

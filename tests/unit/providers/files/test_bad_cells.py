@@ -146,7 +146,7 @@ async def test_rows_are_skipped_one_by_one_wherever_they_stand(tmp_path: Path) -
 async def test_bad_readings_are_counted_by_tag_whichever_windows_read_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latigo.providers.files.delimited._MIN_BLOCK", 512)
+    monkeypatch.setattr("latigo.providers.files.indexing.MIN_BLOCK", 512)
     rows = [f"{clock(n)},{'Bad' if n % 10 == 0 else n},{'Bad' if n % 4 == 0 else n}" for n in range(200)]
     write(tmp_path / "a.csv", "time,A,B\n" + "\n".join(rows) + "\n")
     bad = BadReadings(SystemClock())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.bad_readings import Fault
-from latigo.domain.errors import Unavailable
+from latigo.domain.errors import ConfigurationError
 from latigo.domain.windows import Window, from_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.runtime.clock import SystemClock
@@ -37,7 +37,7 @@ async def test_what_can_mean_one_time_only_is_read(name: str) -> None:
 
 async def test_a_date_that_can_mean_two_is_read_by_its_format_and_otherwise_refused_with_both() -> None:
     assert await read(case("06b-us-dates"), time_format=["%m/%d/%Y %I:%M:%S %p"]) == EVERY_MINUTE
-    with pytest.raises(Unavailable, match=r"set time_format, %m/%d/%Y %I:%M:%S %p or %d/%m/%Y"):
+    with pytest.raises(ConfigurationError, match=r"set time_format, %m/%d/%Y %I:%M:%S %p or %d/%m/%Y"):
         await read(case("06b-us-dates"))
 
 

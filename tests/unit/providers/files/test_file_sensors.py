@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from latigo.domain.errors import ConfigurationError, Failed, PartlyDown, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import delimited, open_files
+from latigo.providers.files import delimited, indexing, open_files
 from latigo.providers.files.columnar import ColumnarFile
 from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.delimited import DelimitedFile
@@ -36,7 +36,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, so that small files have many."""
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 128)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", 128)
     monkeypatch.setattr(delimited, "_MAX_READ", 256)
 
 
@@ -257,7 +257,7 @@ def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.Temp
             return await values(sensors, window=minutes(low, high))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "_MIN_BLOCK", data.draw(st.integers(40, 400)))
+        patch.setattr(indexing, "MIN_BLOCK", data.draw(st.integers(40, 400)))
         patch.setattr(delimited, "_MAX_READ", data.draw(st.integers(40, 800)))
         readings = asyncio.run(read())
 
@@ -495,7 +495,7 @@ async def test_a_line_without_a_time_hurts_its_neighbours_and_not_the_rest_of_th
 
 @pytest.mark.usefixtures("small_blocks")
 async def test_a_quote_that_is_never_closed_does_not_swallow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(delimited, "_MAX_LINE", 1024)
+    monkeypatch.setattr(indexing, "MAX_LINE", 1024)
     lines = [f"{clock(n)},{n},fine\n" for n in range(200)]
     lines[50] = f'{clock(50)},50,"not fine\n'
     write(tmp_path / "a.csv", "time,A,remark\n" + "".join(lines))
@@ -503,16 +503,6 @@ async def test_a_quote_that_is_never_closed_does_not_swallow_the_file(tmp_path: 
     async with opened(tmp_path) as sensors:
         assert await values(sensors, window=minutes(0, 40)) == list(range(40))
         assert await values(sensors, window=minutes(150, 200)) == list(range(150, 200))
-
-
-@pytest.mark.usefixtures("small_blocks")
-async def test_a_line_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(delimited, "_MAX_LINE", 1024)
-    write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n" + "0" * 10_000)
-
-    async with opened(tmp_path) as sensors:
-        with pytest.raises(Unavailable, match="line 3 has no line end"):
-            await values(sensors)
 
 
 async def test_numbers_that_are_written_oddly_are_still_numbers(tmp_path: Path):
@@ -929,7 +919,7 @@ async def test_a_place_that_does_not_answer_at_start_is_no_reason_not_to_start(
 ):
     write(tmp_path / "a.csv", f"time,A\n{clock(0)},1\n")
     hangs = threading.Event()
-    monkeypatch.setattr(DelimitedFile, "check_header", lambda _: hangs.wait())
+    monkeypatch.setattr(DelimitedFile, "check", lambda *_: hangs.wait())
     try:
         async with opened(tmp_path, read_timeout=timedelta(seconds=0.1)) as sensors:
             monkeypatch.setattr(sensors, "_time_limit", timedelta(seconds=60))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.errors import ConfigurationError, PartlyDown
-from latigo.providers.files import delimited, text
+from latigo.providers.files import delimited, indexing, text
 from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
 from latigo.providers.files.text import Texts
 from tests.support.sensor_files import clock, minutes, opened, settle, values, write
@@ -39,7 +39,7 @@ def open_files() -> int:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, so that small files have many."""
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 128)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", 128)
     monkeypatch.setattr(delimited, "_MAX_READ", 256)
 
 

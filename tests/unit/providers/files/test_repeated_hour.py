@@ -20,7 +20,7 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import FileSensors, delimited
+from latigo.providers.files import FileSensors, indexing
 from latigo.providers.files.delimited import DelimitedFile
 from latigo.providers.files.reading import Layout
 from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, place
@@ -256,7 +256,7 @@ async def misplaced(sensors: FileSensors, rows: Written, tag: str = "A") -> int:
 async def test_every_reading_is_at_its_true_time_or_skipped(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, form: Form, data: st.DataObject
 ):
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", data.draw(st.sampled_from([100, 64 * 1024])))
+    monkeypatch.setattr(indexing, "MIN_BLOCK", data.draw(st.sampled_from([100, 64 * 1024])))
     rows = data.draw(written(outage=data.draw(st.booleans())))
     folder = tmp_path_factory.mktemp("plant")
     save(folder, rows, form)
@@ -378,7 +378,7 @@ async def test_strict_settings_refuse_what_is_doubtful_and_nothing_else(tmp_path
 
 
 async def test_later_rows_are_evidence_for_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(delimited, "_MIN_BLOCK", 512)
+    monkeypatch.setattr(indexing, "MIN_BLOCK", 512)
     path, second = tmp_path / "a.csv", Window(AT, AT + HOUR)
     first = Window(AT - HOUR, AT)
     write(path, "time,A\n")
