@@ -391,11 +391,10 @@ class _Reader:
             held, given = column.value(table), [of(table) for of in values]
             if method.timed:
                 given.insert(0, table.times)
-            if column.kind not in {Kind.NUMBER, Kind.TRUTH}:
+            if method.raw or column.kind not in {Kind.NUMBER, Kind.TRUTH}:
                 return method.function(held, *given)
             result = method.function(np.asarray(held, np.float64), *given)
-            if method.whole and all(np.asarray(part).dtype.kind in "ib" for part in (held, *given)):
-                return np.asarray(result, np.int64)
-            return result
+            whole = method.whole and all(np.asarray(part).dtype.kind in "ib" for part in (held, *given))
+            return np.asarray(result, np.int64) if whole and np.isfinite(result).all() else result
 
         return Expression(method.kind, value, rows=method.rows, term=True)

@@ -31,6 +31,7 @@ class Method:
     rows: bool = True
     timed: bool = False  #: ``function(values, times, *args)``
     whole: bool = False  #: gives whole numbers for whole numbers
+    raw: bool = False  #: the function takes whole numbers as they are, not as floats
 
 
 def _is_number(part: Expression) -> bool:
@@ -228,30 +229,40 @@ _ALL: Final = _over_valid(np.all, fewest=0, kind=Kind.TRUTH)
 _CUMSUM: Final = _accumulated(np.add, 0)
 
 
-def _binary(function: Callable[..., Any], *, whole: bool = True) -> Method:
+def _binary(function: Callable[..., Any], *, whole: bool = False) -> Method:
     return Method(function, (_is_operand,), needs=1, whole=whole)
+
+
+def _division(function: np.ufunc) -> Method:
+    """Return a method that divides whole numbers by a column as numpy does: by 0 gives 0; otherwise as floats."""
+
+    def of(values: Any, other: Any) -> Any:
+        whole = values.dtype.kind == "i" and getattr(other, "dtype", None) == np.int64 and np.ndim(other)
+        return function(values if whole else np.asarray(values, np.float64), other)
+
+    return Method(of, (_is_operand,), needs=1, raw=True)
 
 
 #: By the kind of what they belong to, and by name.
 METHODS: Final[dict[Kind, dict[str, Method]]] = {
     Kind.NUMBER: {
         **_compared(_is_operand),
-        "add": _binary(np.add),
-        "sub": _binary(np.subtract),
-        "mul": _binary(np.multiply),
-        "div": _binary(np.true_divide, whole=False),
-        "truediv": _binary(np.true_divide, whole=False),
-        "floordiv": _binary(np.floor_divide, whole=False),
-        "mod": _binary(np.mod, whole=False),
-        "pow": _binary(np.power, whole=False),
+        "add": _binary(np.add, whole=True),
+        "sub": _binary(np.subtract, whole=True),
+        "mul": _binary(np.multiply, whole=True),
+        "div": _binary(np.true_divide),
+        "truediv": _binary(np.true_divide),
+        "floordiv": _division(np.floor_divide),
+        "mod": _division(np.remainder),
+        "pow": _binary(np.power),
         "shift": Method(_shift, (_is_count,)),
         "diff": Method(_diff, (_is_count,)),
         "pct_change": Method(_pct_change, (_is_count,)),
         "abs": Method(np.abs, whole=True),
         "round": Method(_round, (_is_count,), whole=True),
         "clip": Method(_clip, (_is_number, _is_number), whole=True),
-        "where": Method(_where, (_is_condition, _is_number), needs=1),
-        "mask": Method(_mask, (_is_condition, _is_number), needs=1),
+        "where": Method(_where, (_is_condition, _is_number), needs=1, whole=True),
+        "mask": Method(_mask, (_is_condition, _is_number), needs=1, whole=True),
         "fillna": Method(_fillna, (_is_number,), needs=1, whole=True),
         "ffill": _FFILL,
         "pad": _FFILL,

@@ -25,7 +25,8 @@ State = tuple[Values, ...]
 class Windows:
     """A window of rows for each row: from ``first`` on, before ``end``; both of shape (rows,)."""
 
-    values: Values
+    values: Values  #: NaN instead of infinite ones, as in pandas
+    held: npt.NDArray[np.bool_]  #: false where the value is NaN, true also where it is infinite
     first: Rows
     end: Rows
     least: int | None  #: values that a window needs, else its result is NaN; None: as many as it has rows
@@ -36,17 +37,16 @@ def of_rows(values: Values, length: int, least: int | None = None, *, center: bo
     """Return windows of ``length`` rows that end with their row, or have it in the middle."""
     end = np.arange(1, len(values) + 1) + ((length - 1) // 2 if center else 0)
     rows = len(values)
-    return Windows(_finite(values), (end - length).clip(0, rows), end.clip(0, rows), least, length)
+    return Windows(_finite(values), ~np.isnan(values), (end - length).clip(0, rows), end.clip(0, rows), least, length)
 
 
 def of_time(values: Values, times: Times, span: int, least: int | None = None) -> Windows:
     """Return windows of the rows that are less than ``span`` ns older than their row."""
     first = times.searchsorted(times - span, side="right").astype(np.int64)
-    return Windows(_finite(values), first, np.arange(1, len(values) + 1), least, 1)
+    return Windows(_finite(values), ~np.isnan(values), first, np.arange(1, len(values) + 1), least, 1)
 
 
 def _finite(values: Values) -> Values:
-    # As in pandas: an infinite value does not count in a window.
     return np.where(np.isinf(values), np.nan, values)
 
 
@@ -71,9 +71,10 @@ def _combined(windows: Windows, state: State, combine: Callable[[State, State], 
     return result
 
 
-def _counts(windows: Windows) -> Rows:
-    """Return the number of values in each window, without NaN."""
-    before = np.concatenate(([0], np.cumsum(~np.isnan(windows.values))))
+def _counts(windows: Windows, counted: npt.NDArray[np.bool_] | None = None) -> Rows:
+    """Return the number of values in each window, or of those that are counted."""
+    counted = ~np.isnan(windows.values) if counted is None else counted
+    before = np.concatenate(([0], np.cumsum(counted)))
     counts: Rows = before[windows.end] - before[windows.first]
     return counts
 
@@ -138,7 +139,7 @@ def _std(windows: Windows) -> Values:
 def _count(windows: Windows) -> Values:
     # As in pandas: without a least number there is none, and otherwise it is one of rows, not of values.
     enough = windows.end - windows.first >= (windows.least or 0)
-    return np.where(enough, _counts(windows).astype(np.float64), np.nan)
+    return np.where(enough, _counts(windows, windows.held).astype(np.float64), np.nan)
 
 
 def _quantile(windows: Windows, q: float = 0.5) -> Values:
