@@ -379,10 +379,12 @@ class _Reader:
             raise self._rejected(node, f"the method '{name}' is not supported here{others}")
         if not method.needs <= len(args) <= len(method.takes):
             takes = str(method.needs) if method.needs == len(method.takes) else f"{method.needs} to {len(method.takes)}"
-            raise self._rejected(node, f"'.{name}' takes {takes} arguments")
+            raise self._rejected(node, f"'.{name}' takes {takes} argument{'s' * (takes != '1')}")
         # pandas accepts no computed argument here, not even a negative number.
         if not all(arg.term and allowed(arg) for arg, allowed in zip(args, method.takes, strict=False)):
             raise self._rejected(node, f"'.{name}' does not take this argument")
+        if problem := method.problem(*args):
+            raise self._rejected(node, problem)
         if column.kind is Kind.INDEX:
             args = [*(self._time(node, arg, naive=True) for arg in args[:2]), *args[2:]]
         values = [arg.value for arg in args]

@@ -31,6 +31,7 @@ class Method:
     rows: bool = True
     timed: bool = False  #: ``function(values, times, *args)``
     whole: bool = False  #: gives whole numbers for whole numbers
+    problem: Callable[..., str] = lambda *_: ""  #: of the arguments together, which ``takes`` allows one by one
     raw: bool = False  #: the function takes whole numbers as they are, not as floats
 
 
@@ -68,6 +69,14 @@ def _is_window(part: Expression) -> bool:
     if part.kind is Kind.TEXT:
         return bool(read_frequency(part.constant))
     return _is_count(part) and part.constant >= 1
+
+
+def _problem_of_window(window: Expression, least: Expression | None = None, center: Expression | None = None) -> str:
+    if window.kind is Kind.TEXT:
+        return "a window that is a length of time cannot be centered" if center and center.constant else ""
+    if least and least.constant > window.constant:
+        return f"{least.constant} values of a window of {window.constant} are never there"
+    return ""
 
 
 def _is_line(part: Expression) -> bool:
@@ -219,7 +228,9 @@ _IS_NA: Final = Method(np.isnan, kind=Kind.TRUTH)
 _NOT_NA: Final = Method(lambda values: ~np.isnan(values), kind=Kind.TRUTH)
 _FFILL: Final = Method(_ffill, whole=True)
 _BFILL: Final = Method(_bfill, whole=True)
-_ROLLING: Final = Method(_rolling, (_is_window, _is_count, _is_flag), needs=1, kind=Kind.WINDOWS, timed=True)
+_ROLLING: Final = Method(
+    _rolling, (_is_window, _is_count, _is_flag), needs=1, kind=Kind.WINDOWS, timed=True, problem=_problem_of_window
+)
 _MEAN: Final = _over_valid(np.mean)
 _SUM: Final = _over_valid(np.sum, fewest=0)
 _COUNT: Final = _over_valid(len, fewest=0)
