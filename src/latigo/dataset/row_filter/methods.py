@@ -15,6 +15,7 @@ from latigo.dataset.row_filter.operators import COMPARISONS, is_in
 from latigo.domain.series import Times, Values
 
 MOST_PERIODS: Final = 1_000_000
+MOST_SPAN: Final = 1 << 62  #: ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _is_flag(part: Expression) -> bool:
 def _is_window(part: Expression) -> bool:
     """A number of rows, or a frequency."""
     if part.kind is Kind.TEXT:
-        return bool(read_frequency(part.constant))
+        return 0 < (read_frequency(part.constant) or 0) <= MOST_SPAN
     return _is_count(part) and part.constant >= 1
 
 
