@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from latigo.dataset.build import Buckets, Dataset
+from latigo.dataset.resample import Grid
 from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Predictions
-from latigo.domain.windows import Window, floor_to_slot, to_ns
+from latigo.domain.windows import Window, floor_to_slot, from_ns, span_ns, to_ns
 from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read_before
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
@@ -31,6 +32,19 @@ def windows_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[W
     if end < asked.end:
         end += slot
     return list(Window(start, end).slots(longest))
+
+
+def first_label(spec: ModelSpec, slot: timedelta, time: datetime) -> datetime:
+    """Return the first label of the model at or after ``time``: the next row that it can have."""
+    start, step = floor_to_slot(time, slot), span_ns(spec.dataset.resolution)
+    while True:
+        # Where a resolution does not divide a day, the labels of a slot depend on the period that is read for it.
+        window = Window(start, start + slot)
+        labels = Grid.of(period_of(spec, window), step).labels
+        label = labels[labels >= to_ns(time)][:1]
+        if len(label) and label[0] < to_ns(window.end):
+            return from_ns(int(label[0]))
+        start = window.end
 
 
 async def predict_once(
