@@ -60,7 +60,7 @@ async def _predict(
         spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         slot, windows = _windows(settings, spec, period)
         label = first_label(spec, slot, period.start)
-        if label >= period.end:
+        if label is None or label >= period.end:
             return [], _between_labels(spec, period, label)
         share = ByteBudget(settings.sensors.read_budget).share
         results: list[PredictedWindow] = []
@@ -73,9 +73,10 @@ async def _predict(
         return results, ""
 
 
-def _between_labels(spec: ModelSpec, period: Window, label: datetime) -> str:
+def _between_labels(spec: ModelSpec, period: Window, label: datetime | None) -> str:
     every = format_duration(spec.dataset.resolution)
-    return f"no row of the model has its time in {period}: there is one every {every}, the next is at {iso(label)}"
+    following = "" if label is None else f", the next at {iso(label)}"
+    return f"no row of the model has its time in {period}: there is one every {every}{following}"
 
 
 async def explain(settings: Settings, ref: ModelRef, period: Window, revision: str) -> list[dict[str, str]]:
