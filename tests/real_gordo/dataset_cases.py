@@ -129,6 +129,32 @@ def named():
     )
     yield case("row-filter-single-equals-filters-nothing", TWO, row_filter="a = 2")
     yield case("row-filter-backticks", {"1903.R-29/LT 1018.MA_Y": GAP}, row_filter="`1903.R-29/LT 1018.MA_Y` >= 2")
+    for name, text in {
+        "rolling": "a.rolling(3).mean() > 3",
+        "rolling-median": "b.shift(1).rolling(3, 1).median() >= 30",
+        "rolling-time": "a.rolling('30T').std() > 0.9",
+        "running-for-half-an-hour": "a.gt(2).rolling(3).min() == 1",
+        "comparison-methods": "a.gt(2) & b.lt(40)",
+        "between-inclusive": "a.between(2, 4, 'left') | a.between(5, 6, False)",
+        "along": "a.shift(1).ffill() > 2 & a.shift(2).bfill() < 4 & a.shift(1).interpolate() > 2",
+        "cumulated": "a.cumsum() > 6 & a.cummax() < 6",
+        "rank": "b.rank() > 4.5",
+        "pct-change": "a.pct_change() > 0.3",
+        "values": "a.values > 2",
+        "calendar": "index.dt.minute > 20 & index.dt.dayofweek == 2",
+        "slashes": "index > '2025/01/01 10:20 UTC'",
+        "month-name": "index > 'Jan 1, 2025 10:20 UTC'",
+        "date-without-offset": "index > '2025/01/01'",
+        "method-takes-a-date-without-offset": "index.gt('2025/01/01 10:20')",
+    }.items():
+        yield case(f"row-filter-{name}", TWO, row_filter=text)
+    for limit in ("1D+1H", "+30T", "1D-1H"):
+        yield case(f"limit-{limit}", {"a": GAP}, end="12:30", interpolation_limit=limit)
+    tenths = [("10:00:00", 1.0), ("10:00:01", 5.0)]
+    yield case("limit-below-a-second", {"a": tenths}, end="10:00:01", resolution="100ms", interpolation_limit="300ms")
+    for method in ("quantile", "size", "var", "sem", "prod", "nunique"):
+        points = [("10:01", 1.0), ("10:02", 4.0), ("10:03", None), ("10:21", 3.0), ("10:22", 8.0)]
+        yield case(f"aggregate-{method}-of-two", {"a": points}, end="10:30", aggregation_methods=method)
     yield case("row-filter-nothing-left", TWO, row_filter="a > 100")
     switch = {"a": STEPS, "switch": [("10:01", 1.0), ("10:31", 0.0)]}
     yield case("row-filter-on-another-tag", switch, tag_list=["a"], row_filter="switch > 0.5")
@@ -212,12 +238,23 @@ def random_case(number, rng):
 WIDE_STEPS = (
     "10T 10T 10T 10min 1T 5T 15T 30T 1H 7T 11T 90S 45T 600S 0.5H 1H30T 13S 2H 5H 250ms 1500L 1D 86400S 1.5T".split()
 )
-WIDE_METHODS = "mean max min sum count first last median std var sem prod nunique".split()
+WIDE_METHODS = "mean max min sum count first last median std var sem prod nunique quantile size".split()
 #: Without rounding errors, so that filters may ask for equality.
-EXACT = {"max", "min", "first", "last", "count", "nunique"}
+EXACT = {"max", "min", "first", "last", "count", "nunique", "size"}
 WIDE_NAMES = ["a", "b1", "tag 0", "1903.R-29/LT 1018.MA_Y", "GRA-TT (x)|y&z", "1902.A.TT-001.PV", "æøå"]
 FUNCTIONS = "sin cos exp expm1 sinh cosh tanh arctan arcsinh abs floor ceil sqrt log log10 log1p".split()
-SIDES = ["", ", 'left'", ", 'neither'", ", 'both'"]
+SIDES = ["", ", 'left'", ", 'neither'", ", 'both'", ", 'right'", ", True", ", False"]
+COMPARISONS = "gt ge lt le".split()
+ROLLED = ["mean()", "sum()", "min()", "max()", "median()", "std()", "count()", "quantile(0.3)"]
+ALONG = "ffill bfill interpolate rank cumsum cummax cummin pct_change abs round".split()
+#: How a label can be written, for pandas to read.
+SPELLINGS = [
+    "%Y/%m/%d %H:%M:%S.%f UTC",
+    "%b %d, %Y %H:%M:%S.%f UTC",
+    "%d %B %Y %H:%M:%S.%f +0000",
+    "%m/%d/%Y %I:%M:%S.%f %p GMT",
+    "%Y%m%dT%H%M%S.%fZ",
+]
 
 
 def quoted(tag):
@@ -250,11 +287,25 @@ class FilterGrammar:
                 f"{tag}.shift(1).fillna({rng.randint(0, 60)})",
                 f"{tag}.clip({rng.randint(0, 30)}, {rng.randint(31, 60)})",
                 f"{tag}.clip({tag}.mean())",
+                f"{tag}.rolling({self.window()}).{rng.choice(ROLLED)}",
+                f"{tag}.shift({rng.randint(0, 2)}).{rng.choice(ALONG)}()",
+                f"{tag}.where({self.tag()}.{rng.choice(COMPARISONS)}({rng.randint(0, 60)}))",
+                f"{tag}.{rng.choice(['add', 'sub', 'mul', 'div'])}({self.tag()})",
+                f"{tag}.gt({rng.randint(0, 60)}).rolling({self.window()}).sum()",
             ]
         )
 
+    def window(self):
+        rng = self.rng
+        return rng.choice([f"{rng.randint(1, 6)}", f"{rng.randint(3, 6)}, 1", "4, 2, True", "'30T'", "'1H', 2", "'1D'"])
+
+    def label(self):
+        label = self.rng.choice(self.labels)
+        return self.rng.choice([label, pd.Timestamp(label).strftime(self.rng.choice(SPELLINGS))])
+
     def of_all(self):
-        return f"{self.tag()}.{self.rng.choice('mean median min max std var sum count quantile'.split())}()"
+        methods = "mean median min max std var sem sum count quantile nunique".split()
+        return f"{self.tag()}.{self.rng.choice(methods)}()"
 
     def number(self, depth=2):
         rng = self.rng
@@ -301,6 +352,13 @@ class FilterGrammar:
             # pandas' methods take no negative constant
             f"{self.tag()}.between({abs(low)}, {abs(low) + abs(high)}{rng.choice(SIDES)})",
             f"{self.tag()}.shift(1).{rng.choice(['isna', 'notnull'])}()",
+            f"{self.column()}.{rng.choice(COMPARISONS)}({self.tag()}.shift(1))",
+            f"{self.column()}.{rng.choice(COMPARISONS)}({abs(low)})",
+            f"({self.tag()}.values {less} {self.constant()}) & ({self.tag()} == {self.tag()})",
+            f"index {less} '{self.label()}'",
+            f"index.{rng.choice(COMPARISONS)}('{self.label().removesuffix(' UTC')}')",
+            f"index.between({label}, '{self.label()}'{rng.choice(SIDES)})",
+            f"index.dt.{rng.choice(['hour', 'minute', 'dayofweek', 'day'])} {less} {rng.randint(0, 20)}",
         ]
         if self.exact:
             some = ", ".join(str(rng.randint(0, 8)) for _ in range(rng.randint(0, 4)))
@@ -374,6 +432,8 @@ def wide_case(number, rng):
         config["interpolation_limit"] = rng.choice(
             [None] + [f"{int(step.total_seconds() * 1000 * times)}ms" for times in (1, 1.5, 2, 3, 6, 10)]
         )
+        if config["interpolation_limit"] and rng.random() < 0.3:
+            config["interpolation_limit"] = f"+{config['interpolation_limit']}{rng.choice(['', '+1H', ' + 30T'])}"
     elif step > pd.Timedelta("1D") or rng.random() < 0.2:
         config["interpolation_limit"] = rng.choice(["P14D", "14 days", "336H"])
     if len(raw) > 1 and rng.random() < 0.3:

@@ -13,11 +13,11 @@ from gordo_core.utils import capture_args
 
 
 def read_plant(folder):
-    """CSV files in time order: ``;``-separated, a column a tag, times in ``datetime`` without offset, which are UTC."""
+    """CSV files, sorted by time: ``;``-separated, a column a tag, times in ``datetime`` without offset, which are UTC."""
     parts = [pd.read_csv(path, sep=";", float_precision="round_trip") for path in sorted(Path(folder).glob("*.csv"))]
     frame = pd.concat(parts)
     frame.index = pd.to_datetime(frame.pop("datetime"), utc=True)
-    return frame.astype(float)
+    return frame.astype(float).sort_index(kind="stable")
 
 
 class FileProvider(FrameProvider):

@@ -508,6 +508,25 @@ async def test_predict_shows_what_it_would_ask_the_source_for(running: Plant):
     assert all(f"{end:%Y-%m-%dT%H:%M:%SZ}" in each["request"] for each in requests)
 
 
+async def test_predict_names_the_next_row_where_a_period_lies_between_two(running: Plant):
+    end = newest_due()
+    step = SLOT / 6
+    code, report = await running.ask(
+        *(
+            "predict",
+            f"{PROJECT}/{PUMP}",
+            "--from",
+            (end - step * 3 / 4).isoformat(),
+            "--to",
+            (end - step / 4).isoformat(),
+        )
+    )
+
+    assert (code, report["rows"], report["exceptions"]) == (UNHEALTHY, 0, [])
+    assert "no row of the model has its time in" in report["reason"]
+    assert report["reason"].endswith(f"the next at {end:%Y-%m-%dT%H:%M:%SZ}")
+
+
 async def test_predict_refuses_what_makes_no_sense_and_is_3_where_there_is_nothing(running: Plant):
     model = f"{PROJECT}/{PUMP}"
     future = (datetime.now(UTC) + timedelta(days=1)).isoformat()

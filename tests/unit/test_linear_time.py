@@ -104,6 +104,10 @@ def metadata(**dataset: Any) -> dict[str, Any]:
     return {"metadata": {"dataset": {"tag_list": ["a"], "resolution": "10T", **dataset}, "metadata": {}}}
 
 
+def some_rows(n: int) -> row_filter.Table:
+    return row_filter.Table(np.arange(n, dtype=np.int64) * 60_000_000_000, {"a": np.sin(np.arange(n))})
+
+
 def read_metadata(document: dict[str, Any]) -> object:
     row_filter.parse.cache_clear()
     return model_spec(document, ref=REF, revision="1")
@@ -135,6 +139,9 @@ FILTERS = {
     "names of ours": lambda n: " ".join(f"tag{number}_" for number in range(n // 8)),
     "white space in a time": lambda n: "index > 'a" + " " * n + "x'",
     "white space before an offset": lambda n: "index > 'a" + " " * n + "+01:0'",
+    "words in a time": lambda n: "index > '" + "Jan " * (n // 4) + "'",
+    "times": lambda n: " & ".join(["index > 'Jan 4, 2026 10:30 UTC'"] * (n // 40)),
+    "methods": lambda n: " & ".join(["a.rolling(3).mean().gt(2)"] * (n // 40)),
     "parentheses": lambda n: "(" * n,
     "signs": lambda n: "-" * n + "1",
     "sum": lambda n: "+".join("a" * (n // 2)),
@@ -152,6 +159,14 @@ GORDO = [
     *(
         Case(f"row filter, {name}", make, lambda text: read_metadata(metadata(row_filter=text)), 19_000)
         for name, make in FILTERS.items()
+    ),
+    *(
+        Case(f"rows of {text}", some_rows, row_filter.parse(text).mask, 20_000)
+        for text in (
+            "a.rolling(5000).std() > a.rolling('9H').mean()",
+            "a.rolling(500).median() > a.rank()",
+            "a.cumsum() > a.interpolate()",
+        )
     ),
     Case("row filter, a list", lambda n: metadata(row_filter=["a > 1"] * (n // 8)), read_metadata, 20_000),
     Case("tags", lambda n: metadata(tag_list=tags(n)), read_metadata),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from latigo.cli.prediction_files import draw, join, write
 from latigo.domain.errors import LatigoError, Reason, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
-from latigo.domain.windows import Window, slot_length, to_ns
+from latigo.domain.windows import Window, iso, slot_length, to_ns
 from latigo.executor.budget import ByteBudget
-from latigo.executor.oneshot import PredictedWindow, predict_once, windows_of
+from latigo.executor.oneshot import PredictedWindow, first_label, predict_once, windows_of
 from latigo.executor.pipeline import period_of
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.reports.names import KnownNames, not_on_server, require_project
 from latigo.runtime.clock import SystemClock
+from latigo.runtime.units import format_duration
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
 from latigo.wiring.resources import open_sensors
@@ -35,7 +36,7 @@ async def predict(
         UnknownName: the server does not have the model.
         LatigoError: it cannot be predicted, or a file cannot be written.
     """
-    results = await _predict(settings, ref, period, revision)
+    results, reason = await _predict(settings, ref, period, revision)
     start, end = to_ns(period.start), to_ns(period.end)
     parts = [result.predictions.between(start, end) for result in results if result.predictions is not None]
     predictions = join([part for part in parts if len(part)])
@@ -47,14 +48,20 @@ async def predict(
                 draw(predictions, _inputs(results, start, end), plot)
         except OSError as error:
             raise LatigoError(f"the predictions cannot be written: {error}") from error
-    return _summary(ref, period, predictions, results)
+    return _summary(ref, period, predictions, results) | {"reason": reason}
 
 
-async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: str) -> Sequence[PredictedWindow]:
+async def _predict(
+    settings: Settings, ref: ModelRef, period: Window, revision: str
+) -> tuple[Sequence[PredictedWindow], str]:
+    """Return the predicted windows, and why there are none; empty if there are some."""
     clock = SystemClock()
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
         spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         slot, windows = _windows(settings, spec, period)
+        label = first_label(spec, slot, period.start)
+        if label is None or label >= period.end:
+            return [], _between_labels(spec, period, label)
         share = ByteBudget(settings.sensors.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -63,7 +70,13 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
             async for result in predict_once(sensors, gordo.execution, spec, windows, slot, max_bytes=share):
                 results.append(result)
                 progress.update(shown, completed=sum(result.window.end >= window.end for window in windows))
-        return results
+        return results, ""
+
+
+def _between_labels(spec: ModelSpec, period: Window, label: datetime | None) -> str:
+    every = format_duration(spec.dataset.resolution)
+    following = "" if label is None else f", the next at {iso(label)}"
+    return f"no row of the model has its time in {period}: there is one every {every}{following}"
 
 
 async def explain(settings: Settings, ref: ModelRef, period: Window, revision: str) -> list[dict[str, str]]:

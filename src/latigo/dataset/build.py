@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from latigo.dataset import row_filter
-from latigo.dataset.resample import EMPTY_RESULTS, INTEGER_METHODS, Grid, aggregate, fill_forward, fill_from_before
+from latigo.dataset.resample import (
+    EMPTY_RESULTS,
+    INTEGER_METHODS,
+    Grid,
+    aggregate,
+    fill_forward,
+    fill_from_before,
+    steps,
+)
 from latigo.domain.errors import TooLarge, describe_tags
 from latigo.domain.model import DatasetConfig
 from latigo.domain.outcome import SlotState
@@ -165,7 +173,7 @@ class Buckets:
                     values[row] = np.nan
                 else:
                     firsts[row], lasts[row] = held
-            limit = None if config.interpolation_limit is None else span_ns(config.interpolation_limit) // grid.step
+            limit = None if config.interpolation_limit is None else steps(config.interpolation_limit, config.resolution)
             fill_forward(values, linear=config.interpolation_method == "linear_interpolation", limit=limit)
         return cls(config, grid, values, tuple(firsts), np.array(lasts, np.int64), tuple(silent))
 

@@ -1,12 +1,11 @@
 """Parser of the dataset configuration in a model's metadata."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from latigo.dataset import row_filter
+from latigo.dataset.durations import read_duration, read_frequency
 from latigo.dataset.resample import AGGREGATIONS
 from latigo.domain.errors import Reason, Rejected, describe_tags
 from latigo.domain.model import DatasetConfig
@@ -17,74 +16,12 @@ _TYPES: Final = frozenset({"TimeSeriesDataset", "RandomDataset"})
 _INTERPOLATIONS: Final = frozenset({"linear_interpolation", "ffill"})
 
 
-def _by_spelling(*units: tuple[int, str]) -> dict[str, int]:
-    return {spelling: nanoseconds for nanoseconds, spellings in units for spelling in spellings.split()}
-
-
-_US: Final = 1_000
-_MS: Final = 1_000_000
-_SECOND: Final = 1_000_000_000
-_MINUTE: Final = 60 * _SECOND
-_HOUR: Final = 60 * _MINUTE
-_DAY: Final = 24 * _HOUR
-#: Pandas frequencies of fixed length. "M" and "m" are months in pandas, "W" weeks ending on a Sunday.
-_FREQUENCIES: Final = _by_spelling(
-    (1, "n ns"), (_US, "u us"), (_MS, "l ms"), (_SECOND, "s"), (_MINUTE, "t min"), (_HOUR, "h"), (_DAY, "d")
-)
-#: Pandas durations.
-_DURATIONS: Final = _FREQUENCIES | _by_spelling(
-    (1, "nano nanos nanosecond nanoseconds"),
-    (_US, "micro micros microsecond microseconds \u00b5s"),
-    (_MS, "milli millis millisecond milliseconds"),
-    (_SECOND, "sec second seconds"),
-    (_MINUTE, "m minute minutes"),
-    (_HOUR, "hr hour hours"),
-    (_DAY, "day days"),
-    (7 * _DAY, "w week weeks"),
-)
-_MOST_TEXT: Final = 64
 _MOST_SHOWN: Final = 200  #: characters
 _MOST_TAGS: Final = 20_000  #: in one list; a response of a model has as many columns at most
-_NUMBER: Final = r"\d+(?:\.\d*)?|\.\d+"
-_NUMBER_WITH_UNIT: Final = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z\u00b5]+)\s*")
-_CLOCK: Final = re.compile(r"(?:(?P<d>\d+)\s+days?\s+)?(?P<h>\d+):(?P<min>\d{1,2}):(?P<s>\d{1,2}(?:\.\d+)?)")
-_ISO: Final = re.compile(
-    rf"P(?:(?P<w>{_NUMBER})W)?(?:(?P<d>{_NUMBER})D)?"
-    rf"(?:T(?:(?P<h>{_NUMBER})H)?(?:(?P<min>{_NUMBER})M)?(?:(?P<s>{_NUMBER})S)?)?"
-)
 
 
 def _rejected(key: str, problem: str) -> Rejected:
     return Rejected(f"{key}: {problem}", reason=Reason.BAD_METADATA, whole_model=True)
-
-
-def _sum_of_units(text: str, units: Mapping[str, int]) -> int | None:
-    """Return the nanoseconds of a text such as ``2h30min``, or None."""
-    total, at = Decimal(0), 0
-    while match := _NUMBER_WITH_UNIT.match(text, at):
-        number, spelling = match.groups()
-        # Only "ms" is case-sensitive: "MS" is the start of a month.
-        unit = units.get(spelling if spelling.lower() == "ms" else spelling.lower())
-        if unit is None:
-            return None
-        total += Decimal(number) * unit
-        at = match.end()
-    return int(total) if 0 < at == len(text) else None
-
-
-def _from_groups(match: re.Match[str] | None) -> int | None:
-    """Return the nanoseconds of a match whose groups are named after units, or None."""
-    if match is None or not any(match.groups()):
-        return None
-    return int(sum(Decimal(number) * _DURATIONS[unit] for unit, number in match.groupdict().items() if number))
-
-
-def _nanoseconds(text: str) -> int | None:
-    if text.isascii() and text.isdigit():
-        return int(text)
-    if (nanoseconds := _sum_of_units(text, _DURATIONS)) is not None:
-        return nanoseconds
-    return _from_groups(_CLOCK.fullmatch(text) or _ISO.fullmatch(text))
 
 
 def _timedelta(nanoseconds: int) -> timedelta | None:
@@ -100,7 +37,7 @@ def parse_resolution(text: object, key: str = "resolution") -> timedelta:
     Raises:
         Rejected: it is not such a frequency, not positive, or not a whole number of microseconds.
     """
-    nanoseconds = _sum_of_units(text, _FREQUENCIES) if isinstance(text, str) and len(text) <= _MOST_TEXT else None
+    nanoseconds = read_frequency(text) if isinstance(text, str) else None
     if not nanoseconds:
         raise _rejected(
             key, f"{shown(text, _MOST_SHOWN)} is not a fixed length of time with a number; write it as '10T' or '10min'"
@@ -120,8 +57,8 @@ def parse_duration(text: object, key: str = "interpolation_limit") -> timedelta:
         Rejected: it is not a duration.
     """
     nanoseconds = text if isinstance(text, int) and not isinstance(text, bool) and text >= 0 else None
-    if isinstance(text, str) and len(text) <= _MOST_TEXT:
-        nanoseconds = _nanoseconds(text.strip())
+    if isinstance(text, str):
+        nanoseconds = read_duration(text)
     duration = None if nanoseconds is None else _timedelta(nanoseconds)
     if duration is None:
         raise _rejected(key, f"{shown(text, _MOST_SHOWN)} is not a duration; write it as '48H'")

@@ -6,6 +6,7 @@ Arrays of buckets have shape (labels,) or (tags, labels); an empty bucket is NaN
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
@@ -128,6 +129,14 @@ def _median(values: Values, starts: Counts, counts: Counts) -> Values:
     return middle
 
 
+def _quantile(values: Values, starts: Counts, counts: Counts) -> Values:
+    # The median, but for infinite values: half of the way between two infinite values is NaN.
+    ordered = _sorted_inside(values, counts)
+    low, high = ordered[starts + (counts - 1) // 2], ordered[starts + counts // 2]
+    quantile: Values = np.where(counts % 2, low, low + (high - low) * 0.5)
+    return quantile
+
+
 def _var(values: Values, starts: Counts, counts: Counts) -> Values:
     # Relative to each bucket's first value, so that a constant sensor has a variance of exactly 0.
     offsets = values - np.repeat(values[starts], counts)
@@ -148,6 +157,7 @@ def _sem(values: Values, starts: Counts, counts: Counts) -> Values:
 AGGREGATIONS: Final[dict[str, Callable[[Values, Counts, Counts], Values]]] = {
     "mean": _mean,
     "median": _median,
+    "quantile": _quantile,
     "min": _min,
     "max": _max,
     "first": _first,
@@ -159,13 +169,14 @@ AGGREGATIONS: Final[dict[str, Callable[[Values, Counts, Counts], Values]]] = {
     "prod": _prod,
     "count": _count,
     "nunique": _nunique,
+    "size": _count,  # with NaN, see `_sizes`
 }
 
 #: Results for an empty bucket, by method; with the other methods it stays empty.
-EMPTY_RESULTS: Final = {"sum": 0.0, "prod": 1.0, "count": 0.0, "nunique": 0.0}
+EMPTY_RESULTS: Final = {"sum": 0.0, "prod": 1.0, "count": 0.0, "nunique": 0.0, "size": 0.0}
 
 #: Methods with integer results in pandas; the row filter divides integers differently.
-INTEGER_METHODS: Final = frozenset({"count", "nunique"})
+INTEGER_METHODS: Final = frozenset({"count", "nunique", "size"})
 
 
 def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int, int] | None:
@@ -181,6 +192,8 @@ def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int
     low, high = int(bounds[0]), int(bounds[-1])
     if low == high:
         return None
+    if method == "size":
+        return _sizes(series.times[low:high], bounds, grid, out)
     values = series.values[low:high]
     bounds -= low
     nan = np.isnan(values)
@@ -206,6 +219,17 @@ def aggregate(series: Series, grid: Grid, method: str, out: Values) -> tuple[int
     return int(held[0]), int(held[-1])
 
 
+def _sizes(times: Times, bounds: Counts, grid: Grid, out: Values) -> tuple[int, int]:
+    """Count the readings of each bucket, NaN included."""
+    counts = bounds[1:] - bounds[:-1]
+    out[:] = counts
+    # gordo-core adds an empty reading at the start and at the end where the tag has none, and pandas counts both.
+    out[0] += times[0] > grid.start
+    out[-1] += times[-1] < grid.end
+    (held,) = counts.nonzero()
+    return int(held[0]), int(held[-1])
+
+
 def _on_the_line(left: Values, right: Values, at: Counts, length: Counts) -> Values:
     """Return the values ``at`` steps along lines of ``length`` steps; infinite ends as in `numpy.interp`."""
     slope = (right - left) / length
@@ -215,6 +239,16 @@ def _on_the_line(left: Values, right: Values, at: Counts, length: Counts) -> Val
         line = np.where(broken, slope * (at - length) + right, line)
         line = np.where(np.isnan(line) & (left == right), left, line)
     return line
+
+
+def steps(limit: timedelta, resolution: timedelta) -> int:
+    """Return the buckets that a limit fills: the quotient of seconds as gordo-core rounds it, 0.3 s / 0.1 s to 2."""
+    return int(_seconds(limit) / _seconds(resolution))
+
+
+def _seconds(length: timedelta) -> float:
+    # pandas' sum, whose rounding differs from that of timedelta.total_seconds().
+    return length.days * 86_400 + length.seconds + length.microseconds / 1_000_000
 
 
 def fill_forward(buckets: Values, *, linear: bool, limit: int | None) -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from latigo.dataset.build import Buckets, Dataset
+from latigo.dataset.resample import Grid
 from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
 from latigo.domain.series import Predictions
-from latigo.domain.windows import Window, floor_to_slot, to_ns
+from latigo.domain.windows import Window, floor_to_slot, from_ns, span_ns, to_ns
 from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read_before
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
+
+#: Slots that are searched for a label.
+_SLOTS_AHEAD: Final = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +36,20 @@ def windows_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[W
     if end < asked.end:
         end += slot
     return list(Window(start, end).slots(longest))
+
+
+def first_label(spec: ModelSpec, slot: timedelta, time: datetime) -> datetime | None:
+    """Return the first label of the model at or after ``time``; None if the next slots have none.
+
+    Where a resolution does not divide a day, the labels of a slot depend on the period that is read for it.
+    """
+    start, step = floor_to_slot(time, slot), span_ns(spec.dataset.resolution)
+    for window in Window(start, start + _SLOTS_AHEAD * slot).slots(slot):
+        labels = Grid.of(period_of(spec, window), step).labels
+        low, high = labels.searchsorted((to_ns(max(time, window.start)), to_ns(window.end)))
+        if low < high:
+            return from_ns(int(labels[low]))
+    return None
 
 
 async def predict_once(

@@ -113,6 +113,8 @@ BUCKETS = {
     "prod": [16, 1, 3],
     "count": [3, 0, 1],
     "nunique": [2, 0, 1],
+    "quantile": [4, 3.5, 3],
+    "size": [5, 0, 1],  # NaN counts, and so does the empty reading that gordo-core puts at 10:00
 }
 
 
@@ -135,6 +137,9 @@ def test_a_bucket_is_aggregated_without_nan(method: str) -> None:
         ("max", (math.inf, 1), [math.inf]),
         ("median", (math.inf, 1), [math.inf]),
         ("median", (math.inf, -math.inf), []),
+        ("quantile", (math.inf, 1), [math.inf]),
+        ("quantile", (math.inf, math.inf), []),
+        ("quantile", (-math.inf, 5), []),
         ("std", (math.inf, 1), []),
         ("count", (math.inf, 1), [2]),
     ],
@@ -173,6 +178,27 @@ def test_a_value_is_new_in_each_bucket() -> None:
     dataset = build(config("a", aggregation="nunique"), readings, period(end="10:20"))
 
     assert rows(dataset) == {"10:00": [2], "10:10": [1]}
+
+
+def test_the_size_of_a_bucket_counts_the_readings_that_gordo_core_adds() -> None:
+    readings = {"a": series({"10:00": 1, "10:01": 4, "10:21": 3})}
+    sizes = config("a", aggregation="size")
+
+    assert rows(build(sizes, readings, period(end="10:25"))) == {"10:00": [2], "10:10": [0], "10:20": [2]}
+    assert rows(build(sizes, readings, period("09:55", "10:25")))["09:50"] == [1]
+
+
+@pytest.mark.parametrize(("limit", "filled"), [(200, 2), (300, 2), (400, 4), (600, 5), (699, 6), (700, 6)])
+def test_a_limit_below_a_second_is_a_quotient_of_seconds_rounded_down(limit: int, filled: int) -> None:
+    step = timedelta(milliseconds=100)
+    start = from_ns(at("10:00"))
+    readings = {"a": Series(np.array([at("10:00"), at("10:00") + 900_000_000], np.int64), np.array([0.0, 9.0]))}
+    tenths = config("a", resolution=step, interpolation_limit=limit * step / 100)
+
+    dataset = build(tenths, readings, Window(start, start + timedelta(seconds=1)))
+
+    # 0.3 / 0.1 is 2.9999999999999996, 0.6 / 0.1 is 5.999999999999999 and 0.7 / 0.1 is 6.999999999999999.
+    assert dataset.x.values.ravel().tolist() == pytest.approx([*range(filled + 1), 9])
 
 
 def test_the_row_filter_divides_counts_as_whole_numbers() -> None:

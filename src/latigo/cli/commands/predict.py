@@ -35,8 +35,8 @@ def run(
     """Predict a stretch of time of one model, here and now.
 
     Reads the sensors and calls the model server as the service would, window by window; needs no ledger and writes to
-    no sink. Exit code 3 when there was nothing to predict from, or no predicted value is finite; 2 when the server does
-    not have the model.
+    no sink. Exit code 3 when there was nothing to predict from, which includes a period between two rows of the model,
+    or no predicted value is finite; 2 when the server does not have the model.
     """
     from latigo.cli.prediction import explain, predict
     from latigo.runtime.clock import SystemClock

@@ -24,6 +24,8 @@ class Kind(Enum):
     INDEX = auto()  #: the labels of the rows
     TEXT = auto()
     LIST = auto()  #: of constant numbers, or of texts
+    WINDOWS = auto()  #: ``a.rolling(3)``
+    CALENDAR = auto()  #: ``index.dt``
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Expression:
     rows: bool = False  #: one value a row, not one for all
     term: bool = False  #: a name, a constant or a method's result: only these have methods and are equal to lists
     constant: Any = None
+    array: bool = False  #: made of ``.values`` only: an array of numpy, which pandas does not take everywhere
 
 
 def apply(kind: Kind, function: Callable[..., Any], parts: Sequence[Expression]) -> Expression:
@@ -52,8 +55,12 @@ def apply(kind: Kind, function: Callable[..., Any], parts: Sequence[Expression])
             value = function(*(part.constant for part in parts))
         return literal(kind, bool(value) if kind is Kind.TRUTH else bounded(value.item()), term=False)
     values = [part.value for part in parts]
+    by_row = [part for part in parts if part.rows]
     return Expression(
-        kind, lambda table: function(*(value(table) for value in values)), any(part.rows for part in parts)
+        kind,
+        lambda table: function(*(value(table) for value in values)),
+        rows=bool(by_row),
+        array=bool(by_row) and all(part.array for part in by_row),
     )
 
 

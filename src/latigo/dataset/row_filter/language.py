@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache, reduce
 from itertools import count, pairwise
 from typing import Any, Final
@@ -27,8 +26,9 @@ from latigo.dataset.row_filter.expressions import (
     literal,
     rejected,
 )
-from latigo.dataset.row_filter.methods import METHODS
+from latigo.dataset.row_filter.methods import CALENDAR, INSTEAD, METHODS
 from latigo.dataset.row_filter.operators import ARITHMETIC, COMPARISONS, FUNCTIONS, OF_TRUTHS, is_in, is_not_in
+from latigo.dataset.row_filter.times import read_time
 from latigo.domain.errors import Rejected
 from latigo.domain.windows import to_ns
 
@@ -92,6 +92,8 @@ def join(items: Sequence[str]) -> str:
         row_filter = _parse(text)
         if row_filter.assigns:
             raise rejected(f"an assignment is not allowed in a list: {excerpt(text)}")
+        if row_filter.condition.array:
+            raise rejected(f"a list takes no condition on '.values' alone; leave it out: {excerpt(text)}")
         texts.append(text if row_filter.condition.kind is Kind.TRUTH else f"({text}) != 0")
     return texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts)
 
@@ -104,7 +106,6 @@ _TOKEN: Final = re.compile(
 )
 #: A name that stands for a tag.
 _REPLACED: Final = re.compile(r"tag\d+_\d+_")
-_LONGEST_TIME: Final = 64  #: characters
 _WORDS: Final = {"&": " and ", "|": " or "}
 
 
@@ -211,10 +212,10 @@ class _Reader:
                 return self._all(node, np.logical_and, [self._compare(node, op, *pair) for op, pair in pairs])
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 return self._list(node, [self.read(element) for element in elements])
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-                return self._function(node, self._names.get(name, name), self._arguments(node, args, keywords))
-            case ast.Call(func=ast.Attribute(value=value, attr=name), args=args, keywords=keywords):
-                return self._method(node, self.read(value), name, self._arguments(node, args, keywords))
+            case ast.Call(func=(ast.Name() | ast.Attribute()) as called, args=args, keywords=keywords):
+                return self._call(node, called, args, keywords)
+            case ast.Attribute(value=value, attr=name):
+                return self._attribute(node, self.read(value), name)
             case _:
                 raise self._rejected(node, f"{_described(node)} is not supported")
 
@@ -283,37 +284,36 @@ class _Reader:
                 return apply(Kind.TRUTH, compare, [self._time(node, left), self._time(node, right)])
         raise self._rejected(node, "these cannot be compared")
 
-    def _time(self, node: ast.expr, part: Expression) -> Expression:
-        """Return a text as a time in ns, anything else unchanged."""
-        if part.kind is not Kind.TEXT:
-            return part
-        return literal(Kind.NUMBER, self._nanoseconds(node, part.constant))
+    def _time(self, node: ast.expr, part: Expression, *, naive: bool = False) -> Expression:
+        """Return a text as a time in ns, and a list of texts as a list of them; anything else unchanged.
 
-    def _nanoseconds(self, node: ast.expr, text: str) -> int:
-        if len(text) > _LONGEST_TIME:
-            raise self._rejected(node, "a time should be in ISO 8601")
-        iso = re.sub(r"\s*(?:UTC|GMT)$", "+00:00", text.strip())
-        iso = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", iso)
+        ``naive``: a time without an offset is UTC, as in pandas' methods, but not in its operators.
+        """
         try:
-            time = datetime.fromisoformat(iso)
-            if time.tzinfo is not None:
-                return to_ns(time)
-        except (ValueError, OverflowError) as error:
-            raise self._rejected(node, "a time should be in ISO 8601") from error
-        raise self._rejected(node, "a time needs an offset from UTC")
+            if part.kind is Kind.TEXT:
+                return literal(Kind.NUMBER, to_ns(read_time(part.constant, naive=naive)))
+            if part.kind is Kind.LIST and all(isinstance(item, str) for item in part.constant):
+                times = [read_time(item) for item in part.constant]
+                if len({time.utcoffset() for time in times}) > 1:
+                    raise self._rejected(node, "the times of a list need the same offset")
+                return literal(Kind.LIST, tuple(map(to_ns, times)))
+        except ValueError as error:
+            raise self._rejected(node, str(error)) from error
+        return part
 
     def _membership(self, node: ast.expr, op: ast.cmpop, left: Expression, right: Expression) -> Expression:
         # As in pandas, which tests the rows for membership in the list even if written the other way round.
         inside, among = (right, left) if left.kind is Kind.LIST else (left, right)
         if isinstance(op, ast.Eq | ast.NotEq) and not inside.term:
             raise self._rejected(node, "only a tag can be equal to a list")
+        if inside.array:
+            raise self._rejected(node, "'.values' cannot be in a list; leave it out")
         negated = isinstance(op, ast.NotIn | ast.NotEq)
         match inside.kind, among.kind:
             case Kind.NUMBER, Kind.LIST if inside.rows and all_numbers(among.constant):
                 pass
             case Kind.INDEX, Kind.LIST if all(isinstance(item, str) for item in among.constant):
-                times = tuple(self._nanoseconds(node, item) for item in among.constant)
-                among = literal(Kind.LIST, times)
+                among = self._time(node, among)
             case Kind.NUMBER, Kind.NUMBER if inside.rows and among.rows and among.term:
                 pass
             case _:
@@ -326,33 +326,80 @@ class _Reader:
                 raise self._rejected(node, "a list may hold constants only")
         return literal(Kind.LIST, tuple(item.constant for item in items))
 
-    def _arguments(self, node: ast.expr, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> list[Expression]:
+    def _call(
+        self,
+        node: ast.expr,
+        called: ast.Name | ast.Attribute,
+        args: Sequence[ast.expr],
+        keywords: Sequence[ast.keyword],
+    ) -> Expression:
         if keywords:
             # gordo-core takes the keyword for a tag, which does not exist.
-            raise self._rejected(node, "arguments cannot be named")
-        return [self.read(arg) for arg in args]
+            raise self._rejected(node, "arguments cannot be named; write them in their order")
+        if isinstance(called, ast.Name):
+            name = self._names.get(called.id, called.id)
+            return self._function(node, name, [self.read(arg) for arg in args])
+        column = self.read(called.value)
+        return self._method(node, column, called.attr, [self.read(arg) for arg in args])
 
     def _function(self, node: ast.expr, name: str, args: Sequence[Expression]) -> Expression:
         if name not in FUNCTIONS:
-            raise self._rejected(node, f"the function '{name}' is not supported")
+            raise self._rejected(
+                node, f"the function '{name}' is not supported; there are {', '.join(sorted(FUNCTIONS))}"
+            )
         function, wanted = FUNCTIONS[name]
         if len(args) != wanted or not {arg.kind for arg in args} <= {Kind.NUMBER, Kind.TRUTH}:
             raise self._rejected(node, f"'{name}' takes {wanted} number{'s' * (wanted > 1)}")
         return apply(Kind.NUMBER, lambda *values: function(*(np.asarray(v, np.float64) for v in values)), args)
 
+    def _attribute(self, node: ast.expr, column: Expression, name: str) -> Expression:
+        match column.kind, name:
+            case ((Kind.NUMBER | Kind.TRUTH), "values") if column.term and column.rows:
+                return Expression(column.kind, column.value, rows=True, array=True)
+            case ((Kind.NUMBER | Kind.TRUTH), "size") if column.term and column.rows:
+                return Expression(Kind.NUMBER, lambda table: len(table.times), term=True)
+            case Kind.INDEX, "dt":
+                return Expression(Kind.CALENDAR, column.value)
+            case Kind.CALENDAR, _ if name in CALENDAR:
+                field = CALENDAR[name]
+                return Expression(Kind.NUMBER, lambda table: field(table.times), rows=True, term=True)
+            case Kind.CALENDAR, _:
+                raise self._rejected(node, f"'index.dt' has {', '.join(CALENDAR)}")
+            case _ if name in CALENDAR:
+                raise self._rejected(node, f"the attribute '{name}' is not supported; write index.dt.{name}")
+            case _:
+                raise self._rejected(node, f"the attribute '{name}' is not supported")
+
     def _method(self, node: ast.expr, column: Expression, name: str, args: Sequence[Expression]) -> Expression:
-        method = METHODS.get(name)
-        if method is None:
-            raise self._rejected(node, f"the method '{name}' is not supported")
-        if not (column.term and column.rows and column.kind is Kind.NUMBER):
-            raise self._rejected(node, f"'.{name}' is a method of tags only")
+        methods = METHODS.get(column.kind, {})
+        method = methods.get(name)
+        if not column.term and column.kind in {Kind.NUMBER, Kind.TRUTH}:
+            advice = "; instead of (a > 2) write a.gt(2), instead of (a + b) write a.add(b)"
+            raise self._rejected(node, f"'.{name}' is a method of tags and of results of methods only{advice}")
+        if method is None or not column.rows:
+            there_are = f"there are {', '.join(sorted(methods))}" if methods and column.rows else ""
+            others = "".join(f"; {advice}" for advice in (INSTEAD.get(name, there_are),) if advice)
+            raise self._rejected(node, f"the method '{name}' is not supported here{others}")
         if not method.needs <= len(args) <= len(method.takes):
-            raise self._rejected(node, f"'.{name}' takes {method.needs} to {len(method.takes)} arguments")
+            takes = str(method.needs) if method.needs == len(method.takes) else f"{method.needs} to {len(method.takes)}"
+            raise self._rejected(node, f"'.{name}' takes {takes} argument{'s' * (takes != '1')}")
         # pandas accepts no computed argument here, not even a negative number.
         if not all(arg.term and allowed(arg) for arg, allowed in zip(args, method.takes, strict=False)):
             raise self._rejected(node, f"'.{name}' does not take this argument")
+        if problem := method.problem(*args):
+            raise self._rejected(node, problem)
+        if column.kind is Kind.INDEX:
+            args = [*(self._time(node, arg, naive=True) for arg in args[:2]), *args[2:]]
+        values = [arg.value for arg in args]
 
         def value(table: Table) -> Any:
-            return method.function(np.asarray(column.value(table), np.float64), *(arg.value(table) for arg in args))
+            held, given = column.value(table), [of(table) for of in values]
+            if method.timed:
+                given.insert(0, table.times)
+            if method.raw or column.kind not in {Kind.NUMBER, Kind.TRUTH}:
+                return method.function(held, *given)
+            result = method.function(np.asarray(held, np.float64), *given)
+            whole = method.whole and all(np.asarray(part).dtype.kind in "ib" for part in (held, *given))
+            return np.asarray(result, np.int64) if whole and np.isfinite(result).all() else result
 
         return Expression(method.kind, value, rows=method.rows, term=True)
