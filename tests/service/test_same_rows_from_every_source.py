@@ -15,7 +15,7 @@ from latigo.domain.model import DatasetConfig
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.pipeline import read_before
-from latigo.wiring.resources import SensorSource
+from latigo.providers.protocols import SensorSource
 from tests.support.sensor_sources import SENSOR_SOURCES
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -80,7 +80,7 @@ def random_readings(seed: int) -> Readings:
 async def dataset_from(source: SensorSource, config: DatasetConfig) -> Dataset:
     readings = await source.get_data_for_range(config.tags, PERIOD, max_bytes=PLENTY)
     buckets = Buckets.of(config, readings, PERIOD)
-    return buckets.dataset(await read_before(source, buckets, PERIOD))
+    return buckets.dataset(await read_before(source, buckets, PERIOD, buckets.look_back))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

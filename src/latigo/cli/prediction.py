@@ -62,7 +62,7 @@ async def _predict(
         label = first_label(spec, slot, period.start)
         if label is None or label >= period.end:
             return [], _between_labels(spec, period, label)
-        share = ByteBudget(settings.sensors.read_budget).share
+        share = ByteBudget(settings.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

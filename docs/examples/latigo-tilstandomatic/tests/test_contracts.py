@@ -8,7 +8,7 @@ import pytest
 from latigo_tilstandomatic import Options, create_plant, open_models, open_predictions, open_sensors
 
 from latigo.domain.series import Readings
-from latigo.providers.protocols import ModelDiscovery
+from latigo.providers.protocols import ModelDiscovery, SensorSource
 from latigo.testing import (
     FencedPredictionStoreContract,
     ModelDiscoveryContract,
@@ -18,7 +18,6 @@ from latigo.testing import (
     SensorSourceContract,
 )
 from latigo.testing.models import Models
-from latigo.wiring.resources import SensorSource
 
 
 class TestSensors(SensorSourceContract):
