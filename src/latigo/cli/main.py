@@ -24,7 +24,7 @@ class Models(LazyGroup):
         "show": "Show one model: what its server reports, and what the ledger knows",
         "register": "Predict a model although the settings do not include it",
         "unregister": "Stop predicting a model although the settings include it",
-        "accept-loss": "Accept a model list that has lost many models at once",
+        "accept-loss": "Accept a list that has lost many models at once",
     }
 
 
