@@ -67,7 +67,7 @@ class Commands(LazyGroup):
         "demo": "Run Latigo on a simulated plant on this machine",
         "check": "Read the configuration, reach every system, and report what is wrong",
         "config": "Show the settings in effect, secrets masked",
-        "plugins": "List the plug-ins that installed packages offer",
+        "plugins": "List the plug-ins that installed packages offer, and whether each can be used",
         "migrate": "Migrate the schema of the ledger to that of this version",
         "status": "Show how the service is doing, and what limits it",
         "failures": "List what has failed, with its cause",
