@@ -73,7 +73,7 @@ class Commands(LazyGroup):
         "failures": "List what has failed, with its cause",
         "retry": "Try again what is parked or waits for another attempt",
         "pause": "Stop predicting a model or a project for a while",
-        "resume": "Predict a paused model or project again",
+        "resume": "Predict a paused model or project again, and what became due meanwhile",
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,
