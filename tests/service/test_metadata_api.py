@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.gordo_stub import StubPredictions
+from latigo.actions.accept_loss import accept_discovery_loss
 from latigo.domain.errors import Failed, TimedOut, Unavailable
 from latigo.domain.health import State
 from latigo.domain.model import DiscoveredProject
@@ -284,6 +285,7 @@ async def test_a_list_that_lacks_much_is_quarantined_for_an_hour(world: World) -
         quarantined = await states_of(latigo)
         world.server.projects = [BIG, SMALL]
         await eventually(lambda: _none(latigo, "discovery_quarantined"), what="it has passed")
+        accepted_without = await accept_discovery_loss(latigo.database, "ann@desk")
         world.server.projects = [BIG]
         await eventually(lambda: cause_of(latigo, "discovery_quarantined"), what="two of eight are too many as well")
         url = world.settings.ledger.url.get_secret_value()  # type: ignore[union-attr]
@@ -292,7 +294,24 @@ async def test_a_list_that_lacks_much_is_quarantined_for_an_hour(world: World) -
         accepted = await states_of(latigo)
 
     assert quarantined == {BIG: {"active"}, SMALL: {"active"}}
+    assert not accepted_without
     assert accepted == {BIG: {"active"}, SMALL: {"unregistered"}}
+
+
+async def test_a_quarantined_list_of_projects_can_be_accepted(world: World) -> None:
+    async with running_latigo(world.settings, world.clock) as latigo:
+        await all_known(latigo, world.models[BIG], REVISION)
+        await all_known(latigo, world.models[SMALL], REVISION)
+        world.server.projects = [BIG]
+        await eventually(lambda: cause_of(latigo, "discovery_quarantined"), what="the status has it")
+        assert await accept_discovery_loss(latigo.database, "ann@desk")
+        await eventually(lambda: _none(latigo, "discovery_quarantined"), what="it is accepted")
+        states = await states_of(latigo)
+        async with latigo.database.connection() as connection:
+            requests = await connection.fetch("SELECT kind, who, selector FROM request")
+
+    assert states == {BIG: {"active"}, SMALL: {"unregistered"}}
+    assert [tuple(row) for row in requests] == [("accept_loss", "ann@desk", {"discovery": True})]
 
 
 async def test_check_reaches_what_names_the_projects_and_those_projects(world: World) -> None:

@@ -82,6 +82,11 @@ UPDATE coverage SET silent_since = NULL WHERE model_id = ANY ($1::bigint[]);
 -- accept_loss --
 UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
 
+-- accept_discovery_loss --
+-- As if the list had stood long enough ($1).
+UPDATE discovery SET quarantined_since = least(quarantined_since, ledger_now() - $1::interval)
+WHERE quarantined_since IS NOT NULL RETURNING source;
+
 -- lock_planner --
 -- Waits for a planning transaction, and keeps the next one waiting.
 SELECT FROM planner FOR UPDATE;

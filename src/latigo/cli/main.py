@@ -24,7 +24,7 @@ class Models(LazyGroup):
         "show": "Show one model: what its server reports, and what the ledger knows",
         "register": "Predict a model although the settings do not include it",
         "unregister": "Stop predicting a model although the settings include it",
-        "accept-loss": "Accept a model list that has lost many models at once",
+        "accept-loss": "Accept a list that has lost many models at once",
     }
 
 
@@ -82,13 +82,13 @@ class Commands(LazyGroup):
         "demo": "Run Latigo on a simulated plant on this machine",
         "check": "Read the configuration, reach every system, and report what is wrong",
         "config": "Show the settings in effect, secrets masked",
-        "plugins": "List the plug-ins that installed packages offer",
+        "plugins": "List the plug-ins that installed packages offer, and whether each can be used",
         "migrate": "Migrate the schema of the ledger to that of this version",
         "status": "Show how the service is doing, and what limits it",
         "failures": "List what has failed, with its cause",
         "retry": "Try again what is parked or waits for another attempt",
         "pause": "Stop predicting a model or a project for a while",
-        "resume": "Predict a paused model or project again",
+        "resume": "Predict a paused model or project again, and what became due meanwhile",
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
         "backfill": "Request predictions of a stretch of time, however long ago",
         "backfills": Backfills,

@@ -146,7 +146,7 @@ def _discovery(snapshot: Snapshot) -> list[Cause]:
     if trouble.quarantined_since is not None:
         text = (
             f"the list of projects by models.discover ({trouble.source}) lacks too many of the known models and is"
-            " quarantined for an hour: the last one holds"
+            " quarantined for an hour; the last one holds (latigo models accept-loss)"
         )
         return [_attention("discovery_quarantined", text, since=trouble.quarantined_since)]
     text = f"models.discover ({trouble.source}) does not name the projects, and its last list holds: {trouble.error}"

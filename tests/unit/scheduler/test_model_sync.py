@@ -7,16 +7,17 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.errors import LatigoError, Reason, Rejected, RevisionGone, Unavailable
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.schedule import Schedule
 from latigo.domain.windows import DAY
 from latigo.providers.protocols import ProjectModels
+from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.model_sync import AT_ONCE, CHUNK, ModelSync
 from latigo.scheduler.selection import Selection
-from tests.support.build import HALF_HOUR, a_spec
+from tests.support.build import HALF_HOUR, a_spec, an_entry
 from tests.support.clock import ManualClock
 from tests.support.gordo_replay import DictRoster
-from tests.support.memory_ledgers import MemoryModels
+from tests.support.memory_ledgers import MemoryDiscovery, MemoryModels
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -59,10 +60,26 @@ class ModelServer:
         return a_spec(name.name, project=name.project, revision=revision, dataset=dataset)
 
 
-class Harness:
-    """A model server, a ledger, and what keeps them in step."""
+class Named:
+    """A `ModelDiscovery` that names what it is given, or fails."""
 
-    def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, *projects: DiscoveredProject) -> None:
+        self.projects: Sequence[DiscoveredProject] = projects
+        self.error: Exception | None = None
+
+    async def ping(self) -> str:
+        raise NotImplementedError
+
+    async def get_projects(self) -> Sequence[DiscoveredProject]:
+        if self.error:
+            raise self.error
+        return self.projects
+
+
+class Harness:
+    """A model server, a ledger, and what keeps them in step; ``named`` names projects, or the settings do."""
+
+    def __init__(self, lists: Mapping[str, Sequence[str]], named: Named | None = None) -> None:
         self.clock = ManualClock()
         self.server = ModelServer(lists)
         self.ledger = MemoryModels(self.clock)
@@ -72,12 +89,19 @@ class Harness:
         self.sync = ModelSync(
             provider=self.server,
             roster=self.roster,
-            selection=Selection(tuple(lists)),
+            selection=Selection(() if named else tuple(lists)),
             ledger=self.ledger,
             schedule_of=lambda _: self.schedule,
             max_window=DAY,
             clock=self.clock,
             version="test",
+            discovery=Discovery(
+                source="plugin",
+                provider=named,
+                ledger=MemoryDiscovery(self.clock),
+                models=self.ledger,
+                clock=self.clock,
+            ),
         )
 
     async def run_once(self) -> bool:
@@ -436,3 +460,56 @@ async def test_a_model_whose_rows_do_not_divide_a_day_is_never_folded():
 
     entry = harness.ledger.entries[ModelRef("plant", "fan")]
     assert (entry.slot, entry.fold) == (DAY, DAY)
+
+
+async def test_of_the_projects_that_are_named_only_named_models_are_predicted():
+    named = Named(DiscoveredProject("a", ("pump", "not-there")), DiscoveredProject("b"))
+    harness = Harness({"a": ["fan", "pump"], "b": ["fan"], "c": ["fan"]}, named)
+
+    assert await harness.run_once()
+    assert harness.states() == {"a/pump": "active", "b/fan": "active"}
+
+
+async def test_what_is_no_longer_named_is_unregistered_and_comes_back_when_it_is_named():
+    named = Named(DiscoveredProject("a"), DiscoveredProject("b"))
+    harness = Harness({"a": ["fan", "pump"], "b": ["fan"]}, named)
+    await harness.run_once()
+    named.projects = (DiscoveredProject("a", ("pump",)),)
+    await harness.run_once()
+    fewer = harness.states()
+    named.projects = (DiscoveredProject("a"), DiscoveredProject("b"))
+    await harness.run_once()
+
+    assert fewer == {"a/fan": "unregistered", "a/pump": "active", "b/fan": "unregistered"}
+    assert harness.states() == {"a/fan": "active", "a/pump": "active", "b/fan": "active"}
+
+
+async def test_while_nothing_is_named_the_last_list_holds_and_the_model_server_is_read_all_the_same():
+    named = Named(DiscoveredProject("a", ("pump", "new")), DiscoveredProject("b"))
+    harness = Harness({"a": ["fan", "pump"], "b": ["fan"]}, named)
+    await harness.run_once()
+    named.error = Unavailable("502", downstream="plugin")
+    harness.server.lists = {"a": ["fan", "pump", "new"], "b": ["fan", "valve"]}
+
+    assert not await harness.run_once()  # so that it is read again soon
+    assert harness.states() == dict.fromkeys(["a/new", "a/pump", "b/fan", "b/valve"], "active")
+
+
+async def test_before_anything_was_named_what_is_known_stays_as_it_is():
+    named = Named()
+    named.error = Unavailable("502", downstream="plugin")
+    harness = Harness({"a": ["fan"]}, named)
+    await harness.ledger.put_models([an_entry("pump", project="a")])
+    await harness.ledger.project_listed("a", "1000", ["pump"])
+
+    assert not await harness.run_once()
+    assert harness.states() == {"a/pump": "active"}
+    assert harness.server.calls == []
+
+
+async def test_a_model_that_is_registered_by_hand_is_predicted_whatever_is_named():
+    harness = Harness({"a": ["fan"], "b": ["pump"]}, Named(DiscoveredProject("a", ())))
+    harness.roster.decided = {ModelRef("b", "pump"): True, ModelRef("a", "fan"): True}
+    await harness.run_once()
+
+    assert harness.states() == {"a/fan": "active", "b/pump": "active"}

@@ -119,14 +119,14 @@ async def test_one_that_fails_waits_for_itself_and_longer_each_time() -> None:
 async def test_one_whose_model_server_is_unavailable_does_not_hold_up_the_others() -> None:
     harness, names = Harness(), [f"m{number}" for number in range(8)]
     await harness.record(*names)
-    for name in names[:3]:
+    for name in names[:AT_ONCE]:
         harness.errors[name] = Unavailable("503", downstream="gordo/plant")
-    for _ in range(3):
-        await harness.round()
+    counts = [await harness.round() for _ in range(3)]
     harness.errors.clear()
     harness.clock.jump(LONGEST_OUTAGE)
     await harness.round()
 
+    assert counts == [AT_ONCE, len(names) - AT_ONCE, 0]
     assert sorted(harness.api.posted) == names
 
 
