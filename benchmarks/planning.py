@@ -37,6 +37,21 @@ _COVERED = {
 }
 
 
+#: Requests of all models for a year each, that nothing else covers.
+_REQUESTED = """
+WITH made AS (
+    INSERT INTO request (kind, who, at, selector, state, low, high)
+    SELECT CASE WHEN n % 4 = 0 THEN 'replace' ELSE 'fill' END, 'bench', now(), '{}', 'active',
+           now() - interval '30 days' - interval '1 year' * n, now() - interval '30 days' - interval '1 year' * (n - 1)
+    FROM generate_series(1, $1::int) AS n
+    RETURNING id, low, high
+)
+INSERT INTO request_model (request_id, model_id, wanted, slots)
+SELECT r.id, m.id, tstzmultirange(tstzrange(date_bin(m.slot, r.low, 'epoch'), date_bin(m.slot, r.high, 'epoch'))), 17520
+FROM made r CROSS JOIN model m
+"""
+
+
 async def measure() -> list[Row]:
     """Needs read, put in order, and as many tasks as may be out planned and published; medians of several rounds."""
     rows = []
@@ -46,24 +61,27 @@ async def measure() -> list[Row]:
             async with connect_to(url, Settings()) as database:
                 ledger = PostgresSchedulerLedger(database)
                 await ledger.maintain(history=CATCH_UP)
-                for models, case, limit in (
-                    (9000, "nothing to do", 0.1),
-                    (9000, "one gap each", 0.5),
-                    (9000, "every other slot missing", 4.0),
-                    (100_000, "one gap each", 3.0),
+                for models, case, requests, limit in (
+                    (9000, "nothing to do", 0, 0.1),
+                    (9000, "one gap each", 0, 0.5),
+                    (9000, "nothing to do", 20, 0.5),
+                    (9000, "every other slot missing", 0, 4.0),
+                    (100_000, "one gap each", 0, 3.0),
                 ):
-                    await _fill(database, models, _COVERED[case])
+                    await _fill(database, models, _COVERED[case], requests)
                     took = await _plan(ledger, database)
                     name = f"planning, {models} models x {DAYS} d, {case}"
+                    name += f", {requests} requests for a year of each" if requests else ""
                     rows.append(Row(name, f"{took:.3f} s", f"< {limit:g} s", took / limit, at_most=1.0))
     return rows
 
 
-async def _fill(database: Database, models: int, covered: str) -> None:
+async def _fill(database: Database, models: int, covered: str, requests: int) -> None:
     async with database.connection() as connection:
-        await connection.execute("TRUNCATE model RESTART IDENTITY CASCADE")
+        await connection.execute("TRUNCATE model, request RESTART IDENTITY CASCADE")
         await connection.execute(_MODELS, models, SPEC)
         await connection.execute(f"INSERT INTO coverage (model_id, covered) SELECT id, {covered} FROM model")
+        await connection.execute(_REQUESTED, requests)
         await connection.execute("VACUUM ANALYZE")
 
 

@@ -305,6 +305,7 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
         "live": FLAG,
         "held": FLAG,
         "repair": FLAG,
+        "requested": FLAG,
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
     assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})

@@ -34,6 +34,7 @@ from latigo.ledger.protocol import (
     Need,
     Outstanding,
     Planned,
+    RequestChange,
     Rescheduled,
     Term,
     UnpostedMetadata,
@@ -101,6 +102,8 @@ class MemoryPlanning:
     holder: str = ""
     term: int = 0
     lease_until: datetime | None = None
+    room: dict[int, int] = field(default_factory=dict)  #: of requests that are limited
+    changes: list[RequestChange] = field(default_factory=list)  #: of requests, returned once
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -160,6 +163,7 @@ class MemoryPlanning:
             settled=self.settled,
             stale_metadata=self.stale,
             readable=self.readable,
+            room=self.room,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -196,6 +200,11 @@ class MemoryPlanning:
         if planned.lane in {Lane.LIVE, Lane.BACKFILL}:
             out |= self.covered.get(need.model_id, Coverage())
         return bool(out & Coverage((planned.window,)))
+
+    async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
+        self._ask("tend_requests", term)
+        changes, self.changes = self.changes, []
+        return changes
 
     async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
         self._ask("wake_waiting", term)

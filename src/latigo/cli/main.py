@@ -50,6 +50,21 @@ class Queue(LazyGroup):
     }
 
 
+class Backfills(LazyGroup):
+    """List, show, pause, resume or cancel requests of latigo backfill; without a command, list them."""
+
+    prefix = "backfills_"
+    default = "list"
+    table: ClassVar[Table] = {
+        "list": "List requests for stretches of time, the newest first, and how far they are",
+        "show": "Show one request, and what is left of it for each model",
+        "pause": "Pause a request",
+        "resume": "Go on with a paused request",
+        "cancel": "End a request for good",
+        "retry-failed": "Try again what has failed of a request, and go on with it",
+    }
+
+
 class Ledger(LazyGroup):
     """Maintain the ledger."""
 
@@ -75,6 +90,8 @@ class Commands(LazyGroup):
         "pause": "Stop predicting a model or a project for a while",
         "resume": "Predict a paused model or project again",
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
+        "backfill": "Request predictions of a stretch of time, however long ago",
+        "backfills": Backfills,
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,
         "sensors": Sensors,

@@ -49,6 +49,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count what it wou
 ExpectOption = Annotated[
     str, typer.Option("--expect", metavar="DIGEST", help="Refuse if the selection differs from that of a --dry-run.")
 ]
+BackfillArgument = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="The number of a request.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
@@ -156,6 +157,16 @@ def time_range(since: str | None, until: str | None, now: datetime) -> tuple[dat
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return start, end
+
+
+def required_range(since: str, until: str, now: datetime) -> Window:
+    """Read ``--from`` and ``--to`` where both are needed."""
+    if not since:
+        raise typer.BadParameter("Say where the time begins", param_hint="--from")
+    start, end = time_range(since, until, now)
+    if start is None or end is None:
+        raise typer.BadParameter("Say where the time ends", param_hint="--to")
+    return Window(start, end)
 
 
 def require_terminal(option: str, *, yes: bool) -> None:

@@ -247,6 +247,7 @@ class _Batch:
         self._lessons: list[Lesson] = []
         self._repairing: list[int] = []  #: tasks that may have repaired something
         self._known: set[int] = set()  #: models that waited for sensors which the source has now
+        self._requested: list[int] = []  #: tasks with something that a request wants
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -283,6 +284,8 @@ class _Batch:
                 self._repairing.append(task.id)
             if row["lacks_sensors"]:
                 self._known.add(task.model_id)
+            if row["requested"]:
+                self._requested.append(task.id)
             if settlement.values:
                 change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
@@ -327,6 +330,7 @@ class _Batch:
 
     async def write(self, connection: Any, version: str) -> None:
         await end_repairs(connection, self._repairing)
+        await reduce_requests(connection, self._requested)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models)
@@ -368,6 +372,12 @@ async def end_repairs(connection: Any, task_ids: Sequence[int]) -> None:
     if task_ids:
         await connection.execute(SQL["reduce_repairs"], task_ids)
         await connection.execute(SQL["delete_repairs"], task_ids)
+
+
+async def reduce_requests(connection: Any, task_ids: Sequence[int]) -> None:
+    """Record that requests have got windows; before the tasks are finished."""
+    if task_ids:
+        await connection.execute(SQL["reduce_requests"], task_ids)
 
 
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:

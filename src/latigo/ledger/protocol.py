@@ -5,7 +5,7 @@ wait and retry. The order of concurrent calls is undefined, except as documented
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -42,7 +42,7 @@ class Need:
     """Missing windows of one model that can be planned now: at most one per lane.
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole; repair is
-    the newest window that an overtaken claim may have written over. One
+    the newest window that an overtaken claim may have written over; manual is the newest that a request wants. One
     window at a time can be outstanding in all lanes but live together: see `SchedulerLedger.plan`.
     """
 
@@ -51,6 +51,7 @@ class Need:
     epoch: int
     windows: Mapping[Lane, Window]
     covered_end: datetime | None  #: None: never covered
+    request: int | None = None  #: that wants the manual window
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,17 @@ class Planned:
     lane: Lane
     probe: bool = False
     trace: str = ""
+    request: int | None = None  #: that it is planned for
+
+
+@dataclass(frozen=True, slots=True)
+class RequestChange:
+    """A request for time whose state has changed by itself."""
+
+    id: int
+    kind: str
+    state: str
+    note: str  #: why
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class Outstanding:
     settled: int  #: in the last two minutes
     stale_metadata: bool = False  #: a model has changed, or its revision is gone, and its metadata has to be read
     readable: int | None = None  #: newest envelope version that every executor reads; None: no executors
+    room: Mapping[int, int] = field(default_factory=dict)  #: tasks more that requests may have out, where limited
 
     @property
     def total(self) -> int:
@@ -330,8 +343,9 @@ class SchedulerLedger(Protocol):
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         """Insert tasks, except those that have become obsolete. Return how many were inserted.
 
-        Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, and live and backfill tasks
-        whose window is covered; tasks in other lanes may repeat what is covered. A model has at most one live task and
+        Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, live and backfill tasks
+        whose window is covered, and tasks that their request does not want any more; tasks in other lanes may repeat
+        what is covered. A model has at most one live task and
         one task of all other lanes outstanding, those that wait for another attempt not counted.
 
         Args:
@@ -358,11 +372,14 @@ class SchedulerLedger(Protocol):
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
         """Plan lost tasks again, drop superseded ones, park poison tasks. Return how many there were of each kind."""
 
+    async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
+        """End requests that are done, pause those that fail too often, withdraw tasks of those that are not active."""
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         """Expire holes that have become too old. Return the number of slots by model."""
 
     async def maintain(self, *, history: timedelta) -> None:
-        """Create the next daily partitions of the history, and drop old ones."""
+        """Create the next daily partitions of the history, and drop what is older than ``history``."""
 
     async def forgive_crashes(self, version: str) -> int:
         """Unpark what crashed under another version of Latigo. Return how many rows."""

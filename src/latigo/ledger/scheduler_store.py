@@ -9,8 +9,17 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, LedgerIdentity, Task
-from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
-from latigo.ledger.shared import REPAIR_AFTER, FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
+from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, RequestChange, Term
+from latigo.ledger.shared import (
+    REPAIR_AFTER,
+    FinishedTask,
+    ParkedWindow,
+    finish_tasks,
+    park,
+    read_circuits,
+    read_clock,
+    withdraw_tasks,
+)
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
@@ -49,8 +58,9 @@ class PostgresSchedulerLedger:
             return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
 
     async def outstanding(self) -> Outstanding:
-        row = await self._database.row(SQL["outstanding"])
-        assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(SQL["outstanding"])
+            room = {limited["id"]: limited["room"] for limited in await connection.fetch(SQL["request_room"])}
         return Outstanding(
             {lane: row[lane] for lane in Lane},
             row["waiting"],
@@ -58,6 +68,7 @@ class PostgresSchedulerLedger:
             row["settled"],
             row["stale_metadata"],
             row["readable"],
+            room,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -104,6 +115,13 @@ class PostgresSchedulerLedger:
             await _park_tasks(connection, parked, version)
             return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
+    async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
+        async with self._planning(term) as connection:
+            stopped = await connection.fetch(SQL["stop_requests"])
+            ended = await connection.fetch(SQL["end_requests"])
+            await withdraw_tasks(connection)
+        return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         async with self._planning(term) as connection:
             rows = await connection.fetch(SQL["expire"], max_catch_up)
@@ -119,6 +137,7 @@ class PostgresSchedulerLedger:
             for row in await connection.fetch(SQL["old_history"], history):
                 await connection.execute(f'DROP TABLE "{row["name"]}"')
             await connection.execute(SQL["delete_executors"])
+            await connection.execute(SQL["delete_request_models"], history)
 
     async def forgive_crashes(self, version: str) -> int:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
@@ -134,6 +153,7 @@ def needs_of(rows: Sequence[Any]) -> list[Need]:
             epoch=row["epoch"],
             windows={lane: to_window(span) for lane, column in lanes if (span := row[column])},
             covered_end=row["covered_end"],
+            request=row["request_id"],
         )
         for row in rows
     ]
@@ -166,7 +186,9 @@ async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
     """Insert tasks; return how many are not outdated."""
     if not planned:
         return 0
-    rows = ((p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace) for p in planned)
+    rows = (
+        (p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace, p.request) for p in planned
+    )
     return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
 
 

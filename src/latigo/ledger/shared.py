@@ -97,6 +97,11 @@ async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
         await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 
+async def withdraw_tasks(connection: Any) -> None:
+    """Remove the tasks of requests that are not active, but for those that an executor has claimed."""
+    await connection.execute(SQL["withdraw_tasks"], REPAIR_AFTER)
+
+
 async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:
     """Park windows of models under this version of Latigo."""
     if windows:

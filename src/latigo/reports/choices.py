@@ -20,5 +20,9 @@ FailureOrder = Literal["name", "oldest", "newest", "reason"]
 ModelState = Literal["active", "paused", "disabled", "unregistered", "gone", "unusable", "parked", "silent"]
 ModelOrder = Literal["name", "behind", "silent", "state"]
 
-WindowState = Literal["live", "backfill", "repair", "held"]
+WindowState = Literal["live", "backfill", "repair", "requested", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]
+
+#: Of a request for time: what is missing there, or all of it again.
+BackfillKind = Literal["fill", "replace"]
+BackfillState = Literal["active", "paused", "cancelled", "done"]

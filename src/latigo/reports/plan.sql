@@ -14,14 +14,16 @@ GROUP BY m.project ORDER BY m.project;
 -- plan --
 -- The windows that could be planned now or are held, cut to $3..$4; of the state $5, where null matches all. Ordered by $6,
 -- $7 at most; total counts all. Then, without a model, what each project needs in all. One statement, since a slot may
--- become due between two. Repairs are whole slots that are predicted again, as in `needs`.
+-- become due between two. Repairs are whole slots that are predicted again, as in `needs`;
+-- requested is what requests want and the schedule does not.
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
 wanted AS MATERIALIZED (
-    SELECT m.project, m.name AS model, h.slot, h.fold, h.due, h.held, false AS repair, h.holes AS stretches
+    SELECT m.project, m.name AS model, h.slot, h.fold, h.due, h.held, false AS repair, false AS requested,
+           h.holes AS stretches
     FROM model_holes h JOIN model m ON m.id = h.model_id
     WHERE NOT isempty(h.holes) AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
     UNION ALL
-    SELECT m.project, m.name, m.slot, least(m.fold, m.fold_limit), NULL, r.held, true,
+    SELECT m.project, m.name, m.slot, least(m.fold, m.fold_limit), NULL, r.held, true, false,
            r.slots - coalesce((SELECT range_agg(w) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS w
                                WHERE p.model_id = m.id), '{}')
                    - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = m.id), '{}')
@@ -33,6 +35,16 @@ wanted AS MATERIALIZED (
     JOIN model m ON m.id = r.model_id
     WHERE m.state = 'active' AND NOT m.paused
       AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+    UNION ALL
+    SELECT m.project, m.name, h.slot, h.fold, NULL, h.held, false, true,
+           q.wanted * tstzmultirange(tstzrange(NULL, h.due)) - h.holes
+               - coalesce((SELECT w.windows FROM model_parked w WHERE w.model_id = m.id), '{}')
+               - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = m.id), '{}')
+    FROM (SELECT o.model_id, range_agg(w) AS wanted
+          FROM request_model o JOIN request_running r ON r.id = o.request_id CROSS JOIN LATERAL unnest(o.wanted) AS w
+          WHERE o.open GROUP BY o.model_id) q
+    JOIN model m ON m.id = q.model_id JOIN model_holes h ON h.model_id = q.model_id
+    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
 ),
 cut AS (
     SELECT *, CASE $6::text WHEN 'newest' THEN -extract(epoch FROM c.end)::float8
@@ -42,20 +54,20 @@ cut AS (
         SELECT w.project, w.model, lower(r) AS start, upper(r) AS end,
                extract(epoch FROM upper(r) - lower(r))::float8 / extract(epoch FROM w.slot)::float8 AS slots,
                ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold))::float8 AS calls,
-               coalesce(upper(r) = w.due, false) AS live, w.held, w.repair
+               coalesce(upper(r) = w.due, false) AS live, w.held, w.repair, w.requested
         FROM wanted w
         CROSS JOIN LATERAL unnest(w.stretches * tstzmultirange(tstzrange($3::timestamptz, $4::timestamptz))) AS r
     ) c
 )
 SELECT NULL::bigint AS models, a.* FROM (
     SELECT c.*, count(*) OVER () AS total FROM cut c
-    WHERE CASE $5::text WHEN 'live' THEN c.live WHEN 'backfill' THEN NOT c.live AND NOT c.repair WHEN 'repair' THEN c.repair
-                        WHEN 'held' THEN c.held ELSE true END
+    WHERE CASE $5::text WHEN 'live' THEN c.live WHEN 'backfill' THEN NOT c.live AND NOT c.repair AND NOT c.requested
+                        WHEN 'repair' THEN c.repair WHEN 'requested' THEN c.requested WHEN 'held' THEN c.held ELSE true END
     ORDER BY c.rank, c.project, c.model, c.start LIMIT nullif($7::bigint, 0)
 ) a
 UNION ALL
 SELECT count(DISTINCT w.model), w.project, NULL, NULL, NULL,
        sum(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.slot))::float8,
-       sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold)))::float8, NULL, NULL, NULL, NULL, NULL
+       sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold)))::float8, NULL, NULL, NULL, NULL, NULL, NULL
 FROM wanted w CROSS JOIN LATERAL unnest(w.stretches) AS r GROUP BY w.project
 ORDER BY rank, project, model, start;

@@ -29,7 +29,7 @@ TICK = timedelta(seconds=1)
 REREAD = timedelta(seconds=10)
 #: Reading the needs takes at most this fraction of the time.
 READING_SHARE = 0.1
-#: Interval between searches for lost tasks.
+#: Interval between searches for lost tasks, and for requests that are done.
 RECOVER = timedelta(seconds=5)
 #: Interval between comparisons of the clocks, expiry of old slots and maintenance of the ledger.
 UPKEEP = timedelta(minutes=1)
@@ -195,6 +195,9 @@ class Scheduler:
             )
             if any(recovered.values()):
                 _log.warning("tasks.recovered", **recovered)
+            for change in await self._ledger.tend_requests(term):
+                log = _log.warning if change.state == "paused" else _log.info
+                log("request.changed", request=change.id, kind=change.kind, state=change.state, reason=change.note)
 
     async def _compare_clocks(self) -> None:
         skew = await self._ledger.clock_skew(self._clock.now())
@@ -224,7 +227,7 @@ class Scheduler:
             await self._plan_probes(term, blockade)
             self._agenda.drop(lambda need: need.ref.project in blockade.blocked)
             room_in_background = int(most * BACKGROUND_PART) - out.background
-            if planned := self._agenda.take(room, room_in_background, self._share):
+            if planned := self._agenda.take(room, room_in_background, self._share, out.room):
                 trace = new_trace()
                 count = await self._ledger.plan(term, [replace(task, trace=trace) for task in planned])
                 _log.debug("tasks.planned", count=count, trace=trace)

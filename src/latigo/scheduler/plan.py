@@ -1,7 +1,9 @@
 """Choice of the tasks to plan next. Pure: needs in, planned tasks out."""
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -48,8 +50,34 @@ class Agenda:
         kept = {lane: deque(need for need in needs if not blocked(need)) for lane, needs in self.lanes.items()}
         self.lanes = {lane: needs for lane, needs in kept.items() if needs}
 
-    def take(self, room: int, room_in_background: int, share: LaneShare) -> list[Planned]:
-        """Take the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live."""
+    def take(
+        self, room: int, room_in_background: int, share: LaneShare, room_of_requests: Mapping[int, int] | None = None
+    ) -> list[Planned]:
+        """Take the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live.
+
+        ``room_of_requests`` has how many there may be for each request that is limited.
+        """
+        with self._limited(room_of_requests or {}):
+            return self._take_all(room, room_in_background, share)
+
+    @contextmanager
+    def _limited(self, room_of_requests: Mapping[int, int]) -> Iterator[None]:
+        """Keep back for a while what requests have no room for; it comes after the others then."""
+        left, now, later = dict(room_of_requests), deque[Need](), deque[Need]()
+        for need in self.lanes.pop(Lane.MANUAL, ()):
+            room = math.inf if need.request is None else left.get(need.request, math.inf)
+            if need.request in left:
+                left[need.request] -= 1
+            (now if room > 0 else later).append(need)
+        self._put(Lane.MANUAL, now)
+        yield
+        self._put(Lane.MANUAL, later)
+
+    def _put(self, lane: Lane, needs: deque[Need]) -> None:
+        if needs:
+            self.lanes.setdefault(lane, deque()).extend(needs)
+
+    def _take_all(self, room: int, room_in_background: int, share: LaneShare) -> list[Planned]:
         taken: list[Planned] = []
         while len(taken) < room:
             lane = share.choose([lane for lane in self.lanes if lane.is_live or room_in_background > 0])
@@ -72,7 +100,8 @@ class Agenda:
         needs.remove(need)
         if not needs:
             del self.lanes[lane]
-        return Planned(need.model_id, need.epoch, need.windows[lane], lane)
+        request = need.request if lane is Lane.MANUAL else None
+        return Planned(need.model_id, need.epoch, need.windows[lane], lane, request=request)
 
 
 def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:

@@ -9,7 +9,7 @@ different failures.
 """
 
 from latigo.settings.loading import load_settings
-from latigo.settings.model import Settings, overrides_for
+from latigo.settings.model import Settings, overrides_for, predictions_kept_for
 from latigo.settings.sections import (
     PATH_PLACEHOLDER,
     BackfillSettings,
@@ -69,4 +69,5 @@ __all__ = [
     "TimeseriesSink",
     "load_settings",
     "overrides_for",
+    "predictions_kept_for",
 ]

@@ -203,6 +203,12 @@ def _secret_texts(value: object) -> Iterator[str]:
             yield value
 
 
+def predictions_kept_for(settings: Settings) -> timedelta | None:
+    """Return how long every required sink keeps predictions, by their data time; None: none is known to drop any."""
+    required = (sink for sink in settings.predictions if sink.required)
+    return min((sink.retention for sink in required if isinstance(sink, PostgresSink)), default=None)
+
+
 def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:
     """Return the schedule of one model: every override that matches, in their order, on top of the general keys."""
     schedule = Schedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)

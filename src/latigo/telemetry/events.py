@@ -100,6 +100,7 @@ EVENTS = {
     "queue.unreachable": "The event hub does not answer, and is probed with growing pauses: channel.",
     "queue.watch_failed": "The watchdog could not read the checkpoints: error.",
     "repair.requested": "A task whose claim was lost may have written, so its window is predicted again.",
+    "request.changed": "A request for time ended, goes on or was paused by itself: request, kind, state, reason.",
     "request.crashed": "An HTTP request to this process ended in a bug: method, path, and its traceback.",
     "request.malformed": "A client sent something other than an HTTP request to this process: peer, reason.",
     "response.cut": "InfluxDB cut a response at its max-row-limit; requests become smaller: downstream, count.",

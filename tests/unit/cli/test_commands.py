@@ -11,9 +11,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from latigo.cli.lazy import LazyGroup
-from latigo.cli.main import Commands, Models, Queue, Sensors, cli
+from latigo.cli.main import Backfills, Commands, Models, Queue, Sensors, cli
 
-GROUPS: tuple[type[LazyGroup], ...] = (Commands, Models, Sensors, Queue)
+GROUPS: tuple[type[LazyGroup], ...] = (Commands, Models, Sensors, Queue, Backfills)
 ROOT = get_command(cli)
 
 

@@ -1,6 +1,8 @@
 """What goes out next."""
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -299,3 +301,30 @@ def test_a_project_probes_once_all_that_it_needs_is_due():
 )
 def test_two_minutes_of_throughput_may_be_out_within_bounds_unless_configured(configured: int, settled: int, most: int):
     assert most_outstanding(configured, settled) == most
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def requested(model_id: int, request: int) -> Need:
+    need = a_need(model_id, windows={Lane.MANUAL: hole(model_id), Lane.LIVE: LIVE})
+    return replace(need, request=request)
+
+
+def test_only_what_is_planned_for_a_request_names_it():
+    planned = taken(Agenda.of([requested(1, request=7)]), 10)
+
+    assert [(each.lane, each.request) for each in planned] == [(Lane.LIVE, None), (Lane.MANUAL, 7)]
+
+
+def test_no_more_is_taken_for_a_request_than_it_has_room_for_and_the_rest_stays():
+    agenda = Agenda.of([requested(number, request=number % 2) for number in range(1, 7)])
+    share = LaneShare(0.05)
+
+    first = agenda.take(100, 100, share, {1: 1})
+    second = agenda.take(100, 100, share, {1: 0})
+    third = agenda.take(100, 100, share, {})
+
+    counts = [Counter(each.request for each in taken if each.request is not None) for taken in (first, second, third)]
+    assert counts == [{0: 3, 1: 1}, {}, {1: 2}]
+    assert not agenda

@@ -54,9 +54,9 @@ def run(
     if as_json:
         show_json({**dict(plan), "total": plan.total})
     else:
-        columns = ("project", "model", "start", "end", "slots", "calls", "live", "held", "repair")
+        columns = ("project", "model", "start", "end", "slots", "calls", "live", "held", "repair", "requested")
         empty = "Nothing like that is missing" if state or start or end else "Nothing is missing"
-        show_table(plan.windows, columns, empty=empty, if_any=("held", "repair"))
+        show_table(plan.windows, columns, empty=empty, if_any=("held", "repair", "requested"))
         if plan.projects:
             show_table(plan.projects, ("project", "models", "slots", "calls"), title="In all")
     show_cut(len(plan.windows), plan.total)

@@ -98,6 +98,18 @@ WHERE (r.model_id, r.task_id, r.claim, r.due_at) = (done.model_id, done.task_id,
 -- delete_repairs --
 DELETE FROM repair r USING task t WHERE t.id = ANY ($1::bigint[]) AND r.model_id = t.model_id AND isempty(r.slots);
 
+-- reduce_requests --
+-- What tasks ($1) have settled is not wanted any more; a replacement only if it was claimed after the request was made. The
+-- locks on the coverage of the models make one settlement wait for another.
+UPDATE request_model q SET wanted = q.wanted - d.spans, open = NOT isempty(q.wanted - d.spans)
+FROM (
+    SELECT o.request_id, o.model_id, range_agg(t.span) AS spans
+    FROM task t JOIN request_model o ON o.model_id = t.model_id AND o.open JOIN request r ON r.id = o.request_id
+    WHERE t.id = ANY ($1::bigint[]) AND o.wanted && t.span AND (r.kind = 'fill' OR t.request_id = r.id OR t.claimed_at > r.at)
+    GROUP BY o.request_id, o.model_id
+) d
+WHERE q.request_id = d.request_id AND q.model_id = d.model_id;
+
 -- release --
 -- Tasks that were not begun or not finished are planned again at once, with as many starts ($8) as before.
 UPDATE task t
@@ -129,6 +141,7 @@ FOR UPDATE OF t, c;
 SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
        EXISTS (SELECT FROM repair r WHERE r.model_id = t.model_id AND r.slots && t.span) AS repairs,
+       EXISTS (SELECT FROM request_model q WHERE q.model_id = t.model_id AND q.open AND q.wanted && t.span) AS requested,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id
                AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,

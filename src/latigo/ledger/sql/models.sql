@@ -79,8 +79,15 @@ RETURNING id;
 INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
 
 -- realign --
--- The slots of a model have a new length: coverage is kept as far as it fills whole new slots.
-WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1)
+-- The slots of a model have a new length: coverage is kept as far as it fills whole new slots, and requests want the others.
+WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1),
+widened AS (
+    UPDATE request_model q
+    SET wanted = (SELECT range_agg(tstzrange(date_bin(m.slot, lower(w), 'epoch'),
+                                             date_bin(m.slot, upper(w) - interval '1 microsecond', 'epoch') + m.slot))
+                  FROM unnest(q.wanted) AS w)
+    FROM model m WHERE m.id = $1 AND q.model_id = m.id AND q.open
+)
 UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
 
 -- unpark_older --

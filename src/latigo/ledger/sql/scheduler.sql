@@ -20,7 +20,7 @@ SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledge
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `backfill` is the newest other hole, `repair` the newest window that an overtaken claim may have
--- written over; none is longer than the model's fold. $1: max_catch_up.
+-- written over, `manual` the newest of the smallest request; none is longer than the model's fold. $1: max_catch_up.
 -- A column that is named like a lane has its windows.
 -- Steps are materialised, or every expression would be evaluated anew wherever a later step uses it.
 WITH topped AS MATERIALIZED (
@@ -45,7 +45,7 @@ far AS MATERIALIZED (
                            AND coalesce(upper(b.near) - b.fold < b.due - b.fold * 4, true))
 ),
 rest AS MATERIALIZED (
-    SELECT b.model_id, b.covered_end, b.fold, b.live_out, b.back_out, b.top,
+    SELECT b.model_id, b.covered_end, b.fold, b.due, b.live_out, b.back_out, b.top,
            CASE WHEN f.model_id IS NULL THEN b.near
                 ELSE f.holes * tstzmultirange(tstzrange(least(b.edge, b.due), coalesce(lower(b.top), b.due))) END AS holes
     FROM below b LEFT JOIN far f ON f.model_id = b.model_id
@@ -62,31 +62,88 @@ damaged AS MATERIALIZED (
     WHERE r.due_at <= ledger_now()
     GROUP BY r.model_id
 ),
+running AS MATERIALIZED (
+    SELECT array_agg(r.id) AS ids FROM request_running r
+    WHERE r.at_most IS NULL
+       OR (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') < r.at_most
+),
+-- What is due and live does not take. One request of each model, however many there are: this is done every few seconds.
+asked AS MATERIALIZED (
+    SELECT r.model_id, q.request_id, q.slots
+    FROM rest r
+    LEFT JOIN (SELECT model_id, range_agg(span) AS spans FROM task GROUP BY model_id) t ON t.model_id = r.model_id
+    LEFT JOIN model_parked p ON p.model_id = r.model_id
+    CROSS JOIN LATERAL (
+        SELECT l.request_id, l.slots
+        FROM (SELECT o.request_id, o.wanted * tstzmultirange(tstzrange(NULL, coalesce(lower(r.top), r.due)))
+                                       - coalesce(t.spans, '{}') - coalesce(p.windows, '{}') AS slots
+              FROM request_model o
+              WHERE o.model_id = r.model_id AND o.open AND o.request_id = ANY ((SELECT ids FROM running)::bigint[])
+              ORDER BY o.slots, o.request_id OFFSET 0) l
+        WHERE NOT isempty(l.slots) LIMIT 1
+    ) q
+    WHERE NOT r.back_out AND (SELECT ids FROM running) IS NOT NULL
+),
 found AS MATERIALIZED (
-    SELECT r.model_id, r.covered_end, CASE WHEN NOT r.live_out THEN r.top END AS live,
+    SELECT r.model_id, r.covered_end, a.request_id, CASE WHEN NOT r.live_out THEN r.top END AS live,
            (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
             ORDER BY w DESC LIMIT 1) AS backfill,
            (SELECT w FROM unnest(d.slots * tstzmultirange(tstzrange(upper(d.slots) - r.fold, upper(d.slots)))) AS w
-            WHERE NOT r.back_out ORDER BY w DESC LIMIT 1) AS repair
-    FROM rest r LEFT JOIN damaged d ON d.model_id = r.model_id
+            WHERE NOT r.back_out ORDER BY w DESC LIMIT 1) AS repair,
+           (SELECT w FROM unnest(a.slots * tstzmultirange(tstzrange(upper(a.slots) - r.fold, upper(a.slots)))) AS w
+            ORDER BY w DESC LIMIT 1) AS manual
+    FROM rest r LEFT JOIN damaged d ON d.model_id = r.model_id LEFT JOIN asked a ON a.model_id = r.model_id
 )
-SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.live, f.backfill, f.repair
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.request_id, f.live, f.backfill, f.repair, f.manual
 FROM found f JOIN model m ON m.id = f.model_id
-WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL;
+WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.manual IS NOT NULL;
 
 -- plan_tasks --
 -- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were
--- covered: every other lane repeats what is covered.
-INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, planned_at)
-SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, ledger_now()
-FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[])
-     AS n (model_id, epoch, low, high, lane, probe, trace)
+-- covered: every other lane repeats what is covered. So are windows that their request does not want any more.
+INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, request_id, planned_at)
+SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, n.request_id, ledger_now()
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[],
+            $8::bigint[]) AS n (model_id, epoch, low, high, lane, probe, trace, request_id)
 JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
 JOIN coverage c ON c.model_id = n.model_id
      AND (n.lane NOT IN ('live', 'backfill') OR NOT c.covered && tstzrange(n.low, n.high))
 WHERE NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
+  AND (n.request_id IS NULL
+       OR EXISTS (SELECT FROM request_model q JOIN request_running r ON r.id = q.request_id
+                  WHERE q.request_id = n.request_id AND q.model_id = n.model_id AND q.wanted @> tstzrange(n.low, n.high)))
 ON CONFLICT DO NOTHING
 RETURNING id;
+
+-- request_room --
+-- How many more tasks may be out for requests that limit it.
+SELECT r.id, r.at_most - (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') AS room
+FROM request_running r WHERE r.at_most IS NOT NULL;
+
+-- stop_requests --
+UPDATE request SET state = 'paused', note = format('%s windows failed', failures)
+WHERE state = 'active' AND failures >= stop_after
+RETURNING id, kind, state, note;
+
+-- end_requests --
+-- A request is done when nothing is left of it that could be predicted, and goes on when there is something again: what
+-- was parked is not any more, or a model is listed again.
+WITH changed AS (
+    SELECT r.id, EXISTS (
+               SELECT FROM request_model q JOIN model m ON m.id = q.model_id LEFT JOIN model_parked p ON p.model_id = q.model_id
+               WHERE q.request_id = r.id AND q.open AND m.state = 'active'
+                 AND NOT coalesce(p.windows @> q.wanted, false)) AS is_left,
+           EXISTS (SELECT FROM request_model q WHERE q.request_id = r.id AND q.open) AS is_open
+    FROM request r WHERE r.state IN ('active', 'done')
+)
+UPDATE request r
+SET state = CASE WHEN c.is_left THEN 'active' ELSE 'done' END,
+    note = CASE WHEN c.is_left THEN 'what was left can be predicted again'
+                WHEN c.is_open THEN 'the rest is parked, or its models are not predicted' ELSE '' END,
+    ended_at = CASE WHEN NOT c.is_left THEN ledger_now() END
+FROM changed c
+WHERE r.id = c.id AND c.is_left <> (r.state = 'active')
+RETURNING r.id, r.kind, r.state, r.note;
 
 -- wake_waiting --
 -- Tasks whose back-off is over are planned again, unless their lane is taken or their project ($1) is blocked; $2 at most.
@@ -230,6 +287,11 @@ FROM generate_series(date_trunc('day', ledger_now() AT TIME ZONE 'UTC') - interv
                      date_trunc('day', ledger_now() AT TIME ZONE 'UTC') + interval '2 days',
                      interval '1 day') AS day
 WHERE to_regclass('task_history_' || to_char(day, 'YYYYMMDD')) IS NULL;
+
+-- delete_request_models --
+-- What requests wanted that ended longer ago than $1, and got.
+DELETE FROM request_model q USING request r
+WHERE r.id = q.request_id AND r.ended_at < ledger_now() - $1::interval AND NOT q.open;
 
 -- old_history --
 -- Partitions of task_history that hold nothing younger than $1.

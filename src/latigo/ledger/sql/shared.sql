@@ -27,6 +27,12 @@ unended AS (
     FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
     WHERE g.state <> 'claimed' OR writer <> g.claim
     ON CONFLICT DO NOTHING
+),
+failed AS (
+    UPDATE request r SET failures = r.failures + f.windows
+    FROM (SELECT request_id, count(*) AS windows FROM gone
+          WHERE request_id IS NOT NULL AND outcome IN ('rejected', 'crashed') GROUP BY request_id) f
+    WHERE r.id = f.request_id
 )
 INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
                           covered, claimed_by, planned_at, claimed_at, settled_at)
@@ -48,3 +54,21 @@ GROUP BY s.model_id, s.revision, s.reason, s.detail, s.tags
 ON CONFLICT (model_id, revision, reason)
 DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version,
               tags = excluded.tags;
+
+-- withdraw_tasks --
+-- Tasks that no executor has claimed, of requests that are not active. A claimed one ends by itself. What other claims may
+-- still write is repaired after a while ($1). Tasks that are being settled are skipped, against deadlocks.
+WITH gone AS (
+    DELETE FROM task t
+    USING (SELECT o.id FROM task o JOIN request r ON r.id = o.request_id
+           WHERE o.state <> 'claimed' AND r.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
+    WHERE t.id = free.id
+    RETURNING t.*
+),
+unended AS (
+    INSERT INTO repair (model_id, task_id, claim, due_at, slots)
+    SELECT g.model_id, g.id, writer, ledger_now() + $1::interval, tstzmultirange(g.span)
+    FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
+    ON CONFLICT DO NOTHING
+)
+SELECT id FROM gone;

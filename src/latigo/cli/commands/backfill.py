@@ -1,0 +1,139 @@
+"""``latigo backfill``."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from latigo.cli.exits import Exit
+from latigo.cli.names_file import read_names_file
+from latigo.cli.options import ConfigOption, DryRunOption, ExpectOption, JsonOption, WhyOption, required_range, settings_of, with_ledger
+from latigo.cli.tables import show_json, show_pairs, show_table
+
+if TYPE_CHECKING:
+    from latigo.postgres.database import Database
+    from latigo.reports.backfills import Backfill, BackfillPreview
+
+EXAMPLES = (
+    "latigo backfill plant-a --from -90d --to -30d --dry-run",
+    "latigo backfill 'plant-a/pump-*' --from 2024-05-01 --to 2024-06-01 --replace --reason 'new calibration'",
+    "latigo backfill --models-from models.txt --sensor 1902.TT-0001.PV --from -7d --wait",
+)
+
+
+def run(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PROJECT[/MODEL]]...", help="Projects or models; * and ? stand for any characters."),
+    ] = None,
+    since: Annotated[str, typer.Option("--from", help="Begin: ISO 8601, or relative such as -90d.")] = "",
+    until: Annotated[str, typer.Option("--to", "--until", help="End: ISO 8601, relative, or now.")] = "now",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Predict again and overwrite what is there, not only what is missing.")
+    ] = False,
+    sensor: Annotated[str | None, typer.Option(metavar="TAG", help="Only models that read this sensor.")] = None,
+    models_from: Annotated[
+        Path | None, typer.Option("--models-from", metavar="FILE", help="Models as well, one in a line.")
+    ] = None,
+    reason: WhyOption = "",
+    at_most: Annotated[
+        int | None, typer.Option(min=1, max=2**31 - 1, help="Tasks that may be out for it at the same time.")
+    ] = None,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, max=2**31 - 1, help="Pause it after so many failed windows.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    expect: ExpectOption = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Request predictions of a stretch of time, however long ago.
+
+    Predicts what is missing there; with --replace all of it. The request is kept with who, when and why, survives
+    restarts, and never keeps live predictions waiting: see latigo backfills. Exit code 2 when nothing is selected or
+    --expect does not match, 3 when --wait ends with slots left.
+    """
+    from latigo.actions.backfill import Asked, preview_backfill, request_backfill
+    from latigo.cli.backfill_progress import follow
+    from latigo.runtime.clock import SystemClock
+    from latigo.settings import predictions_kept_for
+    from latigo.wiring.resources import user_at_host
+
+    clock = SystemClock()
+    names = [*(models or []), *(read_names_file(models_from) if models_from else [])]
+    if not names:
+        if sensor is None:
+            raise typer.BadParameter("Name projects or models, --models-from or --sensor; '*' selects every model")
+        names = ["*"]
+    window = required_range(since, until, clock.now())
+    settings = settings_of(config)
+    asked = Asked(
+        kind="replace" if replace else "fill",
+        window=window,
+        names=names,
+        sensor=sensor,
+        kept_for=predictions_kept_for(settings),
+        at_most=at_most,
+        stop_after=stop_after,
+    )
+    if dry_run:
+        preview = with_ledger(settings, lambda database: preview_backfill(database, asked))
+        show_json(preview) if as_json else _show_preview(preview)
+        return
+
+    async def work(database: "Database") -> "tuple[int | None, BackfillPreview, Backfill | None]":
+        number, preview = await request_backfill(database, user_at_host(), asked, why=reason, expect=expect)
+        if number is None or not wait:
+            return number, preview, None
+        return number, preview, await follow(database, number, clock)
+
+    number, preview, ended = with_ledger(settings, work)
+    if as_json:
+        show_json({"id": number, **dict(preview), "ended": ended})
+    else:
+        _show_preview(preview)
+        _show_request(number, ended)
+    if ended and (ended.slots_left or ended.state != "done"):
+        raise typer.Exit(Exit.UNHEALTHY)
+
+
+def _show_request(number: int | None, ended: "Backfill | None") -> None:
+    if number is None:
+        typer.echo("Nothing is left to predict there, so nothing was requested")
+    elif ended is None:
+        typer.echo(f"Requested as {number}; latigo backfills show {number} shows how far it is")
+    else:
+        left = f", {ended.slots_left} of {ended.slots} slots left: {ended.note}" if ended.slots_left else ""
+        typer.echo(f"Request {number} is {ended.state}{left}")
+
+
+#: In words, by the reason of what is left out.
+_LEFT_OUT = {
+    "covered": "predicted already; --replace predicts it again",
+    "excepted": "no readings, or not all: the rechecks of the schedule stand; --replace tries again",
+    "parked": "wanted, and waits: it failed before; latigo failures lists it, latigo retry ends that",
+    "not_kept": "older than what a sink keeps: predictions.retention",
+    "not_predicted": "models that are not predicted: disabled, unregistered, gone or unusable",
+}
+
+
+def _show_preview(preview: "BackfillPreview") -> None:
+    from latigo.cli.backfill_progress import rough_time
+    from latigo.domain.windows import iso
+
+    facts = {
+        "kind": f"{preview.kind}: {'all of it again' if preview.kind == 'replace' else 'what is missing'}",
+        "from": iso(preview.start),
+        "to": iso(preview.end),
+        "models": preview.models,
+        "slots": f"{preview.slots} in {preview.windows} windows",
+        "calls": preview.calls,
+    }
+    if preview.seconds is not None:
+        facts["takes about"] = rough_time(timedelta(seconds=preview.seconds))
+    show_pairs({**facts, "digest": preview.digest})
+    if preview.left_out:
+        rows = [{**dict(row), "meaning": _LEFT_OUT[row.reason]} for row in preview.left_out]
+        show_table(rows, ("reason", "models", "slots", "meaning"), title="Left out, or waiting")
