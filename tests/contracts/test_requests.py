@@ -56,7 +56,7 @@ async def lead(ledger: Ledgers) -> Term:
     return term
 
 
-async def ask(ledger: Ledgers, span: Window, *names: str, expect: str | None = None, **asked: Any) -> int:
+async def ask(ledger: Ledgers, span: Window, *names: str, expect: str = "", **asked: Any) -> int:
     """Make a request, of all models unless some are named; its number."""
     kind = asked.pop("kind", "fill")
     wanted = Asked(kind, span, names or ("*",), **asked)
@@ -353,7 +353,7 @@ async def test_a_dry_run_changes_nothing_and_its_digest_holds_until_the_selectio
     number = await ask(ledger, LONG_AGO, "plant", expect=shown.digest)
     await ledger.models.put_models([an_entry("valve")])
 
-    with pytest.raises(LatigoError, match="the selection has changed since"):
+    with pytest.raises(Misused, match="the selection has changed"):
         await ask(ledger, LONG_AGO, "plant", expect=shown.digest)
 
     assert [each.id for each in await read_backfills(ledger.database)] == [number]

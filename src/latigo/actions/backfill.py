@@ -59,14 +59,11 @@ async def preview_backfill(database: Database, asked: Asked) -> BackfillPreview:
         return await _select(connection, asked, await _chosen(connection, asked), None)
 
 
-async def request_backfill(
-    database: Database, who: str, asked: Asked, *, why: str = "", expect: str | None = None
-) -> Requested:
+async def request_backfill(database: Database, who: str, asked: Asked, *, why: str = "", expect: str = "") -> Requested:
     """Make a request, which is planned until it is done, paused or cancelled.
 
     Raises:
-        Misused: nothing is selected.
-        LatigoError: the selection is not that of the digest ``expect``; nothing was changed.
+        Misused: nothing is selected, or the selection is not that of the digest ``expect``; nothing was changed.
     """
     async with database.transaction() as connection:
         chosen = await _chosen(connection, asked)
@@ -74,11 +71,10 @@ async def request_backfill(
         limits = (asked.window.start, asked.window.end, asked.at_most, asked.stop_after)
         row = await connection.fetchrow(SQL["begin_request"], asked.kind, who, why, asked.selector(), *limits)
         preview = await _select(connection, asked, chosen, row["id"])
-        if expect is not None and expect != preview.digest:
-            raise LatigoError(
-                f"the selection has changed since {expect} was shown: it is {preview.digest} now, {preview.slots} slots"
-                f" of {preview.models} models; nothing was changed. Write the ends of the time as they were shown, and"
-                " see --dry-run"
+        if expect and expect != preview.digest:
+            raise Misused(
+                f"the selection has changed: its digest is {preview.digest}, not {expect}; nothing was changed. See"
+                " --dry-run, and write the ends of the time as it shows them: relative ones move on"
             )
         if not preview.slots:
             await connection.execute(SQL["discard_request"], row["id"])

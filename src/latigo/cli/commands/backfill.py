@@ -8,7 +8,16 @@ import typer
 
 from latigo.cli.exits import Exit
 from latigo.cli.names_file import read_names_file
-from latigo.cli.options import ConfigOption, JsonOption, WhyOption, required_range, settings_of, with_ledger
+from latigo.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    ExpectOption,
+    JsonOption,
+    WhyOption,
+    required_range,
+    settings_of,
+    with_ledger,
+)
 from latigo.cli.tables import show_json, show_pairs, show_table
 
 if TYPE_CHECKING:
@@ -43,10 +52,8 @@ def run(
     stop_after: Annotated[
         int | None, typer.Option(min=1, max=2**31 - 1, help="Pause it after so many failed windows.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and change nothing.")] = False,
-    expect: Annotated[
-        str | None, typer.Option(metavar="DIGEST", help="Refuse if the selection is not that of a dry run.")
-    ] = None,
+    dry_run: DryRunOption = False,
+    expect: ExpectOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -54,8 +61,8 @@ def run(
     """Request predictions of a stretch of time, however long ago.
 
     Predicts what is missing there; with --replace all of it. The request is kept with who, when and why, survives
-    restarts, and never keeps live predictions waiting: see latigo backfills. Exit code 1 when --expect does not
-    match, 2 when nothing is selected, 3 when --wait ends with slots left.
+    restarts, and never keeps live predictions waiting: see latigo backfills. Exit code 2 when nothing is selected or
+    --expect does not match, 3 when --wait ends with slots left.
     """
     from latigo.actions.backfill import Asked, preview_backfill, request_backfill
     from latigo.cli.backfill_progress import follow
