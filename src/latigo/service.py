@@ -15,6 +15,7 @@ from latigo.ledger.bad_readings import BadReadingReports, keep_bad_readings
 from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
+from latigo.providers.protocols import SensorSource
 from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
@@ -31,7 +32,6 @@ from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
 from latigo.wiring.resources import (
     Resources,
-    SensorSource,
     check_role,
     open_ledger,
     open_queue,

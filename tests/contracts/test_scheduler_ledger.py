@@ -7,7 +7,7 @@ import pytest
 
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import LeaseLost, Need, Planned, SchedulerLedger, Term
-from tests.support.build import NOW, an_entry, window
+from tests.support.build import NOW, a_spec, an_entry, window
 from tests.support.role_ledgers import RoleLedgers, role_ledgers
 
 __all__ = ["role_ledgers"]
@@ -304,6 +304,56 @@ async def test_no_more_tasks_are_woken_than_asked_for_and_none_of_a_blocked_proj
     assert sorted(await unpublished(role_ledgers)) == sorted([fan, pump, valve])
 
 
+async def test_none_of_a_blocked_model_is_woken(role_ledgers: RoleLedgers):
+    for name in ("fan", "pump"):
+        await role_ledgers.add_need(name)
+    blocked = (await needs(role_ledgers))["fan"].model_id
+    fan, pump = [await waiting(role_ledgers, name, HOUR) for name in ("fan", "pump")]
+    await role_ledgers.set_clock(NOW + HOUR)
+
+    some = await role_ledgers.scheduler.wake_waiting(
+        await lead(role_ledgers), blocked=[], blocked_models=[blocked], most=9
+    )
+
+    assert (some, await unpublished(role_ledgers)) == (1, [pump])
+    assert await woken(role_ledgers) == 1
+    assert sorted(await unpublished(role_ledgers)) == sorted([fan, pump])
+
+
+async def test_a_probe_is_chosen_from_the_models_that_need_what_is_probed(role_ledgers: RoleLedgers):
+    for name in ("fan", "pump"):
+        await role_ledgers.add_need(name)
+    pump = (await needs(role_ledgers))["pump"].model_id
+    _, second = [await waiting(role_ledgers, name, HOUR) for name in ("fan", "pump")]
+    await role_ledgers.open_circuit("sensors/influx", PAUSE)
+    await role_ledgers.set_clock(NOW + HOUR)
+    term = await lead(role_ledgers)
+
+    none = await role_ledgers.scheduler.wake_probe(term, "plant", ["sensors/influx"], models=[])
+    probed = await role_ledgers.scheduler.wake_probe(term, "plant", ["sensors/influx"], models=[pump])
+
+    assert (none, probed) == (False, True)
+    assert await unpublished(role_ledgers) == [second]
+    assert await role_ledgers.scheduler.probing() == {pump: "plant"}
+
+
+async def test_the_tags_of_models_are_all_that_they_read_and_those_that_are_known_are_not_read_again(
+    role_ledgers: RoleLedgers,
+):
+    for name in ("fan", "pump"):
+        await role_ledgers.add_need(name)
+    known = {model.model_id: model.epoch for model in await role_ledgers.scheduler.changed_tags({})}
+    again = await role_ledgers.scheduler.changed_tags(known)
+
+    await role_ledgers.supersede("fan")
+    (changed,) = await role_ledgers.scheduler.changed_tags(known)
+
+    fan = (await needs(role_ledgers))["fan"]
+    assert (len(known), list(again)) == (2, [])
+    assert (changed.model_id, changed.epoch, changed.project) == (fan.model_id, fan.epoch, "plant")
+    assert set(changed.tags) == set(a_spec("fan").dataset.tags)
+
+
 async def test_a_task_that_waits_is_not_needed_either(role_ledgers: RoleLedgers):
     await role_ledgers.add_need("pump")
     await waiting(role_ledgers, "pump", HOUR)
@@ -328,7 +378,7 @@ async def test_one_waiting_task_of_a_blocked_project_becomes_the_probe(role_ledg
     assert (early, elsewhere, probed) == (False, False, True)
     assert (due.probe_due, sent.probe_due) == (True, False)
     assert [(task.id, task.probe) for task in await role_ledgers.scheduler.unpublished(term, 9)] == [(fan, True)]
-    assert await role_ledgers.scheduler.probing() == {"plant"}
+    assert set((await role_ledgers.scheduler.probing()).values()) == {"plant"}
 
 
 async def test_a_probe_that_is_planned_takes_the_turn_and_one_that_is_not_leaves_it(role_ledgers: RoleLedgers):
@@ -346,14 +396,14 @@ async def test_a_probe_that_is_planned_takes_the_turn_and_one_that_is_not_leaves
     second = (await role_ledgers.scheduler.plan(term, [probe], probes=[GORDO]), await due())
 
     assert (first, second) == ((1, False), (0, True))
-    assert await role_ledgers.scheduler.probing() == {"plant"}
+    assert set((await role_ledgers.scheduler.probing()).values()) == {"plant"}
 
 
 async def test_a_project_without_a_probe_is_not_probing(role_ledgers: RoleLedgers):
     await role_ledgers.add_need("pump")
     await plan(role_ledgers, "pump")
 
-    assert await role_ledgers.scheduler.probing() == frozenset()
+    assert not await role_ledgers.scheduler.probing()
 
 
 async def test_a_probe_that_waits_is_no_probe_any_more(role_ledgers: RoleLedgers):
@@ -368,7 +418,7 @@ async def test_a_probe_that_waits_is_no_probe_any_more(role_ledgers: RoleLedgers
     await role_ledgers.set_clock(NOW + HOUR)
     await woken(role_ledgers)
 
-    assert (was_probe, probing) == (True, frozenset())
+    assert (was_probe, probing) == (True, {})
     assert [(t.id, t.probe) for t in await role_ledgers.scheduler.unpublished(term, 9)] == [(task_id, False)]
 
 

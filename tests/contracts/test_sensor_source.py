@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from latigo.providers.protocols import SensorSource
 from latigo.testing import OpenSensors, SensorSourceContract
-from latigo.wiring.resources import SensorSource
 from tests.support.sensor_sources import SENSOR_SOURCES
 
 

@@ -17,7 +17,7 @@ from tests.support.build import CONNECT_TIMEOUT
 from tests.support.late_sensors import KIND
 from tests.support.outside import looking_at
 from tests.support.postgres import execute
-from tests.support.process import PROJECT, a_project, latigo, write_config
+from tests.support.process import PROJECT, Tables, a_project, latigo, write_config
 from tests.support.sandbox import Sandbox
 
 DONE, FAILED, CONFIGURATION = 0, 1, 78
@@ -187,3 +187,25 @@ async def test_the_readings_are_looked_at_without_the_model_server(sandbox: Sand
 
     assert (code, failed(checks)) == (FAILED, [GORDO])
     assert checks["sensors"]["details"][0].startswith("A: readings from 2003-01-01 00:00")
+
+
+async def test_each_of_several_sources_is_checked_by_itself_with_the_tags_that_are_read_from_it(
+    sandbox: Sandbox, tmp_path: Path
+):
+    first, second = a_project(sandbox.models).models[0].tags
+    (tmp_path / "a.csv").write_text(f"time,{first}\n2003-01-01 00:00,1.5\n")
+    sources: Tables = [
+        {"kind": "files", "name": "lab", "path": str(tmp_path), "tags": [first]},
+        {"kind": "influx", "url": "http://127.0.0.1:9", "tags": ["none of them"]},
+        {"kind": "files", "name": "gone", "path": str(tmp_path / "nowhere"), "tags": ["neither"]},
+        {"kind": "simulated", "name": "rest"},
+    ]
+
+    code, checks = await check(sandbox.config(sources=sources))
+
+    assert (code, failed(checks)) == (CONFIGURATION, ["sensors/influx", "sensors/gone"])
+    assert "nowhere" in checks["sensors/gone"]["answer"]
+    assert checks["sensors/lab"]["answer"].startswith("sensors/lab, 1 tags")
+    assert checks["sensors/lab"]["details"][0].startswith(f"{first}: readings from 2003-01-01")
+    assert any(line.startswith(f"{second}: ") for line in checks["sensors/rest"]["details"])
+    assert not any(first in line for line in checks["sensors/rest"]["details"])

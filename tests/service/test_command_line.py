@@ -34,6 +34,7 @@ from tests.support.process import (
     PROJECT,
     SLOT,
     STARTS_WITHIN,
+    Tables,
     environment,
     latigo,
     newest_due,
@@ -245,9 +246,35 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
 
     assert listed.splitlines() == ["A", "B"]
     assert (json.loads(first), cut) == ({"items": ["A"], "total": 2}, "Showing 1 of 2; --limit 0 shows all\n")
-    assert (known, text) == (DONE, "A: known\n")
-    assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False})
+    assert (known, text) == (DONE, "A: known to sensors/files\n")
+    assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False, "source": "sensors/files"})
     assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
+
+
+async def test_with_several_sources_the_commands_name_the_source_of_each_sensor(tmp_path: Path):
+    for name, tags in (("lab", "A,B"), ("plant", "A,C")):
+        (tmp_path / f"{name}.csv").write_text(f"time,{tags}\n2026-01-01T00:00:00Z,1,2\n")
+    sources: Tables = [
+        {"kind": "files", "name": "lab", "tags": ["B"], "path": str(tmp_path / "lab.csv")},
+        {"kind": "influx", "url": "http://127.0.0.1:9", "tags": ["D*"]},
+        {"kind": "files", "name": "plant", "path": str(tmp_path / "plant.csv")},
+    ]
+    config = write_config(tmp_path, sources=sources)
+    show = ("--from", "2026-01-01", "--to", "2026-01-02", "--json")
+    (partly, listed, why), (_, as_json, _), (_, known, _), (unknown, _, _), (_, shown, _) = await asyncio.gather(
+        latigo("sensors", "list", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "list", "--json", "--limit", "1", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "exists", "E", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "show", "B", *show, "--config", str(config), folder=tmp_path),
+    )
+
+    assert (partly, listed.splitlines()) == (FAILED, ["A\tsensors/plant", "B\tsensors/lab", "C\tsensors/plant"])
+    assert why.startswith("latigo: sensors/influx: InfluxDB, reading: ")
+    assert json.loads(as_json) == {"items": [{"name": "A", "source": "sensors/plant"}], "total": 3}
+    assert known == "A: known to sensors/plant\n"
+    assert unknown == USAGE
+    assert (json.loads(shown)["source"], json.loads(shown)["last_value"]) == ("sensors/lab", 2.0)
 
 
 async def test_sensors_show_has_the_request_and_the_readings_of_one_sensor(tmp_path: Path):

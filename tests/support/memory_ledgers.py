@@ -31,6 +31,7 @@ from latigo.ledger.protocol import (
     Mismatch,
     MismatchKind,
     ModelEntry,
+    ModelTags,
     Need,
     Outstanding,
     Planned,
@@ -91,6 +92,7 @@ class MemoryPlanning:
     desired: list[Need] = field(default_factory=list)
     covered: dict[int, Coverage] = field(default_factory=dict)  #: by model; it changes no need by itself
     expired: dict[ModelRef, int] = field(default_factory=dict)
+    tags: dict[int, tuple[str, ...]] = field(default_factory=dict)  #: that a model reads, where they matter
     rows: dict[int, Row] = field(default_factory=dict)
     skew: timedelta = timedelta(0)
     unavailable: bool = False
@@ -166,10 +168,19 @@ class MemoryPlanning:
         self._ask("circuits")
         return self.board.listed()
 
-    async def probing(self) -> frozenset[str]:
+    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+        self._ask("changed_tags")
+        tags = a_spec("any").dataset.tags
+        return [
+            ModelTags(need.model_id, need.epoch, need.ref.project, self.tags.get(need.model_id, tags))
+            for need in self.desired
+            if known.get(need.model_id) != need.epoch
+        ]
+
+    async def probing(self) -> Mapping[int, str]:
         self._ask("probing")
-        rows = self.rows.values()
-        return frozenset(row.task.ref.project for row in rows if row.task.probe and row.state != "waiting")
+        probes = {row.task.ref for row in self.rows.values() if row.task.probe and row.state != "waiting"}
+        return {need.model_id: need.ref.project for need in self.desired if need.ref in probes}
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         self._ask("plan", term)
@@ -197,9 +208,13 @@ class MemoryPlanning:
             out |= self.covered.get(need.model_id, Coverage())
         return bool(out & Coverage((planned.window,)))
 
-    async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
+    async def wake_waiting(
+        self, term: Term, *, blocked: Sequence[str], blocked_models: Sequence[int] = (), most: int
+    ) -> int:
         self._ask("wake_waiting", term)
-        free = [id_ for id_ in self._wakeable() if self.rows[id_].task.ref.project not in blocked][:most]
+        refs = {need.ref for need in self.desired if need.model_id in blocked_models}
+        due = [(id_, self.rows[id_].task.ref) for id_ in self._wakeable()]
+        free = [id_ for id_, ref in due if ref.project not in blocked and ref not in refs][:most]
         for id_ in free:
             self._wake(id_)
         return len(free)
@@ -218,11 +233,14 @@ class MemoryPlanning:
     def _wake(self, id_: int) -> None:
         self.rows[id_].state, self.rows[id_].channel = "planned", ""
 
-    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
+    async def wake_probe(
+        self, term: Term, project: str, probes: Sequence[str], *, models: Sequence[int] | None = None
+    ) -> bool:
         self._ask("wake_probe", term)
+        refs = None if models is None else {need.ref for need in self.desired if need.model_id in models}
         for id_ in self._wakeable():
             row = self.rows[id_]
-            if row.task.ref.project == project:
+            if row.task.ref.project == project and (refs is None or row.task.ref in refs):
                 self._wake(id_)
                 row.task = replace(row.task, probe=True)
                 for downstream in probes:

@@ -62,14 +62,22 @@ def newest_due() -> datetime:
     return floor_to_slot(datetime.now(UTC) - DELAY, SLOT)
 
 
-def write_config(folder: Path, *, predictions: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Path:
-    """Write a configuration file: `FAST`, with other values for some keys; another ``kind`` replaces its section."""
+Tables = Sequence[Mapping[str, Any]]
+
+
+def write_config(
+    folder: Path, *, predictions: Tables = (), sources: Tables = (), **sections: Mapping[str, Any]
+) -> Path:
+    """Write a configuration file: `FAST`, with other values for some keys; another ``kind`` replaces its section.
+
+    ``sources`` are several tables ``sensors``.
+    """
     merged: dict[str, Any] = {
         name: {**({} if "kind" in sections.get(name, {}) else FAST.get(name, {})), **sections.get(name, {})}
         for name in {**FAST, **sections}
     }
-    if predictions:
-        merged["predictions"] = list(predictions)
+    lists = {"predictions": predictions, "sensors": sources}
+    merged |= {name: list(tables) for name, tables in lists.items() if tables}
     path = folder / f"latigo-{next(_numbers)}.toml"
     path.write_text(to_toml(merged), encoding="utf-8")
     return path

@@ -1,6 +1,6 @@
 """The systems that processes of Latigo work with: the sandbox's Gordo in the test's loop, and a ledger."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from benchmarks.gordo_stub import StubPredictions
 from latigo.sandbox.gordo import SandboxGordo, open_sandbox_gordo
 from tests.support.outside import Outside, looking_at
 from tests.support.postgres import database_on, execute
-from tests.support.process import Service, a_project, newest_due, write_config
+from tests.support.process import Service, Tables, a_project, newest_due, write_config
 
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
 
@@ -28,11 +28,13 @@ class Sandbox:
     folder: Path
     models: int
 
-    def config(self, *, predictions: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Path:
+    def config(self, *, predictions: Tables = (), sources: Tables = (), **sections: Mapping[str, Any]) -> Path:
         """A configuration for this plant; see `write_config`."""
         models = {"url": self.gordo.url, **sections.pop("models", {})}
         ledger = sections.pop("ledger", {"kind": "postgres", "url": self.ledger.url})
-        return write_config(self.folder, predictions=predictions, models=models, ledger=ledger, **sections)
+        return write_config(
+            self.folder, predictions=predictions, sources=sources, models=models, ledger=ledger, **sections
+        )
 
     async def whole(self, service: Service, *, within: float = 180.0) -> datetime:
         """Wait until everything is covered that is due by now; return the end of that time."""

@@ -15,16 +15,17 @@ import pytest
 from pydantic import SecretStr
 
 from latigo import settings
-from latigo.domain.series import Readings
+from latigo.domain.series import Readings, Series
 from latigo.domain.windows import from_ns
 from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
+from latigo.providers.protocols import SensorSource
+from latigo.providers.routed import RoutedSensors, Routing
 from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import GOOD, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import FileSensors as FileSensorsSettings
-from latigo.wiring.resources import SensorSource
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
 
 Opener = Callable[[pytest.FixtureRequest, Readings], AbstractAsyncContextManager[SensorSource]]
@@ -135,12 +136,24 @@ def fill_timeseries(server: SandboxTimeseries, readings: Readings, facility: str
         stored.write(Reading(time, value, GOOD) for time, value in pairs if isfinite(value))
 
 
+@asynccontextmanager
+async def routed_source(request: pytest.FixtureRequest, readings: Readings) -> AsyncIterator[SensorSource]:
+    """Temperatures in memory, and all else in a file."""
+    temperatures = {tag: series for tag, series in readings.items() if "TT" in tag}
+    others = {tag: series for tag, series in readings.items() if tag not in temperatures} or {
+        "GRA-ZZ-999": Series.empty()
+    }
+    async with file_source(request, others, format="csv", layout="long") as files:
+        yield RoutedSensors([MemorySensors(temperatures), files], Routing([["*TT*"], []]))
+
+
 SENSOR_SOURCES: Mapping[str, Opener] = {
     "memory": memory_source,
     "csv-wide": partial(file_source, format="csv", layout="wide"),
     "csv-long": partial(file_source, format="csv", layout="long"),
     "parquet-wide": partial(file_source, format="parquet", layout="wide"),
     "parquet-long": partial(file_source, format="parquet", layout="long"),
+    "several": routed_source,
     "influx": influx_source,
     "timeseries-api": timeseries_source,
     "influx-as-3": partial(influx_source, version="3"),  # queried as version 3; the server is the same

@@ -83,7 +83,7 @@ def test_long_texts_with_dots_are_no_keys(tmp_path: Path) -> None:
     dots = "." * 1_000
     path.write_text(f"# {dots}\n" + plugin(f"a = \"{dots}\"\nb = '{dots}'\nc = [1.5, 2.5]"), encoding="utf-8")
 
-    assert load_settings(path, {}).sensors.model_dump()["options"]["a"] == dots
+    assert load_settings(path, {}).sources[0].model_dump()["options"]["a"] == dots
 
 
 def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:

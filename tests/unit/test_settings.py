@@ -24,6 +24,7 @@ from latigo.settings import (
     load_settings,
     overrides_for,
 )
+from latigo.settings.reference import to_toml
 
 MINUTE = timedelta(minutes=1)
 
@@ -152,7 +153,97 @@ def test_kinds_choose_the_keys() -> None:
 
 
 def test_sizes_are_written_with_units() -> None:
-    assert load('[sensors]\nread_budget = "64MiB"').sensors.read_budget == 64 * 2**20
+    assert load('[sensors]\nread_budget = "64MiB"').read_budget == 64 * 2**20
+
+
+# --- several sources -------------------------------------------------------------------------------------------------
+
+
+TWO_SOURCES = """
+[[sensors]]
+kind = "influx"
+tags = ["GRA-*", "1903.?T*"]
+
+[[sensors]]
+kind = "timeseries_api"
+name = "omnia"
+"""
+
+
+def test_several_sources_are_several_tables() -> None:
+    settings = load(TWO_SOURCES)
+
+    assert [(source.source_name, source.tags) for source in settings.sources] == [
+        ("influx", ("GRA-*", "1903.?T*")),
+        ("omnia", ()),
+    ]
+    assert settings.read_budget == 128_000_000
+
+
+def test_one_source_is_one_table_with_the_same_keys_as_before() -> None:
+    settings = load('[sensors]\nkind = "influx"', LATIGO_SENSORS__DATABASE="plant")
+
+    (source,) = settings.sources
+    assert (source, source.source_name) == (settings.sensors, "influx")
+    assert settings.masked()["sensors"]["database"] == "plant"
+
+
+def test_a_list_of_one_source_is_that_source() -> None:
+    assert load('[[sensors]]\nkind = "simulated"').sources == load('[sensors]\nkind = "simulated"').sources
+
+
+def test_what_is_shown_of_several_sources_is_a_configuration_again() -> None:
+    settings = load(TWO_SOURCES)
+
+    assert load(to_toml(settings.masked())) == settings
+
+
+def test_the_environment_replaces_all_sources_or_sets_a_key_of_the_only_one() -> None:
+    replaced = load(TWO_SOURCES, LATIGO_SENSORS='[{"kind": "files", "tags": "A*"}, {"kind": "simulated"}]')
+
+    assert [(source.kind, source.tags) for source in replaced.sources] == [("files", ("A*",)), ("simulated", ())]
+    with pytest.raises(ConfigurationError, match=r"sensors: the file has a list of tables, \[\[sensors\]\], .*as JSON"):
+        load(TWO_SOURCES, LATIGO_SENSORS__URL="http://elsewhere")
+
+
+SENSOR_KINDS = ["files", "influx", "timeseries_api", "simulated", "python:package.module:factory"]
+
+
+def _sources(*tables: str) -> str:
+    return "".join(f"[[sensors]]\n{table}\n" for table in tables)
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("sensors = []", "sensors: needs at least one source"),
+        ("sensors = 3", "sensors: should be a table"),
+        ("sensors = [3]", "sensors[0]: should be a table"),
+        (
+            _sources('kind = "influx"', 'kind = "files"'),
+            "sensors[0].tags: is missing: only the last source takes the tags that no pattern matches",
+        ),
+        (
+            _sources('kind = "files"\ntags = "A*"', 'kind = "files"'),
+            'sensors[1].name: "files" is the name of another source already',
+        ),
+        (
+            _sources('kind = "files"\ntags = "A*"', 'kind = "influx"\nread_budget = "64MB"'),
+            "sensors[1].read_budget: should be that of the first source (128MB): all sources share it",
+        ),
+        (
+            _sources('kind = "files"\ntags = "A*"', 'kind = "inflx"'),
+            f'sensors[1].kind: unknown kind; did you mean "influx"? known: {", ".join(SENSOR_KINDS)}',
+        ),
+        (
+            _sources('kind = "influx"\ntgas = "A*"', 'kind = "files"'),
+            "sensors[0].tgas: unknown key; the nearest known one is sensors[0].tags",
+        ),
+        (_sources('kind = "files"\nurl = "x"'), 'sensors[0].url: unknown key; it belongs to kind = "influx"'),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_sources_is_said_of_that_one(toml: str, problem: str) -> None:
+    assert refusal(toml) == [problem]
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

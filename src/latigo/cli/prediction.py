@@ -55,7 +55,7 @@ async def _predict(settings: Settings, ref: ModelRef, period: Window, revision: 
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
         spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         slot, windows = _windows(settings, spec, period)
-        share = ByteBudget(settings.sensors.read_budget).share
+        share = ByteBudget(settings.read_budget).share
         results: list[PredictedWindow] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

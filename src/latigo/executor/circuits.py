@@ -83,6 +83,15 @@ class CircuitBoard:
         """Return whether the circuit of a downstream is open."""
         return downstream in self._open or downstream in self._opened_here
 
+    def require_closed(self, downstream: str, *, probe: bool) -> None:
+        """Refuse a call while the circuit of its downstream is open, unless it is the probe.
+
+        Raises:
+            CircuitOpen: it is.
+        """
+        if self.is_open(downstream) and not probe:
+            raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
+
     async def may_probe(self, downstream: str) -> bool:
         """Return whether this process may probe a downstream that no task waits for.
 
@@ -100,8 +109,7 @@ class CircuitBoard:
             LatigoError: whatever the call raised; a time-out that other models share, or that occurs while the circuit
                 is open, becomes `Unavailable`.
         """
-        if self.is_open(downstream) and not probe:
-            raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
+        self.require_closed(downstream, probe=probe)
         try:
             yield
         except TimedOut as error:

@@ -71,7 +71,7 @@ async def _predict(
     period = period_of(spec, window)
     readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
     buckets = Buckets.of(spec.dataset, readings, period)
-    dataset = buckets.dataset(await read_before(sensors, buckets, period))
+    dataset = buckets.dataset(await read_before(sensors, buckets, period, buckets.look_back))
     predictions = None
     if has_rows(dataset, window):
         try:

@@ -14,7 +14,7 @@ from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
-from latigo.domain.series import Point, Predictions, Times
+from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
@@ -22,9 +22,11 @@ from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.slots import Slots, classify
+from latigo.providers.parts import ask_parts, parts_of, read_parts
 from latigo.providers.protocols import (
     Execution,
     ModelExecutionProvider,
+    Part,
     PredictionStorageProvider,
     SensorDataProvider,
 )
@@ -57,12 +59,26 @@ class Progress:
     #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
     stage: Stage = "claim"
-    call_started: float | None = None  #: monotonic time at which the current call to a downstream began
+    calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
+    call_started: float | None = None  #: monotonic time at which the first of them began
     spent: float = 0.0  #: seconds in earlier calls
 
     def seconds_in_calls(self, now: float) -> float:
         """Return the seconds spent in calls to downstreams until ``now``; waiting for a turn does not count."""
         return self.spent + (0.0 if self.call_started is None else now - self.call_started)
+
+    @contextmanager
+    def in_call(self, clock: Clock) -> Iterator[None]:
+        """Count the time of a call; what several share is counted once."""
+        if not self.calls:
+            self.call_started = clock.monotonic()
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
+            if not self.calls:
+                self.spent, self.call_started = self.seconds_in_calls(clock.monotonic()), None
 
 
 @dataclass(frozen=True)
@@ -111,8 +127,7 @@ class Pipeline:
         spec, period = progress.task.model, period_of(progress.task.model, progress.task.window)
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
-            async with self._call(progress, "read", self.sensors.downstream):
-                readings = await self.sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=self.budget.share)
+            readings = await self._read(progress, spec.dataset.tags, period)
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
@@ -122,10 +137,40 @@ class Pipeline:
                 buckets = await off_loop(work, _MUCH_WORK, lambda: Buckets.of(spec.dataset, readings, period))
                 if not buckets.look_back:
                     return await off_loop(work, _MUCH_WORK, buckets.dataset)
-            async with self._call(progress, "read", self.sensors.downstream):
-                before = await read_before(self.sensors, buckets, period)
+            before = await self._read_before(progress, buckets, period)
             with self._stage(progress, "frame"):
                 return await off_loop(work, _MUCH_WORK, lambda: buckets.dataset(before))
+
+    async def _read(self, progress: Progress, tags: Sequence[str], period: Window) -> Readings:
+        """Read from every source that has some of the tags, each under its own circuit."""
+
+        async def read(part: Part, max_bytes: int) -> Readings:
+            async with self._limited(progress, part.source.downstream):
+                return await part.source.get_data_for_range(part.tags, period, max_bytes=max_bytes)
+
+        parts = parts_of(self.sensors, tags)
+        with self._reading(progress, parts):
+            return await read_parts(parts, read, self.budget.share)
+
+    async def _read_before(self, progress: Progress, buckets: Buckets, period: Window) -> Mapping[str, Point]:
+        """Read the last value before the period of the tags whose beginning it may fill, as `_read`."""
+
+        async def look_back(part: Part) -> Mapping[str, Point]:
+            async with self._limited(progress, part.source.downstream):
+                return await read_before(part.source, buckets, period, part.tags)
+
+        parts = parts_of(self.sensors, buckets.look_back)
+        with self._reading(progress, parts):
+            return await ask_parts(parts, look_back)
+
+    @contextmanager
+    def _reading(self, progress: Progress, parts: Sequence[Part]) -> Iterator[None]:
+        """Measure calls to all sources of a task; there are none if the circuit of one of them is open."""
+        progress.stage = "read"
+        for part in parts:  # before the first call, which would be in vain
+            self.circuits.require_closed(part.source.downstream, probe=progress.task.probe)
+        with self._stage(progress, "read"):
+            yield
 
     async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
         task = progress.task
@@ -199,19 +244,22 @@ class Pipeline:
     ) -> AsyncIterator[None]:
         """Run a stage that only calls a downstream: under its circuit, within the hard limit, and measured."""
         progress.stage = stage
+        async with self._limited(progress, downstream, probe=probe):
+            with self._stage(progress, stage):
+                yield
+
+    @asynccontextmanager
+    async def _limited(self, progress: Progress, downstream: str, *, probe: bool = False) -> AsyncIterator[None]:
+        """Run a call to a downstream under its circuit and within what is left of the hard limit."""
         async with self.circuits.call(downstream, progress.task.ref, probe=probe or progress.task.probe):
-            progress.call_started = self.clock.monotonic()
             try:
-                with self._stage(progress, stage):
+                with progress.in_call(self.clock):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
                         yield
             except TimeoutError as error:
                 if not limit.expired():
                     raise
                 raise TimedOut("took longer than a task may", downstream=downstream) from error
-            finally:
-                spent = progress.seconds_in_calls(self.clock.monotonic())
-                progress.call_started, progress.spent = None, spent
 
 
 def _newer_than_the_ledger(downstream: str, task: Task, count: int) -> Unavailable:
@@ -227,9 +275,11 @@ def period_of(spec: ModelSpec, window: Window) -> Window:
     return Window(window.start - spec.context, window.end)
 
 
-async def read_before(sensors: SensorDataProvider, buckets: Buckets, period: Window) -> Mapping[str, Point]:
-    """Read the last value before the period of the tags whose beginning it may fill."""
-    tags, limit = buckets.look_back, buckets.config.interpolation_limit
+async def read_before(
+    sensors: SensorDataProvider, buckets: Buckets, period: Window, tags: Sequence[str]
+) -> Mapping[str, Point]:
+    """Read the last value before the period of some of the tags whose beginning it may fill, ``buckets.look_back``."""
+    limit = buckets.config.interpolation_limit
     if not tags or limit is None:
         return {}
     return await sensors.get_last_before(tags, period.start, period.start - limit)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
@@ -85,6 +85,15 @@ class Outstanding:
     def background(self) -> int:
         """Tasks in all lanes but live, which count as backfill in every limit."""
         return self.total - self.lanes.get(Lane.LIVE, 0)
+
+
+class ModelTags(NamedTuple):
+    """The tags that a model reads."""
+
+    model_id: int
+    epoch: int
+    project: str
+    tags: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +333,11 @@ class SchedulerLedger(Protocol):
     async def circuits(self) -> Sequence[Circuit]:
         """Return the open circuits."""
 
-    async def probing(self) -> frozenset[str]:
-        """Return the projects with an outstanding probe."""
+    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+        """Return the tags of every active model whose epoch, by the model's id, is not the known one."""
+
+    async def probing(self) -> Mapping[int, str]:
+        """Return the models with an outstanding probe: their projects, by id."""
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         """Insert tasks, except those that have become obsolete. Return how many were inserted.
@@ -343,11 +355,21 @@ class SchedulerLedger(Protocol):
             LeaseLost: the term has ended; so in every method that takes a term.
         """
 
-    async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
-        """Plan waiting tasks again whose back-off is over, except those of blocked projects. Return how many."""
+    async def wake_waiting(
+        self, term: Term, *, blocked: Sequence[str], blocked_models: Sequence[int] = (), most: int
+    ) -> int:
+        """Plan waiting tasks again whose back-off is over, except those of blocked projects and models, by id.
 
-    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
-        """Plan one waiting task of a blocked project again, to probe these circuits. Return whether there was one."""
+        Return how many.
+        """
+
+    async def wake_probe(
+        self, term: Term, project: str, probes: Sequence[str], *, models: Sequence[int] | None = None
+    ) -> bool:
+        """Plan one waiting task of a blocked project again, to probe these circuits. Return whether there was one.
+
+        ``models``, by id, are those of the project that may probe; None: all of them.
+        """
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         """Return planned tasks that are not marked as published, live ones first."""

@@ -9,7 +9,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import Lane, LedgerIdentity, Task
-from latigo.ledger.protocol import Circuit, LeaseLost, Need, Outstanding, Planned, Term
+from latigo.ledger.protocol import Circuit, LeaseLost, ModelTags, Need, Outstanding, Planned, Term
 from latigo.ledger.shared import REPAIR_AFTER, FinishedTask, ParkedWindow, finish_tasks, park, read_circuits, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -63,8 +63,12 @@ class PostgresSchedulerLedger:
     async def circuits(self) -> Sequence[Circuit]:
         return await read_circuits(self._database)
 
-    async def probing(self) -> frozenset[str]:
-        return frozenset(row["project"] for row in await self._database.fetch(SQL["probing"]))
+    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+        rows = await self._database.fetch(SQL["changed_tags"], list(known), list(known.values()))
+        return [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows]
+
+    async def probing(self) -> Mapping[int, str]:
+        return {row["id"]: row["project"] for row in await self._database.fetch(SQL["probing"])}
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         async with self._planning(term) as connection:
@@ -73,13 +77,17 @@ class PostgresSchedulerLedger:
                 await connection.execute(SQL["probe_sent"], list(probes))
             return counted
 
-    async def wake_waiting(self, term: Term, *, blocked: Sequence[str], most: int) -> int:
+    async def wake_waiting(
+        self, term: Term, *, blocked: Sequence[str], blocked_models: Sequence[int] = (), most: int
+    ) -> int:
         async with self._planning(term) as connection:
-            return len(await connection.fetch(SQL["wake_waiting"], list(blocked), most))
+            return len(await connection.fetch(SQL["wake_waiting"], list(blocked), most, list(blocked_models)))
 
-    async def wake_probe(self, term: Term, project: str, probes: Sequence[str]) -> bool:
+    async def wake_probe(
+        self, term: Term, project: str, probes: Sequence[str], *, models: Sequence[int] | None = None
+    ) -> bool:
         async with self._planning(term) as connection:
-            woken = await connection.fetch(SQL["wake_probe"], project)
+            woken = await connection.fetch(SQL["wake_probe"], project, None if models is None else list(models))
             if woken:
                 await connection.execute(SQL["probe_sent"], list(probes))
             return bool(woken)

@@ -70,6 +70,29 @@ class SensorDataProvider(Protocol):
         """
 
 
+class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
+    """Readings, and the list of sensors: every source has both."""
+
+
+class Part(NamedTuple):
+    """Tags, and the source that they are read from."""
+
+    source: SensorDataProvider
+    tags: Sequence[str]
+
+
+@runtime_checkable
+class RoutedSource(Protocol):
+    """A source that consists of several, each with a circuit of its own; any other source is one by itself."""
+
+    @property
+    def sources(self) -> Sequence[SensorSource]:
+        """All of them, in the order of the settings."""
+
+    def parts(self, tags: Sequence[str]) -> Sequence[Part]:
+        """Divide tags among the sources; a source without a tag has no part. Asks nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class SensorSample:
     """What a source has of one sensor, judged by a part of it."""

@@ -15,6 +15,7 @@ from latigo.domain.task import Lane
 from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.plan import Agenda, Blockade, blockade_of, most_outstanding
@@ -78,6 +79,7 @@ class Scheduler:
         sync: ModelSync,
         sender: TaskSender,
         downstreams: Callable[[str], Iterable[str]],
+        sources: Sources,
         projects: Callable[[], Awaitable[Iterable[str]]],
         clock: Clock,
         metrics: Metrics,
@@ -87,6 +89,7 @@ class Scheduler:
         self._sync = sync
         self._sender = sender
         self._downstreams = downstreams
+        self._sources = sources
         self._projects = projects
         self._clock = clock
         self._metrics = metrics
@@ -216,13 +219,13 @@ class Scheduler:
             self._metrics.tasks_outstanding.labels(lane.value).set(tasks)
         most = most_outstanding(self._rules.max_outstanding, out.settled)
         room = most - out.total
-        blockade = await self._blockade()
+        groups, blockade = await self._blockade()
         if room > 0 and out.waiting:
-            room -= await self._ledger.wake_waiting(term, blocked=sorted(blockade.blocked), most=room)
+            room -= await self._wake_waiting(term, groups, blockade, room)
         if room > 0:
             await self._read_needs()
-            await self._plan_probes(term, blockade)
-            self._agenda.drop(lambda need: need.ref.project in blockade.blocked)
+            await self._plan_probes(term, groups, blockade)
+            self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
             room_in_background = int(most * BACKGROUND_PART) - out.background
             if planned := self._agenda.take(room, room_in_background, self._share):
                 trace = new_trace()
@@ -230,12 +233,19 @@ class Scheduler:
                 _log.debug("tasks.planned", count=count, trace=trace)
         return await self._publish(term, most, out.readable)
 
-    async def _blockade(self) -> Blockade:
+    async def _blockade(self) -> tuple[Groups, Blockade]:
         circuits = {circuit.downstream: circuit.probe_due for circuit in await self._ledger.circuits()}
         self._metrics.circuits_open.set(len(circuits))
         if not circuits:
-            return Blockade()
-        return blockade_of(await self._projects(), circuits, self._downstreams, await self._ledger.probing())
+            return Groups((), ()), Blockade()
+        groups = await self._sources.groups(self._ledger, await self._projects(), circuits)
+        probing = frozenset(groups.of(id_, project) for id_, project in (await self._ledger.probing()).items())
+        return groups, blockade_of(groups, circuits, self._downstreams, probing)
+
+    async def _wake_waiting(self, term: Term, groups: Groups, blockade: Blockade, most: int) -> int:
+        models = groups.models(blockade.blocked)
+        blocked = sorted({group.project for group in blockade.blocked}) if models is None else []
+        return await self._ledger.wake_waiting(term, blocked=blocked, blocked_models=models or (), most=most)
 
     async def _read_needs(self) -> None:
         """Read the agenda again when it is empty or old, but within `READING_SHARE`."""
@@ -246,20 +256,20 @@ class Scheduler:
         self._agenda = Agenda.of(await self._ledger.needs(self._rules.max_catch_up))
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
 
-    async def _plan_probes(self, term: Term, blockade: Blockade) -> None:
+    async def _plan_probes(self, term: Term, groups: Groups, blockade: Blockade) -> None:
         probed: set[str] = set()
-        for project, circuits in blockade.probes.items():
-            if probed.isdisjoint(circuits) and await self._plan_probe(term, project, circuits):
-                _log.info("probe.planned", project=project, circuits=circuits)
+        for group, circuits in blockade.probes.items():
+            if probed.isdisjoint(circuits) and await self._plan_probe(term, groups, group, circuits):
+                _log.info("probe.planned", project=group.project, circuits=circuits)
                 probed.update(circuits)
 
-    async def _plan_probe(self, term: Term, project: str, circuits: Sequence[str]) -> bool:
-        """Plan one task of a blocked project as a probe. Return whether there was any."""
-        probe = self._agenda.take_probe(project)
+    async def _plan_probe(self, term: Term, groups: Groups, group: Group, circuits: Sequence[str]) -> bool:
+        """Plan one task of a blocked group as a probe. Return whether there was any."""
+        probe = self._agenda.take_probe(lambda need: groups.of(need.model_id, need.ref.project) == group)
         if probe and await self._ledger.plan(term, [probe], probes=circuits):
             return True
-        # A small project may have nothing but tasks that wait for this circuit.
-        return await self._ledger.wake_probe(term, project, circuits)
+        # A small group may have nothing but tasks that wait for this circuit.
+        return await self._ledger.wake_probe(term, group.project, circuits, models=groups.models([group]))
 
     async def _publish(self, term: Term, most: int, readable: int | None) -> int:
         """Publish committed tasks that are not marked as published, then mark them."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import Need, Planned
+from latigo.scheduler.groups import Group
 
 SMALLEST_OUTSTANDING = 64
 LARGEST_OUTSTANDING = 2000
@@ -59,11 +60,11 @@ class Agenda:
             room_in_background -= not lane.is_live
         return taken
 
-    def take_probe(self, project: str) -> Planned | None:
-        """Take one task of a project, live if there is one, to probe the downstreams that it needs."""
+    def take_probe(self, belongs: Callable[[Need], bool]) -> Planned | None:
+        """Take one task of a group, live if there is one, to probe the downstreams that it needs."""
         for lane, needs in self.lanes.items():
             for need in needs:
-                if need.ref.project == project:
+                if belongs(need):
                     return replace(self._take(lane, need), probe=True)
         return None
 
@@ -97,38 +98,38 @@ def in_turns(needs: Sequence[Need]) -> list[Need]:
 
 @dataclass(frozen=True, slots=True)
 class Blockade:
-    """Projects that are blocked by open circuits, and those of them that may send a probe now.
+    """Groups of models that are blocked by open circuits, and those of them that may send a probe now.
 
-    Projects that share a downstream may all probe it; as soon as one does, the others may not.
+    Groups that share a downstream may all probe it; as soon as one does, the others may not.
     """
 
-    blocked: frozenset[str] = frozenset()
-    probes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: circuits to probe, by project
+    blocked: frozenset[Group] = frozenset()
+    probes: Mapping[Group, tuple[str, ...]] = field(default_factory=dict)  #: circuits to probe, by group
 
 
 def blockade_of(
-    projects: Iterable[str],
+    groups: Iterable[Group],
     open_circuits: Mapping[str, bool],
     downstreams: Callable[[str], Iterable[str]],
-    probing: frozenset[str],
+    probing: frozenset[Group],
 ) -> Blockade:
-    """Return which projects have to wait, and which of them may probe.
+    """Return which groups have to wait, and which of them may probe.
 
     Args:
-        projects: all of them.
+        groups: all of them.
         open_circuits: for each open circuit, whether a probe is due.
-        downstreams: what a project needs.
-        probing: projects with an outstanding probe.
+        downstreams: what all models of a project need, besides their sources of readings.
+        probing: groups with an outstanding probe.
     """
     waits_for = {
-        project: needed
-        for project in sorted(projects)
-        if (needed := tuple(name for name in downstreams(project) if name in open_circuits))
+        group: needed
+        for group in sorted(groups)
+        if (needed := tuple(n for n in (*downstreams(group.project), *group.sources) if n in open_circuits))
     }
-    probed = {name for project in probing for name in waits_for.get(project, ())}
+    probed = {name for group in probing for name in waits_for.get(group, ())}
     probes = {
-        project: needed
-        for project, needed in waits_for.items()
+        group: needed
+        for group, needed in waits_for.items()
         if all(open_circuits[name] for name in needed) and probed.isdisjoint(needed)
     }
     return Blockade(frozenset(waits_for), probes)

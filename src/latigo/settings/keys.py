@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails
 _LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
 PLUGIN = "python:package.module:factory"
 PLUGIN_SECTIONS = ("sensors", "models", "predictions")  #: those for which packages can offer plug-ins
+#: The alternatives of a section that may be one table or several; they are no parts of keys.
+ONE, SEVERAL = "{}", "[]"
 
 
 def plugin_group(key: str) -> str:
@@ -29,7 +31,7 @@ def installed_plugins(key: str) -> frozenset[str]:
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
     """Return the section classes that a field can hold: several where it has kinds, none for a plain value."""
-    return list(_within(field.annotation, BaseModel))
+    return list(dict.fromkeys(_within(field.annotation, BaseModel)))
 
 
 def secret_names(section: type[BaseModel]) -> list[str]:
@@ -132,6 +134,8 @@ def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
     for part in loc:
         if isinstance(part, int):
             place = place._replace(key=f"{place.key}[{part}]")
+        elif part in {ONE, SEVERAL} and here:  # which alternative a section is
+            continue
         elif len(here) > 1 and (chosen := [kind for kind in here if _tag(kind) == part]):
             here = chosen
         else:

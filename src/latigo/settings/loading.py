@@ -54,7 +54,9 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, required: bo
     """
     file = _config_file(path, environ)
     variables = _Variables(environ)
-    given = _merge(_read_toml(file) if file else {}, variables())
+    in_file, in_variables = _read_toml(file) if file else {}, variables()
+    _refuse_keys_of_lists(in_file, in_variables)
+    given = _merge(in_file, in_variables)
     missing = required and file is None and not variables.configure
     problems: list[str] = []
     left = 0
@@ -176,6 +178,17 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_keys_of_lists(in_file: Mapping[str, Any], in_variables: Mapping[str, Any]) -> None:
+    """Refuse variables for the keys of one table where the file has several, which they would replace."""
+    for section, given in in_variables.items():
+        if isinstance(in_file.get(section), list) and isinstance(given, Mapping):
+            name = f"{PREFIX}{section.upper()}"
+            raise ConfigurationError(
+                f"{section}: the file has a list of tables, [[{section}]], of which {name}__KEY is no key; "
+                f"{name} may hold the whole list, as JSON"
+            )
 
 
 def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

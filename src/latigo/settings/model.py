@@ -1,6 +1,6 @@
 """All settings together: contradictions between keys, masking, and the overrides for one model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,6 +32,7 @@ from latigo.settings.sections import (
     ScheduleSettings,
     Sensors,
     Sink,
+    Source,
     TaskQueue,
 )
 
@@ -53,7 +54,11 @@ class Settings(BaseSettings):
     )
     task_queue: TaskQueue = Field(default=InternalQueue(), description="Between scheduler and executors.")
     models: GordoModels = Field(default=GordoModels(), description="Which models there are, and what runs them.")
-    sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
+    sensors: Sensors = Field(
+        default=FileSensors(),
+        description="Where readings come from. Several sources are several tables, each under `[[sensors]]`, with the"
+        " tags that each of them has.",
+    )
     predictions: tuple[Sink, ...] = Field(
         default=(PostgresSink(),), description="One or more sinks; a task is stored once all that are required have it."
     )
@@ -88,6 +93,16 @@ class Settings(BaseSettings):
         if problems := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
             raise ValueError(problems)
         return self
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources of readings, in the order in which their patterns are tried."""
+        return self.sensors if isinstance(self.sensors, tuple) else (self.sensors,)
+
+    @property
+    def read_budget(self) -> int:
+        """Bytes that all readings of one process share, whichever source they are from."""
+        return self.sources[0].read_budget
 
     def masked(self) -> dict[str, Any]:
         """Return the effective settings: secrets masked, durations and sizes as text, keys without a value left out.
@@ -152,13 +167,30 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if value > limit:
             yield key, f"should not be longer than {limit_key} ({format_duration(limit)})"
 
-    names: set[str] = set()
-    for n, sink in enumerate(settings.predictions):
-        if sink.sink_name in names:
-            yield f"predictions[{n}].name", f'"{sink.sink_name}" is the name of another sink already'
-        names.add(sink.sink_name)
+    yield from _repeated_names("predictions", "sink", [sink.sink_name for sink in settings.predictions])
     if not any(sink.required for sink in settings.predictions):
         yield "predictions", "needs at least one sink that is required"
+    yield from _contradictory_sources(settings)
+
+
+def _contradictory_sources(settings: Settings) -> Iterator[tuple[str, str]]:
+    sources = settings.sources
+    if not sources:
+        yield "sensors", "needs at least one source"
+    yield from _repeated_names("sensors", "source", [source.source_name for source in sources])
+    for n, source in enumerate(sources[:-1]):
+        if not source.tags:
+            yield f"sensors[{n}].tags", "is missing: only the last source takes the tags that no pattern matches"
+    for n, source in enumerate(sources):
+        if source.read_budget != settings.read_budget:
+            shared = format_size(settings.read_budget)
+            yield f"sensors[{n}].read_budget", f"should be that of the first source ({shared}): all sources share it"
+
+
+def _repeated_names(section: str, noun: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for n, name in enumerate(names):
+        if name in names[:n]:
+            yield f"{section}[{n}].name", f'"{name}" is the name of another {noun} already'
 
 
 def shown(value: object) -> Any:

@@ -23,6 +23,8 @@ _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
+#: Pattern of the names of sources and sinks, which are parts of the names of circuits.
+SYSTEM_NAME = r"^[a-z0-9][a-z0-9_.:-]*$"
 _POSTGRES_URL = re.compile(
     rf"\w+://([^@/?#]*@)?({_HOST}(,{_HOST})*)?(/[^?#]*)?(\?({_OPTION}(&{_OPTION})*)?)?", re.ASCII
 )
@@ -243,6 +245,7 @@ Project = Annotated[_NotEmpty, AfterValidator(_project)]
 Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
 InfluxName = Annotated[_NotEmpty, AfterValidator(_influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
+TagPatterns = Annotated[tuple[Text, ...], Field(max_length=10_000), BeforeValidator(_one_or_more)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator(_names)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]

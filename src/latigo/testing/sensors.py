@@ -12,8 +12,8 @@ import pytest_asyncio
 from latigo.domain.errors import Reason, Rejected, TooLarge
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, to_ns
+from latigo.providers.protocols import SensorSource
 from latigo.wiring.plugins import shortcomings
-from latigo.wiring.resources import SensorSource
 
 OpenSensors = Callable[[Readings], AbstractAsyncContextManager[SensorSource]]
 

@@ -20,6 +20,7 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.gordo import open_gordo
 from latigo.providers.metadata_api import open_metadata_api
 from latigo.providers.protocols import ModelRoster
+from latigo.providers.routed import Routing
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.redaction import redact
@@ -32,8 +33,9 @@ from latigo.wiring.resources import (
     SinkSettings,
     connect_to,
     ledger_server,
-    open_sensors,
     open_sink,
+    open_source,
+    routing_of,
     user_at_host,
 )
 from latigo.wiring.roster import NoRoster
@@ -70,7 +72,7 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
             ledger = SystemCheck.failure("ledger", error)
         named, discovery = await _discover(settings)
         sensors, queue, projects, metadata, *sinks = await asyncio.gather(
-            _sensors(settings, named),
+            _sources(settings, named),
             _try("task_queue", _queue(settings)),
             _projects(settings, database, named),
             _metadata(settings),
@@ -149,19 +151,36 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 
-async def _sensors(settings: Settings, projects: Sequence[str]) -> list[SystemCheck]:
-    """Reach the source, and look into it: at tags that models need, else at any."""
+async def _sources(settings: Settings, projects: Sequence[str]) -> list[SystemCheck]:
+    """Reach every source of readings, each for itself."""
+    tags, routing = asyncio.create_task(_needed_tags(settings, projects)), routing_of(settings)
+    try:
+        checks = await asyncio.gather(
+            *(_source(settings, number, tags, routing) for number in range(len(settings.sources)))
+        )
+    finally:
+        tags.cancel()
+    return [check for group in checks for check in group]
+
+
+async def _source(
+    settings: Settings, number: int, tags: Awaitable[Sequence[str]], routing: Routing
+) -> list[SystemCheck]:
+    """Reach a source, and look into it: at tags that models need of it, else at any."""
+    section = settings.sources[number]
+    system = "sensors" if len(settings.sources) == 1 else circuit_name(System.SENSORS, section.source_name)
     details: list[str] = []
 
     async def look() -> str:
         clock = SystemClock()
         bad = BadReadings(clock)
-        async with open_sensors(settings, clock, bad) as source:
+        async with open_source(section, clock, bad) as source:
             answer = f"{source.downstream}, {await source.ping()}"
-            needed = await _needed_tags(settings, projects)
+            needed = routing.own(number, await tags)
             unknown = [tag for tag in needed if not await source.sensor_exists(tag)]
-            known = [tag for tag in needed if tag not in unknown] or await source.get_sensor_list()
-            found = await sample(source, evenly(known), clock.now(), settings.sensors.read_budget)
+            known = [tag for tag in needed if tag not in unknown]
+            known = known or routing.own(number, await source.get_sensor_list())
+            found = await sample(source, evenly(known), clock.now(), settings.read_budget)
             details.extend(describe_sample(found, bad.counts(), clock.now()))
             if unknown:
                 details.append(describe_unknown(unknown, len(needed)))
@@ -169,7 +188,7 @@ async def _sensors(settings: Settings, projects: Sequence[str]) -> list[SystemCh
                 raise LatigoError(f"{answer}, but none of the tags that models need")
         return answer
 
-    return [check._replace(details=[redact(line) for line in details]) for check in await _try("sensors", look())]
+    return [check._replace(details=[redact(line) for line in details]) for check in await _try(system, look())]
 
 
 async def _needed_tags(settings: Settings, projects: Sequence[str]) -> list[str]:

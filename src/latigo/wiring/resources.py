@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, Protocol, assert_never
+from typing import NamedTuple, assert_never
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -29,9 +29,9 @@ from latigo.providers.protocols import (
     ModelExecutionProvider,
     ModelInformationProvider,
     PredictionStorageProvider,
-    SensorDataProvider,
-    SensorInformationProvider,
+    SensorSource,
 )
+from latigo.providers.routed import RoutedSensors, Routing
 from latigo.providers.simulated import Plant, PlantSensors
 from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
 from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
@@ -48,6 +48,7 @@ from latigo.settings import (
     PostgresSink,
     Settings,
     SimulatedSensors,
+    Source,
     TimeseriesSensors,
     TimeseriesSink,
 )
@@ -61,10 +62,6 @@ from latigo.wiring.role_names import RoleName
 _log = structlog.get_logger()
 
 SinkSettings = PostgresSink | InfluxSink | TimeseriesSink | PluginSink
-
-
-class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """Readings, and the list of sensors: every source has both."""
 
 
 @asynccontextmanager
@@ -160,15 +157,38 @@ async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIte
 async def open_sensors(
     settings: Settings, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
 ) -> AsyncIterator[SensorSource]:
-    """Open the source of readings.
+    """Open the source of readings: the only one, or all of them as one.
 
     Args:
         settings: all of them.
         clock: the machine's.
         bad: account of the readings that are skipped; a new one by default.
         database: the ledger's, where a source may keep what it has looked up.
+
+    Raises:
+        ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
     """
-    match settings.sensors:
+    async with AsyncExitStack() as opened:
+        sources = [
+            await opened.enter_async_context(open_source(section, clock, bad, database)) for section in settings.sources
+        ]
+        circuits = [source.downstream for source in sources]
+        if repeated := [circuit for number, circuit in enumerate(circuits) if circuit in circuits[:number]]:
+            raise ConfigurationError(f"sensors: two sources have the circuit {repeated[0]}: give them other names")
+        yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
+
+
+def routing_of(settings: Settings) -> Routing:
+    """Return which source each tag is read from."""
+    return Routing([source.tags for source in settings.sources])
+
+
+@asynccontextmanager
+async def open_source(
+    section: Source, clock: Clock, bad: BadReadings | None = None, database: Database | None = None
+) -> AsyncIterator[SensorSource]:
+    """Open one source of readings; the arguments are those of `open_sensors`."""
+    match section:
         case FileSensors() as files:
             async with open_files(files, clock, bad) as source:
                 yield source
@@ -181,12 +201,13 @@ async def open_sensors(
             async with open_timeseries_sensors(timeseries, clock, bad, database) as source:
                 yield source
         case SimulatedSensors() as simulated:
-            yield PlantSensors(Plant(simulated.seed, period=simulated.step), clock.now, any_tag=True)
+            plant = Plant(simulated.seed, period=simulated.step)
+            yield PlantSensors(plant, clock.now, any_tag=True, name=simulated.source_name)
         case PluginSensors() as plugin:
             async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
                 yield source
         case _:
-            assert_never(settings.sensors)
+            assert_never(section)
 
 
 @asynccontextmanager

@@ -24,11 +24,13 @@ from latigo.ledger.protocol import ExecutorInfo, ModelLedger
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.ledger.settling import RetryRules
 from latigo.providers.metadata_api import open_metadata_api
+from latigo.providers.parts import parts_of, sources_of
 from latigo.providers.protocols import ModelDiscovery, NamingSink
 from latigo.providers.timeseries import TimeseriesPredictions
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import Role
 from latigo.scheduler.discovery import Discovery
+from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.prediction_metadata import MetadataPosts
@@ -84,7 +86,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     executor = settings.executor
     ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__)
     circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
-    budget = ByteBudget(settings.sensors.read_budget)
+    budget = ByteBudget(settings.read_budget)
     limits = ProjectLimits(executor.concurrency, resources.clock)
     gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
     resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
@@ -156,7 +158,11 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
     """Create a scheduler that publishes tasks to ``sender``; ``discovery`` names the projects, or the settings do."""
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
-    required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]
+    required = [sink.store.downstream for sink in resources.sinks if sink.required]
+    sources = Sources(
+        (source.downstream for source in sources_of(resources.sensors)),
+        lambda tags: {part.source.downstream for part in parts_of(resources.sensors, tags)},
+    )
 
     models = settings.models
     selection = Selection(models.projects, models.include, models.exclude)
@@ -191,6 +197,7 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
         ),
         sender=sender,
         downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
+        sources=sources,
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,

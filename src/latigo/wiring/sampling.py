@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from latigo.domain.bad_readings import BadReadingCount
 from latigo.domain.errors import Rejected, TooLarge, describe_tags
 from latigo.domain.windows import Window, from_ns
-from latigo.providers.protocols import SampledSource, SensorSample, SourceSample
-from latigo.wiring.resources import SensorSource
+from latigo.providers.protocols import SampledSource, SensorSample, SensorSource, SourceSample
 
 #: Tags that are read.
 MOST_TAGS = 5

@@ -1,6 +1,8 @@
 """The progress of one task, on a plant in memory."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +11,9 @@ import pytest
 
 from latigo.dataset.build import Buckets
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TooLarge, Unavailable
+from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Outcome, SlotState, Split, Stored
-from latigo.domain.series import Frame, Series, Times, Values
+from latigo.domain.series import Frame, Readings, Series, Times, Values
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.outcomes import settlement_of
@@ -19,6 +21,7 @@ from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
 from latigo.ledger.protocol import ClaimLost, MismatchKind
 from latigo.providers.memory import MemorySensors
+from latigo.providers.routed import RoutedSensors, Routing
 from tests.support.build import a_spec, a_task, at, window
 from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
@@ -547,3 +550,107 @@ def two_frames() -> tuple[Frame, Frame]:
     """X and y with one row, in the middle of `REQUESTED`."""
     frame = Frame(np.array([to_ns(at("10:30"))], np.int64), ("a", "b"), np.array([[70.0, 80.0]]))
     return frame, frame
+
+
+# --- several sources --------------------------------------------------------------------------------------------------
+
+
+class Source(MemorySensors):
+    """Sensors that may be unavailable; counts the reads."""
+
+    def __init__(self, name: str, readings: Mapping[str, Series]) -> None:
+        super().__init__(dict(readings), name=name)
+        self.error: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.reads = 0
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
+        self.reads += 1
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        return await super().get_data_for_range(tags, window, max_bytes=max_bytes)
+
+
+def of_two_sources(plant: Plant) -> tuple[Source, Source]:
+    """Read a from one source and b from another one."""
+    readings = plant.sensors.readings
+    first, second = Source("first", {"a": readings["a"]}), Source("second", {"b": readings["b"]})
+    plant.pipeline = replace(plant.pipeline, sensors=RoutedSensors([first, second], Routing([["a"], []])))
+    return first, second
+
+
+async def test_a_model_may_take_its_tags_from_several_sources():
+    apart, alone = Plant(), Plant()
+    for plant in (apart, alone):
+        plant.sensors.readings["b"] = every_minute(at("09:30"), at("23:59"), 7.0)  # its beginning is looked back for
+    of_two_sources(apart)
+
+    (settlement, _), (expected, _) = await run(apart), await run(alone)
+
+    ((_, _, x),), ((_, _, same),) = apart.models.calls, alone.models.calls
+    assert settlement == expected
+    assert (x.times.tolist(), x.columns, x.values.tolist()) == (same.times.tolist(), same.columns, same.values.tolist())
+
+
+async def test_each_source_has_its_own_circuit_and_a_task_fails_with_that_of_the_unavailable_one():
+    plant = Plant()
+    first, second = of_two_sources(plant)
+    second.error = Unavailable("no answer", downstream="sensors/second")
+    progress = plant.progress(a_task(span=REQUESTED))
+
+    errors = []
+    for _ in range(6):
+        with pytest.raises(Unavailable) as raised:
+            await plant.pipeline.run(progress)
+        errors.append(raised.value)
+    of_first = plant.progress(a_task(a_spec(tags=("a",)), REQUESTED))
+
+    assert {error.downstream for error in errors} == {"sensors/second"}
+    assert isinstance(errors[-1], CircuitOpen)
+    assert set(plant.ledger.board.open) == {"sensors/second"}
+    assert (first.reads, second.reads) == (5, 5)  # once the circuit is open, the other source is not asked in vain
+    assert settlement_of(errors[-1], progress).outcome is Outcome.DEFERRED
+    assert (await plant.pipeline.run(of_first)).outcome is Outcome.STORED
+
+
+async def test_a_probe_of_two_sources_closes_the_circuit_of_the_one_that_answers():
+    plant = Plant()
+    _, second = of_two_sources(plant)
+    second.error = Unavailable("no answer", downstream="sensors/second")
+    for name in ("sensors/first", "sensors/second"):
+        plant.ledger.board.set(a_circuit(name))
+    await plant.board.refresh()
+
+    with pytest.raises(Unavailable):
+        await plant.pipeline.run(plant.progress(a_task(span=REQUESTED, probe=True)))
+
+    assert set(plant.ledger.board.open) == {"sensors/second"}
+
+
+async def test_reads_at_the_same_time_count_once_towards_the_hard_limit_which_names_the_slow_source():
+    plant = Plant(hard_limit=timedelta(seconds=0.05))
+    _, second = of_two_sources(plant)
+    second.hold = asyncio.Event()
+    progress = plant.progress(a_task(span=REQUESTED))
+
+    with pytest.raises(TimedOut) as raised:
+        await plant.pipeline.run(progress)
+
+    assert raised.value.downstream == "sensors/second"
+    assert (progress.calls, progress.call_started) == (0, None)
+
+
+async def test_the_readings_of_all_sources_share_the_budget():
+    plant = Plant(budget=4 * 2 * 1200 * 16)  # a read may take 1200 readings of each tag
+    first, second = of_two_sources(plant)
+    first.readings["a"], second.readings["b"] = every_minute(at("00:00"), at("23:59")), Series.empty()
+
+    settlement, _ = await run(plant, a_task(span=window("00:00", "23:00")))
+    second.readings["b"] = every_minute(at("00:00"), at("23:59"))
+    with pytest.raises(TooLarge):
+        await run(plant, a_task(span=window("00:00", "23:00")))
+
+    assert settlement.outcome is Outcome.STORED
+    assert plant.budget.held == 0

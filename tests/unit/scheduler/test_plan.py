@@ -12,6 +12,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
+from latigo.scheduler.groups import Group
 from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_turns, most_outstanding
 from tests.support.build import HALF_HOUR, at, window
 
@@ -206,7 +207,7 @@ def test_what_is_dropped_does_not_go_out(result):
 def test_a_probe_is_the_first_live_task_of_its_project_and_goes_out_once():
     agenda = Agenda.of([a_need(1, "a"), a_need(2, "b", covered_end="10:00"), a_need(3, "b", covered_end="09:00")])
 
-    probe = agenda.take_probe("b")
+    probe = agenda.take_probe(lambda need: need.ref.project == "b")
 
     assert probe is not None
     assert (probe.model_id, probe.lane, probe.probe, probe.epoch) == (3, Lane.LIVE, True, 103)
@@ -214,7 +215,7 @@ def test_a_probe_is_the_first_live_task_of_its_project_and_goes_out_once():
 
 
 def test_where_nothing_is_live_backfill_is_the_probe():
-    probe = Agenda.of([a_need(1, live=None, back=BACK)]).take_probe("plant")
+    probe = Agenda.of([a_need(1, live=None, back=BACK)]).take_probe(lambda need: need.ref.project == "plant")
 
     assert probe is not None
     assert (probe.lane, probe.window, probe.probe) == (Lane.BACKFILL, BACK, True)
@@ -224,7 +225,7 @@ def test_where_nothing_is_live_backfill_is_the_probe():
 def test_what_was_asked_for_is_a_probe_where_there_is_nothing_else(lane: Lane):
     agenda = Agenda.of([a_need(1, windows={lane: BACK})])
 
-    probe = agenda.take_probe("plant")
+    probe = agenda.take_probe(lambda need: need.ref.project == "plant")
 
     assert probe is not None
     assert (probe.lane, probe.window, probe.probe) == (lane, BACK, True)
@@ -234,60 +235,91 @@ def test_what_was_asked_for_is_a_probe_where_there_is_nothing_else(lane: Lane):
 def test_the_other_lane_of_a_model_that_probes_stays_on_the_agenda():
     agenda = Agenda.of([a_need(1, back=BACK)])
 
-    agenda.take_probe("plant")
+    agenda.take_probe(lambda need: need.ref.project == "plant")
 
     assert [each.lane for each in taken(agenda, 10)] == [Lane.BACKFILL]
 
 
 def test_a_project_without_work_has_no_probe():
-    assert Agenda.of([a_need(1, "a")]).take_probe("b") is None
+    assert Agenda.of([a_need(1, "a")]).take_probe(lambda need: need.ref.project == "b") is None
 
 
 def downstreams(project: str) -> list[str]:
-    return [f"gordo/{project}", "sensors/influx", "sink/postgres"]
+    return [f"gordo/{project}", "sink/postgres"]
+
+
+def a_group(project: str, *sources: str) -> Group:
+    return Group(project, sources or ("sensors/influx",))
+
+
+def groups(*projects: str) -> list[Group]:
+    return [a_group(project) for project in projects]
+
+
+A, B = groups("a", "b")
 
 
 def test_nothing_waits_while_everything_works():
-    assert blockade_of(["a", "b"], {}, downstreams, frozenset()) == Blockade()
+    assert blockade_of([A, B], {}, downstreams, frozenset()) == Blockade()
 
 
 def test_a_project_waits_for_its_own_downstream_and_the_others_do_not():
-    blockade = blockade_of(["a", "b"], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
+    blockade = blockade_of([A, B], {"gordo/a": True, "gordo/elsewhere": True}, downstreams, frozenset())
 
-    assert blockade == Blockade(frozenset({"a"}), {"a": ("gordo/a",)})
+    assert blockade == Blockade(frozenset({A}), {A: ("gordo/a",)})
 
 
 def test_all_wait_for_a_downstream_that_they_share_and_any_may_probe_it():
-    blockade = blockade_of(["b", "a"], {"sink/postgres": True}, downstreams, frozenset())
+    blockade = blockade_of([B, A], {"sink/postgres": True}, downstreams, frozenset())
 
-    assert blockade.blocked == {"a", "b"}
-    assert blockade.probes == {"a": ("sink/postgres",), "b": ("sink/postgres",)}
+    assert blockade.blocked == {A, B}
+    assert blockade.probes == {A: ("sink/postgres",), B: ("sink/postgres",)}
 
 
 @pytest.mark.parametrize("prober", ["a", "b", "c"])
 def test_while_one_probes_what_they_share_no_other_does(prober: str):
-    blockade = blockade_of(["a", "b", "c"], {"sink/postgres": True}, downstreams, frozenset({prober}))
+    blockade = blockade_of(groups("a", "b", "c"), {"sink/postgres": True}, downstreams, frozenset({a_group(prober)}))
 
-    assert blockade == Blockade(frozenset("abc"), {})
+    assert blockade == Blockade(frozenset(groups("a", "b", "c")), {})
 
 
 def test_a_probe_elsewhere_prevents_no_probe():
-    blockade = blockade_of(["a", "b"], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({"b"}))
+    blockade = blockade_of([A, B], {"gordo/a": True, "gordo/b": True}, downstreams, frozenset({B}))
 
-    assert blockade.probes == {"a": ("gordo/a",)}
+    assert blockade.probes == {A: ("gordo/a",)}
 
 
 def test_a_probe_that_is_still_out_when_its_downstream_is_back_prevents_no_probe():
-    blockade = blockade_of(["a", "b"], {"gordo/a": True}, downstreams, frozenset({"b", "dropped"}))
+    blockade = blockade_of([A, B], {"gordo/a": True}, downstreams, frozenset({B, a_group("dropped")}))
 
-    assert blockade.probes == {"a": ("gordo/a",)}
+    assert blockade.probes == {A: ("gordo/a",)}
 
 
 def test_a_project_probes_once_all_that_it_needs_is_due():
-    blockade = blockade_of(["a", "b"], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
+    blockade = blockade_of([A, B], {"gordo/a": False, "sink/postgres": True}, downstreams, frozenset())
 
-    assert blockade.blocked == {"a", "b"}
-    assert blockade.probes == {"b": ("sink/postgres",)}
+    assert blockade.blocked == {A, B}
+    assert blockade.probes == {B: ("sink/postgres",)}
+
+
+def test_a_source_blocks_the_models_that_are_read_from_it_and_no_others_of_their_project():
+    both, one, other = a_group("a", "sensors/api", "sensors/influx"), a_group("a"), a_group("a", "sensors/api")
+
+    blockade = blockade_of([both, one, other], {"sensors/influx": True}, downstreams, frozenset())
+
+    assert blockade.blocked == {both, one}
+    assert blockade.probes == {both: ("sensors/influx",), one: ("sensors/influx",)}
+
+
+def test_what_needs_two_sources_that_are_unavailable_probes_both_at_once():
+    both, one = a_group("a", "sensors/api", "sensors/influx"), a_group("a")
+    unavailable = {"sensors/influx": True, "sensors/api": False}
+
+    early = blockade_of([both, one], unavailable, downstreams, frozenset())
+    later = blockade_of([both, one], unavailable | {"sensors/api": True}, downstreams, frozenset())
+
+    assert early.probes == {one: ("sensors/influx",)}
+    assert later.probes == {both: ("sensors/api", "sensors/influx"), one: ("sensors/influx",)}
 
 
 # --- how many ---------------------------------------------------------------------------------------------------------

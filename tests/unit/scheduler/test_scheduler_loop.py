@@ -18,6 +18,7 @@ from latigo.domain.windows import DAY
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
+from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.selection import Selection
@@ -86,6 +87,7 @@ class Harness:
                 for number, project in enumerate((p for p in self.projects for _ in range(models)), 1)
             ],
         )
+        self.sources = Sources(["sensors/influx"], lambda _: ["sensors/influx"])
         self.queue = Queue()
         self.models = NoModels(self.clock)
         self.known = MemoryModels(self.clock)
@@ -111,6 +113,7 @@ class Harness:
             sync=self._sync(),
             sender=self.queue,
             downstreams=lambda project: [f"gordo/{project}", "sink/postgres"],
+            sources=self.sources,
             projects=self._projects,
             clock=self.clock,
             metrics=self.metrics,
@@ -680,3 +683,72 @@ async def test_a_task_that_waits_is_the_probe_of_a_project_that_has_nothing_else
 
     assert early == 2
     assert [(task.id, task.probe) for task in harness.queue.sent[2:]] == [(1, True)]
+
+
+# --- several sources --------------------------------------------------------------------------------------------------
+
+
+def with_two_sources(harness: Harness, **tags: str) -> None:
+    """Tags that begin with P are in InfluxDB, others in an API; model numbers are written ``model_1``."""
+    harness.sources = Sources(
+        ["sensors/influx", "sensors/api"],
+        lambda tags: {"sensors/influx" if tag.startswith("P") else "sensors/api" for tag in tags},
+    )
+    harness.ledger.tags = {int(name.removeprefix("model_")): tuple(names.split()) for name, names in tags.items()}
+
+
+async def test_a_source_that_is_unavailable_stops_only_the_models_that_are_read_from_it():
+    harness = Harness(models=4, projects=["a"])
+    with_two_sources(harness, model_1="PT-1 TT-1", model_2="TT-2", model_3="PT-3", model_4="TT-4")
+    harness.ledger.board.set(a_circuit("sensors/influx"))
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(10 * SECOND)
+        before = [task.ref.name for task in harness.queue.sent]
+        await harness.clock.advance(MINUTE)
+
+    assert before == ["model-2", "model-4"]
+    assert [(task.ref.name, task.probe) for task in harness.queue.sent[2:]] == [("model-1", True)]
+
+
+async def test_tasks_that_wait_go_on_unless_their_source_is_unavailable_and_one_of_those_probes_it():
+    harness = Harness(models=2, projects=["a"])
+    with_two_sources(harness, model_1="TT-1", model_2="PT-2")
+
+    async with running(harness, harness.scheduler()):
+        harness.wait(1, 2)
+        harness.ledger.board.set(a_circuit("sensors/influx"))
+        await harness.clock.advance(10 * SECOND)
+        before = [(task.ref.name, task.probe) for task in harness.queue.sent[2:]]
+        await harness.clock.advance(10 * SECOND)
+
+    assert before == [("model-1", False)]
+    assert [(task.ref.name, task.probe) for task in harness.queue.sent[3:]] == [("model-2", True)]
+
+
+async def test_a_model_whose_tags_change_needs_other_sources_from_then_on():
+    harness = Harness(models=1, projects=["a"])
+    with_two_sources(harness, model_1="PT-1")
+    harness.ledger.board.set(a_circuit("sensors/influx", pause=60 * MINUTE))
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(20 * SECOND)
+        before = len(harness.queue.sent)
+        harness.ledger.tags = {1: ("TT-1",)}
+        harness.ledger.raise_epoch("model-1")
+        await harness.clock.advance(20 * SECOND)
+
+    assert before == 0
+    assert [(task.ref.name, task.probe) for task in harness.queue.sent] == [("model-1", False)]
+
+
+async def test_tags_are_not_read_while_every_source_answers():
+    harness = Harness(models=1, projects=["a"])
+    with_two_sources(harness, model_1="PT-1")
+    harness.ledger.board.set(a_circuit("gordo/a"))
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(10 * SECOND)
+
+    assert "changed_tags" not in harness.ledger.log
+    assert harness.queue.sent == []

@@ -15,12 +15,11 @@ from latigo.providers.influx.sensors import InfluxSensors
 from latigo.providers.memory.predictions import MemoryPredictions
 from latigo.providers.memory.sensors import MemorySensors
 from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import PredictionStorageProvider
+from latigo.providers.protocols import PredictionStorageProvider, SensorSource
 from latigo.providers.simulated import PlantSensors
 from latigo.settings import Settings, load_settings
 from latigo.settings.sections import PluginSensors, PluginSink
 from latigo.wiring.plugins import list_plugins, open_plugin, shortcomings
-from latigo.wiring.resources import SensorSource
 from tests.support.plugins import AnyOptions, BadSensors, GoodSensors, Options, OptionsSensors, offer
 
 MODULE = "python:tests.support.plugins"

@@ -8,8 +8,8 @@ import pytest
 from latigo_tilstandomatic import Options, create_plant, open_predictions, open_sensors
 
 from latigo.domain.series import Readings
+from latigo.providers.protocols import SensorSource
 from latigo.testing import FencedPredictionStoreContract, OpenPredictions, OpenSensors, SensorSourceContract
-from latigo.wiring.resources import SensorSource
 
 
 class TestSensors(SensorSourceContract):

@@ -25,6 +25,7 @@ def run(
     Exit code 2 when the source does not know the sensor, 3 when it has no readings in the period.
     """
     from latigo.domain.names import unknown_name
+    from latigo.providers.parts import parts_of
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_sensors
@@ -39,11 +40,12 @@ def run(
         async with open_sensors(settings, SystemClock()) as source:
             if not await source.sensor_exists(name):
                 raise unknown_name("sensor", name, await source.get_sensor_list(), note="the source does not know it")
-            readings = await source.get_data_for_range([name], period, max_bytes=settings.sensors.read_budget)
+            (part,) = parts_of(source, [name])
+            readings = await source.get_data_for_range([name], period, max_bytes=settings.read_budget)
             times, values = readings[name].times, readings[name].values
             return {
                 "name": name,
-                "source": source.downstream,
+                "source": part.source.downstream,
                 "period": str(period),
                 "request": source.get_native_range_specifier(period, {"tag": name}),
                 "readings": len(times),

@@ -89,13 +89,14 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- wake_waiting --
--- Tasks whose back-off is over are planned again, unless their lane is taken or their project ($1) is blocked; $2 at most.
+-- Tasks whose back-off is over are planned again, unless their lane is taken, or their project ($1) or model ($3) is
+-- blocked; $2 at most.
 UPDATE task SET state = 'planned', channel = ''
 WHERE id IN (
     SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
     FROM task t JOIN model m ON m.id = t.model_id
     WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
-      AND m.project <> ALL ($1::text[])
+      AND m.project <> ALL ($1::text[]) AND m.id NOT IN (SELECT unnest($3::bigint[]))
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.model_id, t.lane = 'live', t.not_before
@@ -104,13 +105,14 @@ WHERE id IN (
 RETURNING id;
 
 -- wake_probe --
--- One task of a blocked project ($1) whose back-off is over is planned again as a probe.
+-- One task of a blocked project ($1), of these models ($2) if any are given, whose back-off is over is planned again as
+-- a probe.
 UPDATE task SET state = 'planned', channel = '', probe = true
 WHERE id = (
     SELECT t.id
     FROM task t JOIN model m ON m.id = t.model_id
     WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
-      AND m.project = $1
+      AND m.project = $1 AND ($2::bigint[] IS NULL OR m.id = ANY ($2))
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.not_before
@@ -119,8 +121,16 @@ WHERE id = (
 RETURNING id;
 
 -- probing --
--- Projects that have a probe outstanding: one at a time.
-SELECT DISTINCT m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe;
+-- Models that have a probe outstanding.
+SELECT DISTINCT m.id, m.project FROM task t JOIN model m ON m.id = t.model_id WHERE t.probe;
+
+-- changed_tags --
+-- The tags of active models that are not known ($1) in their epoch ($2).
+SELECT m.id, m.epoch, m.project,
+       ARRAY(SELECT DISTINCT jsonb_array_elements_text(
+                 (m.spec -> 'tag_list') || (m.spec -> 'target_tag_list') || (m.spec -> 'filter_tags'))) AS tags
+FROM model m LEFT JOIN unnest($1::bigint[], $2::integer[]) AS known (id, epoch) ON known.id = m.id AND known.epoch = m.epoch
+WHERE m.state = 'active' AND m.spec IS NOT NULL AND known.id IS NULL;
 
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.

@@ -57,7 +57,6 @@ from latigo.settings import FileSensors as FileSensorsSettings
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 
-DOWNSTREAM = circuit_name(System.SENSORS, "files")
 _MAX_NAMED = 3  #: files, in one message
 _FAST_LISTING_S = 0.1  #: a listing that takes longer is made less often
 _RAREST = 10.0  #: times the usual interval
@@ -76,6 +75,7 @@ class _Exclusion:
 class _Snapshot:
     """The files as of the last refresh. Immutable and replaced as a whole, so that readers need no lock."""
 
+    downstream: str
     files: tuple[SensorFile, ...] = ()  #: with their indexes; an excluded file with its last valid one
     excluded: Mapping[Path, _Exclusion] = field(default_factory=dict)  #: files and folders
     by_tag: Mapping[str, Sequence[SensorFile]] | None = None  #: where paths name tags
@@ -115,7 +115,7 @@ class _Snapshot:
             yield from file.read(span, tags, start, end)
         except (FileChanged, OSError, pa.ArrowException) as error:
             if exclusion := self.excluded.get(file.path):
-                raise PartlyDown(f"sensor file {exclusion.reason}", downstream=DOWNSTREAM) from error
+                raise PartlyDown(f"sensor file {exclusion.reason}", downstream=self.downstream) from error
             raise
 
     @property
@@ -130,6 +130,7 @@ class Folder:
     """The files of a path. Methods block; safe to call from several threads."""
 
     def __init__(self, settings: FileSensorsSettings, clock: Clock, bad: BadReadings, *, refresh: timedelta) -> None:
+        self.downstream = circuit_name(System.SENSORS, settings.source_name)
         self._path = SensorPath(settings)
         self._layout = Layout.of(settings)
         self._clock = clock
@@ -137,7 +138,7 @@ class Folder:
         self._texts = Texts()
         self._placers: defaultdict[str, Placer] = defaultdict(Placer)  #: by tag if paths name tags, otherwise one
         self._refresh = refresh.total_seconds()
-        self._snapshot = _Snapshot()
+        self._snapshot = _Snapshot(self.downstream)
         self._known: dict[Path, SensorFile] = {}  #: may not be indexed completely
         self._refreshed: dict[Path, float] = {}  #: when, where paths name tags; in other cases all at once
         self._fresh_until = 0.0
@@ -281,7 +282,7 @@ class Folder:
         listing = self._path.listing()
         took = self._clock.monotonic() - started
         if not listing.files and not listing.refused:
-            raise Unavailable(f"sensor files: there is no file at {self._path} any more", downstream=DOWNSTREAM)
+            raise Unavailable(f"sensor files: there is no file at {self._path} any more", downstream=self.downstream)
         self._known = {found.path: self._known.get(found.path) or self._make(found) for found in listing.files}
         excluded = {
             path: self._exclusion(path, None, reason, is_invalid=True) for path, reason in listing.refused.items()
@@ -296,11 +297,12 @@ class Folder:
             self._placers[""].place(list(self._known.values()))
         if listing.unread.number and not self._snapshot.unread.number:
             _log.info("sensor_files.unread", count=listing.unread.number, first=list(map(str, listing.unread.first)))
-        self._snapshot = _Snapshot(tuple(self._known.values()), excluded, self._by_tag(), listing.unread)
+        files = tuple(self._known.values())
+        self._snapshot = _Snapshot(self.downstream, files, excluded, self._by_tag(), listing.unread)
         if not self._known or (not self._path.names_tags and self._known.keys() <= excluded.keys()):
             raise Unavailable(
                 f"sensor files: no file can be used: {self._snapshot.reasons}",
-                downstream=DOWNSTREAM,
+                downstream=self.downstream,
                 alarm=all(exclusion.is_invalid for exclusion in excluded.values()),
             )
         interval = self._refresh * min(max(1.0, took / _FAST_LISTING_S), _RAREST)
@@ -376,7 +378,7 @@ def _datetime(time: int | None) -> datetime | None:
 
 
 def _partly_down(problem: str, tags: Sequence[str], snapshot: _Snapshot) -> PartlyDown:
-    return PartlyDown(f"{problem} {describe_tags(tags)}; excluded: {snapshot.reasons}", downstream=DOWNSTREAM)
+    return PartlyDown(f"{problem} {describe_tags(tags)}; excluded: {snapshot.reasons}", downstream=snapshot.downstream)
 
 
 def _keep_newer(points: dict[str, Point], chunk: Chunk) -> None:

@@ -19,7 +19,7 @@ from latigo.domain.errors import Failed, TimedOut, Unavailable
 from latigo.domain.series import Point, Readings
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.folder import DOWNSTREAM, Folder
+from latigo.providers.files.folder import Folder
 from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
 from latigo.providers.protocols import SourceSample
 from latigo.runtime.clock import Clock
@@ -44,7 +44,7 @@ class FileSensors:
 
     @property
     def downstream(self) -> str:
-        return DOWNSTREAM
+        return self._folder.downstream
 
     async def ping(self) -> str:
         tags = await self.get_sensor_list()
@@ -107,7 +107,7 @@ class FileSensors:
         except TimeoutError as error:
             raise TimedOut(
                 f"sensor files: {action} took longer than {self._time_limit.total_seconds():.0f} s",
-                downstream=DOWNSTREAM,
+                downstream=self.downstream,
             ) from error
         finally:
             cancelled.set()
@@ -119,11 +119,11 @@ class FileSensors:
             except FileChanged:
                 self._folder.expire()
             except Stopped as error:
-                raise Unavailable("sensor files: the source is closed", downstream=DOWNSTREAM) from error
+                raise Unavailable("sensor files: the source is closed", downstream=self.downstream) from error
             except InvalidFile as error:
-                raise Unavailable(f"sensor file {error}", downstream=DOWNSTREAM, alarm=True) from error
+                raise Unavailable(f"sensor file {error}", downstream=self.downstream, alarm=True) from error
             except (OSError, pa.ArrowException) as error:
-                raise Unavailable(f"sensor files: {error}", downstream=DOWNSTREAM) from error
+                raise Unavailable(f"sensor files: {error}", downstream=self.downstream) from error
         raise Failed(f"sensor files: a file was replaced during each of {_ATTEMPTS} reads")
 
 

@@ -67,7 +67,7 @@ class InfluxClient:
     def __init__(self, connection: Connection, influx: InfluxSection, switches: InfluxSwitches | None) -> None:
         match influx:
             case InfluxSensors():
-                self.downstream, time_limit = circuit_name(System.SENSORS, "influx"), influx.read_timeout
+                self.downstream, time_limit = circuit_name(System.SENSORS, influx.source_name), influx.read_timeout
             case InfluxSink():
                 self.downstream, time_limit = circuit_name(System.SINK, influx.sink_name), influx.write_timeout
         self.section = section_of(influx)

@@ -14,12 +14,9 @@ from latigo.domain.windows import Window, to_ns
 class MemorySensors:
     """Sensors whose readings are in ``readings``, by tag, each in time order; replace a series to add to it."""
 
-    def __init__(self, readings: MutableMapping[str, Series] | None = None) -> None:
+    def __init__(self, readings: MutableMapping[str, Series] | None = None, *, name: str = "memory") -> None:
+        self.downstream = circuit_name(System.SENSORS, name)
         self.readings: MutableMapping[str, Series] = {} if readings is None else readings
-
-    @property
-    def downstream(self) -> str:
-        return circuit_name(System.SENSORS, "memory")
 
     async def ping(self) -> str:
         return f"{len(self.readings)} tags"

@@ -20,19 +20,18 @@ class PlantSensors:
         plant: that has the sensors.
         now: the current time; a reading exists from its own time on.
         any_tag: also serve sensors that are not installed, as if every name had one.
+        name: of the source.
     """
 
     kind = "simulated"
 
-    def __init__(self, plant: Plant, now: Callable[[], datetime], *, any_tag: bool = False) -> None:
+    def __init__(
+        self, plant: Plant, now: Callable[[], datetime], *, any_tag: bool = False, name: str = "simulated"
+    ) -> None:
+        self.downstream = circuit_name(System.SENSORS, name)
         self._plant = plant
         self._now = now
         self._any_tag = any_tag
-
-    @property
-    def downstream(self) -> str:
-        """The name of its circuit."""
-        return circuit_name(System.SENSORS, "simulated")
 
     async def ping(self) -> str:
         return f"{len(await self.get_sensor_list())} tags"

@@ -23,8 +23,6 @@ from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
 _log = structlog.get_logger()
 
-DOWNSTREAM = circuit_name(System.SENSORS, "timeseries_api")
-
 
 class TimeseriesSensors:
     """Sensors of the API; opened by `open_sensors`.
@@ -54,12 +52,12 @@ class TimeseriesSensors:
 
     @property
     def downstream(self) -> str:
-        return DOWNSTREAM
+        return self._client.downstream
 
     async def ping(self) -> str:
         """Count the series at each facility."""
         answer = await self._client.get("/facets/facility")
-        counts = {str(item.get("name")): int(item.get("count") or 0) for item in items_of(answer, DOWNSTREAM)}
+        counts = {str(item.get("name")): int(item.get("count") or 0) for item in items_of(answer, self.downstream)}
         facility = self._settings.facility
         if facility in counts:
             return f"{counts[facility]} tags at {facility}"
@@ -87,7 +85,7 @@ class TimeseriesSensors:
         if size > max_bytes:
             raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")
         for tag, points in found.items():
-            place, hour = f"{DOWNSTREAM}/{facility}", (tag, start)
+            place, hour = f"{self.downstream}/{facility}", (tag, start)
             self._bad.record(place, hour, tag, Fault.QUALITY, points.bad, points.example)
         return {tag: points.series for tag, points in found.items()}
 
@@ -172,7 +170,7 @@ class TimeseriesSensors:
                 }
                 for identifier in names[begin : begin + MOST_ITEMS]
             ]
-            for item in items_of(await self._client.post("/query/data/latest", body), DOWNSTREAM):
+            for item in items_of(await self._client.post("/query/data/latest", body), self.downstream):
                 tag = by_id.get(str(item.get("id", "")).lower())
                 for read in item.get("datapoints") or ():
                     if tag is not None:
@@ -187,7 +185,7 @@ class TimeseriesSensors:
         params = [("beforeTime", write_time(end - 1000)), ("afterTime", write_time(start))]
         params += [("status", str(status)) for status in self._settings.good]
         answer = await self._client.get(f"/{identifier}/data/latest", params)
-        for item in items_of(answer, DOWNSTREAM):
+        for item in items_of(answer, self.downstream):
             for point in item.get("datapoints") or ():
                 return Point(int(read_times([point["time"]])[0]), float(point["value"]))
         return None
@@ -209,7 +207,8 @@ async def open_sensors(
         ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
     """
     limit = settings.read_timeout
-    async with open_client(settings, "sensors", clock, downstream=DOWNSTREAM, time_limit=limit) as client:
+    downstream = circuit_name(System.SENSORS, settings.source_name)
+    async with open_client(settings, "sensors", clock, downstream=downstream, time_limit=limit) as client:
         params = [("federationSource", settings.federation_source)] if settings.federation_source else []
         reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests)
         catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings.facility)

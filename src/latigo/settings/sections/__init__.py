@@ -17,6 +17,7 @@ from latigo.settings.sections.sensors import (
     PluginSensors,
     Sensors,
     SimulatedSensors,
+    Source,
     TimeseriesSensors,
 )
 from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, TaskQueue
@@ -51,6 +52,7 @@ __all__ = [
     "Sensors",
     "SimulatedSensors",
     "Sink",
+    "Source",
     "TaskQueue",
     "TimeseriesSensors",
     "TimeseriesServer",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, ValidationInfo, model_validator
 
-from latigo.settings.keys import installed_plugins, secret_names
+from latigo.settings.keys import ONE, SEVERAL, installed_plugins, secret_names
 from latigo.settings.values import point_to_files
 
 
@@ -44,3 +44,7 @@ def by_kind(default: str, *others: str, plugins: str = "") -> Discriminator:
         return name
 
     return Discriminator(kind)
+
+
+#: Discriminates a section that may be one table or a list of them.
+ONE_OR_SEVERAL = Discriminator(lambda value: SEVERAL if isinstance(value, list | tuple) else ONE)

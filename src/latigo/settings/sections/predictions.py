@@ -10,12 +10,12 @@ from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.influx import InfluxServer
 from latigo.settings.sections.plugin import PluginOptions
 from latigo.settings.sections.timeseries import TimeseriesServer
-from latigo.settings.values import InfluxName, PluginKind, Positive
+from latigo.settings.values import SYSTEM_NAME, InfluxName, PluginKind, Positive
 
 
 class _Sink(Section):
     kind: str
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.:-]*$")] | None = Field(
+    name: Annotated[str, Field(pattern=SYSTEM_NAME)] | None = Field(
         default=None, description="Name of the sink in logs and circuits; without it, its kind.", examples=["history"]
     )
     required: bool = Field(default=True, description="Whether a task counts as stored only once this sink has it.")

@@ -1,4 +1,4 @@
-"""``[sensors]``: the source of the readings."""
+"""``[sensors]``, or several ``[[sensors]]``: the sources of the readings."""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ByteSize, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from latigo.settings.keys import PLUGIN
-from latigo.settings.sections.base import Section, by_kind
+from latigo.settings.keys import ONE, PLUGIN, SEVERAL
+from latigo.settings.sections.base import ONE_OR_SEVERAL, Section, by_kind
 from latigo.settings.sections.influx import InfluxServer
 from latigo.settings.sections.plugin import PluginOptions
 from latigo.settings.sections.timeseries import TimeseriesServer
 from latigo.settings.values import (
+    SYSTEM_NAME,
     Columns,
     InfluxName,
     Markers,
@@ -21,6 +22,7 @@ from latigo.settings.values import (
     PluginKind,
     Positive,
     Separator,
+    TagPatterns,
     Text,
     Texts,
     TimeFormats,
@@ -52,11 +54,27 @@ _PRESETS: Mapping[str, Mapping[str, object]] = {
 
 class _Sensors(Section):
     kind: str
+    name: Annotated[str, Field(pattern=SYSTEM_NAME)] | None = Field(
+        default=None,
+        description="Name of the source in logs and circuits; without it, its kind. A source of your own names itself.",
+        examples=["lab"],
+    )
+    tags: TagPatterns = Field(
+        default=(),
+        description="With several sources, patterns on the names of the tags that this one has. The first source with a"
+        " pattern that matches is read; the last one has all other tags.",
+    )
     read_budget: ByteSize = Field(
         default=ByteSize(128_000_000),
         ge=1_000_000,
-        description="Memory that all readings of one process share; a window that would exceed its share is split.",
+        description="Memory that all readings of one process share; a window that would exceed its share is split."
+        " Several sources share it, so that it is the same for all of them.",
     )
+
+    @property
+    def source_name(self) -> str:
+        """Return the name of the source in logs and circuits; no two sources have the same."""
+        return self.name or self.kind.removeprefix("python:").lower()
 
 
 class FileSensors(_Sensors):
@@ -208,11 +226,15 @@ class PluginSensors(PluginOptions, _Sensors):
     kind: PluginKind = Field(description="Where readings come from.", examples=[PLUGIN])
 
 
-Sensors = Annotated[
+Source = Annotated[
     Annotated[FileSensors, Tag("files")]
     | Annotated[InfluxSensors, Tag("influx")]
     | Annotated[TimeseriesSensors, Tag("timeseries_api")]
     | Annotated[SimulatedSensors, Tag("simulated")]
     | Annotated[PluginSensors, Tag("python")],
     by_kind("files", "influx", "timeseries_api", "simulated", plugins="sensors"),
+]
+Sensors = Annotated[
+    Annotated[Source, Tag(ONE)] | Annotated[tuple[Source, ...], Field(max_length=20), Tag(SEVERAL)],
+    ONE_OR_SEVERAL,
 ]
