@@ -20,9 +20,11 @@ from latigo import settings
 from latigo.domain.errors import ConfigurationError, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, from_ns, to_ns
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.influx.client import SWITCHES, InfluxClient, InfluxSwitches, Response, open_client
 from latigo.providers.influx.query import Layout
-from latigo.providers.influx.sensors import InfluxSensors, open_sensors
+from latigo.providers.influx.sensors import InfluxSensors, Judgement, open_sensors
+from latigo.providers.qualities import Qualities
 from latigo.runtime.clock import SystemClock
 from latigo.settings import load_settings
 from tests.support.influxd import (
@@ -108,7 +110,8 @@ async def watched(
     async with open_client(section, switches=switches) as client:
         watching = Watched(client)
         layout = Layout(section.measurement, section.tag_key, section.field)
-        yield InfluxSensors(watching, layout, SystemClock(), **options), watching  # type: ignore[arg-type]  # has all of its methods
+        clock, judgement = SystemClock(), Judgement(Qualities(()))
+        yield InfluxSensors(watching, layout, clock, judgement, BadReadings(clock), **options), watching  # type: ignore[arg-type]  # has all of its methods
 
 
 @asynccontextmanager
@@ -356,7 +359,7 @@ async def test_a_limit_that_nothing_fits_into_is_an_alarm(influx_servers: Influx
             await sensors.get_sensor_list()
 
     assert reading.value.alarm
-    assert "GRA-TT-000" in str(reading.value)
+    assert "the fields of 'sensors'" in str(reading.value)
 
 
 @pytest.mark.parametrize("switches", [SWITCHES["1"], SWITCHES["3"]], ids=["1", "3"])
@@ -510,7 +513,7 @@ async def test_one_request_reads_a_model(influx_database: InfluxDatabase):
         assert same(await sensors.get_data_for_range(list(written), window, max_bytes=PLENTY), written)
         assert await sensors.get_last_before(list(written), HOUR.end, HOUR.start)
 
-    assert len(watching.calls) == 2
+    assert len(watching.calls) == 2 + 1  # for the types of the field
 
 
 async def test_dense_readings_come_in_pieces_and_in_no_more_memory_than_they_take(influx_database: InfluxDatabase):
@@ -545,7 +548,8 @@ async def test_what_does_not_fit_is_aborted_as_soon_as_it_is_known(influx_databa
         with pytest.raises(TooLarge):
             await sensors.get_data_for_range(list(written), DAY, max_bytes=100_000)
 
-    assert len(watching.calls) == 2  # a day of a sensor each; there is room for one and a quarter
+    # The types of the field, then a day of a sensor each: there is room for one and a quarter.
+    assert len(watching.calls) == 1 + 2
 
 
 async def test_readings_denser_than_estimated_are_read_again_in_smaller_chunks(influx_database: InfluxDatabase):

@@ -69,9 +69,9 @@ class Layout:
         """Show every tag of the measurement; none if there is no such measurement."""
         return f"SHOW TAG KEYS FROM {identifier(self.measurement)}"
 
-    def field_keys(self) -> str:
-        """Show every field of the measurement and its type."""
-        return f"SHOW FIELD KEYS FROM {identifier(self.measurement)}"
+    def field_keys(self, most: int, skip: int) -> str:
+        """Show at most ``most`` fields of the measurement and their types; a field of several types several times."""
+        return f"SHOW FIELD KEYS FROM {identifier(self.measurement)} LIMIT {most} OFFSET {skip}"
 
     def nothing(self) -> str:
         """Return a cheap statement that needs the same permissions as the others."""

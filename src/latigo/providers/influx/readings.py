@@ -78,10 +78,16 @@ def newest_of(result: Result, layout: Layout, selection: Selection, name: str) -
         _check(table, layout, selection, name)
     read = [judge(table, selection, Qualities(())) for table in result.tables]
     bad = {fault: ones for each in read for fault, ones in each.bad.items()}
-    if not read:
-        return ReadReadings(Series.empty(), bad)
-    every = Series(*(np.concatenate(parts) for parts in zip(*(each.series for each in read), strict=True)))
-    return ReadReadings(_in_order(every), bad)
+    return ReadReadings(_in_order(joined([each.series for each in read])), bad)
+
+
+def joined(parts: Sequence[Series]) -> Series:
+    """Return the readings of all parts, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Series.empty()
+    return Series(np.concatenate([part.times for part in parts]), np.concatenate([part.values for part in parts]))
 
 
 def series_of(table: Table) -> Series:

@@ -1,6 +1,6 @@
 """Statements for sensors, as many in one request as fit, and what the server's limits leave of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,6 +12,7 @@ from latigo.providers.influx.chunks import Pace
 from latigo.providers.influx.client import InfluxClient
 from latigo.providers.influx.query import Layout, Statement, can_be_queried
 from latigo.providers.influx.responses import Result, UnreadableError, column_of
+from latigo.runtime.off_loop import off_loop
 
 _log = structlog.get_logger()
 
@@ -21,7 +22,9 @@ _WIDE_READINGS: Final = 25_000  #: those that are read one by one
 #: Readings of one series that are known to be complete without another statement after it.
 _SURELY_WHOLE: Final = 10_000
 _STATEMENTS: Final = 250  #: in one request
-INDEX_BYTES: Final = 6 << 20  #: of a response with names
+_NAMES: Final = 25_000  #: rows of an index in one response
+MANY_NAMES: Final = 5_000  #: of which reading takes several milliseconds
+_INDEX_BYTES: Final = 6 << 20  #: of a response with names
 
 
 class Requests:
@@ -35,7 +38,7 @@ class Requests:
     def __init__(self, client: InfluxClient, layout: Layout) -> None:
         self.client = client
         many, readings = client.switches.statements_per_request == "many", _READINGS[client.switches.format]
-        self.batch = Batch(client, layout.nothing() if many else "")
+        self._batch = Batch(client, layout.nothing() if many else "")
         most, statements = (readings, _STATEMENTS) if many else (min(readings, _SURELY_WHOLE), 1)
         self._pace = Pace(most, statements)
         self._wide_pace = Pace(min(most, _WIDE_READINGS), statements)
@@ -46,7 +49,7 @@ class Requests:
 
     async def run(self, statement: Statement, names: Sequence[str], *, max_bytes: int) -> Sequence[Result]:
         """Return the complete results, see `Batch.run`; a limit of the server that shows is respected from now on."""
-        batch = await self.batch.run(statement, names, max_bytes=max_bytes)
+        batch = await self._batch.run(statement, names, max_bytes=max_bytes)
         self._respect(batch)
         return batch.results
 
@@ -55,7 +58,7 @@ class Requests:
         results_by_name: list[tuple[str, Result]] = []
         while left := names[len(results_by_name) :]:
             requested = left[: self._pace.statements]
-            results = await self.run(statement, requested, max_bytes=INDEX_BYTES)
+            results = await self.run(statement, requested, max_bytes=_INDEX_BYTES)
             if not results:
                 raise self.cut_short(repr(requested[0]))
             results_by_name += zip(requested, results, strict=False)
@@ -65,6 +68,33 @@ class Requests:
         """Return the result of a statement with few rows."""
         ((_, result),) = await self.each(lambda _: statement, [""])
         return result
+
+    async def pages(
+        self, statement: Callable[[int, int], str], columns: Sequence[str], what: str
+    ) -> Sequence[Sequence[str]]:
+        """Return columns of an index, page by page: one page unless it is very long, or the server limits rows.
+
+        Args:
+            statement: shows at most so many rows, after so many others.
+            columns: of text.
+            what: is shown, for messages.
+        """
+        found: list[list[str]] = [[] for _ in columns]
+        skip, most = 0, _NAMES
+        while True:
+            batch = await self._batch.run(lambda _: statement(most, skip), [""], max_bytes=_INDEX_BYTES)  # noqa: B023 - called before the next page
+            if batch.results:
+                result = batch.results[0]
+                read = await off_loop(result.rows, MANY_NAMES, lambda: [self.column(result, each) for each in columns])  # noqa: B023 - called at once
+                for all_texts, texts in zip(found, read, strict=True):
+                    all_texts.extend(texts)
+                if result.rows < most:
+                    return found
+                skip += most
+            elif batch.cut_at is None or batch.cut_at < 2:
+                raise self.cut_short(what)
+            else:
+                most = batch.cut_at - 1
 
     def column(self, result: Result, column: str) -> Sequence[str]:
         """Return one column of text."""

@@ -8,13 +8,11 @@ from typing import Final, NamedTuple
 from latigo.domain.errors import Reason, Rejected, Unavailable, describe_tags
 from latigo.providers.influx.fields import FieldTypes, is_type, types_of
 from latigo.providers.influx.query import Layout
-from latigo.providers.influx.requests import INDEX_BYTES, Requests
+from latigo.providers.influx.requests import MANY_NAMES, Requests
 from latigo.runtime.clock import Clock
 from latigo.runtime.off_loop import in_order, off_loop
 
 _TYPES_FOR: Final = timedelta(minutes=1)  #: a field gets another type with the first reading that has it
-_MANY_NAMES: Final = 5_000  #: of which reading takes several milliseconds
-_NAMES: Final = 25_000  #: names in one response
 _MOST_KNOWN: Final = 200_000  #: silent sensors that are cached
 
 
@@ -59,9 +57,7 @@ class Schema:
         """
         async with self._types_lock:
             if renew or self._clock.monotonic() >= self._types_until:
-                result = await self._requests.once(self._layout.field_keys())
-                fields, types = (self._requests.column(result, column) for column in ("fieldKey", "fieldType"))
-                found = self._types_in(tuple(zip(fields, types, strict=True)))
+                found = self._types_in(await self._field_keys())
                 if found.value.types and found.quality is not None and not found.quality.types:
                     raise self._lacks(f"field {found.quality.field!r} in {self._layout.measurement!r}", "quality_field")
                 self._types = found
@@ -70,9 +66,9 @@ class Schema:
 
     async def names(self) -> Sequence[str]:
         """Return the names of all sensors, sorted."""
-        names = await self._all_names()
+        (names,) = await self._requests.pages(self._layout.names, ["value"], "the names of all sensors")
         await self._check_layout(again=not names)
-        return await off_loop(len(names), _MANY_NAMES, lambda: in_order(list(filter(None, names))))
+        return await off_loop(len(names), MANY_NAMES, lambda: in_order(list(filter(None, names))))
 
     async def exists(self, name: str) -> bool:
         """Return whether there is a sensor of this name."""
@@ -95,30 +91,19 @@ class Schema:
                 tags=unknown,
             )
 
+    async def _field_keys(self) -> Sequence[tuple[str, str]]:
+        """Return every field and type; a field of several types stands there several times."""
+        fields, types = await self._requests.pages(
+            self._layout.field_keys, ["fieldKey", "fieldType"], f"the fields of {self._layout.measurement!r}"
+        )
+        return list(zip(fields, types, strict=True))
+
     def _types_in(self, keys: Sequence[tuple[str, str]]) -> Types:
         quality_field = self._layout.quality_field
         for field, kind in keys:
             if field in {self._layout.field, quality_field} and not is_type(kind):
                 raise self._lacks(f"field {field!r} of a type that can be read, but one of {kind[:100]!r}", "field")
         return Types(types_of(self._layout.field, keys), types_of(quality_field, keys) if quality_field else None)
-
-    async def _all_names(self) -> set[str]:
-        """Read the index page by page: one page unless there are very many names, or the server limits rows."""
-        requests, all_names = self._requests, set[str]()
-        skip, most = 0, _NAMES
-        while True:
-            batch = await requests.batch.run(lambda _: self._layout.names(most, skip), [""], max_bytes=INDEX_BYTES)  # noqa: B023 - called before the next page
-            if batch.results:
-                result = batch.results[0]
-                names = await off_loop(result.rows, _MANY_NAMES, lambda: requests.column(result, "value"))  # noqa: B023 - called at once
-                all_names.update(names)
-                if len(names) < most:
-                    return all_names
-                skip += most
-            elif batch.cut_at is None or batch.cut_at < 2:
-                raise requests.cut_short("the names of all sensors")
-            else:
-                most = batch.cut_at - 1
 
     async def _unknown(self, names: Sequence[str]) -> Sequence[str]:
         """Return those of ``names`` that the index does not have; those that it has are cached for a while."""
@@ -146,7 +131,7 @@ class Schema:
             return
         layout, requests = self._layout, self._requests
         tags = requests.column(await requests.once(layout.tag_keys()), "tagKey")
-        fields = requests.column(await requests.once(layout.field_keys()), "fieldKey")
+        fields = {field for field, _ in await self._field_keys()}
         if not tags:
             raise self._lacks(f"measurement {layout.measurement!r} with tags", "measurement")
         for tag, key in ((layout.tag_key, "tag_key"), *((tag, "where") for tag, _ in layout.where)):

@@ -18,7 +18,7 @@ from latigo.providers.influx.chunks import Chunk, Pace
 from latigo.providers.influx.client import InfluxClient, open_client
 from latigo.providers.influx.fields import TEXT, FieldTypes, Selection, numbers_selection, readings_selection
 from latigo.providers.influx.query import Layout, literal
-from latigo.providers.influx.readings import BadOnes, ReadReadings, newest_of, readings_of
+from latigo.providers.influx.readings import BadOnes, ReadReadings, joined, newest_of, readings_of
 from latigo.providers.influx.requests import Requests
 from latigo.providers.influx.responses import Result, most_bytes
 from latigo.providers.influx.schema import Schema, Types
@@ -241,7 +241,7 @@ class InfluxSensors:
 
     def _example(self, fault: Fault, ones: BadOnes) -> str:
         field = self._layout.field if fault is Fault.TEXT else self._layout.quality_field
-        first = "none" if ones.first is None else shown(ones.first, _LONGEST_CELL)
+        first = f"{ones.first:.15g}" if isinstance(ones.first, float) else shown(ones.first, _LONGEST_CELL)
         return f"{from_ns(int(ones.times[0])):%Y-%m-%d %H:%M:%S}: {first} in field {field!r}"
 
     async def _end(
@@ -335,13 +335,7 @@ class _Collected:
 
     def series(self) -> dict[str, Series]:
         """Join and return all of them; parts are released one by one, so that hardly any memory is needed twice."""
-        return {name: _joined(self._parts.pop(name)) for name in list(self._parts)}
-
-
-def _joined(parts: Sequence[Series]) -> Series:
-    if len(parts) == 1:
-        return parts[0]
-    return Series(np.concatenate([part.times for part in parts]), np.concatenate([part.values for part in parts]))
+        return {name: joined(self._parts.pop(name)) for name in list(self._parts)}
 
 
 @asynccontextmanager
