@@ -1,4 +1,4 @@
-"""Fields of several types, qualities and further tags: what an InfluxDB does with them, and what is read all the same."""
+"""Fields of several types, qualities and further tags: what an InfluxDB makes of them, and what is read."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -170,17 +170,17 @@ async def test_readings_of_a_quality_that_is_not_good_are_skipped_and_counted(
     )
     bad = BadReadings(SystemClock())
 
-    quality = {"quality_field": "Q", "good": (192, "Good", True)}
-    async with opened(influx_database, bad=bad, version=version, **quality) as sensors:
-        good = await read(sensors)
+    good = (192, "Good", True)
+    async with opened(influx_database, bad=bad, version=version, quality_field="Q", good=good) as sensors:
+        every = await read(sensors)
         again = await read(sensors, weeks(0, 2))
         newest = {
             end: await sensors.get_last_before([TAG, "WORSE"], from_ns(at(*end)), ALL.start)
             for end in ((5, 0), (4, 0), (2, 0), (1, 0), (0, 0))
         }
 
-    assert good == [(at(0), 1), (at(1), 4), (at(2), 1), (at(4), 6)]
-    assert again == good[:2]
+    assert every == [(at(0), 1), (at(1), 4), (at(2), 1), (at(4), 6)]
+    assert again == every[:2]
     assert newest == {
         (5, 0): {TAG: (at(4), 6)},
         (4, 0): {TAG: (at(2), 1)},
@@ -328,9 +328,8 @@ async def test_what_is_shown_to_people_is_what_is_asked(influx_database: InfluxD
     await write_lines(
         influx_database, [*MIXED, line(4, 1, "Value=1", "Q=1i", also=",site=a"), line(4, 2, "Value=9", "Q=1i")]
     )
-    options = {"quality_field": "Q", "good": (1,), "where": {"site": "a"}}
 
-    async with opened(influx_database, **options) as sensors:
+    async with opened(influx_database, quality_field="Q", good=(1,), where={"site": "a"}) as sensors:
         await read(sensors)
         shown = sensors.get_native_range_specifier(ALL, parameters)
 
@@ -355,8 +354,10 @@ async def test_a_sample_says_what_there_is(influx_database: InfluxDatabase):
         ("TEXT", 0, from_ns(at(3, 5)), from_ns(at(3, 5))),
     ]
     assert list(found.notes) == [
-        "field 'Value' of 'sensors' has the types boolean, float, integer and string;"
-        " text is skipped and counted (sensors.text)",
+        (
+            "field 'Value' of 'sensors' has the types boolean, float, integer and string;"
+            " text is skipped and counted (sensors.text)"
+        ),
         "TWO: has 2 series, which are read as one (site=a; site=); sensors.where selects among them",
     ]
 
@@ -369,8 +370,10 @@ async def test_a_sample_names_text_that_is_refused(influx_database: InfluxDataba
 
     assert list(found.notes) == [
         "field 'Value' of 'sensors' is text; text refuses a window (sensors.text)",
-        f"InfluxDB, '{TAG}' at 2026-01-26 00:00:00: 'Bad' in field 'Value' is not a number,"
-        ' and sensors.text is "refuse"',
+        (
+            f"InfluxDB, '{TAG}' at 2026-01-26 00:00:00: 'Bad' in field 'Value' is not a number,"
+            ' and sensors.text is "refuse"'
+        ),
     ]
 
 

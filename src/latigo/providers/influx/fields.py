@@ -94,6 +94,12 @@ def _condition(quality: FieldTypes, kind: str, good: Qualities) -> str:
         case "boolean":
             marks = [text for text, number in (("false", _FALSE), ("true", _TRUE)) if number in good.numbers]
         case _:
-            marks = [f"{Decimal(repr(number)):f}" for number in good.numbers]
+            marks = [_float(number) for number in good.numbers]
     alternatives = " OR ".join(f"{quality.term(kind)} = {mark}" for mark in marks)
     return f"({alternatives})" if alternatives else ""
+
+
+def _float(number: float) -> str:
+    """Return a number as InfluxQL has it: without an exponent, and with a point, since integers are limited."""
+    text = f"{Decimal(repr(number)):f}"
+    return text if "." in text else f"{text}.0"
