@@ -68,12 +68,14 @@ class Schema:
         """Return the names of all sensors, sorted."""
         (names,) = await self._requests.pages(self._layout.names, ["value"], "the names of all sensors")
         await self._check_layout(again=not names)
+        await self.types()
         return await off_loop(len(names), MANY_NAMES, lambda: in_order(list(filter(None, names))))
 
     async def exists(self, name: str) -> bool:
         """Return whether there is a sensor of this name."""
         unknown = await self._unknown([name])
         await self._check_layout(again=bool(unknown))
+        await self.types()
         return not unknown
 
     async def check_existence(self, silent: Sequence[str]) -> None:

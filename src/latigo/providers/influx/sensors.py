@@ -94,7 +94,7 @@ class InfluxSensors:
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
         """Return the query with names as literals; the one that is sent has parameters where the server takes them.
 
-        It casts the field as the last read did, or not at all before the first one.
+        It casts the field as the last call did, or not at all before the first one.
         """
         start, end, terms = to_ns(window.start), to_ns(window.end), readings_selection(*self._schema.last_types).terms
         if (tag := parameters.get("tag")) is None:

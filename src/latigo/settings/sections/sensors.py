@@ -204,9 +204,9 @@ class InfluxSensors(InfluxServer, _Sensors):
     def _of_tags(cls, where: dict[str, str], given: ValidationInfo) -> dict[str, str]:
         for key in where:
             if key == given.data.get("tag_key"):
-                raise ValueError(f"has {key!r}, which is the tag_key: it names the sensor")
+                raise ValueError(f"has {key!r}, which is the tag_key")
             if key.lower() == "time":
-                raise ValueError("has 'time', which is no tag")
+                raise ValueError(f"has {key!r}, which is no tag")
         return where
 
     @field_validator("quality_field")
