@@ -253,19 +253,28 @@ async def test_further_tags_that_no_series_has_are_an_alarm(
             assert refused.value.alarm
 
 
-async def test_a_type_that_is_new_is_read_at_once_where_it_shows_and_soon_everywhere(influx_database: InfluxDatabase):
+async def test_a_type_that_is_new_is_read_within_a_minute(influx_database: InfluxDatabase):
     clock = ManualClock()
     await write_lines(influx_database, MIXED[:2])
     async with opened(influx_database, clock=clock) as sensors:
         assert await read(sensors) == NUMBERS[:2]
         await write_lines(influx_database, MIXED[4:6])
-
-        shows = await read(sensors, weeks(2, 3))
-        await write_lines(influx_database, [line(3, 0, "Value=3i"), line(4, 0, 'Value="Bad"')])
         await clock.advance(timedelta(minutes=1))
 
-        assert shows == NUMBERS[4:6]
-        assert await read(sensors) == [*NUMBERS[:2], *NUMBERS[4:6], (at(3), 3)]
+        assert await read(sensors) == [*NUMBERS[:2], *NUMBERS[4:6]]
+
+
+async def test_a_type_that_is_new_is_read_at_once_where_it_shows(influx_database: InfluxDatabase):
+    """Two new types, of which InfluxDB answers with one."""
+    bad = BadReadings(SystemClock())
+    await write_lines(influx_database, MIXED[:2])
+    async with opened(influx_database, clock=ManualClock(), bad=bad) as sensors:
+        assert await read(sensors) == NUMBERS[:2]
+        await write_lines(influx_database, MIXED[4:8])
+
+        assert await read(sensors, weeks(2, 4)) == NUMBERS[4:6]
+
+    assert counted(bad) == {(TAG, Fault.TEXT): 2}
 
 
 async def test_a_field_whose_type_is_another_one_now_is_read(influx_database: InfluxDatabase):
