@@ -30,6 +30,8 @@ async def check(config: Path) -> tuple[int, str]:
         ({"measurement": "sensor"}, FAILED, "(check sensors.measurement)"),
         ({"tag_key": "name"}, FAILED, "(check sensors.tag_key)"),
         ({"field": "value"}, FAILED, "(check sensors.field)"),
+        ({"quality_field": "Status", "good": [192]}, FAILED, "(check sensors.quality_field)"),
+        ({"where": {"site": "a"}}, FAILED, "(check sensors.where)"),
     ],
 )
 async def test_readings_that_stand_elsewhere_are_not_a_plant_without_sensors(
@@ -41,6 +43,20 @@ async def test_readings_that_stand_elsewhere_are_not_a_plant_without_sensors(
 
     assert checks == code
     assert says in output
+
+
+async def test_types_that_a_field_has_are_named_and_the_text_is_counted(sandbox: Sandbox, sensors: InfluxDatabase):
+    tag, week = a_project(1).models[0].tags[0], 7 * 86_400 * 10**9
+    values = ("true", '"Bad"', "2i")
+    await write_lines(sensors, [f"sensors,tag={tag} Value={value} {n * week}" for n, value in enumerate(values, 1)])
+    source = {"kind": "influx", "url": sensors.url, "database": sensors.name}
+
+    code, output = await check(sandbox.config(sensors=source))
+
+    text = " ".join(output.split())
+    assert code == DONE
+    assert f"{tag}: readings from 1970-01-01 00:00 to 1970-01-22 00:00 UTC; 1 read" in text
+    assert "field 'Value' of 'sensors' has the types boolean, float, integer and string; text is skipped" in text
 
 
 async def test_the_database_of_every_project_is_checked(sandbox: Sandbox, influx_server: str):

@@ -41,6 +41,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
+from latigo.providers.protocols import SensorSample
 from latigo.providers.timeseries import Savings, TimeseriesSensors, open_sensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import FaultKind, Reading, SandboxTimeseries, open_sandbox_timeseries
@@ -168,6 +169,27 @@ async def test_only_good_readings_are_used_and_the_others_counted(server: Sandbo
     assert [(count.tag, count.readings, count.example) for count in bad.counts()] == [
         ("1903.R1", 2, "2026-03-01 10:00:00: status 64")
     ]
+
+
+async def test_a_sample_counts_the_newest_day_and_names_the_first_and_last_times(server: SandboxTimeseries) -> None:
+    begin = TEN - timedelta(days=400)
+    empty = Series.empty()
+    fill_timeseries(server, {"1903.R1": minutes(1, 2, begin=begin), "1903.R2": empty})
+    fill_timeseries(server, {"1904.R3": minutes(7)}, "1904")
+    stored = server.store.named("1903.R1", "1903")
+    assert stored is not None
+    stored.write([Reading(to_ns(TEN), 9.0, 192), Reading(to_ns(TEN + timedelta(seconds=1)), 9.0, 64)])
+    bad = BadReadings(SystemClock())
+    async with sensors_on(server, bad=bad) as sensors:
+        found = await sensors.sample(["1903.R1", "1903.R2", "1904.R3"])
+
+    assert list(found.sensors) == [
+        SensorSample("1903.R1", 1, begin, TEN + timedelta(seconds=1)),
+        SensorSample("1903.R2", 0),
+        SensorSample("1904.R3", 1, TEN, TEN),
+    ]
+    assert not found.notes
+    assert [(count.tag, count.readings) for count in bad.counts()] == [("1903.R1", 1)]
 
 
 async def test_more_points_than_one_answer_holds_come_on_further_pages(server: SandboxTimeseries) -> None:

@@ -709,6 +709,18 @@ def test_patterns_know_upper_and_lower_case() -> None:
             "task_queue: expiration should be at least twice balance",
         ),
         ("[sensors]\nkind = 'influx'\nusername = 'u'", "sensors: username and password go together"),
+        ("[sensors]\nkind = 'influx'\ngood = [192]", "sensors.good: needs a quality_field"),
+        (
+            "[sensors]\nkind = 'influx'\nquality_field = 'Status'",
+            "sensors.good: should name the good qualities of quality_field, such as [192]",
+        ),
+        (
+            "[sensors]\nkind = 'influx'\nquality_field = 'Value'\ngood = [192]",
+            "sensors.quality_field: is the field of the value",
+        ),
+        ("[sensors]\nkind = 'influx'\nwhere = {tag = 'A'}", "sensors.where: has 'tag', which is the tag_key"),
+        ("[sensors]\nkind = 'influx'\nwhere = {Time = 'A'}", "sensors.where: has 'Time', which is no tag"),
+        ("[sensors]\nkind = 'influx'\nwhere = {site = \"a\\u0000\"}", "sensors.where.site: nothing in InfluxDB"),
         (
             "[[predictions]]\nkind = 'influx'\nusername = 'u'\npassword = 'p'\ntoken = 't'",
             "predictions[0]: give either token, or username and password",

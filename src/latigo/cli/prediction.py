@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ async def explain(settings: Settings, ref: ModelRef, period: Window, revision: s
     ):
         spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         _, windows = _windows(settings, spec, period)
+        with suppress(LatigoError):  # a source may ask by what it has, such as the types of fields in InfluxDB
+            await sensors.sensor_exists(spec.dataset.tags[0])
         return [
             {
                 "period": str(read),

@@ -116,7 +116,7 @@ def _project(name: str) -> str:
     return name
 
 
-def _influx_name(name: str) -> str:
+def influx_name(name: str) -> str:
     """Refuses what no database, measurement, tag or field of InfluxDB can be called."""
     if _NO_INFLUX_NAME.search(name):
         raise ValueError(f"nothing in InfluxDB can have the name {name!r}")
@@ -243,7 +243,8 @@ Markers = Annotated[
 Separator = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separator)]
 Project = Annotated[_NotEmpty, AfterValidator(_project)]
 Projects = Annotated[tuple[Project, ...], BeforeValidator(_names)]
-InfluxName = Annotated[_NotEmpty, AfterValidator(_influx_name)]
+InfluxName = Annotated[_NotEmpty, AfterValidator(influx_name)]
+InfluxText = Annotated[str, AfterValidator(influx_name)]
 Glob = Annotated[Text, AfterValidator(_glob)]
 TagPatterns = Annotated[tuple[Text, ...], Field(max_length=10_000), BeforeValidator(_one_or_more)]
 HostName = Annotated[Text, AfterValidator(_host_name)]

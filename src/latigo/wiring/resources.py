@@ -206,7 +206,7 @@ async def open_source(
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
-            async with open_influx_sensors(influx, clock) as source:
+            async with open_influx_sensors(influx, clock, bad) as source:
                 yield source
         case TimeseriesSensors() as timeseries:
             async with open_timeseries_sensors(timeseries, clock, bad, database, savings) as source:

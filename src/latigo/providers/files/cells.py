@@ -21,19 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latigo.domain.series import Values
+from latigo.providers.qualities import BOOLEANS, WORDS, Qualities, plain_number
 
 #: Cells without a reading, in any case of letters.
 MISSING = frozenset({"", "-", "#n/a", "-nan", "\\n", "n/a", "na", "nan", "none", "null"})
 _SPACES = " \u00a0\u2009\u202f"
 _APOSTROPHES = "'\u2019"
 _MINUS = "\u2212"  #: as some languages write it
-#: Spelt out: without regard to case, more letters would match than these, such as the long s.
-_WORDS = r"[iI][nN][fF]([iI][nN][iI][tT][yY])?|[nN][aA][nN](\([A-Za-z0-9_]*\))?"
 #: How Microsoft's C library writes what is no number, and infinity.
 _NO_NUMBER = re.compile(r"[+-]?1[.,]#(qnan|snan|ind|nan)0*", re.IGNORECASE)
 _INFINITY = re.compile(r"([+-]?)1[.,]#inf0*", re.IGNORECASE)
-_PLAIN_NUMBER = re.compile(rf"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|{_WORDS})")
-_BOOLEANS = {"true": 1.0, "false": 0.0}
 _ASCII = 128
 
 _MARK = rf"[.,·_{_APOSTROPHES}{_SPACES}\u066b\u066c]"
@@ -77,7 +74,7 @@ class Notation:
         self._decimal_point = decimal_point
         self._group = _group(thousands)
         self._missing = frozenset(MISSING | {text.strip().lower() for text in missing})
-        numbers = [number for text in missing for number in (_plain_number(text), self._number(text.strip()))]
+        numbers = [number for text in missing for number in (plain_number(text), self._number(text.strip()))]
         self._missing_numbers = np.unique([number for number in numbers if number is not None])
 
     @property
@@ -101,7 +98,7 @@ class Notation:
             return self._of_text(pc.utf8_trim_whitespace(as_text(column)))
         values: Values = _as_doubles(column).to_numpy(zero_copy_only=False)  # nulls become NaN
         if pa.types.is_boolean(column.type):
-            absent = [number for text, number in _BOOLEANS.items() if text in self._missing]
+            absent = [number for text, number in BOOLEANS.items() if text in self._missing]
             return Cells(self.without_missing(np.where(np.isin(values, absent), np.nan, values) if absent else values))
         return Cells(self.without_missing(values, np.float32 if pa.types.is_float32(column.type) else np.float64))
 
@@ -118,7 +115,7 @@ class Notation:
         """Numbers, in the syntax of RE2 and in that of Python; without groups what Arrow parses as a number."""
         point = re.escape(self._decimal_point)
         groups = rf"|[0-9]{{1,3}}({self._group}[0-9]{{3}})+" if self._group else ""
-        return rf"^[+-]?((([0-9]+{groups})({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?|{_WORDS})$"
+        return rf"^[+-]?((([0-9]+{groups})({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?|{WORDS})$"
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
@@ -155,8 +152,8 @@ class Notation:
         lower = text.lower()
         if lower in self._missing or _NO_NUMBER.fullmatch(text):
             return math.nan, _Kind.READABLE
-        if lower in _BOOLEANS:
-            return _BOOLEANS[lower], _Kind.READABLE
+        if lower in BOOLEANS:
+            return BOOLEANS[lower], _Kind.READABLE
         if infinity := _INFINITY.fullmatch(text):
             return (-math.inf if infinity[1] == "-" else math.inf), _Kind.READABLE
         signed = text.replace(_MINUS, "-")
@@ -168,32 +165,26 @@ class Notation:
         if not self._regex.match(text):
             return None
         ungrouped = re.sub(self._group, "", text) if self._group else text
-        return _plain_number(ungrouped.replace(self._decimal_point, "."))
-
-
-class Qualities:
-    """Which qualities are good: numbers and booleans compare as numbers, texts as they are."""
-
-    def __init__(self, good: Collection[str]) -> None:
-        self._good = frozenset(map(_quality, good))
-
-    def are_good(self, column: Any) -> Mask:
-        """Return which cells of an Arrow column are good; a missing quality is not."""
-        column = plain_column(column)
-        try:
-            column = as_text(column) if is_text(column.type) else _as_doubles(column)
-        except NotNumbers:  # dates, or bytes that are no text
-            return np.zeros(len(column), np.bool_)
-        encoded = column.dictionary_encode()
-        good = [_quality(cell) in self._good for cell in encoded.dictionary.to_pylist()]
-        mask: Mask = np.array([*good, False])[encoded.indices.fill_null(len(good)).to_numpy(zero_copy_only=False)]
-        return mask
+        return plain_number(ungrouped.replace(self._decimal_point, "."))
 
 
 class _Kind(IntEnum):
     READABLE = 0  #: a number, or no reading
     TEXT = 1
     OTHER_NOTATION = 2
+
+
+def are_good(column: Any, qualities: Qualities) -> Mask:
+    """Return which cells of an Arrow column are good qualities; a missing one is not."""
+    column = plain_column(column)
+    try:
+        column = as_text(column) if is_text(column.type) else _as_doubles(column)
+    except NotNumbers:  # dates, or bytes that are no text
+        return np.zeros(len(column), np.bool_)
+    encoded = column.dictionary_encode()
+    good = [qualities.is_good(cell) for cell in encoded.dictionary.to_pylist()]
+    mask: Mask = np.array([*good, False])[encoded.indices.fill_null(len(good)).to_numpy(zero_copy_only=False)]
+    return mask
 
 
 def is_text(kind: Any) -> bool:
@@ -271,20 +262,3 @@ def _group(thousands: str) -> str:
 def _mask(column: Any) -> Mask:
     mask: Mask = column.fill_null(False).to_numpy(zero_copy_only=False)
     return mask
-
-
-def _plain_number(text: str) -> float | None:
-    """Return a number in the notation of programs, also one that is not a number."""
-    match = _PLAIN_NUMBER.fullmatch(text.strip())
-    if match is None:
-        return None
-    return math.nan if "n" in text.lower() and "(" in text else float(text)
-
-
-def _quality(value: str | float | None) -> str | float | None:
-    """Return what is compared of a quality."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    number = _BOOLEANS.get(text.lower(), _plain_number(text))
-    return text if number is None else number

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from latigo.domain.bad_readings import Fault
 from latigo.domain.errors import BadReading
 from latigo.domain.series import Times, Values
-from latigo.providers.files.cells import Cells, Mask, NotNumbers, as_text
+from latigo.providers.files.cells import Cells, Mask, NotNumbers, are_good, as_text
 from latigo.providers.files.ranges import MAX_TIME
 from latigo.providers.files.reading import Layout
 from latigo.runtime.time_formats import suggest_format
@@ -85,7 +85,7 @@ class Judge:
             is_read = ~np.isnan(cells.values)
             for unread in (cells.texts, cells.others):
                 is_read = is_read if unread is None else is_read | unread
-            poor = _within(~self.layout.qualities.are_good(quality.column) & is_read, among)
+            poor = _within(~are_good(quality.column, self.layout.qualities) & is_read, among)
             self.count(poor, quality.column, quality.name, tag, Fault.QUALITY)
         if cells.others is not None:
             self._refuse(_within(cells.others, among, poor), column, name, _OTHER_NOTATION)

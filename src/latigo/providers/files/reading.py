@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from latigo.domain.errors import TooLarge
 from latigo.domain.series import Series, Times, Values
-from latigo.providers.files.cells import Notation, Qualities
+from latigo.providers.files.cells import Notation
 from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, Runs
 from latigo.providers.files.times import TimeParser
+from latigo.providers.qualities import Qualities
 from latigo.settings import FileSensors
 
 _READING_BYTES = 16

@@ -16,7 +16,8 @@ from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import InfluxClient, open_client
 from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
 from latigo.providers.influx.query import Statement, between, can_be_queried, identifier, literal
-from latigo.providers.influx.responses import NotNumbersError, Result, UnreadableError, series_of
+from latigo.providers.influx.readings import NotNumbersError, series_of
+from latigo.providers.influx.responses import Result, UnreadableError
 from latigo.runtime.off_loop import off_loop
 from latigo.settings import InfluxSink
 

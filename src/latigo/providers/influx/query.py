@@ -26,52 +26,68 @@ class Query(NamedTuple):
 class Layout:
     """Layout of readings: all in one measurement, the sensor's name in a tag, its value in a field.
 
-    A measurement may have other tags as well: then a sensor has several
-    series, which are read as one.
+    A measurement may have other tags as well: then a sensor has several series, which are read as one, unless ``where``
+    selects among them.
+
+    The ``terms`` of a statement are what it selects, see `latigo.providers.influx.fields`.
     """
 
     measurement: str
     tag_key: str
     field: str
+    quality_field: str = ""  #: empty if readings have no quality
+    where: tuple[tuple[str, str], ...] = ()  #: further tags of all series that are read, and their values
 
-    def readings(self, start: int, end: int) -> Statement:
+    def readings(self, start: int, end: int, terms: Sequence[str] = ()) -> Statement:
         """Select every reading of a sensor with ``start <= time < end`` (ns), as one series with its name."""
         tag = identifier(self.tag_key)
-        return _around(f"{self._values()} WHERE {tag} = ", f" AND {between(start, end)} GROUP BY {tag}")
+        return self._of_sensor(terms, f"{between(start, end)} GROUP BY {tag}")
 
-    def newest(self, start: int, end: int) -> Statement:
+    def newest(self, start: int, end: int, terms: Sequence[str] = (), condition: str = "") -> Statement:
         """Select the last reading with ``start <= time < end`` (ns) of each series of a sensor."""
-        return _around(
-            f"{self._values()} WHERE {identifier(self.tag_key)} = ",
-            f" AND {between(start, end)} GROUP BY * ORDER BY time DESC LIMIT 1",
-        )
+        also = f"{condition} AND " if condition else ""
+        return self._of_sensor(terms, f"{also}{between(start, end)} GROUP BY * ORDER BY time DESC LIMIT 1")
+
+    def ends(self, terms: Sequence[str], *, last: bool) -> Statement:
+        """Select the first or the last reading of each series of a sensor."""
+        order = "DESC" if last else "ASC"
+        return self._of_sensor(terms, f"{between(_FIRST, _LAST)} GROUP BY * ORDER BY time {order} LIMIT 1")
 
     def known(self) -> Statement:
         """Select a sensor's name, if there is a series of it."""
-        return _around(f"{self._names()} WHERE {identifier(self.tag_key)} = ", " AND time >= 0")
+        return _around(f"{self._names()} WHERE {identifier(self.tag_key)} = ", f"{self._where()} AND time >= 0")
 
-    def all_readings(self, start: int, end: int) -> str:
+    def all_readings(self, start: int, end: int, terms: Sequence[str] = ()) -> str:
         """Select every reading of every sensor; for people."""
-        return f"{self._values()} WHERE {between(start, end)} GROUP BY {identifier(self.tag_key)}"
+        return f"{self._values(terms)} WHERE {between(start, end)}{self._where()} GROUP BY {identifier(self.tag_key)}"
 
     def names(self, most: int, skip: int) -> str:
         """Select the names of at most ``most`` sensors."""
-        return f"{self._names()} WHERE time >= 0 LIMIT {most} OFFSET {skip}"
+        return f"{self._names()} WHERE time >= 0{self._where()} LIMIT {most} OFFSET {skip}"
 
     def tag_keys(self) -> str:
         """Show every tag of the measurement; none if there is no such measurement."""
         return f"SHOW TAG KEYS FROM {identifier(self.measurement)}"
 
-    def field_keys(self) -> str:
-        """Show every field of the measurement and its type."""
-        return f"SHOW FIELD KEYS FROM {identifier(self.measurement)}"
+    def field_keys(self, most: int, skip: int) -> str:
+        """Show at most ``most`` fields of the measurement and their types; a field of several types several times."""
+        return f"SHOW FIELD KEYS FROM {identifier(self.measurement)} LIMIT {most} OFFSET {skip}"
 
     def nothing(self) -> str:
         """Return a cheap statement that needs the same permissions as the others."""
         return f"{self._values()} WHERE time = 0 LIMIT 1"
 
-    def _values(self) -> str:
-        return f"SELECT {identifier(self.field)} FROM {identifier(self.measurement)}"  # noqa: S608 - both are quoted
+    def _of_sensor(self, terms: Sequence[str], conditions: str) -> Statement:
+        return _around(
+            f"{self._values(terms)} WHERE {identifier(self.tag_key)} = ", f"{self._where()} AND {conditions}"
+        )
+
+    def _values(self, terms: Sequence[str] = ()) -> str:
+        selected = ", ".join(terms) or cast(self.field)
+        return f"SELECT {selected} FROM {identifier(self.measurement)}"  # noqa: S608 - all are quoted
+
+    def _where(self) -> str:
+        return "".join(f" AND {identifier(key)} = {literal(value)}" for key, value in self.where)
 
     def _names(self) -> str:
         # With a condition on time: without one, version 3 takes names of the last day only.
@@ -103,6 +119,11 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """Quote the name of a measurement, tag or field: always, since ``tag`` is a keyword."""
     return f'"{name.translate(_IN_DOUBLE)}"'
+
+
+def cast(field: str, kind: str = "") -> str:
+    """Return the term for a field; with a ``kind``, for its values of this type."""
+    return f"{identifier(field)}::{kind}" if kind else identifier(field)
 
 
 def can_be_queried(name: str, *, bind: bool) -> bool:

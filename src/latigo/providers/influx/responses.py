@@ -22,6 +22,8 @@ from latigo.runtime.redaction import excerpt, shown
 
 #: Bytes that a reading takes at most, as sent: two numbers and what is around them.
 _READING_BYTES: Final[Mapping[str, int]] = {"msgpack": 19, "json": 52}
+_CELL_BYTES: Final[Mapping[str, int]] = {"msgpack": 9, "json": 27}  #: another number of a reading
+_TEXT_BYTES: Final = 64  #: of a reading
 _TABLE_BYTES: Final = 256  #: what is around the readings of a sensor, without names
 _NAME_BYTES: Final = 6  #: of a byte in JSON that is escaped
 
@@ -38,10 +40,6 @@ _Values = TypeVar("_Values", list[Any], dict[Any, Any])
 
 class UnreadableError(ValueError):
     """The response is not InfluxDB's, or not one to this request."""
-
-
-class NotNumbersError(ValueError):
-    """The field of a sensor holds text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,48 +109,6 @@ def complete_results(results: Sequence[Result], count: int, *, marked: bool) -> 
     return complete
 
 
-def readings_of(result: Result, layout: Layout, name: str, start: int, end: int) -> Series:
-    """Return the readings that `Layout.readings` selects.
-
-    In time order. A sensor that has several series may have several readings at one time: they are all kept, the
-    smallest first, because InfluxDB's own order of them is not always the same.
-
-    Raises:
-        UnreadableError: they are another sensor's, or outside of the window.
-        NotNumbersError: some of them are text.
-    """
-    if not result.tables:
-        return Series.empty()
-    if len(result.tables) > 1:
-        raise UnreadableError(f"{len(result.tables)} series of {name!r}, where one was requested")
-    table = result.tables[0]
-    _check(table, layout, name)
-    series = _in_order(series_of(table))
-    if len(series) and not start <= series.times[0] <= series.times[-1] < end:
-        raise UnreadableError(f"readings of {name!r} outside of the window")
-    return series
-
-
-def newest_of(result: Result, layout: Layout, name: str) -> Series:
-    """Return the last reading, or none; the largest of several at one time, as at the end of `readings_of`.
-
-    Raises:
-        UnreadableError: it is another sensor's.
-        NotNumbersError: it is text.
-    """
-    if not result.tables:
-        return Series.empty()
-    for table in result.tables:
-        _check(table, layout, name)
-    every_series = [series_of(table) for table in result.tables]
-    every = Series(
-        np.concatenate([series.times for series in every_series]),
-        np.concatenate([series.values for series in every_series]),
-    )
-    ordered = _in_order(every)
-    return Series(ordered.times[-1:], ordered.values[-1:])
-
-
 def column_of(result: Result, column: str) -> Sequence[str]:
     """Return one column of text in the result of a SHOW statement.
 
@@ -170,48 +126,33 @@ def column_of(result: Result, column: str) -> Sequence[str]:
     return texts
 
 
-def most_bytes(format: str, readings: int, layout: Layout, names: Sequence[str]) -> int:  # noqa: A002 - the switch
-    """Return the largest size of a response with so many readings of these sensors."""
-    around = sum(len(name.encode()) for name in (layout.measurement, layout.tag_key, layout.field))
+def most_bytes(
+    format: str,  # noqa: A002 - the switch
+    readings: int,
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    columns: int = 1,
+    wide: bool = False,
+) -> int:
+    """Return the largest size of a response with so many readings of these sensors.
+
+    Args:
+        format: of the response.
+        readings: how many.
+        layout: where they are.
+        names: of the sensors.
+        columns: besides the time.
+        wide: there may be text among them, of which so much is expected that is usual.
+    """
+    reading = _READING_BYTES[format] + (columns - 1) * _CELL_BYTES[format] + wide * _TEXT_BYTES
+    around = sum(len(name.encode()) for name in (layout.measurement, layout.tag_key, layout.field)) * columns
     spoken = sum(len(name.encode()) + around for name in names)
-    return readings * _READING_BYTES[format] + (len(names) + 1) * _TABLE_BYTES + spoken * _NAME_BYTES
+    return readings * reading + (len(names) + 1) * _TABLE_BYTES + spoken * _NAME_BYTES
 
 
 def _is_partial(result: Result) -> bool:
     return result.partial or any(table.partial for table in result.tables)
-
-
-def _check(table: Table, layout: Layout, name: str) -> None:
-    if table.tags.get(layout.tag_key) != name:
-        raise UnreadableError(f"readings of {shown(table.tags.get(layout.tag_key), 200)}, where {name!r} was requested")
-    if table.columns != ("time", layout.field):
-        raise UnreadableError(f"columns {excerpt(repr(table.columns[:10]), 200)}, where {layout.field!r} was requested")
-
-
-def series_of(table: Table) -> Series:
-    """Return times and numbers of a table, in the server's order.
-
-    Raises:
-        UnreadableError: its times are not integers.
-        NotNumbersError: some of its values are text.
-    """
-    if isinstance(table.rows, Series):
-        return table.rows
-    kept = [row for row in table.rows if row[1] is not None]
-    times, values = [row[0] for row in kept], [row[1] for row in kept]
-    if any(type(time) is not int for time in times):
-        raise UnreadableError("times that are not integers")
-    if not {float, int, bool}.issuperset(map(type, values)):
-        raise NotNumbersError("its field holds text")
-    return Series(np.array(times, np.int64), np.array(values, np.float64))
-
-
-def _in_order(series: Series) -> Series:
-    times = series.times
-    if (times[1:] > times[:-1]).all():
-        return series
-    order = np.lexsort((series.values, times))
-    return Series(times[order], series.values[order])
 
 
 # --- MessagePack -----------------------------------------------------------------------------------------------------

@@ -1,53 +1,50 @@
 """Readings from InfluxDB: one request for all sensors of a model, unless that is too much."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
-import structlog
 
 from latigo import settings
-from latigo.domain.errors import (
-    Reason,
-    Rejected,
-    TooLarge,
-    Unavailable,
-    describe_tags,
-)
+from latigo.domain.bad_readings import Fault
+from latigo.domain.errors import BadReading, LatigoError, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
-from latigo.domain.windows import Window, to_ns
-from latigo.providers.influx.batch import Batch
+from latigo.domain.windows import Window, from_ns, to_ns
+from latigo.providers.bad_readings import BadReadings
 from latigo.providers.influx.chunks import Chunk, Pace
 from latigo.providers.influx.client import InfluxClient, open_client
-from latigo.providers.influx.query import Layout, Statement, can_be_queried, literal
-from latigo.providers.influx.responses import (
-    NotNumbersError,
-    Result,
-    UnreadableError,
-    column_of,
-    most_bytes,
-    newest_of,
-    readings_of,
-)
+from latigo.providers.influx.fields import TEXT, FieldTypes, Selection, numbers_selection, readings_selection
+from latigo.providers.influx.query import Layout, literal
+from latigo.providers.influx.readings import BadOnes, ReadReadings, joined, newest_of, readings_of
+from latigo.providers.influx.requests import Requests
+from latigo.providers.influx.responses import Result, most_bytes
+from latigo.providers.influx.schema import Schema, Types
+from latigo.providers.protocols import SensorSample, SourceSample
+from latigo.providers.qualities import Qualities
 from latigo.runtime.clock import Clock
-from latigo.runtime.off_loop import in_order, off_loop
+from latigo.runtime.off_loop import off_loop
+from latigo.runtime.redaction import shown
 
-_log = structlog.get_logger()
-
-#: Readings in one request, about 2 MB: decoding more at once would hold up the event loop.
-_READINGS: Final[Mapping[str, int]] = {"msgpack": 100_000, "json": 25_000}
-_SURELY_WHOLE: Final = (
-    10_000  #: readings of one series that are known to be complete without another statement after it
-)
 _UNFORESEEN: Final = 4  #: times as many are accepted when they are denser than estimated
-_STATEMENTS: Final = 250  #: in one request
 _POINT_BYTES: Final = 16  #: a time and a value in a `Series`
-_MANY_NAMES: Final = 5_000  #: of which reading takes several milliseconds
-_INDEX_BYTES: Final = 6 << 20  #: of a response with names
-_NAMES: Final = 25_000  #: names in one response
-_MOST_KNOWN: Final = 200_000  #: silent sensors that are cached
+_MANY_ROWS: Final = 5_000  #: of which judging those that are no pairs of floats takes several milliseconds
+_HOUR: Final = 3_600_000_000_000  #: ns, in which bad readings are counted
+_LONGEST_CELL: Final = 80
+#: Parts of the newest readings that a sample reads, the first that is not too large.
+_SAMPLES: Final = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
+_SAMPLE_BYTES: Final = 8_000_000
+_MOST_SERIES: Final = 5  #: that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Which readings are used; keys of the settings."""
+
+    qualities: Qualities
+    refuse_text: bool = False
 
 
 class InfluxSensors:
@@ -57,6 +54,8 @@ class InfluxSensors:
         client: of the database.
         layout: where the readings are in it.
         clock: the machine's.
+        judgement: which of them are used.
+        bad: account of those that are not.
         remember: how long the existence of a silent sensor is cached.
     """
 
@@ -65,18 +64,17 @@ class InfluxSensors:
         client: InfluxClient,
         layout: Layout,
         clock: Clock,
+        judgement: Judgement,
+        bad: BadReadings,
         *,
         remember: timedelta = timedelta(minutes=10),
     ) -> None:
         self._client = client
         self._layout = layout
-        self._clock = clock
-        self._remember = remember.total_seconds()
-        many, readings = client.switches.statements_per_request == "many", _READINGS[client.switches.format]
-        self._batch = Batch(client, layout.nothing() if many else "")
-        self._pace = Pace(readings, _STATEMENTS) if many else Pace(min(readings, _SURELY_WHOLE), 1)
-        self._known: dict[str, float] = {}  #: silent sensors that exist, and until when that is cached (monotonic s)
-        self._layout_checked = False
+        self._judgement = judgement
+        self._bad = bad
+        self._requests = Requests(client, layout)
+        self._schema = Schema(self._requests, layout, clock, remember)
 
     @property
     def downstream(self) -> str:
@@ -87,202 +85,223 @@ class InfluxSensors:
 
     async def get_sensor_list(self) -> Sequence[str]:
         async with self._client.time_limit("listing sensors"):
-            names = await self._all_names()
-            await self._check_layout(again=not names)
-            return await off_loop(len(names), _MANY_NAMES, lambda: in_order(list(filter(None, names))))
+            return await self._schema.names()
 
     async def sensor_exists(self, name: str) -> bool:
         async with self._client.time_limit("reading the name of a sensor"):
-            unknown = await self._unknown([name])
-            await self._check_layout(again=bool(unknown))
-            return not unknown
+            return await self._schema.exists(name)
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        """Return the query with names as literals; the one that is sent has parameters where the server takes them."""
-        start, end = to_ns(window.start), to_ns(window.end)
+        """Return the query with names as literals; the one that is sent has parameters where the server takes them.
+
+        It casts the field as the last call did, or not at all before the first one.
+        """
+        start, end, terms = to_ns(window.start), to_ns(window.end), readings_selection(*self._schema.last_types).terms
         if (tag := parameters.get("tag")) is None:
-            return self._layout.all_readings(start, end)
-        return self._layout.readings(start, end)(literal(tag))
+            return self._layout.all_readings(start, end, terms)
+        return self._layout.readings(start, end, terms)(literal(tag))
 
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
         """Return readings; integers and booleans become floats, nulls are left out.
 
         Where a sensor has several series (the measurement has other tags as well), they are read as one. All readings
-        of one time are kept, the smallest first.
+        of one time are kept, the smallest first. Text, and readings that are not good, are skipped and counted.
 
-        Raises also `Rejected` with ``BAD_METADATA``: a field holds text, which no model can use.
+        Raises also `BadReading`: a reading is text, and the settings refuse that.
         """
         names = tuple(dict.fromkeys(tags))
         async with self._client.time_limit(f"reading {window}"):
-            readings = await self._read(tuple(filter(self._can_be_queried, names)), window, max_bytes)
+            collected = await self._read(tuple(filter(self._requests.can_be_queried, names)), window, max_bytes)
+            self._judge(collected.bad)
+            readings = collected.series()
             if silent := [name for name in names if name not in readings or not len(readings[name])]:
-                await self._check_existence(silent)
+                await self._schema.check_existence(silent)
             return readings
 
     async def get_last_before(
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
         start, end = to_ns(not_older_than), to_ns(time)
-        names = tuple(filter(self._can_be_queried, dict.fromkeys(tags))) if start < end else ()
+        names = tuple(filter(self._requests.can_be_queried, dict.fromkeys(tags))) if start < end else ()
         points: dict[str, Point] = {}
         async with self._client.time_limit("reading last values"):
-            for name, result in await self._each(self._layout.newest(start, end), names):
-                with self._readable(name):
-                    last = newest_of(result, self._layout, name)
-                if np.isfinite(last.values).any():
-                    points[name] = Point(int(last.times[0]), float(last.values[0]))
+            types = await self._schema.types()
+            judgement = self._judgement
+            selection = numbers_selection(*types, judgement.qualities, with_text=judgement.refuse_text)
+            for condition in selection.conditions if selection.values else ():
+                statement = self._layout.newest(start, end, selection.values, condition)
+                for name, result in await self._requests.each(statement, names):
+                    with self._requests.readable():
+                        last = newest_of(result, self._layout, selection, name)
+                    self._refuse_text({(name, fault): [ones] for fault, ones in last.bad.items()})
+                    if len(last.series) and np.isfinite(last.series.values[-1]):
+                        point = Point(int(last.series.times[-1]), float(last.series.values[-1]))
+                        points[name] = max(point, points.get(name, point))
         return points
 
-    async def _read(self, names: tuple[str, ...], window: Window, max_bytes: int) -> dict[str, Series]:
+    async def sample(self, tags: Sequence[str]) -> SourceSample:
+        """Read the newest day of each of these tags, or less if that is much, and the first and last times."""
+        async with self._client.time_limit("reading the types of fields"):
+            types = await self._schema.types(renew=True)
+        notes = [self._describe_types(field) for field in types if field is not None]
+        sensors = []
+        for tag in filter(self._requests.can_be_queried, dict.fromkeys(tags)):
+            terms = types.value.terms()
+            async with self._client.time_limit(f"looking for the first and the last reading of {tag!r}"):
+                ends = [await self._end(tag, terms, last=last) for last in (False, True)]
+            times = [time for times, _ in ends for time in times]
+            first, last = (from_ns(min(times)), from_ns(max(times))) if times else (None, None)
+            readings, note = await self._sample_of(tag, last) if last else (0, "")
+            sensors.append(SensorSample(tag, readings, first, last))
+            notes += [note, self._describe_series(tag, ends[1][1])]
+        return SourceSample(sensors, tuple(filter(None, notes)))
+
+    async def _read(self, names: tuple[str, ...], window: Window, max_bytes: int) -> "_Collected":
+        """Read by the types that fields had a short time ago, and again by those of now if a value has another one."""
+        try:
+            return await self._read_by(await self._schema.types(), names, window, max_bytes)
+        except _OtherTypeError:
+            types = await self._schema.types(renew=True)
+            return await self._read_by(types, names, window, max_bytes, are_new=True)
+
+    async def _read_by(
+        self, types: Types, names: tuple[str, ...], window: Window, max_bytes: int, *, are_new: bool = False
+    ) -> "_Collected":
         """Read chunk by chunk; one that comes back cut is read again in smaller ones."""
+        selection = readings_selection(*types)
+        pace = self._requests.pace(wide=selection.wide)
         collected = _Collected(names, window, max_bytes)
         todo: list[Chunk] = [Chunk(names, to_ns(window.start), to_ns(window.end))] if names else []
         while todo:
-            chunk, *later = self._pace.take(todo.pop())
-            results = await self._read_chunk(chunk, collected)
+            chunk, *later = pace.take(todo.pop())
+            results = await self._read_chunk(chunk, selection, pace, collected)
             if results:
                 done, *rest = chunk.divided(len(results))
-                self._pace.record(done, sum(result.rows for result in results))
+                pace.record(done, sum(result.rows for result in results))
             elif not (rest := list(chunk.halves())):
-                raise self._cut_short(f"{describe_tags(chunk.names)} in {window}")
+                raise self._requests.cut_short(f"{describe_tags(chunk.names)} in {window}")
+            if not are_new and not collected.kinds <= set(types.value.kinds):
+                raise _OtherTypeError
             todo += reversed((*rest, *later))
-        return collected.series()
+        return collected
 
-    async def _read_chunk(self, chunk: Chunk, collected: "_Collected") -> Sequence[Result]:
+    async def _read_chunk(
+        self, chunk: Chunk, selection: Selection, pace: Pace, collected: "_Collected"
+    ) -> Sequence[Result]:
         """Read a chunk and keep its readings; possibly of only some of its sensors, or of none."""
-        most = min(collected.room, _UNFORESEEN * self._pace.readings)
-        bound = most_bytes(self._client.switches.format, most, self._layout, chunk.names)
+        most = min(collected.room, _UNFORESEEN * pace.readings)
+        bound = most_bytes(
+            self._client.switches.format,
+            most,
+            self._layout,
+            chunk.names,
+            columns=len(selection.terms),
+            wide=selection.wide,
+        )
+        statement = self._layout.readings(chunk.start, chunk.end, selection.terms)
         try:
-            results = await self._run(self._layout.readings(chunk.start, chunk.end), chunk.names, max_bytes=bound)
+            results = await self._requests.run(statement, chunk.names, max_bytes=bound)
         except TooLarge as error:
             if most == collected.room:
                 raise collected.too_large() from error
-            self._pace.record(chunk, most)
+            pace.record(chunk, most)
             return ()
         for name, result in zip(chunk.names, results, strict=False):
-            with self._readable(name):
-                collected.add(name, readings_of(result, self._layout, name, chunk.start, chunk.end))
+            rows = sum(len(table.rows) for table in result.tables if not isinstance(table.rows, Series))
+            with self._requests.readable():
+                read = await off_loop(rows, _MANY_ROWS, lambda: self._readings_of(result, selection, name, chunk))  # noqa: B023 - called at once
+            collected.add(name, read)
         return results
 
-    async def _each(self, statement: Statement, names: Sequence[str]) -> Sequence[tuple[str, Result]]:
-        """Return the result for each name of a statement with few rows."""
-        results_by_name: list[tuple[str, Result]] = []
-        while left := names[len(results_by_name) :]:
-            requested = left[: self._pace.statements]
-            results = await self._run(statement, requested, max_bytes=_INDEX_BYTES)
-            if not results:
-                raise self._cut_short(repr(requested[0]))
-            results_by_name += zip(requested, results, strict=False)
-        return results_by_name
+    def _readings_of(self, result: Result, selection: Selection, name: str, chunk: Chunk) -> ReadReadings:
+        return readings_of(result, self._layout, selection, self._judgement.qualities, name, chunk.start, chunk.end)
 
-    async def _run(self, statement: Statement, names: Sequence[str], *, max_bytes: int) -> Sequence[Result]:
-        """Run a batch; a limit of the server that shows is respected from now on."""
-        batch = await self._batch.run(statement, names, max_bytes=max_bytes)
-        if batch.cut_at is not None and self._pace.limit(batch.cut_at - 1):
-            _log.warning("response.cut", downstream=self.downstream, count=batch.cut_at)
-        return batch.results
-
-    async def _all_names(self) -> set[str]:
-        """Read the index page by page: one page unless there are very many names, or the server limits rows."""
-        all_names: set[str] = set()
-        skip, most = 0, _NAMES
-        while True:
-            batch = await self._batch.run(lambda _: self._layout.names(most, skip), [""], max_bytes=_INDEX_BYTES)  # noqa: B023 - called before the next page
-            if batch.results:
-                result = batch.results[0]
-                names = await off_loop(result.rows, _MANY_NAMES, lambda: self._column(result, "value"))  # noqa: B023 - called at once
-                all_names.update(names)
-                if len(names) < most:
-                    return all_names
-                skip += most
-            elif batch.cut_at is None or batch.cut_at < 2:
-                raise self._cut_short("the names of all sensors")
-            else:
-                most = batch.cut_at - 1
-
-    async def _unknown(self, names: Sequence[str]) -> Sequence[str]:
-        """Return those of ``names`` that the index does not have; those that it has are cached for a while."""
-        now = self._clock.monotonic()
-        known = {name for name in names if self._known.get(name, now) > now}
-        requested = [name for name in names if name not in known and self._can_be_queried(name)]
-        for name, result in await self._each(self._layout.known(), requested):
-            if name in self._column(result, "value"):
-                known.add(name)
-                self._known[name] = now + self._remember
-        if len(self._known) > _MOST_KNOWN:
-            self._known.clear()
-        return [name for name in names if name not in known]
-
-    async def _check_existence(self, silent: Sequence[str]) -> None:
-        """Check that sensors without readings exist, and that the names in the settings do.
+    def _judge(self, bad: "_Bad") -> None:
+        """Count the bad readings of a read, hour by hour.
 
         Raises:
-            Rejected: ``UNKNOWN_SENSOR``, naming those that are not.
+            BadReading: one is text, and the settings refuse that.
         """
-        unknown = await self._unknown(silent)
-        await self._check_layout(again=bool(unknown))
-        if unknown:
-            raise Rejected(
-                f"{self._layout.measurement!r} in InfluxDB has no {describe_tags(unknown)}",
-                reason=Reason.UNKNOWN_SENSOR,
-                tags=unknown,
-            )
+        self._refuse_text(bad)
+        for (name, fault), parts in bad.items():
+            example = self._example(fault, parts[0])
+            hours, counts = np.unique(np.concatenate([part.times for part in parts]) // _HOUR, return_counts=True)
+            for hour, count in zip(hours.tolist(), counts.tolist(), strict=True):
+                self._bad.record(f"{self.downstream}/{self._layout.measurement}", hour, name, fault, count, example)
 
-    async def _check_layout(self, *, again: bool) -> None:
-        """Check the names in the settings: a wrong one looks like a plant without readings, and must park no model.
-
-        Args:
-            again: also if it was right before.
-
-        Raises:
-            Unavailable: a name in the settings does not exist; names the key.
-        """
-        if self._layout_checked and not again:
+    def _refuse_text(self, bad: "_Bad") -> None:
+        if not self._judgement.refuse_text:
             return
-        layout, section = self._layout, self._client.section
-        tags = await self._run_once(layout.tag_keys(), "tagKey")
-        fields = await self._run_once(layout.field_keys(), "fieldKey")
-        for existing, name, what, key in (
-            (tags, None, f"measurement {layout.measurement!r} with tags", "measurement"),
-            (tags, layout.tag_key, f"tag {layout.tag_key!r} in {layout.measurement!r}", "tag_key"),
-            (fields, layout.field, f"field {layout.field!r} in {layout.measurement!r}", "field"),
-        ):
-            if not existing or (name is not None and name not in existing):
-                raise Unavailable(
-                    f"InfluxDB {self._client.database!r} has no {what} (check {section}.{key})",
-                    downstream=self.downstream,
-                    alarm=True,
+        for (name, fault), parts in bad.items():
+            if fault is Fault.TEXT:
+                raise BadReading(
+                    f"InfluxDB, {name!r} at {self._example(fault, parts[0])} is not a number, and"
+                    f' {self._client.section}.text is "refuse"'
                 )
-        self._layout_checked = True
 
-    async def _run_once(self, statement: str, column: str) -> Sequence[str]:
-        ((_, result),) = await self._each(lambda _: statement, [""])
-        return self._column(result, column)
+    def _example(self, fault: Fault, ones: BadOnes) -> str:
+        field = self._layout.field if fault is Fault.TEXT else self._layout.quality_field
+        first = f"{ones.first:.15g}" if isinstance(ones.first, float) else shown(ones.first, _LONGEST_CELL)
+        return f"{from_ns(int(ones.times[0])):%Y-%m-%d %H:%M:%S}: {first} in field {field!r}"
 
-    def _column(self, result: Result, column: str) -> Sequence[str]:
-        with self._readable(column):
-            return column_of(result, column)
+    async def _end(
+        self, tag: str, terms: Sequence[str], *, last: bool
+    ) -> tuple[list[int], Sequence[Mapping[str, str]]]:
+        """Return the times of the first or last readings of the series of a sensor, of any type, and their tags."""
+        ((_, result),) = await self._requests.each(self._layout.ends(terms, last=last), [tag])
+        times: list[int] = []
+        for table in result.tables:
+            if isinstance(table.rows, Series):
+                times += table.rows.times.tolist()
+            else:
+                times += [row[0] for row in table.rows if isinstance(row[0], int)]
+        return times, [table.tags for table in result.tables]
 
-    def _can_be_queried(self, name: str) -> bool:
-        return can_be_queried(name, bind=self._client.switches.bind)
+    async def _sample_of(self, tag: str, last: datetime) -> tuple[int, str]:
+        """Return the number of the newest readings, and why they cannot be read."""
+        end = last + timedelta(microseconds=1)
+        for span in _SAMPLES:
+            try:
+                readings = await self.get_data_for_range([tag], Window(end - span, end), max_bytes=_SAMPLE_BYTES)
+            except TooLarge:
+                continue
+            except LatigoError as error:
+                return 0, str(error)
+            return len(readings[tag]), ""
+        return 0, f"{tag}: the readings of {_SAMPLES[-1]} are too many for a sample"
 
-    @contextmanager
-    def _readable(self, name: str) -> Iterator[None]:
-        """Translate errors in reading a result."""
-        try:
-            yield
-        except NotNumbersError as error:
-            raise Rejected(f"{name!r} in InfluxDB: {error}", reason=Reason.BAD_METADATA) from error
-        except UnreadableError as error:
-            raise Unavailable(f"InfluxDB, reading: {error}", downstream=self.downstream) from error
+    def _describe_types(self, field: FieldTypes) -> str:
+        """Return a note on a field that has several types, or text for values; empty otherwise."""
+        types = sorted(field.types)
+        text = ""
+        if TEXT in types and field.field == self._layout.field:
+            fate = "refuses a window" if self._judgement.refuse_text else "is skipped and counted"
+            text = f"; text {fate} ({self._client.section}.text)"
+        if len(types) < 2 and not text:
+            return ""
+        several = f"has the types {', '.join(types[:-1])} and {types[-1]}" if len(types) > 1 else "is text"
+        return f"field {field.field!r} of {self._layout.measurement!r} {several}{text}"
 
-    def _cut_short(self, what: str) -> Unavailable:
-        return Unavailable(
-            f"InfluxDB cuts its responses, however small the request: {what}"
-            f" (raise [http] max-row-limit on the server, 0 for no limit; now about {self._pace.readings})",
-            downstream=self.downstream,
-            alarm=True,
+    def _describe_series(self, tag: str, series: Sequence[Mapping[str, str]]) -> str:
+        """Return a note on a sensor that has several series; empty otherwise."""
+        if len(series) < 2:
+            return ""
+        tags = [
+            ", ".join(f"{key}={value}" for key, value in sorted(each.items()) if key != self._layout.tag_key)
+            for each in series[:_MOST_SERIES]
+        ]
+        more = " ..." if len(series) > _MOST_SERIES else ""
+        return (
+            f"{tag}: has {len(series)} series, which are read as one ({'; '.join(tags)}{more});"
+            f" {self._client.section}.where selects among them"
         )
+
+
+class _OtherTypeError(Exception):
+    """A value is of another type than its field had a short time ago: there may be more that were left out."""
+
+
+_Bad = dict[tuple[str, Fault], list[BadOnes]]  #: by sensor and fault, in order of time
 
 
 class _Collected:
@@ -293,40 +312,47 @@ class _Collected:
         self._max_bytes = max_bytes
         self._held = 0
         self._parts: dict[str, list[Series]] = {name: [] for name in names}
+        self.bad: _Bad = {}
+        self.kinds: set[str] = set()  #: of values
 
     @property
     def room(self) -> int:
         """Number of readings that there is room for, and one more, which will be too many."""
         return (self._max_bytes - self._held) // _POINT_BYTES + 1
 
-    def add(self, name: str, series: Series) -> None:
+    def add(self, name: str, read: ReadReadings) -> None:
         """Keep the next readings of a sensor."""
-        self._held += series.nbytes
+        self._held += read.series.nbytes + sum(ones.times.nbytes for ones in read.bad.values())
         if self._held > self._max_bytes:
             raise self.too_large()
-        self._parts[name].append(series)
+        self.kinds |= read.kinds
+        self._parts[name].append(read.series)
+        for fault, ones in read.bad.items():
+            self.bad.setdefault((name, fault), []).append(ones)
 
     def too_large(self) -> TooLarge:
         return TooLarge(f"the readings of {self._window} take more than {self._max_bytes} bytes")
 
     def series(self) -> dict[str, Series]:
         """Join and return all of them; parts are released one by one, so that hardly any memory is needed twice."""
-        return {name: _joined(self._parts.pop(name)) for name in list(self._parts)}
-
-
-def _joined(parts: Sequence[Series]) -> Series:
-    if len(parts) == 1:
-        return parts[0]
-    return Series(np.concatenate([part.times for part in parts]), np.concatenate([part.values for part in parts]))
+        return {name: joined(self._parts.pop(name)) for name in list(self._parts)}
 
 
 @asynccontextmanager
-async def open_sensors(influx: settings.InfluxSensors, clock: Clock) -> AsyncIterator[InfluxSensors]:
+async def open_sensors(
+    influx: settings.InfluxSensors, clock: Clock, bad: BadReadings | None = None
+) -> AsyncIterator[InfluxSensors]:
     """Open sensors in an InfluxDB; nothing is sent before the first call.
+
+    Args:
+        influx: the section.
+        clock: the machine's.
+        bad: account of the readings that are skipped; a new one by default.
 
     Raises:
         ConfigurationError: a setting cannot be used; names the key.
     """
-    layout = Layout(influx.measurement, influx.tag_key, influx.field)
+    layout = Layout(influx.measurement, influx.tag_key, influx.field, influx.quality_field, tuple(influx.where.items()))
+    judgement = Judgement(Qualities(influx.good), influx.text == "refuse")
     async with open_client(influx) as client:
-        yield InfluxSensors(client, layout, clock)
+        yield InfluxSensors(client, layout, clock, judgement, bad or BadReadings(clock))

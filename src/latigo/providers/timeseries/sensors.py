@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -10,9 +11,10 @@ from latigo.domain.bad_readings import Fault
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
 from latigo.domain.series import Point, Readings, Series
-from latigo.domain.windows import Window, to_ns
+from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.postgres.database import Database
 from latigo.providers.bad_readings import BadReadings
+from latigo.providers.protocols import SensorSample, SourceSample
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.catalogue import SeriesCatalogue, items_of, unknown
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
@@ -23,6 +25,9 @@ from latigo.runtime.clock import Clock
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
 _log = structlog.get_logger()
+
+_DAY: Final = timedelta(days=1)
+_SAMPLE_BYTES: Final = 8_000_000
 
 
 class TimeseriesSensors:
@@ -190,6 +195,36 @@ class TimeseriesSensors:
             for point in item.get("datapoints") or ():
                 return Point(int(read_times([point["time"]])[0]), float(point["value"]))
         return None
+
+    async def sample(self, tags: Sequence[str]) -> SourceSample:
+        """Read the newest day of each of these tags, and the first and last times of any status."""
+        sensors: list[SensorSample] = []
+        notes: list[str] = []
+        for tag in dict.fromkeys(tags):
+            ids = await self._ids([tag], await self._catalogue.facility_of(tag))
+            first, last = [await self._time_of(edge, ids[tag].id) for edge in ("first", "latest")]
+            readings = 0
+            if last is not None:
+                end = from_ns(last) + timedelta(microseconds=1)
+                try:
+                    day = await self.get_data_for_range([tag], Window(end - _DAY, end), max_bytes=_SAMPLE_BYTES)
+                    readings = len(day[tag])
+                except (Rejected, TooLarge) as error:
+                    notes.append(f"{tag}: {error}")
+            times = (None if time is None else from_ns(time) for time in (first, last))
+            sensors.append(SensorSample(tag, readings, *times))
+        return SourceSample(sensors, notes)
+
+    async def _time_of(self, edge: str, identifier: str) -> int | None:
+        """Return the time (ns) of the first or latest point of a series, of any status; None if it has none."""
+        try:
+            answer = await self._client.get(f"/{identifier}/data/{edge}")
+        except ApiRefused as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+        points = [point for item in items_of(answer, self.downstream) for point in item.get("datapoints") or ()]
+        return int(read_times([points[0]["time"]])[0]) if points else None
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from latigo.settings.values import (
     SYSTEM_NAME,
     Columns,
     InfluxName,
+    InfluxText,
     Markers,
     PathName,
     PluginKind,
@@ -26,6 +27,7 @@ from latigo.settings.values import (
     Text,
     Texts,
     TimeFormats,
+    influx_name,
     one_line,
     text_encoding,
     time_zone,
@@ -33,6 +35,7 @@ from latigo.settings.values import (
 
 TextReadings = Literal["missing", "refuse"]
 TEXT_READINGS = "Text where a number belongs: missing skips it and counts it, refuse refuses the window."
+GOOD_QUALITIES = "Qualities of good readings; others are skipped and counted."
 
 #: Placeholders in the path of files.
 PATH_PLACEHOLDER = re.compile(r"\{(tag|year|month|day|hour|any)\}")
@@ -50,6 +53,16 @@ _PRESETS: Mapping[str, Mapping[str, object]] = {
         "good": ("192",),
     },
 }
+
+
+def _qualities_of(key: str, good: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+    """Refuse qualities without the place where they stand, or the other way about."""
+    place = given.data.get(key, "")
+    if good and not place:
+        raise ValueError(f"needs a {key}")
+    if place and not good:
+        raise ValueError(f"should name the good qualities of {key}, such as [192]")
+    return good
 
 
 class _Sensors(Section):
@@ -137,7 +150,7 @@ class FileSensors(_Sensors):
         default="",
         description="Column of the quality of a reading; in the wide layout its name with {tag}, such as {tag}.status.",
     )
-    good: Markers = Field(default=(), description="Qualities of good readings; others are skipped and counted.")
+    good: Markers = Field(default=(), description=GOOD_QUALITIES)
     missing: Markers = Field(
         default=(),
         description="Values that stand for no reading, besides empty, NaN, NA, N/A, null, \\N, - and 1.#QNAN.",
@@ -180,12 +193,7 @@ class FileSensors(_Sensors):
     @field_validator("good")
     @classmethod
     def _with_a_column(cls, good: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
-        quality_column = given.data.get("quality_column", "")
-        if good and not quality_column:
-            raise ValueError("needs a quality_column")
-        if quality_column and not good:
-            raise ValueError("should name the good qualities of quality_column, such as [192]")
-        return good
+        return _qualities_of("quality_column", good, given)
 
 
 class InfluxSensors(InfluxServer, _Sensors):
@@ -196,7 +204,40 @@ class InfluxSensors(InfluxServer, _Sensors):
     measurement: InfluxName = Field(default="sensors", description="Measurement of the readings.")
     tag_key: InfluxName = Field(default="tag", description="Key of the tag that names the sensor.")
     field: InfluxName = Field(default="Value", description="Field of the value.")
+    where: dict[InfluxName, InfluxText] = Field(
+        default={},
+        max_length=20,
+        description='Tags that readings have besides, such as {site = "a"}; others are not read. An empty text is for'
+        " series without the tag.",
+    )
+    quality_field: Annotated[str, AfterValidator(influx_name)] = Field(
+        default="", description="Field of the quality of a reading."
+    )
+    good: Markers = Field(default=(), description=GOOD_QUALITIES)
+    text: TextReadings = Field(default="missing", description=TEXT_READINGS)
     read_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one read.")
+
+    @field_validator("where")
+    @classmethod
+    def _of_tags(cls, where: dict[str, str], given: ValidationInfo) -> dict[str, str]:
+        for key in where:
+            if key == given.data.get("tag_key"):
+                raise ValueError(f"has {key!r}, which is the tag_key")
+            if key.lower() == "time":
+                raise ValueError(f"has {key!r}, which is no tag")
+        return where
+
+    @field_validator("quality_field")
+    @classmethod
+    def _another_field(cls, quality_field: str, given: ValidationInfo) -> str:
+        if quality_field and quality_field == given.data.get("field"):
+            raise ValueError("is the field of the value")
+        return quality_field
+
+    @field_validator("good")
+    @classmethod
+    def _with_a_field(cls, good: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+        return _qualities_of("quality_field", good, given)
 
 
 class TimeseriesSensors(TimeseriesServer, _Sensors):

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from latigo.domain.errors import BadReading
 from latigo.domain.windows import to_ns
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files.cells import Cells, Notation, NotNumbers, Qualities, tags_in
+from latigo.providers.files.cells import Cells, Notation, NotNumbers, are_good, tags_in
 from latigo.providers.files.csv_block import CsvBlock, Unit
 from latigo.providers.files.reading import Layout
+from latigo.providers.qualities import Qualities
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.sensor_files import DAY, clock
@@ -333,7 +334,7 @@ def test_a_column_of_nothing_has_no_readings():
     ],
 )
 def test_numbers_compare_as_numbers_and_texts_as_they_are(column: Any, good: list[bool]):
-    assert Qualities(("192", "Good", "true")).are_good(column).tolist() == good
+    assert are_good(column, Qualities(("192", "Good", "true"))).tolist() == good
 
 
 def test_every_text_is_judged_once():

@@ -83,3 +83,37 @@ def test_some_names_cannot_be_queried(name: str, bind: bool):
 def test_some_names_have_no_literal(name: str):
     assert can_be_queried(name, bind=True)
     assert not can_be_queried(name, bind=False)
+
+
+def test_further_tags_are_in_every_statement_for_sensors_and_quoted():
+    layout = Layout("sensors", "tag", "Value", where=(("site", "it's a"), ('a "b"', "")))
+    statements = [
+        layout.readings(1, 2)("$t0"),
+        layout.newest(1, 2)("$t0"),
+        layout.ends(['"Value"'], last=True)("$t0"),
+        layout.known()("$t0"),
+        layout.names(10, 0),
+        layout.all_readings(1, 2),
+    ]
+
+    for statement in statements:
+        assert """ AND "site" = 'it\\'s a' AND "a \\"b\\"" = ''""" in statement
+
+
+@given(st.text(), st.text())
+def test_no_further_tag_leaves_its_quotes(key: str, value: str):
+    layout = Layout("sensors", "tag", "Value", where=((key, value),))
+    condition = f"{identifier(key)} = {literal(value)}"
+
+    assert layout.names(1, 0) == (
+        f'SHOW TAG VALUES FROM "sensors" WITH KEY = "tag" WHERE time >= 0 AND {condition} LIMIT 1 OFFSET 0'
+    )
+
+
+def test_the_conditions_of_the_newest_reading_stand_together():
+    statement = PLANT.newest(1, 2, ['"Value"::float', '"Value"::boolean'], '("Q" = 1 OR "Q" = 2)')("$t0")
+
+    assert statement == (
+        'SELECT "Value"::float, "Value"::boolean FROM "sensors" WHERE "tag" = $t0 AND ("Q" = 1 OR "Q" = 2)'
+        " AND time >= 1ns AND time < 2ns GROUP BY * ORDER BY time DESC LIMIT 1"
+    )

@@ -17,9 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latigo.domain.series import Series
-from latigo.providers.influx.query import Layout
 from latigo.providers.influx.responses import (
-    NotNumbersError,
     Result,
     Table,
     UnreadableError,
@@ -27,31 +25,14 @@ from latigo.providers.influx.responses import (
     complete_results,
     decode,
     most_bytes,
-    newest_of,
-    readings_of,
 )
 from latigo.runtime.documents import DocumentTooLarge
+from tests.support.influx_readings import PLANT, Row, answer, read_as_series, result_of, series
 
 MSGPACK, JSON = "application/x-msgpack", "application/json"
-PLANT = Layout("sensors", "tag", "Value")
-START, END = -(2**63), 2**63 - 1
-Row = Sequence[Any]
 
 times = st.lists(st.integers(10**10, 4 * 10**18), unique=True, max_size=60).map(sorted)
 finite = st.floats(allow_nan=False, allow_infinity=False)
-
-
-def series(rows: Sequence[Row], tag: str = "GRA", **more: Any) -> dict[str, Any]:
-    return {"name": "sensors", "tags": {"tag": tag}, "columns": ["time", "Value"], "values": list(rows), **more}
-
-
-def answer(*results: dict[str, Any]) -> dict[str, Any]:
-    return {"results": [{"statement_id": number, **result} for number, result in enumerate(results)]}
-
-
-def result_of(document: dict[str, Any]) -> Result:
-    (result,) = decode(JSON, json.dumps(document).encode())
-    return result
 
 
 def as_server_packs(document: dict[str, Any]) -> bytes:
@@ -105,7 +86,7 @@ def test_every_encoding_gives_the_same_readings(times: list[int], data: st.DataO
     as_json = json.dumps(document, separators=(",", ":")).replace(",-0.0]", ",-0]").encode()  # as Go writes it
 
     result = [
-        readings_of(decode(kind, body)[0], PLANT, "GRA", START, END)
+        read_as_series(decode(kind, body)[0])
         for kind, body in ((MSGPACK, as_server_packs(document)), (MSGPACK, as_generic), (JSON, as_json))
     ]
 
@@ -122,7 +103,7 @@ def test_rows_of_other_lengths_are_never_taken_for_floats(times: list[int], data
     rows = [[time, data.draw(cell)] for time in times]
     document = answer({"series": [series(rows)]})
 
-    result = readings_of(decode(MSGPACK, as_server_packs(document))[0], PLANT, "GRA", START, END)
+    result = read_as_series(decode(MSGPACK, as_server_packs(document))[0])
 
     kept = [(time, float(value)) for time, value in rows if value is not None]
     assert list(zip(result.times.tolist(), bits(result.values), strict=True)) == [
@@ -186,8 +167,8 @@ def test_an_answer_that_breaks_off_is_not_read(length: int):
 def read(kind: str, body: bytes) -> str:
     try:
         for result in decode(kind, body):
-            readings_of(result, PLANT, "GRA", START, END)
-    except (UnreadableError, NotNumbersError):
+            read_as_series(result)
+    except UnreadableError:
         return "refused"
     return "read"
 
@@ -325,63 +306,6 @@ def test_a_single_result_is_whole_unless_it_says_otherwise(came: Result, sure: i
 def test_more_results_than_statements_are_not_the_servers_response():
     with pytest.raises(UnreadableError, match="5 results to 3"):
         complete_results(results(1, 1, 1, 0, 0), 3, marked=True)
-
-
-def test_readings_of_one_time_are_all_kept_the_smallest_first():
-    result = result_of(answer({"series": [series([[10, 1.0], [20, 9.0], [20, -3.0], [20, 4.0], [30, 2.0]])]}))
-
-    read = readings_of(result, PLANT, "GRA", 0, 100)
-
-    assert read.times.tolist() == [10, 20, 20, 20, 30]
-    assert read.values.tolist() == [1, -3, 4, 9, 2]
-
-
-@pytest.mark.parametrize(
-    ("result", "says"),
-    [
-        (series([[10, 1.0]], tag="GRB"), "'GRB', where 'GRA'"),
-        (series([[10, 1.0]], tag=""), "where 'GRA'"),
-        (series([[10, 1.0]]) | {"tags": {}}, "None, where 'GRA'"),
-        (series([[10, 1.0]]) | {"columns": ["time", "mean"]}, "'mean'"),
-        (series([[100, 1.0]]), "outside of the window"),
-        (series([[-1, 1.0], [10, 1.0]]), "outside of the window"),
-        (series([["2026-01-01T00:00:00Z", 1.0]]), "not integers"),
-    ],
-)
-def test_readings_that_were_not_requested_are_rejected(result: dict[str, Any], says: str):
-    with pytest.raises(UnreadableError, match=says):
-        readings_of(result_of(answer({"series": [result]})), PLANT, "GRA", 0, 100)
-
-
-def test_two_series_where_one_was_asked_for_are_not_taken():
-    with pytest.raises(UnreadableError, match="2 series"):
-        readings_of(result_of(answer({"series": [series([]), series([])]})), PLANT, "GRA", 0, 100)
-
-
-@pytest.mark.parametrize("text", ["abc", "1.5", ""])
-def test_text_is_never_taken_for_a_number(text: str):
-    with pytest.raises(NotNumbersError):
-        readings_of(result_of(answer({"series": [series([[10, 1.0], [20, text]])]})), PLANT, "GRA", 0, 100)
-
-
-def test_nulls_are_left_out():
-    result = result_of(answer({"series": [series([[10, None], [20, 1.0], [30, None]])]}))
-
-    assert readings_of(result, PLANT, "GRA", 0, 100).times.tolist() == [20]
-
-
-def test_the_newest_of_several_series_is_the_latest_and_the_largest_of_equals():
-    result = result_of(
-        answer({"series": [series([[20, 9.0]]), series([[30, 1.0]]), series([[30, 4.0]]), series([[30, 2.0]])]})
-    )
-
-    newest = newest_of(result, PLANT, "GRA")
-
-    assert (newest.times.tolist(), newest.values.tolist()) == ([30], [4.0])
-
-
-def test_nothing_is_newest_where_there_is_nothing():
-    assert len(newest_of(Result(0), PLANT, "GRA")) == 0
 
 
 def test_names_stand_in_the_column_that_was_asked_for():
