@@ -26,7 +26,7 @@ from latigo.dataset.row_filter.expressions import (
     literal,
     rejected,
 )
-from latigo.dataset.row_filter.methods import CALENDAR, METHODS
+from latigo.dataset.row_filter.methods import CALENDAR, INSTEAD, METHODS
 from latigo.dataset.row_filter.operators import ARITHMETIC, COMPARISONS, FUNCTIONS, OF_TRUTHS, is_in, is_not_in
 from latigo.dataset.row_filter.times import read_time
 from latigo.domain.errors import Rejected
@@ -344,7 +344,9 @@ class _Reader:
 
     def _function(self, node: ast.expr, name: str, args: Sequence[Expression]) -> Expression:
         if name not in FUNCTIONS:
-            raise self._rejected(node, f"the function '{name}' is not supported")
+            raise self._rejected(
+                node, f"the function '{name}' is not supported; there are {', '.join(sorted(FUNCTIONS))}"
+            )
         function, wanted = FUNCTIONS[name]
         if len(args) != wanted or not {arg.kind for arg in args} <= {Kind.NUMBER, Kind.TRUTH}:
             raise self._rejected(node, f"'{name}' takes {wanted} number{'s' * (wanted > 1)}")
@@ -375,7 +377,8 @@ class _Reader:
             advice = "; instead of (a > 2) write a.gt(2), instead of (a + b) write a.add(b)"
             raise self._rejected(node, f"'.{name}' is a method of tags and of results of methods only{advice}")
         if method is None or not column.rows:
-            others = f"; there are {', '.join(sorted(methods))}" if methods and column.rows else ""
+            there_are = f"there are {', '.join(sorted(methods))}" if methods and column.rows else ""
+            others = "".join(f"; {advice}" for advice in (INSTEAD.get(name, there_are),) if advice)
             raise self._rejected(node, f"the method '{name}' is not supported here{others}")
         if not method.needs <= len(args) <= len(method.takes):
             takes = str(method.needs) if method.needs == len(method.takes) else f"{method.needs} to {len(method.takes)}"

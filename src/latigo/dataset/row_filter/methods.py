@@ -329,6 +329,17 @@ METHODS: Final[dict[Kind, dict[str, Method]]] = {
     },
 }
 
+_BY_NAME: Final = "write the method itself: a.abs()"
+#: What to write instead of methods that pandas has.
+INSTEAD: Final = {
+    "astype": "write a * 1",
+    "to_numpy": "write a.values",
+    "expanding": "write a.cumsum(), a.cummax() or a.rolling(1000, 1)",
+    "ewm": "write a.rolling(6)",
+    "dropna": "write a.notna()",
+    **dict.fromkeys(("agg", "aggregate", "apply", "map", "transform"), _BY_NAME),
+}
+
 _SECOND_NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _SECOND_NS
 

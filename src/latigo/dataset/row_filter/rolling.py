@@ -1,7 +1,8 @@
 """Rolling windows of the row filter: ``a.rolling(6).mean()``, with pandas' results.
 
 The cost grows with the rows and hardly with the length of a window: numbers of spans whose length doubles are combined.
-Nothing is subtracted from a running total, so that a spike leaves no rounding error in the windows after it.
+Nothing is subtracted from a running total, so that a spike leaves no rounding error in the windows after it. In pandas
+it leaves one in ``std`` and ``var``, the only difference: after 1e6 among tens, in the seventh digit.
 """
 
 import math
