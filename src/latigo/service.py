@@ -21,7 +21,7 @@ from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
 from latigo.runtime.metrics import new_registry
 from latigo.runtime.redaction import know
-from latigo.settings import EventHubQueue, HttpSettings, PostgresSink, Settings
+from latigo.settings import EventHubQueue, GordoDiscovery, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
 from latigo.web.hosts import allowed_hosts
@@ -38,7 +38,7 @@ from latigo.wiring.resources import (
     open_resources_on,
 )
 from latigo.wiring.role_names import RoleName
-from latigo.wiring.roles import create_executor, create_scheduler, process_id
+from latigo.wiring.roles import create_executor, open_scheduler, process_id
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -82,7 +82,7 @@ async def serve(
     """
     know(settings.secret_values())
     check_role(settings, role)
-    if not settings.models.projects:
+    if isinstance(settings.models.discover, GordoDiscovery) and not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock, registry, readiness = SystemClock(), new_registry(), Readiness()
     metrics = Metrics(registry, clock)
@@ -119,7 +119,7 @@ async def serve(
             readiness.executor = create_executor(resources, queue.receiver)
             roles["executor"] = readiness.executor.run
         if queue.sender is not None:
-            roles["scheduler"] = create_scheduler(resources, queue.sender).run
+            roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
             roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
             roles["gauges"] = lambda stop: keep_gauges(
                 lambda: read_gauges(resources.database, __version__), metrics, clock, stop

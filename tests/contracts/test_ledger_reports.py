@@ -12,7 +12,7 @@ from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
-from latigo.reports.failures import read_failures
+from latigo.reports.failures import FailureFilter, read_failures
 from latigo.reports.snapshot import NAMED
 from latigo.reports.status import read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window
@@ -260,7 +260,7 @@ async def test_what_lacks_rows_is_listed_by_model_and_cause_until_it_is_healed(l
     await excepted(ledger, "silent", "no data: 'a'", NEWEST)
 
     dark, refused = await read_failures(ledger.database)
-    only = await read_failures(ledger.database, reason=NOT_STORED)
+    only = await read_failures(ledger.database, FailureFilter(reason=NOT_STORED))
 
     assert (dark.model, dark.state, dark.reason) == ("dark", "excepted", NO_FINITE_VALUES)
     assert (dark.first, dark.last, dark.next_attempt) == (at("10:30"), FRESH, NOW)

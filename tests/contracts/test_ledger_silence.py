@@ -10,9 +10,9 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.outcome import SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
-from latigo.ledger.executor_store import MAX_TAGS
 from latigo.ledger.protocol import Planned
 from latigo.ledger.queue_outages import QueueOutages
+from latigo.ledger.shared import MAX_TAGS
 from latigo.reports.snapshot import NAMED
 from latigo.reports.status import Status, read_status
 from tests.support.build import HALF_HOUR, NOW, an_entry, at, window

@@ -94,6 +94,15 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
         HALF_PAST,
     )
+    await ledgers.fetch("INSERT INTO pause VALUES ('plant', 'mixer', 'somebody', ledger_now(), 'repair')")
+    await ledgers.fetch(
+        "INSERT INTO discovery (source, error, failing_since, quarantined_since)"
+        " VALUES ('metadata_api', 'no answer', ledger_now(), ledger_now())"
+    )
+    await ledgers.fetch(
+        "INSERT INTO prediction_metadata (model_id, sink, revision, columns, stored_at, next_try, error)"
+        " SELECT id, 'sink/timeseries', revision, '[]', ledger_now(), ledger_now(), '502' FROM model WHERE name = 'fan'"
+    )
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     return ledgers
@@ -205,6 +214,10 @@ STATUS = {
     ],
     "bad_reading_kinds": COUNT,
     "repairs": {"models": COUNT, "slots": NUMBER, "projects": [TEXT], "due_at": TIME},
+    "pauses": [{"project": TEXT, "model": TEXT, "who": TEXT, "at": TIME, "reason": TEXT}],
+    "pause_count": COUNT,
+    "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
+    "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -224,6 +237,7 @@ FAILURE = {
     "last": TIME,
     "next_attempt": TIME,
     "attempts": COUNT,
+    "tags": [],
 }
 
 

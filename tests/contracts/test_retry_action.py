@@ -35,10 +35,10 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
 async def test_it_does_what_was_counted_of_parked_windows_and_of_waiting_tasks(
     ledger: Ledgers, reason: str | None, windows: int, waiting: int
 ):
-    counted = await count_retried(ledger.database, None, None, reason)
-    unparked, woken = await retry(ledger.database, "operator", None, None, reason)
+    counted = await count_retried(ledger.database, Retried(reason=reason))
+    unparked, woken, _ = await retry(ledger.database, "operator", Retried(reason=reason))
 
-    assert counted == Retried(windows=windows, waiting=waiting)
+    assert (counted.windows, counted.waiting, counted.rechecked) == (windows, waiting, 0)
     assert (len(unparked), woken) == (windows, waiting)
     assert await ledger.fetch("SELECT FROM task WHERE not_before <= ledger_now()") == [{}] * waiting
     assert await ledger.fetch("SELECT FROM parked") == [{}] * (1 - windows)
@@ -80,10 +80,10 @@ SELECTED = pytest.mark.parametrize(
 async def test_only_the_selected_models_are_counted_and_tried_again(
     plants: Ledgers, project: str | None, model: str | None, selected: list[tuple[str, str]]
 ):
-    counted = await count_retried(plants.database, project, model)
-    unparked, woken = await retry(plants.database, "operator", project, model)
+    counted = await count_retried(plants.database, Retried(project, model))
+    unparked, woken, _ = await retry(plants.database, "operator", Retried(project, model))
 
-    assert counted == Retried(windows=len(selected), waiting=len(selected))
+    assert (counted.windows, counted.waiting, counted.models) == (len(selected),) * 3
     assert sorted((each.project, each.model) for each in unparked) == sorted(selected)
     assert woken == len(selected)
     ended = await plants.fetch(
@@ -99,7 +99,7 @@ async def test_of_the_selected_models_those_that_could_not_be_used_are_described
     await plants.models.put_models([an_entry("usable", project=project) for project in ("plant", "elsewhere")])
     await plants.fetch("UPDATE model SET state = 'unusable' WHERE name <> 'usable'")
 
-    await retry(plants.database, "operator", project, model)
+    await retry(plants.database, "operator", Retried(project, model))
 
     described = await plants.fetch("SELECT project, name FROM model WHERE stale_metadata")
     assert sorted((row["project"], row["name"]) for row in described) == sorted(selected)

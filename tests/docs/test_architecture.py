@@ -60,7 +60,7 @@ def test_files_that_the_text_names_exist() -> None:
 
 
 def test_the_layers_are_those_that_are_checked() -> None:
-    (line,) = [block for block in blocks() if block.startswith("cli ▸")]
+    (line,) = [block for block in blocks() if block.startswith("cli, ")]
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (contract,) = [
         contract

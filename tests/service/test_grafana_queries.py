@@ -10,9 +10,10 @@ import pytest
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import to_ns
+from latigo.testing.predictions import FENCE
 from tests.support.grafana import Values, dashboard, filled_in, queries
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, select, sensor_line, write_lines
-from tests.support.prediction_stores import FENCE, influx_predictions
+from tests.support.prediction_stores import influx_predictions
 
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 STEP = timedelta(minutes=10)

@@ -27,10 +27,11 @@ from latigo.providers.influx.client import SWITCHES, open_client
 from latigo.providers.protocols import PredictionStorageProvider
 from latigo.runtime.clock import SystemClock
 from latigo.settings import InfluxSink, Settings, load_settings
+from latigo.testing.predictions import FENCE
 from latigo.wiring.resources import SensorSource, open_sensors, open_sink
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
-from tests.support.prediction_stores import FENCE, influx_predictions
+from tests.support.prediction_stores import influx_predictions
 from tests.support.waiting import eventually
 
 PUMP = ModelRef("plant-a", "pump-1")

@@ -11,6 +11,7 @@ import pytest
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import Database
+from latigo.postgres.migrate import migrate
 from latigo.settings import Settings
 from latigo.wiring.resources import connect_to, open_ledger
 from tests.support.waiting import eventually
@@ -126,3 +127,32 @@ async def test_a_database_without_the_characters_of_tags_is_refused(ledger_url: 
     finally:
         await connection.execute(f"DROP DATABASE {database}")
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param("SELECT pg_advisory_lock(hashtext('latigo.migrate'))", id="while it waits for its turn"),
+        pytest.param("BEGIN; LOCK TABLE alembic_version", id="while it compares the schema"),
+    ],
+)
+async def test_a_migration_that_loses_its_connection_is_unavailable_and_not_a_bug(ledger_url: str, held: str):
+    await migrate(ledger_url, connect_timeout=timedelta(seconds=10))
+    holder = await asyncpg.connect(ledger_url)
+    try:
+        await holder.execute(held)
+        migrating = asyncio.create_task(migrate(ledger_url, connect_timeout=timedelta(seconds=10)))
+
+        async def ended_by_the_server() -> bool:
+            return bool(
+                await holder.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+
+        await eventually(ended_by_the_server, what="its session waits, and is ended")
+        with pytest.raises(Unavailable, match="terminating connection"):
+            await migrating
+    finally:
+        await holder.close()

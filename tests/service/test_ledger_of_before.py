@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.gordo_stub import StubPredictions
-from latigo.actions.retry import retry
+from latigo.actions.retry import Retried, retry
 from latigo.domain.coverage import Coverage
 from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.outcome import Stored
@@ -130,7 +130,7 @@ async def test_a_message_that_is_in_the_queue_is_claimed_and_its_settlement_cove
 
 
 async def test_what_is_parked_gets_another_chance(ledger: Ledgers):
-    unparked, _ = await retry(ledger.database, "operator@plant.example", "plant-b")
+    unparked, *_ = await retry(ledger.database, "operator@plant.example", Retried("plant-b"))
 
     assert {row.model for row in unparked} == {"odd", "refused", "crashed"}
     assert await ledger.fetch("SELECT * FROM v_parked") == []

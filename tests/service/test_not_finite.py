@@ -17,7 +17,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.health import State
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.simulated import Plant
-from latigo.reports.failures import Failure, read_failures
+from latigo.reports.failures import Failure, FailureFilter, read_failures
 from latigo.reports.models import read_models
 from latigo.reports.status import Status, read_status
 from latigo.sandbox.gordo import SandboxGordo, demo_project, open_sandbox_gordo
@@ -252,7 +252,7 @@ async def test_what_an_influxdb_drops_for_its_age_is_not_covered_and_names_the_s
             await all_known(latigo, [GOOD], project.revision)
             await all_done(latigo)
             states, status = await model_states(latigo.database), await status_of(latigo)
-            (failure,) = await read_failures(latigo.database, reason="not_stored")
+            (failure,) = await read_failures(latigo.database, FailureFilter(reason="not_stored"))
 
     assert states[GOOD].covered == Coverage()
     assert set(states[GOOD].exceptions.values()) == {("absent", "not_stored: sink/influx")}

@@ -24,12 +24,13 @@ from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.errors import TRANSLATIONS
 from latigo.providers.postgres.retention import keep_retention
 from latigo.settings import PostgresSink
+from latigo.testing.predictions import FENCE
 from latigo.wiring.resources import open_sink
 from tests.support.build import NOW, an_entry
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.postgres import execute
-from tests.support.prediction_stores import FENCE, prediction_pool
+from tests.support.prediction_stores import prediction_pool
 from tests.support.waiting import eventually
 
 PUMP = ModelRef("plant-a", "pump-1")

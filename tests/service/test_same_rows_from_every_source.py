@@ -15,7 +15,8 @@ from latigo.domain.model import DatasetConfig
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.pipeline import read_before
-from tests.support.sensor_sources import SENSOR_SOURCES, SensorSource
+from latigo.wiring.resources import SensorSource
+from tests.support.sensor_sources import SENSOR_SOURCES
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 PERIOD = Window(TEN, TEN + timedelta(hours=4))

@@ -14,8 +14,9 @@ from uuid import UUID
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
-from latigo.domain.model import ModelRef
+from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.series import Column
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
@@ -23,6 +24,7 @@ from latigo.ledger.protocol import (
     Circuit,
     Claim,
     ExecutorInfo,
+    KnownDiscovery,
     KnownModel,
     KnownProject,
     LeaseLost,
@@ -34,6 +36,7 @@ from latigo.ledger.protocol import (
     Planned,
     Rescheduled,
     Term,
+    UnpostedMetadata,
 )
 from latigo.runtime.clock import Clock
 from tests.support.build import a_spec
@@ -566,3 +569,96 @@ class MemoryModels:
 
     def make_stale(self, ref: ModelRef) -> None:
         self.known[ref] = replace(self.known[ref], stale_metadata=True)
+
+
+@dataclass
+class MemoryDiscovery:
+    """`DiscoveryLedger`, with what the status reads of it."""
+
+    clock: Clock
+    source: str = ""
+    known: KnownDiscovery = field(default_factory=KnownDiscovery)
+    error: str = ""
+    alarm: bool = False
+
+    def _of(self, source: str) -> KnownDiscovery:
+        return self.known if source == self.source else KnownDiscovery()
+
+    async def last(self, source: str) -> KnownDiscovery:
+        return self._of(source)
+
+    async def named(self, source: str, projects: Sequence[DiscoveredProject]) -> None:
+        self.source, self.known, self.error, self.alarm = source, KnownDiscovery(tuple(projects)), "", False
+
+    async def failed(self, source: str, error: str, *, alarm: bool) -> None:
+        self.known = KnownDiscovery(self._of(source).named)
+        self.source, self.error, self.alarm = source, error, alarm
+
+    async def quarantined(self, source: str, projects: Sequence[DiscoveredProject]) -> None:
+        before, listed = self._of(source), tuple(projects)
+        since = before.quarantined_since if before.quarantined == listed else None
+        self.known = KnownDiscovery(before.named, listed, since or self.clock.now())
+        self.source, self.error, self.alarm = source, "", False
+
+    async def forget(self) -> None:
+        self.source, self.known, self.error, self.alarm = "", KnownDiscovery(), "", False
+
+
+@dataclass
+class MemoryMetadata:
+    """`MetadataLedger` of models that are all known, in the order of their times."""
+
+    clock: Clock
+    rows: dict[tuple[str, ModelRef, str], UnpostedMetadata] = field(default_factory=dict)
+    due: dict[tuple[str, ModelRef, str], datetime] = field(default_factory=dict)
+    done: set[tuple[str, ModelRef, str]] = field(default_factory=set)
+    errors: dict[ModelRef, str] = field(default_factory=dict)  #: the last ones
+    unavailable: bool = False
+
+    def _ask(self) -> None:
+        if self.unavailable:
+            raise Unavailable("the ledger is unavailable", downstream="ledger")
+
+    async def record(self, sink: str, model: ModelRef, revision: str, columns: Sequence[Column]) -> None:
+        self._ask()
+        newest = max((int(key[2]) for key in self.rows if key[:2] == (sink, model)), default=0)
+        if int(revision) > newest:
+            key = (sink, model, revision)
+            self.rows[key] = UnpostedMetadata(len(self.rows) + 1, sink, model, revision, tuple(columns), 0)
+            self.due[key] = self.clock.now()
+
+    async def take(self, sinks: Sequence[str], most: int, lease: timedelta) -> Sequence[UnpostedMetadata]:
+        self._ask()
+        keys = [key for key, time in self.due.items() if key[0] in sinks and time <= self.clock.now()]
+        taken = []
+        for key in sorted(keys, key=lambda key: self.due[key])[:most]:
+            self.due[key] = self.clock.now() + lease
+            self.rows[key] = replace(self.rows[key], attempts=self.rows[key].attempts + 1)
+            taken.append(self.rows[key])
+        return taken
+
+    async def posted(self, one: UnpostedMetadata) -> None:
+        self._ask()
+        self.done.add(_key(one))
+        self.due.pop(_key(one), None)
+
+    async def failed(self, one: UnpostedMetadata, error: str, wait: timedelta) -> None:
+        self._ask()
+        if _key(one) in self.done:
+            return
+        self.errors[one.ref] = error
+        self.due[_key(one)] = self.clock.now() + wait
+
+    async def released(self, one: UnpostedMetadata) -> None:
+        self._ask()
+        self.rows[_key(one)] = replace(one, attempts=one.attempts - 1)
+        self.due[_key(one)] = self.clock.now()
+
+    async def dropped(self, one: UnpostedMetadata) -> None:
+        self._ask()
+        self.rows.pop(_key(one))
+        self.due.pop(_key(one))
+
+
+def _key(one: UnpostedMetadata) -> tuple[str, ModelRef, str]:
+    return one.sink, one.ref, one.revision

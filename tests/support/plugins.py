@@ -4,7 +4,10 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from latigo.domain.series import Point, Readings
 from latigo.domain.windows import Window
@@ -107,3 +110,65 @@ def return_good() -> GoodSensors:
 def open_leaving(*, password: str) -> None:
     """End the process, with its argument as the last word."""
     sys.exit(password)
+
+
+class Address(BaseModel):
+    port: Annotated[int, Field(ge=1)]
+
+
+class Options(BaseModel):
+    """What `open_historian` takes."""
+
+    region: str
+    addresses: list[Address] = []
+    password: SecretStr = SecretStr("")
+    user: str = ""
+
+    @field_validator("user")
+    @classmethod
+    def _known(cls, user: str) -> str:
+        if user == "nobody":
+            raise ValueError(f"{user} may not read")
+        return user
+
+    @field_validator("password")
+    @classmethod
+    def _long(cls, password: SecretStr) -> SecretStr:
+        if len(text := password.get_secret_value()) == 7:
+            raise ValueError(f"{text} is guessed easily")
+        return password
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Options":
+        if self.region == "south" and self.password.get_secret_value():
+            raise ValueError(f"the south has no password such as {self.password.get_secret_value()}")
+        return self
+
+
+class AnyOptions(BaseModel, extra="allow"):
+    region: str
+
+
+class OptionsSensors(GoodSensors):
+    """A source that keeps its options."""
+
+    def __init__(self, options: BaseModel) -> None:
+        self.options = options
+
+
+@asynccontextmanager
+async def open_historian(options: Options) -> AsyncIterator[OptionsSensors]:
+    yield OptionsSensors(options)
+
+
+@asynccontextmanager
+async def open_named(*, given: "AnyOptions") -> AsyncIterator[OptionsSensors]:
+    yield OptionsSensors(given)
+
+
+def offer(folder: Path, name: str, entries: str) -> None:
+    """Write into a folder what an installed package with these entry points leaves; the folder goes on the path."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entries)

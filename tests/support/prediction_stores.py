@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from latigo.domain.fence import Fence
 from latigo.providers.influx import InfluxPredictions, open_predictions
 from latigo.providers.memory import MemoryPredictions
 from latigo.providers.postgres import PostgresPredictions
@@ -22,8 +21,6 @@ from latigo.settings import InfluxSink, PostgresSink, TimeseriesSink
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
 from tests.support.postgres import fresh_database
 
-#: The writer of predictions whose writers are of no interest.
-FENCE = Fence(incarnation=1, epoch=1, task_id=1, claim=1)
 POSTGRES_SCHEMA = "".join(
     resources.files("latigo.postgres.migrations").joinpath(name).read_text(encoding="utf-8")
     for name in ("0002_predictions.sql", "0007_fences.sql")

@@ -153,12 +153,12 @@ def term_of(service: Service) -> int:
 
 
 @asynccontextmanager
-async def serving(config: Path, *, role: str = "all") -> AsyncIterator[Service]:
+async def serving(config: Path, *, role: str = "all", python: str = sys.executable) -> AsyncIterator[Service]:
     """Start ``latigo serve``; killed at the end if it still runs. A failing test shows the end of its log."""
     log = config.with_name(f"{config.stem}-{next(_numbers)}.log")
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "latigo", "serve", "--role", role, "--config", str(config)),
+            *(python, "-m", "latigo", "serve", "--role", role, "--config", str(config)),
             cwd=config.parent,
             env=environment(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -178,10 +178,12 @@ async def serving(config: Path, *, role: str = "all") -> AsyncIterator[Service]:
         await process.wait()
 
 
-async def latigo(*arguments: str, folder: Path, within: float = STARTS_WITHIN) -> tuple[int, str, str]:
+async def latigo(
+    *arguments: str, folder: Path, within: float = STARTS_WITHIN, python: str = sys.executable
+) -> tuple[int, str, str]:
     """Run one command to its end: exit code, standard output, standard error."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "latigo", *arguments),
+        *(python, "-m", "latigo", *arguments),
         cwd=folder,
         env=environment(),
         stdin=asyncio.subprocess.DEVNULL,

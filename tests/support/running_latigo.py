@@ -17,7 +17,7 @@ from latigo.runtime.lifecycle import run_until_stopped
 from latigo.settings import Settings
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import Resources, open_resources
-from latigo.wiring.roles import create_executor, create_scheduler
+from latigo.wiring.roles import create_executor, open_scheduler
 from tests.support.gordo_client import Points
 from tests.support.postgres import execute
 from tests.support.waiting import eventually
@@ -55,9 +55,13 @@ class ShiftedClock(SystemClock):
 @asynccontextmanager
 async def running_latigo(settings: Settings, clock: ShiftedClock) -> AsyncIterator[Resources]:
     """Scheduler and executor on everything that the settings name; a role that fails ends the body."""
-    async with open_resources(settings, clock=clock) as resources, asyncio.TaskGroup() as group:
-        queue, stop = InternalQueue(), asyncio.Event()
-        roles = {"executor": create_executor(resources, queue).run, "scheduler": create_scheduler(resources, queue).run}
+    queue, stop = InternalQueue(), asyncio.Event()
+    async with (
+        open_resources(settings, clock=clock) as resources,
+        open_scheduler(resources, queue) as scheduling,
+        asyncio.TaskGroup() as group,
+    ):
+        roles = {"executor": create_executor(resources, queue).run, **scheduling}
         group.create_task(run_until_stopped(roles, stop, _STOPS_WITHIN))
         try:
             yield resources

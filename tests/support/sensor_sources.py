@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,17 +20,12 @@ from latigo.domain.windows import from_ns
 from latigo.providers.files import open_files
 from latigo.providers.influx.sensors import InfluxSensors, open_sensors
 from latigo.providers.memory import MemorySensors
-from latigo.providers.protocols import SensorDataProvider, SensorInformationProvider
 from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import GOOD, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import FileSensors as FileSensorsSettings
+from latigo.wiring.resources import SensorSource
 from tests.support.influxd import InfluxDatabase, fresh_influx_database, sensor_lines, write_lines
-
-
-class SensorSource(SensorDataProvider, SensorInformationProvider, Protocol):
-    """What every source is."""
-
 
 Opener = Callable[[pytest.FixtureRequest, Readings], AbstractAsyncContextManager[SensorSource]]
 Row = list[Any]  #: time in ns, then cells

@@ -13,6 +13,7 @@ CALLED = {
     "ledger": set(),
     "task_queue": {"hub", "eventhub", "_eventhub"},
     "models": {"_models"},
+    "metadata_api": {"settings"},
     "sensors": {"settings", "plugin", "server"},
     "predictions": {"settings", "section", "sink", "server"},
 }

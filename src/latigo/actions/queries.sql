@@ -7,18 +7,35 @@ INSERT INTO request (kind, who, at, selector, result) VALUES ($1, $2, ledger_now
 -- Unpark windows; null matches all.
 DELETE FROM parked p USING model m
 WHERE m.id = p.model_id AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-  AND ($3::text IS NULL OR p.reason = $3)
+  AND ($3::text IS NULL OR p.reason = $3) AND ($4::text IS NULL OR p.tags @> ARRAY[$4])
 RETURNING m.project, m.name AS model, p.reason;
 
 -- count_retried --
--- What a retry would try again; null matches all.
-SELECT (SELECT coalesce(sum((SELECT count(*) FROM unnest(p.windows))), 0)
-        FROM parked p JOIN model m ON m.id = p.model_id
-        WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-          AND ($3::text IS NULL OR p.reason = $3))::bigint AS windows,
-       (SELECT count(*) FROM task t JOIN model m ON m.id = t.model_id
-        WHERE t.state = 'waiting' AND ($3::text IS NULL OR $3 = 'retry')
-          AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)) AS waiting;
+-- What a retry would try again; null matches all. The digest changes with the models and causes, and not while more
+-- windows of the same are parked.
+WITH retried AS (
+    SELECT m.id, m.project, m.name, 'parked' AS state, p.reason, (SELECT count(*) FROM unnest(p.windows)) AS windows
+    FROM parked p JOIN model m ON m.id = p.model_id
+    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+      AND ($3::text IS NULL OR p.reason = $3) AND ($4::text IS NULL OR p.tags @> ARRAY[$4])
+    UNION ALL
+    SELECT m.id, m.project, m.name, 'waiting', 'retry', 1
+    FROM task t JOIN model m ON m.id = t.model_id
+    WHERE t.state = 'waiting' AND ($3::text IS NULL OR $3 = 'retry') AND $4::text IS NULL
+      AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+    UNION ALL
+    SELECT DISTINCT m.id, m.project, m.name, 'silent', 'no_readings', 1
+    FROM slot_exception e JOIN model m ON m.id = e.model_id
+    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+      AND CASE WHEN $4::text IS NULL THEN $3 = 'no_readings' AND e.state = 'absent' AND e.tags <> '{}'
+               ELSE coalesce($3, 'no_readings') = 'no_readings' AND e.tags @> ARRAY[$4] END
+)
+SELECT coalesce(sum(windows) FILTER (WHERE state = 'parked'), 0)::bigint AS windows,
+       count(*) FILTER (WHERE state = 'waiting') AS waiting, count(*) FILTER (WHERE state = 'silent') AS rechecked,
+       count(DISTINCT id) AS models,
+       left(encode(sha256(convert_to(coalesce(string_agg(DISTINCT concat_ws(E'\n', project, name, state, reason), E'\n\n'), ''),
+                                     'UTF8')), 'hex'), 12) AS digest
+FROM retried;
 
 -- revive_models --
 -- A model that could not be used is described again.
@@ -32,6 +49,35 @@ WHERE m.id = t.model_id AND t.state = 'waiting'
   AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
   AND ($3::text IS NULL OR $3 = 'retry')
 RETURNING t.id;
+
+-- lock_lacking --
+-- Models with slots that lack readings, of this sensor ($4) or of any, and their coverage: in the order of `settle_lock`.
+SELECT c.model_id FROM coverage c JOIN model m ON m.id = c.model_id
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+  AND coalesce($3, 'no_readings') = 'no_readings'
+  AND EXISTS (SELECT FROM slot_exception e WHERE e.model_id = c.model_id
+              AND CASE WHEN $4::text IS NULL THEN e.state = 'absent' AND e.tags <> '{}' ELSE e.tags @> ARRAY[$4] END)
+ORDER BY c.model_id FOR UPDATE OF c;
+
+-- recheck_lacking --
+-- Their slots that lack readings ($2: of this sensor; null: of any) are due now. Rows that differed in nothing but the time of
+-- the next look become one.
+WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
+gone AS (
+    DELETE FROM slot_exception e WHERE e.model_id = ANY ($1::bigint[])
+      AND CASE WHEN $2::text IS NULL THEN e.state = 'absent' AND e.tags <> '{}' ELSE e.tags @> ARRAY[$2] END
+    RETURNING *
+)
+INSERT INTO slot_exception AS x (model_id, state, reason, looks, next_look, slots, tags)
+SELECT g.model_id, g.state, g.reason, g.looks, (SELECT at FROM clock), range_agg(stretch),
+       ARRAY(SELECT DISTINCT tag FROM gone o CROSS JOIN LATERAL unnest(o.tags) AS tag
+             WHERE (o.model_id, o.state, o.reason, o.looks) = (g.model_id, g.state, g.reason, g.looks))
+FROM gone g CROSS JOIN LATERAL unnest(g.slots) AS stretch
+GROUP BY g.model_id, g.state, g.reason, g.looks
+ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = x.slots + excluded.slots;
+
+-- end_silence --
+UPDATE coverage SET silent_since = NULL WHERE model_id = ANY ($1::bigint[]);
 
 -- accept_loss --
 UPDATE project SET accept_loss = true WHERE name = $1 AND doubted_since IS NOT NULL RETURNING name;
@@ -62,3 +108,25 @@ SET id = DEFAULT, state = CASE WHEN state = 'waiting' THEN state ELSE 'planned' 
     starts = CASE WHEN state = 'claimed' THEN greatest(starts - 1, 0) ELSE starts END,
     claimed_by = NULL, lease_until = NULL
 RETURNING state;
+
+-- lock_selected --
+-- The coverage of models, in the order of `settle_lock`; null matches all models of the project.
+SELECT c.model_id FROM coverage c JOIN model m ON m.id = c.model_id
+WHERE m.project = $1 AND ($2::text IS NULL OR m.name = $2) ORDER BY c.model_id FOR UPDATE OF c;
+
+-- pause --
+INSERT INTO pause (project, model, who, at, reason) VALUES ($1, coalesce($2, ''), $3, ledger_now(), $4)
+ON CONFLICT (project, model) DO UPDATE SET who = excluded.who, at = excluded.at, reason = excluded.reason;
+
+-- resume --
+-- Of a project, with those of its models.
+DELETE FROM pause WHERE project = $1 AND ($2::text IS NULL OR model = $2) RETURNING model;
+
+-- project_pause --
+SELECT who, at, reason FROM pause WHERE project = $1 AND model = '';
+
+-- apply_pauses --
+-- Models that are paused or resumed by this.
+UPDATE model m SET paused = NOT m.paused
+WHERE m.project = $1 AND ($2::text IS NULL OR m.name = $2) AND m.paused <> is_paused(m.project, m.name)
+RETURNING m.id;

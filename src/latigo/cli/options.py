@@ -38,9 +38,16 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ProjectOption = Annotated[str | None, typer.Option("--project", "-p", help="Only this project.")]
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only this model: MODEL, or PROJECT/MODEL.")]
+SensorOption = Annotated[str | None, typer.Option("--sensor", metavar="TAG", help="Only what is about this sensor.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]
+SubjectArgument = Annotated[str, typer.Argument(metavar="PROJECT[/MODEL]", help="A project, or one of its models.")]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=0, max=2**63 - 1, help="Show so many at most; 0: all.", show_default=False)
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count what it would do, and change nothing.")]
+ExpectOption = Annotated[
+    str, typer.Option("--expect", metavar="DIGEST", help="Refuse if the selection differs from that of a --dry-run.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
@@ -52,10 +59,11 @@ def reason_option(reasons: Sequence[str]) -> Any:
 
 
 class Selected(NamedTuple):
-    """Project and model that a command is limited to; None: all."""
+    """What a command is limited to; None: all."""
 
     project: str | None = None
     model: str | None = None
+    sensor: str | None = None
 
 
 EVERYTHING = Selected()
@@ -87,30 +95,42 @@ def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]"
     Raises:
         UnknownName: the ledger does not know what is selected.
     """
-    from latigo.reports.names import read_names
+    from latigo.reports.names import read_names, require_sensor
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_ledger
 
     async def opened() -> T:
         async with open_ledger(settings) as database:
-            if selected != EVERYTHING:
-                (await read_names(database, settings.models.projects)).require(*selected)
+            if selected[:2] != EVERYTHING[:2]:
+                (await read_names(database, settings.models.projects)).require(selected.project, selected.model)
+            if selected.sensor is not None:
+                await require_sensor(database, selected.sensor)
             return await work(database)
 
     return run_async(opened)
 
 
-def selection(project: str | None, model: str | None) -> Selected:
-    """Read ``--project`` and ``--model``, which may name its project as well."""
+def selection(project: str | None, model: str | None, sensor: str | None = None) -> Selected:
+    """Read ``--project`` and ``--model``, which may name its project as well, and ``--sensor``."""
     if model is None or "/" not in model:
-        return Selected(project, model)
+        return Selected(project, model, sensor)
     try:
         ref = ModelRef.parse(model)
     except ValueError:
-        return Selected(project, model)  # which is no name that anything has
+        return Selected(project, model, sensor)  # which is no name that anything has
     if project not in {None, ref.project}:
         raise typer.BadParameter(f"{model} is not in the project {project} of --project", param_hint="--model")
-    return Selected(*ref)
+    return Selected(*ref, sensor)
+
+
+def selected_subject(text: str) -> Selected:
+    """Read ``PROJECT`` or ``PROJECT/MODEL``."""
+    return Selected(*model_ref(text)) if "/" in text else Selected(text)
+
+
+def subject_text(selected: Selected) -> str:
+    """Return ``PROJECT`` or ``PROJECT/MODEL``."""
+    return f"{selected.project}/{selected.model}" if selected.model is not None else f"{selected.project}"
 
 
 def model_ref(text: str) -> ModelRef:

@@ -42,7 +42,7 @@ def show_table(
         title: printed above, after a blank line.
         empty: shown where there are no rows.
         if_any: columns that are left out where they are empty or zero in every row.
-        below: the field with a long text, of which the last line is shown below its row.
+        below: the field with a long text, of which the last line is shown below its row; or with several.
     """
     rows = [dict(report) for report in reports]
     if not rows:
@@ -55,10 +55,10 @@ def show_table(
     cells = [[cell(row.get(column)) for column in shown] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     lines = [_aligned(head, widths)]
-    for texts, row in zip(cells, rows, strict=True):
-        lines.append(_aligned(texts, widths))
-        if text := row.get(below):
-            lines.append(_indented(last_line(text)))
+    for row_cells, row in zip(cells, rows, strict=True):
+        lines.append(_aligned(row_cells, widths))
+        texts = row.get(below) or ()
+        lines += [_indented(last_line(text)) for text in ((texts,) if isinstance(texts, str) else texts)]
     typer.echo("\n".join(lines))
 
 

@@ -148,12 +148,14 @@ class Rejected(LatigoError):
         message: what is wrong, naming the tag, column or key.
         reason: kind of problem; there is one parked row per model, revision and reason.
         whole_model: no window of this model can work, so the others are not tried.
+        tags: what it is about, if that is the cause: all of them, however many the message names.
     """
 
-    def __init__(self, message: str, *, reason: Reason, whole_model: bool = False) -> None:
+    def __init__(self, message: str, *, reason: Reason, whole_model: bool = False, tags: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.reason = reason
         self.whole_model = whole_model
+        self.tags = tuple(tags)
 
 
 class NoData(LatigoError):

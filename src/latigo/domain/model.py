@@ -28,6 +28,13 @@ class ModelRef(NamedTuple):
         return cls(project, name)
 
 
+class DiscoveredProject(NamedTuple):
+    """A project whose models are to be predicted."""
+
+    project: str
+    models: tuple[str, ...] | None = None  #: their names; None: all that the model server lists
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetConfig:
     """The part of a model's dataset configuration that determines how X and y are made from raw readings.
@@ -62,6 +69,8 @@ class ModelSpec:
     anomaly: bool | None = None  #: whether it answers on ``anomaly/prediction``; None: unknown
     accepts_nan: bool = False  #: accepts values that are not finite (Keras does, scikit-learn does not)
     assets: dict[str, str] = field(default_factory=dict)  #: asset or facility by tag, where the metadata names one
+    #: Begin and end of the training data as the metadata has them; for people, so neither kept nor compared.
+    trained: tuple[str, str] | None = field(default=None, compare=False)
 
     @property
     def context(self) -> timedelta:

@@ -99,6 +99,7 @@ class Rejected:
     reason: Reason
     detail: str = ""
     whole_model: bool = False  #: no window of the model can work, not only this one
+    tags: tuple[str, ...] = ()  #: that it is about
 
 
 @dataclass(frozen=True, slots=True)

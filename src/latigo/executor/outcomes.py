@@ -25,7 +25,7 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
                 return outcome.Split(detail)
             return outcome.Rejected(Reason.TOO_LARGE, detail)
         case Rejected():
-            return outcome.Rejected(error.reason, detail, error.whole_model)
+            return outcome.Rejected(error.reason, detail, error.whole_model, error.tags)
         case TimedOut():
             return outcome.Retry(detail, error.retry_after, stored_in)
         case Unavailable():

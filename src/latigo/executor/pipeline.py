@@ -1,7 +1,7 @@
 """The stages of one task: read ▸ frame ▸ predict ▸ write. Claiming and settling are the loop's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -44,6 +44,7 @@ class Sink:
 
     store: PredictionStorageProvider
     required: bool = True
+    on_stored: Callable[[Predictions], Awaitable[None]] | None = None  #: called with rows that it holds; never raises
 
 
 @dataclass(slots=True)
@@ -181,6 +182,8 @@ class Pipeline:
             error = _newer_than_the_ledger(store.downstream, progress.task, written.newer)
             await guard.record_newer(str(error))
             raise error
+        if sink.on_stored is not None and len(written):
+            await sink.on_stored(predictions)
         return written.times
 
     @contextmanager

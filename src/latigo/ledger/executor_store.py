@@ -1,14 +1,16 @@
 """The ledger for executors: claims, leases, settlements, circuits."""
 
-import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
+import structlog
+
 from latigo.domain.coverage import Coverage
+from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
     Crashed,
@@ -35,16 +37,15 @@ from latigo.ledger.settling import (
     revise,
     within,
 )
-from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits
+from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits, tags_in_json
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.ledger", "sql/executor.sql")
+_log = structlog.get_logger()
 
-#: Tags that are kept of an exception.
-MAX_TAGS = 100
+SQL = load_statements("latigo.ledger", "sql/executor.sql")
 
 
 class PostgresExecutorLedger:
@@ -245,6 +246,7 @@ class _Batch:
         self._parked: list[ParkedWindow] = []
         self._lessons: list[Lesson] = []
         self._repairing: list[int] = []  #: tasks that may have repaired something
+        self._known: set[int] = set()  #: models that waited for sensors which the source has now
 
     def add(self, row: Any, settlement: Settlement) -> None:
         before = self._models.get(row["model_id"])
@@ -279,6 +281,8 @@ class _Batch:
             change.covered |= settlement.covered
             if row["repairs"]:
                 self._repairing.append(task.id)
+            if row["lacks_sensors"]:
+                self._known.add(task.model_id)
             if settlement.values:
                 change.not_finite = settlement.not_finite / settlement.values
             if settlement.exceptions or row["touches"]:
@@ -302,9 +306,19 @@ class _Batch:
             not_before, attempts = verdict.waiting.not_before, verdict.waiting.attempts
             self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in))
         elif verdict.parking is not None:
-            reason, detail, window = verdict.parking.reason, verdict.parking.detail, verdict.parking.window
-            self._finished.append(finished._replace(reason=reason, detail=detail))
-            self._parked.append(ParkedWindow(task.model_id, task.revision, reason, detail, window))
+            parking = verdict.parking
+            self._finished.append(finished._replace(reason=parking.reason, detail=parking.detail))
+            self._parked.append(
+                ParkedWindow(
+                    task.model_id,
+                    task.revision,
+                    parking.reason,
+                    parking.detail,
+                    parking.window,
+                    and_before=parking.and_before,
+                    tags=parking.tags,
+                )
+            )
         else:
             self._finished.append(finished)
         if verdict.prediction_only or verdict.stale_metadata or verdict.fold:
@@ -317,6 +331,7 @@ class _Batch:
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models)
         await self._write_exceptions(connection)
+        await release_known(connection, self._known)
         await park(connection, self._parked, version)
         await learn(connection, self._lessons)
 
@@ -382,9 +397,10 @@ async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Except
         await connection.execute(SQL["add_exceptions"], *columns(rows))
 
 
-def tags_in_json(tags: Sequence[str]) -> str:
-    """Return the tags that are kept of an exception, as JSON: an array of arrays has to be rectangular."""
-    return json.dumps([kept(tag) for tag in tags[:MAX_TAGS]])
+async def release_known(connection: Any, model_ids: Collection[int]) -> None:
+    """Unpark models of which all sensors were read, and others that wait for no more sensors than these did."""
+    if model_ids and (released := await connection.fetch(SQL["release_known"], sorted(model_ids))):
+        _log.info("models.unparked", reason=Reason.UNKNOWN_SENSOR.value, count=len(released))
 
 
 async def learn(connection: Any, lessons: Sequence[Lesson]) -> None:

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
+from latigo.domain.series import Column
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
@@ -212,6 +213,27 @@ class Rescheduled:
     enabled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KnownDiscovery:
+    """The last lists of what names the projects and models to predict."""
+
+    named: Sequence[DiscoveredProject] | None = None  #: accepted; None: there was none
+    quarantined: Sequence[DiscoveredProject] | None = None  #: the list that lacks too many of the known models
+    quarantined_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpostedMetadata:
+    """A model and revision whose description is to be posted."""
+
+    model_id: int
+    sink: str  #: downstream of the one that has stored its first window
+    ref: ModelRef
+    revision: str
+    columns: tuple[Column, ...]
+    attempts: int  #: this one included
+
+
 class ExecutorLedger(Protocol):
     """The ledger as executors use it."""
 
@@ -383,3 +405,44 @@ class ModelLedger(Protocol):
 
     async def set_state(self, project: str, names: Sequence[str], state: str) -> Sequence[str]:
         """Set the state of models, ``gone`` or ``unregistered``. Return the names of those that changed."""
+
+
+class DiscoveryLedger(Protocol):
+    """What names the projects and models to predict. The lists of another source than the last one are forgotten."""
+
+    async def last(self, source: str) -> KnownDiscovery:
+        """Return the last lists of this source."""
+
+    async def named(self, source: str, projects: Sequence[DiscoveredProject]) -> None:
+        """Record an accepted list."""
+
+    async def failed(self, source: str, error: str, *, alarm: bool) -> None:
+        """Record that there is no list; the last accepted one is kept, and a quarantine starts anew."""
+
+    async def quarantined(self, source: str, projects: Sequence[DiscoveredProject]) -> None:
+        """Quarantine a list that lacks too many of the known models."""
+
+    async def forget(self) -> None:
+        """Forget everything: the settings name the projects."""
+
+
+class MetadataLedger(Protocol):
+    """Descriptions of models, one for each revision: to be posted after the first stored window."""
+
+    async def record(self, sink: str, model: ModelRef, revision: str, columns: Sequence[Column]) -> None:
+        """Have a model and revision described, unless it is recorded already or a newer revision is."""
+
+    async def take(self, sinks: Sequence[str], most: int, lease: timedelta) -> Sequence[UnpostedMetadata]:
+        """Return some that are due; no one else takes them before the lease is over."""
+
+    async def posted(self, one: UnpostedMetadata) -> None:
+        """Record that it is posted."""
+
+    async def failed(self, one: UnpostedMetadata, error: str, wait: timedelta) -> None:
+        """Record why it is not posted; it is due again after ``wait``."""
+
+    async def released(self, one: UnpostedMetadata) -> None:
+        """Make it due again, as if it had not been taken."""
+
+    async def dropped(self, one: UnpostedMetadata) -> None:
+        """Forget it: it cannot be posted any more."""

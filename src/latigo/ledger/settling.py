@@ -75,6 +75,8 @@ class Parking:
     reason: Reason
     detail: str
     window: Window | None  #: None: every window of the model
+    and_before: bool = False  #: and with it whatever is missing before the window
+    tags: tuple[str, ...] = ()  #: that the reason is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,11 @@ def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Cal
             return _deferred(task, settlement, random)
         case Retry():
             return _retry(task, settlement, rules, random)
-        case Rejected(reason, detail, whole_model):
-            return _parked(task, settlement.outcome, Parking(reason, detail, None if whole_model else task.window))
+        case Rejected(reason, detail, whole_model, tags):
+            # A sensor that the source does not have now is missing from every window; the newest slots go on trying.
+            before = reason is Reason.UNKNOWN_SENSOR and not whole_model
+            window = None if whole_model else task.window
+            return _parked(task, settlement.outcome, Parking(reason, detail, window, before, tags))
         case Crashed(detail):
             return _parked(task, settlement.outcome, Parking(Reason.CRASHED, detail, task.window))
         case Split():

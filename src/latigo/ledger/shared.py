@@ -1,5 +1,6 @@
 """What several stores of the ledger write and read alike."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ REPAIR_AFTER = timedelta(minutes=15)
 
 #: Characters that are kept of a message or traceback.
 MAX_DETAIL = 4000
+#: Tags that are kept of a failure.
+MAX_TAGS = 100
 
 
 def kept(text: str, *, end: bool = False) -> str:
@@ -30,6 +33,11 @@ def kept(text: str, *, end: bool = False) -> str:
     text = redact(text)
     part = text[-MAX_DETAIL:] if end else text[:MAX_DETAIL]
     return part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def tags_in_json(tags: Sequence[str]) -> str:
+    """Return the tags that are kept of a failure, as JSON: an array of arrays has to be rectangular."""
+    return json.dumps([kept(tag) for tag in tags[:MAX_TAGS]])
 
 
 class FinishedTask(NamedTuple):
@@ -51,6 +59,13 @@ class ParkedWindow(NamedTuple):
     reason: Reason
     detail: str
     window: Window | None
+    and_before: bool = False  #: and with it whatever is missing before it
+    tags: Sequence[str] = ()  #: that the reason is about
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """Model, revision and reason, of which there is one row."""
+        return self.model_id, self.revision, self.reason.value
 
 
 async def read_clock(connection: Any) -> datetime:
@@ -86,9 +101,10 @@ async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -
     """Park windows of models under this version of Latigo."""
     if windows:
         # One statement takes each (model, revision, reason) once: the last detail stands for all of them.
-        details = {(w.model_id, w.revision, w.reason): w.detail for w in windows}
+        last = {w.key: w for w in windows}
         rows = (
-            (w.model_id, w.revision, w.reason.value, details[w.model_id, w.revision, w.reason], to_range(w.window))
+            (*key, of_all.detail, to_range(w.window), w.and_before, tags_in_json(of_all.tags))
             for w in windows
+            for key, of_all in ((w.key, last[w.key]),)
         )
         await connection.execute(SQL["park"], *columns(rows), version)

@@ -1,6 +1,8 @@
 """Migrate the schema of a database: Alembic revisions, each a file of named SQL statements."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +10,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -17,9 +20,8 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.servers import Servers
 from latigo.postgres.statements import load_statements
 
-#: Only one process migrates; the others wait for the lock, and then there is nothing left to do.
+#: Only one process migrates; the others wait for the lock, and then nothing is left to do. It ends with the session.
 _LOCK = "SELECT pg_advisory_lock(hashtext('latigo.migrate'))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtext('latigo.migrate'))"
 TIME_LIMIT = 300.0  #: seconds for the whole migration, the wait for another process included
 
 
@@ -41,7 +43,7 @@ async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: ti
         "postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: _connect(url, connect_timeout)
     )
     try:
-        with translated_errors(downstream, downstream=downstream):
+        with translated_errors(downstream, downstream=downstream), _errors_of_the_driver():
             async with asyncio.timeout(TIME_LIMIT), engine.connect() as connection:
                 await connection.run_sync(_upgrade)
     finally:
@@ -53,16 +55,23 @@ async def _connect(url: str, limit: timedelta) -> Any:
     return await Servers(url).connect(timeout=limit.total_seconds())
 
 
+@contextmanager
+def _errors_of_the_driver() -> Iterator[None]:
+    """Raise what the driver has raised instead of SQLAlchemy's error about it."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        raise cause or error from error
+
+
 def _upgrade(connection: Connection) -> None:
     connection.execute(text(_LOCK))
-    try:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if compare_schema(current, newest_revision()) is not SchemaComparison.OLDER:  # another process was first
-            return
-        config = Config()
-        config.set_main_option("script_location", "latigo.postgres:migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    finally:
-        connection.execute(text(_UNLOCK))
+    current = MigrationContext.configure(connection).get_current_revision()
+    if compare_schema(current, newest_revision()) is not SchemaComparison.OLDER:  # another process was first
+        return
+    config = Config()
+    config.set_main_option("script_location", "latigo.postgres:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

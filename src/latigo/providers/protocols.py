@@ -9,11 +9,11 @@ manager and not used after it is closed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from latigo.domain.fence import Fence
-from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.series import Frame, Point, Predictions, Readings, Written
+from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
+from latigo.domain.series import Column, Frame, Point, Predictions, Readings, Written
 from latigo.domain.windows import Window
 
 
@@ -104,6 +104,24 @@ class ProjectModels:
     revision: str = ""
     models: tuple[str, ...] = ()  #: all of them, whether or not they are to be predicted
     error: Exception | None = None
+
+
+class ModelDiscovery(Protocol):
+    """What names the projects and models to predict. The model server executes them, and knows their metadata."""
+
+    async def ping(self) -> str:
+        """Return a short text for people, such as ``3 projects``.
+
+        Raises:
+            Unavailable, TimedOut: as every other call.
+        """
+
+    async def get_projects(self) -> Sequence[DiscoveredProject]:
+        """Return all of them, each project once: what is missing is not predicted any more.
+
+        Raises:
+            Unavailable, TimedOut: the list is not known, or not complete; the last one holds meanwhile.
+        """
 
 
 class ModelInformationProvider(Protocol):
@@ -251,4 +269,42 @@ class PredictionStorageProvider(Protocol):
         """Return what is stored for the window, one entry a revision, each in time order; empty if nothing is.
 
         A sink that cannot be read raises `NotImplementedError`.
+        """
+
+
+class NamedSeries(NamedTuple):
+    """A series of a sink that names its series."""
+
+    name: str
+    id: str
+    description: str = ""
+
+
+class NamingSink(Protocol):
+    """A sink whose series have names and ids of their own."""
+
+    async def identify(
+        self, model: ModelRef, tags: Sequence[str], columns: Sequence[Column]
+    ) -> tuple[Sequence[NamedSeries], Sequence[NamedSeries]]:
+        """Return the series of these tags, and those of these columns, which are created where there are none.
+
+        Raises:
+            Rejected: ``UNKNOWN_SENSOR``, naming the tags that the service does not have.
+            Unavailable, TimedOut: as every other call.
+        """
+
+
+class PredictionMetadataProvider(Protocol):
+    """What knows which models there are predictions of."""
+
+    @property
+    def downstream(self) -> str:
+        """Its name in errors."""
+
+    async def post_model(self, document: Mapping[str, Any]) -> None:
+        """Add the description of a model in a revision; twice adds two, so a failure leaves open whether it was added.
+
+        Raises:
+            Failed: it is refused as it stands.
+            Unavailable, TimedOut: as every other call.
         """

@@ -5,12 +5,15 @@ from typing import Literal
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import UNSTORED
 
-#: Reasons that `latigo retry` takes: of what is parked, and of a wait.
-RETRIED = (*Reason, "retry")
+#: Of models without readings of some of their sensors.
+NO_READINGS = "no_readings"
+#: Reasons that `latigo retry` takes: of what is parked, of a wait, and of slots that lack readings.
+RETRIED = (*Reason, "retry", NO_READINGS)
 #: Reasons of all failures: also of slots that lack rows, and of messages of the queue.
 CAUSES = (*RETRIED, *UNSTORED, "unreadable", "too_new")
 
-FailureState = Literal["parked", "waiting", "excepted", "message"]
+FailureState = Literal["parked", "waiting", "excepted", "silent", "message"]
+FailureGrouping = Literal["cause", "sensor", "project"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
 #: Of a model, and that something of it is parked or silent.

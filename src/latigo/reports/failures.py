@@ -1,14 +1,30 @@
-"""Failures: what is parked, waits for another attempt, lacks rows, and messages of the queue that are no task."""
+"""Failures: what is parked, waits for another attempt, lacks rows or readings, and messages that are no task."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
+from latigo.reports.advice import advice_for
 from latigo.reports.base import Listing, Report
-from latigo.reports.choices import FailureOrder, FailureState
+from latigo.reports.choices import FailureGrouping, FailureOrder, FailureState
 
 SQL = load_statements("latigo.reports", "failures.sql")
 MOST_FAILURES = 1000
+
+
+class FailureFilter(NamedTuple):
+    """Which failures are wanted; None matches all."""
+
+    project: str | None = None
+    model: str | None = None
+    reason: str | None = None
+    sensor: str | None = None  #: one of the tags that a failure is about
+    state: FailureState | None = None
+
+
+ALL = FailureFilter()
 
 
 class Failure(Report):
@@ -16,28 +32,56 @@ class Failure(Report):
 
     project: str
     model: str  #: of a message, where in the queue it was
-    state: str  #: parked, waiting, excepted or message
+    state: str  #: parked, waiting, excepted, silent or message
     reason: str
     detail: str
-    since: datetime  #: of excepted slots: the begin of the first one
+    since: datetime  #: of excepted and silent slots: the begin of the first one
     revision: str
     first: datetime | None  #: begin of the time that it is about; None: all of it
     last: datetime | None  #: its end
     next_attempt: datetime | None
     attempts: int  #: of excepted slots: rechecks so far
+    tags: Sequence[str]  #: that it is about, the first 100 of them
+
+
+class FailureGroup(Report):
+    """Failures that have a cause, a sensor or a project in common."""
+
+    name: str  #: the reason, tag or project
+    models: int
+    failures: int  #: a model may have several
+    since: datetime  #: of the oldest
+    newest: datetime
+    next_attempt: datetime | None
+    reasons: Sequence[str]
+    states: Sequence[str]
+    projects: Sequence[str]
+    example: str  #: detail of the newest
+    latigo_does: str  #: about the first reason
+    you_can_do: str
 
 
 async def read_failures(
     database: Database,
-    project: str | None = None,
-    model: str | None = None,
-    reason: str | None = None,
+    wanted: FailureFilter = ALL,
     *,
-    state: FailureState | None = None,
     order: FailureOrder = "name",
     most: int = MOST_FAILURES,
 ) -> Listing[Failure]:
-    """Return the failures of these, ``most`` of them (0: all); None matches all."""
+    """Return failures, ``most`` of them (0: all); silent models only where sensor, reason or state ask for them."""
     async with database.connection() as connection:
-        rows = await connection.fetch(SQL["failures"], project, model, reason, state, order, most)
-    return Listing.of(Failure, rows)
+        return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted, order, most))
+
+
+async def read_failure_groups(
+    database: Database, by: FailureGrouping, wanted: FailureFilter = ALL, *, most: int = MOST_FAILURES
+) -> Listing[FailureGroup]:
+    """Return failures by what they have in common, silent models among them; the groups of most models first."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(SQL["failure_groups"], *wanted, by, most)
+    return Listing.of(FailureGroup, [_with_advice(row) for row in rows])
+
+
+def _with_advice(row: Any) -> dict[str, Any]:
+    advice = advice_for(row["reasons"][0])
+    return {**row, "latigo_does": advice.latigo, "you_can_do": advice.person}

@@ -1,38 +1,39 @@
--- What is parked, waits, lacks rows, or was refused.
+-- What is parked, waits, lacks rows or readings, or was refused.
 
 -- failures --
--- What is parked, waits for another attempt, lacks rows that its readings allow, or could not be read from the queue; null
--- matches all. Ordered by $5.
-SELECT f.*, count(*) OVER () AS total FROM (
-SELECT m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
-       lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts
-FROM parked p JOIN model m ON m.id = p.model_id
-WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2) AND ($3::text IS NULL OR p.reason = $3)
-UNION ALL
-SELECT m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision, lower(t.span), upper(t.span),
-       t.not_before, t.attempts
-FROM task t JOIN model m ON m.id = t.model_id
-WHERE t.state = 'waiting' AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-  AND ($3::text IS NULL OR $3 = 'retry')
-UNION ALL
-SELECT m.project, m.name, 'excepted', split_part(e.reason, ':', 1),
-       CASE WHEN min(e.reason) LIKE 'not_stored%' THEN 'a sink did not keep the rows that it was given: '
-                || string_agg(DISTINCT substr(e.reason, 13), '; ')
-            ELSE 'the model answers rows without any finite value' END,
-       min(lower(e.slots)), m.revision, min(lower(e.slots)), max(upper(e.slots)),
-       nullif(min(e.next_look), 'infinity'), max(e.looks)
-FROM slot_exception e JOIN model m ON m.id = e.model_id
-WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
-  AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
-  AND ($3::text IS NULL OR split_part(e.reason, ':', 1) = $3)
-GROUP BY m.id, 4
-UNION ALL
-SELECT '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), 'message', r.reason, r.detail, r.at, '',
-       NULL, NULL, NULL, 0
-FROM queue_refused r
-WHERE $1::text IS NULL AND $2::text IS NULL AND ($3::text IS NULL OR r.reason = $3)
-) AS f
-WHERE $4::text IS NULL OR f.state = $4
-ORDER BY CASE WHEN $5::text = 'oldest' THEN f.since END, CASE WHEN $5 = 'newest' THEN f.since END DESC,
-         CASE WHEN $5 = 'reason' THEN f.reason END, f.project, f.model, f.since
-LIMIT nullif($6::bigint, 0);
+-- One row for each model and cause, or message of the queue; null matches all. Silent models only where they are asked for.
+-- Ordered by $6.
+SELECT project, model, state, reason, detail, since, revision, first, last, next_attempt, attempts, tags,
+       count(*) OVER () AS total
+FROM failing
+WHERE ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
+  AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
+  AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
+ORDER BY CASE WHEN $6::text = 'oldest' THEN since END, CASE WHEN $6 = 'newest' THEN since END DESC,
+         CASE WHEN $6 = 'reason' THEN reason END, project, model, since
+LIMIT nullif($7::bigint, 0);
+
+-- failure_groups --
+-- The same by cause, sensor or project ($6), those of most models first, and silent models among them. A failure that is
+-- about several sensors is in the group of each.
+WITH chosen AS MATERIALIZED (
+    SELECT * FROM failing
+    WHERE ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
+      AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
+      AND ($5::text IS NULL OR state = $5)
+),
+grouped AS (
+    SELECT c.*, g.name AS member FROM chosen c
+    CROSS JOIN LATERAL (
+        SELECT c.reason AS name WHERE $6::text = 'cause'
+        UNION ALL SELECT c.project WHERE $6 = 'project' AND c.state <> 'message'
+        UNION ALL SELECT unnest(c.tags) WHERE $6 = 'sensor'
+    ) g
+)
+SELECT member AS name, count(DISTINCT model_id) AS models, count(*) AS failures, min(since) AS since, max(since) AS newest,
+       min(next_attempt) AS next_attempt, array_agg(DISTINCT reason ORDER BY reason) AS reasons,
+       array_agg(DISTINCT state ORDER BY state) AS states, array_agg(DISTINCT project ORDER BY project) AS projects,
+       (array_agg(detail ORDER BY since DESC, model_id))[1] AS example, count(*) OVER () AS total
+FROM grouped GROUP BY member
+ORDER BY count(DISTINCT model_id) DESC, count(*) DESC, member
+LIMIT nullif($7::bigint, 0);

@@ -14,7 +14,7 @@ from latigo.postgres.statements import load_statements
 from latigo.providers.protocols import ModelStatus
 from latigo.reports.base import Listing, Report
 from latigo.reports.choices import ModelOrder, ModelState
-from latigo.reports.failures import Failure, read_failures
+from latigo.reports.failures import Failure, FailureFilter, read_failures
 
 SQL = load_statements("latigo.reports", "models.sql")
 MOST_MODELS = 100_000
@@ -106,7 +106,7 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
     except LatigoError as error:
         status, not_asked = await _of_ledger(database, ref), str(error)
     spec = status.spec
-    failures = await read_failures(database, ref.project, ref.name)
+    failures = await read_failures(database, FailureFilter(ref.project, ref.name))
     return ModelDetails(
         model=str(ref),
         exists=None if not_asked else status.exists,

@@ -66,6 +66,19 @@ async def read_names(database: Database, configured: Collection[str] = ()) -> Kn
     return KnownNames(frozenset(projects.union(configured)), models)
 
 
+async def require_sensor(database: Database, name: str) -> None:
+    """Check that a model has this sensor, or that a failure is about it.
+
+    Raises:
+        UnknownName: neither; with the nearest name that a model has.
+    """
+    async with database.connection() as connection:
+        if (await connection.fetchrow(SQL["knows_sensor"], name))["known"]:
+            return
+        known = [row["name"] for row in await connection.fetch(SQL["sensors"])]
+    raise unknown_name("sensor", name, known, none=_NOTHING_YET)
+
+
 async def not_on_server(lists: ModelLists, ref: ModelRef, known: KnownNames) -> UnknownName:
     """Return the error for a model that the server does not list: the nearest one of its list is named."""
     (listing,) = await lists.get_model_list([ref.project])

@@ -217,6 +217,16 @@ class PendingRepairs(Report):
     due_at: datetime | None = None  #: when the first of it may be predicted: no write is under way there any more
 
 
+class Pause(Report):
+    """A project or model that somebody has paused."""
+
+    project: str
+    model: str  #: empty: the whole project
+    who: str
+    at: datetime
+    reason: str
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -224,6 +234,24 @@ class QueueOutage(Report):
     processes: int
     reason: str
     since: datetime
+
+
+class DiscoveryTrouble(Report):
+    """What names the projects cannot be used as it is now, so that its last accepted list holds."""
+
+    source: str
+    error: str  #: why there is no list; empty: there is one
+    alarm: bool
+    failing_since: datetime | None
+    quarantined_since: datetime | None  #: its list lacks too many of the known models
+
+
+class UnpostedMetadata(Report):
+    """Models whose description could not be posted to the Metadata API so far."""
+
+    models: int
+    since: datetime | None = None  #: when the first of their windows was stored
+    error: str = ""  #: of one of them
 
 
 class Snapshot(Report):
@@ -249,6 +277,10 @@ class Snapshot(Report):
     bad_readings: Sequence[BadReadingsOfTag] = ()  #: found in the last day; those of most readings
     bad_reading_kinds: int = 0  #: places, tags and faults, all of them
     repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
+    pauses: Sequence[Pause] = ()  #: the newest
+    pause_count: int = 0  #: all of them
+    discovery: DiscoveryTrouble | None = None
+    unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -273,6 +305,9 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad = await connection.fetch(SQL["bad_readings"], NAMED)
         outages = await connection.fetch(SQL["queue_outages"])
         repairs = await connection.fetchrow(SQL["repairs"])
+        pauses = await connection.fetch(SQL["pauses"], NAMED)
+        discovery = await connection.fetchrow(SQL["discovery"])
+        unposted = await connection.fetchrow(SQL["unposted_metadata"])
     return Snapshot(
         version=version,
         now=now,
@@ -320,6 +355,10 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         bad_reading_kinds=bad[0]["kinds"] if bad else 0,
         queue_outages=[QueueOutage(**row) for row in outages],
         repairs=PendingRepairs(**repairs),
+        pauses=[Pause(**{name: row[name] for name in Pause.model_fields}) for row in pauses],
+        pause_count=pauses[0]["pauses"] if pauses else 0,
+        discovery=DiscoveryTrouble(**discovery) if discovery else None,
+        unposted_metadata=UnpostedMetadata(**unposted),
     )
 
 

@@ -17,6 +17,8 @@ from latigo.reports.trouble import read_trouble
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
+#: Failures that hold back no task.
+_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
 #: Models that do not fall silent together by chance.
 _MANY = 5
 
@@ -109,14 +111,16 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
         )
         failures.append(_attention("ledger_restored", text, since=min(found.first_at for found in restored)))
     for outage in group_outages(snapshot):
-        passes = not outage.alarm and outage.since is not None and snapshot.now - outage.since < RECENT
+        passes = not outage.alarm and _is_recent(snapshot, outage.since)
         state = State.RECOVERING if passes else State.NEEDS_ATTENTION
         failures.append(
             Cause(kind=outage.kind, state=state, text=outage.text, projects=outage.projects, since=outage.since)
         )
+    failures += _discovery(snapshot)
     failures += _quarantined(snapshot)
     failures += _parked(snapshot)
     failures += _unstored(snapshot)
+    failures += _unposted_metadata(snapshot)
     return failures
 
 
@@ -132,6 +136,36 @@ def _attention(kind: str, text: str, projects: Sequence[str] = (), since: dateti
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _discovery(snapshot: Snapshot) -> list[Cause]:
+    """Return why the list of projects is not the newest: what names them is unavailable, or its list is quarantined."""
+    trouble = snapshot.discovery
+    if trouble is None:
+        return []
+    if trouble.quarantined_since is not None:
+        text = (
+            f"the list of projects by models.discover ({trouble.source}) lacks too many of the known models and is"
+            " quarantined for an hour: the last one holds"
+        )
+        return [_attention("discovery_quarantined", text, since=trouble.quarantined_since)]
+    text = f"models.discover ({trouble.source}) does not name the projects, and its last list holds: {trouble.error}"
+    passes = not trouble.alarm and _is_recent(snapshot, trouble.failing_since)
+    state = State.RECOVERING if passes else State.NEEDS_ATTENTION
+    return [Cause(kind="discovery_failing", state=state, text=text, since=trouble.failing_since)]
+
+
+def _unposted_metadata(snapshot: Snapshot) -> list[Cause]:
+    unposted = snapshot.unposted_metadata
+    if not unposted.models:
+        return []
+    text = f"{_counted(unposted.models, 'model')} could not be described to the Metadata API so far: {unposted.error}"
+    state = State.RECOVERING if _is_recent(snapshot, unposted.since) else State.NEEDS_ATTENTION
+    return [Cause(kind="metadata_not_posted", state=state, text=text, since=unposted.since)]
+
+
+def _is_recent(snapshot: Snapshot, since: datetime | None) -> bool:
+    return since is not None and snapshot.now - since < RECENT
 
 
 def _quarantined(snapshot: Snapshot) -> list[Cause]:
@@ -186,7 +220,7 @@ def _unstored(snapshot: Snapshot) -> list[Cause]:
 def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
     """Return what is late or missing although nothing that is known to have failed explains it. Pure."""
     explained = {project for cause in failures if cause.kind == "unavailable" for project in cause.projects}
-    if not any(not cause.projects for cause in failures):
+    if not any(not cause.projects for cause in failures if cause.kind not in _DELAYS_NOTHING):
         left = [project for project in snapshot.projects if project.project not in explained]
     else:
         left = []

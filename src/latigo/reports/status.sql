@@ -84,6 +84,10 @@ SELECT tag, min(since) AS since, count(*) AS models, array_agg(DISTINCT project 
        count(*) OVER () AS sensors
 FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
 
+-- pauses --
+-- What is paused, the newest first, $1 at most; pauses counts all.
+SELECT project, model, who, at, reason, count(*) OVER () AS pauses FROM pause ORDER BY at DESC, project, model LIMIT $1;
+
 -- queue_outages --
 -- Processes that cannot reach the task queue. A process that runs renews its report every few seconds.
 SELECT role, count(*) AS processes, (array_agg(reason ORDER BY seen_at DESC))[1] AS reason, min(since) AS since
@@ -179,3 +183,13 @@ SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
 FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
 GROUP BY m.project, p.reason ORDER BY 1, 2;
+
+-- discovery --
+SELECT source, error, alarm, failing_since, quarantined_since FROM discovery
+WHERE failing_since IS NOT NULL OR quarantined_since IS NOT NULL;
+
+-- unposted_metadata --
+-- Those that failed. What was due long ago is no longer tried by anyone: the settings no longer have its sink.
+SELECT count(*) AS models, min(stored_at) AS since, coalesce((array_agg(error ORDER BY next_try DESC))[1], '') AS error
+FROM prediction_metadata
+WHERE posted_at IS NULL AND error <> '' AND next_try > ledger_now() - interval '1 hour';

@@ -14,6 +14,7 @@ from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
+from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.listing import PREDICTED, Changes, changes, is_acceptable, is_older, longest_window
 from latigo.scheduler.selection import SelectedModels, Selection
 
@@ -39,7 +40,9 @@ class ModelSync:
         max_window: timedelta,
         clock: Clock,
         version: str,
+        discovery: Discovery | None = None,
     ) -> None:
+        self._discovery = discovery
         self._provider = provider
         self._roster = roster
         self._selection = selection
@@ -61,11 +64,18 @@ class ModelSync:
             should follow soon.
         """
         self._complete = True
-        known = {project.name: project for project in await self._ledger.projects()}
         roster = await self._roster.entries()
-        for listing in await self._provider.get_model_list(self._selection.projects_to_list(roster)):
+        selection = self._selection
+        discovered = None if self._discovery is None else await self._discovery.read(roster)
+        if discovered is not None:
+            self._complete = discovered.current
+            if discovered.projects is None:
+                return False
+            selection = selection.naming(discovered.projects)
+        known = {project.name: project for project in await self._ledger.projects()}
+        for listing in await self._provider.get_model_list(selection.projects_to_list(roster)):
             with self._isolate_bugs(listing.project):
-                selected = self._selection.apply(listing, roster)
+                selected = selection.apply(listing, roster)
                 await self._sync_project(selected, known.pop(listing.project, None), may_continue)
         for project in known:
             with self._isolate_bugs(project):
@@ -91,6 +101,9 @@ class ModelSync:
             _log.warning("models.not_listed", project=listing.project, error=str(listing.error))
             await self._ledger.project_failed(listing.project, str(listing.error))
             return
+        if listing.missing:
+            missing = {"count": len(listing.missing), "first": listing.missing[0]}
+            _log.warning("models.not_on_server", project=listing.project, **missing)
         known = await self._ledger.known_models(listing.project)
         change = changes(known, listing)
         if change.deselected:

@@ -1,10 +1,10 @@
 """Selection of the models to predict: patterns of the settings, and Latigo's own roster. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from latigo.domain.model import ModelRef
+from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.providers.protocols import ProjectModels
 
 #: Models that were registered (True) or unregistered (False) by hand, see `ModelRoster.entries`.
@@ -19,6 +19,7 @@ class SelectedModels:
     revision: str = ""
     models: tuple[str, ...] = ()  #: to be predicted
     left_out: tuple[str, ...] = ()  #: listed by the server, and not selected
+    missing: tuple[str, ...] = ()  #: named by discovery, and not listed by the server
     error: Exception | None = None
 
     @property
@@ -35,11 +36,18 @@ class Selection:
         projects: those whose models are predicted; models of others only if they are registered by hand.
         include: glob patterns on ``project/model``; one of them has to match.
         exclude: glob patterns on ``project/model``; none of them may match.
+        only: names of the models of a project, where not all of them are to be predicted.
     """
 
     projects: tuple[str, ...] = ()
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def naming(self, named: Sequence[DiscoveredProject]) -> "Selection":
+        """Return a selection of these projects and models, by the same patterns."""
+        only = {each.project: frozenset(each.models) for each in named if each.models is not None}
+        return replace(self, projects=tuple(each.project for each in named), only=only)
 
     def projects_to_list(self, roster: Roster) -> Sequence[str]:
         """Return the projects of the settings, then those that have a model registered by hand."""
@@ -56,12 +64,18 @@ class Selection:
         left_out: list[str] = []
         for name in listing.models:
             (models if self.selects(ModelRef(listing.project, name), roster) else left_out).append(name)
-        return SelectedModels(listing.project, listing.revision, tuple(models), tuple(left_out), listing.error)
+        missing = (
+            () if listing.error else sorted(self.only.get(listing.project, frozenset()).difference(listing.models))
+        )
+        return SelectedModels(
+            listing.project, listing.revision, tuple(models), tuple(left_out), tuple(missing), listing.error
+        )
 
     def _matches(self, ref: ModelRef) -> bool:
         text = str(ref)
         return (
             ref.project in self.projects
+            and ref.name in self.only.get(ref.project, (ref.name,))
             and any(fnmatchcase(text, pattern) for pattern in self.include)
             and not any(fnmatchcase(text, pattern) for pattern in self.exclude)
         )

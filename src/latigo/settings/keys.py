@@ -14,16 +14,17 @@ from pydantic_core import ErrorDetails
 
 _LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
 PLUGIN = "python:package.module:factory"
+PLUGIN_SECTIONS = ("sensors", "models", "predictions")  #: those for which packages can offer plug-ins
 
 
-def plugin_group(section: str) -> str:
-    """Return the group of entry points by which packages offer plug-ins for a section."""
-    return f"latigo.{section}"
+def plugin_group(key: str) -> str:
+    """Return the group of entry points by which packages offer plug-ins for a section, named by any key of it."""
+    return f"latigo.{key.replace('[', '.').partition('.')[0]}"
 
 
-def installed_plugins(section: str) -> frozenset[str]:
-    """Return the names of the plug-ins that installed packages offer for a section."""
-    return frozenset(entry_points(group=plugin_group(section)).names)
+def installed_plugins(key: str) -> frozenset[str]:
+    """Return the names of the plug-ins that installed packages offer for a section, named by any key of it."""
+    return frozenset(entry_points(group=plugin_group(key)).names)
 
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
@@ -171,7 +172,7 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
     match error["type"]:
         case "union_tag_invalid":
             known = [section for parent in place.around for section in sections_of(parent.model_fields[place.last])]
-            plugins = installed_plugins(place.key.partition("[")[0])
+            plugins = installed_plugins(place.key)
             problem = _unknown_kind([*map(kind_name, known), *sorted(plugins)], context["tag"])
             return f"{place.key}.kind: {problem}"
         case "literal_error" if place.last == "kind":

@@ -25,6 +25,7 @@ from latigo.settings.sections import (
     InternalQueue,
     Ledger,
     LogSettings,
+    MetadataApiSettings,
     Override,
     PlannerSettings,
     PostgresSink,
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     sensors: Sensors = Field(default=FileSensors(), description="Where readings come from.")
     predictions: tuple[Sink, ...] = Field(
         default=(PostgresSink(),), description="One or more sinks; a task is stored once all that are required have it."
+    )
+    metadata_api: MetadataApiSettings = Field(
+        default=MetadataApiSettings(),
+        description="The Metadata API, where models.discover or metadata of a sink in predictions use it.",
     )
     executor: ExecutorSettings = Field(default=ExecutorSettings(), description="How one process works on tasks.")
     circuit: CircuitSettings = Field(

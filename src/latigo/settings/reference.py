@@ -212,6 +212,8 @@ def _type_names(annotation: Any) -> Iterator[str]:
         yield f"table of {inner[0]}s" if inner else "table"
     elif annotation in _TYPES:
         yield _TYPES[annotation]
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield "table"
     else:
         for part in get_args(annotation):
             yield from _type_names(part)

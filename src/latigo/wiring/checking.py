@@ -18,12 +18,15 @@ from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_r
 from latigo.postgres.schema import current_revision
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.gordo import open_gordo
+from latigo.providers.metadata_api import open_metadata_api
 from latigo.providers.protocols import ModelRoster
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.redaction import redact
+from latigo.scheduler.discovery import checked
 from latigo.scheduler.selection import Selection
-from latigo.settings import EmbeddedLedger, EventHubQueue, PostgresSink, Settings
+from latigo.settings import EmbeddedLedger, EventHubQueue, GordoDiscovery, PostgresSink, Settings, TimeseriesSink
+from latigo.wiring.discovery import open_discovery
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import (
     SinkSettings,
@@ -65,19 +68,52 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
             ledger = SystemCheck("ledger", answer)
         except LatigoError as error:
             ledger = SystemCheck.failure("ledger", error)
-        sensors, queue, projects, *sinks = await asyncio.gather(
-            _sensors(settings),
+        named, discovery = await _discover(settings)
+        sensors, queue, projects, metadata, *sinks = await asyncio.gather(
+            _sensors(settings, named),
             _try("task_queue", _queue(settings)),
-            _projects(settings, database),
+            _projects(settings, database, named),
+            _metadata(settings),
             *(
                 _try(
                     circuit_name(System.SINK, sink.sink_name),
-                    _sink(settings, sink, database, to_be_created=ledger.error is None),
+                    _sink(sink, database, named, to_be_created=ledger.error is None),
                 )
                 for sink in settings.predictions
             ),
         )
-        return [ledger, *sensors, *queue, *projects, *(check for checks in sinks for check in checks)]
+        sink_checks = [check for checks in sinks for check in checks]
+        return [ledger, *sensors, *queue, *discovery, *projects, *metadata, *sink_checks]
+
+
+async def _discover(settings: Settings) -> tuple[Sequence[str], Sequence[SystemCheck]]:
+    """Return the projects to predict, and the result of reaching what names them, where that is not the settings."""
+    if isinstance(settings.models.discover, GordoDiscovery):
+        return settings.models.projects, []
+    projects: list[str] = []
+
+    async def read() -> str:
+        async with open_discovery(settings, SystemClock()) as discovery:
+            if discovery is None:
+                return ""
+            answer = await discovery.ping()
+            projects.extend(named.project for named in checked(await discovery.get_projects()))
+        return f"{settings.models.discover.kind}, {answer}"
+
+    checks = await _try("discovery", read())
+    return projects, checks
+
+
+async def _metadata(settings: Settings) -> Sequence[SystemCheck]:
+    """Reach the Metadata API where descriptions are posted to it."""
+    if not any(isinstance(sink, TimeseriesSink) and sink.metadata for sink in settings.predictions):
+        return []
+
+    async def reach() -> str:
+        async with open_metadata_api(settings.metadata_api, SystemClock()) as api:
+            return await api.ping()
+
+    return await _try("metadata_api", reach())
 
 
 async def _try(system: str, work: Awaitable[str]) -> list[SystemCheck]:
@@ -113,7 +149,7 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
     return database, f"{schema}, clock {skew.total_seconds():+.1f} s"
 
 
-async def _sensors(settings: Settings) -> list[SystemCheck]:
+async def _sensors(settings: Settings, projects: Sequence[str]) -> list[SystemCheck]:
     """Reach the source, and look into it: at tags that models need, else at any."""
     details: list[str] = []
 
@@ -122,7 +158,7 @@ async def _sensors(settings: Settings) -> list[SystemCheck]:
         bad = BadReadings(clock)
         async with open_sensors(settings, clock, bad) as source:
             answer = f"{source.downstream}, {await source.ping()}"
-            needed = await _needed_tags(settings)
+            needed = await _needed_tags(settings, projects)
             unknown = [tag for tag in needed if not await source.sensor_exists(tag)]
             known = [tag for tag in needed if tag not in unknown] or await source.get_sensor_list()
             found = await sample(source, evenly(known), clock.now(), settings.sensors.read_budget)
@@ -136,12 +172,12 @@ async def _sensors(settings: Settings) -> list[SystemCheck]:
     return [check._replace(details=[redact(line) for line in details]) for check in await _try("sensors", look())]
 
 
-async def _needed_tags(settings: Settings) -> list[str]:
+async def _needed_tags(settings: Settings, projects: Sequence[str]) -> list[str]:
     """Return the tags of a few models, as far as the model server answers: it is checked by itself."""
     tags: dict[str, None] = {}
     with suppress(LatigoError):
         async with open_gordo(settings.models, NoRoster()) as gordo:
-            for listed in await gordo.catalogue.get_model_list(settings.models.projects[:_PROJECTS]):
+            for listed in await gordo.catalogue.get_model_list(projects[:_PROJECTS]):
                 for name in evenly(listed.models, _MODELS):
                     with suppress(LatigoError):
                         spec = await gordo.catalogue.get_model_spec(ModelRef(listed.project, name), listed.revision)
@@ -163,16 +199,17 @@ async def _queue(settings: Settings) -> str:
             await hub.close(client)
 
 
-async def _projects(settings: Settings, database: Database | None) -> list[SystemCheck]:
+async def _projects(settings: Settings, database: Database | None, named: Sequence[str]) -> list[SystemCheck]:
     """Reach the model server; without the ledger, what was registered by hand is not known."""
     roster: ModelRoster = NoRoster() if database is None else PostgresRoster(database, user_at_host())
     models = settings.models
     try:
-        projects = Selection(models.projects).projects_to_list(await roster.entries())
+        projects = Selection(tuple(named)).projects_to_list(await roster.entries())
     except LatigoError as error:
         return [SystemCheck.failure("models", error)]
     if not projects:
-        return [SystemCheck.failure("models", LatigoError("models.projects names no project"))]
+        source = "models.projects" if isinstance(models.discover, GordoDiscovery) else "models.discover"
+        return [SystemCheck.failure("models", LatigoError(f"{source} names no project"))]
     try:
         async with open_gordo(models, roster) as gordo:
             checks = await asyncio.gather(
@@ -184,9 +221,9 @@ async def _projects(settings: Settings, database: Database | None) -> list[Syste
 
 
 async def _sink(
-    settings: Settings,
     chosen: SinkSettings,
     database: Database | None,
+    projects: Sequence[str],
     *,
     to_be_created: bool,
 ) -> str:
@@ -195,6 +232,6 @@ async def _sink(
         return "is created together with the ledger"
     async with open_sink(chosen, database) as sink:
         try:
-            return await sink.store.ping(settings.models.projects)
+            return await sink.store.ping(projects)
         except NotImplementedError:
             return "cannot be read back, so it was not tried"

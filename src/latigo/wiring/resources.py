@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
+from latigo.ledger.prediction_metadata import FirstWindows, PostgresMetadataLedger
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
@@ -214,7 +215,10 @@ async def open_sink(settings: SinkSettings, database: Database | None) -> AsyncI
                 yield Sink(store, influx.required)
         case TimeseriesSink() as timeseries:
             async with open_timeseries_predictions(timeseries, SystemClock(), database) as store:
-                yield Sink(store, timeseries.required)
+                first = None
+                if timeseries.metadata and database is not None:
+                    first = FirstWindows(PostgresMetadataLedger(database), store.downstream).stored
+                yield Sink(store, timeseries.required, first)
         case PluginSink():
             async with open_plugin(
                 settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider

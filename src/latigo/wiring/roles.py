@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
@@ -15,18 +16,27 @@ from latigo.executor.gate import Gate
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.loop import Executor, ExecutorRules
 from latigo.executor.pipeline import Pipeline
+from latigo.ledger.discovery_store import PostgresDiscoveryLedger
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.model_store import PostgresModelLedger
-from latigo.ledger.protocol import ExecutorInfo
+from latigo.ledger.prediction_metadata import PostgresMetadataLedger
+from latigo.ledger.protocol import ExecutorInfo, ModelLedger
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.ledger.settling import RetryRules
+from latigo.providers.metadata_api import open_metadata_api
+from latigo.providers.protocols import ModelDiscovery, NamingSink
+from latigo.providers.timeseries import TimeseriesPredictions
 from latigo.runtime.clock import Clock
+from latigo.runtime.lifecycle import Role
+from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
+from latigo.scheduler.prediction_metadata import MetadataPosts
 from latigo.scheduler.selection import Selection
-from latigo.settings import CircuitSettings, ExecutorSettings, overrides_for
+from latigo.settings import CircuitSettings, ExecutorSettings, TimeseriesSink, overrides_for
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
+from latigo.wiring.discovery import open_discovery, source_of
 from latigo.wiring.resources import Resources
 
 
@@ -110,8 +120,40 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     )
 
 
-def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
-    """Create a scheduler that publishes tasks to ``sender``."""
+@asynccontextmanager
+async def open_scheduler(resources: Resources, sender: TaskSender) -> AsyncIterator[Mapping[str, Role]]:
+    """Open what only a process with a scheduler needs, and yield its roles: the scheduler, and what it posts.
+
+    Raises:
+        ConfigurationError: something cannot be used as it is configured.
+    """
+    settings, clock = resources.settings, resources.clock
+    async with AsyncExitStack() as opened:
+        discovery = await opened.enter_async_context(open_discovery(settings, clock))
+        roles: dict[str, Role] = {"scheduler": create_scheduler(resources, sender, discovery).run}
+        if sinks := _naming_sinks(resources):
+            api = await opened.enter_async_context(open_metadata_api(settings.metadata_api, clock))
+            roles["prediction metadata"] = MetadataPosts(
+                ledger=PostgresMetadataLedger(resources.database),
+                provider=api,
+                sinks=sinks,
+                describe=resources.catalogue.get_model_spec,
+                clock=clock,
+            ).run
+        yield roles
+
+
+def _naming_sinks(resources: Resources) -> Mapping[str, NamingSink]:
+    """Return the sinks whose models are to be described, by downstream."""
+    return {
+        sink.store.downstream: sink.store
+        for sink, section in zip(resources.sinks, resources.settings.predictions, strict=True)
+        if isinstance(section, TimeseriesSink) and section.metadata and isinstance(sink.store, TimeseriesPredictions)
+    }
+
+
+def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelDiscovery | None = None) -> Scheduler:
+    """Create a scheduler that publishes tasks to ``sender``; ``discovery`` names the projects, or the settings do."""
     settings = resources.settings
     ledger = PostgresModelLedger(resources.database)
     required = [resources.sensors.downstream, *(sink.store.downstream for sink in resources.sinks if sink.required)]
@@ -145,10 +187,21 @@ def create_scheduler(resources: Resources, sender: TaskSender) -> Scheduler:
             max_window=settings.schedule.max_window,
             clock=resources.clock,
             version=__version__,
+            discovery=_discovery(resources, discovery, ledger),
         ),
         sender=sender,
         downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,
+    )
+
+
+def _discovery(resources: Resources, provider: ModelDiscovery | None, models: ModelLedger) -> Discovery:
+    return Discovery(
+        source=source_of(resources.settings),
+        provider=provider,
+        ledger=PostgresDiscoveryLedger(resources.database),
+        models=models,
+        clock=resources.clock,
     )

@@ -12,7 +12,7 @@ from latigo.cli.tables import show_json_list
 from latigo.domain.outcome import UNSTORED
 
 FAILED, USAGE = 1, 2
-STATES = "'parked', 'waiting', 'excepted', 'message'"
+STATES = "'parked', 'waiting', 'excepted', 'silent', 'message'"
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_failure_is_shown_with_its_time_unless_that_is_all_of_it() -> None:
         last=None,
         next_attempt=None,
         attempts=1,
+        tags=(),
     )
     part = whole.model_copy(update={"first": first, "last": last})
 

@@ -11,6 +11,7 @@ from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
     RATE_SECONDS,
     BacklogTotals,
+    DiscoveryTrouble,
     ExecutorStatus,
     OpenCircuit,
     OutstandingTasks,
@@ -23,6 +24,7 @@ from latigo.reports.snapshot import (
     Rates,
     SilentSensor,
     Snapshot,
+    UnpostedMetadata,
     UnstoredModels,
 )
 from latigo.reports.status import NO_EXECUTOR, NO_PLANNER, assess
@@ -360,3 +362,39 @@ def test_models_of_several_projects_that_lack_predictions_for_one_reason_are_one
             " east/pump, west/pump (latigo failures --reason not_stored)"
         )
     ]
+
+
+def a_discovery(**changes: Any) -> DiscoveryTrouble:
+    facts = {"error": "502", "alarm": False, "failing_since": NOW, "quarantined_since": None}
+    return DiscoveryTrouble(source="metadata_api", **{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "state"),
+    [
+        (a_discovery(), "discovery_failing", State.RECOVERING),
+        (a_discovery(failing_since=NOW - RECENT), "discovery_failing", State.NEEDS_ATTENTION),
+        (a_discovery(alarm=True), "discovery_failing", State.NEEDS_ATTENTION),
+        (
+            a_discovery(error="", failing_since=None, quarantined_since=NOW),
+            "discovery_quarantined",
+            State.NEEDS_ATTENTION,
+        ),
+    ],
+)
+def test_projects_that_are_not_named_are_a_cause_and_explain_no_delay(
+    trouble: DiscoveryTrouble, kind: str, state: State
+) -> None:
+    status = assess(a_snapshot(discovery=trouble, projects=[a_project(active=2, undescribed=1)]))
+
+    assert [(cause.kind, cause.state) for cause in status.causes if cause.kind != "undescribed"] == [(kind, state)]
+    assert "undescribed" in [cause.kind for cause in status.causes]
+    assert "metadata_api" in status.alarms[0]
+
+
+@pytest.mark.parametrize(("since", "state"), [(NOW, State.RECOVERING), (NOW - RECENT, State.NEEDS_ATTENTION)])
+def test_models_that_are_not_described_are_a_cause_with_an_example(since: datetime, state: State) -> None:
+    status = assess(a_snapshot(unposted_metadata=UnpostedMetadata(models=3, since=since, error="status 502")))
+
+    assert [(cause.kind, cause.state) for cause in status.causes] == [("metadata_not_posted", state)]
+    assert status.causes[0].text == "3 models could not be described to the Metadata API so far: status 502"

@@ -19,9 +19,9 @@ from latigo.providers.protocols import PredictionStorageProvider
 from latigo.providers.simulated import PlantSensors
 from latigo.settings import Settings, load_settings
 from latigo.settings.sections import PluginSensors, PluginSink
-from latigo.wiring.plugins import open_plugin, shortcomings
+from latigo.wiring.plugins import list_plugins, open_plugin, shortcomings
 from latigo.wiring.resources import SensorSource
-from tests.support.plugins import BadSensors, GoodSensors
+from tests.support.plugins import AnyOptions, BadSensors, GoodSensors, Options, OptionsSensors, offer
 
 MODULE = "python:tests.support.plugins"
 
@@ -132,16 +132,105 @@ def test_what_cannot_be_inspected_is_accepted() -> None:
     assert shortcomings(BadSensors(), SensorSource)
 
 
+# --- options that a plug-in validates ---------------------------------------------------------------------------------
+
+HISTORIAN = f"{MODULE}:open_historian"
+
+
+async def test_options_and_secrets_arrive_as_the_model_that_the_factory_takes() -> None:
+    options = {"region": "north", "addresses": [{"port": "7"}]}
+    secrets = {"password": SecretStr("a-password")}
+
+    async with open_plugin(HISTORIAN, "sensors.kind", options, secrets, SensorSource) as opened:
+        assert isinstance(opened, OptionsSensors)
+        assert isinstance(opened.options, Options)
+        assert (opened.options.region, opened.options.addresses[0].port) == ("north", 7)
+        assert opened.options.password.get_secret_value() == "a-password"
+
+
+async def test_a_model_may_be_a_parameter_by_name_and_may_allow_every_key() -> None:
+    options = {"region": "north", "another": 1}
+
+    async with open_plugin(f"{MODULE}:open_named", "sensors.kind", options, {}, SensorSource) as opened:
+        assert isinstance(opened, OptionsSensors)
+        assert opened.options == AnyOptions.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "secrets", "problem"),
+    [
+        ("sensors.kind", {}, {}, "sensors.options.region: is missing"),
+        ("models.discover", {}, {}, "models.discover.options.region: is missing"),
+        ("sensors[1].kind", {}, {}, "sensors[1].options.region: is missing"),
+        (
+            "sensors.kind",
+            {"region": "north", "addresses": [{"port": 1}, {"port": 0}]},
+            {},
+            "sensors.options.addresses[1].port: should be greater than or equal to 1",
+        ),
+        (
+            "sensors.kind",
+            {"region": "north", "adresses": []},
+            {},
+            "sensors.options.adresses: unknown key; the nearest known one is sensors.options.addresses",
+        ),
+        (
+            "sensors.kind",
+            {"region": "north"},
+            {"pasword": "hunter2"},
+            "sensors.secrets.pasword: unknown key; the nearest known one is sensors.secrets.password",
+        ),
+        (
+            "sensors.kind",
+            {"region": "north", "user": "nobody"},
+            {},
+            "sensors.options.user: nobody may not read",
+        ),
+    ],
+    ids=["missing", "of another section", "of one of several", "nested", "unknown", "unknown secret", "refused"],
+)
+async def test_a_wrong_option_is_named_by_its_key(
+    key: str, options: dict[str, Any], secrets: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_plugin(HISTORIAN, key, options, {k: SecretStr(v) for k, v in secrets.items()}, SensorSource):
+            pass
+
+    first, *problems = str(refused.value).splitlines()
+    assert first == f'{key.removesuffix(".kind")}.kind = "{HISTORIAN}": the options cannot be used:'
+    assert problems == [f"  {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("region", "problem"),
+    [
+        ("north", "sensors.secrets.password: is refused by the plug-in"),
+        ("south", "sensors.options: the south has no password such as ********"),
+    ],
+)
+async def test_the_text_of_a_validator_shows_no_secret(region: str, problem: str) -> None:
+    password = "hunter2" if region == "north" else "hunter22"
+
+    said = await refusal(HISTORIAN, {"region": region}, {"password": SecretStr(password)})
+
+    assert said.endswith(problem)
+    assert "hunter2" not in said
+
+
+async def test_a_secret_among_the_options_is_refused_since_they_are_shown() -> None:
+    said = await refusal(HISTORIAN, {"region": "north", "password": "hunter2"})
+
+    assert "sensors.options.password is a secret: write it in sensors.secrets" in said
+    assert "hunter2" not in said
+
+
 # --- entry points ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package that offers a source of readings."""
-    info = tmp_path / "plant_historian-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plant-historian\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[latigo.sensors]\nplant-historian = tests.support.plugins:open_good\n")
+    offer(tmp_path, "plant-historian", "[latigo.sensors]\nplant-historian = tests.support.plugins:open_good\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
@@ -179,6 +268,54 @@ def test_a_name_that_no_package_offers_for_the_section_is_refused(toml: str, kno
 
 def test_a_sink_is_called_by_the_name_of_its_plugin() -> None:
     assert PluginSink(kind="plant-historian").sink_name == "plant-historian"
+
+
+# --- what is installed ------------------------------------------------------------------------------------------------
+
+
+def test_plugins_are_listed_by_group_and_name_with_what_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(tmp_path, "plant-sink", "[latigo.predictions]\nplant-sink = tests.support.plugins:open_old_sink\n")
+    offer(
+        tmp_path,
+        "plant-historian",
+        "[latigo.sensors]\nzeta = tests.support.plugins:open_good\nhistorian = tests.support.plugins:open_historian\n"
+        "[latigo.models]\nhistorian = tests.support.plugins:open_named\n",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert [
+        (each.group, each.name, each.package, each.version, each.options, each.problem) for each in list_plugins()
+    ] == [
+        ("latigo.sensors", "historian", "plant-historian", "1.0", ["region", "addresses", "password", "user"], ""),
+        ("latigo.sensors", "zeta", "plant-historian", "1.0", ["region", "password"], ""),
+        ("latigo.models", "historian", "plant-historian", "1.0", ["region"], ""),
+        ("latigo.predictions", "plant-sink", "plant-sink", "1.0", [], ""),
+    ]
+    assert list_plugins()[0].factory == "tests.support.plugins:open_historian"
+
+
+def test_a_plugin_that_cannot_be_used_is_listed_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin_that_raises.py").write_text("raise OSError('hunter2')")
+    offer(
+        tmp_path,
+        "plant-historian",
+        "[latigo.sensors]\nabsent = tests.support.no_such_module:open\nraising = plugin_that_raises:open\n"
+        "files = tests.support.plugins:open_good\ntwice = tests.support.plugins:open_good\n",
+    )
+    offer(tmp_path, "plant-copy", "[latigo.sensors]\ntwice = tests.support.plugins:open_good\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    problems = {plugin.name: plugin.problem for plugin in list_plugins()}
+
+    assert problems["absent"] == "No module named 'tests.support.no_such_module'"
+    assert problems["raising"].startswith("importing it raises OSError (")
+    assert problems["files"] == "Latigo has a kind of this name, which is used instead"
+    assert problems["twice"] == "2 installed packages offer it"
+    assert "hunter2" not in str(problems)
 
 
 async def test_a_factory_that_ends_the_process_is_a_configuration_error() -> None:

@@ -1,6 +1,6 @@
 """``latigo failures``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,49 +11,101 @@ from latigo.cli.options import (
     LimitOption,
     ModelOption,
     ProjectOption,
+    SensorOption,
     check_reason,
     reason_option,
     selection,
     settings_of,
     with_ledger,
 )
-from latigo.cli.tables import show_cut, show_json_list, show_table
-from latigo.reports.choices import CAUSES, FailureOrder, FailureState
+from latigo.cli.tables import age, show_cut, show_json_list, show_table
+from latigo.reports.choices import CAUSES, FailureGrouping, FailureOrder, FailureState
 
-EXAMPLES = ("latigo failures --project plant-a", "latigo failures --reason crashed --sort newest --limit 20 --json")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latigo.reports.failures import Failure, FailureGroup
+
+EXAMPLES = (
+    "latigo failures --by sensor",
+    "latigo failures --project plant-a",
+    "latigo failures --reason crashed --sort newest --limit 20 --json",
+)
 
 
 def run(
     config: ConfigOption = None,
     project: ProjectOption = None,
     model: ModelOption = None,
+    sensor: SensorOption = None,
     reason: Annotated[str | None, reason_option(CAUSES)] = None,
     state: Annotated[FailureState | None, typer.Option(help="Only what is in this state.")] = None,
-    sort: Annotated[FailureOrder, typer.Option(help="Which come first.")] = "name",
+    by: Annotated[
+        FailureGrouping | None, typer.Option(help="One line for each cause, sensor or project, with what helps.")
+    ] = None,
+    sort: Annotated[
+        FailureOrder, typer.Option(help="Which come first; groups always begin with most models.")
+    ] = "name",
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what has failed, with its cause.
 
-    That is what is parked, what waits for another attempt, and messages of the queue that are no task. At most 1000 are
-    shown, with --json 100 000. Exit code 2 when there is no such project or model.
+    That is what is parked, what waits for another attempt, and messages of the queue that are no task. With --by, also
+    models that wait for readings, and for each line what Latigo does by itself and what you can do. At most 1000 are
+    shown, with --json 100 000. Exit code 2 when there is no such project, model or sensor.
     """
-    from latigo.cli.failure_details import detail_of
-    from latigo.reports.failures import MOST_FAILURES, read_failures
+    from latigo.reports.failures import MOST_FAILURES, FailureFilter, read_failure_groups, read_failures
 
     check_reason(reason)
-    selected = selection(project, model)
+    selected, settings = selection(project, model, sensor), settings_of(config)
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_FAILURES
-    failures = with_ledger(
-        settings_of(config),
-        lambda database: read_failures(database, *selected, reason, state=state, order=sort, most=most),
-        selected,
-    )
+    wanted = FailureFilter(selected.project, selected.model, reason, sensor, state)
+    empty = "Nothing like that has failed" if reason or state or sensor else "Nothing has failed"
+    if by is not None:
+        groups = with_ledger(settings, lambda database: read_failure_groups(database, by, wanted, most=most), selected)
+        if as_json:
+            show_json_list(groups, groups.total, limit)
+        else:
+            _show_groups(groups, by, empty)
+        show_cut(len(groups), groups.total)
+        return
+    failures = with_ledger(settings, lambda database: read_failures(database, wanted, order=sort, most=most), selected)
     if as_json:
         show_json_list(failures, failures.total, limit)
     else:
-        rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
-        columns = ("project", "model", "state", "reason", "since", "next_attempt")
-        empty = "Nothing like that has failed" if reason or state else "Nothing has failed"
-        show_table(rows, columns, empty=empty, if_any=("next_attempt",), below="detail")
+        _show(failures, empty)
     show_cut(len(failures), failures.total)
+
+
+def _show(failures: "Sequence[Failure]", empty: str) -> None:
+    from latigo.cli.failure_details import detail_of
+
+    rows = [{**dict(failure), "detail": detail_of(failure)} for failure in failures]
+    columns = ("project", "model", "state", "reason", "since", "next_attempt")
+    show_table(rows, columns, empty=empty, if_any=("next_attempt",), below="detail")
+
+
+def _show_groups(groups: "Sequence[FailureGroup]", by: FailureGrouping, empty: str) -> None:
+    from latigo.cli.failure_details import summary_of
+    from latigo.runtime.clock import SystemClock
+
+    now = SystemClock().now()
+    rows = [
+        {
+            **dict(group),
+            by: group.name,
+            "for": age(group.since, now),
+            "reasons": ", ".join(group.reasons),
+            "projects": _some(group.projects),
+            "summary": summary_of(group),
+        }
+        for group in groups
+    ]
+    others = {"cause": ("projects",), "sensor": ("reasons", "projects"), "project": ("reasons",)}[by]
+    show_table(rows, (by, "models", "for", *others), empty=empty, below="summary")
+
+
+def _some(names: "Sequence[str]") -> str:
+    shown = [name for name in names if name]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

@@ -46,7 +46,9 @@ def run(
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_WINDOWS
     plan = with_ledger(
         settings_of(config),
-        lambda database: read_plan(database, *selected, start, end, state=state, order=sort, most=most),
+        lambda database: read_plan(
+            database, selected.project, selected.model, start, end, state=state, order=sort, most=most
+        ),
         selected,
     )
     if as_json:

@@ -6,9 +6,12 @@ import typer
 
 from latigo.cli.options import (
     ConfigOption,
+    DryRunOption,
+    ExpectOption,
     JsonOption,
     ModelOption,
     ProjectOption,
+    SensorOption,
     YesOption,
     check_reason,
     confirm,
@@ -18,56 +21,86 @@ from latigo.cli.options import (
     settings_of,
     with_ledger,
 )
-from latigo.cli.tables import show_json, show_table
+from latigo.cli.tables import show_json, show_pairs, show_table
 from latigo.domain.outcome import UNSTORED
 from latigo.reports.choices import RETRIED
 
 if TYPE_CHECKING:
-    from latigo.actions.retry import RetryResult
+    from latigo.actions.retry import RetryCount, RetryResult
     from latigo.postgres.database import Database
 
-EXAMPLES = ("latigo retry --project plant-a --reason unknown_sensor", "latigo retry --all --yes")
+EXAMPLES = (
+    "latigo retry --project plant-a --reason unknown_sensor",
+    "latigo retry --sensor GRA-TT-001 --dry-run",
+    "latigo retry --all --yes",
+)
 
 
 def run(
     config: ConfigOption = None,
     project: ProjectOption = None,
     model: ModelOption = None,
+    sensor: SensorOption = None,
     reason: Annotated[str | None, reason_option(RETRIED)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All projects and models.")] = False,
+    dry_run: DryRunOption = False,
+    expect: ExpectOption = "",
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Try again what is parked or waits for another attempt.
 
-    Name a project, a model or a reason, or use --all, which asks for confirmation. The request is recorded with who and
-    when. Exit code 2 when there is no such project or model.
+    Name a project, a model, a sensor or a reason, or use --all, which asks for confirmation. With a sensor, slots that
+    lack its readings are rechecked now. The request is recorded with who and when. Exit code 2 when there is no such
+    project, model or sensor, or when the selection has another digest than the expected one.
     """
     _check_reason(reason)
-    if project is None and model is None and reason is None and not everything:
-        raise typer.BadParameter("Name --project, --model or --reason, or use --all")
-    from latigo.actions.retry import count_retried, retry
+    if project is None and model is None and sensor is None and reason is None and not everything:
+        raise typer.BadParameter("Name --project, --model, --sensor or --reason, or use --all")
+    from latigo.actions.retry import Retried, count_retried, retry
     from latigo.wiring.resources import user_at_host
 
-    selected, asks, settings = selection(project, model), everything and not yes, settings_of(config)
+    selected, asks, settings = selection(project, model, sensor), everything and not yes, settings_of(config)
+    wanted = Retried(selected.project, selected.model, reason, sensor)
+    if dry_run:
+        _show_count(with_ledger(settings, lambda database: count_retried(database, wanted), selected), as_json=as_json)
+        return
 
     async def work(database: "Database") -> "RetryResult":
         if asks:
             require_terminal("latigo retry --all", yes=yes)
-            found = await count_retried(database, *selected, reason)
-            confirm(f"Retry {found.windows} parked windows and {found.waiting} waiting tasks?")
-        return await retry(database, user_at_host(), *selected, reason)
+            counted = await count_retried(database, wanted)
+            confirm(f"Retry {counted.windows} parked windows and {counted.waiting} waiting tasks?")
+        return await retry(database, user_at_host(), wanted, expect=expect)
 
-    unparked, woken = with_ledger(settings, work, selected)
+    unparked, woken, rechecked = with_ledger(settings, work, selected)
     if as_json:
         show_json(unparked)
         return
     if unparked:
         show_table(unparked, ("project", "model", "reason"), title="No longer parked")
-    if woken or not unparked:
-        typer.echo(
-            f"Tasks that waited and are tried again: {woken}" if woken else "Nothing was parked, and nothing waited"
-        )
+    if rechecked:
+        typer.echo(f"Models whose slots without readings are rechecked now: {rechecked}")
+    if woken:
+        typer.echo(f"Tasks that waited and are tried again: {woken}")
+    if not (unparked or rechecked or woken):
+        typer.echo("Nothing was parked, and nothing waited")
+
+
+def _show_count(count: "RetryCount", *, as_json: bool) -> None:
+    if as_json:
+        show_json(count)
+        return
+    show_pairs(
+        {
+            "models": count.models,
+            "parked windows": count.windows,
+            "waiting tasks": count.waiting,
+            "models to recheck": count.rechecked,
+            "digest": count.digest,
+        }
+    )
+    typer.echo(f"Nothing was changed. To retry exactly this: the same command with --expect {count.digest}")
 
 
 def _check_reason(reason: str | None) -> None:

@@ -61,6 +61,9 @@ def _show(status: "Status") -> None:
         ]
         title = f"Stale models, {_part(len(stale), status.stale_models, 'the oldest')}"
         show_table(stale, ("project", "model", "settled_until", "behind"), title=title)
+    if status.pauses:
+        title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
+        show_table(status.pauses, ("project", "model", "at", "who", "reason"), title=title)
     if status.silent_sensors:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"

@@ -132,6 +132,7 @@ SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silen
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id
                AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
+       EXISTS (SELECT FROM parked p WHERE p.model_id = t.model_id AND p.reason = 'unknown_sensor') AS lacks_sensors,
        ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
@@ -173,6 +174,26 @@ SELECT n.model_id, n.state, n.reason, n.looks, n.next_look, n.slots::tstzmultira
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[])
      AS n (model_id, state, reason, looks, next_look, slots, tags)
 ON CONFLICT (model_id, next_look, state, looks, reason) DO UPDATE SET slots = e.slots + excluded.slots;
+
+-- release_known --
+-- Unparks models ($1) whose sensors the source has now, and those that wait for none but the same. Rows of the latter that
+-- are locked are skipped: waiting for them could deadlock. Their own newest slots release them later.
+WITH own AS (
+    DELETE FROM parked p WHERE p.model_id = ANY ($1::bigint[]) AND p.reason = 'unknown_sensor'
+    RETURNING p.model_id, p.tags
+),
+others AS (
+    SELECT p.model_id, p.revision FROM parked p
+    WHERE p.reason = 'unknown_sensor' AND p.model_id <> ALL ($1) AND p.tags <> '{}'
+      AND p.tags <@ (SELECT coalesce(array_agg(tag), '{}') FROM own CROSS JOIN LATERAL unnest(own.tags) AS tag)
+    FOR UPDATE OF p SKIP LOCKED
+),
+released AS (
+    DELETE FROM parked p USING others o
+    WHERE p.model_id = o.model_id AND p.revision = o.revision AND p.reason = 'unknown_sensor'
+    RETURNING p.model_id
+)
+SELECT model_id FROM own UNION SELECT model_id FROM released;
 
 -- learn --
 -- Properties of models that executors have detected.

@@ -44,8 +44,9 @@ JOIN coverage c ON c.model_id = m.id;
 -- upsert_models --
 -- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
 -- Revisions only move forward: one that is older than the known one changes nothing.
-INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen)
-SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now()
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen, paused)
+SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now(),
+       is_paused(n.project, n.name)
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::interval[], $7::interval[],
             $8::interval[], $9::jsonb[], $10::boolean[])
      AS n (project, name, revision, state, since, slot, delay, fold, spec, anomaly)
@@ -63,8 +64,9 @@ RETURNING id, project, name, revision, epoch;
 -- upsert_unusable --
 -- A model that cannot be predicted in this revision. A known one keeps its slots, its beginning and all that is settled;
 -- a new one begins its horizon ($4) ago, to be aligned once its slots are known. Revisions only move forward.
-INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen)
-VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now())
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, first_seen, paused)
+VALUES ($1, $2, $3, 'unusable', ledger_now() - $4::interval, interval '1 day', interval '0', interval '1 day', ledger_now(),
+        is_paused($1, $2))
 ON CONFLICT (project, name) DO UPDATE
 SET epoch = CASE WHEN m.spec IS NOT NULL THEN m.epoch + 1 ELSE m.epoch END,
     fold_limit = CASE WHEN m.revision = excluded.revision THEN m.fold_limit END,

@@ -35,9 +35,16 @@ SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reaso
 FROM gone g JOIN model m ON m.id = g.model_id;
 
 -- park --
-INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version)
-SELECT s.model_id, s.revision, s.reason, s.detail, range_agg(s.span), ledger_now(), $6
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[]) AS s (model_id, revision, reason, detail, span)
-GROUP BY s.model_id, s.revision, s.reason, s.detail
+-- With and_before, whatever is missing before the window is parked with it.
+INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version, tags)
+SELECT s.model_id, s.revision, s.reason, s.detail,
+       range_agg(s.span) + coalesce(range_agg(tstzmultirange(tstzrange(m.since, greatest(m.since, lower(s.span)))) - c.covered)
+                                    FILTER (WHERE s.and_before), '{}'),
+       ledger_now(), $8, ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb))
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[], $6::boolean[], $7::text[])
+     AS s (model_id, revision, reason, detail, span, and_before, tags)
+JOIN model m ON m.id = s.model_id JOIN coverage c ON c.model_id = s.model_id
+GROUP BY s.model_id, s.revision, s.reason, s.detail, s.tags
 ON CONFLICT (model_id, revision, reason)
-DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version;
+DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version,
+              tags = excluded.tags;

@@ -103,6 +103,7 @@ class _Snapshot:
                 raise Rejected(
                     f"two columns of {file.path} have the name {describe_tags(sorted(repeated))}: rename one",
                     reason=Reason.UNKNOWN_SENSOR,
+                    tags=sorted(repeated),
                 )
 
     def may_have_more(self, tag: str) -> bool:
@@ -189,7 +190,9 @@ class Folder:
         if unknown := [tag for tag in dict.fromkeys(tags) if not snapshot.holds(tag)]:
             if snapshot.excluded:
                 raise _partly_down("no usable sensor file has a column for", unknown, snapshot)
-            raise Rejected(f"no sensor file has the tags {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
+            raise Rejected(
+                f"no sensor file has the tags {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR, tags=unknown
+            )
         builder = SeriesBuilder.of(tags, max_bytes)
         for file in snapshot.of(wanted):
             for span in file.spans(start, end):

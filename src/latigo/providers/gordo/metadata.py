@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from latigo.dataset.config import assets, parse_dataset
@@ -52,6 +53,7 @@ def model_spec(document: Mapping[str, Any], *, ref: ModelRef, revision: str) -> 
         anomaly=_anomaly(metadata.get("model"), _mapping(built_model, f"{_BUILD}.model.model_meta", optional=True)),
         accepts_nan=any(_KERAS.search(word) for word in _words(metadata.get("model")) if len(word) <= _LONGEST_WORD),
         assets=model_assets,
+        trained=_trained(dataset),
     )
 
 
@@ -83,6 +85,15 @@ def _anomaly(model: Any, model_meta: Mapping[str, Any]) -> bool | None:
     if _ANOMALY.match(kind):
         return True if model_meta.get("feature-thresholds") else None
     return False if _PLAIN.match(kind) else None
+
+
+def _trained(dataset: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return begin and end of the training data in ISO 8601; None where the metadata does not have both."""
+    try:
+        begin, end = (datetime.fromisoformat(str(dataset[key])) for key in ("train_start_date", "train_end_date"))
+    except (KeyError, ValueError):
+        return None
+    return begin.isoformat(), end.isoformat()
 
 
 def _words(definition: Any) -> Iterator[str]:

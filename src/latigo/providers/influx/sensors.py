@@ -225,6 +225,7 @@ class InfluxSensors:
             raise Rejected(
                 f"{self._layout.measurement!r} in InfluxDB has no {describe_tags(unknown)}",
                 reason=Reason.UNKNOWN_SENSOR,
+                tags=unknown,
             )
 
     async def _check_layout(self, *, again: bool) -> None:

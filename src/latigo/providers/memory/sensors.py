@@ -38,7 +38,7 @@ class MemorySensors:
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
         """Return slices of the series, not copies."""
         if unknown := [tag for tag in tags if tag not in self.readings]:
-            raise Rejected(f"no sensor is named {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
+            raise Rejected(f"no sensor is named {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR, tags=unknown)
         readings = {tag: _between(self.readings[tag], to_ns(window.start), to_ns(window.end)) for tag in tags}
         if (size := sum(series.nbytes for series in readings.values())) > max_bytes:
             raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")

@@ -95,4 +95,6 @@ class PlantSensors:
 
     def _refuse_unknown(self, tags: Sequence[str]) -> None:
         if not self._any_tag and (unknown := [tag for tag in tags if tag not in self._plant]):
-            raise Rejected(f"the plant has no sensor {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR)
+            raise Rejected(
+                f"the plant has no sensor {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR, tags=unknown
+            )

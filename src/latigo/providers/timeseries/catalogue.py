@@ -57,7 +57,7 @@ class SeriesCatalogue:
         if series is None:
             raise unknown([tag])
         if not series.facility:
-            raise Rejected(f"the Timeseries API names no facility of {tag!r}", reason=Reason.UNKNOWN_SENSOR)
+            raise Rejected(f"the Timeseries API names no facility of {tag!r}", reason=Reason.UNKNOWN_SENSOR, tags=[tag])
         return series.facility
 
     async def get_or_add(self, wanted: Sequence[NewSeries], facility: str) -> Mapping[str, CachedSeries]:
@@ -143,6 +143,7 @@ class SeriesCatalogue:
             raise Rejected(
                 f"the Timeseries API has {name!r} at several facilities: {', '.join(facilities)}; set facility",
                 reason=Reason.UNKNOWN_SENSOR,
+                tags=[name],
             )
         return alike[0] if alike else None
 
@@ -161,7 +162,9 @@ class SeriesCatalogue:
 
 def unknown(tags: Sequence[str]) -> Rejected:
     """Return the error for tags that the API does not have."""
-    return Rejected(f"the Timeseries API does not have the tags {describe_tags(tags)}", reason=Reason.UNKNOWN_SENSOR)
+    return Rejected(
+        f"the Timeseries API does not have the tags {describe_tags(tags)}", reason=Reason.UNKNOWN_SENSOR, tags=tags
+    )
 
 
 def items_of(answer: Any, downstream: str) -> list[Mapping[str, Any]]:

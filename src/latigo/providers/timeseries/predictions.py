@@ -12,8 +12,9 @@ from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.postgres.database import Database
+from latigo.providers.protocols import NamedSeries
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
-from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, items_of
+from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, items_of, unknown
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.names import column_of, names_of, pattern_of
 from latigo.providers.timeseries.points import GOOD, write_times
@@ -114,6 +115,20 @@ class TimeseriesPredictions:
             if len(answer.series):
                 columns[column] = answer.series
         return [_joined(model, columns)] if columns else []
+
+    async def identify(
+        self, model: ModelRef, tags: Sequence[str], columns: Sequence[Column]
+    ) -> tuple[Sequence[NamedSeries], Sequence[NamedSeries]]:
+        facility = await self._facility_of(columns)
+        found = await self._catalogue.find(tags, facility)
+        if lacking := [tag for tag in tags if tag not in found]:
+            raise unknown(lacking)
+        named = names_of(columns, model, facility, with_project=self._with_project)
+        series = await self._catalogue.get_or_add([NewSeries(*each) for each in named], facility)
+        return (
+            [NamedSeries(tag, found[tag].id) for tag in tags],
+            [NamedSeries(each.name, series[each.name].id, each.description) for each in named],
+        )
 
     async def _facility_of(self, columns: Sequence[Column]) -> str:
         tag = next((column.tag for column in columns if column.tag), None)

@@ -111,6 +111,7 @@ class TimeseriesSensors:
                     f"the Timeseries API does not let these tags be read: {describe_tags(lacking)}"
                     f" ({next(iter(lacking.values()))})",
                     reason=Reason.UNKNOWN_SENSOR,
+                    tags=tuple(lacking),
                 )
         return {tag: found[tag] for tag in tags}
 

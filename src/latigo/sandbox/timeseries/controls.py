@@ -73,6 +73,7 @@ class Controls:
     most_bytes: int = 64 << 20  #: of a request
     accepted_tokens: set[str] | None = None  #: None: any
     required_headers: dict[str, str] = field(default_factory=dict)
+    required_metadata_headers: dict[str, str] = field(default_factory=dict)  #: of the Metadata API, besides those
     forbidden_ids: set[str] = field(default_factory=set)
     rate: float = 0.0  #: requests a second; 0 for no limit
     burst: int = 10

@@ -79,7 +79,7 @@ class SandboxTimeseries:
             elif fault.kind is not FaultKind.TRUNCATE:
                 return self._faulty(request, path, body, fault)
         try:
-            self._pass_gateway(request, raw)
+            self._pass_gateway(request, raw, of_metadata=respond == self._respond_metadata)
         except ApiError as error:
             return self._error(request, path, body, error, gateway=True)
         try:
@@ -93,12 +93,13 @@ class SandboxTimeseries:
             return await self._cut(request, content)
         return web.Response(status=status, body=content, headers=_HEADERS)
 
-    def _pass_gateway(self, request: web.Request, raw: bytes) -> None:
+    def _pass_gateway(self, request: web.Request, raw: bytes, *, of_metadata: bool) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         accepted = self.controls.accepted_tokens
         if scheme != "Bearer" or not token or (accepted is not None and token not in accepted):
             raise ApiError(401, "Unauthorized. Access token is missing or invalid.")
-        for name, value in self.controls.required_headers.items():
+        required = self.controls.required_headers | (self.controls.required_metadata_headers if of_metadata else {})
+        for name, value in required.items():
             if request.headers.get(name) != value:
                 raise ApiError(401, "Access denied due to missing subscription key.")
         if len(raw) > self.controls.most_bytes:
@@ -217,13 +218,21 @@ class SandboxTimeseries:
             case "GET", "/projects":
                 return 200, {"projects": self.projects}
             case "POST", "/models":
-                needed = ("project_name", "model_name", "revision", "input_tags", "output_tags")
-                if not isinstance(body, Mapping) or any(not body.get(key) for key in needed):
-                    raise ApiError(400, "project_name, model_name, revision, input_tags and output_tags are required")
+                self._check_model(body)
                 self.models.append(dict(body))
                 return 200, {"model_id": len(self.models)}
             case _:
                 raise ApiError(404, "Resource not found")
+
+    def _check_model(self, body: Any) -> None:
+        needed = ("project_name", "model_name", "revision", "input_tags", "output_tags")
+        if not isinstance(body, Mapping) or any(not body.get(key) for key in needed):
+            raise ApiError(400, "project_name, model_name, revision, input_tags and output_tags are required")
+        if any(tag.get("type") not in {"derived", "aggregated"} for tag in body["output_tags"]):
+            raise ApiError(400, "The type of an output tag must be derived or aggregated.")
+        for tag in (*body["input_tags"], *body["output_tags"]):
+            if self.store.series(tag.get("time_series_id")).name != tag.get("name"):
+                raise ApiError(400, f"The name of timeseries '{tag.get('time_series_id')}' is not '{tag.get('name')}'.")
 
     def _faulty(self, request: web.Request, path: str, body: Any, fault: Fault) -> web.StreamResponse:
         self._record(request, path, body, 0 if fault.kind is FaultKind.HANG_UP else fault.status)

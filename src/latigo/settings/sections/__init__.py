@@ -5,7 +5,8 @@ One module a theme; ``base``, ``influx``, ``login``, ``plugin`` and ``timeseries
 """
 
 from latigo.settings.sections.ledger import EmbeddedLedger, Ledger, PostgresLedger
-from latigo.settings.sections.models import GordoModels
+from latigo.settings.sections.metadata_api import MetadataApiSettings
+from latigo.settings.sections.models import GordoDiscovery, GordoModels, MetadataApiDiscovery, PluginDiscovery
 from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink, TimeseriesSink
 from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
 from latigo.settings.sections.schedule import BackfillSettings, Override, PlannerSettings, ScheduleSettings
@@ -29,6 +30,7 @@ __all__ = [
     "EventHubQueue",
     "ExecutorSettings",
     "FileSensors",
+    "GordoDiscovery",
     "GordoModels",
     "HttpSettings",
     "InfluxSensors",
@@ -36,8 +38,11 @@ __all__ = [
     "InternalQueue",
     "Ledger",
     "LogSettings",
+    "MetadataApiDiscovery",
+    "MetadataApiSettings",
     "Override",
     "PlannerSettings",
+    "PluginDiscovery",
     "PluginSensors",
     "PluginSink",
     "PostgresLedger",

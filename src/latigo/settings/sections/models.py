@@ -1,12 +1,40 @@
-"""``[models]``: the model server."""
+"""``[models]``: the model server, and what names the models to predict."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, Tag, model_validator
 
+from latigo.settings.sections.base import Section, by_kind
 from latigo.settings.sections.login import TokenServer
-from latigo.settings.values import Globs, HttpUrl, Positive, Projects
+from latigo.settings.sections.plugin import PluginOptions
+from latigo.settings.values import Globs, HttpUrl, PluginKind, Positive, Projects
+
+
+class GordoDiscovery(Section):
+    """The settings name the projects, and Gordo lists their models."""
+
+    kind: Literal["gordo"] = "gordo"
+
+
+class MetadataApiDiscovery(Section):
+    """The Metadata API names the projects, and Gordo lists their models."""
+
+    kind: Literal["metadata_api"] = "metadata_api"
+
+
+class PluginDiscovery(PluginOptions):
+    """A plug-in names the projects, and may name their models."""
+
+    kind: PluginKind
+
+
+Discovery = Annotated[
+    Annotated[GordoDiscovery, Tag("gordo")]
+    | Annotated[MetadataApiDiscovery, Tag("metadata_api")]
+    | Annotated[PluginDiscovery, Tag("python")],
+    by_kind("gordo", "metadata_api", plugins="models"),
+]
 
 
 class GordoModels(TokenServer):
@@ -16,6 +44,13 @@ class GordoModels(TokenServer):
     url: HttpUrl = Field(default="http://localhost:5555", description="URL of the server.")
     projects: Projects = Field(
         default=(), description="Projects whose models are predicted; with none, only models registered by hand."
+    )
+    discover: Discovery = Field(
+        default=GordoDiscovery(),
+        description=(
+            "What names the projects to predict: gordo for those of projects, metadata_api for those of"
+            " [metadata_api], or a plug-in with options and secrets, as in sensors. Gordo executes them all."
+        ),
     )
     include: Globs = Field(
         default=("*",), description="Patterns on project/model; models that match none of them are left out."
@@ -30,3 +65,12 @@ class GordoModels(TokenServer):
         default=timedelta(seconds=60), description="Time limit to read a list of models or the metadata of one."
     )
     predict_timeout: Positive = Field(default=timedelta(seconds=300), description="Time limit of one prediction.")
+
+    @model_validator(mode="after")
+    def _names_projects_once(self) -> Self:
+        if self.projects and not isinstance(self.discover, GordoDiscovery):
+            raise ValueError(
+                f'discover.kind = "{self.discover.kind}" names the projects: leave projects empty, and choose among'
+                " them with include and exclude"
+            )
+        return self

@@ -14,11 +14,11 @@ class PluginOptions(Section):
     options: dict[str, Any] = Field(
         default_factory=dict,
         repr=False,
-        description="Keyword arguments of the factory.",
+        description="Keyword arguments of the factory, or fields of the pydantic model that it takes.",
         examples=[{"region": "north"}],
     )
     secrets: Secrets = Field(
         default_factory=dict,
-        description="Further keyword arguments of the factory, never shown.",
+        description="Further ones, never shown.",
         examples=[{"password": "a-password"}],
     )

@@ -56,6 +56,10 @@ class TimeseriesSink(TimeseriesServer, _Sink):
     project_in_name: bool = Field(
         default=False, description="Add the project to the names of series, where names of models repeat."
     )
+    metadata: bool = Field(
+        default=False,
+        description="Describe each model and revision to [metadata_api], once its first window is stored.",
+    )
     write_timeout: Positive = Field(default=timedelta(seconds=60), description="Time limit of one write.")
 
 

@@ -1,0 +1,51 @@
+"""Pause projects and models, and resume them."""
+
+from latigo.actions.record import SQL, record
+from latigo.domain.errors import Misused
+from latigo.postgres.database import Database
+
+
+async def pause(database: Database, who: str, project: str, model: str | None, reason: str) -> int:
+    """Stop planning and starting tasks of a model, or of a project with the models that it gets later.
+
+    Tasks that run end as usual. Coverage stays, and what becomes due meanwhile is a gap until it is resumed. A pause
+    that is there already gets the new reason.
+
+    Returns:
+        the number of models that are paused by this, and were not before.
+    """
+    selected = (project, model)
+    async with database.transaction() as connection:
+        await connection.fetch(SQL["lock_selected"], *selected)
+        await connection.execute(SQL["pause"], *selected, who, reason)
+        models = len(await connection.fetch(SQL["apply_pauses"], *selected))
+        selector = {"project": project, "model": model, "reason": reason}
+        await record(connection, "pause", who, selector, f"{models} models paused")
+    return models
+
+
+async def resume(database: Database, who: str, project: str, model: str | None, reason: str = "") -> int:
+    """End a pause; that of a project with those of its models.
+
+    Returns:
+        the number of models that are resumed.
+
+    Raises:
+        Misused: neither is paused, or the whole project of the model is.
+    """
+    selected = (project, model)
+    async with database.transaction() as connection:
+        await connection.fetch(SQL["lock_selected"], *selected)
+        ended = await connection.fetch(SQL["resume"], *selected)
+        whole = await connection.fetchrow(SQL["project_pause"], project)
+        if model is not None and whole is not None:
+            raise Misused(
+                f"{project} is paused with all its models, by {whole['who']} ({whole['reason']}); latigo resume"
+                f" {project} resumes it"
+            )
+        if not ended:
+            raise Misused(f"{project if model is None else f'{project}/{model}'} is not paused")
+        models = len(await connection.fetch(SQL["apply_pauses"], *selected))
+        selector = {"project": project, "model": model, "reason": reason}
+        await record(connection, "resume", who, selector, f"{models} models resumed")
+    return models

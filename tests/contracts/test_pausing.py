@@ -1,0 +1,155 @@
+"""What a pause stops, and that resuming loses nothing."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latigo.actions.pausing import pause, resume
+from latigo.domain.errors import Misused, Reason
+from latigo.domain.model import ModelRef
+from latigo.domain.outcome import Stored
+from latigo.domain.task import Lane, Task
+from latigo.ledger.protocol import Planned, Term
+from latigo.reports.status import read_status
+from tests.support.build import NOW, an_entry, window
+from tests.support.ledgers import Ledgers
+
+CATCH_UP = timedelta(days=30)
+LEASE = timedelta(seconds=30)
+MODELS = (("plant", "pump"), ("plant", "fan"), ("elsewhere", "pump"))
+
+
+@pytest.fixture
+async def ledger(ledgers: Ledgers) -> Ledgers:
+    await ledgers.set_clock(NOW)
+    await ledgers.models.put_models([an_entry(name, project=project) for project, name in MODELS])
+    return ledgers
+
+
+def pair(ref: ModelRef) -> tuple[str, str]:
+    return ref.project, ref.name
+
+
+async def paused(ledger: Ledgers) -> set[tuple[str, str]]:
+    rows: list[Any] = await ledger.fetch("SELECT project, model FROM v_models WHERE state = 'paused'")
+    return {(row["project"], row["model"]) for row in rows}
+
+
+async def needed(ledger: Ledgers) -> set[tuple[str, str]]:
+    return {pair(need.ref) for need in await ledger.scheduler.needs(CATCH_UP)}
+
+
+async def planned(ledger: Ledgers) -> tuple[Term, dict[tuple[str, str], Task]]:
+    """Plan the live window of every model; the tasks that are to be published."""
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=9))
+    assert term is not None
+    needs = await ledger.scheduler.needs(CATCH_UP)
+    await ledger.scheduler.plan(
+        term, [Planned(need.model_id, need.epoch, need.windows[Lane.LIVE], Lane.LIVE) for need in needs]
+    )
+    return term, {pair(task.ref): task for task in await ledger.scheduler.unpublished(term, 100)}
+
+
+@pytest.mark.parametrize(
+    ("project", "model", "stopped"),
+    [("plant", "pump", {("plant", "pump")}), ("plant", None, {("plant", "pump"), ("plant", "fan")})],
+)
+async def test_what_is_paused_is_neither_planned_nor_published_nor_started(
+    ledger: Ledgers, project: str, model: str | None, stopped: set[tuple[str, str]]
+):
+    term, tasks = await planned(ledger)
+
+    count = await pause(ledger.database, "operator", project, model, "repair")
+
+    assert (count, await paused(ledger)) == (len(stopped), stopped)
+    assert {pair(task.ref) for task in await ledger.scheduler.unpublished(term, 100)} == set(MODELS) - stopped
+    for ref, task in tasks.items():
+        claim = await ledger.executor.claim(task, "executor-1", LEASE)
+        assert (claim is None) == (ref in stopped)
+    await ledger.set_clock(NOW + timedelta(hours=1))
+    assert not await needed(ledger) & stopped
+
+
+async def test_a_task_that_runs_ends_as_usual_and_its_coverage_counts(ledger: Ledgers):
+    _, tasks = await planned(ledger)
+    task = tasks["plant", "pump"]
+    claim = await ledger.executor.claim(task, "executor-1", LEASE)
+    assert claim is not None
+
+    await pause(ledger.database, "operator", "plant", "pump", "repair")
+    counted = await ledger.executor.settle([(claim, Stored.in_full(task.window))])
+
+    assert counted == {task.id}
+    rows: list[Any] = await ledger.fetch("SELECT covered FROM v_coverage WHERE project = 'plant' AND model = 'pump'")
+    assert [(part.lower, part.upper) for part in rows[0]["covered"]] == [(task.window.start, task.window.end)]
+
+
+async def test_after_a_pause_all_that_became_due_is_planned_in_one_window(ledger: Ledgers):
+    await pause(ledger.database, "operator", "plant", None, "repair")
+    await ledger.set_clock(NOW + timedelta(hours=3))
+
+    count = await resume(ledger.database, "operator", "plant", None)
+
+    assert (count, await paused(ledger)) == (2, set())
+    (need,) = [need for need in await ledger.scheduler.needs(CATCH_UP) if pair(need.ref) == ("plant", "fan")]
+    assert need.windows[Lane.LIVE] == window("10:00", "15:00")
+
+
+async def test_models_that_a_paused_project_gets_later_are_paused_too_also_unusable_ones(ledger: Ledgers):
+    await pause(ledger.database, "operator", "plant", None, "repair")
+    new = an_entry("new")
+    await ledger.models.put_models([new, an_entry("new", project="elsewhere")])
+    odd = an_entry("odd").spec.ref
+    await ledger.models.put_unusable(odd, "1000", Reason.BAD_METADATA, "no", "test", timedelta(hours=2))
+    await ledger.models.put_models([an_entry("odd", revision="1001")])
+
+    assert await paused(ledger) == {("plant", name) for name in ("pump", "fan", "new", "odd")}
+
+
+async def test_a_new_revision_of_a_paused_model_stays_paused(ledger: Ledgers):
+    await pause(ledger.database, "operator", "plant", "pump", "repair")
+    await ledger.models.put_models([an_entry("pump", revision="1001"), an_entry("fan", revision="1001")])
+
+    assert await paused(ledger) == {("plant", "pump")}
+
+
+async def test_a_model_that_was_paused_by_itself_is_resumed_with_its_project(ledger: Ledgers):
+    await pause(ledger.database, "operator", "plant", "pump", "repair")
+    await pause(ledger.database, "operator", "plant", None, "turnaround")
+    await resume(ledger.database, "operator", "plant", None)
+
+    assert await paused(ledger) == set()
+
+
+async def test_one_model_of_a_paused_project_is_not_resumed_alone(ledger: Ledgers):
+    await pause(ledger.database, "anna", "plant", None, "turnaround")
+
+    with pytest.raises(Misused, match=r"plant is paused with all its models, by anna \(turnaround\)"):
+        await resume(ledger.database, "operator", "plant", "pump")
+
+    assert ("plant", "pump") in await paused(ledger)
+
+
+async def test_what_is_not_paused_cannot_be_resumed(ledger: Ledgers):
+    with pytest.raises(Misused, match="plant/pump is not paused"):
+        await resume(ledger.database, "operator", "plant", "pump")
+
+
+async def test_who_when_and_why_are_kept_and_shown(ledger: Ledgers):
+    await pause(ledger.database, "anna", "plant", None, "turnaround")
+    await pause(ledger.database, "bo", "plant", None, "longer turnaround")
+
+    status = await read_status(ledger.database, "test")
+    requests: list[Any] = await ledger.fetch(
+        "SELECT kind, who, selector ->> 'reason' AS reason FROM request ORDER BY id"
+    )
+
+    (shown,) = status.pauses
+    assert (shown.project, shown.model, shown.who, shown.at, shown.reason) == (
+        *("plant", "", "bo", NOW, "longer turnaround"),
+    )
+    assert [(row["kind"], row["who"], row["reason"]) for row in requests] == [
+        ("pause", "anna", "turnaround"),
+        ("pause", "bo", "longer turnaround"),
+    ]
