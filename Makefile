@@ -31,6 +31,7 @@ docs: $(VENV)/.ready ## Build the documentation site; a warning is an error
 
 bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
 	@benchmarks/peers/setup.sh
+	@tests/omnia_sdk/setup.sh
 	$(BIN)/python -m benchmarks
 
 chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number)

@@ -10,7 +10,19 @@ from datetime import UTC, datetime
 
 import structlog
 
-from benchmarks import busy, calls, event_hubs, influx, memory, overhead, overload, pauses, planning, wave
+from benchmarks import (
+    busy,
+    calls,
+    event_hubs,
+    influx,
+    memory,
+    overhead,
+    overload,
+    pauses,
+    planning,
+    timeseries_api,
+    wave,
+)
 from benchmarks.report import RESULTS, Row, machine, table, write_head
 from tests.support.real_gordo import gordo_home
 
@@ -18,6 +30,7 @@ PARTS = {
     "overhead": overhead.measure,
     "busy": busy.measure,
     "influx": influx.measure,
+    "timeseries_api": timeseries_api.measure,
     "wave": wave.measure,
     "queue": event_hubs.measure,
     "calls": calls.measure,
@@ -28,7 +41,8 @@ PARTS = {
 }
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
-NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS]}
+SDK = (timeseries_api.sdk_home(), "the official SDK (tests/omnia_sdk/setup.sh)")
+NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS], "timeseries_api": [SDK]}
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
 the median of the ratios of neighbouring turns, and the numbers next to it are medians of their own. Times and
@@ -42,6 +56,8 @@ benchmarks --write` writes this page again, and the docstring of each part descr
 - **InfluxDB** is CPU time of the side that reads or writes, in a process of its own; the server's is not in it.
   aioinflux asks with Latigo's own statements and makes DataFrames of the answers; it and Gordo's forwarder write the
   same points, to databases of their own.
+- **Timeseries API** is CPU time of the side that reads or writes, as with InfluxDB, against our emulator. The SDK makes
+  the same calls, one request for each model, and its answers are left as dicts.
 - **a full wave** is one slot of every model at once, with everything on two cores. The executor's CPU is held
   against a limit. The clock is held against the CPU of executor, InfluxDB and stub, were both cores always busy with
   nothing else: what PostgreSQL takes, and waiting, are what is over 1. All tasks have to end as stored, all points have

@@ -51,8 +51,8 @@ COLUMNS = [(group, tag) for group in GROUPS for tag in SENSORS[:TAGS]] + [(group
 OPERATIONS = 20
 ROUNDS = 5
 
-_POINTS_READ = TAGS * (LENGTH // STEP)
-_POINTS_WRITTEN = ROWS * len(COLUMNS)
+POINTS_READ = TAGS * (LENGTH // STEP)  #: of one model
+POINTS_WRITTEN = ROWS * len(COLUMNS)  #: of one model
 
 Answer = Mapping[str, float]
 
@@ -95,11 +95,11 @@ async def _rounds(server: Influxd) -> tuple[dict[str, list[Answer]], dict[str, l
     async with AsyncExitStack() as opened:
         programs = await _programs(opened, server.url)
         for number in range(ROUNDS + 1):
-            windows = [_some_reading(chance) for _ in range(OPERATIONS)]
-            rows = [_some_predictions(each, number) for each in range(OPERATIONS)]
+            windows = [some_reading(chance) for _ in range(OPERATIONS)]
+            rows = [some_predictions(each, number) for each in range(OPERATIONS)]
             for name, program in programs.items():
-                reads.setdefault(name, []).append(await _ask(program, {"read": windows}, _POINTS_READ))
-                writes.setdefault(name, []).append(await _ask(program, {"write": rows}, _POINTS_WRITTEN))
+                reads.setdefault(name, []).append(await ask(program, {"read": windows}, POINTS_READ))
+                writes.setdefault(name, []).append(await ask(program, {"write": rows}, POINTS_WRITTEN))
     for name in programs:
         await _check_written(server.url, name)
     # The first round warms all of them up, and makes the series.
@@ -126,18 +126,20 @@ def _python(home: Path) -> str:
     return str(home / "venv" / "bin" / "python")
 
 
-def _some_reading(chance: random.Random) -> tuple[list[str], int, int]:
+def some_reading(chance: random.Random) -> tuple[list[str], int, int]:
     """Return a window that begins and ends between two readings, so that its edges have none."""
     start = int(BEGIN.timestamp()) + chance.randrange((KEPT - LENGTH) // STEP) * STEP.seconds + STEP.seconds // 2
     return chance.sample(SENSORS, TAGS), start, start + LENGTH.seconds
 
 
-def _some_predictions(model: int, number: int) -> tuple[str, list[int]]:
+def some_predictions(model: int, number: int) -> tuple[str, list[int]]:
+    """Return a model and the times of its predictions in this round."""
     start = int(BEGIN.timestamp()) + number * ROWS * RESOLUTION.seconds
     return f"pump-{model:03d}", [start + row * RESOLUTION.seconds for row in range(ROWS)]
 
 
-async def _ask(program: Program, order: Mapping[str, Any], points: int) -> Answer:
+async def ask(program: Program, order: Mapping[str, Any], points: int) -> Answer:
+    """Give an order of ``OPERATIONS``; check the points of each of them."""
     answer = await program.ask(order)
     if answer["points"] != points * OPERATIONS:
         raise RuntimeError(f"{points * OPERATIONS} points were expected, not {answer['points']}")
@@ -147,5 +149,5 @@ async def _ask(program: Program, order: Mapping[str, Any], points: int) -> Answe
 async def _check_written(url: str, database: str) -> None:
     rows = await influxql(url, 'SELECT count("sensor_value") FROM /./', database)
     points = sum(series["values"][0][1] for series in rows)
-    if points != _POINTS_WRITTEN * OPERATIONS * (ROUNDS + 1):
+    if points != POINTS_WRITTEN * OPERATIONS * (ROUNDS + 1):
         raise RuntimeError(f"{database} has left {points} points in InfluxDB")

@@ -28,6 +28,7 @@ from latigo.domain.errors import LatigoError, Unavailable
 from latigo.providers.login import Login, open_login
 from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.clock import Clock
+from latigo.runtime.collector import collector_paused
 from latigo.runtime.http import (
     read_body,
     read_excerpt,
@@ -84,7 +85,7 @@ class _Request(NamedTuple):
 
 class _Answer(NamedTuple):
     status: int
-    body: bytes
+    body: bytes | bytearray
     retry_after: timedelta | None
     token: str | None  #: with which it was asked for
 
@@ -175,7 +176,7 @@ class TimeseriesClient:
         if answer.status >= 300:
             raise self._error(request.doing, answer)
         try:
-            return await off_loop(len(answer.body), LARGE_DOCUMENT, lambda: orjson.loads(answer.body))
+            return await off_loop(len(answer.body), LARGE_DOCUMENT, lambda: _decoded(answer.body))
         except orjson.JSONDecodeError as error:
             message = f"{request.doing}: the answer is not JSON, or is cut short ({len(answer.body)} bytes)"
             raise Unavailable(message, downstream=self.downstream) from error
@@ -204,7 +205,7 @@ class TimeseriesClient:
                     allow_redirects=False,
                 ) as response:
                     read = read_body(response, _LARGEST_ANSWER) if response.status < 300 else read_excerpt(response)
-                    return _Answer(response.status, bytes(await read), retry_after(response.headers), token)
+                    return _Answer(response.status, await read, retry_after(response.headers), token)
 
     def _error(self, doing: str, answer: _Answer) -> LatigoError:
         text = f"{doing}: status {answer.status}{_explained(answer.body)}"
@@ -221,7 +222,12 @@ class TimeseriesClient:
         return ApiRefused(answer.status, text)
 
 
-def _explained(body: bytes) -> str:
+def _decoded(body: bytes | bytearray) -> Any:
+    with collector_paused():  # a document of many points would set it off again and again
+        return orjson.loads(body)
+
+
+def _explained(body: bytes | bytearray) -> str:
     """Return what the API says of an error, with the id that its support asks for."""
     try:
         document = orjson.loads(body)

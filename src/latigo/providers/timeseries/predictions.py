@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,8 @@ class TimeseriesPredictions:
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG002 - not kept
         facility = await self._facility_of(predictions.columns)
-        used = [place for place in range(len(predictions.columns)) if np.isfinite(predictions.values[:, place]).any()]
+        finite = np.isfinite(predictions.values)
+        used = np.flatnonzero(finite.any(axis=0)).tolist()
         if not used:
             return Written.nothing()
         named = names_of(
@@ -69,16 +69,18 @@ class TimeseriesPredictions:
             with_project=self._with_project,
         )
         wanted = [NewSeries(each.name, each.description) for each in named]
-        columns = {each.name: predictions.values[:, place] for each, place in zip(named, used, strict=True)}
         times = write_times(predictions.times)
-        await self._write(wanted, facility, times, columns)
+        columns = zip(predictions.values.T[used].tolist(), finite.T[used].tolist(), strict=True)
+        points = {
+            each.name: _points(times, values, usable) for each, (values, usable) in zip(named, columns, strict=True)
+        }
+        await self._write(wanted, facility, points)
         return Written(predictions.finite_times)
 
     async def _write(
-        self, wanted: Sequence[NewSeries], facility: str, times: Sequence[str], columns: Mapping[str, Any]
+        self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, Sequence[WrittenPoint]]
     ) -> None:
-        """Write every column; those whose id is unknown once more, with another one that is looked up."""
-        points = {name: _points(times, values) for name, values in columns.items()}
+        """Write points by name of series; those whose id is unknown once more, with another one that is looked up."""
         for last in (False, True):
             try:
                 series = await self._catalogue.get_or_add([each for each in wanted if each.name in points], facility)
@@ -138,11 +140,13 @@ class TimeseriesPredictions:
         return await self._catalogue.facility_of(tag or "")
 
 
-def _points(times: Sequence[str], values: Any) -> list[WrittenPoint]:
+def _points(times: Sequence[str], values: Sequence[float], usable: Sequence[bool]) -> list[WrittenPoint]:
     """Return the finite points of one column."""
-    finite = np.flatnonzero(np.isfinite(values)).tolist()
-    numbers = values.tolist()
-    return [{"time": times[row], "value": numbers[row], "status": GOOD} for row in finite]
+    return [
+        {"time": time, "value": value, "status": GOOD}
+        for time, value, used in zip(times, values, usable, strict=True)
+        if used
+    ]
 
 
 def _joined(model: ModelRef, columns: Mapping[Column, Series]) -> Predictions:

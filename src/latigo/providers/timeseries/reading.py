@@ -108,10 +108,13 @@ class SharedReads:
             raise Unavailable(message, downstream=self._client.downstream)
         return await self._interpreted(items, by_id)
 
-    def _points(self, points: Sequence[Mapping[str, Any]] | None, item: Item) -> ReadPoints | Refused:
-        if points is None:
-            return Refused("the answer leaves it out", left_out=True)
-        return read_points(points, item.start, item.end, self._good)
+    def _points(
+        self, items: Sequence[Item], by_id: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> Mapping[Item, ReadPoints | Refused]:
+        there = [item for item in items if item.id.lower() in by_id]
+        read = read_points([(by_id[item.id.lower()], item.start, item.end) for item in there], self._good)
+        left_out = Refused("the answer leaves it out", left_out=True)
+        return {**dict.fromkeys(items, left_out), **dict(zip(there, read, strict=True))}
 
     async def _interpreted(
         self, items: Sequence[Item], by_id: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -123,7 +126,7 @@ class SharedReads:
             return await off_loop(
                 count * _POINT_BYTES,
                 LARGE_DOCUMENT,
-                lambda: {item: self._points(by_id.get(item.id.lower()), item) for item in items},
+                lambda: self._points(items, by_id),
             )
         except UnreadableError as error:
             message = f"Timeseries API, POST /query/data: {error}"

@@ -99,7 +99,9 @@ class Sharing(Generic[K, R]):
             self._full.set()
         self._send_more()
         try:
-            results = await asyncio.gather(*(asyncio.shield(each.future) for each in waiting.values()))
+            if waiting:  # a caller that is cancelled cancels none of them
+                futures = [each.future for each in waiting.values()]
+                await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for item, each in waiting.items():
                 each.callers -= 1
@@ -107,7 +109,10 @@ class Sharing(Generic[K, R]):
                     self._waiting.pop(item, None)
         self._savings.asked += len(items)
         self._savings.alone += ceil(len(waiting) / self._bounds.items)
-        return dict(zip(waiting, results, strict=True))
+        for each in waiting.values():  # where one has failed, others may not be there yet
+            if each.future.done() and (error := each.future.exception()):
+                raise error
+        return {item: each.future.result() for item, each in waiting.items()}
 
     async def close(self) -> None:
         """Cancel what is under way."""
