@@ -59,9 +59,7 @@ async def preview_backfill(database: Database, asked: Asked) -> BackfillPreview:
         return await _select(connection, asked, await _chosen(connection, asked), None)
 
 
-async def request_backfill(
-    database: Database, who: str, asked: Asked, *, why: str = "", expect: str = ""
-) -> Requested:
+async def request_backfill(database: Database, who: str, asked: Asked, *, why: str = "", expect: str = "") -> Requested:
     """Make a request, which is planned until it is done, paused or cancelled.
 
     Raises:

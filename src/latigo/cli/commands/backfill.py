@@ -8,7 +8,16 @@ import typer
 
 from latigo.cli.exits import Exit
 from latigo.cli.names_file import read_names_file
-from latigo.cli.options import ConfigOption, DryRunOption, ExpectOption, JsonOption, WhyOption, required_range, settings_of, with_ledger
+from latigo.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    ExpectOption,
+    JsonOption,
+    WhyOption,
+    required_range,
+    settings_of,
+    with_ledger,
+)
 from latigo.cli.tables import show_json, show_pairs, show_table
 
 if TYPE_CHECKING:
