@@ -99,7 +99,7 @@ class Source:
 
 
 class Indexing:
-    """One reading of the rows of a file, from first to last. The last block is indexed again: it may not be full.
+    """One reading of the rows of a file. The last block is indexed again, since it may not have been full.
 
     Args:
         rows: how they are read.
