@@ -71,7 +71,7 @@ class RowForm:
         if max(self.time_places) >= len(cells):
             return False
         time = " ".join(cells[place] for place in self.time_places)
-        return bool(self.times.parse(pa.array([time])).readable[0])
+        return any(map(str.isdigit, time)) and bool(self.times.parse(pa.array([time])).readable[0])
 
 
 def rows_in(lines: Sequence[bytes], form: RowForm, *, is_whole: bool) -> Iterator[Row]:
