@@ -117,7 +117,9 @@ def without_damage(data: bytes, form: RowForm) -> bytes:
         if row.is_comment or row.is_damaged:
             text = lines[row.first].rstrip(b"\r\n")
             end = lines[row.first][len(text) :]
-            lines[row.first] = (b"" if row.is_comment else text.replace(_QUOTE, b"") + rest) + end
+            text = b"" if row.is_comment else text.replace(_QUOTE, b"") + rest
+            is_like_comment = bool(form.comment) and text.startswith(form.comment)
+            lines[row.first] = (b" " if is_like_comment else b"") + text + end
     return b"".join(lines)
 
 

@@ -282,9 +282,9 @@ def test_emptied_comments_leave_the_number_of_lines_and_sound_lines_alone(lines:
 
     assert emptied.count(b"\n") == data.count(b"\n")
     for before, after in zip(data.split(b"\n"), emptied.split(b"\n"), strict=True):
-        assert after == before or before.startswith(b"#") or b'"' in before
+        assert after == before or b"#" in before or b'"' in before
         assert b'"' in before or len(after) <= len(before)
-    assert without_damage(emptied, form) == emptied
+    assert without_damage(sound := without_damage(data, form), form) == sound
 
 
 # Names that occur twice
