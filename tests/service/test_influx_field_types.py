@@ -253,28 +253,32 @@ async def test_further_tags_that_no_series_has_are_an_alarm(
             assert refused.value.alarm
 
 
+BORDER = Window(from_ns(at(1, -60)), from_ns(at(1, 60)))  # of two shards, and read at once
+
+
 async def test_a_type_that_is_new_is_read_within_a_minute(influx_database: InfluxDatabase):
     clock = ManualClock()
-    await write_lines(influx_database, MIXED[:2])
+    await write_lines(influx_database, [line(1, -2, "Value=1.5")])
     async with opened(influx_database, clock=clock) as sensors:
-        assert await read(sensors) == NUMBERS[:2]
-        await write_lines(influx_database, MIXED[4:6])
+        assert await read(sensors, BORDER) == [(at(1, -2), 1.5)]
+        await write_lines(influx_database, [line(1, 2, "Value=true")])
         await clock.advance(timedelta(minutes=1))
 
-        assert await read(sensors) == [*NUMBERS[:2], *NUMBERS[4:6]]
+        assert await read(sensors, BORDER) == [(at(1, -2), 1.5), (at(1, 2), 1)]
 
 
-async def test_a_type_that_is_new_is_read_at_once_where_it_shows(influx_database: InfluxDatabase):
-    """Two new types, of which InfluxDB answers with one."""
+async def test_types_that_are_new_are_read_at_once_where_one_of_them_shows(influx_database: InfluxDatabase):
     bad = BadReadings(SystemClock())
-    await write_lines(influx_database, MIXED[:2])
+    await write_lines(influx_database, MIXED[8:])
     async with opened(influx_database, clock=ManualClock(), bad=bad) as sensors:
-        assert await read(sensors) == NUMBERS[:2]
-        await write_lines(influx_database, MIXED[4:8])
+        assert await read(sensors, weeks(4, 5)) == NUMBERS[6:]
+        await write_lines(influx_database, [line(1, -2, "Value=true"), line(1, 2, 'Value="Bad"')])
+        alone = await select(influx_database, f'SELECT "Value" FROM "sensors" WHERE time < {at(2)}')
 
-        assert await read(sensors, weeks(2, 4)) == NUMBERS[4:6]
+        assert await read(sensors, BORDER) == [(at(1, -2), 1)]
 
-    assert counted(bad) == {(TAG, Fault.TEXT): 2}
+    assert [len(series["values"]) for series in alone] == [1]  # one of the types
+    assert counted(bad) == {(TAG, Fault.TEXT): 1}
 
 
 async def test_a_field_whose_type_is_another_one_now_is_read(influx_database: InfluxDatabase):
