@@ -44,13 +44,14 @@ FROM gone g JOIN model m ON m.id = g.model_id;
 -- With and_before, whatever is missing before the window is parked with it.
 INSERT INTO parked AS p (model_id, revision, reason, detail, windows, since, version, tags)
 SELECT s.model_id, s.revision, s.reason, s.detail,
-       range_agg(s.span) + coalesce(range_agg(tstzmultirange(tstzrange(m.since, greatest(m.since, lower(s.span)))) - c.covered)
-                                    FILTER (WHERE s.and_before), '{}'),
+       s.spans + CASE WHEN s.newest > m.since THEN tstzmultirange(tstzrange(m.since, s.newest)) - c.covered ELSE '{}' END,
        ledger_now(), $8, ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb))
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[], $6::boolean[], $7::text[])
-     AS s (model_id, revision, reason, detail, span, and_before, tags)
+FROM (SELECT n.model_id, n.revision, n.reason, n.detail, n.tags, range_agg(n.span) AS spans,
+             max(lower(n.span)) FILTER (WHERE n.and_before) AS newest
+      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::tstzrange[], $6::boolean[], $7::text[])
+           AS n (model_id, revision, reason, detail, span, and_before, tags)
+      GROUP BY n.model_id, n.revision, n.reason, n.detail, n.tags) s
 JOIN model m ON m.id = s.model_id JOIN coverage c ON c.model_id = s.model_id
-GROUP BY s.model_id, s.revision, s.reason, s.detail, s.tags
 ON CONFLICT (model_id, revision, reason)
 DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, version = excluded.version,
               tags = excluded.tags;
