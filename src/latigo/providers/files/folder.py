@@ -221,10 +221,10 @@ class Folder:
 
     def sample(self, tags: Sequence[str], stop: threading.Event) -> SourceSample:
         """See `FileSensors.sample`."""
-        snapshot = self._current(stop)
+        snapshot = self._current(stop, frozenset(tags))
         found = []
         for tag in tags:
-            files = [file for file in snapshot.files if tag in file.tags]
+            files = snapshot.of({tag})
             spans = {file.path: file.spans(MIN_TIME, MAX_TIME) for file in files}
             known = [span for each in spans.values() for span in each if span.first > MIN_TIME]
             readings = 0

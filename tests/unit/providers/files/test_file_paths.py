@@ -437,3 +437,21 @@ def test_ncs_with_a_pattern_of_ones_own(tmp_path: Path):
     touch(tmp_path, "A.csv", "B/B_2026.csv")
 
     assert names(listing(tmp_path / "{tag}.csv", preset="ncs"), tmp_path) == ["A.csv"]
+
+
+@pytest.mark.parametrize("path", ["{tag}.csv", "{tag}/{any}.csv"])
+async def test_a_sample_reads_the_files_that_name_a_tag_although_nothing_was_read_of_them_before(
+    tmp_path: Path, path: str
+):
+    for tag in ("A", "B"):
+        rows = "".join(f"{clock(minute)},{minute}\n" for minute in range(3))
+        write(tmp_path / path.format(tag=tag, any="x"), f"time,value\n{rows}")
+
+    async with opened(tmp_path / path) as sensors:
+        found = await sensors.sample(["A", "B"])
+
+    ends = (DAY, DAY + timedelta(minutes=2))
+    assert [(each.tag, each.readings, each.first, each.last) for each in found.sensors] == [
+        ("A", 3, *ends),
+        ("B", 3, *ends),
+    ]
