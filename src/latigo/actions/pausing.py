@@ -3,6 +3,7 @@
 from latigo.actions.record import SQL, record
 from latigo.domain.errors import Misused
 from latigo.postgres.database import Database
+from latigo.runtime.units import counted
 
 
 async def pause(database: Database, who: str, project: str, model: str | None, reason: str) -> int:
@@ -20,7 +21,7 @@ async def pause(database: Database, who: str, project: str, model: str | None, r
         await connection.execute(SQL["pause"], *selected, who, reason)
         models = len(await connection.fetch(SQL["apply_pauses"], *selected))
         selector = {"project": project, "model": model, "reason": reason}
-        await record(connection, "pause", who, selector, f"{models} models paused")
+        await record(connection, "pause", who, selector, f"{counted(models, 'model')} paused")
     return models
 
 
@@ -47,5 +48,5 @@ async def resume(database: Database, who: str, project: str, model: str | None, 
             raise Misused(f"{project if model is None else f'{project}/{model}'} is not paused")
         models = len(await connection.fetch(SQL["apply_pauses"], *selected))
         selector = {"project": project, "model": model, "reason": reason}
-        await record(connection, "resume", who, selector, f"{models} models resumed")
+        await record(connection, "resume", who, selector, f"{counted(models, 'model')} resumed")
     return models

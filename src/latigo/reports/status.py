@@ -14,6 +14,7 @@ from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
 from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, QueueOutage, Snapshot, read_snapshot
 from latigo.reports.trouble import read_trouble
+from latigo.runtime.units import counted
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
@@ -126,16 +127,12 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
 
 def describe_queue_outages(outages: Sequence[QueueOutage]) -> str:
     """Return for whom the task queue is unreachable, and why; of at least one outage. Pure."""
-    roles = " and ".join(_counted(outage.processes, outage.role) for outage in outages)
+    roles = " and ".join(counted(outage.processes, outage.role) for outage in outages)
     return f"the task queue is unreachable for {roles}: {min(outages, key=lambda outage: outage.since).reason}"
 
 
 def _attention(kind: str, text: str, projects: Sequence[str] = (), since: datetime | None = None) -> Cause:
     return Cause(kind=kind, state=State.NEEDS_ATTENTION, text=text, projects=projects, since=since)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _discovery(snapshot: Snapshot) -> list[Cause]:
@@ -159,7 +156,7 @@ def _unposted_metadata(snapshot: Snapshot) -> list[Cause]:
     unposted = snapshot.unposted_metadata
     if not unposted.models:
         return []
-    text = f"{_counted(unposted.models, 'model')} could not be described to the Metadata API so far: {unposted.error}"
+    text = f"{counted(unposted.models, 'model')} could not be described to the Metadata API so far: {unposted.error}"
     state = State.RECOVERING if _is_recent(snapshot, unposted.since) else State.NEEDS_ATTENTION
     return [Cause(kind="metadata_not_posted", state=state, text=text, since=unposted.since)]
 
@@ -233,7 +230,7 @@ def _stale(snapshot: Snapshot, projects: Sequence[ProjectStatus]) -> list[Cause]
     if not names:
         return []
     rates, number = snapshot.rates, sum(project.stale for project in projects)
-    late = f"{_counted(number, 'model')} in {some_of(names)} {'is' if number == 1 else 'are'} late"
+    late = f"{counted(number, 'model')} in {some_of(names)} {'is' if number == 1 else 'are'} late"
     started = min((executor.started_at for executor in snapshot.executors), default=snapshot.now)
     worked = (snapshot.now - started).total_seconds() > RATE_SECONDS
     achieved, needed = rates.recent_slots_per_second, rates.needed_slots_per_second
@@ -249,7 +246,7 @@ def _undescribed(projects: Sequence[ProjectStatus]) -> list[Cause]:
     if not names:
         return []
     number = sum(project.undescribed for project in projects)
-    text = f"{_counted(number, 'model')} in {some_of(names)} without metadata, which is read again"
+    text = f"{counted(number, 'model')} in {some_of(names)} without metadata, which is read again"
     return [Cause(kind="undescribed", state=State.RECOVERING, text=text, projects=names)]
 
 
@@ -260,10 +257,10 @@ def _silent(snapshot: Snapshot) -> list[Cause]:
         return []
     active = sum(project.active for project in snapshot.projects)
     everything = models == active >= _MANY
-    waiting = f"{'all ' if everything else ''}{_counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
+    waiting = f"{'all ' if everything else ''}{counted(models, 'model')} {'waits' if models == 1 else 'wait'}"
     text = f"{waiting} for readings"  # of sensors that are known when the newest slots are tried again
     if silent:
-        text = f"{waiting} for {_counted(snapshot.silent_sensor_count, 'silent sensor')}"
+        text = f"{waiting} for {counted(snapshot.silent_sensor_count, 'silent sensor')}"
         text += f" ({some_of([sensor.tag for sensor in silent], snapshot.silent_sensor_count)})"
     if everything:
         text += ": latigo check looks into the source"
@@ -277,7 +274,7 @@ def _repairs(snapshot: Snapshot) -> list[Cause]:
     repairs = snapshot.repairs
     if not repairs.models:
         return []
-    slots, models = _counted(math.ceil(repairs.slots), "slot"), _counted(repairs.models, "model")
+    slots, models = counted(math.ceil(repairs.slots), "slot"), counted(repairs.models, "model")
     text = f"{slots} of {models} in {some_of(repairs.projects)} may hold rows of an overtaken executor: predicted again"
     if repairs.due_at is not None and repairs.due_at > snapshot.now:
         text += f", the first from {iso(repairs.due_at.replace(microsecond=0))} on"

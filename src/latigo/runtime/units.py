@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them; pure."""
+"""Durations, sizes and numbers of things as people write them; pure."""
 
 import re
 from datetime import timedelta
@@ -46,3 +46,8 @@ def format_size(size: int) -> str:
     exact = ((size // bytes_, unit) for unit, bytes_ in _SIZES.items() if size and not size % bytes_)
     number, unit = min(exact, default=(size, "B"))
     return f"{number}{unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of a thing: ``1 model``, ``2 models``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

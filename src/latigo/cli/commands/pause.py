@@ -13,6 +13,7 @@ from latigo.cli.options import (
     with_ledger,
 )
 from latigo.cli.tables import show_json
+from latigo.runtime.units import counted
 
 EXAMPLES = (
     'latigo pause plant-a/pump-001 --reason "sensor is being replaced"',
@@ -40,4 +41,6 @@ def run(subject: SubjectArgument, reason: WhyOption, config: ConfigOption = None
     if as_json:
         show_json({"project": selected.project, "model": selected.model, "models": models})
         return
-    typer.echo(f"Paused {subject_text(selected)}: {models} models; latigo resume {subject_text(selected)} resumes it")
+    typer.echo(
+        f"Paused {subject_text(selected)}: {counted(models, 'model')}; latigo resume {subject_text(selected)} resumes it"
+    )

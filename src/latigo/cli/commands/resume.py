@@ -13,6 +13,7 @@ from latigo.cli.options import (
     with_ledger,
 )
 from latigo.cli.tables import show_json
+from latigo.runtime.units import counted
 
 EXAMPLES = ("latigo resume plant-a/pump-001", "latigo resume plant-a")
 
@@ -39,4 +40,4 @@ def run(
     if as_json:
         show_json({"project": selected.project, "model": selected.model, "models": models})
         return
-    typer.echo(f"Resumed {subject_text(selected)}: {models} models")
+    typer.echo(f"Resumed {subject_text(selected)}: {counted(models, 'model')}")
