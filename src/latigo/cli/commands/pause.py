@@ -41,6 +41,5 @@ def run(subject: SubjectArgument, reason: WhyOption, config: ConfigOption = None
     if as_json:
         show_json({"project": selected.project, "model": selected.model, "models": models})
         return
-    typer.echo(
-        f"Paused {subject_text(selected)}: {counted(models, 'model')}; latigo resume {subject_text(selected)} resumes it"
-    )
+    paused = subject_text(selected)
+    typer.echo(f"Paused {paused}: {counted(models, 'model')}; latigo resume {paused} resumes it")
