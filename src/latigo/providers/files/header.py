@@ -73,11 +73,13 @@ def names_other_columns(
     """Return whether a row in the middle of a file, which has no time, is a header that gives rows another meaning.
 
     Args:
-        cells: of the row, trimmed.
+        cells: of the row, trimmed; the time may be written in another case.
         columns: of the rows before it; empty where any name will do.
         layout: how readings are written in the file.
         following: the cells of the next row, if it is at hand.
     """
+    folded = {name.strip().casefold(): name.strip() for name in layout.time_columns}
+    cells = [cell if cell in columns else folded.get(cell.casefold(), cell) for cell in cells]
     if name_the_same(columns, cells):
         return False
     cells, names = _without_empty_end(cells), _without_empty_end([name.strip() for name in columns])
@@ -362,6 +364,12 @@ def require_columns(
             raise InvalidFile(
                 f"{path} has no column {name!r}; its columns are {_first_names(names)}{_like([name], known)}{hint}", key
             )
+    if unused := layout.unused_quality(tag, names):
+        raise InvalidFile(
+            f"{path} has a column {unused!r}, and it is not known which readings are good: set quality_column and good,"
+            ' or quality_column = "" to read them whatever it has',
+            "quality_column",
+        )
     if tag is None and not layout.is_long and layout.quality_column:
         qualities = {layout.quality_column.replace("{tag}", name) for name in known}
         if qualities.isdisjoint(known):

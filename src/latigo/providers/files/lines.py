@@ -117,10 +117,14 @@ def without_damage(data: bytes, form: RowForm) -> bytes:
         if row.is_comment or row.is_damaged:
             text = lines[row.first].rstrip(b"\r\n")
             end = lines[row.first][len(text) :]
-            text = b"" if row.is_comment else text.replace(_QUOTE, b"") + rest
-            is_like_comment = bool(form.comment) and text.startswith(form.comment)
-            lines[row.first] = (b" " if is_like_comment else b"") + text + end
+            lines[row.first] = (b"" if row.is_comment else _without_quotes(text, form) + rest) + end
     return b"".join(lines)
+
+
+def _without_quotes(line: bytes, form: RowForm) -> bytes:
+    """Return a line without its quotes, which is no comment for that."""
+    bare = line.replace(_QUOTE, b"")
+    return b" " + bare if form.comment and bare.startswith(form.comment) else bare
 
 
 def cells_of_damaged(text: str, separator: str) -> list[str] | None:
