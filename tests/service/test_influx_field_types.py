@@ -195,6 +195,59 @@ async def test_readings_of_a_quality_that_is_not_good_are_skipped_and_counted(
     }
 
 
+@pytest.mark.parametrize(
+    ("good", "texts", "others"),
+    [
+        ("192", ["192", "192.0", " 192 ", "+192.", "0192"], ["19", "1920", "192.5", "-192", "Good"]),
+        ("-0.5", ["-0.5", "-.50", "-0.500"], ["0.5", "-5", "-0.05"]),
+        ("true", ["true", "TRUE", " True", "1", "1.0"], ["false", "0", "truely", "10"]),
+        ("0", ["0", "-0.0", "false"], ["", "00x", "true", "."]),
+        ("it's a/b (1)?", ["it's a/b (1)?", " it's a/b (1)?"], ["it's a/b", "it's a/b 1", "xit's a/b (1)?"]),
+    ],
+)
+@VERSIONS
+async def test_texts_of_a_quality_are_good_to_the_newest_reading_as_to_all(
+    influx_database: InfluxDatabase, version: str, good: str, texts: list[str], others: list[str]
+):
+    qualities = [*texts, *others]
+    await write_lines(
+        influx_database,
+        [line(0, 0, "Value=1", f'Q="{quality}"', tag=f"T{number}") for number, quality in enumerate(qualities)],
+    )
+    tags = [f"T{number}" for number in range(len(qualities))]
+
+    async with opened(influx_database, version=version, quality_field="Q", good=(good,)) as sensors:
+        every = await sensors.get_data_for_range(tags, ALL, max_bytes=PLENTY)
+        newest = await sensors.get_last_before(tags, ALL.end, ALL.start)
+
+    assert [tag for tag in tags if len(every[tag])] == tags[: len(texts)]
+    assert sorted(newest) == sorted(tags[: len(texts)])
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_a_field_of_the_same_name_as_a_tag_changes_nothing(influx_database: InfluxDatabase, version: str):
+    """The server compares the field otherwise: then no sensor has readings, and every one exists."""
+    await write_lines(
+        influx_database,
+        [line(0, 0, "Value=1", also=",site=a"), line(0, 1, "Value=2", also=",site=b"), line(0, 0, "Value=9", tag="B")],
+    )
+    await write_lines(influx_database, [line(3, 0, "tag=5", 'site="a"', tag="B")])
+
+    async with opened(influx_database, version=version, where={"site": "a"}) as sensors:
+        assert await read(sensors) == [(at(0), 1)]
+        assert await sensors.get_last_before([TAG], ALL.end, ALL.start) == {TAG: (at(0), 1)}
+        assert await sensors.get_sensor_list() == [TAG]
+        assert not await sensors.sensor_exists("NONE")
+
+
+async def test_a_tag_of_qualities_is_named_with_the_setting_that_takes_tags(influx_database: InfluxDatabase):
+    await write_lines(influx_database, [line(0, 0, "Value=1", also=",status=Good")])
+
+    async with opened(influx_database, quality_field="status", good=("Good",)) as sensors:
+        with pytest.raises(Unavailable, match=r"'status' .*sensors\.quality_field.* is a tag.*sensors\.where"):
+            await read(sensors)
+
+
 async def test_without_its_field_of_qualities_nothing_is_read(influx_database: InfluxDatabase):
     await write_lines(influx_database, MIXED)
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final
 
 #: Spelt out: without regard to case, more letters would match than these, such as the long s.
@@ -22,16 +23,36 @@ class Qualities:
 
     def __init__(self, good: Collection[str]) -> None:
         self._good = frozenset(map(_quality, good))
-        self.texts = tuple(dict.fromkeys(good))
 
     def is_good(self, quality: str | float | None) -> bool:
         """Return whether a quality is good; a missing one is not."""
         return _quality(quality) in self._good
 
     @property
+    def pattern(self) -> str:
+        """A regular expression, in the syntax of RE2, for texts that are good, of numbers those without an exponent.
+
+        Empty if no text is good.
+        """
+        texts = sorted(re.escape(mark) for mark in self._good if isinstance(mark, str))
+        texts += [_form_of(number) for number in self.numbers]
+        texts += [f"(?i:{text})" for text, number in BOOLEANS.items() if number in self._good]
+        return rf"^\s*({'|'.join(texts)})\s*$" if texts else ""
+
+    @property
     def numbers(self) -> list[float]:
         """The good qualities that are finite numbers, booleans among them, smallest first."""
         return sorted(mark for mark in self._good if isinstance(mark, int | float) and math.isfinite(mark))
+
+
+def _form_of(number: float) -> str:
+    """Return a regular expression for the texts of a number."""
+    whole, _, fraction = f"{abs(Decimal(repr(number))):f}".partition(".")
+    whole, fraction = whole.lstrip("0"), fraction.rstrip("0")
+    sign = "-" if number < 0 else r"\+?" if number else "[+-]?"
+    if not fraction:
+        return rf"{sign}0*{whole or '0'}(\.0*)?"
+    return rf"{sign}0*{whole}\.{fraction}0*"
 
 
 def plain_number(text: str) -> float | None:

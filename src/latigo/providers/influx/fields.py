@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from latigo.providers.influx.query import cast, literal
+from latigo.providers.influx.query import cast, pattern
 from latigo.providers.qualities import Qualities
 
 TEXT: Final = "string"
@@ -90,7 +90,7 @@ def _condition(quality: FieldTypes, kind: str, good: Qualities) -> str:
     """Return the condition by which qualities of one kind are good; empty if none is."""
     match kind:
         case "string":
-            marks = [literal(text) for text in good.texts]
+            return f"({quality.term(kind)} =~ {pattern(good.pattern)})" if good.pattern else ""
         case "boolean":
             marks = [text for text, number in (("false", _FALSE), ("true", _TRUE)) if number in good.numbers]
         case _:

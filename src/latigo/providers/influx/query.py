@@ -37,6 +37,9 @@ class Layout:
     field: str
     quality_field: str = ""  #: empty if readings have no quality
     where: tuple[tuple[str, str], ...] = ()  #: further tags of all series that are read, and their values
+    #: Say that tags are tags. Where a field has the same name, versions 1 and 2 compare the field otherwise, in which no
+    #: sensor has readings and every sensor exists; in version 3 there are no such fields.
+    cast_tags: bool = False
 
     def readings(self, start: int, end: int, terms: Sequence[str] = ()) -> Statement:
         """Select every reading of a sensor with ``start <= time < end`` (ns), as one series with its name."""
@@ -55,7 +58,7 @@ class Layout:
 
     def known(self) -> Statement:
         """Select a sensor's name, if there is a series of it."""
-        return _around(f"{self._names()} WHERE {identifier(self.tag_key)} = ", f"{self._where()} AND time >= 0")
+        return _around(f"{self._names()} WHERE {self._tag(self.tag_key)} = ", f"{self._where()} AND time >= 0")
 
     def all_readings(self, start: int, end: int, terms: Sequence[str] = ()) -> str:
         """Select every reading of every sensor; for people."""
@@ -78,16 +81,18 @@ class Layout:
         return f"{self._values()} WHERE time = 0 LIMIT 1"
 
     def _of_sensor(self, terms: Sequence[str], conditions: str) -> Statement:
-        return _around(
-            f"{self._values(terms)} WHERE {identifier(self.tag_key)} = ", f"{self._where()} AND {conditions}"
-        )
+        return _around(f"{self._values(terms)} WHERE {self._tag(self.tag_key)} = ", f"{self._where()} AND {conditions}")
 
     def _values(self, terms: Sequence[str] = ()) -> str:
         selected = ", ".join(terms) or cast(self.field)
         return f"SELECT {selected} FROM {identifier(self.measurement)}"  # noqa: S608 - all are quoted
 
     def _where(self) -> str:
-        return "".join(f" AND {identifier(key)} = {literal(value)}" for key, value in self.where)
+        return "".join(f" AND {self._tag(key)} = {literal(value)}" for key, value in self.where)
+
+    def _tag(self, key: str) -> str:
+        """Return the term for a tag in a condition."""
+        return cast(key, "tag" if self.cast_tags else "")
 
     def _names(self) -> str:
         # With a condition on time: without one, version 3 takes names of the last day only.
@@ -121,9 +126,15 @@ def identifier(name: str) -> str:
     return f'"{name.translate(_IN_DOUBLE)}"'
 
 
-def cast(field: str, kind: str = "") -> str:
-    """Return the term for a field; with a ``kind``, for its values of this type."""
-    return f"{identifier(field)}::{kind}" if kind else identifier(field)
+def cast(name: str, kind: str = "") -> str:
+    """Return the term for a field; with a ``kind``, for its values of this type, or for a tag."""
+    return f"{identifier(name)}::{kind}" if kind else identifier(name)
+
+
+def pattern(regex: str) -> str:
+    """Return a regular expression, in the syntax of RE2, as a term."""
+    escaped = regex.replace("/", r"\/")
+    return f"/{escaped}/"
 
 
 def can_be_queried(name: str, *, bind: bool) -> bool:

@@ -59,7 +59,7 @@ class Schema:
             if renew or self._clock.monotonic() >= self._types_until:
                 found = self._types_in(await self._field_keys())
                 if found.value.types and found.quality is not None and not found.quality.types:
-                    raise self._lacks(f"field {found.quality.field!r} in {self._layout.measurement!r}", "quality_field")
+                    raise await self._lacks_quality(found.quality.field)
                 self._types = found
                 self._types_until = self._clock.monotonic() + _TYPES_FOR.total_seconds()
         return self._types
@@ -146,10 +146,15 @@ class Schema:
             raise self._lacks(f"series in {layout.measurement!r} with {where}", "where")
         self._layout_checked = True
 
-    def _lacks(self, what: str, key: str) -> Unavailable:
+    async def _lacks_quality(self, field: str) -> Unavailable:
+        tags = self._requests.column(await self._requests.once(self._layout.tag_keys()), "tagKey")
+        hint = f"; it is a tag, which {self._requests.client.section}.where selects by" if field in tags else ""
+        return self._lacks(f"field {field!r} in {self._layout.measurement!r}", "quality_field", hint)
+
+    def _lacks(self, what: str, key: str, hint: str = "") -> Unavailable:
         client = self._requests.client
         return Unavailable(
-            f"InfluxDB {client.database!r} has no {what} (check {client.section}.{key})",
+            f"InfluxDB {client.database!r} has no {what} (check {client.section}.{key}{hint})",
             downstream=client.downstream,
             alarm=True,
         )

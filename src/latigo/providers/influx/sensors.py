@@ -352,7 +352,14 @@ async def open_sensors(
     Raises:
         ConfigurationError: a setting cannot be used; names the key.
     """
-    layout = Layout(influx.measurement, influx.tag_key, influx.field, influx.quality_field, tuple(influx.where.items()))
+    layout = Layout(
+        influx.measurement,
+        influx.tag_key,
+        influx.field,
+        influx.quality_field,
+        tuple(influx.where.items()),
+        cast_tags=influx.version != "3",
+    )
     judgement = Judgement(Qualities(influx.good), influx.text == "refuse")
     async with open_client(influx) as client:
         yield InfluxSensors(client, layout, clock, judgement, bad or BadReadings(clock))

@@ -65,13 +65,15 @@ def test_the_newest_number_is_looked_for_among_numbers(types: list[str], with_te
     ("types", "good", "conditions"),
     [
         (["integer"], ["192", "0x", "-1.5"], ['("Q" = -1.5 OR "Q" = 192.0)']),
-        (["string"], ["192", "it's"], ["(\"Q\" = '192' OR \"Q\" = 'it\\'s')"]),
+        (["string"], ["192", "it's a/b"], [r"""("Q" =~ /^\s*(it's\ a\/b|\+?0*192(\.0*)?)\s*$/)"""]),
+        (["string"], ["-0.5", "true"], [r'("Q" =~ /^\s*(-0*\.50*|\+?0*1(\.0*)?|(?i:true))\s*$/)']),
+        (["string"], ["nan"], []),
         (["boolean"], ["true", "0", "7"], ['("Q" = false OR "Q" = true)']),
         (["boolean"], ["1"], ['("Q" = true)']),
         (["boolean"], ["192"], []),
         (["float"], ["Good", "nan", "inf"], []),
         (["float"], ["1e-7", "1e21"], ['("Q" = 0.0000001 OR "Q" = 1000000000000000000000.0)']),  # it knows no exponents
-        (["integer", "string"], ["192"], ['("Q"::float = 192.0)', "(\"Q\"::string = '192')"]),
+        (["integer", "string"], ["192"], ['("Q"::float = 192.0)', r'("Q"::string =~ /^\s*(\+?0*192(\.0*)?)\s*$/)']),
     ],
 )
 def test_each_type_of_quality_has_its_condition(types: list[str], good: list[str], conditions: list[str]):
