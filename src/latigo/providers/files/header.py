@@ -362,6 +362,12 @@ def require_columns(
             raise InvalidFile(
                 f"{path} has no column {name!r}; its columns are {_first_names(names)}{_like([name], known)}{hint}", key
             )
+    if unused := layout.unused_quality(tag, names):
+        raise InvalidFile(
+            f"{path} has a column {unused!r}, and it is not known which readings are good: set quality_column and good,"
+            ' or quality_column = "" to read them whatever it has',
+            "quality_column",
+        )
     if tag is None and not layout.is_long and layout.quality_column:
         qualities = {layout.quality_column.replace("{tag}", name) for name in known}
         if qualities.isdisjoint(known):

@@ -1,7 +1,8 @@
 """Common parts of both file formats: layout, chunks of readings, and series built from them."""
 
+import re
 import threading
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from latigo.providers.qualities import Qualities
 from latigo.settings import FileSensors
 
 _READING_BYTES = 16
+_QUALITY = re.compile(r"((opc|value)[ _-]?)?(quality|status)([ _-]?code)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Layout:
     tag_column: str
     value_column: str
     quality_column: str  #: empty if there is none; in the wide layout with ``{tag}``
+    any_quality: bool  #: there may be columns of qualities that are not used
     encoding: str
     separator: str
     skip_lines: int
@@ -50,7 +53,8 @@ class Layout:
             time_columns=settings.time_column,
             tag_column=settings.tag_column,
             value_column=settings.value_column,
-            quality_column=settings.quality_column,
+            quality_column=settings.quality_column or "",
+            any_quality=settings.quality_column is not None,
             encoding=settings.encoding,
             separator=settings.separator,
             skip_lines=settings.skip_lines,
@@ -81,6 +85,17 @@ class Layout:
         if self.quality_column and (tag is not None or self.is_long or "{tag}" not in self.quality_column):
             columns.append(("quality_column", self.quality_column))
         return columns
+
+    def unused_quality(self, tag: str | None, columns: Iterable[str]) -> str | None:
+        """Return a column that seems to have the qualities of the readings, where the settings say nothing about them.
+
+        In files of one value a row only: in others, such a column may as well be a tag.
+        """
+        if self.any_quality or (tag is None and not self.is_long):
+            return None
+        used = {name for _, name in self.required(tag)} | {self.tag_column}
+        seeming = (name for name in columns if _QUALITY.fullmatch(name.strip()))
+        return next((name for name in seeming if name not in used), None)
 
     def tags_of(self, columns: AbstractSet[str]) -> frozenset[str]:
         """Return the columns that are tags, in the wide layout: neither times nor qualities."""

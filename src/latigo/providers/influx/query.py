@@ -37,8 +37,8 @@ class Layout:
     field: str
     quality_field: str = ""  #: empty if readings have no quality
     where: tuple[tuple[str, str], ...] = ()  #: further tags of all series that are read, and their values
-    #: Say that tags are tags. Where a field has the same name, versions 1 and 2 compare the field otherwise, in which no
-    #: sensor has readings and every sensor exists; in version 3 there are no such fields.
+    #: Say that tags are tags. Where a field has the same name, versions 1 and 2 compare the field otherwise: then no
+    #: sensor has readings, and every one exists. In version 3 there are no such fields.
     cast_tags: bool = False
 
     def readings(self, start: int, end: int, terms: Sequence[str] = ()) -> Statement:

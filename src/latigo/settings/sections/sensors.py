@@ -146,9 +146,12 @@ class FileSensors(_Sensors):
     value_column: Text = Field(
         default="value", description="Column of the values, in the long layout and with {tag} in the path."
     )
-    quality_column: str = Field(
-        default="",
-        description="Column of the quality of a reading; in the wide layout its name with {tag}, such as {tag}.status.",
+    quality_column: str | None = Field(
+        default=None,
+        description="Column of the quality of a reading; in the wide layout its name with {tag}, such as {tag}.status."
+        " Without it, files of one value a row that have a column such as quality or status are refused; an empty text"
+        " reads them whatever the quality.",
+        examples=["quality"],
     )
     good: Markers = Field(default=(), description=GOOD_QUALITIES)
     missing: Markers = Field(

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.domain.bad_readings import Fault
-from latigo.domain.errors import BadReading
+from latigo.domain.errors import BadReading, ConfigurationError
 from latigo.domain.windows import to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.runtime.clock import SystemClock
@@ -100,11 +100,55 @@ async def test_a_quoted_decimal_comma_stands_beside_commas_as_separators() -> No
 async def test_what_is_not_good_is_skipped_and_counted() -> None:
     good: dict[str, Any] = {"layout": "long", "quality_column": "quality", "good": ["Good"]}
     found, skipped = await read(case("55-long-quality"), **good)
-    everything, _ = await read(case("55-long-quality"), layout="long")
+    everything, _ = await read(case("55-long-quality"), layout="long", quality_column="")
 
     assert found == [value for value in everything if value != -999]
     assert skipped == [("A", Fault.QUALITY, everything.count(-999))]
     assert -999 in everything
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "columns", "options"),
+    [
+        ("a", ("time", "tag", "value", "quality"), {"layout": "long"}),
+        ("a", ("time", "tag", "value", " Status"), {"layout": "long"}),
+        ("a", ("time", "tag", "value", "OPC quality code"), {"layout": "long"}),
+        ("{tag}", ("time", "value", "Status"), {}),
+    ],
+    ids=str,
+)
+async def test_a_quality_that_no_setting_uses_is_refused_by_the_settings_that_do(
+    tmp_path: Path, kind: str, name: str, columns: Sequence[str], options: dict[str, Any]
+) -> None:
+    cells = {"time": clock(0), "tag": "A", "value": "-999", columns[-1]: "Bad"}
+    path = tmp_path / f"A.{kind}"
+    if kind == "csv":
+        write(path, ",".join(columns) + "\n" + ",".join(cells[each] for each in columns) + "\n")
+    else:
+        pq.write_table(pa.table({each.strip(): [cells[each]] for each in columns}), path)
+    source = tmp_path / f"{name}.{kind}" if name == "{tag}" else path
+
+    with pytest.raises(
+        ConfigurationError, match=r"sensors\.quality_column: .*(?i:quality|status).*quality_column and good"
+    ):
+        async with opened(source, **options):
+            pass
+    async with opened(source, quality_column="", **options) as sensors:
+        assert await values(sensors) == [-999]
+    async with opened(source, quality_column=columns[-1].strip(), good=["Good"], **options) as sensors:
+        assert await values(sensors) == []
+
+
+async def test_tags_may_be_called_as_qualities_are(tmp_path: Path) -> None:
+    """In files of one column a tag, and as what the settings name."""
+    write(tmp_path / "wide" / "a.csv", f"time,A,status\n{clock(0)},1,2\n")
+    write(tmp_path / "long" / "a.csv", f"time,quality,status\n{clock(0)},A,2\n")
+
+    async with opened(tmp_path / "wide") as sensors:
+        assert await values(sensors, "status") == [2]
+    async with opened(tmp_path / "long", layout="long", tag_column="quality", value_column="status") as sensors:
+        assert await values(sensors) == [2]
 
 
 async def test_one_wild_time_costs_its_row_in_parquet_too() -> None:

@@ -608,7 +608,7 @@ async def test_long_files_know_errors_and_gaps_of_one_tag_from_those_of_another(
     text = "tag,value,quality,time\n" + "".join(f"{tag},{value},good,{clock(n)}\n" for n, tag, value in rows)
     write(tmp_path / "a.csv", text)
 
-    async with opened(tmp_path, layout="long", strict=True) as sensors:
+    async with opened(tmp_path, layout="long", strict=True, quality_column="") as sensors:
         assert await sensors.get_sensor_list() == ["A", "B", "C"]
         assert await values(sensors, "A") == [1, 2]
         assert await values(sensors, "C") == [5]
