@@ -5,6 +5,7 @@ column as text, see `latigo.providers.files.cells`. A row that cannot be read is
 so a reading that is damaged costs itself and no other.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -47,6 +48,7 @@ from latigo.providers.files.text import UTF_8
 from latigo.providers.files.times import ParsedTimes, join_times
 
 _NOT_A_NUMBER = re.compile(r"In CSV column #(\d+)")
+_JOINT = re.compile(rb"^%b" % codecs.BOM_UTF8, re.MULTILINE)
 _REPARSED = 3  #: columns that become text one by one; then all of them
 
 
@@ -313,12 +315,18 @@ class CsvBlock:
         return self.columns[place] if place < len(self.columns) else ""
 
     def _utf8(self) -> bytes:
-        """Return the data in UTF-8. Other bytes become U+FFFD, since they may be in a column that is not read."""
+        """Return the data in UTF-8. Other bytes become U+FFFD, since they may be in a column that is not read.
+
+        Lines lose the byte order marks with which they begin where files have been joined.
+        """
+        data = self.data
+        if codecs.BOM_UTF8 in data:
+            data = _JOINT.sub(b"", data)
         try:
-            self.data.decode()
+            data.decode()
         except UnicodeDecodeError:
-            return self.data.decode(errors="replace").encode()
-        return self.data
+            return data.decode(errors="replace").encode()
+        return data
 
     def _table(self, data: bytes, kinds: Mapping[str, Any]) -> tuple[Any, list[_Malformed]]:
         malformed: list[_Malformed] = []
@@ -455,15 +463,16 @@ class CsvBlock:
         """Return the first row that names other columns; only rows without a time, or malformed ones, can."""
         if not parsed.malformed and parsed.readable.all():
             return None
-        names = [name.strip().encode() for name in self.columns if name.strip()]
-        if not any(name in parsed.data for name in names):
+        names = [name.strip().encode().lower() for name in self.columns if name.strip()]
+        data = parsed.data.lower()
+        if not any(name in data for name in names):
             return None
         suspects = ~parsed.readable
         suspects[[row.number for row in parsed.malformed]] = True
         rows = list(lines_of_rows(parsed.data, self._form))
         for number in np.flatnonzero(suspects).tolist():
             line, text = rows[number]
-            if not any(name in text for name in names):
+            if not any(name in text.lower() for name in names):
                 continue
             after, following = line + 1, None
             if number + 1 < len(rows):

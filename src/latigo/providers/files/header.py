@@ -73,11 +73,13 @@ def names_other_columns(
     """Return whether a row in the middle of a file, which has no time, is a header that gives rows another meaning.
 
     Args:
-        cells: of the row, trimmed.
+        cells: of the row, trimmed; the time may be written in another case.
         columns: of the rows before it; empty where any name will do.
         layout: how readings are written in the file.
         following: the cells of the next row, if it is at hand.
     """
+    folded = {name.strip().casefold(): name.strip() for name in layout.time_columns}
+    cells = [cell if cell in columns else folded.get(cell.casefold(), cell) for cell in cells]
     if name_the_same(columns, cells):
         return False
     cells, names = _without_empty_end(cells), _without_empty_end([name.strip() for name in columns])

@@ -265,7 +265,15 @@ async def test_a_row_that_is_cut_by_a_line_end_is_two_bad_lines(tmp_path: Path) 
 
 @pytest.mark.usefixtures("block_size")
 @pytest.mark.parametrize(
-    "again", ["time,A,remark,B", " time , A,remark,B,", "time,A,rem", "time,A,remark,B" + rows()[20]]
+    "again",
+    [
+        "time,A,remark,B",
+        " time , A,remark,B,",
+        "time,A,rem",
+        "time,A,remark,B" + rows()[20],
+        "\ufefftime,A,remark,B",
+        "TIME,A,remark,B",
+    ],
 )
 async def test_a_header_that_comes_again_is_a_bad_row(tmp_path: Path, again: str) -> None:
     lines = rows()
@@ -302,6 +310,28 @@ async def test_a_header_with_other_columns_refuses_what_comes_after_it(tmp_path:
                     await values(sensors, tag, minutes(first, first + 5))
         assert await values(sensors, "A", minutes(70, 90)) == []
     assert [count.example.split(":")[0] for count in bad.counts()] == ["line 22"]
+
+
+@pytest.mark.usefixtures("block_size")
+@pytest.mark.parametrize("header", ["time,B", "\ufefftime,B", "Time,B", '"time","B"', ' TIME,"B"'])
+async def test_another_tag_in_the_only_column_refuses_what_comes_after_it(tmp_path: Path, header: str) -> None:
+    """As where files of one tag each have been joined, with their byte order marks."""
+    lines = [f"{clock(n)},{n}" for n in range(20)] + [header] + [f"{clock(n)},{n}" for n in range(20, 40)]
+    path = csv_file(tmp_path, lines, "\ufefftime,A" if header.startswith("\ufeff") else "time,A")
+
+    async with opened(path) as sensors:
+        assert await values(sensors, "A", minutes(0, 20)) == list(range(20))
+        with pytest.raises(BadReading, match=r"a\.csv, line 22: .*other columns, '(?i:time), B'"):
+            await values(sensors, "A", minutes(20, 21))
+
+
+@pytest.mark.usefixtures("block_size")
+async def test_files_that_were_joined_with_their_byte_order_marks_lose_no_row(tmp_path: Path) -> None:
+    lines = rows()
+    for number in (20, 40):
+        lines[number] = "\ufeff" + lines[number]
+
+    await require(csv_file(tmp_path, lines), [], [])
 
 
 @pytest.mark.usefixtures("block_size")
