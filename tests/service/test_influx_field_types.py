@@ -428,6 +428,21 @@ async def test_a_sample_says_what_there_is(influx_database: InfluxDatabase):
     ]
 
 
+@pytest.mark.parametrize("field", ["Quality", "status", "Value_status"])
+async def test_a_sample_names_qualities_that_are_not_used(influx_database: InfluxDatabase, field: str):
+    await write_lines(influx_database, [line(0, 0, "Value=-999", f"{field}=0i", "Other=1", "Other_status=1")])
+
+    async with opened(influx_database) as sensors:
+        found = await sensors.sample([TAG])
+    async with opened(influx_database, quality_field=field, good=(192,)) as sensors:
+        used = await sensors.sample([TAG])
+
+    (note,) = found.notes
+    assert note.startswith(f"field '{field}' of 'sensors' seems to have qualities")
+    assert note.endswith("(sensors.quality_field)")
+    assert used.notes == ()
+
+
 async def test_a_sample_names_text_that_is_refused(influx_database: InfluxDatabase):
     await write_lines(influx_database, MIXED[6:8])
 

@@ -14,6 +14,17 @@ _PLAIN_NUMBER = re.compile(rf"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+
 BOOLEANS: Final = {"true": 1.0, "false": 0.0}
 
 
+_QUALITY = re.compile(
+    r"((?P<whose>.*?\S)\s*[ ._:/-])??\s*((opc|value)[ _-]?)?(quality|status)([ _-]?code)?\s*", re.IGNORECASE
+)
+
+
+def whose_quality(name: str) -> str | None:
+    """Return of which column or field one seems to have the qualities, empty if only that it has; None: of none."""
+    match = _QUALITY.fullmatch(name)
+    return None if match is None else (match["whose"] or "").strip()
+
+
 class Qualities:
     """Which qualities are good: numbers and booleans compare as numbers, texts as they are.
 

@@ -235,7 +235,16 @@ class Folder:
                         readings += len(chunk.times)
             first, last = min((span.first for span in known), default=None), max((s.last for s in known), default=None)
             found.append(SensorSample(tag, readings, _datetime(first), _datetime(last)))
-        return SourceSample(found)
+        return SourceSample(found, tuple(islice(self._qualities(snapshot), 1)))
+
+    def _qualities(self, snapshot: _Snapshot) -> Iterator[str]:
+        """Yield a note on each file that seems to have qualities, where the settings say nothing about them."""
+        for file in snapshot.files:
+            if file.tag is None and (name := self._layout.seeming_quality(file.tags | file.repeated)):
+                yield (
+                    f"{file.path}: column {name!r} seems to have qualities, and readings are used whatever it has"
+                    ' (sensors.quality_column, such as {tag}.status; "" if there are none)'
+                )
 
     def describe(self, start: int, end: int, tag: str | None) -> str:
         """Describe the parts of the files that a read would use; reads nothing."""

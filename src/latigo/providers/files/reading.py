@@ -1,6 +1,5 @@
 """Common parts of both file formats: layout, chunks of readings, and series built from them."""
 
-import re
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,11 +16,10 @@ from latigo.domain.series import Series, Times, Values
 from latigo.providers.files.cells import Notation
 from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, Runs
 from latigo.providers.files.times import TimeParser
-from latigo.providers.qualities import Qualities
+from latigo.providers.qualities import Qualities, whose_quality
 from latigo.settings import FileSensors
 
 _READING_BYTES = 16
-_QUALITY = re.compile(r"((opc|value)[ _-]?)?(quality|status)([ _-]?code)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +92,14 @@ class Layout:
         if self.any_quality or (tag is None and not self.is_long):
             return None
         used = {name for _, name in self.required(tag)} | {self.tag_column}
-        seeming = (name for name in columns if _QUALITY.fullmatch(name.strip()))
+        seeming = (name for name in columns if whose_quality(name) == "")
         return next((name for name in seeming if name not in used), None)
+
+    def seeming_quality(self, tags: AbstractSet[str]) -> str | None:
+        """Return a column of the wide layout that seems to have qualities, where the settings say nothing."""
+        if self.any_quality or self.is_long:
+            return None
+        return next((name for name in sorted(tags) if whose_quality(name) in {"", *tags}), None)
 
     def tags_of(self, columns: AbstractSet[str]) -> frozenset[str]:
         """Return the columns that are tags, in the wide layout: neither times nor qualities."""

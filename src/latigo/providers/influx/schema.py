@@ -9,6 +9,7 @@ from latigo.domain.errors import Reason, Rejected, Unavailable, describe_tags
 from latigo.providers.influx.fields import FieldTypes, is_type, types_of
 from latigo.providers.influx.query import Layout
 from latigo.providers.influx.requests import MANY_NAMES, Requests
+from latigo.providers.qualities import whose_quality
 from latigo.runtime.clock import Clock
 from latigo.runtime.off_loop import in_order, off_loop
 
@@ -63,6 +64,13 @@ class Schema:
                 self._types = found
                 self._types_until = self._clock.monotonic() + _TYPES_FOR.total_seconds()
         return self._types
+
+    async def seeming_quality(self) -> str | None:
+        """Return a field that seems to have the qualities of readings, where the settings name none."""
+        if self._layout.quality_field:
+            return None
+        fields = sorted({field for field, _ in await self._field_keys()} - {self._layout.field})
+        return next((field for field in fields if whose_quality(field) in {"", self._layout.field}), None)
 
     async def names(self) -> Sequence[str]:
         """Return the names of all sensors, sorted."""

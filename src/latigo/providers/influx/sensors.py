@@ -143,7 +143,13 @@ class InfluxSensors:
         """Read the newest day of each of these tags, or less if that is much, and the first and last times."""
         async with self._client.time_limit("reading the types of fields"):
             types = await self._schema.types(renew=True)
+            quality = await self._schema.seeming_quality()
         notes = [self._describe_types(field) for field in types if field is not None]
+        if quality is not None:
+            notes.append(
+                f"field {quality!r} of {self._layout.measurement!r} seems to have qualities, and readings are used"
+                f" whatever it has ({self._client.section}.quality_field)"
+            )
         sensors = []
         for tag in filter(self._requests.can_be_queried, dict.fromkeys(tags)):
             terms = types.value.terms()

@@ -140,6 +140,33 @@ async def test_a_quality_that_no_setting_uses_is_refused_by_the_settings_that_do
         assert await values(sensors) == []
 
 
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("time,A,A.status", "A.status"),
+        ("time,A,A_Quality,B", "A_Quality"),
+        ("time,A,Quality,B,Quality", "Quality"),
+        ("time,A,Status", "Status"),
+        ("time,A,B.status", None),
+        ("time,A,B", None),
+    ],
+)
+async def test_a_sample_names_a_column_that_seems_to_have_qualities(
+    tmp_path: Path, header: str, column: str | None
+) -> None:
+    path = write(tmp_path / "a.csv", f"{header}\n{clock(0)}{',1' * header.count(',')}\n")
+
+    async with opened(path) as sensors:
+        notes = (await sensors.sample(["A"])).notes
+    async with opened(path, quality_column="") as sensors:
+        assert (await sensors.sample(["A"])).notes == ()
+
+    assert len(notes) == (column is not None)
+    for note in notes:
+        assert f"column {column!r} seems to have qualities" in note
+        assert "sensors.quality_column" in note
+
+
 async def test_tags_may_be_called_as_qualities_are(tmp_path: Path) -> None:
     """In files of one column a tag, and as what the settings name."""
     write(tmp_path / "wide" / "a.csv", f"time,A,status\n{clock(0)},1,2\n")
