@@ -255,12 +255,27 @@ class _Search:
         columns = ["" if name in repeated else name for name in names]
         rows = self._rows_of(columns, after)
         first, passed = self._first_with_time(rows, columns)
+        self._refuse_other_names(passed, columns)
         if not (first or passed or self._is_whole) and len(self._lines) < after + _MAX_LINES:
             return None  # not even one row is at hand
         compared = [first, *islice(rows, _COMPARED_ROWS - 1)] if first else passed[:_COMPARED_ROWS]
         columns += [""] * self._surplus(len(columns), [row.cells for row in compared if not row.is_damaged])
         end = self._lines[first.first].start if first else self._end_of(after)
         return Header(self._data[:end], tuple(columns), repeated, self._layout)
+
+    def _refuse_other_names(self, rows: Sequence[_Row], columns: Sequence[str]) -> None:
+        """Check that no row before the first one with a time names a column in the place of another."""
+        places = {name.strip(): place for place, name in enumerate(columns) if name}
+        for row in rows:
+            cells = _without_empty_end([cell.strip() for cell in row.cells])
+            if len(cells) != len(columns) or all(places.get(cell, place) == place for place, cell in enumerate(cells)):
+                continue
+            key = "columns" if self._layout.columns else "skip_lines"
+            raise InvalidFile(
+                f"{self._path}, line {row.first + 1}: a header with other columns, {', '.join(cells)!r}, than"
+                f" {_first_names(columns)}: check {key}",
+                key,
+            )
 
     def _end_of(self, lines: int) -> int:
         """Return the offset after so many lines."""

@@ -107,6 +107,26 @@ async def test_what_is_not_good_is_skipped_and_counted() -> None:
     assert -999 in everything
 
 
+NCS_COLUMNS = {"time_column": "Time", "value_column": "Value"}
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "options", "says"),
+    [
+        ("54-quoted-decimal-comma", "a.csv", {}, r"line 2: '0,5' in column 'A' .*sensors\.decimal_point"),
+        ("55-long-quality", "a.csv", {"layout": "long"}, r"sensors\.quality_column: .*column 'quality'"),
+        ("70-ncs-csv", "{tag}/*.csv", {"separator": ";", **NCS_COLUMNS}, r"columns if there is no header"),
+        ("70b-ncs-parquet", "", {"layout": "long", **NCS_COLUMNS}, r"sensors\.tag_column: .*name the tag in the path"),
+        ("70b-ncs-parquet", "{tag}/parquet/*", NCS_COLUMNS, r"sensors\.quality_column: .*column 'Status'"),
+    ],
+)
+async def test_an_input_of_the_field_is_refused_by_the_setting_that_it_lacks(
+    name: str, pattern: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises((BadReading, ConfigurationError), match=says):
+        await read(case(name) / pattern, **options)
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize(
     ("name", "columns", "options"),

@@ -80,6 +80,38 @@ async def test_an_input_of_the_field_is_refused_by_the_setting_that_it_needs(
 
 
 @pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        (
+            "time,B,A\n",
+            {"columns": ("time", "A", "B")},
+            r"sensors\.columns: .*line 1: .*'time, B, A'.* 'time', 'A', 'B'",
+        ),
+        ("x,B,A\n", {"columns": ("time", "A", "B")}, r"sensors\.columns: .*line 1: "),
+        ("# a\nA,time,B\n", {"columns": ("time", "A", "B")}, r"sensors\.columns: .*line 2: "),
+        ("time,A,B\ntime,B,A\n", {}, r"sensors\.skip_lines: .*line 2: .*'time, B, A'"),
+    ],
+)
+async def test_a_header_that_names_columns_in_other_places_is_refused(
+    tmp_path: Path, text: str, options: Mapping[str, Any], says: str
+):
+    path = write(tmp_path / "a.csv", text + rows("7"))
+
+    with pytest.raises(ConfigurationError, match=says):
+        async with opened(path, **options):
+            pass
+
+
+@pytest.mark.parametrize("header", ["time,A,B", "Zeit,Temperature,Pressure", ",degC,bar", "A", ",,B", "time,A,B,"])
+async def test_a_header_that_agrees_with_columns_or_has_other_words_is_no_row(tmp_path: Path, header: str):
+    path = write(tmp_path / "a.csv", f"{header}\n" + rows("7"))
+
+    async with opened(path, columns=("time", "A", "B")) as sensors:
+        assert await values(sensors) == [0, 1, 2]
+        assert await values(sensors, "B") == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "time,A\n" + rows(),
