@@ -35,7 +35,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from latigo.domain.errors import Reason, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import Failed, Reason, Rejected, TimedOut, TooLarge, Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Series
@@ -247,6 +247,20 @@ async def test_tags_that_may_not_be_read_are_named_and_the_others_are_read(
     assert others == each_of(TAGS[:3], [1])
 
 
+async def test_a_tag_that_is_forbidden_is_named_and_is_no_alarm_for_all(server: SandboxTimeseries) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.unknown_ids = "refuse"
+    server.controls.forbidden_ids = {series.id for tag in TAGS[3:] if (series := server.store.named(tag, "1903"))}
+    async with sensors_on(server) as sensors:
+        with pytest.raises(Rejected) as raised:
+            await read(sensors)
+        others = await read(sensors, TAGS[:3])
+
+    assert (raised.value.reason, raised.value.tags) == (Reason.UNKNOWN_SENSOR, TAGS[3:])
+    assert "No access" in str(raised.value)
+    assert others == each_of(TAGS[:3], [1])
+
+
 @pytest.mark.parametrize("mode", ["omit", "refuse"])
 async def test_a_series_that_was_made_again_is_found_by_its_new_id(server: SandboxTimeseries, mode: Any) -> None:
     fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
@@ -269,6 +283,68 @@ async def test_a_name_at_several_facilities_is_refused_unless_the_facility_is_gi
             await read(unclear, ["R"])
 
         assert await read(clear, ["R"]) == {"R": [2]}
+
+
+async def test_a_model_has_one_facility_also_where_only_some_of_its_tags_are_read(server: SandboxTimeseries) -> None:
+    for place, value in (("1903", 1), ("1904", 2)):
+        fill_timeseries(server, {"R": minutes(value), "S": minutes(value + 10), f"{place}.T": minutes(0)}, place)
+    end = TEN + timedelta(hours=1)
+    async with sensors_on(server) as sensors:
+        await read(sensors, ["1904.T", "R"])
+        before = len(server.controls.requests)
+        last = await sensors.get_last_before(["R"], end, TEN)
+        requests = len(server.controls.requests) - before
+        await read(sensors, ["1904.T", "R", "S"])
+        await read(sensors, ["1903.T", "S"])
+        of_both = await sensors.get_last_before(["R", "S"], end, TEN)
+        with pytest.raises(Rejected, match="several facilities: 1903, 1904; set facility"):
+            await sensors.get_last_before(["S"], end, TEN)
+
+    assert ({tag: point.value for tag, point in last.items()}, requests) == ({"R": 2}, 1)
+    assert {tag: point.value for tag, point in of_both.items()} == {"R": 2, "S": 12}
+
+
+async def test_a_name_at_several_facilities_exists_and_is_left_out_of_a_sample(server: SandboxTimeseries) -> None:
+    for place in ("1903", "1904"):
+        fill_timeseries(server, {"R": minutes(1)}, place)
+    fill_timeseries(server, {"1903.T": minutes(1)})
+    async with sensors_on(server) as sensors:
+        assert await sensors.sensor_exists("R")
+        found = await sensors.sample(["1903.T", "R"])
+
+    assert [each.tag for each in found.sensors] == ["1903.T"]
+    assert list(found.notes) == [
+        "R: the Timeseries API has 'R' at several facilities: 1903, 1904; set facility",
+    ]
+
+
+async def test_a_facility_without_series_is_named(server: SandboxTimeseries) -> None:
+    async with sensors_on(server, facility="1903") as sensors:
+        with pytest.raises(Unavailable, match="'1903' of the settings; it has no series at all"):
+            await sensors.ping()
+    fill_timeseries(server, {TAGS[0]: minutes(1)})
+    fill_timeseries(server, {"1904.T": minutes(1)}, "1904")
+    async with sensors_on(server, facility="9999") as wrong, sensors_on(server, facility="gra") as other_code:
+        with pytest.raises(Unavailable, match="'9999' of the settings; it has series at '1903', '1904'"):
+            await wrong.ping()
+        with pytest.raises(Rejected, match="at the facility 9999"):
+            await read(wrong)
+        assert await other_code.ping() == "2 tags"
+    async with (
+        timeseries_predictions(server, facility="1903") as store,
+        timeseries_predictions(server, facility="9999") as misplaced,
+    ):
+        assert await store.ping([]) == "can be read"
+        assert (await misplaced.ping([])).startswith("can be read, but has no series at the facility '9999'")
+
+
+@pytest.mark.parametrize("path", ["/", "/query/data/latest"])
+async def test_a_refusal_that_nobody_expects_is_no_bug_of_ours(server: SandboxTimeseries, path: str) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    server.controls.fault(FaultKind.STATUS, path=path, status=400, times=99)
+    async with sensors_on(server) as sensors:
+        with pytest.raises(Failed, match="status 400: Fault"):
+            await sensors.get_last_before(TAGS, TEN, TEN - timedelta(days=1))
 
 
 async def test_the_last_reading_before_a_time_is_good_and_before_it(server: SandboxTimeseries) -> None:

@@ -22,6 +22,14 @@ class NewSeries(NamedTuple):
     description: str
 
 
+class Inventory(NamedTuple):
+    """How many series the API has."""
+
+    total: int
+    here: int | None  #: at the facility of the settings; None without one, or if it is counted by another code
+    problem: str  #: what is wrong with the facility of the settings, after "the Timeseries API"; empty: nothing
+
+
 class SeriesCatalogue:
     """Names, facilities and ids. Safe for many coroutines at once: what one looks up, others wait for."""
 
@@ -45,6 +53,25 @@ class SeriesCatalogue:
                 raise error
         return {**known, **fresh}
 
+    async def exists(self, name: str) -> bool:
+        """Return whether there is a series of this name, at the facility in the settings or at any."""
+        try:
+            return name in await self.find([name], self._facility or "")
+        except Rejected:  # at several facilities
+            return True
+
+    async def ping(self) -> "Inventory":
+        """Count the series that there are, in all and at the facility of the settings."""
+        items = items_of(await self._client.get("/facets/facility"), self._client.downstream)
+        counts = {str(item.get("name")): int(item.get("count") or 0) for item in items}
+        problem = ""
+        if self._facility and self._facility not in counts:  # unless it is there under another of its codes
+            answer = await self._client.get("/", [("facility", self._facility), ("limit", "1")])
+            if not items_of(answer, self._client.downstream):
+                others = f"it has series at {describe_tags(sorted(counts))}" if counts else "it has no series at all"
+                problem = f"has no series at the facility {self._facility!r} of the settings; {others}"
+        return Inventory(sum(counts.values()), counts.get(self._facility or ""), problem)
+
     async def facility_of(self, tag: str) -> str:
         """Return the facility of a model by its first tag, or the one of the settings.
 
@@ -55,7 +82,7 @@ class SeriesCatalogue:
             return self._facility
         series = (await self.find([tag], "")).get(tag)
         if series is None:
-            raise unknown([tag])
+            raise unknown([tag], "")
         if not series.facility:
             raise Rejected(f"the Timeseries API names no facility of {tag!r}", reason=Reason.UNKNOWN_SENSOR, tags=[tag])
         return series.facility
@@ -160,10 +187,13 @@ class SeriesCatalogue:
         raise Unavailable(f"Timeseries API, GET {path}: too many pages", downstream=self._client.downstream)
 
 
-def unknown(tags: Sequence[str]) -> Rejected:
-    """Return the error for tags that the API does not have."""
+def unknown(tags: Sequence[str], facility: str) -> Rejected:
+    """Return the error for tags that the API does not have, at a facility or, without one, at any."""
+    place = f" at the facility {facility}" if facility else ""
     return Rejected(
-        f"the Timeseries API does not have the tags {describe_tags(tags)}", reason=Reason.UNKNOWN_SENSOR, tags=tags
+        f"the Timeseries API does not have the tags {describe_tags(tags)}{place}",
+        reason=Reason.UNKNOWN_SENSOR,
+        tags=tags,
     )
 
 

@@ -24,7 +24,7 @@ import aiohttp
 import orjson
 import structlog
 
-from latigo.domain.errors import LatigoError, Unavailable
+from latigo.domain.errors import Failed, LatigoError, Unavailable
 from latigo.providers.login import Login, open_login
 from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.clock import Clock
@@ -56,8 +56,8 @@ _LONGEST_MESSAGE = 300
 Params = Sequence[tuple[str, str]]
 
 
-class ApiRefused(LatigoError):
-    """The API refuses a request; asking again changes nothing."""
+class ApiRefused(Failed):
+    """The API refuses a request. The caller translates what it expects; of anything else, attempts are limited."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -14,7 +14,7 @@ from latigo.domain.windows import Window, to_ns
 from latigo.postgres.database import Database
 from latigo.providers.protocols import NamedSeries
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
-from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, items_of, unknown
+from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, unknown
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.names import column_of, names_of, pattern_of
 from latigo.providers.timeseries.points import GOOD, write_times
@@ -53,8 +53,8 @@ class TimeseriesPredictions:
         return self._client.downstream
 
     async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - all are in one place
-        items_of(await self._client.get("/facets/facility"), self.downstream)
-        return "can be read"
+        problem = (await self._catalogue.ping()).problem
+        return f"can be read, but {problem}" if problem else "can be read"
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG002 - not kept
         facility = await self._facility_of(predictions.columns)
@@ -122,7 +122,7 @@ class TimeseriesPredictions:
         facility = await self._facility_of(columns)
         found = await self._catalogue.find(tags, facility)
         if lacking := [tag for tag in tags if tag not in found]:
-            raise unknown(lacking)
+            raise unknown(lacking, facility)
         named = names_of(columns, model, facility, with_project=self._with_project)
         series = await self._catalogue.get_or_add([NewSeries(*each) for each in named], facility)
         return (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from latigo.domain.errors import Unavailable
 from latigo.providers.timeseries.catalogue import items_of
-from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, Params, TimeseriesClient
+from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, ForbiddenError, Params, TimeseriesClient
 from latigo.providers.timeseries.points import ReadPoints, UnreadableError, read_points, write_time
 from latigo.providers.timeseries.sharing import Bounds, Savings, Sharing
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
@@ -72,13 +72,17 @@ class SharedReads:
         """Return the points of every item, or that its id is refused.
 
         Raises:
-            Unavailable, TimedOut: there is no complete answer, or the identity may not read.
+            Unavailable, TimedOut: there is no complete answer, or the identity may read none of them.
         """
         found: dict[Item, ReadPoints | Refused] = {}
-        for item, result in (await self._sharing.ask(items)).items():
+        answers = await self._sharing.ask(items)
+        reads_some = any(not isinstance(result, Exception) for result in answers.values())
+        for item, result in answers.items():
             if isinstance(result, ApiRefused):
                 if result.status != NOT_FOUND:
                     raise Unavailable(str(result), downstream=self._client.downstream, alarm=True) from result
+                found[item] = Refused(str(result))
+            elif isinstance(result, ForbiddenError) and reads_some:
                 found[item] = Refused(str(result))
             elif isinstance(result, Exception):
                 raise result

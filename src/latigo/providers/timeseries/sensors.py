@@ -9,7 +9,7 @@ import structlog
 
 from latigo.domain.bad_readings import Fault
 from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
+from latigo.domain.errors import Reason, Rejected, TooLarge, Unavailable, describe_tags
 from latigo.domain.series import Point, Readings, Series
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.postgres.database import Database
@@ -28,6 +28,7 @@ _log = structlog.get_logger()
 
 _DAY: Final = timedelta(days=1)
 _SAMPLE_BYTES: Final = 8_000_000
+_MOST_READ_AT: Final = 500_000
 
 
 class TimeseriesSensors:
@@ -55,25 +56,30 @@ class TimeseriesSensors:
         self._settings = settings
         self._bad = bad
         self._exists: set[str] = set()  #: ids that an answer left out although they can be read
+        self._read_at: dict[str, set[str]] = {}  #: facilities at which a tag was read
 
     @property
     def downstream(self) -> str:
         return self._client.downstream
 
     async def ping(self) -> str:
-        """Count the series at each facility."""
-        answer = await self._client.get("/facets/facility")
-        counts = {str(item.get("name")): int(item.get("count") or 0) for item in items_of(answer, self.downstream)}
-        facility = self._settings.facility
-        if facility in counts:
-            return f"{counts[facility]} tags at {facility}"
-        return f"{sum(counts.values())} tags"
+        """Count the series, at the facility of the settings if there is one.
+
+        Raises:
+            Unavailable: also where that facility has none.
+        """
+        found = await self._catalogue.ping()
+        if found.problem:
+            raise Unavailable(f"the Timeseries API {found.problem}", downstream=self.downstream, alarm=True)
+        if found.here is not None:
+            return f"{found.here} tags at {self._settings.facility}"
+        return f"{found.total} tags"
 
     async def get_sensor_list(self) -> Sequence[str]:
         return sorted({series.name for series in await self._catalogue.names()})
 
     async def sensor_exists(self, name: str) -> bool:
-        return name in await self._catalogue.find([name], self._settings.facility or "")
+        return await self._catalogue.exists(name)
 
     def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
         """Return the request and its item."""
@@ -86,6 +92,9 @@ class TimeseriesSensors:
     async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:
         start, end = to_ns(window.start), to_ns(window.end)
         facility = await self._catalogue.facility_of(tags[0]) if tags else ""
+        for tag in tags:
+            if tag in self._read_at or len(self._read_at) < _MOST_READ_AT:
+                self._read_at.setdefault(tag, set()).add(facility)
         found = await self._read(tags, facility, start, end)
         size = sum(points.series.nbytes for points in found.values())
         if size > max_bytes:
@@ -152,7 +161,7 @@ class TimeseriesSensors:
     async def _ids(self, tags: Sequence[str], facility: str) -> Mapping[str, CachedSeries]:
         ids = await self._catalogue.find(tags, facility)
         if missing := [tag for tag in dict.fromkeys(tags) if tag not in ids]:
-            raise unknown(missing)
+            raise unknown(missing, facility)
         return ids
 
     async def get_last_before(
@@ -160,7 +169,7 @@ class TimeseriesSensors:
     ) -> Mapping[str, Point]:
         if not tags:
             return {}
-        facility = await self._catalogue.facility_of(tags[0])
+        facility = await self._facility_of_some(tags)
         ids = await self._catalogue.find(tags, facility)
         by_id = {series.id.lower(): tag for tag, series in ids.items()}
         start, end = to_ns(not_older_than), to_ns(time)
@@ -187,6 +196,15 @@ class TimeseriesSensors:
                             points[tag] = point
         return points
 
+    async def _facility_of_some(self, tags: Sequence[str]) -> str:
+        """Return the facility of a model by some of its tags, the first of which may not be among them.
+
+        The readings of a model are read before its last values, so the only facility at which all of these tags were
+        read is its own.
+        """
+        read_at = set.intersection(*(self._read_at.get(tag, set()) for tag in tags))
+        return read_at.pop() if len(read_at) == 1 else await self._catalogue.facility_of(tags[0])
+
     async def _latest_before(self, identifier: str, start: int, end: int) -> Point | None:
         params = [("beforeTime", write_time(end - 1000)), ("afterTime", write_time(start))]
         params += [("status", str(status)) for status in self._settings.good]
@@ -201,7 +219,11 @@ class TimeseriesSensors:
         sensors: list[SensorSample] = []
         notes: list[str] = []
         for tag in dict.fromkeys(tags):
-            ids = await self._ids([tag], await self._catalogue.facility_of(tag))
+            try:
+                ids = await self._ids([tag], await self._catalogue.facility_of(tag))
+            except Rejected as error:
+                notes.append(f"{tag}: {error}")
+                continue
             first, last = [await self._time_of(edge, ids[tag].id) for edge in ("first", "latest")]
             readings = 0
             if last is not None:

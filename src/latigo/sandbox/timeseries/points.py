@@ -131,7 +131,9 @@ class Points:
             identifier = named.id if named else item["name"]
         else:
             identifier = _id(item)
-        if identifier in self._controls.forbidden_ids and self._controls.unknown_ids == "omit":
+        if identifier in self._controls.forbidden_ids:
+            if self._controls.unknown_ids == "refuse":
+                raise ApiError(403, "No access to the timeseries.")
             return None
         try:
             return self._store.series(identifier)

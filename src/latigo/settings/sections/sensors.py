@@ -245,7 +245,7 @@ class TimeseriesSensors(TimeseriesServer, _Sensors):
 
     kind: Literal["timeseries_api"] = Field(default="timeseries_api", description="Where readings come from.")
     good: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
-        default=(192,), description="Statuses of good readings; others are skipped and counted."
+        default=(192,), min_length=1, description="Statuses of good readings; others are skipped and counted."
     )
     federation_source: Literal["", "IMS", "TSDB", "DataLake"] = Field(
         default="", description="Where the API reads: the historian, its database or the lake; by default it decides."
