@@ -198,6 +198,7 @@ async def test_each_of_several_sources_is_checked_by_itself_with_the_tags_that_a
         {"kind": "files", "name": "lab", "path": str(tmp_path), "tags": [first]},
         {"kind": "influx", "url": "http://127.0.0.1:9", "tags": ["none of them"]},
         {"kind": "files", "name": "gone", "path": str(tmp_path / "nowhere"), "tags": ["neither"]},
+        {"kind": "files", "name": "misnamed", "path": str(tmp_path), "tags": ["1903-*"]},
         {"kind": "simulated", "name": "rest"},
     ]
 
@@ -209,3 +210,6 @@ async def test_each_of_several_sources_is_checked_by_itself_with_the_tags_that_a
     assert checks["sensors/lab"]["details"][0].startswith(f"{first}: readings from 2003-01-01")
     assert any(line.startswith(f"{second}: ") for line in checks["sensors/rest"]["details"])
     assert not any(first in line for line in checks["sensors/rest"]["details"])
+    of_models, of_its_own = checks["sensors/misnamed"]["details"]
+    assert of_models.endswith(" tags of models is read from it (sensors[3].tags)")
+    assert of_its_own == "none of its 1 tags is read from it (sensors[3].tags)"

@@ -167,8 +167,8 @@ async def _source(
     settings: Settings, number: int, tags: Awaitable[Sequence[str]], routing: Routing
 ) -> list[SystemCheck]:
     """Reach a source, and look into it: at tags that models need of it, else at any."""
-    section = settings.sources[number]
-    system = "sensors" if len(settings.sources) == 1 else circuit_name(System.SENSORS, section.source_name)
+    section, several = settings.sources[number], len(settings.sources) > 1
+    system = circuit_name(System.SENSORS, section.source_name) if several else "sensors"
     details: list[str] = []
 
     async def look() -> str:
@@ -176,10 +176,17 @@ async def _source(
         bad = BadReadings(clock)
         async with open_source(section, clock, bad) as source:
             answer = f"{source.downstream}, {await source.ping()}"
-            needed = routing.own(number, await tags)
+            of_models = await tags
+            needed = routing.own(number, of_models)
             unknown = [tag for tag in needed if not await source.sensor_exists(tag)]
             known = [tag for tag in needed if tag not in unknown]
-            known = known or routing.own(number, await source.get_sensor_list())
+            if several and of_models and not needed:
+                details.append(f"none of {len(of_models)} tags of models is read from it (sensors[{number}].tags)")
+            if not known:
+                listed = await source.get_sensor_list()
+                known = routing.own(number, listed)
+                if listed and not known:
+                    details.append(f"none of its {len(listed)} tags is read from it (sensors[{number}].tags)")
             found = await sample(source, evenly(known), clock.now(), settings.read_budget)
             details.extend(describe_sample(found, bad.counts(), clock.now()))
             if unknown:

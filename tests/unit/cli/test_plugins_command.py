@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_any_the_page_about_them_is_named() -> None:
-    assert shown() == (DONE, ["No installed package offers a plug-in; docs/plugins.md shows how to"])
+    assert shown() == (DONE, ["No installed package offers a plug-in; docs/plugins.md shows how to write one"])
 
 
 def test_each_has_a_line_and_one_that_cannot_be_used_its_reason_below(folder: Path) -> None:

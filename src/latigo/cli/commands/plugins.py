@@ -28,7 +28,10 @@ def run(as_json: JsonOption = False) -> None:
         ]
         columns = ("name", "group", "package", "version", "factory", "options", "usable")
         show_table(
-            rows, columns, empty="No installed package offers a plug-in; docs/plugins.md shows how to", below="problem"
+            rows,
+            columns,
+            empty="No installed package offers a plug-in; docs/plugins.md shows how to write one",
+            below="problem",
         )
     if any(plugin["problem"] for plugin in plugins):
         raise typer.Exit(Exit.FAILED)
