@@ -69,6 +69,12 @@ def influx(request: web.BaseRequest) -> web.Response | None:
     return web.json_response({"error": received(request)}, status=400, headers=headers)
 
 
+def timeseries(request: web.BaseRequest) -> web.Response | None:
+    """Refuse everything; the reason ends within a secret, wherever the client cuts it."""
+    message = ("x" * 288 + request.headers["X-Second"]) * 2 + received(request)
+    return web.json_response({"statusCode": 400, "message": message, "traceId": received(request)}, status=400)
+
+
 async def contents(ledger: Outside) -> str:
     """Return all text of all tables."""
     tables = [row["name"] for row in await ledger.fetch(_TABLES)]
@@ -182,3 +188,14 @@ async def test_a_factory_that_raises_ends_as_a_configuration_error_without_its_a
         assert "Traceback" not in text
         assert "north-sea" not in text
         assert PLUGIN_PASSWORD not in text
+
+
+async def test_no_part_of_a_secret_is_left_of_an_error_of_the_timeseries_api(sandbox: Sandbox):
+    async with echoing_server(timeseries) as url:
+        api = {"kind": "timeseries_api", "url": url, "token": TOKEN, "headers": {"X-Second": HEADER}}
+        config = sandbox.config(sensors=api, predictions=[api])
+        code, output, errors = await latigo("check", "--config", str(config), folder=sandbox.folder)
+
+    assert (code, output.count("FAIL")) == (1, 2)
+    assert "status 400: xxx" in output
+    assert leaks(output + errors) == set()

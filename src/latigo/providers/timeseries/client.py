@@ -39,6 +39,7 @@ from latigo.runtime.http import (
     transport_errors,
 )
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
+from latigo.runtime.redaction import excerpt
 from latigo.runtime.retry import backoff
 from latigo.settings.sections.timeseries import TimeseriesServer
 
@@ -51,7 +52,7 @@ _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=300), timedelta(seconds=5)
 _DEFAULT_PAUSE = timedelta(seconds=10)  #: after a 429 that names no time
 _LONGEST_PAUSE = timedelta(seconds=20)  #: that a request waits; tasks wait longer than that without one
 _LARGEST_ANSWER = 64 << 20
-_LONGEST_MESSAGE = 300
+_LONGEST_MESSAGE, _LONGEST_TRACE = 300, 100
 
 Params = Sequence[tuple[str, str]]
 
@@ -235,8 +236,8 @@ def _explained(body: bytes | bytearray) -> str:
         return ""
     if not isinstance(document, Mapping):
         return ""
-    trace = document.get("traceId") or document.get("activityId")
-    message = str(document.get("message", ""))[:_LONGEST_MESSAGE]
+    trace = excerpt(str(document.get("traceId") or document.get("activityId") or ""), _LONGEST_TRACE)
+    message = excerpt(str(document.get("message", "")), _LONGEST_MESSAGE)
     return f": {message}" + (f" (trace id {trace})" if trace else "")
 
 
