@@ -213,3 +213,16 @@ async def test_each_of_several_sources_is_checked_by_itself_with_the_tags_that_a
     of_models, of_its_own = checks["sensors/misnamed"]["details"]
     assert of_models.endswith(" tags of models is read from it (sensors[3].tags)")
     assert of_its_own == "none of its 1 tags is read from it (sensors[3].tags)"
+
+
+async def test_a_plugin_with_the_circuit_of_another_source_is_refused_as_at_start(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "open").touch()
+    sources: Tables = [
+        {"kind": KIND, "options": {"sign": str(tmp_path / "open")}, "tags": ["A*"]},
+        {"kind": "simulated"},
+    ]
+
+    code, checks = await check(sandbox.config(sources=sources))
+
+    assert (code, failed(checks)) == (CONFIGURATION, ["sensors"])
+    assert "two sources have the circuit sensors/simulated" in checks["sensors"]["answer"]

@@ -103,6 +103,10 @@ async def open_old_sink() -> AsyncIterator[OldSink]:
     yield OldSink()
 
 
+async def await_good() -> GoodSensors:
+    return GoodSensors()
+
+
 def return_good() -> GoodSensors:
     return GoodSensors()
 

@@ -35,6 +35,7 @@ from latigo.wiring.resources import (
     ledger_server,
     open_sink,
     open_source,
+    require_different_circuits,
     routing_of,
     user_at_host,
 )
@@ -154,19 +155,25 @@ async def _ledger(settings: Settings, opened: AsyncExitStack) -> tuple[Database 
 async def _sources(settings: Settings, projects: Sequence[str]) -> list[SystemCheck]:
     """Reach every source of readings, each for itself."""
     tags, routing = asyncio.create_task(_needed_tags(settings, projects)), routing_of(settings)
+    circuits: list[str] = []
     try:
-        checks = await asyncio.gather(
-            *(_source(settings, number, tags, routing) for number in range(len(settings.sources)))
+        groups = await asyncio.gather(
+            *(_source(settings, number, tags, routing, circuits) for number in range(len(settings.sources)))
         )
     finally:
         tags.cancel()
-    return [check for group in checks for check in group]
+    checks = [check for group in groups for check in group]
+    try:
+        require_different_circuits(circuits)
+    except LatigoError as error:
+        checks.append(SystemCheck.failure("sensors", error))
+    return checks
 
 
 async def _source(
-    settings: Settings, number: int, tags: Awaitable[Sequence[str]], routing: Routing
+    settings: Settings, number: int, tags: Awaitable[Sequence[str]], routing: Routing, circuits: list[str]
 ) -> list[SystemCheck]:
-    """Reach a source, and look into it: at tags that models need of it, else at any."""
+    """Reach a source, and look into it: at tags that models need of it, else at any. Add its circuit to the others."""
     section, several = settings.sources[number], len(settings.sources) > 1
     system = circuit_name(System.SENSORS, section.source_name) if several else "sensors"
     details: list[str] = []
@@ -175,6 +182,7 @@ async def _source(
         clock = SystemClock()
         bad = BadReadings(clock)
         async with open_source(section, clock, bad) as source:
+            circuits.append(source.downstream)
             answer = f"{source.downstream}, {await source.ping()}"
             of_models = await tags
             needed = routing.own(number, of_models)

@@ -48,6 +48,8 @@ async def open_plugin(
     with _raising(where, "the factory"):
         manager = factory(**arguments)
     if not isinstance(manager, AbstractAsyncContextManager):
+        if inspect.iscoroutine(manager):
+            manager.close()  # else Python warns that nothing awaits it
         raise ConfigurationError(
             f"{where}: the factory returns {type(manager).__name__}, which is no async context manager;"
             " contextlib.asynccontextmanager makes one of an async generator"

@@ -179,10 +179,18 @@ async def open_sensors(
             await opened.enter_async_context(open_source(section, clock, bad, database, savings))
             for section in settings.sources
         ]
-        circuits = [source.downstream for source in sources]
-        if repeated := [circuit for number, circuit in enumerate(circuits) if circuit in circuits[:number]]:
-            raise ConfigurationError(f"sensors: two sources have the circuit {repeated[0]}: give them other names")
+        require_different_circuits([source.downstream for source in sources])
         yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
+
+
+def require_different_circuits(circuits: Sequence[str]) -> None:
+    """Check the names of the circuits of all sources: a plug-in names its own.
+
+    Raises:
+        ConfigurationError: two sources have the same.
+    """
+    if repeated := [circuit for number, circuit in enumerate(circuits) if circuit in circuits[:number]]:
+        raise ConfigurationError(f"sensors: two sources have the circuit {repeated[0]}: give them other names")
 
 
 def routing_of(settings: Settings) -> Routing:

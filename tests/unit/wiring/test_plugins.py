@@ -80,6 +80,7 @@ async def test_a_sink_that_counts_rows_instead_of_reporting_them_is_refused() ->
         (f"{MODULE}:open_nothing", {}, "has no attribute 'open_nothing'"),
         (f"{MODULE}:NO_FACTORY", {}, "str cannot be called"),
         (f"{MODULE}:return_good", {}, "returns GoodSensors, which is no async context manager"),
+        (f"{MODULE}:await_good", {}, "returns coroutine, which is no async context manager"),
         (f"{MODULE}:open_good", {"regoin": "north"}, "got an unexpected keyword argument 'regoin'"),
         ("nobody-offers-this", {}, "0 installed packages offer it"),
     ],
