@@ -248,7 +248,7 @@ async def test_sensors_lists_tags_and_says_whether_one_exists(tmp_path: Path):
     assert (json.loads(first), cut) == ({"items": ["A"], "total": 2}, "Showing 1 of 2; --limit 0 shows all\n")
     assert (known, text) == (DONE, "A: known to sensors/files\n")
     assert (unknown, json.loads(answer)) == (USAGE, {"name": "C", "exists": False, "source": "sensors/files"})
-    assert why == "latigo: C: unknown sensor; the nearest known one is A\n"
+    assert why == "latigo: C: unknown sensor; the nearest known one is A; sensors/files does not know it\n"
 
 
 async def test_with_several_sources_the_commands_name_the_source_of_each_sensor(tmp_path: Path):
@@ -261,12 +261,22 @@ async def test_with_several_sources_the_commands_name_the_source_of_each_sensor(
     ]
     config = write_config(tmp_path, sources=sources)
     show = ("--from", "2026-01-01", "--to", "2026-01-02", "--json")
-    (partly, listed, why), (_, as_json, _), (_, known, _), (unknown, _, _), (_, shown, _) = await asyncio.gather(
+    (
+        (partly, listed, why),
+        (_, as_json, _),
+        (_, known, _),
+        (unknown, _, _),
+        (_, shown, _),
+        *of_one,
+    ) = await asyncio.gather(
         latigo("sensors", "list", "--config", str(config), folder=tmp_path),
         latigo("sensors", "list", "--json", "--limit", "1", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "A", "--config", str(config), folder=tmp_path),
         latigo("sensors", "exists", "E", "--config", str(config), folder=tmp_path),
         latigo("sensors", "show", "B", *show, "--config", str(config), folder=tmp_path),
+        latigo("sensors", "exists", "D1", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "show", "D1", "--config", str(config), folder=tmp_path),
+        latigo("sensors", "show", "E", "--config", str(config), folder=tmp_path),
     )
 
     assert (partly, listed.splitlines()) == (FAILED, ["A\tsensors/plant", "B\tsensors/lab", "C\tsensors/plant"])
@@ -275,6 +285,10 @@ async def test_with_several_sources_the_commands_name_the_source_of_each_sensor(
     assert known == "A: known to sensors/plant\n"
     assert unknown == USAGE
     assert (json.loads(shown)["source"], json.loads(shown)["last_value"]) == ("sensors/lab", 2.0)
+    for code, _, unavailable in of_one[:2]:
+        assert (code, unavailable[:42]) == (FAILED, "latigo: sensors/influx: InfluxDB, reading:")
+    assert of_one[2][0] == USAGE
+    assert of_one[2][2].startswith("latigo: E: unknown sensor; the others cannot be listed: ")
 
 
 async def test_sensors_show_has_the_request_and_the_readings_of_one_sensor(tmp_path: Path):

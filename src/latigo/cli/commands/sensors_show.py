@@ -24,8 +24,7 @@ def run(
 
     Exit code 2 when the source does not know the sensor, 3 when it has no readings in the period.
     """
-    from latigo.domain.names import unknown_name
-    from latigo.providers.parts import parts_of
+    from latigo.cli.sensors import find_sensor
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_sensors
@@ -38,14 +37,14 @@ def run(
 
     async def work() -> dict[str, Any]:
         async with open_sensors(settings, SystemClock()) as source:
-            if not await source.sensor_exists(name):
-                raise unknown_name("sensor", name, await source.get_sensor_list(), note="the source does not know it")
-            (part,) = parts_of(source, [name])
+            place, problem = await find_sensor(source, name)
+            if problem is not None:
+                raise problem
             readings = await source.get_data_for_range([name], period, max_bytes=settings.read_budget)
             times, values = readings[name].times, readings[name].values
             return {
                 "name": name,
-                "source": part.source.downstream,
+                "source": place,
                 "period": str(period),
                 "request": source.get_native_range_specifier(period, {"tag": name}),
                 "readings": len(times),
