@@ -3,8 +3,8 @@
 import asyncio
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, assert_never
@@ -175,12 +175,24 @@ async def open_sensors(
         ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
     """
     async with AsyncExitStack() as opened:
-        sources = [
-            await opened.enter_async_context(open_source(section, clock, bad, database, savings))
-            for section in settings.sources
-        ]
+        sources = []
+        for number, section in enumerate(settings.sources):
+            with _numbered("sensors", number, len(settings.sources)):
+                source = open_source(section, clock, bad, database, savings)
+                sources.append(await opened.enter_async_context(source))
         require_different_circuits([source.downstream for source in sources])
         yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
+
+
+@contextmanager
+def _numbered(table: str, number: int, count: int) -> Iterator[None]:
+    """Name the table of the settings in an error, where there are several of it."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if count == 1:
+            raise
+        raise ConfigurationError(f"{table}[{number}]: {error}") from None
 
 
 def require_different_circuits(circuits: Sequence[str]) -> None:
@@ -227,6 +239,17 @@ async def open_source(
                 yield source
         case _:
             assert_never(section)
+
+
+@asynccontextmanager
+async def open_sinks(settings: Settings, database: Database | None) -> AsyncIterator[Sequence[Sink]]:
+    """Open all sinks for predictions; raises as `open_sink`."""
+    async with AsyncExitStack() as opened:
+        sinks = []
+        for number, section in enumerate(settings.predictions):
+            with _numbered("predictions", number, len(settings.predictions)):
+                sinks.append(await opened.enter_async_context(open_sink(section, database)))
+        yield sinks
 
 
 @asynccontextmanager
@@ -397,7 +420,7 @@ async def open_resources_on(
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
         roster = PostgresRoster(database, user_at_host())
-        sinks = [await opened.enter_async_context(open_sink(section, database)) for section in settings.predictions]
+        sinks = await opened.enter_async_context(open_sinks(settings, database))
         gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
         savings = Savings()
