@@ -53,8 +53,9 @@ class TimeseriesPredictions:
         return self._client.downstream
 
     async def ping(self, projects: Sequence[str]) -> str:  # noqa: ARG002 - all are in one place
-        problem = (await self._catalogue.ping()).problem
-        return f"can be read, but {problem}" if problem else "can be read"
+        found = await self._catalogue.ping()
+        suspicious = found.problem and found.total  # an API without any series may be new
+        return f"can be read, but {found.problem}" if suspicious else "can be read"
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG002 - not kept
         facility = await self._facility_of(predictions.columns)
