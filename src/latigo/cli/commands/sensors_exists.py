@@ -14,8 +14,9 @@ EXAMPLES = ("latigo sensors exists GRA-TT-0001.PV",)
 def run(
     name: Annotated[str, typer.Argument(help="A tag name.")], config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Check whether the source knows a sensor; of several sources, the one that it would be read from.
+    """Check whether the source knows a sensor.
 
+    Of several sources, the one that it would be read from is asked and named.
     Exit code 2 when it does not; the nearest name that is known is on standard error.
     """
     from latigo.cli.sensors import FoundSensor, find_sensor
