@@ -23,7 +23,9 @@ WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "ex
 #: Commands that create a ledger where there is none.
 CREATING = {("migrate",)}
 #: What a command gets where it has to be given something: by name of the argument, else of its kind.
-GIVEN = {"since": "-1h", "model": "plant-a/pump-001"}
+GIVEN = {"since": "-1h", "model": "plant-a/pump-001", "number": "1"}
+#: What a command has to be given although each part of it may be left out.
+ONE_OF_SEVERAL = {("backfill",): ("plant-a", "--from", "-1h")}
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -50,7 +52,7 @@ def arguments(path: tuple[str, ...]) -> list[str]:
             given.append("--yes")
         elif "--all" in parameter.opts:
             given.append("--all")
-    return given
+    return [*given, *ONE_OF_SEVERAL.get(path, ())]
 
 
 def has_json(path: tuple[str, ...]) -> bool:
