@@ -92,7 +92,7 @@ async def test_models_that_change_wait_for_what_is_being_settled_of_them(ledger:
 
     async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
         settling = group.create_task(ledger.executor.settle([(claim, absent) for claim in claims]))
-        await ledger.someone_waits_in("%INSERT INTO task_history%")
+        await ledger.someone_waits_in("%DELETE FROM task t%s.outcome%")
         changing = group.create_task(ledger.models.put_models([an_entry("pump", revision="1001")]))
         await ledger.someone_waits_in(LOCKING_MODELS)
 
@@ -105,7 +105,7 @@ async def test_models_that_are_left_out_wait_for_what_is_being_settled_of_them(l
 
     async with asyncio.TaskGroup() as group, ledger.holding("LOCK task_history IN SHARE MODE"):
         settling = group.create_task(ledger.executor.settle(stored(claims)))
-        await ledger.someone_waits_in("%INSERT INTO task_history%")
+        await ledger.someone_waits_in("%DELETE FROM task t%s.outcome%")
         changing = group.create_task(ledger.models.set_state("plant", ["pump"], "gone"))
         await ledger.someone_waits_in(LOCKING_MODELS)
 

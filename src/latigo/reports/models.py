@@ -114,12 +114,19 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
         revision=status.revision,
         problem=status.problem,
         tags=spec.dataset.tags if spec else (),
-        spec={**asdict(spec), "ref": str(ref)} if spec else None,
+        spec=_in_full(spec) if spec else None,
         ledger=known[0] if known else None,
         failures=failures,
         not_asked=not_asked,
         failure_count=failures.total,
     )
+
+
+def _in_full(spec: ModelSpec) -> dict[str, Any]:
+    """Return all that the ledger keeps of a spec."""
+    fields = {**asdict(spec), "ref": str(spec.ref)}
+    del fields["trained"]
+    return fields
 
 
 async def _of_ledger(database: Database, ref: ModelRef) -> ModelStatus:
