@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 _STOPS_WITHIN = timedelta(seconds=90)
 _COMES_WITHIN = 300.0  # 20 s on an idle machine
-_MISSING = "SELECT $1 - count(*) FROM model WHERE name = ANY ($2) AND revision = $3"
+_MISSING = "SELECT $1 - count(DISTINCT name) FROM model WHERE name = ANY ($2) AND revision = $3"
 _LEFT = "SELECT (SELECT count(*) FROM task) + (SELECT count(*) FROM model_holes WHERE NOT isempty(holes))"
 
 
