@@ -90,7 +90,7 @@ class RoutedSource(Protocol):
         """All of them, in the order of the settings."""
 
     def parts(self, tags: Sequence[str]) -> Sequence[Part]:
-        """Divide tags among the sources; a source without a tag has no part. Asks nobody."""
+        """Divide tags among the sources; a source without a tag has no part. Calls no source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ class PendingRepairs(Report):
 
 
 class Pause(Report):
-    """A project or model that somebody has paused."""
+    """A project or model that are paused, with who, when and why."""
 
     project: str
     model: str  #: empty: the whole project

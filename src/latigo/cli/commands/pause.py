@@ -2,18 +2,8 @@
 
 import typer
 
-from latigo.cli.options import (
-    ConfigOption,
-    JsonOption,
-    SubjectArgument,
-    WhyOption,
-    selected_subject,
-    settings_of,
-    subject_text,
-    with_ledger,
-)
-from latigo.cli.tables import show_json
-from latigo.runtime.units import counted
+from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption
+from latigo.cli.pausing import change_models
 
 EXAMPLES = (
     'latigo pause plant-a/pump-001 --reason "sensor is being replaced"',
@@ -30,16 +20,7 @@ def run(subject: SubjectArgument, reason: WhyOption, config: ConfigOption = None
     such project or model.
     """
     from latigo.actions.pausing import pause
-    from latigo.wiring.resources import user_at_host
 
-    selected = selected_subject(subject)
-    models = with_ledger(
-        settings_of(config),
-        lambda database: pause(database, user_at_host(), selected.project or "", selected.model, reason),
-        selected,
-    )
-    if as_json:
-        show_json({"project": selected.project, "model": selected.model, "models": models})
-        return
-    paused = subject_text(selected)
-    typer.echo(f"Paused {paused}: {counted(models, 'model')}; latigo resume {paused} resumes it")
+    changed = change_models(pause, subject, reason, config, as_json=as_json)
+    if changed:
+        typer.echo(f"Paused {changed}; latigo resume {subject} resumes it")

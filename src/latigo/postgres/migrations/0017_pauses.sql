@@ -1,4 +1,4 @@
--- Projects and models that somebody has paused.
+-- Projects and models that are paused, with who, when and why.
 
 -- pause --
 -- ``model`` is empty for a whole project, models that it gets later included. ``model.paused`` follows.
