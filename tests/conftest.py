@@ -1,5 +1,6 @@
 """Fixtures that any test may use."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -33,3 +34,7 @@ def no_known_secrets() -> Iterator[None]:
 # How long an example takes says more of the machine than of the code. All else stays as it is, here or in CI.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# A shell that starts tests in the background has SIGINT ignored, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
