@@ -340,6 +340,8 @@ class _Search:
         if "\0" in text:
             order = "be" if self._data.startswith(b"\0") else "le"
             return InvalidFile(f'{problem}: set the encoding, such as "utf-16-{order}"', "encoding")
+        if self._has_form_of_ncs(text):
+            return InvalidFile(f'{problem}: set preset = "ncs" for rows of Sensor;Value;Time;Status', "preset")
         for separator in _SEPARATORS:
             if any(self._has_time_columns(self._cells(line, separator)) for line in lines):
                 return InvalidFile(f'{problem}: set the separator to "{_NAMED.get(separator, separator)}"', "separator")
@@ -348,6 +350,15 @@ class _Search:
             f"{problem}{_like(self._layout.time_columns, names)}: set time_column; or skip_lines if the header comes"
             f" later, separator if it is not {self._layout.separator!r}, columns if there is no header",
             "time_column",
+        )
+
+    def _has_form_of_ncs(self, text: str) -> bool:
+        """Return whether a line is a reading in the form of the preset ``ncs``: Sensor;Value;Time;Status."""
+        cells = self._cells(text, ";")
+        return (
+            len(cells) == 4
+            and cells[3].isdecimal()
+            and bool(self._layout.times.parse(pa.array([cells[2]])).readable[0])
         )
 
     def _cells(self, text: str, separator: str) -> list[str]:

@@ -115,7 +115,7 @@ NCS_COLUMNS = {"time_column": "Time", "value_column": "Value"}
     [
         ("54-quoted-decimal-comma", "a.csv", {}, r"line 2: '0,5' in column 'A' .*sensors\.decimal_point"),
         ("55-long-quality", "a.csv", {"layout": "long"}, r"sensors\.quality_column: .*column 'quality'"),
-        ("70-ncs-csv", "{tag}/*.csv", {"separator": ";", **NCS_COLUMNS}, r"columns if there is no header"),
+        ("70-ncs-csv", "{tag}/*.csv", {"separator": ";", **NCS_COLUMNS}, r"set preset = \"ncs\""),
         ("70b-ncs-parquet", "", {"layout": "long", **NCS_COLUMNS}, r"sensors\.tag_column: .*name the tag in the path"),
         ("70b-ncs-parquet", "{tag}/parquet/*", NCS_COLUMNS, r"sensors\.quality_column: .*column 'Status'"),
     ],

@@ -64,7 +64,7 @@ async def test_an_input_of_the_field_is_read(case: str, options: Mapping[str, An
         (
             "70-ncs-csv",
             {"separator": ";", "time_column": "Time"},
-            r"its line 1 is 'A;0\.5;2026.* columns if there is no",
+            r"sensors\.preset: .*its line 1 is 'A;0\.5;2026.*: set preset = \"ncs\"",
         ),
     ],
 )
@@ -214,6 +214,7 @@ async def test_date_and_time_of_day_make_a_header_together(tmp_path: Path):
         ),
         ({}, "time;A\n" + rows(separator=";"), r"sensors\.separator: .*: set the separator to \";\""),
         ({}, "Report\ntime\tA\n", r"sensors\.separator: .* its line 1 is 'Report': set the separator to \"\\t\""),
+        ({}, "T-1;;45000.5;192\n", r"columns if there is no header"),
         ({}, "x\n" * 100 + "time,A\n" + rows(), r"sensors\.time_column: .* or skip_lines if the header comes later"),
         ({"skip_lines": 1}, "time,A\n" + rows(), r"its line 2 is '2026-03-01 00:00:00,0'"),
         ({"layout": "long"}, "time,Tag,value\n", r"sensors\.tag_column: .* no column 'tag'.*nearest name is 'Tag'"),
