@@ -40,7 +40,7 @@ PROJECTS = 3
 
 _LEASE = timedelta(days=1000)
 #: The ledger looks at a table, so that setting the clock changes no function and prepared statements stay.
-_CLOCK = """
+CLOCK = """
 CREATE TABLE virtual_clock (at timestamptz NOT NULL);
 INSERT INTO virtual_clock VALUES (now());
 CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
@@ -137,7 +137,7 @@ async def simulation(now: datetime = BEGIN) -> AsyncIterator[Simulation]:
     # Nothing outlives the benchmark, so nothing has to survive a power cut.
     async with open_ledger({"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}) as ledger:
         async with ledger.database.connection() as connection:
-            await connection.execute(_CLOCK)
+            await connection.execute(CLOCK)
         settings = Settings(ledger=PostgresLedger(url=SecretStr(ledger.url)), http=HttpSettings(enabled=False))
         clock, line = VirtualClock(datetime.min.replace(tzinfo=UTC)), Line()
         async with open_resources(settings, sensors=MemorySensors(), clock=clock) as resources:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -33,6 +34,7 @@ class Store(MemoryPredictions):
         super().__init__()
         self.name = name
         self.errors: list[Exception] = []
+        self.ping_error: Exception | None = None
         self.begun = 0
         self.writes: list[Predictions] = []
         self.since: datetime | None = None
@@ -42,6 +44,11 @@ class Store(MemoryPredictions):
     @property
     def downstream(self) -> str:
         return self.name
+
+    async def ping(self, projects: Sequence[str]) -> str:
+        if self.ping_error is not None:
+            raise self.ping_error
+        return await super().ping(projects)
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
         self.begun += 1

@@ -101,8 +101,14 @@ class CircuitBoard:
         return circuit is not None and circuit.probe_due and await self._ledger.take_probe(downstream)
 
     @asynccontextmanager
-    async def call(self, downstream: str, model: ModelRef, *, probe: bool) -> AsyncIterator[None]:
+    async def call(self, downstream: str, model: ModelRef, *, probe: bool, proves: bool = True) -> AsyncIterator[None]:
         """Run a call under the circuit of its downstream, and record the result.
+
+        Args:
+            downstream: what is called.
+            model: for which.
+            probe: the call may be made although the circuit is open, and closes it if it succeeds.
+            proves: an answer shows that the downstream works; otherwise only a failure is recorded.
 
         Raises:
             CircuitOpen: the circuit is open and this is not the probe; nothing was called.
@@ -127,7 +133,8 @@ class CircuitBoard:
             await self._succeeded(downstream, probe=probe)
             raise
         else:
-            await self._succeeded(downstream, probe=probe)
+            if proves:
+                await self._succeeded(downstream, probe=probe)
 
     def _breaker(self, downstream: str) -> Breaker:
         return self._breakers.setdefault(downstream, Breaker(self._rules))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -103,6 +103,8 @@ class Pipeline:
             ClaimLost: another executor may have the task, so nothing more was written.
         """
         task = progress.task
+        if task.probe:
+            await self._look_at_sinks(progress)
         dataset = await self._frame(progress)
         if not has_rows(dataset, task.window):
             return _unpredicted(task, dataset)
@@ -122,6 +124,19 @@ class Pipeline:
             prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
         )
+
+    async def _look_at_sinks(self, progress: Progress) -> None:
+        """Find out whether required sinks answer whose circuits are open, before a prediction that they may not take.
+
+        An answer does not close the circuit: only a write shows that they take writes.
+        """
+        for sink in self.sinks:
+            downstream = sink.store.downstream
+            if sink.required and self.circuits.is_open(downstream):
+                progress.stage = "write"
+                async with self._limited(progress, downstream, proves=False):
+                    with suppress(NotImplementedError):  # it cannot be read
+                        await sink.store.ping([progress.task.ref.project])
 
     async def _frame(self, progress: Progress) -> Dataset:
         spec, period = progress.task.model, period_of(progress.task.model, progress.task.window)
@@ -249,9 +264,12 @@ class Pipeline:
                 yield
 
     @asynccontextmanager
-    async def _limited(self, progress: Progress, downstream: str, *, probe: bool = False) -> AsyncIterator[None]:
+    async def _limited(
+        self, progress: Progress, downstream: str, *, probe: bool = False, proves: bool = True
+    ) -> AsyncIterator[None]:
         """Run a call to a downstream under its circuit and within what is left of the hard limit."""
-        async with self.circuits.call(downstream, progress.task.ref, probe=probe or progress.task.probe):
+        probe = probe or progress.task.probe
+        async with self.circuits.call(downstream, progress.task.ref, probe=probe, proves=proves):
             try:
                 with progress.in_call(self.clock):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:

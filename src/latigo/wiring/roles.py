@@ -164,9 +164,6 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
         lambda tags: {part.source.downstream for part in parts_of(resources.sensors, tags)},
     )
 
-    models = settings.models
-    selection = Selection(models.projects, models.include, models.exclude)
-
     async def projects() -> Iterable[str]:
         return [project.name for project in await ledger.projects()]
 
@@ -184,23 +181,30 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
             history=settings.ledger.history,
         ),
         ledger=PostgresSchedulerLedger(resources.database),
-        sync=ModelSync(
-            provider=resources.catalogue,
-            roster=resources.roster,
-            selection=selection,
-            ledger=ledger,
-            schedule_of=partial(overrides_for, settings),
-            max_window=settings.schedule.max_window,
-            clock=resources.clock,
-            version=__version__,
-            discovery=_discovery(resources, discovery, ledger),
-        ),
+        sync=create_model_sync(resources, discovery),
         sender=sender,
         downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         sources=sources,
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,
+    )
+
+
+def create_model_sync(resources: Resources, discovery: ModelDiscovery | None = None) -> ModelSync:
+    """Create what keeps the ledger's list of models; for ``discovery`` see `create_scheduler`."""
+    settings = resources.settings
+    models, ledger = settings.models, PostgresModelLedger(resources.database)
+    return ModelSync(
+        provider=resources.catalogue,
+        roster=resources.roster,
+        selection=Selection(models.projects, models.include, models.exclude),
+        ledger=ledger,
+        schedule_of=partial(overrides_for, settings),
+        max_window=settings.schedule.max_window,
+        clock=resources.clock,
+        version=__version__,
+        discovery=_discovery(resources, discovery, ledger),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -346,6 +347,37 @@ async def test_a_probe_passes_open_circuits_and_closes_them():
 
     assert settlement.outcome is Outcome.STORED
     assert plant.ledger.board.open == {}
+
+
+async def probe_twice(plant: Plant, ping_error: Exception | None) -> list[bool]:
+    """Probe a sink whose first write fails; return whether its circuit is open after each probe."""
+    plant.ledger.board.set(a_circuit("sink/first"))
+    plant.stores[0].ping_error = ping_error
+    plant.stores[0].errors = [Unavailable("disk full", downstream="sink/first")]
+    states: list[bool] = []
+    for _ in range(2):
+        await plant.board.refresh()
+        with suppress(Unavailable):
+            await run(plant, a_task(span=REQUESTED, probe=True))
+        states.append("sink/first" in plant.ledger.board.open)
+    return states
+
+
+async def test_no_model_is_called_to_probe_a_sink_that_does_not_answer():
+    plant = Plant()
+
+    assert await probe_twice(plant, Unavailable("no answer", downstream="sink/first")) == [True, True]
+
+    assert plant.models.calls == []
+
+
+@pytest.mark.parametrize("ping_error", [None, NotImplementedError()])
+async def test_a_sink_that_answers_has_not_taken_a_write_yet(ping_error: Exception | None):
+    plant = Plant()
+
+    assert await probe_twice(plant, ping_error) == [True, False]
+
+    assert len(plant.models.calls) == 2
 
 
 async def test_readings_beyond_a_share_of_the_budget_are_too_large():

@@ -1,0 +1,376 @@
+"""A plant on a virtual clock, in which days pass in seconds.
+
+Scheduler, model sync, ledger, pipeline, circuits, sink and the client of the model server are the real ones. Simulated
+are the time, the readings, which arrive when a test says, and the predictions, which follow `chaos.formulas`. Nothing
+happens between two moments: at each, everything that can be done is done.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import SecretStr
+
+from benchmarks.simulation import CLOCK, VirtualClock
+from chaos.formulas import output, reading
+from chaos.gordo_program import FormulaPredictions
+from latigo.domain.errors import Unavailable
+from latigo.domain.fence import Fence
+from latigo.domain.outcome import Settlement
+from latigo.domain.series import Point, Predictions, Readings, Series, Written
+from latigo.domain.task import Task
+from latigo.domain.windows import DAY, Window
+from latigo.executor.budget import ByteBudget
+from latigo.executor.circuits import CircuitBoard
+from latigo.executor.guard import WriteGuard
+from latigo.executor.outcomes import settlement_of
+from latigo.executor.pipeline import Pipeline, Progress, Sink
+from latigo.ledger.executor_store import PostgresExecutorLedger
+from latigo.ledger.protocol import ExecutorInfo, Term
+from latigo.ledger.scheduler_store import PostgresSchedulerLedger
+from latigo.postgres.database import Database
+from latigo.providers.protocols import PredictionStorageProvider
+from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, SandboxGordo, open_sandbox_gordo
+from latigo.sandbox.gordo.frames import Index
+from latigo.scheduler.loop import Scheduler
+from latigo.scheduler.model_sync import ModelSync
+from latigo.settings import (
+    BackfillSettings,
+    GordoModels,
+    HttpSettings,
+    PostgresLedger,
+    ScheduleSettings,
+    Settings,
+)
+from latigo.task_queue import envelope
+from latigo.task_queue.internal import InternalQueue
+from latigo.wiring.resources import Resources, open_resources
+from latigo.wiring.roles import ProjectLimits, circuit_rules, create_model_sync, create_scheduler, retry_rules
+
+SLOT = timedelta(minutes=30)
+DELAY = timedelta(minutes=5)
+MAX_WINDOW = DAY
+RESOLUTION = timedelta(minutes=10)
+READ_EVERY = timedelta(minutes=5)
+#: A slot falls due at this moment.
+BEGIN = datetime(2025, 10, 20, 6, tzinfo=UTC) + DELAY
+REVISION = "1764547200000"
+
+_LEASE = timedelta(days=1000)
+_EXECUTOR = "executor"
+
+
+class Fate(NamedTuple):
+    """What becomes of the readings of some tags in a period."""
+
+    tags: frozenset[str]
+    start: datetime
+    end: datetime
+    late_by: timedelta | None  #: None: there are none
+
+
+class ArrivingSensors:
+    """A source whose readings arrive when the test says; every tag has one every five minutes."""
+
+    downstream = "sensors/plant"
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.fates: list[Fate] = []
+        self.away = False
+
+    def arrives(self, tag: str, time: datetime) -> datetime | None:
+        """Return when the reading of this time can be read; None: never."""
+        for fate in self.fates:
+            if tag in fate.tags and fate.start <= time < fate.end:
+                return None if fate.late_by is None else time + fate.late_by
+        return time
+
+    async def ping(self) -> str:
+        return "any tag"
+
+    async def get_sensor_list(self) -> Sequence[str]:
+        return ()
+
+    async def sensor_exists(self, name: str) -> bool:  # noqa: ARG002 - every name is one
+        return True
+
+    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
+        return f"{dict(parameters)} in {window}"
+
+    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:  # noqa: ARG002 - it is never much
+        self._require_there()
+        return {tag: self._series(tag, window.start, window.end) for tag in tags}
+
+    async def get_last_before(
+        self, tags: Sequence[str], time: datetime, not_older_than: datetime
+    ) -> Mapping[str, Point]:
+        self._require_there()
+        series = {tag: self._series(tag, not_older_than, time) for tag in tags}
+        return {tag: Point(int(each.times[-1]), float(each.values[-1])) for tag, each in series.items() if len(each)}
+
+    def _require_there(self) -> None:
+        if self.away:
+            raise Unavailable("nothing answers", downstream=self.downstream)
+
+    def _series(self, tag: str, start: datetime, end: datetime) -> Series:
+        now = self._clock.now()
+        step = int(READ_EVERY.total_seconds())
+        seconds = np.arange(-(-int(start.timestamp()) // step) * step, int(end.timestamp()), step, dtype=np.int64)
+        moments = [datetime.fromtimestamp(second, UTC) for second in seconds.tolist()]
+        there = [(arrival := self.arrives(tag, moment)) is not None and arrival <= now for moment in moments]
+        seconds = seconds[np.array(there, np.bool_)]
+        return Series(seconds * 1_000_000_000, np.array([reading(tag, second) for second in seconds.tolist()], float))
+
+
+class AbsentableSink:
+    """A real sink that can be away."""
+
+    def __init__(self, store: PredictionStorageProvider) -> None:
+        self._store = store
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def ping(self, projects: Sequence[str]) -> str:
+        self._require_there()
+        return await self._store.ping(projects)
+
+    async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
+        self._require_there()
+        return await self._store.put_predictions(predictions, fence)
+
+    def _require_there(self) -> None:
+        if self.away:
+            raise Unavailable("nothing answers", downstream=self._store.downstream)
+
+
+class AbsentableQueue(InternalQueue):
+    """A real queue that can be away, for the scheduler."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    async def publish(self, tasks: Sequence[Task], version: int = envelope.HIGHEST) -> Mapping[int, str]:
+        if self.away:
+            raise Unavailable("nothing answers", downstream=self.channel)
+        return await super().publish(tasks, version)
+
+    def take(self) -> list[Task]:
+        """Return what waits."""
+        return [self._tasks.get_nowait() for _ in range(self._tasks.qsize())]
+
+
+class Call(NamedTuple):
+    """A prediction that the model server has made."""
+
+    model: str
+    revision: str
+    rows: int
+
+
+class CountedPredictions(FormulaPredictions):
+    """Predictions by formula, which are counted."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def predict(
+        self, definition: ModelDefinition, revision: str, body: bytes, content_type: str, *, anomaly: bool
+    ) -> tuple[bytes, Index] | None:
+        answer = super().predict(definition, revision, body, content_type, anomaly=anomaly)
+        if answer is not None:
+            self.calls.append(Call(definition.name, revision, len(answer[1])))
+        return answer
+
+
+class Row(NamedTuple):
+    """What the sink holds of one row of a model."""
+
+    revision: str
+    outputs: Mapping[str, float]  #: of ``model-output``, by tag
+
+
+@dataclass
+class Plant:
+    """A plant, and a Latigo that predicts its models."""
+
+    clock: VirtualClock
+    resources: Resources
+    gordo: SandboxGordo
+    predictions: CountedPredictions
+    sensors: ArrivingSensors
+    sink: AbsentableSink
+    queue: AbsentableQueue
+    scheduler: Scheduler
+    sync: ModelSync
+    pipeline: Pipeline
+    executors: PostgresExecutorLedger
+    term: Term
+    has_scheduler: bool = True
+    has_executors: bool = True
+    known: dict[str, datetime] = field(default_factory=dict)  #: when each model was first listed, by its name
+
+    @property
+    def database(self) -> Database:
+        return self.resources.database
+
+    async def at(self, time: datetime, *, sync: bool = True) -> None:
+        """Turn the clock, and let everything be done that can be done at this moment."""
+        await self._turn(time)
+        if self.has_scheduler and sync:
+            await self._sync()
+        while True:
+            published = await self._plan() if self.has_scheduler else 0
+            worked = await self._work() if self.has_executors else 0
+            if not published and not worked:
+                return
+
+    async def _turn(self, time: datetime) -> None:
+        new_day = time.date() != self.clock.time.date()
+        self.clock.time = time
+        async with self.database.connection() as connection:
+            await connection.execute("UPDATE virtual_clock SET at = $1", time)
+        if new_day:
+            await PostgresSchedulerLedger(self.database).maintain(history=timedelta(days=30))
+        await self.executors.heartbeat(_EXECUTOR, in_flight=0, limit=8)
+
+    async def _sync(self) -> None:
+        await self.sync.run_once()
+        for project in self.gordo.projects.values():
+            for name in project.revisions[project.latest]:
+                self.known.setdefault(name, self.clock.time)
+
+    async def _plan(self) -> int:
+        ledger = PostgresSchedulerLedger(self.database)
+        await ledger.recover(self.term, self.queue.channel, isolated_starts=3, version="day")
+        try:
+            return await self.scheduler.plan_once(self.term)
+        except Unavailable:  # the queue: the loop tries again later
+            return 0
+
+    async def _work(self) -> int:
+        tasks = self.queue.take()
+        await self.pipeline.circuits.refresh()
+        for task in tasks:
+            await self._run(task)
+        return len(tasks)
+
+    async def _run(self, task: Task) -> None:
+        claim = await self.executors.claim(task, _EXECUTOR, _LEASE)
+        if claim is None:
+            return
+        progress = Progress(task, WriteGuard(self.executors, self.clock, claim, _LEASE), stored_in=set(claim.stored_in))
+        try:
+            settlement: Settlement = await self.pipeline.run(progress)
+        except Exception as error:  # noqa: BLE001 - as the executor does
+            settlement = settlement_of(error, progress)
+        await self.executors.settle([(claim, settlement)])
+
+    async def covered(self) -> Mapping[str, Sequence[Window]]:
+        """Return what the ledger says is covered, by model."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("SELECT model, unnest(covered) AS span FROM v_coverage")
+        result: defaultdict[str, list[Window]] = defaultdict(list)
+        for row in rows:
+            result[row["model"]].append(Window(row["span"].lower, row["span"].upper))
+        return result
+
+    async def since(self) -> Mapping[str, datetime]:
+        """Return where the time of each model begins."""
+        async with self.database.connection() as connection:
+            return {row["model"]: row["since"] for row in await connection.fetch("SELECT model, since FROM v_models")}
+
+    async def rows(self) -> Mapping[tuple[str, datetime], Row]:
+        """Return what the sink holds, by model and time."""
+        async with self.database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT model, revision, tag, time, value FROM v_predictions WHERE column_group = 'model-output'"
+            )
+        result: dict[tuple[str, datetime], Row] = {}
+        for row in found:
+            outputs = dict(result[key].outputs) if (key := (row["model"], row["time"])) in result else {}
+            result[key] = Row(row["revision"], outputs | {row["tag"]: row["value"]})
+        return result
+
+    def expected(self, tags: Collection[str], revision: str, label: datetime) -> Mapping[str, float]:
+        """Return what a row has to be, all readings of which there are."""
+        second, step = int(label.timestamp()), int(READ_EVERY.total_seconds())
+        seconds = range(second, second + int(RESOLUTION.total_seconds()), step)
+        return {
+            tag: output(revision, sum(reading(tag, each) for each in seconds) / len(seconds), second) for tag in tags
+        }
+
+
+def definitions(first: int, count: int) -> tuple[ModelDefinition, ...]:
+    """Return models with two tags of their own each, and a tag that three of them share."""
+    return tuple(
+        ModelDefinition(
+            f"pump-{number:03d}",
+            (f"PT-{number:03d}", f"TT-{number:03d}", f"SHARED-{number // 3:02d}"),
+            resolution=RESOLUTION,
+            interpolation_limit="10T",
+        )
+        for number in range(first, first + count)
+    )
+
+
+@asynccontextmanager
+async def open_plant(ledger_url: str, projects: Mapping[str, Sequence[ModelDefinition]]) -> AsyncIterator[Plant]:
+    """Open a plant on an empty ledger, at `BEGIN`; models have one slot of history."""
+    clock, predictions = VirtualClock(BEGIN - DAY), CountedPredictions()
+    served = [ProjectDefinition(name, tuple(models), REVISION) for name, models in projects.items()]
+    async with open_sandbox_gordo(served, canned=predictions) as gordo:
+        settings = Settings(
+            ledger=PostgresLedger(url=SecretStr(ledger_url)),
+            models=GordoModels(url=gordo.url, projects=tuple(projects)),
+            schedule=ScheduleSettings(interval=SLOT, delay=DELAY, max_window=MAX_WINDOW),
+            backfill=BackfillSettings(horizon=SLOT),
+            http=HttpSettings(enabled=False),
+        )
+        sensors = ArrivingSensors(clock)
+        async with open_resources(settings, sensors=sensors, clock=clock) as resources:
+            database = resources.database
+            async with database.connection() as connection:
+                await connection.execute(CLOCK)
+            ledger = PostgresSchedulerLedger(database)
+            executors = PostgresExecutorLedger(database, retry_rules(settings.executor), "day")
+            info = ExecutorInfo(_EXECUTOR, "day", envelope.LOWEST, envelope.HIGHEST, concurrency=8)
+            term = await ledger.acquire_lease("day", _LEASE)
+            assert term is not None
+            sinks = [Sink(AbsentableSink(sink.store), sink.required, sink.on_stored) for sink in resources.sinks]
+            queue = AbsentableQueue()
+            sink = sinks[0].store
+            assert isinstance(sink, AbsentableSink)
+            plant = Plant(
+                clock=clock,
+                resources=resources,
+                gordo=gordo,
+                predictions=predictions,
+                sensors=sensors,
+                sink=sink,
+                queue=queue,
+                scheduler=create_scheduler(resources, queue),
+                sync=create_model_sync(resources),
+                pipeline=Pipeline(
+                    sensors=sensors,
+                    models=resources.models,
+                    sinks=sinks,
+                    circuits=CircuitBoard(executors, circuit_rules(settings.circuit)),
+                    budget=ByteBudget(settings.read_budget),
+                    limits=ProjectLimits(settings.executor.concurrency, clock),
+                    hard_limit=settings.executor.hard_limit,
+                    clock=clock,
+                    metrics=resources.metrics,
+                ),
+                executors=executors,
+                term=term,
+            )
+            await executors.register(info)
+            yield plant
