@@ -346,6 +346,29 @@ async def test_what_no_sink_keeps_and_models_that_are_not_predicted_are_left_out
     assert {each.reason: each.slots for each in preview.left_out} == {"not_kept": 6, "not_predicted": 1}
 
 
+async def test_what_is_older_than_the_readings_of_a_model_is_left_out(ledger: Ledgers):
+    """Each model for itself: of the tags that it reads, the one counts whose readings are kept shortest."""
+    kept = {"a": None, "b": timedelta(hours=11, minutes=7), "c": timedelta(hours=10, minutes=37)}
+
+    def readable_for(tags: Sequence[str]) -> timedelta | None:
+        return min((limit for tag in tags if (limit := kept[tag]) is not None), default=None)
+
+    asked = Asked("replace", LONG_AGO, ["*"], readable_for=readable_for)
+    preview = await preview_backfill(ledger.database, asked)
+    number, _ = await request_backfill(ledger.database, "operator@host", asked)
+
+    assert (preview.models, preview.slots) == (1, 1)  # 01:30 of the pump; the fan's readings begin later
+    assert {each.reason: (each.models, each.slots) for each in preview.left_out} == {"not_readable": (2, 7)}
+    assert number is not None
+    assert await wanted(ledger) == {"pump": [window("01:30", "02:00")]}
+
+
+async def wanted(ledger: Ledgers) -> dict[str, list[Window]]:
+    """What requests want, by model."""
+    rows = await ledger.fetch("SELECT m.name, q.wanted FROM request_model q JOIN model m ON m.id = q.model_id")
+    return {str(row["name"]): list(to_coverage(row["wanted"])) for row in rows}
+
+
 async def test_a_dry_run_changes_nothing_and_its_digest_holds_until_the_selection_changes(ledger: Ledgers):
     shown = await preview_backfill(ledger.database, Asked("fill", LONG_AGO, ["plant"]))
     assert await read_backfills(ledger.database) == []

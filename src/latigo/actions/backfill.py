@@ -1,7 +1,7 @@
 """Requests for stretches of time: fill what is missing there, or replace all of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from latigo.reports.choices import BackfillKind, BackfillState
 
 SQL = load_statements("latigo.actions", "backfill.sql")
 
-_REASONS = ("covered", "excepted", "parked", "not_kept", "not_predicted")
+_REASONS = ("covered", "excepted", "parked", "not_readable", "not_kept", "not_predicted")
 _MAX_NAMES = 20  #: names of a selection that are kept
 
 
@@ -32,6 +32,7 @@ class Asked:
     names: Sequence[str]  #: ``PROJECT`` or ``PROJECT/MODEL``, or patterns of these
     sensor: str | None = None  #: only models that read this tag
     kept_for: timedelta | None = None  #: how long every sink keeps predictions; None: for ever
+    readable_for: Callable[[Sequence[str]], timedelta | None] = lambda _: None  #: how long readings of tags are kept
     at_most: int | None = None  #: tasks that may be out at the same time
     stop_after: int | None = None  #: failed windows, after which it is paused
 
@@ -154,21 +155,23 @@ async def _change(
         return int(windows)
 
 
-async def _chosen(connection: Any, asked: Asked) -> dict[int, ModelRef]:
-    """Return the selected models by id."""
+async def _chosen(connection: Any, asked: Asked) -> dict[int, timedelta | None]:
+    """Return the ids of the selected models, and how long their readings are kept."""
     rows = await connection.fetch(SQL["selectable_models"], asked.sensor)
-    known = {ModelRef(row["project"], row["name"]): row["id"] for row in rows}
+    known = {ModelRef(row["project"], row["name"]): row for row in rows}
     if asked.sensor is not None and not known:
         raise Misused(
             f"no model reads the sensor {asked.sensor}; latigo sensors exists TAG finds sensors of the source"
         )
-    return {known[ref]: ref for ref in select_models(asked.names, known)}
+    chosen = [known[ref] for ref in select_models(asked.names, known)]
+    return {row["id"]: asked.readable_for(row["tags"]) for row in chosen}
 
 
-async def _select(connection: Any, asked: Asked, chosen: dict[int, ModelRef], number: int | None) -> BackfillPreview:
-    rows = await connection.fetch(
-        SQL["select_slots"], number, asked.kind, list(chosen), asked.window.start, asked.window.end, asked.kept_for
-    )
+async def _select(
+    connection: Any, asked: Asked, chosen: Mapping[int, timedelta | None], number: int | None
+) -> BackfillPreview:
+    limits = (asked.window.start, asked.window.end, asked.kept_for, list(chosen.values()))
+    rows = await connection.fetch(SQL["select_slots"], number, asked.kind, list(chosen), *limits)
     left_out = [
         LeftOut(reason=reason, models=sum(row[reason] > 0 for row in rows), slots=sum(row[reason] for row in rows))
         for reason in _REASONS

@@ -1,8 +1,11 @@
 -- Requests for stretches of time.
 
 -- selectable_models --
--- Models that read a tag ($1); null: all.
-SELECT id, project, name FROM model
+-- Models that read a tag ($1), with all tags that they read; null: all.
+SELECT id, project, name,
+       ARRAY (SELECT DISTINCT jsonb_array_elements_text(coalesce(spec -> key, '[]'))
+              FROM unnest('{tag_list,target_tag_list,filter_tags}'::text[]) AS key) AS tags
+FROM model
 WHERE $1::text IS NULL OR spec -> 'tag_list' ? $1 OR spec -> 'target_tag_list' ? $1 OR spec -> 'filter_tags' ? $1;
 
 -- lock_selected --
@@ -15,7 +18,8 @@ VALUES ($1, $2, $3, ledger_now(), $4, 'active', $5, $6, $7, $8) RETURNING id;
 
 -- select_slots --
 -- What a request ($1, null: none is made) of a kind ($2) wants of models ($3) in $4..$5, and what it leaves out: whole slots that
--- are due, and that sinks keep ($6, null: for ever). A fill leaves out what is covered or excepted.
+-- are due, and that sinks keep ($6, null: for ever), and of which there may be readings (for each model $7, null: for ever). A fill
+-- leaves out what is covered or excepted.
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
 asked AS MATERIALIZED (
     SELECT m.id, m.project, m.name, m.slot, least(m.fold, m.fold_limit) AS fold, m.state,
@@ -23,11 +27,13 @@ asked AS MATERIALIZED (
                      greatest(date_bin(m.slot, $4, 'epoch'),
                               least(date_bin(m.slot, $5::timestamptz - interval '1 microsecond', 'epoch') + m.slot,
                                     date_bin(m.slot, clock.at - m.delay, 'epoch')))) AS span,
-           date_bin(m.slot, clock.at - $6::interval, 'epoch') + m.slot AS kept_from
-    FROM model m CROSS JOIN clock WHERE m.id = ANY ($3::bigint[])
+           date_bin(m.slot, clock.at - $6::interval, 'epoch') + m.slot AS kept_from,
+           date_bin(m.slot, clock.at - c.readable_for, 'epoch') + m.slot AS readable_from
+    FROM unnest($3::bigint[], $7::interval[]) AS c(id, readable_for) JOIN model m USING (id) CROSS JOIN clock
 ),
 parts AS MATERIALIZED (
-    SELECT a.*, tstzmultirange(a.span) * tstzmultirange(tstzrange(a.kept_from, NULL)) AS slots,
+    SELECT a.*, tstzmultirange(a.span) * tstzmultirange(tstzrange(a.kept_from, NULL)) AS kept,
+           tstzmultirange(a.span) * tstzmultirange(tstzrange(greatest(a.kept_from, a.readable_from), NULL)) AS slots,
            CASE WHEN $2 = 'fill' THEN c.covered ELSE '{}' END AS covered,
            CASE WHEN $2 = 'fill' THEN coalesce(
                (SELECT range_agg(s) FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS s
@@ -38,7 +44,8 @@ parts AS MATERIALIZED (
 free AS MATERIALIZED (SELECT p.*, p.slots - p.covered AS free FROM parts p),
 wanted AS MATERIALIZED (
     SELECT f.*, CASE WHEN f.state = 'active' THEN f.free - f.excepted ELSE '{}' END AS wanted,
-           count_slots(f.slots, f.slot) AS kept_slots, count_slots(f.free, f.slot) AS free_slots,
+           count_slots(f.kept, f.slot) AS kept_slots, count_slots(f.slots, f.slot) AS readable_slots,
+           count_slots(f.free, f.slot) AS free_slots,
            count_slots(f.free - f.excepted, f.slot) AS lacking_slots
     FROM free f
 ),
@@ -49,8 +56,8 @@ added AS (
 SELECT w.project, w.name AS model, w.state, lower(w.span) AS low, upper(w.span) AS high,
        CASE WHEN w.state = 'active' THEN w.lacking_slots ELSE 0 END AS slots, n.windows, n.calls,
        -- what is left out, and what waits
-       w.kept_slots - w.free_slots AS covered, w.free_slots - w.lacking_slots AS excepted,
-       count_slots(w.wanted * w.parked, w.slot) AS parked,
+       w.readable_slots - w.free_slots AS covered, w.free_slots - w.lacking_slots AS excepted,
+       count_slots(w.wanted * w.parked, w.slot) AS parked, w.kept_slots - w.readable_slots AS not_readable,
        count_slots(tstzmultirange(w.span), w.slot) - w.kept_slots AS not_kept,
        CASE WHEN w.state = 'active' THEN 0 ELSE w.lacking_slots END AS not_predicted
 FROM wanted w

@@ -8,7 +8,7 @@ manager and not used after it is closed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from latigo.domain.fence import Fence
@@ -117,6 +117,14 @@ class SampledSource(Protocol):
 
     async def sample(self, tags: Sequence[str]) -> SourceSample:
         """Read a little of what there is of each of these tags, and when it begins and ends."""
+
+
+@runtime_checkable
+class RetainingSource(Protocol):
+    """A source that can say how long it keeps readings."""
+
+    async def retention(self) -> timedelta | None:
+        """Return how long readings are kept, by their time; None: none is dropped."""
 
 
 @dataclass(frozen=True, slots=True)

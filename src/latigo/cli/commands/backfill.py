@@ -67,8 +67,10 @@ def run(
     from latigo.actions.backfill import Asked, preview_backfill, request_backfill
     from latigo.cli.backfill_progress import follow
     from latigo.runtime.clock import SystemClock
+    from latigo.runtime.event_loop import run_async
     from latigo.settings import predictions_kept_for
     from latigo.wiring.resources import user_at_host
+    from latigo.wiring.retention import readings_kept_for
 
     clock = SystemClock()
     names = [*(models or []), *(read_names_file(models_from) if models_from else [])]
@@ -84,6 +86,9 @@ def run(
         names=names,
         sensor=sensor,
         kept_for=predictions_kept_for(settings),
+        readable_for=run_async(
+            lambda: readings_kept_for(settings, clock, report=lambda text: typer.echo(text, err=True))
+        ),
         at_most=at_most,
         stop_after=stop_after,
     )
@@ -123,6 +128,7 @@ _LEFT_OUT = {
     "covered": "predicted already; --replace predicts it again",
     "excepted": "no readings, or not all: the rechecks of the schedule stand; --replace tries again",
     "parked": "wanted, and waits: it failed before; latigo failures lists it, latigo retry ends that",
+    "not_readable": "older than the readings that the source keeps: sensors.retention",
     "not_kept": "older than what a sink keeps: predictions.retention",
     "not_predicted": "models that are not predicted: disabled, unregistered, gone or unusable",
 }

@@ -74,6 +74,7 @@ class InfluxClient:
         self.database = influx.database
         self.switches = switches or SWITCHES[influx.version]
         self._connection = connection
+        self.retention_policy = influx.retention_policy
         self._retention_policy = {"rp": influx.retention_policy} if influx.retention_policy else {}
         self._time_limit = time_limit
         self._failures = transport_failures(self.downstream)

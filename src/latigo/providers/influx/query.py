@@ -76,6 +76,10 @@ class Layout:
         """Show at most ``most`` fields of the measurement and their types; a field of several types several times."""
         return f"SHOW FIELD KEYS FROM {identifier(self.measurement)} LIMIT {most} OFFSET {skip}"
 
+    def retention(self) -> str:
+        """Show the retention policies of the database."""
+        return "SHOW RETENTION POLICIES"
+
     def nothing(self) -> str:
         """Return a cheap statement that needs the same permissions as the others."""
         return f"{self._values()} WHERE time = 0 LIMIT 1"

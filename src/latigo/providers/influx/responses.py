@@ -7,8 +7,10 @@ never when it cuts between two. Therefore a statement without results is put las
 when another one follows it: see `complete_results`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import msgpack
@@ -27,6 +29,8 @@ _TEXT_BYTES: Final = 64  #: of a reading
 _TABLE_BYTES: Final = 256  #: what is around the readings of a sensor, without names
 _NAME_BYTES: Final = 6  #: of a byte in JSON that is escaped
 
+#: A duration as SHOW RETENTION POLICIES has it, such as ``168h0m0s``; ``0s`` is for ever.
+_DURATION: Final = re.compile(r"(?:(\d{1,8})h)?(?:(\d{1,8})m)?(\d{1,8})s")
 #: A row of a time and a float in MessagePack: an array of two, an int64 and a float64, all big-endian.
 _PAIR, _INT64, _FLOAT64 = 0x92, 0xD3, 0xCB
 _ROW = np.dtype([("pair", "u1"), ("int64", "u1"), ("time", ">i8"), ("float64", "u1"), ("value", ">f8")])
@@ -124,6 +128,30 @@ def column_of(result: Result, column: str) -> Sequence[str]:
     if not all(isinstance(item, str) for item in texts):
         raise UnreadableError(f"no text in column {column!r}")
     return texts
+
+
+def retention_of(result: Result, policy: str | None) -> timedelta | None:
+    """Return the duration of a retention policy, by default of the default one; None: for ever.
+
+    Raises:
+        UnreadableError: there is no such policy, or no duration in its row.
+    """
+    for table in result.tables:
+        if isinstance(table.rows, Series):
+            break
+        for row in table.rows:
+            facts = dict(zip(table.columns, row, strict=False))
+            if facts.get("name") == policy if policy else facts.get("default") is True:
+                return _duration(facts.get("duration"))
+    raise UnreadableError("no retention policy where one was requested")
+
+
+def _duration(text: object) -> timedelta | None:
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise UnreadableError("no duration of a retention policy")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds) or None
 
 
 def most_bytes(

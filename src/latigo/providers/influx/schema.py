@@ -9,6 +9,7 @@ from latigo.domain.errors import Reason, Rejected, Unavailable, describe_tags
 from latigo.providers.influx.fields import FieldTypes, is_type, types_of
 from latigo.providers.influx.query import Layout
 from latigo.providers.influx.requests import MANY_NAMES, Requests
+from latigo.providers.influx.responses import retention_of
 from latigo.providers.qualities import whose_quality
 from latigo.runtime.clock import Clock
 from latigo.runtime.off_loop import in_order, off_loop
@@ -71,6 +72,12 @@ class Schema:
             return None
         fields = sorted({field for field, _ in await self._field_keys()} - {self._layout.field})
         return next((field for field in fields if whose_quality(field) in {"", self._layout.field}), None)
+
+    async def retention(self) -> timedelta | None:
+        """Return how long the database keeps readings; None: for ever."""
+        result = await self._requests.once(self._layout.retention())
+        with self._requests.readable():
+            return retention_of(result, self._requests.client.retention_policy)
 
     async def names(self) -> Sequence[str]:
         """Return the names of all sensors, sorted."""

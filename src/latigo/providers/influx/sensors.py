@@ -139,6 +139,10 @@ class InfluxSensors:
                         points[name] = max(point, points.get(name, point))
         return points
 
+    async def retention(self) -> timedelta | None:
+        async with self._client.time_limit("reading the retention"):
+            return await self._schema.retention()
+
     async def sample(self, tags: Sequence[str]) -> SourceSample:
         """Read the newest day of each of these tags, or less if that is much, and the first and last times."""
         async with self._client.time_limit("reading the types of fields"):

@@ -77,6 +77,12 @@ class _Sensors(Section):
         description="With several sources, patterns on the names of the tags that this one has. The first source with a"
         " pattern that matches is read; the last one has all other tags.",
     )
+    retention: Positive | None = Field(
+        default=None,
+        description="How long the source keeps readings; latigo backfill leaves out what is older. Without it, an"
+        " InfluxDB is asked, and other sources count as keeping all.",
+        examples=["400d"],
+    )
     read_budget: ByteSize = Field(
         default=ByteSize(128_000_000),
         ge=1_000_000,

@@ -6,6 +6,7 @@ import math
 import struct
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -25,6 +26,7 @@ from latigo.providers.influx.responses import (
     complete_results,
     decode,
     most_bytes,
+    retention_of,
 )
 from latigo.runtime.documents import DocumentTooLarge
 from tests.support.influx_readings import PLANT, Row, answer, read_as_series, result_of, series
@@ -326,3 +328,45 @@ def test_no_answer_is_larger_than_its_readings_may_take(times: list[int], data: 
 
     assert len(as_server_packs(document)) <= most_bytes("msgpack", len(times), PLANT, [tag])
     assert len(json.dumps(document, separators=(",", ":")).encode()) <= most_bytes("json", len(times), PLANT, [tag])
+
+
+# How long readings are kept
+
+POLICIES = (("autogen", "0s", False), ("year", "8760h30m15s", True), ("week", "168h0m0s", False))
+
+
+def policies(*rows: tuple[object, ...]) -> Result:
+    columns = ("name", "duration", "shardGroupDuration", "replicaN", "default")
+    return Result(
+        0, (Table("", {}, columns, [[name, duration, "1h0m0s", 1, default] for name, duration, default in rows]),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        (None, timedelta(hours=8760, minutes=30, seconds=15)),
+        ("week", timedelta(days=7)),
+        ("autogen", None),
+    ],
+)
+def test_the_policy_in_use_says_how_long_readings_are_kept(policy: str | None, kept: timedelta | None):
+    assert retention_of(policies(*POLICIES), policy) == kept
+
+
+@pytest.mark.parametrize(
+    ("rows", "policy"),
+    [
+        (POLICIES, "month"),
+        ((), None),
+        ((("year", "8760h0m0s", False),), None),
+        ((("year", "for ever", True),), None),
+        ((("year", 17, True),), None),
+        ((("year", "999999999h0m0s", True),), None),
+    ],
+)
+def test_a_policy_that_is_not_there_or_has_no_duration_is_no_answer(
+    rows: Sequence[tuple[object, ...]], policy: str | None
+):
+    with pytest.raises(UnreadableError):
+        retention_of(policies(*rows), policy)
