@@ -24,14 +24,14 @@ async def readings_kept_for(settings: Settings, clock: Clock, *, report: Callabl
         ConfigurationError: a source cannot be used as it is configured.
     """
     kept: list[timedelta | None] = []
-    for section in settings.sources:
-        limit = section.retention
-        if limit is None and isinstance(section, InfluxSensors | PluginSensors):
+    for sensors in settings.sources:
+        limit = sensors.retention
+        if limit is None and isinstance(sensors, InfluxSensors | PluginSensors):
             try:
-                async with open_source(section, clock) as source:
+                async with open_source(sensors, clock) as source:
                     limit = await source.retention() if isinstance(source, RetainingSource) else None
             except LatigoError as error:
-                report(f"how long {section.source_name} keeps readings is not known: {error}")
+                report(f"how long {sensors.source_name} keeps readings is not known: {error}")
         kept.append(limit)
     routing = routing_of(settings)
     return lambda tags: min(

@@ -67,7 +67,6 @@ def run(
     from latigo.actions.backfill import Asked, preview_backfill, request_backfill
     from latigo.cli.backfill_progress import follow
     from latigo.runtime.clock import SystemClock
-    from latigo.runtime.event_loop import run_async
     from latigo.settings import predictions_kept_for
     from latigo.wiring.resources import user_at_host
     from latigo.wiring.retention import readings_kept_for
@@ -80,25 +79,30 @@ def run(
         names = ["*"]
     window = required_range(since, until, clock.now())
     settings = settings_of(config)
-    asked = Asked(
-        kind="replace" if replace else "fill",
-        window=window,
-        names=names,
-        sensor=sensor,
-        kept_for=predictions_kept_for(settings),
-        readable_for=run_async(
-            lambda: readings_kept_for(settings, clock, report=lambda text: typer.echo(text, err=True))
-        ),
-        at_most=at_most,
-        stop_after=stop_after,
-    )
+
+    async def asked() -> Asked:
+        return Asked(
+            kind="replace" if replace else "fill",
+            window=window,
+            names=names,
+            sensor=sensor,
+            kept_for=predictions_kept_for(settings),
+            readable_for=await readings_kept_for(settings, clock, report=lambda text: typer.echo(text, err=True)),
+            at_most=at_most,
+            stop_after=stop_after,
+        )
+
     if dry_run:
-        preview = with_ledger(settings, lambda database: preview_backfill(database, asked))
+
+        async def look(database: "Database") -> "BackfillPreview":
+            return await preview_backfill(database, await asked())
+
+        preview = with_ledger(settings, look)
         show_json(preview) if as_json else _show_preview(preview)
         return
 
     async def work(database: "Database") -> "tuple[int | None, BackfillPreview, Backfill | None]":
-        number, preview = await request_backfill(database, user_at_host(), asked, why=reason, expect=expect)
+        number, preview = await request_backfill(database, user_at_host(), await asked(), why=reason, expect=expect)
         if number is None or not wait:
             return number, preview, None
         return number, preview, await follow(database, number, clock)
