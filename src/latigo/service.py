@@ -32,13 +32,14 @@ from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.readiness import Readiness
 from latigo.wiring.resources import (
     Resources,
-    check_role,
     open_ledger,
     open_queue,
     open_resources_on,
+    process_id,
+    with_queue,
 )
 from latigo.wiring.role_names import RoleName
-from latigo.wiring.roles import create_executor, open_scheduler, process_id
+from latigo.wiring.roles import create_executor, open_scheduler
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -81,7 +82,7 @@ async def serve(
         GraceExceeded: roles had to be cancelled.
     """
     know(settings.secret_values())
-    check_role(settings, role)
+    settings = with_queue(settings, role)
     if isinstance(settings.models.discover, GordoDiscovery) and not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
     clock, registry, readiness = SystemClock(), new_registry(), Readiness()

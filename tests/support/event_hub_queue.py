@@ -20,12 +20,12 @@ from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
 from latigo.settings import EventHubQueue
 from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.lag import PartitionLag, read_lag, read_refused, reset_checkpoints
-from latigo.task_queue.eventhub.limits import cancel_all
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import MAX_EVENTS, EventHubReceiver, open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, SenderTiming, open_sender
 from latigo.task_queue.eventhub.session import ReceiverTiming
 from latigo.task_queue.eventhub.store import Refused
+from latigo.task_queue.limits import cancel_all
 from tests.support.build import a_spec, a_task
 from tests.support.process import ROOT, environment
 from tests.support.waiting import eventually

@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from latigo.runtime.clock import SystemClock
 from latigo.task_queue.eventhub.sender import SenderTiming
 from latigo.task_queue.internal import CAPACITY, InternalQueue
+from latigo.task_queue.postgres import PostgresSender, open_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
+from latigo.wiring.resources import connect_to
+from tests.support.build import DEFAULTS
 from tests.support.event_hub_queue import QUICK_SENDER, nothing_left, open_hub_queue
 from tests.support.postgres import fresh_database
 
@@ -34,6 +38,18 @@ async def internal_queue(_: pytest.FixtureRequest) -> AsyncIterator[Ends]:
 
 
 @asynccontextmanager
+async def postgres_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("ledger_template")
+    async with (
+        fresh_database(server, template=template) as url,
+        connect_to(url, DEFAULTS) as database,
+        open_receiver(database, SystemClock(), "one", concurrency=150) as one,
+        open_receiver(database, SystemClock(), "other", concurrency=150) as other,
+    ):
+        yield Ends(PostgresSender(database), (one, other), plenty=300)
+
+
+@asynccontextmanager
 async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     """Against the emulator, with the official client; what a service takes minutes for takes a second here.
 
@@ -55,5 +71,6 @@ async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]
 
 TASK_QUEUES: Mapping[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Ends]]] = {
     "internal": internal_queue,
+    "postgres": postgres_queue,
     "event hub": event_hub_queue,
 }

@@ -2,12 +2,14 @@
 
 import asyncio
 import getpass
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, assert_never
+from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -54,7 +56,10 @@ from latigo.settings import (
     TimeseriesSink,
 )
 from latigo.settings import InternalQueue as InternalQueueSettings
+from latigo.settings import PostgresQueue as PostgresQueueSettings
 from latigo.task_queue.internal import InternalQueue
+from latigo.task_queue.postgres import PostgresSender
+from latigo.task_queue.postgres import open_receiver as open_postgres_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.plugins import extra, open_plugin
@@ -299,16 +304,21 @@ class Queue:
     outages: Callable[[], Mapping[str, str]] = dict
 
 
-def check_role(settings: Settings, role: RoleName) -> None:
-    """Check, before anything is opened, that the role fits the queue.
+def with_queue(settings: Settings, role: RoleName) -> Settings:
+    """Return the settings with a queue that fits the role: between processes, the ledger's database unless one is set.
 
     Raises:
-        ConfigurationError: a role of its own needs a queue that reaches other processes.
+        ConfigurationError: the queue that is set does not reach other processes.
     """
-    if role is not RoleName.ALL and isinstance(settings.task_queue, InternalQueueSettings):
+    queue = settings.task_queue
+    if role is RoleName.ALL or not isinstance(queue, InternalQueueSettings):
+        return settings
+    if "kind" in queue.model_fields_set:
         raise ConfigurationError(
-            'task_queue.kind = "internal" works within one process only: use --role all, or a queue that is shared'
+            'task_queue.kind = "internal" works within one process only: use --role all, or leave the key out, so that'
+            " tasks go through the ledger's database"
         )
+    return settings.model_copy(update={"task_queue": PostgresQueueSettings(max_outstanding=queue.max_outstanding)})
 
 
 @asynccontextmanager
@@ -322,6 +332,15 @@ async def open_queue(settings: Settings, database: Database, clock: Clock, role:
         case InternalQueueSettings():
             internal = InternalQueue()
             yield Queue(internal, internal)
+        case PostgresQueueSettings():
+            async with AsyncExitStack() as opened:
+                receiver = None
+                if role is not RoleName.SCHEDULER:
+                    concurrency = settings.executor.concurrency
+                    receiver = await opened.enter_async_context(
+                        open_postgres_receiver(database, clock, process_id(), concurrency)
+                    )
+                yield Queue(None if role is RoleName.EXECUTOR else PostgresSender(database), receiver)
         case EventHubQueue() as hub:
             async with _open_event_hub(hub, database, clock, role, settings.executor.concurrency) as queue:
                 yield queue
@@ -455,6 +474,11 @@ async def open_models(settings: Settings) -> AsyncIterator[tuple[Database, Gordo
         open_gordo(settings.models, PostgresRoster(database, user_at_host())) as gordo,
     ):
         yield database, gordo
+
+
+def process_id() -> str:
+    """Return a name for this process that no other process has or had."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
 
 
 def user_at_host() -> str:

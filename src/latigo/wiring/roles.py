@@ -1,11 +1,8 @@
 """Creates the roles from open resources."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from uuid import uuid4
 
 from latigo import __version__
 from latigo.domain.circuits import System, circuit_name
@@ -39,7 +36,7 @@ from latigo.settings import CircuitSettings, ExecutorSettings, TimeseriesSink, o
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.discovery import open_discovery, source_of
-from latigo.wiring.resources import Resources
+from latigo.wiring.resources import Resources, process_id
 
 
 class ProjectLimits(dict[str, AdaptiveLimit]):
@@ -53,11 +50,6 @@ class ProjectLimits(dict[str, AdaptiveLimit]):
     def __missing__(self, project: str) -> AdaptiveLimit:
         self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
         return limit
-
-
-def process_id() -> str:
-    """Return a name for this process that no other process has or had."""
-    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
 
 
 def retry_rules(executor: ExecutorSettings) -> RetryRules:

@@ -225,7 +225,7 @@ SELECT id FROM gone;
 
 -- lost_tasks --
 -- Claims whose lease has run out (no other task has one); tasks in a queue that is not the one in use ($1), such as that
--- of a process that has ended; unclaimed tasks whose partition has been drained since they were published; and tasks in an
+-- of a process that has ended; those without a message in the ledger's own queue; unclaimed tasks whose partition has been drained since they were published; and tasks in an
 -- envelope that an executor could not read, which are published again in one that all can. Locked tasks are skipped: they
 -- are not lost, and waiting for them could deadlock with a settlement.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
@@ -233,6 +233,8 @@ FROM (
     SELECT o.id FROM task o
     WHERE o.lease_until <= ledger_now()
        OR (o.state = 'published' AND split_part(o.channel, '#', 1) <> $1)
+       OR (o.state = 'published' AND o.channel = 'postgres'
+           AND NOT EXISTS (SELECT FROM queued_task q WHERE q.task_id = o.id))
        OR (o.state = 'published' AND EXISTS (
               SELECT FROM queue_partition p
               WHERE p.channel || '#' || p.partition = o.channel AND o.published_at < p.drained_to))

@@ -20,7 +20,7 @@ from latigo.settings.sections.sensors import (
     Source,
     TimeseriesSensors,
 )
-from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, TaskQueue
+from latigo.settings.sections.task_queue import EventHubQueue, InternalQueue, PostgresQueue, TaskQueue
 from latigo.settings.sections.timeseries import TimeseriesServer
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "PluginSensors",
     "PluginSink",
     "PostgresLedger",
+    "PostgresQueue",
     "PostgresSink",
     "ScheduleSettings",
     "Sensors",

@@ -28,6 +28,12 @@ class InternalQueue(_Queue):
     kind: Literal["internal"] = Field(default="internal", description="How tasks get from scheduler to executor.")
 
 
+class PostgresQueue(_Queue):
+    """The ledger's own database: any number of schedulers and executors."""
+
+    kind: Literal["postgres"] = Field(default="postgres", description="How tasks get from scheduler to executors.")
+
+
 class EventHubQueue(EntraIdentity, _Queue):
     """Azure Event Hubs: one scheduler, any number of executors; ownership and checkpoints are in the ledger."""
 
@@ -92,5 +98,8 @@ class EventHubQueue(EntraIdentity, _Queue):
 
 
 TaskQueue = Annotated[
-    Annotated[InternalQueue, Tag("internal")] | Annotated[EventHubQueue, Tag("eventhub")], by_kind("internal")
+    Annotated[InternalQueue, Tag("internal")]
+    | Annotated[PostgresQueue, Tag("postgres")]
+    | Annotated[EventHubQueue, Tag("eventhub")],
+    by_kind("internal"),
 ]

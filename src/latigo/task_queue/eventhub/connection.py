@@ -24,8 +24,8 @@ from latigo.runtime.http import tls_context
 from latigo.runtime.redaction import excerpt
 from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
-from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import Partition
+from latigo.task_queue.limits import limited
 
 _log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
-from latigo.task_queue.eventhub.background import Background
+from latigo.task_queue.background import Background
 from latigo.task_queue.eventhub.channel import Channel
 from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.consumer import Consumer, HubDelivery

@@ -19,13 +19,13 @@ from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
+from latigo.task_queue.background import Background
 from latigo.task_queue.envelope import LARGEST, encode
-from latigo.task_queue.eventhub.background import Background
 from latigo.task_queue.eventhub.connection import Hub, open_hub
 from latigo.task_queue.eventhub.lag import Monitor
-from latigo.task_queue.eventhub.limits import limited
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.store import QueueStore
+from latigo.task_queue.limits import limited
 
 _log = structlog.get_logger()
 

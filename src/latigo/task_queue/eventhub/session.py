@@ -14,10 +14,10 @@ from latigo.domain.errors import Unavailable
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.connection import Hub
 from latigo.task_queue.eventhub.consumer import Assignment, Consumer
-from latigo.task_queue.eventhub.limits import cancel_all
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.store import QueueStore
 from latigo.task_queue.eventhub.watchdog import Observation, Verdict, Watchdog
+from latigo.task_queue.limits import cancel_all
 
 _log = structlog.get_logger()
 

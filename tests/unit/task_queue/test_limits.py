@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from latigo.task_queue.eventhub.limits import cancel_all, limited
+from latigo.task_queue.limits import cancel_all, limited
 
 SHORT = timedelta(seconds=0.05)
 LONG = timedelta(minutes=1)

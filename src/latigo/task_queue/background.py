@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from latigo.task_queue.eventhub.limits import cancel_all
+from latigo.task_queue.limits import cancel_all
 
 _log = structlog.get_logger()
 

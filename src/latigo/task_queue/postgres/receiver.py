@@ -1,0 +1,237 @@
+"""An executor's end: takes a few tasks at a time, and deletes them when they are done.
+
+A task that is taken belongs to its receiver until that stops, or has not been seen for a while; then it is delivered
+again. A model's tasks go to the same receiver as long as the same ones are there, unless it is busy.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from latigo.domain.errors import Unavailable
+from latigo.domain.task import Task
+from latigo.postgres.database import Database
+from latigo.runtime.clock import Clock
+from latigo.runtime.redaction import excerpt
+from latigo.task_queue.background import Background
+from latigo.task_queue.envelope import TooNew, Unreadable, decode
+from latigo.task_queue.postgres.sender import CHANNEL, NOTICES, SQL
+
+_log = structlog.get_logger()
+
+#: Taken and not done, for each task that runs at once: more would only keep work from others.
+_AHEAD: Final = 2
+_LONGEST_DETAIL: Final = 400  #: characters
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverTiming:
+    """How often a receiver looks."""
+
+    poll: timedelta = timedelta(seconds=2)  #: for tasks of which no notice came
+    own: timedelta = timedelta(seconds=2)  #: how long a task waits for the receiver whose it is
+    beat: timedelta = timedelta(seconds=5)  #: shows that it is there
+    expiration: timedelta = timedelta(seconds=30)  #: then one that did not show itself has lost its tasks
+    pause: timedelta = timedelta(seconds=1)  #: after a failure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PostgresDelivery:
+    """A task that was taken."""
+
+    task: Task
+    acknowledge: "Callable[[int], asyncio.Future[None]]"
+
+    async def done(self) -> None:
+        await self.acknowledge(self.task.id)
+
+
+class PostgresReceiver:
+    """`TaskReceiver` on the ledger's database. Opened by `open_receiver`."""
+
+    def __init__(self, database: Database, clock: Clock, name: str, concurrency: int, timing: ReceiverTiming) -> None:
+        self._database = database
+        self._clock = clock
+        self._name = name
+        self._most = _AHEAD * concurrency
+        self._timing = timing
+        self._share = (0, 1)  #: of the tasks, one of so many
+        self._held: set[int] = set()  #: taken and not done
+        self._done: dict[int, asyncio.Future[None]] = {}
+        self._changed = asyncio.Event()  #: something may have become available
+        self._ended = asyncio.Event()  #: something is done
+        self._background = Background()
+
+    async def open(self) -> None:
+        """Show that the receiver is there, and go on with that."""
+        with suppress(Unavailable):
+            await self._show()
+        for work in (self._beat, self._listen, self._delete):
+            self._background.start(work(), f"queue{work.__name__}")
+
+    async def close(self) -> None:
+        """Leave all tasks to others."""
+        await self._background.stop()
+        await self._release()
+        with suppress(Unavailable):  # it is forgotten after a while
+            await self._database.execute(SQL["deregister"], self._name)
+        for future in self._done.values():
+            future.cancel()
+
+    async def receive(self) -> AsyncGenerator[PostgresDelivery]:
+        try:
+            while True:
+                self._background.raise_error()
+                self._changed.clear()
+                tasks = await self._take()
+                for task in tasks:
+                    yield PostgresDelivery(task, self._acknowledge)
+                if not tasks:
+                    await self._wait()
+        finally:
+            await asyncio.shield(self._release())
+
+    async def _beat(self) -> None:
+        """Show that the receiver is there, and have delivered again what others lost, until cancelled."""
+        while True:
+            try:
+                await self._show()
+            except Unavailable as error:
+                _log.warning("queue.not_reached", error=str(error))
+            await self._clock.sleep(self._timing.beat)
+
+    async def _listen(self) -> None:
+        """Wait for notices of tasks, until cancelled; without them, the next poll finds the tasks."""
+        while True:
+            try:
+                async with self._database.connection() as connection:
+                    await self._listen_on(connection)
+            except Unavailable as error:
+                _log.warning("queue.not_reached", error=str(error))
+            await self._clock.sleep(self._timing.pause)
+
+    async def _listen_on(self, connection: Any) -> None:
+        """Take notices until the connection ends."""
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda _: ended.set())
+        await connection.add_listener(NOTICES, self._notice)
+        try:
+            await ended.wait()
+        finally:
+            if not connection.is_closed():
+                await connection.remove_listener(NOTICES, self._notice)
+
+    async def _delete(self) -> None:
+        """Delete what is done, all of it at once, until cancelled."""
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            done, self._done = self._done, {}
+            try:
+                await self._database.execute(SQL["delete_done"], list(done), self._name)
+            except Unavailable as error:
+                _log.warning("queue.not_reached", error=str(error))
+                self._done = done | self._done
+                self._ended.set()
+                await self._clock.sleep(self._timing.pause)
+                continue
+            self._held.difference_update(done)
+            self._changed.set()  # there is room
+            for future in done.values():
+                if not future.done():
+                    future.set_result(None)
+
+    def _notice(self, *_: Any) -> None:
+        self._changed.set()
+
+    def _acknowledge(self, task_id: int) -> "asyncio.Future[None]":
+        future = self._done.get(task_id)
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
+            if task_id not in self._held:
+                future.set_result(None)
+                return future
+            self._done[task_id] = future
+            self._ended.set()
+        return future
+
+    async def _wait(self) -> None:
+        """Wait until there may be a task, or the next poll is due."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.poll.total_seconds()):
+                await self._changed.wait()
+
+    async def _take(self) -> Sequence[Task]:
+        room = self._most - len(self._held)
+        if room <= 0:
+            return ()
+        place, of = self._share
+        try:
+            rows = await self._database.fetch(SQL["take"], self._name, room, place, of, self._timing.own)
+        except Unavailable as error:
+            _log.warning("queue.not_reached", error=str(error))
+            await self._clock.sleep(self._timing.pause)
+            return ()
+        self._held.update(row["task_id"] for row in rows)
+        return [task for row in sorted(rows, key=lambda row: row["task_id"]) if (task := await self._decoded(row))]
+
+    async def _decoded(self, row: Any) -> Task | None:
+        """Return the task of a message; one that cannot be read is recorded before it is deleted."""
+        try:
+            return decode(row["body"])
+        except Unreadable as error:
+            reason = "too_new" if isinstance(error, TooNew) else "unreadable"
+            _log.error("message.refused", reason=reason, task=row["task_id"], error=str(error))
+            detail = excerpt(str(error), _LONGEST_DETAIL)
+            with suppress(Unavailable):  # it is delivered again
+                await self._database.execute(SQL["refuse"], CHANNEL, row["task_id"], reason, detail)
+                await self._acknowledge(row["task_id"])
+            return None
+
+    async def _show(self) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["register"], self._name)
+            await connection.execute(SQL["forget_receivers"], self._timing.expiration)
+            lost = await connection.fetch(SQL["free_lost"])
+            names = [row["id"] for row in await connection.fetch(SQL["receivers"])]
+            if lost:
+                await connection.execute(SQL["wake"])
+        if lost:
+            _log.warning("queue.delivered_again", count=len(lost))
+        if self._name in names:
+            self._share = (names.index(self._name), len(names))
+
+    async def _release(self) -> None:
+        self._held.clear()
+        try:
+            async with self._database.transaction() as connection:
+                await connection.execute(SQL["release"], self._name)
+                await connection.execute(SQL["wake"])
+        except Unavailable as error:  # they are delivered again after a while
+            _log.warning("queue.not_reached", error=str(error))
+
+
+@asynccontextmanager
+async def open_receiver(
+    database: Database, clock: Clock, name: str, concurrency: int, timing: ReceiverTiming | None = None
+) -> AsyncIterator[PostgresReceiver]:
+    """Open the executor's end of the queue; its database may be unavailable.
+
+    Args:
+        database: the ledger's.
+        clock: the machine's.
+        name: that no other receiver has or had.
+        concurrency: tasks that run at once.
+        timing: how often it looks.
+    """
+    receiver = PostgresReceiver(database, clock, name, concurrency, timing or ReceiverTiming())
+    try:
+        await receiver.open()
+        yield receiver
+    finally:
+        await receiver.close()
