@@ -1,4 +1,4 @@
-"""Run a random campaign against Latigo: ``python -m chaos [--minutes M] [--seed S] [--links KIND] [--write]``.
+"""Run a random campaign against Latigo: ``python -m chaos [--minutes M] [--seed S] [--queue KIND] [--write]``.
 
 It ends by itself, and its processes and networks with it; the exit code is 0 if nothing was lost, doubled or wrong. The
 same seed draws the same steps; what they meet depends on the machine.
@@ -33,6 +33,7 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--schedulers", type=int, default=Size.schedulers)
     parser.add_argument("--executors", type=int, default=Size.executors)
     parser.add_argument("--models", type=int, default=Size.models)
+    parser.add_argument("--queue", choices=("eventhub", "postgres"), default=Size.queue, help="of tasks")
     parser.add_argument("--keep", action="store_true", help="keep the logs of all processes also if all is well")
     parser.add_argument("--write", action="store_true", help=f"write the figures to {RESULTS.name}")
     return parser.parse_args(arguments)
@@ -43,7 +44,7 @@ def main() -> None:
     options = _arguments()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     namespaces = options.links == "namespaces" or (options.links == "auto" and are_permitted())
-    size = Size(options.schedulers, options.executors, options.models)
+    size = Size(options.schedulers, options.executors, options.models, queue=options.queue)
     folder = Path(tempfile.mkdtemp(prefix="latigo-chaos-"))
     print(f"seed {seed}, {options.minutes:g} minutes, logs in {folder}", flush=True)
     campaign = run(folder, size, seed=seed, seconds=options.minutes * 60, namespaces=namespaces, say=_say)

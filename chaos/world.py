@@ -1,4 +1,4 @@
-"""The world of a campaign: schedulers, executors, an emulator of Event Hubs, PostgreSQL and a stand-in for Gordo."""
+"""The world of a campaign: schedulers, executors, PostgreSQL, a stand-in for Gordo, and Event Hubs if that is the queue."""
 
 import asyncio
 import os
@@ -28,7 +28,6 @@ from latigo.settings.reference import to_toml
 POSTGRES, HUB, GORDO = "postgres", "hub", "gordo"
 DELAY = timedelta(seconds=2)
 LEASE_S = 4
-_SYSTEMS = (POSTGRES, HUB, GORDO)
 _FIRST_REVISION = 1764547200000
 _PARTITIONS = 4
 _STARTS_WITHIN_S = 120.0
@@ -45,6 +44,12 @@ class Size:
     models: int = 12
     horizon: timedelta = timedelta(minutes=4)
     slot: timedelta = timedelta(seconds=10)
+    queue: str = "eventhub"  #: or postgres
+
+    @property
+    def systems(self) -> Sequence[str]:
+        """Return the systems that Latigo depends on."""
+        return (POSTGRES, HUB, GORDO) if self.queue == "eventhub" else (POSTGRES, GORDO)
 
 
 @dataclass
@@ -85,9 +90,8 @@ class World:
             system: "{}:{}".format(*self.network.reaches_at(Link(party, system)))
             if Link(party, system) in self.shape.links
             else "127.0.0.1:1"
-            for system in _SYSTEMS
+            for system in self.size.systems
         }
-        key = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={DEVELOPMENT_KEY}"
         slot_s = int(self.size.slot.total_seconds())
         return {
             "schedule": {"interval": f"{slot_s}s", "delay": f"{int(DELAY.total_seconds())}s", "max_window": "2m"},
@@ -100,12 +104,7 @@ class World:
                 "connect_timeout": "2s",
                 "statement_timeout": "10s",
             },
-            "task_queue": {
-                "kind": "eventhub",
-                "connection_string": f"Endpoint=sb://{at[HUB]};{key};UseDevelopmentEmulator=true;EntityPath=latigo",
-                "balance": "1s",
-                "expiration": "4s",
-            },
+            "task_queue": _event_hub(at[HUB]) if HUB in at else {"kind": "postgres", "expiration": "4s"},
             "models": {
                 "kind": "gordo",
                 "url": f"http://{at[GORDO]}",
@@ -133,20 +132,30 @@ class World:
         }
 
 
+def _event_hub(address: str) -> Mapping[str, Any]:
+    key = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={DEVELOPMENT_KEY}"
+    return {
+        "kind": "eventhub",
+        "connection_string": f"Endpoint=sb://{address};{key};UseDevelopmentEmulator=true;EntityPath=latigo",
+        "balance": "1s",
+        "expiration": "4s",
+    }
+
+
 @asynccontextmanager
 async def open_world(folder: Path, size: Size, seed: int, *, namespaces: bool = False) -> AsyncIterator[World]:
     """Start everything; end it all at the end."""
     schedulers = [f"scheduler-{number}" for number in range(1, size.schedulers + 1)]
     executors = [f"executor-{number}" for number in range(1, size.executors + 1)]
-    links = [Link(client, server) for client in (*schedulers, *executors) for server in _SYSTEMS]
-    shape = Shape(schedulers, executors, _SYSTEMS, links, LEASE_S)
+    links = [Link(client, server) for client in (*schedulers, *executors) for server in size.systems]
+    shape = Shape(schedulers, executors, size.systems, links, LEASE_S)
     chance = random.Random(seed)
     async with AsyncExitStack() as opened:
         network: Network
         if namespaces:
             network = await opened.enter_async_context(open_namespaces(shape.parties, chance))
         else:
-            network = await opened.enter_async_context(open_proxies(_SYSTEMS, links, chance))
+            network = await opened.enter_async_context(open_proxies(size.systems, links, chance))
         world = World(folder, size, network, shape)
         world.parties = {name: _party(world, name, seed) for name in shape.parties}
         _initialise_postgres(world)

@@ -85,6 +85,19 @@ async def parked(ledger: Ledgers) -> list[tuple[object, object]]:
     return [(row["model"], row["reason"]) for row in await ledger.fetch("SELECT model, reason FROM v_parked")]
 
 
+@pytest.mark.parametrize(("message", "lost"), [(True, {}), (False, {"lost": 1})])
+async def test_a_task_in_the_ledgers_own_queue_is_lost_without_its_message(
+    ledger: Ledgers, message: bool, lost: dict[str, int]
+):
+    (task_id,) = (await plan(ledger)).values()
+    await ledger.scheduler.mark_published(await lead(ledger), {task_id: "postgres"})
+    if message:
+        sql = "INSERT INTO queued_task (task_id, body, share, sent_at) VALUES ($1, '', 0, ledger_now())"
+        await ledger.fetch(sql, task_id)
+
+    assert await recovered(ledger, "postgres") == lost
+
+
 @pytest.mark.parametrize(("after", "lost"), [(LEASE - SECOND, {}), (LEASE, {"lost": 1})])
 async def test_a_claim_is_lost_when_its_lease_has_run_out_and_not_before(
     ledger: Ledgers, after: timedelta, lost: dict[str, int]

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,11 +29,12 @@ CUT = Way(cut=True)
 LINK, OTHER = Link("client", "server"), Link("other", "server")
 
 
-async def test_nothing_is_lost_doubled_or_wrong_in_a_short_campaign():
+@pytest.mark.parametrize("queue", ["eventhub", "postgres"])
+async def test_nothing_is_lost_doubled_or_wrong_in_a_short_campaign(queue: str):
     said: list[str] = []
 
     with tempfile.TemporaryDirectory(prefix="latigo-chaos-") as folder:  # PostgreSQL of another user can reach it
-        outcome = await run(Path(folder), SMALL, seed=SEED, seconds=SECONDS, say=said.append)
+        outcome = await run(Path(folder), replace(SMALL, queue=queue), seed=SEED, seconds=SECONDS, say=said.append)
 
     assert outcome.faults() == [], "\n".join(said)
     assert {Action.KILL, Action.STOP, Action.FREEZE, Action.DEPLOY} <= set(outcome.steps)

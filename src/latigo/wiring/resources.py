@@ -58,7 +58,7 @@ from latigo.settings import (
 from latigo.settings import InternalQueue as InternalQueueSettings
 from latigo.settings import PostgresQueue as PostgresQueueSettings
 from latigo.task_queue.internal import InternalQueue
-from latigo.task_queue.postgres import PostgresSender
+from latigo.task_queue.postgres import PostgresSender, ReceiverTiming
 from latigo.task_queue.postgres import open_receiver as open_postgres_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
@@ -332,13 +332,13 @@ async def open_queue(settings: Settings, database: Database, clock: Clock, role:
         case InternalQueueSettings():
             internal = InternalQueue()
             yield Queue(internal, internal)
-        case PostgresQueueSettings():
+        case PostgresQueueSettings(expiration=expiration):
             async with AsyncExitStack() as opened:
                 receiver = None
                 if role is not RoleName.SCHEDULER:
-                    concurrency = settings.executor.concurrency
+                    timing, concurrency = ReceiverTiming(expiration=expiration), settings.executor.concurrency
                     receiver = await opened.enter_async_context(
-                        open_postgres_receiver(database, clock, process_id(), concurrency)
+                        open_postgres_receiver(database, clock, process_id(), concurrency, timing)
                     )
                 yield Queue(None if role is RoleName.EXECUTOR else PostgresSender(database), receiver)
         case EventHubQueue() as hub:

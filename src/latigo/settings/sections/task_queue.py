@@ -32,6 +32,10 @@ class PostgresQueue(_Queue):
     """The ledger's own database: any number of schedulers and executors."""
 
     kind: Literal["postgres"] = Field(default="postgres", description="How tasks get from scheduler to executors.")
+    expiration: Positive = Field(
+        default=timedelta(seconds=30),
+        description="How long tasks stay with an executor that is not seen any more; then others get them.",
+    )
 
 
 class EventHubQueue(EntraIdentity, _Queue):

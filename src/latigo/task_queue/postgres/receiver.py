@@ -35,9 +35,13 @@ class ReceiverTiming:
 
     poll: timedelta = timedelta(seconds=2)  #: for tasks of which no notice came
     own: timedelta = timedelta(seconds=2)  #: how long a task waits for the receiver whose it is
-    beat: timedelta = timedelta(seconds=5)  #: shows that it is there
     expiration: timedelta = timedelta(seconds=30)  #: then one that did not show itself has lost its tasks
     pause: timedelta = timedelta(seconds=1)  #: after a failure
+
+    @property
+    def beat(self) -> timedelta:
+        """How often it shows that it is there."""
+        return self.expiration / 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +64,7 @@ class PostgresReceiver:
         self._name = name
         self._most = _AHEAD * concurrency
         self._timing = timing
-        self._share = (0, 1)  #: of the tasks, one of so many
+        self.share = (0, 1)  #: of the tasks, one of so many
         self._held: set[int] = set()  #: taken and not done
         self._done: dict[int, asyncio.Future[None]] = {}
         self._changed = asyncio.Event()  #: something may have become available
@@ -170,7 +174,7 @@ class PostgresReceiver:
         room = self._most - len(self._held)
         if room <= 0:
             return ()
-        place, of = self._share
+        place, of = self.share
         try:
             rows = await self._database.fetch(SQL["take"], self._name, room, place, of, self._timing.own)
         except Unavailable as error:
@@ -204,7 +208,7 @@ class PostgresReceiver:
         if lost:
             _log.warning("queue.delivered_again", count=len(lost))
         if self._name in names:
-            self._share = (names.index(self._name), len(names))
+            self.share = (names.index(self._name), len(names))
 
     async def _release(self) -> None:
         self._held.clear()
