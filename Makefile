@@ -34,8 +34,8 @@ bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prin
 	@tests/omnia_sdk/setup.sh
 	$(BIN)/python -m benchmarks
 
-chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number)
-	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
+chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number, QUEUE=postgres)
+	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE))
 
 mutate: $(VENV)/.ready ## Change the pure and the ledger's code in one place at a time, and count what the tests notice (an hour at most)
 	$(BIN)/python -m benchmarks.mutation

@@ -1,4 +1,4 @@
-"""The world of a campaign: schedulers, executors, PostgreSQL, a stand-in for Gordo, and Event Hubs if that is the queue."""
+"""The world of a campaign: schedulers, executors, PostgreSQL, a stand-in for Gordo, and Event Hubs if they are used."""
 
 import asyncio
 import os

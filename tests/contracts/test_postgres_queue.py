@@ -57,7 +57,7 @@ async def arrivals(deliveries: AsyncGenerator[PostgresDelivery], count: int) -> 
 async def messages(ledger: Ledgers) -> dict[int, str | None]:
     """Who has which task."""
     rows = await ledger.fetch("SELECT task_id, taken_by FROM queued_task ORDER BY task_id")
-    return {int(str(row["task_id"])): row["taken_by"] and str(row["taken_by"]) for row in rows}
+    return {int(str(row["task_id"])): str(row["taken_by"]) if row["taken_by"] else None for row in rows}
 
 
 async def receivers(ledger: Ledgers) -> list[str]:

@@ -783,12 +783,12 @@ async def test_a_demo_sums_up_what_is_parked_and_what_was_in_flight_on_executors
 
 
 @pytest.mark.parametrize("command", [("queue",), ("queue", "status")], ids=" ".join)
-async def test_a_queue_within_the_process_has_tasks_and_no_partitions(running: Plant, command: tuple[str, ...]):
-    (code, partitions), (_, text, _) = await asyncio.gather(running.ask(*command), running.run(*command))
+async def test_a_queue_within_the_process_has_tasks_and_no_receivers(running: Plant, command: tuple[str, ...]):
+    (code, queue), (_, text, _) = await asyncio.gather(running.ask(*command), running.run(*command))
 
-    assert (code, partitions) == (DONE, [])
-    assert 'task_queue.kind = "internal"): it has no partitions' in text
+    assert (code, queue["queued"], queue["oldest"], queue["receivers"]) == (DONE, 0, None, [])
     assert re.search(r"^Tasks: \d+ outstanding \(\d+ live\), 0 waiting for another attempt$", text, re.MULTILINE)
+    assert "No executor of another process takes tasks from there" in text
 
 
 async def test_options_before_a_command_of_the_queue_are_not_passed_over(tmp_path: Path):

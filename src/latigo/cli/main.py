@@ -45,7 +45,7 @@ class Queue(LazyGroup):
     prefix = "queue_"
     default = "status"
     table: ClassVar[Table] = {
-        "status": "Show how far executors are in each partition of the event hub",
+        "status": "Show how far executors are with the tasks in the queue",
         "reset": "Forget all checkpoints of an event hub that was deleted and created again",
     }
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
 from latigo.reports.snapshot import SQL, OutstandingTasks, QueueOutage
+
+QUEUE = load_statements("latigo.reports", "queue.sql")
 
 
 class PartitionReading(Report):
@@ -43,7 +46,27 @@ async def read_queue_outages(database: Database) -> Sequence[QueueOutage]:
     return [QueueOutage(**row) for row in await database.fetch(SQL["queue_outages"])]
 
 
-async def read_outstanding(database: Database) -> OutstandingTasks:
-    """Return the tasks that are planned and not settled, whatever queue they are in."""
-    async with database.connection() as connection:
-        return OutstandingTasks(**await connection.fetchrow(SQL["outstanding"]))
+class Receiver(Report):
+    """An executor that takes tasks out of the ledger's database."""
+
+    receiver: str
+    seen_at: datetime
+    taken: int  #: tasks that it works on, or will soon
+
+
+class LedgerQueue(Report):
+    """The queue in the ledger's database."""
+
+    tasks: OutstandingTasks  #: whatever queue they are in
+    queued: int  #: that no executor has taken
+    oldest: datetime | None  #: when the first of them was sent
+    receivers: Sequence[Receiver]
+
+
+async def read_ledger_queue(database: Database) -> LedgerQueue:
+    """Return what is in the queue, and who takes it."""
+    async with database.snapshot() as connection:
+        rows = await connection.fetch(QUEUE["receivers"])
+        queued = await connection.fetchrow(QUEUE["queued"])
+        tasks = OutstandingTasks(**await connection.fetchrow(SQL["outstanding"]))
+    return LedgerQueue(tasks=tasks, **queued, receivers=[Receiver(**row) for row in rows])

@@ -19,21 +19,23 @@ EXAMPLES = ("latigo queue", "latigo queue status --json")
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show how far executors are in each partition of the event hub.
+    """Show how far executors are with the tasks in the queue.
 
-    As the scheduler read it last. A queue within the process has no partitions: its tasks are counted. Exit code 3 when
-    the hub cannot be reached, or was recreated after its checkpoints.
+    Of an event hub: each partition, as the scheduler read it last. Otherwise: how many tasks there are, and which of
+    them the executors of other processes have taken from the ledger's database. Exit code 3 when the hub cannot be
+    reached, or was recreated after its checkpoints.
     """
     from latigo.settings import EventHubQueue
 
     settings = settings_of(config)
-    if not isinstance(settings.task_queue, EventHubQueue):
-        _show_internal(settings, as_json=as_json)
+    queue = settings.task_queue
+    if not isinstance(queue, EventHubQueue):
+        _show_ledger_queue(settings, as_json=as_json)
         return
     from latigo.reports.queue import read_partitions, read_queue_outages
     from latigo.reports.status import describe_queue_outages
 
-    channel, group = settings.task_queue.address.channel, settings.task_queue.consumer_group
+    channel, group = queue.address.channel, queue.consumer_group
 
     async def work(database: "Database") -> "tuple[Sequence[PartitionReading], Sequence[QueueOutage]]":
         return await read_partitions(database, channel, group), await read_queue_outages(database)
@@ -61,15 +63,19 @@ def _show_partitions(partitions: "Sequence[PartitionReading]") -> None:
     show_table(rows, columns, empty="The scheduler has not read the event hub yet")
 
 
-def _show_internal(settings: "Settings", *, as_json: bool) -> None:
-    from latigo.reports.queue import read_outstanding
+def _show_ledger_queue(settings: "Settings", *, as_json: bool) -> None:
+    from latigo.reports.queue import read_ledger_queue
+    from latigo.runtime.clock import SystemClock
 
-    tasks = with_ledger(settings, read_outstanding)
-    kind = f'The queue is within the process of latigo serve (task_queue.kind = "{settings.task_queue.kind}")'
-    typer.echo(f"{kind}: it has no partitions", err=as_json)
+    queue = with_ledger(settings, read_ledger_queue)
     if as_json:
-        show_json([])
-    else:
-        typer.echo(
-            f"Tasks: {tasks.outstanding} outstanding ({tasks.live} live), {tasks.waiting} waiting for another attempt"
-        )
+        show_json(queue)
+        return
+    tasks, now = queue.tasks, SystemClock().now()
+    oldest = f", the oldest for {age(queue.oldest, now)}" if queue.oldest else ""
+    typer.echo(
+        f"Tasks: {tasks.outstanding} outstanding ({tasks.live} live), {tasks.waiting} waiting for another attempt\n"
+        f"In the ledger's database, not taken yet: {queue.queued}{oldest}"
+    )
+    rows = [{**dict(receiver), "seen": f"{age(receiver.seen_at, now)} ago"} for receiver in queue.receivers]
+    show_table(rows, ("receiver", "seen", "taken"), empty="No executor of another process takes tasks from there")
