@@ -1,13 +1,14 @@
 """The service that `latigo serve` runs, from the first probe to the last task handed back."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from latigo import __version__
 from latigo.domain.errors import Unavailable
@@ -20,17 +21,20 @@ from latigo.reports.gauges import read_gauges
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
-from latigo.runtime.metrics import new_registry
+from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.runtime.redaction import know
 from latigo.settings import EventHubQueue, GordoDiscovery, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
 from latigo.web.hosts import allowed_hosts
 from latigo.web.probes import Probes
+from latigo.web.protocols import MetricsSource
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
+from latigo.wiring.executor_processes import ExecutorProcesses
 from latigo.wiring.readiness import Readiness
 from latigo.wiring.resources import (
+    Queue,
     Resources,
     open_ledger,
     open_queue,
@@ -63,6 +67,8 @@ async def serve(
     *,
     sensors: SensorSource | None = None,
     extra_role: ExtraRole | None = None,
+    processes: ExecutorProcesses | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Run a role until ``stop``; drain within the grace.
 
@@ -75,6 +81,8 @@ async def serve(
         stop: set by a signal.
         sensors: used instead of what the settings name.
         extra_role: runs together with the others.
+        processes: executors that this process has below it; with them, ``role`` is ``all``.
+        listener: listens for HTTP already, instead of the address in the settings.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
@@ -82,19 +90,22 @@ async def serve(
         GraceExceeded: roles had to be cancelled.
     """
     know(settings.secret_values())
+    if processes is not None:
+        role = RoleName.SCHEDULER
     settings = with_queue(settings, role)
     if isinstance(settings.models.discover, GordoDiscovery) and not settings.models.projects:
         _log.warning("models.none_configured", hint="models.projects is empty: only registered models are predicted")
-    clock, registry, readiness = SystemClock(), new_registry(), Readiness()
+    clock, registry, readiness = SystemClock(), new_registry(), Readiness(processes)
     metrics = Metrics(registry, clock)
+    metrics_source = metrics_of(registry) if processes is None else partial(processes.metrics, registry)
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
         probes = readiness.probes(heartbeat)
         address = None
-        if settings.http.enabled:
+        if settings.http.enabled or listener is not None:
             address = await _open_when_available(
                 opened,
-                lambda: _serve_http(settings.http, probes, readiness, registry),
+                lambda: _serve_http(settings.http, probes, readiness, metrics_source, listener),
                 readiness,
                 stop,
                 within=LISTEN_WITHIN,
@@ -115,37 +126,79 @@ async def serve(
         if queue is None:
             return
         readiness.open(resources, queue)
-        roles: dict[str, Role] = {}
-        if queue.receiver is not None:
-            readiness.executor = create_executor(resources, queue.receiver)
-            roles["executor"] = readiness.executor.run
-        if queue.sender is not None:
-            roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
-            roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
-            roles["gauges"] = lambda stop: keep_gauges(
-                lambda: read_gauges(resources.database, __version__), metrics, clock, stop
-            )
-        skipped = BadReadingReports(database, process_id())
-        roles["bad readings"] = lambda stop: keep_bad_readings(skipped, resources.bad_readings.counts, clock, stop)
-        if isinstance(settings.task_queue, EventHubQueue):
-            reports = QueueOutages(database, process_id())
-            roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)
+        roles = await _roles_of(opened, resources, queue, readiness)
+        if processes is not None:
+            roles["executors"] = processes.run
         if extra_role is not None:
             roles["extra"] = lambda stop: extra_role(resources, address, stop)
-        await run_until_stopped(roles, stop, settings.executor.grace + CLOSING)
+        await run_until_stopped(roles, stop, settings.executor.grace + CLOSING * (1 if processes is None else 2))
+
+
+async def supervise(settings: Settings, processes: ExecutorProcesses, stop: asyncio.Event) -> None:
+    """Keep executor processes until ``stop``, and drain them.
+
+    Raises:
+        ConfigurationError: something cannot be used as it is configured.
+        Unavailable: the address for HTTP stays in use.
+    """
+    know(settings.secret_values())
+    with_queue(settings, RoleName.EXECUTOR)
+    registry, readiness = new_registry(), Readiness()
+    readiness.missing = "this process only keeps executors: ask one that plans"
+    async with AsyncExitStack() as opened:
+        heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(SystemClock())))
+        probes = Probes(heartbeat, checks={"executors": processes.check})
+        if settings.http.enabled:
+            await _open_when_available(
+                opened,
+                lambda: _serve_http(settings.http, probes, readiness, partial(processes.metrics, registry), None),
+                readiness,
+                stop,
+                within=LISTEN_WITHIN,
+            )
+        await run_until_stopped({"executors": processes.run}, stop, settings.executor.grace + 2 * CLOSING)
+
+
+async def _roles_of(
+    opened: AsyncExitStack, resources: Resources, queue: Queue, readiness: Readiness
+) -> dict[str, Role]:
+    """Create the roles of the queue's ends, and what each process does besides."""
+    settings, clock, database, metrics = resources.settings, resources.clock, resources.database, resources.metrics
+
+    roles: dict[str, Role] = {}
+    if queue.receiver is not None:
+        readiness.executor = create_executor(resources, queue.receiver)
+        roles["executor"] = readiness.executor.run
+    if queue.sender is not None:
+        roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
+        roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
+        roles["gauges"] = lambda stop: keep_gauges(
+            lambda: read_gauges(resources.database, __version__), metrics, clock, stop
+        )
+    skipped = BadReadingReports(database, process_id())
+    roles["bad readings"] = lambda stop: keep_bad_readings(skipped, resources.bad_readings.counts, clock, stop)
+    if isinstance(settings.task_queue, EventHubQueue):
+        reports = QueueOutages(database, process_id())
+        roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)
+    return roles
 
 
 def _serve_http(
-    http: HttpSettings, probes: Probes, readiness: Readiness, registry: CollectorRegistry
+    http: HttpSettings,
+    probes: Probes,
+    readiness: Readiness,
+    metrics: MetricsSource,
+    listener: socket.socket | None,
 ) -> AbstractAsyncContextManager[ServerAddress]:
-    hosts = allowed_hosts(http.host, http.allowed_hosts)
+    host = http.host if listener is None else "127.0.0.1"
+    hosts = allowed_hosts(host, http.allowed_hosts)
     if http.allowed_hosts is None and hosts is None:
         _log.warning(
             "http.every_host_accepted",
             host=http.host,
             hint="http.allowed_hosts is not set: list the names that this server has, or *",
         )
-    return run_server(create_app(probes, readiness, registry, hosts=hosts), http.host, http.port)
+    return run_server(create_app(probes, readiness, metrics, hosts=hosts), host, http.port, listener=listener)
 
 
 @asynccontextmanager

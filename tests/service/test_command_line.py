@@ -697,7 +697,9 @@ async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Pat
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [(), ("--distributed",), ("--influx",), ("--timeseries-api",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "how", [(), ("--distributed",), ("--executors", "1"), ("--influx",), ("--timeseries-api",)], ids=" ".join
+)
 async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, ...], tmp_path: Path):
     if "--influx" in how:
         require_influxd()

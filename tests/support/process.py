@@ -161,12 +161,14 @@ def term_of(service: Service) -> int:
 
 
 @asynccontextmanager
-async def serving(config: Path, *, role: str = "all", python: str = sys.executable) -> AsyncIterator[Service]:
+async def serving(
+    config: Path, *options: str, role: str = "all", python: str = sys.executable
+) -> AsyncIterator[Service]:
     """Start ``latigo serve``; killed at the end if it still runs. A failing test shows the end of its log."""
     log = config.with_name(f"{config.stem}-{next(_numbers)}.log")
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(python, "-m", "latigo", "serve", "--role", role, "--config", str(config)),
+            *(python, "-m", "latigo", "serve", "--role", role, "--config", str(config), *options),
             cwd=config.parent,
             env=environment(),
             stdin=asyncio.subprocess.DEVNULL,

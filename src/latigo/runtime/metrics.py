@@ -1,5 +1,7 @@
 """A Prometheus registry, and its exposition."""
 
+from collections.abc import Awaitable, Callable
+
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -24,3 +26,12 @@ def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, st
     """Return all metrics and their content type: OpenMetrics where ``accept`` has it, else Prometheus text."""
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def metrics_of(registry: CollectorRegistry) -> Callable[[str], Awaitable[tuple[bytes, str]]]:
+    """Return what answers requests for the metrics of this process alone."""
+
+    async def metrics(accept: str) -> tuple[bytes, str]:
+        return exposition(registry, accept)
+
+    return metrics

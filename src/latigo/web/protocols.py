@@ -1,9 +1,12 @@
 """The parts of Latigo that the web application needs."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from latigo.reports.base import Report
+
+#: Returns the metrics and their content type, for what a request accepts.
+MetricsSource: TypeAlias = Callable[[str], Awaitable[tuple[bytes, str]]]
 
 
 class ProbeSource(Protocol):

@@ -8,14 +8,12 @@ from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
-from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import LatigoError
-from latigo.runtime.metrics import exposition
 from latigo.runtime.redaction import excerpt
 from latigo.web.hosts import named_hosts
 from latigo.web.openapi import document
-from latigo.web.protocols import ProbeSource, StatusSource
+from latigo.web.protocols import MetricsSource, ProbeSource, StatusSource
 from latigo.web.responses import json_response, problem, set_headers
 
 MOST_BODY = 64 * 1024
@@ -48,7 +46,7 @@ _log = structlog.get_logger()
 def create_app(
     probes: ProbeSource,
     status: StatusSource,
-    registry: CollectorRegistry,
+    metrics: MetricsSource,
     *,
     hosts: frozenset[str] | None = None,
     status_limit: timedelta = STATUS_LIMIT,
@@ -58,7 +56,7 @@ def create_app(
     Args:
         probes: state behind ``/livez`` and ``/readyz``.
         status: state behind ``/api/v1/status``.
-        registry: shown by ``/metrics``.
+        metrics: shown by ``/metrics``.
         hosts: names that requests may address, see `latigo.web.hosts`; None: any.
         status_limit: time limit of reading the status.
     """
@@ -70,7 +68,7 @@ def create_app(
             web.get("/", _index),
             web.get("/livez", _livez(probes)),
             web.get("/readyz", _readyz(probes)),
-            web.get("/metrics", _metrics(registry)),
+            web.get("/metrics", _metrics(metrics)),
             web.get("/api/v1/status", _status(status, status_limit)),
             web.get("/api/v1/openapi.json", _openapi),
         ]
@@ -102,9 +100,9 @@ def _probe(what: str, reasons: object) -> web.Response:
     return json_response({what: True})
 
 
-def _metrics(registry: CollectorRegistry) -> _Handler:
+def _metrics(source: MetricsSource) -> _Handler:
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = exposition(registry, request.headers.get(hdrs.ACCEPT, ""))
+        body, content_type = await source(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     return metrics

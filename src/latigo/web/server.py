@@ -108,7 +108,12 @@ _ERRORS = {
 
 @asynccontextmanager
 async def run_server(
-    app: web.Application, host: str = "127.0.0.1", port: int = 0, *, first_request_s: float = _FIRST_REQUEST_S
+    app: web.Application,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    listener: socket.socket | None = None,
+    first_request_s: float = _FIRST_REQUEST_S,
 ) -> AsyncIterator[ServerAddress]:
     """Serve ``app`` while the context lasts; port 0 lets the system choose one.
 
@@ -116,6 +121,7 @@ async def run_server(
         app: the application.
         host: address to listen on.
         port: of it.
+        listener: a socket that listens already, instead of host and port.
         first_request_s: seconds after which a connection without a complete request is closed.
 
     Raises:
@@ -147,7 +153,10 @@ async def run_server(
     manager.request_factory = begin
     try:
         try:
-            server = await loop.create_server(connect, host, port)
+            if listener is not None:
+                server = await loop.create_server(connect, sock=listener)
+            else:
+                server = await loop.create_server(connect, host, port)
         except (OSError, ValueError) as error:
             raise _refusal(error, host, port) from error
         address = ServerAddress(host, server.sockets[0].getsockname()[1])

@@ -10,13 +10,19 @@ from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.reports.status import Status, read_status
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.web.probes import Probes
+from latigo.wiring.executor_processes import ExecutorProcesses
 from latigo.wiring.resources import Queue, Resources
 
 
 class Readiness:
-    """Not ready until every resource is open."""
+    """Not ready until every resource is open.
 
-    def __init__(self) -> None:
+    Args:
+        processes: executors below this process, which have to be ready as well.
+    """
+
+    def __init__(self, processes: ExecutorProcesses | None = None) -> None:
+        self._processes = processes
         self.executor: Executor | None = None
         self.missing = "is starting"  #: why the process is not ready
         self._resources: Resources | None = None
@@ -33,6 +39,8 @@ class Readiness:
     def probes(self, heartbeat: Heartbeat) -> Probes:
         """Return the probes of this process: not live while a task is beyond its hard limit, not ready until opened."""
         checks = {"start": self._start, "ledger": self._ledger, "queue": self._check_queue}
+        if self._processes is not None:
+            checks["executors"] = self._processes.check
         return Probes(heartbeat, overdue=self._overdue, checks=checks)
 
     def _overdue(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.reports.base import Report
-from latigo.runtime.metrics import new_registry
+from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.web.hosts import allowed_hosts, host_of
 from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
@@ -54,7 +54,9 @@ class Response(NamedTuple):
 
 @asynccontextmanager
 async def serving(hosts: frozenset[str] | None = None, **options: Any) -> AsyncIterator[ServerAddress]:
-    async with run_server(create_app(Nothing(), Nothing(), new_registry(), hosts=hosts), **options) as address:
+    async with run_server(
+        create_app(Nothing(), Nothing(), metrics_of(new_registry()), hosts=hosts), **options
+    ) as address:
         yield address
 
 

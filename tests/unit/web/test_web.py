@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.reports.base import Report
 from latigo.reports.status import Status
-from latigo.runtime.metrics import new_registry
+from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.web.openapi import document
 from latigo.web.routes import MOST_BODY, create_app
 from latigo.web.server import run_server
@@ -64,7 +64,7 @@ async def latigo() -> Latigo:
 def app(latigo: Latigo) -> web.Application:
     registry = new_registry()
     Counter("latigo_tasks_total", "Tasks.", registry=registry).inc(4)
-    return create_app(latigo, latigo, registry, status_limit=timedelta(milliseconds=100))
+    return create_app(latigo, latigo, metrics_of(registry), status_limit=timedelta(milliseconds=100))
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ async def test_a_server_listens_on_loopback_and_reports_its_port(app: web.Applic
 
 
 async def test_a_port_that_is_taken_may_be_free_later(app: web.Application, latigo: Latigo) -> None:
-    other = create_app(latigo, latigo, new_registry())
+    other = create_app(latigo, latigo, metrics_of(new_registry()))
 
     async with run_server(app) as server:
         with pytest.raises(Unavailable, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):

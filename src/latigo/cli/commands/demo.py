@@ -10,6 +10,7 @@ from latigo.cli.tables import cell, show_json
 EXAMPLES = (
     "latigo demo",
     "latigo demo --cycles 2 --models 6 --json",
+    "latigo demo --executors 2",
     "latigo demo --distributed --influx",
     "latigo demo --timeseries-api",
 )
@@ -30,6 +31,10 @@ def run(
             "--distributed", help="A scheduler and two executors as processes of their own, over Event Hubs (emulated)."
         ),
     ] = False,
+    executors: Annotated[
+        int,
+        typer.Option(min=0, max=16, help="So many executors as processes of their own, over the ledger's database."),
+    ] = 0,
     influx: Annotated[
         bool, typer.Option("--influx", help="Readings out of a real InfluxDB, and predictions into it as well.")
     ] = False,
@@ -59,7 +64,14 @@ def run(
         raise typer.BadParameter("readings come from one server: --influx or --timeseries-api")
     configure_logging("auto", "info" if verbose else "warning")
     options = Options(
-        cycles, models, port, distributed=distributed, influx=influx, timeseries_api=timeseries_api, verbose=verbose
+        cycles,
+        models,
+        port,
+        distributed=distributed,
+        executors=executors,
+        influx=influx,
+        timeseries_api=timeseries_api,
+        verbose=verbose,
     )
     report = (lambda _line: None) if as_json else typer.echo
     summary = run_async(lambda: run_demo(options, report))

@@ -1,4 +1,4 @@
-"""The demo as several processes: a scheduler and two executors on one ledger, an emulated event hub between them."""
+"""The demo as several processes: a scheduler and executors on one ledger, which is the queue unless Event Hubs are."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from typing import Any
 from latigo.cli.demo.progress import DRAIN_LIMIT, Progress
 from latigo.domain.errors import LatigoError
 from latigo.postgres.embedded import open_embedded
+from latigo.runtime.units import counted
 from latigo.sandbox.eventhub import open_event_hubs
 from latigo.settings import Settings
 from latigo.settings.reference import to_toml
@@ -30,26 +31,26 @@ async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path
         tree["sensors"] = {"kind": "python:latigo.sandbox.demo:open_demo_sensors", "options": plant}
     async with AsyncExitStack() as opened:
         url = await opened.enter_async_context(open_embedded(Path(tree["ledger"]["data_dir"])))
-        hub = await opened.enter_async_context(open_event_hubs(hubs={"latigo": PARTITIONS}))
         tree["ledger"] = {"kind": "postgres", "url": url}
-        # Faster than by default, since the demo does not run for long.
-        tree["task_queue"] = {
-            "kind": "eventhub",
-            "connection_string": hub.connection_string("latigo"),
-            "balance": "2s",
-            "expiration": "10s",
-        }
+        tree["task_queue"] = {"kind": "postgres", "expiration": "10s"}  # less than by default: the demo is short
+        if options.distributed:
+            hub = await opened.enter_async_context(open_event_hubs(hubs={"latigo": PARTITIONS}))
+            string = hub.connection_string("latigo")
+            tree["task_queue"] = {"kind": "eventhub", "connection_string": string, "balance": "2s", "expiration": "10s"}
         config = folder / "latigo.toml"
         config.write_text(to_toml(tree), encoding="utf-8")
         database = await opened.enter_async_context(open_ledger(Settings.model_validate(tree), migrate=True))
         async with AsyncExitStack() as running:
-            ports = [(RoleName.SCHEDULER, options.port), *[(RoleName.EXECUTOR, 0)] * EXECUTORS]
+            executors = options.executors or EXECUTORS
+            ports = [(RoleName.SCHEDULER, options.port), *[(RoleName.EXECUTOR, 0)] * executors]
             processes = [
                 await running.enter_async_context(_process(role, config, port, verbose=options.verbose))
                 for role, port in ports
             ]
             numbers = ", ".join(str(process.pid) for process in processes)
-            progress.report(f"A scheduler and {EXECUTORS} executors are processes {numbers}: kill one and see")
+            progress.report(
+                f"A scheduler and {counted(executors, 'executor')} are processes {numbers}: kill one and see"
+            )
             await progress.follow(database)
         return await progress.summary(database)
 

@@ -33,7 +33,8 @@ class Options:
     cycles: int
     models: int
     port: int
-    distributed: bool
+    distributed: bool  #: over an emulated event hub
+    executors: int  #: processes; 0: as many as the other options say
     influx: bool
     timeseries_api: bool
     verbose: bool

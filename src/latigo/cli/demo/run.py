@@ -41,7 +41,7 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
             count_points = await opened.enter_async_context(_influx(folder, demo, progress, tree))
         elif options.timeseries_api:
             count_points = await opened.enter_async_context(_timeseries_api(demo, progress, tree))
-        if options.distributed:
+        if options.distributed or options.executors:
             from latigo.cli.demo.processes import run_distributed
 
             summary = await run_distributed(progress, tree, folder)

@@ -1,0 +1,122 @@
+"""Executors as processes of their own below one parent."""
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from latigo.cli.exits import Exit
+from tests.support.process import Service, latigo, serving
+from tests.support.sandbox import Sandbox
+from tests.support.waiting import eventually
+
+EXECUTORS = 2
+
+
+def children(service: Service) -> list[psutil.Process]:
+    """The executor processes below a service, in order of their numbers."""
+    found = [child for child in psutil.Process(service.process.pid).children() if "--supervised" in child.cmdline()]
+    return sorted(found, key=lambda child: child.create_time())
+
+
+async def all_run(service: Service, *, without: Sequence[int] = ()) -> list[psutil.Process]:
+    def is_so() -> bool:
+        pids = [child.pid for child in children(service)]
+        return len(pids) == EXECUTORS and not set(pids) & set(without)
+
+    await service.until(is_so, within=90, what="all executors run")
+    return children(service)
+
+
+async def get(service: Service, path: str) -> tuple[int, str]:
+    async with aiohttp.request("GET", f"{await service.url()}/{path}") as response:
+        return response.status, await response.text()
+
+
+def number(metrics: str, name: str) -> float:
+    return sum(float(line.rpartition(" ")[2]) for line in metrics.splitlines() if re.match(rf"{name}(\{{| )", line))
+
+
+async def test_executors_share_the_work_are_started_again_and_drained(sandbox: Sandbox):
+    config = sandbox.config(executor={"lease": "6s", "renew": "2s"})
+    async with serving(config, "--executors", str(EXECUTORS)) as service:
+        first = await all_run(service)
+        until = await sandbox.whole(service, within=120)
+        assert await eventually_ready(service)
+        before = number((await get(service, "metrics"))[1], "latigo_tasks_total")
+        first[0].kill()
+        second = await all_run(service, without=[first[0].pid])
+        await sandbox.whole(service, within=120)
+        after = (await get(service, "metrics"))[1]
+        code = await service.stop()
+
+    assert first[1].pid in [child.pid for child in second]
+    assert code == 0
+    assert not [child for child in (*first, *second) if is_alive(child)]
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
+    assert number(after, "latigo_tasks_total") >= before > 0
+
+
+@pytest.mark.parametrize("role", ["all", "executor"])
+async def test_children_end_with_a_parent_that_is_killed(sandbox: Sandbox, role: str):
+    async with serving(sandbox.config(), "--executors", str(EXECUTORS), role=role) as service:
+        started = await all_run(service)
+
+        await service.kill()
+
+        await eventually(lambda: not [child for child in started if is_alive(child)], within=90, what="they have ended")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_a_parent_of_executors_alone_is_ready_when_they_are_and_knows_no_status(sandbox: Sandbox):
+    async with (
+        serving(sandbox.config(), role="scheduler"),
+        serving(sandbox.config(), "--executors", "2", role="executor") as service,
+    ):
+        await all_run(service)
+        await sandbox.whole(service, within=120)
+        ready = await eventually_ready(service)
+        status = await get(service, "api/v1/status")
+        metrics = (await get(service, "metrics"))[1]
+        os.kill(service.process.pid, signal.SIGINT)
+        code = await service.ended(within=60)
+
+    assert ready
+    assert status[0] == 503
+    assert "only keeps executors" in status[1]
+    assert number(metrics, "latigo_tasks_total") > 0
+    assert code == 0
+
+
+async def eventually_ready(service: Service) -> bool:
+    async def is_ready() -> bool:
+        return (await get(service, "readyz"))[0] == 200
+
+    await eventually(is_ready, within=60, what="the parent is ready")
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--executors", "0"), "takes a number from 1 to 256, or auto"),
+        (("--executors", "many"), "takes a number from 1 to 256, or auto"),
+        (("--executors", "2", "--role", "scheduler"), "a scheduler has no executors"),
+    ],
+)
+async def test_wrong_numbers_are_refused(tmp_path: Path, arguments: tuple[str, ...], says: str):
+    code, _, errors = await latigo("serve", *arguments, folder=tmp_path)
+
+    assert code == Exit.USAGE
+    assert says in " ".join(errors.split())
