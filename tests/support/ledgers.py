@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -82,6 +82,15 @@ class Ledgers:
             return [dict(row) for row in await connection.fetch(sql, *arguments)]
 
 
+#: What statements have left in a session.
+_CHANGED = """
+SELECT name AS what FROM pg_settings WHERE source = 'session' AND setting IS DISTINCT FROM reset_val
+UNION ALL SELECT 'advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+UNION ALL SELECT 'channel ' || name FROM pg_listening_channels() AS name
+UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+"""
+
+
 @asynccontextmanager
 async def open_ledgers(url: str) -> AsyncIterator[Ledgers]:
     """Every face of the ledger at ``url``; jitter is the same in every run."""
@@ -94,6 +103,16 @@ async def open_ledgers(url: str) -> AsyncIterator[Ledgers]:
             models=PostgresModelLedger(database),
             roster=PostgresRoster(database, "test"),
         )
+        await require_plain_sessions(database)
+
+
+async def require_plain_sessions(database: Database) -> None:
+    """Nothing is set, locked or listened to in a session of the pool: it is lent again as it is."""
+    async with AsyncExitStack() as lent:
+        for _ in range(database.pool.get_idle_size()):
+            connection = await lent.enter_async_context(database.pool.acquire())
+            changed = [row["what"] for row in await connection.fetch(_CHANGED)]
+            assert not changed, changed
 
 
 @pytest.fixture(scope="session")

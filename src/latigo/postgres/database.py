@@ -54,6 +54,22 @@ async def lend(pool: Pool, timeout: float | None = None) -> AsyncIterator[Any]: 
             raise
 
 
+@asynccontextmanager
+async def changed_session(connection: Any) -> AsyncIterator[None]:
+    """Undo what statements set or lock in a session.
+
+    A pool lends sessions again as they are, since no statement outside of this changes one.
+    """
+    try:
+        yield
+    finally:
+        try:
+            await connection.reset()
+        except BaseException:
+            connection.terminate()
+            raise
+
+
 class Database:
     """A pool of connections. Opened by `open_database`.
 
@@ -179,6 +195,7 @@ async def open_database(
             timeout=connect_timeout.total_seconds(),
             command_timeout=statement_timeout.total_seconds(),
             init=_prepare,
+            reset=_leave,
             server_settings={
                 **SESSION,
                 "idle_in_transaction_session_timeout": str(statement_timeout // timedelta(milliseconds=1)),
@@ -192,6 +209,10 @@ async def open_database(
                 await pool.close()
         except TimeoutError:
             pool.terminate()
+
+
+async def _leave(_connection: Any) -> None:
+    """Spare the statement that would undo what is set in a session; see `changed_session`."""
 
 
 async def _prepare(connection: Any) -> None:

@@ -19,7 +19,7 @@ from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Times, Values, Written
 from latigo.domain.windows import DAY, Window, iso, span_ns, to_ns
-from latigo.postgres.database import lend
+from latigo.postgres.database import changed_session, lend
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import TRANSLATIONS
@@ -97,14 +97,13 @@ class PostgresPredictions:
         """
         oldest_kept = to_ns(time) // _DAY_NS
         dropped = 0
-        async with self._connection("dropping old predictions") as connection:
+        async with self._connection("dropping old predictions") as connection, changed_session(connection):
             await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
             try:
                 await connection.execute(SQL.lock_days)
                 for day in await connection.fetch(SQL.old_days, oldest_kept):
                     await _drop_day(connection, day)
                     dropped += 1
-                await connection.execute(SQL.unlock_days)
                 await connection.execute(SQL.drop_unused_columns, oldest_kept * _DAY_NS // 1000)
             finally:
                 self._forget_before(oldest_kept)

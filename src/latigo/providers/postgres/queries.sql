@@ -63,9 +63,6 @@ SELECT id, revision, column_groups, tags FROM prediction_columns WHERE id = ANY 
 -- lock_days --
 SELECT pg_advisory_lock(hashtext('latigo prediction days'));
 
--- unlock_days --
-SELECT pg_advisory_unlock(hashtext('latigo prediction days'));
-
 -- old_days --
 -- Partitions that end at or before day $1 (days since the epoch), oldest first, and those whose drop was interrupted.
 SELECT c.relname AS name, i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS leaving
