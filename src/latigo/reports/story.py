@@ -18,7 +18,12 @@ _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE
 
 def sentences(moment: Explanation) -> list[str]:
     """Return what there is to say about a moment: first whether there is a prediction, then why, then what follows."""
-    return [*_OPENINGS[moment.state](moment), *_also(moment)]
+    return [_on_one_line(sentence) for sentence in (*_OPENINGS[moment.state](moment), *_also(moment))]
+
+
+def _on_one_line(text: str) -> str:
+    """Replace what a terminal would not print as it is: names and messages come from elsewhere."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def lasting(duration: timedelta) -> str:
@@ -124,15 +129,16 @@ def _settled(receipt: ReceiptReport, moment: Explanation) -> Iterator[str]:
 
 
 def _inputs(inputs: InputCounts, receipt: ReceiptReport) -> Iterator[str]:
-    tags, rows = counted(len(inputs.tags), "tag"), counted(inputs.labels, "row")
+    tags = counted(len(inputs.tags), "tag")
+    rows = f"each of the {inputs.labels} rows" if inputs.labels > 1 else "the only row"
     thin = sorted((tag for tag in inputs.tags if tag.rows < inputs.labels), key=_thinness)
     if not inputs.labels:
         yield "The window has no rows."
     elif not thin:
-        yield f"Its {tags} had readings in each of the {rows}."
+        yield f"Its {tags} had readings in {rows}."
     else:
         lacking = _some([f"{tag.tag} ({tag.rows} of {inputs.labels})" for tag in thin])
-        yield f"{len(inputs.tags) - len(thin)} of its {tags} had readings in each of the {rows}; thin were {lacking}."
+        yield f"{len(inputs.tags) - len(thin)} of its {tags} had readings in {rows}; thin were {lacking}."
         if inputs.filled_share:
             share = 100 * inputs.filled_share
             yield f"{f'{share:.0f} %' if share >= 1 else 'Less than 1 %'} of the cells were filled."
@@ -166,15 +172,15 @@ def _excepted(moment: Explanation) -> Iterator[str]:
     slot = moment.exception
     if slot is None:
         raise ValueError(f"{_name(moment)} is {moment.state} at {moment.at}, and the exception is missing")
-    reason = f"because of this: {_brief(slot.reason)}"
+    reason = f"it is {slot.state} ({_brief(slot.reason)})"
     where = f"the slot {span(moment.slot_start, moment.slot_end)}"
     match slot.state:
         case "absent":
-            yield _lacks(moment, f": it is absent, {reason}")
+            yield _lacks(moment, f": {reason}")
         case "short":
-            yield f"{_name(moment)} lacks some rows of {where}: it is short, {reason}."
+            yield f"{_name(moment)} lacks some rows of {where}: {reason}."
         case "provisional":
-            yield f"{_name(moment)} has predictions for {where} that may still change: it is provisional, {reason}."
+            yield f"{_name(moment)} has predictions for {where} that may still change: {reason}."
     rechecked = f"It was rechecked {counted(slot.rechecks, 'time')}" if slot.rechecks else "It was not rechecked yet"
     if slot.next_check is not None:
         due = f"at {_time(slot.next_check)}, {_from_now(slot.next_check, moment.now)}"
@@ -291,8 +297,8 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
             f" started, but for one probe at a time. {_brief(circuit.reason)}."
         )
     if moment.held_until is not None:
-        waits = f", which waits for {moment.held_for}" if moment.held_for else ""
-        yield f"The model is held until {_time(moment.held_until)}, because a task of it{waits} was deferred."
+        waits = f", and waits for {moment.held_for}" if moment.held_for else ""
+        yield f"The model is held until {_time(moment.held_until)}: its last task was deferred{waits}."
     if moment.gap is None:
         if moment.silent_since is not None and moment.silent_since <= moment.at:
             yield _silent(moment.silent_since)

@@ -125,7 +125,7 @@ def _aligned(
     places = {column: at for at, column in enumerate(columns)}
     for part in parts:
         target = answered if part is predicted else held
-        at = np.ix_(times.searchsorted(part.times), [places[column] for column in part.columns])
+        at = np.ix_(times.searchsorted(part.times), np.array([places[column] for column in part.columns]))
         target[at] = np.where(np.isfinite(part.values), part.values, target[at])
     return times, columns, held, answered
 
@@ -185,10 +185,10 @@ def _sentences(result: Verification, again: Repetition) -> list[str]:
     counts = f"{counted(result.values, 'value')} of {counted(max(result.rows_stored, result.rows_predicted), 'row')}"
     tolerance = f"{result.tolerance:.0e}".replace("e-0", "e-")
     if result.equal:
-        largest = (
-            f"the largest difference is {result.largest_difference:.1e}" if result.largest_difference else "exactly"
-        )
-        return [f"{how}: all {counts} in {slot} equal those in {result.sink} within {tolerance}, {largest}."]
+        equal = "exactly"
+        if result.largest_difference:
+            equal = f"within {tolerance}; the largest difference is {result.largest_difference:.1e}"
+        return [f"{how}: all {counts} in {slot} equal those in {result.sink} {equal}."]
     rows, columns = counted(result.rows_differing, "row"), counted(result.columns_differing, "column")
     differ = f"{result.values_differing} of {counts} in {slot} differ from those in {result.sink}"
     story = [f"{how}: {differ} by more than {tolerance}, in {rows} and {columns}."]
