@@ -157,7 +157,7 @@ async def test_without_a_receipt_of_its_own_a_task_is_settled_all_the_same(ledge
     moment = await explain(ledger, at("11:35"))
     assert moment.receipt is not None
     assert (moment.state, moment.receipt.stages, moment.receipt.inputs) == ("covered", None, None)
-    assert "an older Latigo settled it" in " ".join(sentences(moment))
+    assert "another version of Latigo settled it" in " ".join(sentences(moment))
 
 
 async def test_receipts_name_the_tags_that_the_model_had_then(ledger: Ledgers):
@@ -224,7 +224,7 @@ async def test_a_covered_moment_has_the_task_that_covered_it(ledger: Ledgers):
         f"Task {claim.task_id} (lane live, revision 1000) predicted the window 2026-03-01T10:00:00Z to 12:00:00Z"
         in text
     )
-    assert "thin were b (1 of 12)" in text
+    assert "thin: b (1 of 12)" in text
     assert "written to sink/postgres by executor-1" in text
 
 
@@ -253,7 +253,7 @@ async def test_before_the_beginning_a_request_helps(ledger: Ledgers):
     moment = await explain(ledger, at("09:59"))
 
     assert [(request.kind, request.who) for request in moment.requests] == [("fill", "operator@host")]
-    assert "of operator@host from" in " ".join(sentences(moment))
+    assert "made by operator@host at" in " ".join(sentences(moment))
 
 
 @pytest.mark.parametrize("state", [SlotState.ABSENT, SlotState.SHORT, SlotState.PROVISIONAL])
@@ -319,7 +319,7 @@ async def test_a_task_is_followed_from_plan_to_claim_and_back_off(ledger: Ledger
     assert "is in the task queue since 2026-03-01T12:07:00Z, not claimed" in texts[1]
     assert "is worked on by executor-1 since 2026-03-01T12:07:00Z" in texts[2]
     assert "its lease lasts until 2026-03-01T12:07:30Z" in texts[2]
-    assert "has failed 1 time and is tried again at" in texts[3]
+    assert "has failed once and is tried again at" in texts[3]
     assert texts[3].endswith("predict: no answer.")
 
 

@@ -105,11 +105,12 @@ def _settled(receipt: ReceiptReport, moment: Explanation) -> Iterator[str]:
     """Report how a task with the moment was settled, and what was measured meanwhile."""
     alone = receipt.end - receipt.start <= moment.slot_end - moment.slot_start
     window = "this slot alone" if alone else f"the window {span(receipt.start, receipt.end)}"
+    stored = f"predicted {window}: {counted(receipt.rows, 'row')}" if receipt.rows else f"stored no rows of {window}"
     failed = f", after {counted(receipt.attempts, 'failed attempt')}" if receipt.attempts else ""
+    late = f"{lasting(receipt.settled_at - moment.slot_end)} after the end of the slot"
     yield (
-        f"Task {receipt.task} (lane {receipt.lane}, revision {receipt.revision}) predicted {window}:"
-        f" {counted(receipt.rows, 'row')}, settled at {_time(receipt.settled_at)},"
-        f" {lasting(receipt.settled_at - moment.slot_end)} after the end of the slot{failed}."
+        f"Task {receipt.task} (lane {receipt.lane}, revision {receipt.revision}) {stored}, settled at"
+        f" {_time(receipt.settled_at)}, {late}{failed}."
     )
     if receipt.inputs is not None:
         yield from _inputs(receipt.inputs, receipt)
@@ -119,7 +120,7 @@ def _settled(receipt: ReceiptReport, moment: Explanation) -> Iterator[str]:
         yield _stages(receipt.stages)
     elif receipt.claimed_at is not None:
         took = lasting(receipt.settled_at - receipt.claimed_at)
-        yield f"It took {took}; an older Latigo settled it, which did not measure more."
+        yield f"It took {took}; another version of Latigo settled it, and no more is known."
     if receipt.highest_total_anomaly is not None:
         over = receipt.rows_over_threshold
         threshold = "the model has no threshold"
@@ -138,7 +139,7 @@ def _inputs(inputs: InputCounts, receipt: ReceiptReport) -> Iterator[str]:
         yield f"Its {tags} had readings in {rows}."
     else:
         lacking = _some([f"{tag.tag} ({tag.rows} of {inputs.labels})" for tag in thin])
-        yield f"{len(inputs.tags) - len(thin)} of its {tags} had readings in {rows}; thin were {lacking}."
+        yield f"{len(inputs.tags) - len(thin)} of its {tags} had readings in {rows}; thin: {lacking}."
         if inputs.filled_share:
             share = 100 * inputs.filled_share
             yield f"{f'{share:.0f} %' if share >= 1 else 'Less than 1 %'} of the cells were filled."
@@ -181,7 +182,7 @@ def _excepted(moment: Explanation) -> Iterator[str]:
             yield f"{_name(moment)} lacks some rows of {where}: {reason}."
         case "provisional":
             yield f"{_name(moment)} has predictions for {where} that may still change: {reason}."
-    rechecked = f"It was rechecked {counted(slot.rechecks, 'time')}" if slot.rechecks else "It was not rechecked yet"
+    rechecked = f"It was rechecked {_times(slot.rechecks)}" if slot.rechecks else "It was not rechecked yet"
     if slot.next_check is not None:
         due = f"at {_time(slot.next_check)}, {_from_now(slot.next_check, moment.now)}"
         yield f"{rechecked}; the next time is {'now' if slot.next_check <= moment.now else due}."
@@ -191,6 +192,10 @@ def _excepted(moment: Explanation) -> Iterator[str]:
         yield f"{rechecked} and is final, unless {_backfill(moment)} --replace requests it again."
     if moment.receipt is not None:
         yield from _settled(moment.receipt, moment)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _silent(since: datetime) -> str:
@@ -227,7 +232,7 @@ def _task(task: OpenTask, now: datetime) -> str:
         worked = f"is worked on by {task.worker} since {_time(task.claimed_at)}, {_from_now(task.claimed_at, now)}"
         return f"{about} {worked}{probe}; {lease}."
     if task.state == "waiting" and task.not_before:
-        failed = f"has failed {counted(task.attempts, 'time')}" if task.attempts else "was deferred"
+        failed = f"has failed {_times(task.attempts)}" if task.attempts else "was deferred"
         due = "now" if task.not_before <= now else f"at {_time(task.not_before)}, {_from_now(task.not_before, now)}"
         return f"{about} {failed} and is tried again {due}: {_brief(task.detail)}."
     if task.state == "published" and task.published_at:
@@ -253,7 +258,7 @@ def _not_predicted(moment: Explanation) -> Iterator[str]:
                 f" latigo models register {_name(moment)} puts it back."
             )
         case "unregistered":
-            yield "The settings leave it out, by models.projects, include, exclude or discover."
+            yield "The settings leave it out (models.projects, include, exclude or discover)."
         case "gone":
             yield "The model server does not list it any more. Latigo goes on when it is listed again."
         case "unusable":
@@ -282,7 +287,10 @@ def _missing(moment: Explanation) -> Iterator[str]:
     yield _lacks(moment, " yet: it is a gap, which Latigo fills")
     if moment.receipt is not None:
         yield f"The last task that had it, {moment.receipt.task}, {_ended(moment.receipt)}."
-    yield from list(_obstacles(moment)) or ["Nothing is in its way: a next round of planning takes it."]
+    out = counted(moment.outstanding, "task")
+    yield from list(_obstacles(moment)) or [
+        f"Nothing is in its way: the next rounds of planning take it ({out} out now)."
+    ]
 
 
 def _obstacles(moment: Explanation) -> Iterator[str]:
@@ -293,8 +301,8 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
         yield "No executor is running (latigo status)."
     for circuit in moment.circuits:
         yield (
-            f"The circuit of {circuit.downstream} is open since {_time(circuit.opened_at)}: tasks that need it are not"
-            f" started, but for one probe at a time. {_brief(circuit.reason)}."
+            f"The circuit of {circuit.downstream} is open since {_time(circuit.opened_at)} ({_brief(circuit.reason)}):"
+            " tasks that need it are not started, but for one probe at a time."
         )
     if moment.held_until is not None:
         waits = f", and waits for {moment.held_for}" if moment.held_for else ""
@@ -328,7 +336,7 @@ def _also(moment: Explanation) -> Iterator[str]:
         wants = "wants it predicted again" if request.kind == "replace" else "wants it"
         note = _brief(request.note)
         paused = f", but is paused{f': {note}' if note else ''}" if request.state == "paused" else ""
-        yield f"Request {request.request} of {request.who} from {_time(request.at)} {wants}{paused}."
+        yield f"Request {request.request}, made by {request.who} at {_time(request.at)}, {wants}{paused}."
     if moment.repair_due_at is not None:
         yield (
             "An executor whose claim had ended may have written over it, so it is predicted again from"

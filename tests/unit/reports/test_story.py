@@ -207,7 +207,7 @@ def test_only_the_thinnest_tags_are_named_and_the_rest_is_counted() -> None:
                if "thin" in text]  # fmt: skip
 
     assert said == (
-        "1 of its 8 tags had readings in each of the 7 rows; thin were T-0 (0 of 7), T-1 (1 of 7), T-2 (2 of 7),"
+        "1 of its 8 tags had readings in each of the 7 rows; thin: T-0 (0 of 7), T-1 (1 of 7), T-2 (2 of 7),"
         " T-3 (3 of 7), T-4 (4 of 7) and 2 more."
     )
 
