@@ -316,7 +316,7 @@ async def test_a_task_is_followed_from_plan_to_claim_and_back_off(ledger: Ledger
     assert [step.tasks[0].state for step in steps] == ["planned", "published", "claimed", "waiting"]
     texts = [sentences(step)[1] for step in steps]
     assert "was planned at 2026-03-01T12:07:00Z, and is not in the task queue yet" in texts[0]
-    assert "is in the task queue since 2026-03-01T12:07:00Z, not claimed" in texts[1]
+    assert "is in the task queue (here) since 2026-03-01T12:07:00Z, not claimed" in texts[1]
     assert "is worked on by executor-1 since 2026-03-01T12:07:00Z" in texts[2]
     assert "its lease lasts until 2026-03-01T12:07:30Z" in texts[2]
     assert "has failed once and is tried again at" in texts[3]

@@ -420,6 +420,7 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
         "task": COUNT,
         "lane": TEXT,
         "state": TEXT,
+        "place": TEXT,
         "start": TIME,
         "end": TIME,
         "attempts": COUNT,

@@ -116,6 +116,8 @@ async def test_what_is_absent_or_not_due_or_before_the_beginning_or_not_predicte
     await eventually(lambda: newest_due() > due, within=60, what="a slot more is due")
     paused, unregistered = await operator.explain(FIRST, due), await operator.explain(SECOND, due)
     unknown = await operator.run("explain", f"{PROJECT}/{FIRST}x", "--at", "-1h", code=2)
+    excluding = Operator(sandbox, sandbox.config(models={"exclude": [f"{PROJECT}/test-*"]}))
+    excluded = await excluding.run("explain", f"{PROJECT}/test-1", "--at", "-1h", code=2)
 
     assert (absent["state"], absent["exception"]["tags"], absent["receipt"]["rows"]) == ("absent", [SILENT], 0)
     assert [tag["readings"] for tag in absent["receipt"]["inputs"]["tags"] if tag["tag"] == SILENT] == [0]
@@ -127,6 +129,8 @@ async def test_what_is_absent_or_not_due_or_before_the_beginning_or_not_predicte
     assert (unregistered["state"], unregistered["model_state"]) == ("not_predicted", "unregistered")
     assert "took it off the roster" in " ".join(unregistered["story"])
     assert f"the nearest known one is {PROJECT}/{FIRST}" in unknown
+    assert "models.exclude" not in unknown
+    assert f"models.exclude leaves it out: {PROJECT}/test-*" in excluded
 
 
 async def test_what_is_worked_on_waits_for_a_circuit_or_is_parked_says_so(sandbox: Sandbox):

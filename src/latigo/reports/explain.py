@@ -59,6 +59,7 @@ class OpenTask(Report):
     task: int
     lane: str
     state: str  #: planned, published, claimed or waiting
+    place: str  #: of a published task: the queue that it is in, and the partition where the queue has any
     start: datetime
     end: datetime
     attempts: int  #: that failed so far
@@ -133,7 +134,7 @@ class Explanation(Report):
     receipts: int  #: all of them
     exception: ExceptedSlot | None
     parked: Sequence[ParkedSlot]
-    tasks: Sequence[OpenTask]  #: of the model, with this moment or not
+    tasks: Sequence[OpenTask]  #: of the model, at most 100; those with this moment first
     pauses: Sequence[PauseInForce]
     unregistered_by: str  #: who took the model off the roster, if it was a person
     unregistered_at: datetime | None

@@ -19,9 +19,10 @@ SELECT revision, reason, detail, since, tags FROM parked
 WHERE model_id = $1 AND windows @> $2::timestamptz ORDER BY since;
 
 -- tasks --
-SELECT id AS task, lane, state, lower(span) AS start, upper(span) AS "end", attempts, planned_at, published_at, claimed_at,
+-- Of the model; those with the moment first.
+SELECT id AS task, lane, state, channel AS place, lower(span) AS start, upper(span) AS "end", attempts, planned_at, published_at, claimed_at,
        claimed_by AS worker, lease_until, not_before, detail, probe, request_id AS request, span @> $2::timestamptz AS has_it
-FROM task WHERE model_id = $1 ORDER BY id;
+FROM task WHERE model_id = $1 ORDER BY span @> $2::timestamptz DESC, id LIMIT 100;
 
 -- receipts --
 -- The windows with this moment that were settled, the newest first; none was before the moment had passed. Tags are those
@@ -53,7 +54,7 @@ SELECT min(due_at) AS due_at FROM repair WHERE model_id = $1 AND slots @> $2::ti
 
 -- requests --
 SELECT r.id AS request, r.kind, r.state, r.note, r.who, r.at FROM request_model q JOIN request r ON r.id = q.request_id
-WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN ('active', 'paused') ORDER BY r.id;
+WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN ('active', 'paused') ORDER BY r.id LIMIT 100;
 
 -- gap --
 -- Whether it can be planned now, and what stands before it: newer gaps, in slots of the model, and the two tasks that a

@@ -107,6 +107,8 @@ def _settled(receipt: ReceiptReport, moment: Explanation) -> Iterator[str]:
     window = "this slot alone" if alone else f"the window {span(receipt.start, receipt.end)}"
     stored = f"predicted {window}: {counted(receipt.rows, 'row')}" if receipt.rows else f"stored no rows of {window}"
     failed = f", after {counted(receipt.attempts, 'failed attempt')}" if receipt.attempts else ""
+    if receipt.starts > 1:  # a process ended with it
+        failed += f", started {_times(receipt.starts)}"
     late = f"{lasting(receipt.settled_at - moment.slot_end)} after the end of the slot"
     yield (
         f"Task {receipt.task} (lane {receipt.lane}, revision {receipt.revision}) {stored}, settled at"
@@ -236,7 +238,8 @@ def _task(task: OpenTask, now: datetime) -> str:
         due = "now" if task.not_before <= now else f"at {_time(task.not_before)}, {_from_now(task.not_before, now)}"
         return f"{about} {failed} and is tried again {due}: {_brief(task.detail)}."
     if task.state == "published" and task.published_at:
-        return f"{about} is in the task queue since {_time(task.published_at)}{probe}, not claimed by an executor yet."
+        queue = f"the task queue ({task.place})" if task.place else "the task queue"
+        return f"{about} is in {queue} since {_time(task.published_at)}{probe}, not claimed by an executor yet."
     return f"{about} was planned at {_time(task.planned_at)}{probe}, and is not in the task queue yet."
 
 

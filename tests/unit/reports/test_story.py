@@ -112,6 +112,7 @@ def moments(draw: st.DrawFn) -> Explanation:
         task=COUNTS,
         lane=st.sampled_from(["live", "backfill"]),
         state=st.sampled_from(["planned", "published", "claimed", "waiting"]),
+        place=TEXTS,
         start=st.just(at("11:30")),
         end=st.just(at("12:00")),
         attempts=COUNTS,
@@ -210,6 +211,14 @@ def test_only_the_thinnest_tags_are_named_and_the_rest_is_counted() -> None:
         "1 of its 8 tags had readings in each of the 7 rows; thin: T-0 (0 of 7), T-1 (1 of 7), T-2 (2 of 7),"
         " T-3 (3 of 7), T-4 (4 of 7) and 2 more."
     )
+
+
+def test_attempts_and_starts_that_came_to_nothing_are_counted() -> None:
+    receipt = RECEIPT.model_copy(update={"attempts": 1, "starts": 2})
+
+    story = sentences(a_moment("covered", receipt=receipt))
+
+    assert story[1].endswith("7 min after the end of the slot, after 1 failed attempt, started twice.")
 
 
 def test_stages_that_took_no_time_are_left_out() -> None:
