@@ -238,7 +238,8 @@ def _task(task: OpenTask, now: datetime) -> str:
         due = "now" if task.not_before <= now else f"at {_time(task.not_before)}, {_from_now(task.not_before, now)}"
         return f"{about} {failed} and is tried again {due}: {_brief(task.detail)}."
     if task.state == "published" and task.published_at:
-        queue = f"the task queue ({task.place})" if task.place else "the task queue"
+        nameless = not task.place or task.place.startswith("internal/")  # one process has it, under a number
+        queue = "the task queue" if nameless else f"the task queue ({task.place})"
         return f"{about} is in {queue} since {_time(task.published_at)}{probe}, not claimed by an executor yet."
     return f"{about} was planned at {_time(task.planned_at)}{probe}, and is not in the task queue yet."
 
