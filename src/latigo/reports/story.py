@@ -18,10 +18,10 @@ _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE
 
 def sentences(moment: Explanation) -> list[str]:
     """Return what there is to say about a moment: first whether there is a prediction, then why, then what follows."""
-    return [_on_one_line(sentence) for sentence in (*_OPENINGS[moment.state](moment), *_also(moment))]
+    return [on_one_line(sentence) for sentence in (*_OPENINGS[moment.state](moment), *_also(moment))]
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Replace what a terminal would not print as it is: names and messages come from elsewhere."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 

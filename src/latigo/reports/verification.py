@@ -11,7 +11,7 @@ from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, from_ns, iso
 from latigo.reports.base import Report
 from latigo.reports.receipts import ReceiptReport
-from latigo.reports.story import span
+from latigo.reports.story import on_one_line, span
 from latigo.runtime.units import counted
 
 #: Two values are equal if they differ by no more than this share of the greater one, or by less than `SMALLEST`. Models
@@ -111,7 +111,7 @@ def compare(sink: str, stored: Sequence[Predictions], again: Repetition, receipt
         reasons=reasons,
         story=(),
     )
-    return result.model_copy(update={"story": _sentences(result, again)})
+    return result.model_copy(update={"story": [on_one_line(sentence) for sentence in _sentences(result, again)]})
 
 
 def _aligned(

@@ -181,3 +181,13 @@ def test_values_close_to_zero_are_compared_by_their_difference() -> None:
 
     assert verify(predictions(np.full((3, 3), 5e-10)), again=tiny).equal
     assert not verify(predictions(np.full((3, 3), 5e-9)), again=tiny).equal
+
+
+def test_names_cannot_steer_a_terminal() -> None:
+    columns = [Column("model-output", "\x1b[2J\nb")]
+    repeated = replace(AGAIN, predictions=predictions(np.ones((1, 1)), columns=columns))
+
+    result = verify(predictions(np.zeros((1, 1)), columns=columns), again=repeated)
+
+    assert all(sentence.isprintable() for sentence in result.story)
+    assert result.columns[0].tag == columns[0].tag
