@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.outcome import Retry, Settlement, Stored
+from latigo.domain.receipt import Receipt
 from latigo.ledger.protocol import Claim, ExecutorInfo, MismatchKind
 from tests.support.build import NOW, a_spec, window
 from tests.support.role_ledgers import LEASE, RoleLedgers, role_ledgers
@@ -315,3 +316,13 @@ async def test_a_repair_may_be_requested_whatever_became_of_the_task(role_ledger
     await role_ledgers.executor.request_repair(claim)
     await role_ledgers.executor.settle([(claim, STORED)])
     await role_ledgers.executor.request_repair(claim)
+
+
+async def test_a_receipt_changes_nothing_about_how_a_task_is_settled(role_ledgers: RoleLedgers):
+    claims = [await claimed(role_ledgers, await role_ledgers.add_task(name)) for name in ("pump", "fan")]
+    settlements: list[tuple[Claim, Settlement]] = [(claim, STORED) for claim in claims]
+
+    counted = await role_ledgers.executor.settle(settlements, {claims[0]: Receipt(elapsed=5)})
+
+    assert counted == {claim.task_id for claim in claims}
+    assert await role_ledgers.executor.settle(settlements, {claims[0]: Receipt(elapsed=5)}) == frozenset()

@@ -9,12 +9,15 @@ import pytest
 from latigo.actions.retry import retry
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES
-from latigo.domain.windows import Window
+from latigo.domain.receipt import Inputs, Receipt, Score
+from latigo.domain.windows import DAY, Window
 from latigo.ledger.bad_readings import BadReadingReports
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
+from latigo.reports.explain import read_explanation
 from latigo.reports.failures import read_failures
 from latigo.reports.models import read_models
 from latigo.reports.plan import read_plan
@@ -309,6 +312,132 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
     assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})
+
+
+RECEIPT = {
+    "task": COUNT,
+    "lane": TEXT,
+    "revision": TEXT,
+    "epoch": COUNT,
+    "start": TIME,
+    "end": TIME,
+    "outcome": TEXT,
+    "reason": TEXT,
+    "detail": TEXT,
+    "attempts": COUNT,
+    "starts": COUNT,
+    "rows": COUNT,
+    "covered": NUMBER,
+    "worker": TEXT,
+    "planned_at": TIME,
+    "claimed_at": TIME,
+    "settled_at": TIME,
+    "stages": {
+        "claim": COUNT,
+        "waiting": COUNT,
+        "read": COUNT,
+        "frame": COUNT,
+        "predict": COUNT,
+        "write": COUNT,
+        "settle": COUNT,
+    },
+    "inputs": {
+        "labels": COUNT,
+        "tags": [{"tag": TEXT, "readings": COUNT, "rows": COUNT}],
+        "filled_share": NUMBER,
+        "newest_reading": TIME,
+    },
+    "sinks": [TEXT],
+    "highest_total_anomaly": NUMBER,
+    "rows_over_threshold": COUNT,
+}
+EXPLANATION = {
+    "project": TEXT,
+    "model": TEXT,
+    "at": TIME,
+    "now": TIME,
+    "state": TEXT,
+    "model_state": TEXT,
+    "revision": TEXT,
+    "slot_start": TIME,
+    "slot_end": TIME,
+    "due_at": TIME,
+    "since": TIME,
+    "first_seen": TIME,
+    "covered": FLAG,
+    "expired": FLAG,
+    "history": NUMBER,
+    "receipt": RECEIPT,
+    "earlier": [],
+    "receipts": COUNT,
+    "exception": None,
+    "parked": [],
+    "tasks": [],
+    "pauses": [],
+    "unregistered_by": TEXT,
+    "unregistered_at": None,
+    "silent_since": None,
+    "held_until": None,
+    "held_for": TEXT,
+    "listing_error": TEXT,
+    "quarantined_since": None,
+    "circuits": [{"downstream": TEXT, "reason": TEXT, "opened_at": TIME}],
+    "requests": [],
+    "repair_due_at": TIME,
+    "gap": None,
+    "planner": FLAG,
+    "executors": COUNT,
+    "outstanding": COUNT,
+}
+
+
+async def test_an_explanation_of_a_covered_moment_has_these_fields(ledger: Ledgers):
+    measured = Inputs(readings=(3, 3), rows=(3, 2), labels=3, filled=1, newest_age=60)
+    receipt = Receipt({"read": 5}, 10, measured, ("sink/postgres",), Score(0.5, 0))
+    await ledger.fetch(
+        "UPDATE task_history SET receipt = $1, claimed_by = 'host/1', claimed_at = settled_at", receipt.to_bytes()
+    )
+
+    explanation = in_json(await read_explanation(ledger.database, ModelRef("plant", "fan"), at("10:45"), DAY))
+
+    assert json.dumps(fields(explanation)) == json.dumps(EXPLANATION)
+
+
+async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledgers):
+    explanation = in_json(await read_explanation(ledger.database, ModelRef("plant", "pump"), at("10:45"), DAY))
+
+    exception = {"state": TEXT, "reason": TEXT, "tags": [TEXT], "rechecks": COUNT, "next_check": None}
+    parked = {
+        "revision": TEXT,
+        "reason": TEXT,
+        "detail": TEXT,
+        "since": TIME,
+        "tags": [],
+        "latigo_does": TEXT,
+        "you_can_do": TEXT,
+    }
+    task = {
+        "task": COUNT,
+        "lane": TEXT,
+        "state": TEXT,
+        "place": TEXT,
+        "start": TIME,
+        "end": TIME,
+        "attempts": COUNT,
+        "planned_at": TIME,
+        "published_at": None,
+        "claimed_at": None,
+        "worker": None,
+        "lease_until": None,
+        "not_before": TIME,
+        "detail": TEXT,
+        "probe": FLAG,
+        "request": None,
+        "has_it": FLAG,
+    }
+    other = {"receipt": None, "silent_since": TIME, "repair_due_at": None}
+    named = {"exception": exception, "parked": [parked], "tasks": [task]}
+    assert json.dumps(fields(explanation)) == json.dumps(EXPLANATION | other | named)
 
 
 async def test_a_retry_has_these_fields(ledger: Ledgers):

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from latigo.domain.receipt import Stage
 from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import LABELS, Metrics
 from tests.support.clock import ManualClock
@@ -104,13 +105,15 @@ def test_a_stage_is_timed_even_when_it_fails() -> None:
         clock.jump(timedelta(seconds=3))
         _ = 1 / 0
 
-    with kept.stage("read"):
+    spent: dict[Stage, float] = {}
+    with kept.stage("read", spent):
         clock.jump(timedelta(seconds=2))
-    with pytest.raises(ZeroDivisionError), kept.stage("read"):
+    with pytest.raises(ZeroDivisionError), kept.stage("read", spent):
         fail_after_3_seconds()
 
     assert registry.get_sample_value("latigo_stage_seconds_count", {"stage": "read"}) == 2
     assert registry.get_sample_value("latigo_stage_seconds_sum", {"stage": "read"}) == 5
+    assert spent == {"read": 5}
 
 
 def test_a_round_of_planning_is_timed_by_the_clock() -> None:

@@ -23,7 +23,7 @@ WITHOUT_LEDGER = {("check",), ("predict",), ("sensors", "list"), ("sensors", "ex
 #: Commands that create a ledger where there is none.
 CREATING = {("migrate",)}
 #: What a command gets where it has to be given something: by name of the argument, else of its kind.
-GIVEN = {"since": "-1h", "model": "plant-a/pump-001", "number": "1"}
+GIVEN = {"since": "-1h", "at": "-1h", "model": "plant-a/pump-001", "number": "1"}
 #: What a command has to be given although each part of it may be left out.
 ONE_OF_SEVERAL: Mapping[tuple[str, ...], tuple[str, ...]] = {("backfill",): ("plant-a", "--from", "-1h")}
 

@@ -16,11 +16,13 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
 from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
+from latigo.domain.receipt import Receipt
 from latigo.domain.series import Column
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
 from latigo.ledger.protocol import (
+    NO_RECEIPTS,
     Circuit,
     Claim,
     ExecutorInfo,
@@ -323,6 +325,7 @@ class MemoryWork:
     superseded: set[int] = field(default_factory=set)  #: tasks whose model has another epoch now
     log: list[tuple[str, int]] = field(default_factory=list)
     ended: dict[int, Settlement] = field(default_factory=dict)
+    receipts: dict[int, Receipt] = field(default_factory=dict)  #: of the settlements in ``ended``
     held: dict[int, Claim] = field(default_factory=dict)
     lease_until: dict[int, datetime] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)  #: that did not end in a settlement
@@ -434,7 +437,9 @@ class MemoryWork:
             self.log.append(("release", claim.task_id))
         return frozenset(claim.task_id for claim in released)
 
-    async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
+    async def settle(
+        self, settlements: Sequence[tuple[Claim, Settlement]], receipts: Mapping[Claim, Receipt] = NO_RECEIPTS
+    ) -> frozenset[int]:
         self._ask()
         for claim, settlement in settlements:
             if claim.task_id in self.poisonous and settlement.outcome is not Outcome.CRASHED:
@@ -446,8 +451,10 @@ class MemoryWork:
             if self._holds(claim) and claim.task_id not in self.superseded
         }
         for task_id, settlement in counted.items():
-            del self.held[task_id]
+            claim = self.held.pop(task_id)
             self.ended[task_id] = settlement
+            if claim in receipts:
+                self.receipts[task_id] = receipts[claim]
             self.log.append(("settle", task_id))
         return frozenset(counted)
 

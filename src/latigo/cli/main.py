@@ -92,6 +92,7 @@ class Commands(LazyGroup):
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
         "backfill": "Request predictions of a stretch of time, however long ago",
         "backfills": Backfills,
+        "explain": "Explain one moment of one model: where its prediction comes from, or why there is none",
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,
         "sensors": Sensors,

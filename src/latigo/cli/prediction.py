@@ -58,7 +58,7 @@ async def _predict(
     """Return the predicted windows, and why there are none; empty if there are some."""
     clock = SystemClock()
     async with open_gordo(settings.models, NoRoster()) as gordo, open_sensors(settings, clock) as sensors:
-        spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
+        spec = await spec_of(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         slot, windows = _windows(settings, spec, period)
         label = first_label(spec, slot, period.start)
         if label is None or label >= period.end:
@@ -86,7 +86,7 @@ async def explain(settings: Settings, ref: ModelRef, period: Window, revision: s
         open_gordo(settings.models, NoRoster()) as gordo,
         open_sensors(settings, SystemClock()) as sensors,
     ):
-        spec = await _spec(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
+        spec = await spec_of(gordo, ref, revision, KnownNames(frozenset(settings.models.projects)))
         _, windows = _windows(settings, spec, period)
         with suppress(LatigoError):  # a source may ask by what it has, such as the types of fields in InfluxDB
             await sensors.sensor_exists(spec.dataset.tags[0])
@@ -108,10 +108,17 @@ def _windows(settings: Settings, spec: ModelSpec, period: Window) -> tuple[timed
     return slot, windows_of(period, slot, longest)
 
 
-async def _spec(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
+async def spec_of(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
+    """Return a model as its server describes it; in its newest revision if ``revision`` is empty.
+
+    Raises:
+        UnknownName: the server does not have the model.
+        Rejected: its metadata cannot be used.
+        LatigoError: whatever the server's adapter raised.
+    """
     await require_project(gordo.catalogue, ref.project, known)
     if revision:
-        return await _spec_of(gordo, ref, revision, known)
+        return await _spec_in(gordo, ref, revision, known)
     status = await gordo.execution.get_model_status(ref)
     if not status.exists:
         raise await not_on_server(gordo.catalogue, ref, known)
@@ -120,7 +127,7 @@ async def _spec(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -
     return status.spec
 
 
-async def _spec_of(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
+async def _spec_in(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
     try:
         return await gordo.catalogue.get_model_spec(ref, revision)
     except Rejected as error:

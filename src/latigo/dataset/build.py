@@ -143,6 +143,7 @@ class Buckets:
     config: DatasetConfig
     grid: Grid
     values: Values  #: shape (tags, labels); NaN where a bucket is empty
+    measured: Flags  #: shape (tags, labels): the value is that of readings in the bucket, not filled
     firsts: tuple[int, ...]  #: by tag: the first bucket with a reading, or ``grid.count``
     lasts: npt.NDArray[np.int64]  #: by tag: the last bucket with a reading, or -1
     silent: tuple[str, ...]  #: tags without any reading
@@ -173,9 +174,10 @@ class Buckets:
                     values[row] = np.nan
                 else:
                     firsts[row], lasts[row] = held
+            measured = ~np.isnan(values)
             limit = None if config.interpolation_limit is None else steps(config.interpolation_limit, config.resolution)
             fill_forward(values, linear=config.interpolation_method == "linear_interpolation", limit=limit)
-        return cls(config, grid, values, tuple(firsts), np.array(lasts, np.int64), tuple(silent))
+        return cls(config, grid, values, measured, tuple(firsts), np.array(lasts, np.int64), tuple(silent))
 
     @property
     def look_back(self) -> tuple[str, ...]:

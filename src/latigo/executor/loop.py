@@ -15,6 +15,7 @@ from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
+from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
@@ -180,20 +181,21 @@ class Executor:
         bound = {"task": task.id, "model": str(task.ref), "window": str(task.window), "lane": task.lane.value}
         with bound_contextvars(**bound, **({"trace": task.trace} if task.trace else {})):
             try:
-                claim = await self._claim(task)
+                stages: dict[Stage, float] = {}
+                claim = await self._claim(task, stages)
                 if claim is None:
                     await self._examine(task)
                 else:
-                    await self._run(task, claim)
+                    await self._run(task, claim, stages)
                 await delivery.done()
             finally:
                 await self._gate.ended(delivery)
 
-    async def _claim(self, task: Task) -> Claim | None:
+    async def _claim(self, task: Task, stages: dict[Stage, float]) -> Claim | None:
         """Claim a task, however long the ledger is unavailable: its queue would forget a delivery that is not done."""
         while True:
             try:
-                with self._metrics.stage("claim"):
+                with self._metrics.stage("claim", stages):
                     return await self._ledger.claim(task, self._info.id, self._rules.lease)
             except Unavailable as error:
                 _log.warning("claim.delayed", error=str(error))
@@ -213,12 +215,12 @@ class Executor:
                 log("message.mismatched", reason=mismatch.kind.value, error=mismatch.detail)
             return
 
-    async def _run(self, task: Task, claim: Claim) -> None:
+    async def _run(self, task: Task, claim: Claim, stages: dict[Stage, float]) -> None:
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
         guard = WriteGuard(self._ledger, self._clock, claim, self._rules.lease)
-        progress = Progress(task, guard, stored_in=set(claim.stored_in))
+        progress = Progress(task, guard, stored_in=set(claim.stored_in), stages=stages)
         claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
         try:
@@ -226,8 +228,9 @@ class Executor:
             counted = False
             if settlement is not None:
                 claimed.settling = True
-                with self._metrics.stage("settle"):
-                    counted = await asyncio.shield(self._settler.settle(claim, settlement))
+                receipt = progress.receipt(self._clock.monotonic() - started)
+                with self._metrics.stage("settle", stages):
+                    counted = await asyncio.shield(self._settler.settle(claim, settlement, receipt))
                 self._report(task, claim, settlement, counted=counted, seconds=self._clock.monotonic() - started)
             if not counted:
                 await guard.claim_lost()

@@ -9,8 +9,10 @@ from latigo.dataset.build import Buckets, Dataset
 from latigo.dataset.resample import Grid
 from latigo.domain.errors import NoData, TooLarge
 from latigo.domain.model import ModelSpec
+from latigo.domain.receipt import Inputs
 from latigo.domain.series import Predictions
 from latigo.domain.windows import Window, floor_to_slot, from_ns, span_ns, to_ns
+from latigo.executor.measuring import measure_inputs
 from latigo.executor.pipeline import NO_TIMES, has_rows, period_of, read_before
 from latigo.executor.slots import Slots, classify
 from latigo.providers.protocols import ModelExecutionProvider, SensorDataProvider
@@ -27,6 +29,7 @@ class PredictedWindow:
     dataset: Dataset
     predictions: Predictions | None  #: cropped to the window; None where there was nothing to predict from
     slots: Slots
+    inputs: Inputs
 
 
 def windows_of(asked: Window, slot: timedelta, longest: timedelta) -> Sequence[Window]:
@@ -91,6 +94,7 @@ async def _predict(
     readings = await sensors.get_data_for_range(spec.dataset.tags, period, max_bytes=max_bytes)
     buckets = Buckets.of(spec.dataset, readings, period)
     dataset = buckets.dataset(await read_before(sensors, buckets, period, buckets.look_back))
+    inputs = measure_inputs(buckets, readings, window)
     predictions = None
     if has_rows(dataset, window):
         try:
@@ -99,6 +103,6 @@ async def _predict(
         except NoData:
             predictions = None
     if predictions is None:
-        return PredictedWindow(window, dataset, None, classify(window, slot, dataset, NO_TIMES))
+        return PredictedWindow(window, dataset, None, classify(window, slot, dataset, NO_TIMES), inputs)
     slots = classify(window, slot, dataset, predictions.times, finite=predictions.finite_times)
-    return PredictedWindow(window, dataset, predictions, slots)
+    return PredictedWindow(window, dataset, predictions, slots, inputs)

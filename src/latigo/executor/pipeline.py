@@ -14,6 +14,7 @@ from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Stored
+from latigo.domain.receipt import Inputs, Receipt, Score, Stage
 from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
@@ -21,6 +22,7 @@ from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.measuring import measure_inputs, measure_score
 from latigo.executor.slots import Slots, classify
 from latigo.providers.parts import ask_parts, parts_of, read_parts
 from latigo.providers.protocols import (
@@ -32,7 +34,7 @@ from latigo.providers.protocols import (
 )
 from latigo.runtime.clock import Clock
 from latigo.runtime.off_loop import off_loop
-from latigo.telemetry.metrics import Metrics, Stage
+from latigo.telemetry.metrics import Metrics
 
 _log = structlog.get_logger()
 #: Bytes of readings, and characters of the row filter times rows, that take several milliseconds.
@@ -62,10 +64,24 @@ class Progress:
     calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
     call_started: float | None = None  #: monotonic time at which the first of them began
     spent: float = 0.0  #: seconds in earlier calls
+    stages: dict[Stage, float] = field(default_factory=dict)  #: seconds in each; no waits for a turn
+    inputs: Inputs | None = None  #: None: the readings were not read yet
+    score: Score | None = None
+    written_to: list[str] = field(default_factory=list)  #: sinks that took the result, in this attempt or before
 
     def seconds_in_calls(self, now: float) -> float:
         """Return the seconds spent in calls to downstreams until ``now``; waiting for a turn does not count."""
         return self.spent + (0.0 if self.call_started is None else now - self.call_started)
+
+    def receipt(self, elapsed: float) -> Receipt:
+        """Return what was measured so far, ``elapsed`` seconds after the claim."""
+        return Receipt(
+            stages={stage: round(1000 * seconds) for stage, seconds in self.stages.items()},
+            elapsed=max(round(1000 * elapsed), 0),
+            inputs=self.inputs,
+            sinks=tuple(self.written_to),
+            score=self.score,
+        )
 
     @contextmanager
     def in_call(self, clock: Clock) -> Iterator[None]:
@@ -114,6 +130,7 @@ class Pipeline:
             _log.debug("task.too_few_rows", reason=str(error))
             return _unpredicted(task, dataset)
         predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
+        progress.score = measure_score(predictions)
         slots, rows = await self._write(progress, dataset, predictions)
         return Stored(
             covered=slots.covered,
@@ -148,13 +165,19 @@ class Pipeline:
             self.budget.learn(nbytes, tags, period.length)
             rows = period.length // spec.dataset.resolution
             work = nbytes + rows * len(spec.dataset.row_filter)
+
+            def build(before: Mapping[str, Point]) -> Dataset:
+                dataset = buckets.dataset(before)
+                progress.inputs = measure_inputs(buckets, readings, progress.task.window)
+                return dataset
+
             with self._stage(progress, "frame"):
                 buckets = await off_loop(work, _MUCH_WORK, lambda: Buckets.of(spec.dataset, readings, period))
                 if not buckets.look_back:
-                    return await off_loop(work, _MUCH_WORK, buckets.dataset)
+                    return await off_loop(work, _MUCH_WORK, lambda: build({}))
             before = await self._read_before(progress, buckets, period)
             with self._stage(progress, "frame"):
-                return await off_loop(work, _MUCH_WORK, lambda: buckets.dataset(before))
+                return await off_loop(work, _MUCH_WORK, lambda: build(before))
 
     async def _read(self, progress: Progress, tags: Sequence[str], period: Window) -> Readings:
         """Read from every source that has some of the tags, each under its own circuit."""
@@ -209,7 +232,10 @@ class Pipeline:
         stored, withheld_by, whole = finite, [], slots(finite)
         for sink in self.sinks:
             name = sink.store.downstream
-            if name in progress.stored_in or not len(finite):
+            if name in progress.stored_in:
+                progress.written_to.append(name)
+                continue
+            if not len(finite):
                 continue
             try:
                 held = await self._put(progress, sink, predictions)
@@ -218,6 +244,7 @@ class Pipeline:
                     raise
                 _log.warning("sink.skipped", downstream=name, error=str(error))
                 continue
+            progress.written_to.append(name)
             lacking = NO_TIMES if np.array_equal(finite, held) else np.setdiff1d(finite, held)
             if len(lacking):
                 _log.warning("rows.not_kept", downstream=name, count=len(lacking))
@@ -250,7 +277,7 @@ class Pipeline:
     def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
         """Run a stage, measured."""
         progress.stage = stage
-        with self.metrics.stage(stage):
+        with self.metrics.stage(stage, progress.stages):
             yield
 
     @asynccontextmanager

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.outcome import Crashed, Settlement
+from latigo.domain.receipt import Receipt
 from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.clock import Clock
 
@@ -16,7 +18,12 @@ LARGEST_BATCH = 200
 #: Pause between attempts while the ledger is unavailable. Tasks keep their claims and permits, so nothing piles up.
 PAUSE = timedelta(seconds=1)
 
-_Waiting = tuple[Claim, Settlement, "asyncio.Future[bool]"]
+
+class _Waiting(NamedTuple):
+    claim: Claim
+    settlement: Settlement
+    receipt: Receipt
+    recorded: "asyncio.Future[bool]"
 
 
 class Settler:
@@ -27,10 +34,10 @@ class Settler:
         self._clock = clock
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> bool:
+    async def settle(self, claim: Claim, settlement: Settlement, receipt: Receipt) -> bool:
         """Record how a task ended; wait until that is committed. Return whether it counted."""
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((claim, settlement, recorded))
+        self._waiting.put_nowait(_Waiting(claim, settlement, receipt, recorded))
         return await recorded
 
     async def run(self) -> None:
@@ -44,7 +51,10 @@ class Settler:
     async def _write(self, batch: list[_Waiting]) -> None:
         while True:
             try:
-                counted = await self._ledger.settle([(claim, settlement) for claim, settlement, _ in batch])
+                counted = await self._ledger.settle(
+                    [(entry.claim, entry.settlement) for entry in batch],
+                    {entry.claim: entry.receipt for entry in batch},
+                )
             except Unavailable as error:
                 _log.warning("settlement.delayed", error=str(error), count=len(batch))
                 await self._clock.sleep(PAUSE)
@@ -56,14 +66,14 @@ class Settler:
                     await self._write([entry])
                 return
             else:
-                for claim, _, recorded in batch:
-                    if not recorded.done():
-                        recorded.set_result(claim.task_id in counted)
+                for entry in batch:
+                    if not entry.recorded.done():
+                        entry.recorded.set_result(entry.claim.task_id in counted)
                 return
 
     async def _write_crash(self, entry: _Waiting, error: Exception) -> None:
-        claim, settlement, recorded = entry
-        if isinstance(settlement, Crashed):
+        if isinstance(entry.settlement, Crashed):
             raise error
-        _log.exception("settlement.crashed", task=claim.task_id)
-        await self._write([(claim, Crashed(f"settling failed: {error!r}"), recorded)])
+        _log.exception("settlement.crashed", task=entry.claim.task_id)
+        crash = Crashed(f"settling failed: {error!r}")
+        await self._write([entry._replace(settlement=crash, receipt=Receipt())])  # which may be what failed

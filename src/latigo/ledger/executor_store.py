@@ -23,10 +23,11 @@ from latigo.domain.outcome import (
     Split,
     Stored,
 )
+from latigo.domain.receipt import Receipt
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
-from latigo.ledger.protocol import Circuit, Claim, ExecutorInfo, Mismatch, MismatchKind
+from latigo.ledger.protocol import NO_RECEIPTS, Circuit, Claim, ExecutorInfo, Mismatch, MismatchKind
 from latigo.ledger.settling import (
     Claimed,
     Exceptions,
@@ -139,18 +140,21 @@ class PostgresExecutorLedger:
         starts = [claim.starts for claim in claims]
         return frozenset(row["id"] for row in await self._database.fetch(SQL["release"], *_keys(claims), starts))
 
-    async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
+    async def settle(
+        self, settlements: Sequence[tuple[Claim, Settlement]], receipts: Mapping[Claim, Receipt] = NO_RECEIPTS
+    ) -> frozenset[int]:
         if not settlements:
             return frozenset()
         async with self._database.transaction() as connection:
             locked = await connection.fetch(SQL["settle_lock"], *_keys([claim for claim, _ in settlements]))
-            by_task = {row["id"]: settlements[row["place"] - 1][1] for row in locked}
+            by_task = {row["id"]: settlements[row["place"] - 1] for row in locked}
             counted = await connection.fetch(SQL["settling"], [row["id"] for row in locked]) if locked else ()
             if not counted:
                 return frozenset()
             batch = _Batch(self._rules, self._random)
             for row in counted:
-                batch.add(row, by_task[row["id"]])
+                claim, settlement = by_task[row["id"]]
+                batch.add(row, settlement, receipts.get(claim))
             await batch.write(connection, self._version)
         return frozenset(row["id"] for row in counted)
 
@@ -249,7 +253,7 @@ class _Batch:
         self._known: set[int] = set()  #: models that waited for sensors which the source has now
         self._requested: list[int] = []  #: tasks with something that a request wants
 
-    def add(self, row: Any, settlement: Settlement) -> None:
+    def add(self, row: Any, settlement: Settlement, receipt: Receipt | None) -> None:
         before = self._models.get(row["model_id"])
         task = Claimed(
             id=row["id"],
@@ -268,7 +272,7 @@ class _Batch:
         if not isinstance(settlement, Stored):
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
-        self._end(task, settlement, verdict)
+        self._end(task, settlement, verdict, receipt.to_bytes() if receipt and verdict.waiting is None else b"")
         change = before or _ModelChange(Coverage(), task.silent_since, now=task.now)
         change.silent_since = verdict.silent_since
         if verdict.hold_until:
@@ -292,16 +296,16 @@ class _Batch:
                 change.settled.append((task.window, settlement.exceptions))
         self._models[task.model_id] = change
 
-    def _end(self, task: Claimed, settlement: Settlement, verdict: Verdict) -> None:
+    def _end(self, task: Claimed, settlement: Settlement, verdict: Verdict, receipt: bytes) -> None:
         stored_in: Sequence[str]
         match settlement:
             case Stored(covered=covered, rows=rows):
-                finished = FinishedTask(task.id, verdict.outcome, rows=rows, covered=covered.total)
+                finished = FinishedTask(task.id, verdict.outcome, rows=rows, covered=covered.total, receipt=receipt)
                 stored_in = ()
             case Deferred(detail, stored_in=stored_in) | Retry(detail, stored_in=stored_in):
-                finished = FinishedTask(task.id, verdict.outcome, detail)
+                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
             case Rejected(detail=detail) | Crashed(detail) | Split(detail):
-                finished = FinishedTask(task.id, verdict.outcome, detail)
+                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
                 stored_in = ()
             case _:
                 assert_never(settlement)

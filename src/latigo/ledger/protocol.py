@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
 from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
+from latigo.domain.receipt import Receipt
 from latigo.domain.series import Column
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
@@ -174,6 +176,9 @@ class Mismatch:
     is_first: bool = True  #: of its kind, in this incarnation of the ledger
 
 
+NO_RECEIPTS: Mapping[Claim, Receipt] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutorInfo:
     """An executor as it registers itself."""
@@ -303,10 +308,13 @@ class ExecutorLedger(Protocol):
     async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
         """Release tasks as if they had not been started. Return the ids of those that were still claimed."""
 
-    async def settle(self, settlements: Sequence[tuple[Claim, Settlement]]) -> frozenset[int]:
+    async def settle(
+        self, settlements: Sequence[tuple[Claim, Settlement]], receipts: Mapping[Claim, Receipt] = NO_RECEIPTS
+    ) -> frozenset[int]:
         """Record how tasks ended, in one transaction. Return the ids of the tasks that counted.
 
-        A settlement under an old epoch or a superseded claim does not count.
+        A settlement under an old epoch or a superseded claim does not count. A task that ends for good keeps its
+        receipt in the history; one that waits for another attempt does not.
         """
 
     async def circuits(self) -> Sequence[Circuit]:

@@ -146,6 +146,7 @@ class PostgresSchedulerLedger:
                 await connection.execute(f'DROP TABLE "{row["name"]}"')
             await connection.execute(SQL["delete_executors"])
             await connection.execute(SQL["delete_request_models"], history)
+            await connection.execute(SQL["delete_replaced_tags"], history)
 
     async def forgive_crashes(self, version: str) -> int:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))

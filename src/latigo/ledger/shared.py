@@ -49,6 +49,7 @@ class FinishedTask(NamedTuple):
     reason: str = ""
     rows: int = 0
     covered: timedelta = timedelta(0)
+    receipt: bytes = b""  #: compact form of a `Receipt`; empty: there is none
 
 
 class ParkedWindow(NamedTuple):
@@ -93,7 +94,7 @@ async def read_circuits(database: Database) -> list[Circuit]:
 async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
     """Move tasks into the history."""
     if tasks:
-        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered) for t in tasks)
+        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered, t.receipt) for t in tasks)
         await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 

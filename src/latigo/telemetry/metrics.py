@@ -4,18 +4,15 @@ Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome
 service), and by nothing else; never by model, since there are thousands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from latigo.domain.receipt import Stage
 from latigo.runtime.clock import Clock
 
 LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state"})
-
-Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
-"""A measured part of a task, in order."""
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
@@ -129,21 +126,21 @@ class Metrics:
         self.loop_lag = Gauge("latigo_loop_lag_seconds", "Delay of the event loop's last timer.", registry=registry)
 
     @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
-        """Time one stage of a task, whether it succeeds or not."""
-        with self._timed(self.stage_seconds.labels(stage=name)):
-            yield
-
-    @contextmanager
-    def planning(self) -> Iterator[None]:
-        """Time one round of planning, whether it succeeds or not."""
-        with self._timed(self.planning_seconds):
-            yield
-
-    @contextmanager
-    def _timed(self, histogram: Histogram) -> Iterator[None]:
+    def stage(self, name: Stage, spent: MutableMapping[Stage, float]) -> Iterator[None]:
+        """Time one stage of a task, whether it succeeds or not; add its seconds to those ``spent`` on the task."""
         started = self._clock.monotonic()
         try:
             yield
         finally:
-            histogram.observe(self._clock.monotonic() - started)
+            seconds = self._clock.monotonic() - started
+            self.stage_seconds.labels(stage=name).observe(seconds)
+            spent[name] = spent.get(name, 0.0) + seconds
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Time one round of planning, whether it succeeds or not."""
+        started = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self.planning_seconds.observe(self._clock.monotonic() - started)

@@ -16,12 +16,12 @@ from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
 from latigo.domain.outcome import Rejected as RejectedTask
+from latigo.domain.receipt import Stage
 from latigo.domain.task import LedgerIdentity, Task
 from latigo.executor.gate import Gate
 from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch
 from latigo.task_queue.protocol import Delivery
-from latigo.telemetry.metrics import Stage
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
 from tests.support.memory_plant import Plant
 from tests.support.waiting import eventually
@@ -400,12 +400,12 @@ async def test_what_has_its_predictions_in_the_sinks_is_settled_and_not_handed_b
     may_settle = asyncio.Event()
     settle = harness.ledger.settle
 
-    async def slow(settlements):
+    async def slow(settlements, receipts):
         harness.log.append(("settling", 1))
         await may_settle.wait()
-        return await settle(settlements)
+        return await settle(settlements, receipts)
 
-    harness.ledger.settle = slow  # type: ignore[method-assign]  # takes its time
+    harness.ledger.settle = slow  # type: ignore[assignment, method-assign]  # takes its time
     harness.send(1)
 
     async with running(harness) as stop:

@@ -686,3 +686,41 @@ async def test_the_readings_of_all_sources_share_the_budget():
 
     assert settlement.outcome is Outcome.STORED
     assert plant.budget.held == 0
+
+
+# --- receipt ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_receipt_has_what_was_read_written_and_waited_for():
+    plant = Plant()
+
+    settlement, progress = await run(plant)
+
+    receipt = progress.receipt(elapsed=1.25)
+    assert (receipt.elapsed, receipt.sinks) == (1250, ("sink/first", "sink/second"))
+    assert receipt.inputs is not None
+    assert (receipt.inputs.rows, receipt.inputs.labels) == ((settlement.rows,) * 2, settlement.rows)
+    assert set(receipt.stages) == {"read", "frame", "predict", "write"}
+
+
+async def test_a_sink_that_had_the_result_before_is_named_and_one_that_failed_is_not():
+    plant = Plant()
+    plant.stores[1].errors = [REFUSED]
+
+    progress = plant.progress(a_task(span=REQUESTED), "sink/first")
+    with pytest.raises(Rejected):
+        await plant.pipeline.run(progress)
+
+    assert progress.receipt(elapsed=0).sinks == ("sink/first",)
+
+
+async def test_a_task_that_could_not_read_has_a_receipt_without_readings():
+    plant = Plant(budget=1)
+
+    progress = plant.progress(a_task(span=REQUESTED))
+    with pytest.raises(TooLarge):
+        await plant.pipeline.run(progress)
+
+    receipt = progress.receipt(elapsed=0.5)
+    assert (receipt.inputs, receipt.sinks, receipt.score) == (None, (), None)
+    assert "predict" not in receipt.stages

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.outcome import Crashed, Outcome, Settlement, Stored
+from latigo.domain.receipt import Receipt
 from latigo.executor.settler import LARGEST_BATCH, Settler
 from latigo.ledger.protocol import Claim
 from tests.support.build import a_task, window
 from tests.support.clock import ManualClock
 from tests.support.memory_ledgers import MemoryWork
 
+RECEIPT = Receipt(elapsed=7)
 STORED = Stored.in_full(window("10:00", "10:30"))
 LEASE = timedelta(seconds=30)
 
@@ -30,7 +32,7 @@ class Harness:
         return [claim for claim in claims if claim is not None]
 
     def settle(self, *claims: Claim, settlement: Settlement = STORED) -> "list[asyncio.Task[bool]]":
-        return [asyncio.create_task(self.settler.settle(claim, settlement)) for claim in claims]
+        return [asyncio.create_task(self.settler.settle(claim, settlement, RECEIPT)) for claim in claims]
 
 
 @asynccontextmanager
@@ -55,6 +57,7 @@ async def test_many_settlements_are_one_transaction():
 
     assert harness.ledger.batches == [50]
     assert set(harness.ledger.ended) == set(range(50))
+    assert harness.ledger.receipts == dict.fromkeys(range(50), RECEIPT)
 
 
 async def test_a_transaction_is_bounded():
@@ -132,7 +135,7 @@ async def test_a_ledger_that_cannot_even_record_a_crash_ends_the_writer():
     harness = Harness()
     (claim,) = await harness.claims(1)
 
-    async def broken(_: object) -> frozenset[int]:
+    async def broken(*_: object) -> frozenset[int]:
         raise ValueError("bug")
 
     harness.ledger.settle = broken  # type: ignore[assignment,method-assign]  # a bug

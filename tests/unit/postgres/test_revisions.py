@@ -20,6 +20,7 @@ ADDS = (
     r"ALTER TABLE \w+ ADD COLUMN \w+ .*NOT NULL DEFAULT ",
     # Does for an older program what it does not know of: decision 18.
     r"CREATE TRIGGER prediction_of_older_program BEFORE INSERT ",
+    r"CREATE TRIGGER model_tags_replaced AFTER UPDATE OF spec ON model ",  # decision 22
 )
 #: Does as it likes with a table of its own.
 ON = re.compile(r"(?:CREATE UNIQUE INDEX \w+ ON|ALTER TABLE|INSERT INTO) (\w+)")

@@ -305,6 +305,10 @@ WHERE to_regclass('task_history_' || to_char(day, 'YYYYMMDD')) IS NULL;
 DELETE FROM request_model q USING request r
 WHERE r.id = q.request_id AND r.ended_at < ledger_now() - $1::interval AND NOT q.open;
 
+-- delete_replaced_tags --
+-- No receipt that counts by them is younger than $1.
+DELETE FROM replaced_tags WHERE replaced_at < ledger_now() - $1::interval - interval '2 days';
+
 -- old_history --
 -- Partitions of task_history that hold nothing younger than $1.
 SELECT c.relname AS name

@@ -13,17 +13,17 @@ ORDER BY downstream;
 
 -- finish_tasks --
 -- A finished task leaves the table of work that is out and becomes history. What other claims on it may still write is
--- repaired after a while ($7); the last one has ended, if the task was settled.
+-- repaired after a while ($8); the last one has ended, if the task was settled.
 WITH gone AS (
     DELETE FROM task t
-    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[])
-          AS s (id, outcome, reason, detail, rows, covered)
+    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[], $7::bytea[])
+          AS s (id, outcome, reason, detail, rows, covered, receipt)
     WHERE t.id = s.id
-    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered
+    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered, s.receipt
 ),
 unended AS (
     INSERT INTO repair (model_id, task_id, claim, due_at, slots)
-    SELECT g.model_id, g.id, writer, ledger_now() + $7::interval, tstzmultirange(g.span)
+    SELECT g.model_id, g.id, writer, ledger_now() + $8::interval, tstzmultirange(g.span)
     FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
     WHERE g.state <> 'claimed' OR writer <> g.claim
     ON CONFLICT DO NOTHING
@@ -35,9 +35,9 @@ failed AS (
     WHERE r.id = f.request_id
 )
 INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, reason, detail, attempts, starts, rows,
-                          covered, claimed_by, planned_at, claimed_at, settled_at)
+                          covered, claimed_by, planned_at, claimed_at, settled_at, receipt)
 SELECT g.id, g.model_id, m.revision, g.epoch, g.span, g.lane, g.outcome, g.reason, g.said, g.attempts, g.starts, g.rows,
-       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now()
+       g.covered, g.claimed_by, g.planned_at, g.claimed_at, ledger_now(), g.receipt
 FROM gone g JOIN model m ON m.id = g.model_id;
 
 -- park --

@@ -1,0 +1,70 @@
+-- What the ledger knows about one moment of one model.
+
+-- moment --
+-- The model, and the slot that the moment $3 is in. No row: the ledger does not know the model.
+SELECT m.id AS model_id, ledger_now() AS now, m.state, m.revision, m.epoch, m.since, m.first_seen, m.delay, m.slot AS length,
+       s.start, s.start + m.slot AS "end", s.start + m.slot + m.delay AS due_at,
+       c.covered @> $3::timestamptz AS covered, c.expired @> $3::timestamptz AS expired,
+       c.silent_since, CASE WHEN c.hold_until > ledger_now() THEN c.hold_until END AS held_until, c.held_for
+FROM model m JOIN coverage c ON c.model_id = m.id
+CROSS JOIN LATERAL (SELECT date_bin(m.slot, $3::timestamptz, 'epoch') AS start) s
+WHERE m.project = $1 AND m.name = $2;
+
+-- exceptions --
+SELECT state, reason, tags, looks AS rechecks, nullif(next_look, 'infinity') AS next_check
+FROM slot_exception WHERE model_id = $1 AND slots @> $2::timestamptz ORDER BY state LIMIT 1;
+
+-- parked --
+SELECT revision, reason, detail, since, tags FROM parked
+WHERE model_id = $1 AND windows @> $2::timestamptz ORDER BY since;
+
+-- tasks --
+-- Of the model; those with the moment first.
+SELECT id AS task, lane, state, channel AS place, lower(span) AS start, upper(span) AS "end", attempts, planned_at, published_at, claimed_at,
+       claimed_by AS worker, lease_until, not_before, detail, probe, request_id AS request, span @> $2::timestamptz AS has_it
+FROM task WHERE model_id = $1 ORDER BY span @> $2::timestamptz DESC, id LIMIT 100;
+
+-- receipts --
+-- The windows with this moment that were settled, the newest first; none was before the moment had passed. Tags are those
+-- that the model had in that epoch.
+SELECT h.id AS task, h.lane, h.revision, h.epoch, lower(h.span) AS start, upper(h.span) AS "end", h.outcome, h.reason, h.detail,
+       h.attempts, h.starts, h.rows, h.covered, h.claimed_by AS worker, h.planned_at, h.claimed_at, h.settled_at, h.receipt,
+       coalesce((SELECT r.tags FROM replaced_tags r WHERE r.model_id = h.model_id AND r.epoch >= h.epoch
+                 ORDER BY r.epoch LIMIT 1), tags_of_spec(m.spec)) AS tags,
+       count(*) OVER () AS total
+FROM task_history h JOIN model m ON m.id = h.model_id
+WHERE h.model_id = $1 AND h.span @> $2::timestamptz AND h.settled_at >= $2 ORDER BY h.settled_at DESC, h.id DESC LIMIT $3;
+
+-- pauses --
+SELECT model <> '' AS of_model, who, at, reason FROM pause WHERE project = $1 AND model IN ('', $2) ORDER BY at;
+
+-- unregistered --
+SELECT who, at FROM roster WHERE project = $1 AND name = $2 AND NOT registered;
+
+-- project --
+SELECT error, doubted_since AS quarantined_since FROM project WHERE name = $1;
+
+-- circuits --
+-- Those that tasks of the project may wait for.
+SELECT downstream, reason, opened_at FROM circuit
+WHERE downstream = $1 OR downstream NOT LIKE 'gordo/%' ORDER BY downstream;
+
+-- repair --
+SELECT min(due_at) AS due_at FROM repair WHERE model_id = $1 AND slots @> $2::timestamptz;
+
+-- requests --
+SELECT r.id AS request, r.kind, r.state, r.note, r.who, r.at FROM request_model q JOIN request r ON r.id = q.request_id
+WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN ('active', 'paused') ORDER BY r.id LIMIT 100;
+
+-- gap --
+-- Whether it can be planned now, and what stands before it: newer gaps, in slots of the model, and the two tasks that a
+-- model may have out. No row: the model is not predicted.
+SELECT holes @> $2::timestamptz AS is_gap,
+       count_slots(holes * tstzmultirange(tstzrange(date_bin(slot, $2::timestamptz, 'epoch') + slot, NULL)), slot) AS newer,
+       live_out, back_out
+FROM model_holes WHERE model_id = $1;
+
+-- workers --
+SELECT EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
+       (SELECT count(*) FROM executor WHERE seen_at > ledger_now() - interval '1 minute') AS executors,
+       (SELECT count(*) FROM task WHERE state <> 'waiting') AS outstanding;

@@ -1,0 +1,109 @@
+"""Receipts: how a window was settled, as the ledger and the executor recorded it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from latigo.domain.receipt import Inputs, Receipt
+from latigo.reports.base import Report
+
+
+class TagCount(Report):
+    """What one tag had for a window."""
+
+    tag: str
+    readings: int  #: of the period that was read, which begins before the window
+    rows: int  #: labels of the window with readings of their own
+
+
+class InputCounts(Report):
+    """The readings of a window."""
+
+    labels: int  #: rows that the window can have
+    tags: Sequence[TagCount]
+    filled_share: float  #: of the cells of the window (tags times labels), those that were carried on or interpolated
+    newest_reading: datetime | None  #: of any tag
+
+
+class StageTimes(Report):
+    """Milliseconds of a task by stage; the claim comes before all others and is not part of their total."""
+
+    claim: int
+    waiting: int  #: for a turn: of the memory for readings, of the calls of a project, of a circuit
+    read: int
+    frame: int
+    predict: int
+    write: int
+    settle: int
+
+
+class ReceiptReport(Report):
+    """One settled window."""
+
+    task: int
+    lane: str
+    revision: str
+    epoch: int
+    start: datetime
+    end: datetime
+    outcome: str
+    reason: str
+    detail: str
+    attempts: int  #: that failed before the last one
+    starts: int
+    rows: int
+    covered: timedelta  #: of the window; the rest are exceptions
+    worker: str | None
+    planned_at: datetime
+    claimed_at: datetime | None
+    settled_at: datetime
+    stages: StageTimes | None = None  #: None, as all that follows: not measured, or recorded by an older Latigo
+    inputs: InputCounts | None = None
+    sinks: Sequence[str] = ()  #: that were written to, or had the result already
+    highest_total_anomaly: float | None = None  #: of ``total-anomaly-scaled``
+    rows_over_threshold: int | None = None  #: in which ``total-anomaly-confidence`` exceeds 1
+
+
+def receipt_report(row: Mapping[str, Any]) -> ReceiptReport:
+    """Return a receipt from a row of the statement ``receipts``."""
+    columns = {name: row[name] for name in ReceiptReport.model_fields if name in row}
+    receipt = Receipt.from_bytes(row["receipt"])
+    if receipt is None:
+        return ReceiptReport(**columns)
+    return ReceiptReport(
+        **columns,
+        stages=_stages(receipt, row["claimed_at"], row["settled_at"]),
+        inputs=None if receipt.inputs is None else _inputs(receipt.inputs, row["tags"], row["end"]),
+        sinks=receipt.sinks,
+        highest_total_anomaly=None if receipt.score is None else receipt.score.highest,
+        rows_over_threshold=None if receipt.score is None else receipt.score.over,
+    )
+
+
+def _stages(receipt: Receipt, claimed_at: datetime | None, settled_at: datetime) -> StageTimes:
+    times = receipt.stages
+    worked = sum(ms for stage, ms in times.items() if stage != "claim")
+    total = receipt.elapsed if claimed_at is None else (settled_at - claimed_at) // timedelta(milliseconds=1)
+    return StageTimes(
+        claim=times.get("claim", 0),
+        waiting=max(receipt.elapsed - worked, 0),
+        read=times.get("read", 0),
+        frame=times.get("frame", 0),
+        predict=times.get("predict", 0),
+        write=times.get("write", 0),
+        settle=max(total - receipt.elapsed, 0),
+    )
+
+
+def _inputs(inputs: Inputs, tags: Sequence[str] | None, end: datetime) -> InputCounts:
+    names = list(dict.fromkeys(tags or ()))
+    if len(names) != len(inputs.readings):  # whose tags they were is not known
+        names = [f"tag {number}" for number in range(1, len(inputs.readings) + 1)]
+    counts = zip(names, inputs.readings, inputs.rows, strict=True)
+    cells = len(names) * inputs.labels
+    return InputCounts(
+        labels=inputs.labels,
+        tags=[TagCount(tag=tag, readings=readings, rows=rows) for tag, readings, rows in counts],
+        filled_share=inputs.filled / cells if cells else 0.0,
+        newest_reading=None if inputs.newest_age is None else end - timedelta(seconds=inputs.newest_age),
+    )
