@@ -14,6 +14,7 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ async def measure() -> list[Row]:
     return [
         _row(f"Timeseries API, CPU of reading a model ({TAGS} tags x 40 min at 10 s), {sdk}", reads),
         _row(f"Timeseries API, CPU of writing a model ({ROWS} rows x {len(COLUMNS)} columns), {sdk}", writes),
+        _bare("reading", reads),
+        _bare("writing", writes),
     ]
 
 
@@ -71,6 +74,17 @@ def _row(what: str, turns: Mapping[str, Sequence[Answer]]) -> Row:
 
     ratios = [their["cpu"] / our["cpu"] for our, their in zip(turns["latigo"], turns["sdk"], strict=True)]
     return Row(what, each("latigo"), each("sdk"), statistics.median(ratios), at_least=CHEAPER)
+
+
+def _bare(what: str, turns: Mapping[str, Sequence[Answer]]) -> Row:
+    """Hold the SDK against the floor: no client on aiohttp can be further ahead of it than this."""
+    return replace(
+        _row(
+            f"... {what}, the same bodies by aiohttp alone, against the official SDK",
+            {**turns, "latigo": turns["bare"]},
+        ),
+        at_least=None,
+    )
 
 
 async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Answer]]]:
@@ -93,6 +107,7 @@ async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Ans
 async def _programs(opened: AsyncExitStack, url: str) -> dict[str, Program]:
     commands = {
         "latigo": (sys.executable, "-m", "benchmarks.timeseries_api_program"),
+        "bare": (sys.executable, "-m", "benchmarks.timeseries_api_bare"),
         "sdk": (str(sdk_home() / "venv" / "bin" / "python"), str(HERE / "peers" / "omnia_sdk_program.py")),
     }
     common = {"url": url, "facility": FACILITY, "columns": COLUMNS}

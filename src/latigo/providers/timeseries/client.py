@@ -55,7 +55,7 @@ _LARGEST_ANSWER = 64 << 20
 _LONGEST_MESSAGE, _LONGEST_TRACE = 300, 100
 
 Params = Sequence[tuple[str, str]]
-Body = bytes | bytearray
+Body = bytearray
 T = TypeVar("T")
 
 
@@ -88,7 +88,7 @@ class _Request(NamedTuple):
 
 class _Answer(NamedTuple):
     status: int
-    body: Body
+    body: bytearray
     retry_after: timedelta | None
     token: str | None  #: with which it was asked for
 
@@ -209,7 +209,7 @@ class TimeseriesClient:
                 async with self._session.request(
                     request.method,
                     f"{self.base_url}{request.path}",
-                    params=list(request.params),
+                    params=list(request.params) or None,
                     data=None if request.content is None else request_body(request.content),
                     headers=headers,
                     allow_redirects=False,

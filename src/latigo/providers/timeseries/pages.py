@@ -22,9 +22,13 @@ from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 
 _LARGE_SCAN = 1 << 20  #: bytes that are cut into arrays within a millisecond or two
 _KEY = b'"datapoints":['
-_TIME, _VALUE, _STATUS = b'{"time":"', b'","value":', b',"status":'
-_TIME_BYTES = len("2026-01-01T08:00:03.4200000Z")
-_VALUE_AT = len(_TIME) + _TIME_BYTES + len(_VALUE)  #: from the beginning of a point
+_EXAMPLE = b'{"time":"2026-01-01T08:00:03.4200000Z","value":'
+#: The beginning of a point, in parts that can be compared at once.
+_HEAD = np.dtype([("key", "u8"), ("quote", "u1"), ("time", "V28"), ("next", "u8"), ("colon", "u2")])
+_FIXED = ("key", "quote", "next", "colon")
+_FORM = np.frombuffer(_EXAMPLE, _HEAD)[0]
+_STATUS = b',"status":'
+_VALUE_AT = _HEAD.itemsize  #: from the beginning of a point
 _SHORTEST = _VALUE_AT + 1 + len(_STATUS) + 1  #: from the beginning of a point to its last byte
 _LONGEST_NUMBER = 32
 _SEARCHED = 1 << 16  #: bytes at once
@@ -179,11 +183,10 @@ def _scan(body: bytearray, edges: _Edges) -> Points | None:
     starts, ends, _ = edges
     if not len(starts):
         return Points(_NOTHING, np.empty(0), _NOTHING)
-    if (ends - starts).min() < _SHORTEST or not (
-        _are_separate(body, starts, ends)
-        and _are(body, starts, _TIME)
-        and _are(body, starts + len(_TIME) + _TIME_BYTES, _VALUE)
-    ):
+    if (ends - starts).min() < _SHORTEST or not _are_separate(body, starts, ends):
+        return None
+    heads = _rows(body, starts, _VALUE_AT).view(_HEAD)[:, 0]
+    if not all((heads[part] == _FORM[part]).all() for part in _FIXED):
         return None
     statuses = _statuses(body, ends)
     if statuses is None:
@@ -193,7 +196,7 @@ def _scan(body: bytearray, edges: _Edges) -> Points | None:
     if values is None:
         return None
     try:
-        return Points(_times(_rows(body, starts + len(_TIME), _TIME_BYTES)), values, statuses[0])
+        return Points(_times(np.ascontiguousarray(heads["time"])), values, statuses[0])
     except pa.ArrowException:
         return None
 
@@ -210,20 +213,14 @@ def _rows(body: bytearray, starts: Times, length: int) -> _Bytes:
     return every[starts].view(np.uint8).reshape(len(starts), length)
 
 
-def _are(body: bytearray, starts: Times, text: bytes) -> bool:
-    """Return whether a text, of 8 to 16 bytes, stands at each of these places."""
-    first, last = text[:_WORD], text[-_WORD:]
-    return bool(_equal(body, starts, first).all() and _equal(body, starts + (len(text) - _WORD), last).all())
-
-
 def _equal(body: bytearray, starts: Times, word: bytes) -> npt.NDArray[np.bool_]:
     """Return at which of these places a text of 8 bytes stands."""
     words = np.ndarray((len(body) - _WORD + 1,), np.uint64, body, strides=(1,))
     return np.asarray(words[starts] == np.frombuffer(word, np.uint64))
 
 
-def _times(rows: _Bytes) -> Times:
-    count, length = rows.shape
+def _times(rows: npt.NDArray[np.void]) -> Times:
+    count, length = len(rows), rows.itemsize
     offsets = np.arange(0, (count + 1) * length, length, dtype=np.int32)
     texts = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
     times: Times = texts.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False)
@@ -233,24 +230,25 @@ def _times(rows: _Bytes) -> Times:
 def _statuses(body: bytearray, ends: Times) -> tuple[Times, Times] | None:
     """Return the status before each of these ends, and how many digits it has."""
     statuses, widths = np.empty(len(ends), np.int64), np.empty(len(ends), np.int64)
-    left = np.arange(len(ends))
+    left: Times | slice = slice(None)
     for width in _STATUS_DIGITS:
         begins = ends[left] - width
         match = _equal(body, begins - _WORD, _STATUS[-_WORD:])
         if not match.any():
             continue
-        chosen, begins = (left, begins) if match.all() else (left[match], begins[match])
-        rows = _rows(body, begins, width)
-        digits = rows - _ZERO  # what is less than a zero becomes large
-        if not _are(body, begins - len(_STATUS), _STATUS) or (digits > 9).any():
+        whole = bool(match.all())
+        chosen = left if whole else np.arange(len(ends))[left][match]
+        begins = begins if whole else begins[match]
+        digits = _rows(body, begins, width) - _ZERO  # what is less than a zero becomes large
+        if (digits > 9).any() or not _equal(body, begins - len(_STATUS), _STATUS[:_WORD]).all():
             return None
         if width > 1 and not digits[:, 0].all():
             return None  # a number of JSON does not begin with a zero
         statuses[chosen] = digits @ _TENS[-width:]
         widths[chosen] = width
-        left = left[~match]
-        if not len(left):
+        if whole:
             return statuses, widths
+        left = np.arange(len(ends))[left][~match]
     return None
 
 
@@ -264,13 +262,11 @@ def _numbers(body: bytearray, starts: Times, lengths: Times) -> Values | None:
     rows[:, -1] = _COMMA
     rows[-1, -1] = _SPACE
     try:
-        values = np.array(orjson.loads(b"[%b]" % rows.tobytes()))
-    except ValueError:  # what is not a number may make lists of several lengths
+        values = orjson.loads(b"[%b]" % rows.tobytes())
+        # As many numbers as texts, and nothing but numbers: so each text is one.
+        return np.fromiter(values, np.float64, len(starts)) if len(values) == len(starts) else None
+    except (TypeError, ValueError):
         return None
-    # As many numbers as texts, and nothing but numbers: so each text is one.
-    if values.shape != starts.shape or values.dtype.kind not in "fiu":
-        return None
-    return values.astype(np.float64, copy=False)
 
 
 def _items(document: Any) -> Sequence[Mapping[str, Any]]:

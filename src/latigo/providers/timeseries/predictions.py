@@ -80,9 +80,7 @@ class TimeseriesPredictions:
         await self._write(wanted, facility, points)
         return Written(predictions.finite_times)
 
-    async def _write(
-        self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, WrittenPoints]
-    ) -> None:
+    async def _write(self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, WrittenPoints]) -> None:
         """Write points by name of series; those whose id is unknown once more, with another one that is looked up."""
         for last in (False, True):
             try:
@@ -147,10 +145,10 @@ def _written(times: Sequence[bytes], values: Values, finite: npt.NDArray[np.bool
     """Yield the finite points of each column; ``values`` has shape (columns, times)."""
     rows = len(times)
     texts = write_values(values)
-    whole = finite.all(axis=1).tolist()
-    for number, is_whole in enumerate(whole):
+    counts = np.count_nonzero(finite, axis=1)
+    for number in range(len(values)):
         own = texts[number * rows : (number + 1) * rows]
-        if is_whole:
+        if counts[number] == rows:
             yield WrittenPoints(times, own)
         else:
             usable = np.flatnonzero(finite[number]).tolist()

@@ -104,31 +104,32 @@ class SharedReads:
         await self._sharing.close()
 
     async def _read_together(self, items: Sequence[Item]) -> Mapping[Item, ReadPoints | Refused]:
-        """Send one request, and one for each further page."""
+        """Read items in one request, and one for each further page."""
+        by_id = await self._pages(items)
+        count = sum(len(part.times) for parts in by_id.values() for part in parts)
+        seconds = sum(item.seconds for item in items)
+        self._density = max(0.5 * self._density, count / seconds if seconds else 0.0, 1e-6)
+        found = {item: self._points(item, by_id) for item in items}
+        self._readable = next((item for item in items if isinstance(found[item], ReadPoints)), self._readable)
+        return found
+
+    async def _pages(self, items: Sequence[Item]) -> Mapping[str, Sequence[Points]]:
+        """Return the points of an answer, by id in lower case; what it leaves out is not there."""
         by_id: dict[str, list[Points]] = {}
-        content = _asked(items)
-        count, token = 0, ""
+        content, token = asked(items), ""
         try:
             for _ in range(_MOST_PAGES):
                 params = [*self._params, ("continuationToken", token)] if token else self._params
                 page: Page = await self._client.post_json("/query/data", content, params, read_page)
-                count += len(page.points.times)
                 for identifier, places in page.places.items():
                     by_id.setdefault(identifier, []).extend(page.points.at(place) for place in places)
                 token = page.token
                 if not token:
-                    break
-            else:
-                message = "Timeseries API, POST /query/data: too many pages"
-                raise Unavailable(message, downstream=self._client.downstream)
+                    return by_id
         except UnreadableError as error:
             message = f"Timeseries API, POST /query/data: {error}"
             raise Unavailable(message, downstream=self._client.downstream) from error
-        seconds = sum(item.seconds for item in items)
-        self._density = max(0.5 * self._density, count / seconds if seconds else 0.0, 1e-6)
-        found = {item: self._points(item, by_id) for item in items}
-        self._readable = next((item for item, result in found.items() if isinstance(result, ReadPoints)), self._readable)
-        return found
+        raise Unavailable("Timeseries API, POST /query/data: too many pages", downstream=self._client.downstream)
 
     def _points(self, item: Item, by_id: Mapping[str, Sequence[Points]]) -> ReadPoints | Refused:
         points = by_id.get(item.id.lower())
@@ -138,17 +139,20 @@ class SharedReads:
 
     async def _others_pass(self) -> bool:
         """Return whether what was read last may still be read."""
-        known, self._readable = self._readable, None
+        known = self._readable
         if known is None:
             return False
         try:
-            await self._read_together([known._replace(end=min(known.end, known.start + _A_SECOND))])
+            if known.id.lower() in await self._pages([known._replace(end=known.start + _A_SECOND)]):
+                return True
         except (ApiRefused, ForbiddenError):
-            return False
-        return self._readable is not None
+            pass
+        if self._readable is known:
+            self._readable = None
+        return False
 
 
-def _asked(items: Sequence[Item]) -> bytes:
+def asked(items: Sequence[Item]) -> bytes:
     """Return the body of a request; most items have the same window."""
     windows = {window: _asked_window(*window) for window in {(item.start, item.end) for item in items}}
     return b"[%b]" % b",".join(b'{"id":%b,%b}' % (orjson.dumps(item.id), windows[item[1:]]) for item in items)

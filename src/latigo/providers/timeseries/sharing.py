@@ -246,9 +246,8 @@ class Sharing(Generic[K, R]):
             ForbiddenError: of all of them, and of all others as far as it is known.
         """
         results = await self._parts(items, await self._try(items), all_of_them=True)
-        refused = [result for result in results.values() if isinstance(result, ForbiddenError)]
-        if len(refused) == len(results) and not await self._others_pass():
-            raise refused[0]
+        if (error := _all_forbidden(results)) and not await self._others_pass():
+            raise error
         return results
 
     async def _try(self, items: Sequence[K]) -> Mapping[K, R | Refusal] | Refusal | TooLarge:
@@ -269,14 +268,15 @@ class Sharing(Generic[K, R]):
             return tried
         middle = len(items) // 2
         halves = items[:middle], items[middle:]
-        again = [await self._try(halves[0]), await self._try(halves[1])]
+        again = await asyncio.gather(*map(self._try, halves))
         if (
             all_of_them
-            and all(isinstance(each, ForbiddenError) for each in (tried, *again))
+            and (error := _all_forbidden(tried))
+            and all(map(_all_forbidden, again))
             and not await self._others_pass()
             and not await self._some_pass(items)
         ):
-            raise tried
+            raise error
         results = await asyncio.gather(*map(self._parts, halves, again))
         return {**results[0], **results[1]}
 
@@ -284,8 +284,8 @@ class Sharing(Generic[K, R]):
         """Return whether one of these items may be let through by itself; of many, some are tried."""
         if len(items) <= PROBES:
             return True
-        tried = await asyncio.gather(*(self._parts([item], await self._try([item])) for item in random.sample(items, PROBES)))
-        return not all(isinstance(result, ForbiddenError) for each in tried for result in each.values())
+        tried = await asyncio.gather(*(self._try([item]) for item in random.sample(items, PROBES)))
+        return not all(_all_forbidden(each) for each in tried)
 
     def _settle(self, batch: Mapping[K, list[_Call[K, R]]], results: Mapping[K, R | Refusal]) -> None:
         self._savings.requests += 1
@@ -301,6 +301,13 @@ class Sharing(Generic[K, R]):
             self._running.pop(item, None)
             for call in calls:
                 call.fail(error)
+
+
+def _all_forbidden(tried: Mapping[K, R | Refusal] | Refusal | TooLarge) -> ForbiddenError | None:
+    """Return the first error if every item was forbidden, together or each for itself."""
+    results = list(tried.values()) if isinstance(tried, Mapping) else [tried]
+    errors = [result for result in results if isinstance(result, ForbiddenError)]
+    return errors[0] if errors and len(errors) == len(results) else None
 
 
 async def _unknown() -> bool:

@@ -11,7 +11,7 @@ from latigo.providers.timeseries.points import GOOD
 from latigo.providers.timeseries.sharing import Bounds, Sharing
 from latigo.runtime.in_progress import InProgress
 
-_MOST_SERIES = 100  #: in one request
+MOST_SERIES = 100  #: in one request
 _MOST_POINTS = 10_000  #: in one request
 
 
@@ -23,7 +23,7 @@ class WrittenPoints(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Part:
+class Part:
     """Points of one series; no two parts are equal, since each is of a task of its own."""
 
     name: str
@@ -31,8 +31,8 @@ class _Part:
     times: Sequence[bytes]
     values: Sequence[bytes]
 
-    def between(self, begin: int, end: int) -> "_Part":
-        return _Part(self.name, self.id, self.times[begin:end], self.values[begin:end])
+    def between(self, begin: int, end: int) -> "Part":
+        return Part(self.name, self.id, self.times[begin:end], self.values[begin:end])
 
 
 class SharedWrites:
@@ -46,10 +46,10 @@ class SharedWrites:
 
     def __init__(self, client: TimeseriesClient, requests: int, tasks: InProgress | None = None) -> None:
         self._client = client
-        self._sharing: Sharing[_Part, None] = Sharing(
+        self._sharing: Sharing[Part, None] = Sharing(
             self._post,
             lambda part: len(part.values),
-            Bounds(_MOST_SERIES, _MOST_POINTS, requests),
+            Bounds(MOST_SERIES, _MOST_POINTS, requests),
             client.downstream,
             tasks=tasks,
         )
@@ -72,10 +72,10 @@ class SharedWrites:
         """Cancel what is under way."""
         await self._sharing.close()
 
-    async def _post(self, parts: Sequence[_Part]) -> Mapping[_Part, None]:
+    async def _post(self, parts: Sequence[Part]) -> Mapping[Part, None]:
         """Send one request; more where the API finds a single part too large."""
         try:
-            await self._client.post_json("/data", _body(parts))
+            await self._client.post_json("/data", written(parts))
         except ApiRefused as error:
             count = len(parts[0].values)
             if len(parts) > 1 or count == 1 or not _is_too_large(error):
@@ -85,16 +85,16 @@ class SharedWrites:
         return dict.fromkeys(parts)
 
 
-def _parts(series: Mapping[str, tuple[str, WrittenPoints]]) -> Iterator[_Part]:
+def _parts(series: Mapping[str, tuple[str, WrittenPoints]]) -> Iterator[Part]:
     for name, (identifier, points) in series.items():
-        part = _Part(name, identifier, *points)
+        part = Part(name, identifier, *points)
         if len(points.values) <= _MOST_POINTS:
             yield part
         else:
             yield from (part.between(at, at + _MOST_POINTS) for at in range(0, len(points.values), _MOST_POINTS))
 
 
-def _body(parts: Sequence[_Part]) -> bytes:
+def written(parts: Sequence[Part]) -> bytes:
     """Return the body of a request. Series that share their times are written by one form."""
     forms: dict[int, bytes] = {}
     items = []
