@@ -6,7 +6,7 @@ times as fast. Every byte is compared with the form, numbers and everything arou
 JSON. An answer with anything else in it is read by the parser alone, which decides what it means.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from latigo.domain.series import Times, Values
-from latigo.providers.timeseries.points import GOOD, Points, UnreadableError, read_times
+from latigo.providers.timeseries.points import GOOD, Points, UnreadableError, joined, read_times
 from latigo.runtime.collector import collector_paused
 from latigo.runtime.documents import read_json
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
@@ -32,8 +32,10 @@ _VALUE_AT = _HEAD.itemsize  #: from the beginning of a point
 _SHORTEST = _VALUE_AT + 1 + len(_STATUS) + 1  #: from the beginning of a point to its last byte
 _LONGEST_NUMBER = 32
 _SEARCHED = 1 << 16  #: bytes at once
+_AT_ONCE = 2 << 20  #: bytes of points that are cut into arrays at once; one series has no more
 _STATUS_DIGITS = (3, 1, 2, *range(4, 11))  #: the most frequent first
 _NOTHING = np.empty(0, np.int64)
+_NO_POINTS = Points(_NOTHING, np.empty(0), _NOTHING)
 _TENS = 10 ** np.arange(9, -1, -1)
 _WORD = 8  #: bytes that are compared at once
 _COMMA, _SPACE, _ZERO, _END = b", 0}"
@@ -98,10 +100,15 @@ def scan_page(body: bytearray) -> Page | None:
     if document is None:
         return None
     body += b" " * _LONGEST_NUMBER  # so that a row of that length may begin at any point; a copy would take its time
-    edges = _edges(body, regions)
-    columns = None if edges is None else _scan(body, edges)
-    if edges is None or columns is None:
-        return None
+    parts, found, count = [], [], 0
+    for some in _batches(regions):
+        edges = _edges(body, some)
+        points = None if edges is None else _scan(body, edges)
+        if edges is None or points is None:
+            return None
+        parts.append(points)
+        found += [slice(place.start + count, place.stop + count) for place in edges.places]
+        count += len(points.times)
     places: dict[str, list[slice]] = {}
     try:
         for item in _items(document):
@@ -109,13 +116,13 @@ def scan_page(body: bytearray) -> Page | None:
                 case None:
                     place = slice(0, 0)
                 case [int() as region]:
-                    place = edges.places[region]
+                    place = found[region]
                 case _:
                     return None
             places.setdefault(_id(item), []).append(place)
     except UnreadableError:
         return None
-    return Page(places, columns, _token(document))
+    return Page(places, joined(parts) if parts else _NO_POINTS, _token(document))
 
 
 def _regions(body: bytearray) -> list[tuple[int, int]]:
@@ -128,6 +135,17 @@ def _regions(body: bytearray) -> list[tuple[int, int]]:
         regions.append((at, end))
         at = end
     return regions
+
+
+def _batches(regions: Sequence[tuple[int, int]]) -> Iterator[Sequence[tuple[int, int]]]:
+    """Yield regions in groups that are not large, so that other threads run in between."""
+    first = 0
+    for number, (begin, _) in enumerate(regions):
+        if begin - regions[first][0] > _AT_ONCE:
+            yield regions[first:number]
+            first = number
+    if regions:
+        yield regions[first:]
 
 
 def _without(body: bytearray, regions: Sequence[tuple[int, int]]) -> Any:
@@ -156,7 +174,10 @@ class _Edges(NamedTuple):
 
 def _edges(body: bytearray, regions: Sequence[tuple[int, int]]) -> _Edges | None:
     """Return the edges of the points in these regions, where they follow one another with one byte between them."""
-    every = _ends_of_objects(body)
+    begin, end = regions[0][0], regions[-1][1]
+    if end - begin > 2 * _AT_ONCE:
+        return None  # more points of one series than were asked for
+    every = _ends_of_objects(body, begin, end)
     first, last = np.searchsorted(every, np.array(regions, np.int64).reshape(-1, 2).T)
     starts, ends, places, count = [], [], [], 0
     for (begin, end), low, high in zip(regions, first.tolist(), last.tolist(), strict=True):
@@ -171,18 +192,19 @@ def _edges(body: bytearray, regions: Sequence[tuple[int, int]]) -> _Edges | None
     return _Edges(np.concatenate(starts), np.concatenate(ends), places)
 
 
-def _ends_of_objects(body: bytearray) -> Times:
+def _ends_of_objects(body: bytearray, begin: int, end: int) -> Times:
     """Return where closing braces are; a large array in between would cost as much time as the search."""
     every = np.frombuffer(body, np.uint8)
-    found = [np.flatnonzero(every[at : at + _SEARCHED] == _END) + at for at in range(0, len(body), _SEARCHED)]
-    return np.concatenate(found)
+    starts = range(begin, end, _SEARCHED)
+    found = [np.flatnonzero(every[at : min(at + _SEARCHED, end)] == _END) + at for at in starts]
+    return np.concatenate(found) if found else _NOTHING
 
 
 def _scan(body: bytearray, edges: _Edges) -> Points | None:
     """Return the points between these edges; None if a byte of one is not as it should be."""
     starts, ends, _ = edges
     if not len(starts):
-        return Points(_NOTHING, np.empty(0), _NOTHING)
+        return _NO_POINTS
     if (ends - starts).min() < _SHORTEST or not _are_separate(body, starts, ends):
         return None
     heads = _rows(body, starts, _VALUE_AT).view(_HEAD)[:, 0]

@@ -41,8 +41,8 @@ class Points(NamedTuple):
 
 
 def joined(parts: Sequence[Points]) -> Points:
-    """Return points of one series that came in several parts."""
-    return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    """Return points that came in several parts; there is at least one."""
+    return parts[0] if len(parts) == 1 else Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def good_points(points: Points, good: frozenset[int], start: int, end: int) -> ReadPoints:

@@ -133,9 +133,9 @@ class SharedReads:
 
     def _points(self, item: Item, by_id: Mapping[str, Sequence[Points]]) -> ReadPoints | Refused:
         points = by_id.get(item.id.lower())
-        if points is None:
+        if not points:
             return _LEFT_OUT
-        return good_points(points[0] if len(points) == 1 else joined(points), self._good, item.start, item.end)
+        return good_points(joined(points), self._good, item.start, item.end)
 
     async def _others_pass(self) -> bool:
         """Return whether what was read last may still be read."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from latigo.providers.timeseries import pages
 from latigo.providers.timeseries.pages import Page, parse_page, read_page, scan_page
 from latigo.providers.timeseries.points import UnreadableError
 
@@ -87,7 +88,7 @@ def answers(draw: st.DrawFn) -> bytes:
 def read(body: bytes) -> Page | None:
     """Return what reading an answer as JSON means; None if it cannot be read."""
     try:
-        return parse_page(body)
+        return parse_page(bytearray(body))
     except (ValueError, UnreadableError):
         return None
 
@@ -125,6 +126,21 @@ def test_a_damaged_answer_is_never_read_as_another_one(damage: bytes, place: int
         meant = read(body)
         assert meant is not None
         assert series_of(cut) == series_of(meant)
+
+
+@given(st.lists(st.lists(GOOD_POINTS, max_size=5), max_size=6), st.integers(0, 400))
+def test_a_large_answer_is_cut_in_parts_with_the_same_result(series: list[list[str]], at_once: int) -> None:
+    items = ",".join(f'{{"id":"{number}","datapoints":[{",".join(own)}]}}' for number, own in enumerate(series))
+    body = f'{{"data":{{"items":[{items}]}}}}'.encode()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pages, "_AT_ONCE", at_once)
+        cut = scan_page(bytearray(body))
+
+    if cut is None:  # one series is larger than what is cut at once
+        assert max(map(len, series)) * 100 > at_once
+    else:
+        assert series_of(cut) == series_of(parse_page(bytearray(body)))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +213,6 @@ async def test_an_answer_of_another_form_is_refused(body: bytes) -> None:
 def series_of(page: Page) -> dict[str, list[list[tuple[int, Any, int]]]]:
     """Return all points, in a form that can be compared: a value by its bytes, so that no sign or NaN is lost."""
     times, values, statuses = page.points
-    assert (values.dtype, times.dtype, statuses.dtype) == (np.float64, np.int64, np.int64)
+    assert [str(column.dtype) for column in page.points] == ["int64", "float64", "int64"]
     rows = list(zip(times.tolist(), values.view(np.int64).tolist(), statuses.tolist(), strict=True))
     return {name: [rows[place] for place in places] for name, places in page.places.items()}
