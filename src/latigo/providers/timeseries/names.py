@@ -25,12 +25,7 @@ def names_of(columns: Sequence[Column], model: ModelRef, facility: str, *, with_
         Rejected: ``WRITE_REFUSED``: two columns would have the same name; names both.
     """
     machine, indicator = _part(_machine(model, with_project=with_project)), f"{facility}.{_WHOLE_MODEL}"
-    names = [
-        SeriesName(
-            f"{_part(tag or indicator)}{_SEPARATOR}{machine}{_SEPARATOR}{_part(group)}", f"Gordo {group} - {tag}"
-        )
-        for group, tag in columns
-    ]
+    names = [SeriesName(_joined(tag or indicator, machine, group), f"Gordo {group} - {tag}") for group, tag in columns]
     if len({name for name, _ in names}) < len(names):
         raise _of_one_name(columns, names)
     return names
@@ -50,6 +45,13 @@ def _of_one_name(columns: Sequence[Column], names: Sequence[SeriesName]) -> Reje
 
 def _machine(model: ModelRef, *, with_project: bool) -> str:
     return f"{model.project}.{model.name}" if with_project else model.name
+
+
+def _joined(tag: str, machine: str, group: str) -> str:
+    name = f"{tag}{_SEPARATOR}{machine}{_SEPARATOR}{group}"
+    if name.count(_SEPARATOR) == 2:  # as nearly always
+        return name
+    return _SEPARATOR.join((_part(tag), machine, _part(group)))
 
 
 def _part(text: str) -> str:

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from latigo.domain.series import Times, Values
-from latigo.providers.timeseries.points import GOOD, Points, UnreadableError, joined, read_times
+from latigo.providers.timeseries.points import GOOD, Points, UnreadableError, read_times
 from latigo.runtime.collector import collector_paused
 from latigo.runtime.documents import read_json
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
@@ -122,7 +122,13 @@ def scan_page(body: bytearray) -> Page | None:
             places.setdefault(_id(item), []).append(place)
     except UnreadableError:
         return None
-    return Page(places, joined(parts) if parts else _NO_POINTS, _token(document))
+    return Page(places, _joined(parts), _token(document))
+
+
+def _joined(parts: Sequence[Points]) -> Points:
+    if len(parts) < 2:
+        return parts[0] if parts else _NO_POINTS
+    return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _regions(body: bytearray) -> list[tuple[int, int]]:

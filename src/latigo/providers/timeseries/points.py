@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -29,34 +30,60 @@ class ReadPoints(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Points of one series: ``times`` in ns, int64; ``values``, float64; ``statuses``, int64; each of shape (n,)."""
+    """Points: ``times`` in ns, int64; ``values``, float64; ``statuses``, int64; each of shape (n,)."""
 
     times: Times
     values: Values
     statuses: Times
 
-    def at(self, place: slice) -> "Points":
-        """Return some of them."""
-        return Points(self.times[place], self.values[place], self.statuses[place])
+
+class Part(NamedTuple):
+    """The points of one series in a page, and what is known of them, so that they need not be looked through again."""
+
+    page: Points
+    place: slice
+    first: int  #: time in ns; of no meaning without points
+    last: int
+    is_sound: bool  #: all of them are good, and in order of time; False without points
 
 
-def joined(parts: Sequence[Points]) -> Points:
-    """Return points that came in several parts; there is at least one."""
-    return parts[0] if len(parts) == 1 else Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def parts_of(page: Points, places: Sequence[slice], good: frozenset[int]) -> list[Part]:
+    """Return the points of each place in a page, of which these statuses are good."""
+    times, count = page.times, len(page.times)
+    if not count:
+        return [Part(page, place, 0, 0, is_sound=False) for place in places]
+    starts, stops = np.array([(place.start, place.stop) for place in places]).T
+    first, last = np.minimum(starts, count - 1), np.maximum(stops - 1, 0)
+    bad, falls = _so_far(~_are_good(page.statuses, good)), _so_far(times[1:] <= times[:-1])
+    sound = (starts < stops) & (bad[starts] == bad[stops]) & (falls[first] == falls[last])
+    return list(map(Part, repeat(page), places, times[first].tolist(), times[last].tolist(), sound.tolist()))
 
 
-def good_points(points: Points, good: frozenset[int], start: int, end: int) -> ReadPoints:
+def _so_far(flags: npt.NDArray[np.bool_]) -> Times:
+    """Return how many of the flags are set before each place, and before the end."""
+    counts = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=counts[1:])
+    return counts
+
+
+def good_points(parts: Sequence[Part], good: frozenset[int], start: int, end: int) -> ReadPoints:
     """Return the good points with ``start <= time < end`` (ns), in order of time, and the others counted."""
-    times, values, statuses = points
-    usable = statuses == GOOD if good == _GOOD_ALONE else np.isin(statuses, list(good))
-    if len(times) and times[0] >= start and times[-1] < end and _are_in_order(times) and usable.all():
-        return ReadPoints(Series(times, values), 0, "")
-    within = (times >= start) & (times < end)
+    page, place, first, last, is_sound = parts[0]
+    if len(parts) == 1 and is_sound and start <= first and last < end:
+        return ReadPoints(Series(page.times[place], page.values[place]), 0, "")
+    times, values, statuses = (
+        np.concatenate([page[column][place] for page, place, *_ in parts]) for column in range(len(Points._fields))
+    )
+    within, usable = (times >= start) & (times < end), _are_good(statuses, good)
     usable, bad, example = within & usable, within & ~usable, ""
     if bad.any():
         first = int(bad.argmax())
         example = f"{from_ns(int(times[first])):%Y-%m-%d %H:%M:%S}: status {statuses[first]}"
     return ReadPoints(_in_order(times[usable], values[usable]), int(bad.sum()), example)
+
+
+def _are_good(statuses: Times, good: frozenset[int]) -> npt.NDArray[np.bool_]:
+    return statuses == GOOD if good == _GOOD_ALONE else np.isin(statuses, list(good))
 
 
 def read_times(texts: Sequence[str]) -> Times:
@@ -89,13 +116,9 @@ def write_values(values: Values) -> list[bytes]:
     return orjson.dumps(values.ravel().tolist())[1:-1].split(b",")
 
 
-def _are_in_order(times: Times) -> bool:
-    return bool((times[1:] > times[:-1]).all())
-
-
 def _in_order(times: Times, values: Values) -> Series:
     """Return a series; a time that comes again, on another page or for another window, is one reading."""
-    if not _are_in_order(times):
+    if not (times[1:] > times[:-1]).all():
         times, rows = np.unique(times, return_index=True)
         values = values[rows]
     return Series(times, values)

@@ -1,6 +1,7 @@
 """Reads of points: those of many tasks in few requests, every page of them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 import orjson
@@ -9,11 +10,11 @@ from latigo.domain.errors import Unavailable
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, ForbiddenError, Params, TimeseriesClient
 from latigo.providers.timeseries.pages import Page, read_page
 from latigo.providers.timeseries.points import (
-    Points,
+    Part,
     ReadPoints,
     UnreadableError,
     good_points,
-    joined,
+    parts_of,
     write_time,
 )
 from latigo.providers.timeseries.sharing import Bounds, Savings, Sharing
@@ -106,23 +107,24 @@ class SharedReads:
     async def _read_together(self, items: Sequence[Item]) -> Mapping[Item, ReadPoints | Refused]:
         """Read items in one request, and one for each further page."""
         by_id = await self._pages(items)
-        count = sum(len(part.times) for parts in by_id.values() for part in parts)
+        count = sum(part.place.stop - part.place.start for parts in by_id.values() for part in parts)
         seconds = sum(item.seconds for item in items)
         self._density = max(0.5 * self._density, count / seconds if seconds else 0.0, 1e-6)
         found = {item: self._points(item, by_id) for item in items}
         self._readable = next((item for item in items if isinstance(found[item], ReadPoints)), self._readable)
         return found
 
-    async def _pages(self, items: Sequence[Item]) -> Mapping[str, Sequence[Points]]:
+    async def _pages(self, items: Sequence[Item]) -> Mapping[str, Sequence[Part]]:
         """Return the points of an answer, by id in lower case; what it leaves out is not there."""
-        by_id: dict[str, list[Points]] = {}
+        by_id: dict[str, list[Part]] = {}
         content, token = asked(items), ""
         try:
             for _ in range(_MOST_PAGES):
                 params = [*self._params, ("continuationToken", token)] if token else self._params
                 page: Page = await self._client.post_json("/query/data", content, params, read_page)
+                parts = iter(parts_of(page.points, list(chain.from_iterable(page.places.values())), self._good))
                 for identifier, places in page.places.items():
-                    by_id.setdefault(identifier, []).extend(page.points.at(place) for place in places)
+                    by_id.setdefault(identifier, []).extend(islice(parts, len(places)))
                 token = page.token
                 if not token:
                     return by_id
@@ -131,11 +133,11 @@ class SharedReads:
             raise Unavailable(message, downstream=self._client.downstream) from error
         raise Unavailable("Timeseries API, POST /query/data: too many pages", downstream=self._client.downstream)
 
-    def _points(self, item: Item, by_id: Mapping[str, Sequence[Points]]) -> ReadPoints | Refused:
+    def _points(self, item: Item, by_id: Mapping[str, Sequence[Part]]) -> ReadPoints | Refused:
         points = by_id.get(item.id.lower())
         if not points:
             return _LEFT_OUT
-        return good_points(joined(points), self._good, item.start, item.end)
+        return good_points(points, self._good, item.start, item.end)
 
     async def _others_pass(self) -> bool:
         """Return whether what was read last may still be read."""
