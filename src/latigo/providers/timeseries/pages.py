@@ -180,22 +180,20 @@ class _Edges(NamedTuple):
 
 def _edges(body: bytearray, regions: Sequence[tuple[int, int]]) -> _Edges | None:
     """Return the edges of the points in these regions, where they follow one another with one byte between them."""
-    begin, end = regions[0][0], regions[-1][1]
-    if end - begin > 2 * _AT_ONCE:
+    if regions[-1][1] - regions[0][0] > 2 * _AT_ONCE:
         return None  # more points of one series than were asked for
-    every = _ends_of_objects(body, begin, end)
-    first, last = np.searchsorted(every, np.array(regions, np.int64).reshape(-1, 2).T)
-    starts, ends, places, count = [], [], [], 0
-    for (begin, end), low, high in zip(regions, first.tolist(), last.tolist(), strict=True):
-        own = every[low:high]
-        if (int(own[-1]) + 1 if low < high else begin) != end:
-            return None  # something else stands at the end
-        ends.append(own)
-        starts += [np.array([begin]), own[:-1] + 2] if low < high else []
-        places.append(slice(count, count := count + high - low))
-    if not count:
-        return _Edges(_NOTHING, _NOTHING, places)
-    return _Edges(np.concatenate(starts), np.concatenate(ends), places)
+    begin, end = np.array(regions, np.int64).T
+    every = _ends_of_objects(body, regions[0][0], regions[-1][1])
+    low, high = np.searchsorted(every, begin), np.searchsorted(every, end)
+    filled, stops = low < high, np.cumsum(high - low)
+    firsts = stops - (high - low)
+    if (every[high[filled] - 1] + 1 != end[filled]).any() or (begin[~filled] != end[~filled]).any():
+        return None  # something else stands at the end
+    ends = every[np.arange(stops[-1]) + np.repeat(low - firsts, high - low)]
+    starts = np.empty_like(ends)
+    starts[1:] = ends[:-1] + 2
+    starts[firsts[filled]] = begin[filled]
+    return _Edges(starts, ends, list(map(slice, firsts.tolist(), stops.tolist())))
 
 
 def _ends_of_objects(body: bytearray, begin: int, end: int) -> Times:
