@@ -3,8 +3,9 @@
 The work is that of `benchmarks.influx`: reading one model's readings, 20 tags x 40 min at 10 s, and writing one model's
 predictions, 4 rows x 103 columns. Each side runs in a process and an environment of its own, one operation after the
 other, against the emulator, which stays on another core. Ids are known. What is compared is the CPU time of these
-processes alone. The SDK's answers are left as it returns them, dicts with texts; Latigo's are arrays, in order of time.
-Tasks that share requests are not in this: each request is for one model.
+processes alone. Both send the same requests, each for one model, and both end with the good readings of a window, tag
+by tag in order of time: Latigo's are arrays, the SDK's lists of floats. Tasks that share requests are not in this.
+aiohttp by itself, with the same bodies made before and answers that are not parsed, is the floor of a client on it.
 """
 
 import json
@@ -12,8 +13,9 @@ import os
 import random
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,8 @@ async def measure() -> list[Row]:
     return [
         _row(f"Timeseries API, CPU of reading a model ({TAGS} tags x 40 min at 10 s), {sdk}", reads),
         _row(f"Timeseries API, CPU of writing a model ({ROWS} rows x {len(COLUMNS)} columns), {sdk}", writes),
+        _bare("reading", reads),
+        _bare("writing", writes),
     ]
 
 
@@ -73,6 +77,20 @@ def _row(what: str, turns: Mapping[str, Sequence[Answer]]) -> Row:
     return Row(what, each("latigo"), each("sdk"), statistics.median(ratios), at_least=CHEAPER)
 
 
+def _every_sensor(chance: random.Random) -> Iterator[tuple[list[str], int, int]]:
+    """Yield readings of all sensors, so that every name is looked up before anything is measured."""
+    for number in range(OPERATIONS):
+        _, start, end = some_reading(chance)
+        first = number * TAGS % len(SENSORS)
+        yield SENSORS[first : first + TAGS], start, end
+
+
+def _bare(what: str, turns: Mapping[str, Sequence[Answer]]) -> Row:
+    """Hold the SDK against the floor: no client on aiohttp can be further ahead of it than this."""
+    what = f"Timeseries API, CPU of the same calls by aiohttp alone, {what}, against the official SDK"
+    return replace(_row(what, {**turns, "latigo": turns["bare"]}), at_least=None)
+
+
 async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Answer]]]:
     await _fill(url)
     chance = random.Random(7)
@@ -81,7 +99,7 @@ async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Ans
     async with AsyncExitStack() as opened:
         programs = await _programs(opened, url)
         for number in range(ROUNDS + 1):
-            windows = [some_reading(chance) for _ in range(OPERATIONS)]
+            windows = [some_reading(chance) for _ in range(OPERATIONS)] if number else list(_every_sensor(chance))
             rows = [some_predictions(each, number) for each in range(OPERATIONS)]
             for name, program in programs.items():
                 reads.setdefault(name, []).append(await ask(program, {"read": windows}, POINTS_READ))
@@ -93,6 +111,7 @@ async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Ans
 async def _programs(opened: AsyncExitStack, url: str) -> dict[str, Program]:
     commands = {
         "latigo": (sys.executable, "-m", "benchmarks.timeseries_api_program"),
+        "bare": (sys.executable, "-m", "benchmarks.timeseries_api_bare"),
         "sdk": (str(sdk_home() / "venv" / "bin" / "python"), str(HERE / "peers" / "omnia_sdk_program.py")),
     }
     common = {"url": url, "facility": FACILITY, "columns": COLUMNS}

@@ -55,7 +55,20 @@ def ids_of(model):
 def read(tags, start, end):
     window = {"startTime": text(start), "endTime": text(end), "limit": 20_000, "includeOutsidePoints": False}
     answer = api.get_multi_datapoints([{"id": id_of(tag), **window} for tag in tags])
-    return sum(len(item["datapoints"]) for item in answer["data"]["items"])
+    tag_of = {id_of(tag): tag for tag in tags}
+    readings = {tag_of[item["id"]]: good_points(item["datapoints"], start, end) for item in answer["data"]["items"]}
+    return sum(len(times) for times, _ in readings.values())
+
+
+def good_points(points, start, end):
+    """Return times and values of the good points of a window, in order of time, as a program needs them."""
+    good = [
+        (at, point["value"])
+        for point in points
+        if point["status"] == 192 and start <= (at := datetime.fromisoformat(point["time"]).timestamp()) < end
+    ]
+    good.sort()
+    return [at for at, _ in good], [value for _, value in good]
 
 
 def write(model, times, values):

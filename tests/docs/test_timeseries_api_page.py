@@ -30,7 +30,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
     assert len(EXAMPLES) == 4
     assert f"at most {reading.MOST_ITEMS} tags with their windows, and about {points} points" in TEXT
-    assert f"at most {writing._MOST_SERIES} series and {written} points" in TEXT
+    assert f"at most {writing.MOST_SERIES} series and {written} points" in TEXT
     assert f"joined for {sharing.JOIN.microseconds // 1000} ms" in TEXT
     assert f"{(sharing.JOIN * sharing.MOST_JOINS).seconds} seconds at most" in TEXT
     assert f"longer than {client._LONGEST_PAUSE.seconds} s" in TEXT

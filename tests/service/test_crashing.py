@@ -9,8 +9,9 @@ import asyncpg
 
 from latigo.postgres.embedded import open_embedded
 from latigo.sandbox.gordo.controls import PREDICTING, Hang
+from latigo.sandbox.timeseries import FaultKind, SandboxTimeseries, open_sandbox_timeseries
 from tests.support.outside import looking_at
-from tests.support.process import RESOLUTION, Service, serving
+from tests.support.process import PROJECT, RESOLUTION, Service, serving
 from tests.support.sandbox import Sandbox, open_sandbox
 
 TASKS_A_MODEL = 2  # 4 minutes of history in windows of 2
@@ -170,6 +171,63 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
     assert [outer.executed().count(last_row(task)) for task in before] == [1, 1]
     assert again.events("embedded.adopted")
     assert not (data_dir / "data" / "postmaster.pid").exists()
+
+
+async def test_killed_while_it_reads_what_is_to_be_predicted_it_retires_nothing_and_predicts_all(sandbox: Sandbox):
+    async with open_sandbox_timeseries(projects=[PROJECT]) as api:
+        config = _discovering(sandbox, api)
+        held = api.controls.fault(FaultKind.DELAY, "/projects", seconds=600, times=10**6)
+        async with serving(config) as service:  # before there is any list
+            await service.until(lambda: held.met, what="it asks for the projects")
+            await service.kill()
+        assert await sandbox.ledger.value("SELECT count(*) FROM v_models") == 0
+        api.controls.faults.clear()
+        await start_again(sandbox, config)
+        before = await _states(sandbox)
+
+        held = api.controls.fault(FaultKind.DELAY, "/projects", seconds=600, times=10**6)
+        async with serving(config) as service:  # when there is one
+            await service.until(lambda: held.met, what="it asks for the projects")
+            await service.kill()
+        between = await _states(sandbox)
+        api.controls.faults.clear()
+        asked = api.controls.count("/projects")
+        async with serving(config) as service:
+            await service.until(lambda: api.controls.count("/projects") > asked + 1, what="it has a list again")
+            await sandbox.whole(service)
+            assert await service.stop() == 0
+
+    assert set(before.values()) == {"active"}
+    assert len(before) == sandbox.models
+    assert before == between == await _states(sandbox)
+
+
+async def test_killed_while_it_records_what_is_to_be_predicted_it_predicts_all(sandbox: Sandbox):
+    async with open_sandbox_timeseries(projects=[]) as api:
+        config = _discovering(sandbox, api)
+        async with serving(config) as service:  # with the schema, and an empty list
+            await service.until(lambda: sandbox.ledger.value("SELECT count(*) FROM discovery"), what="it has a list")
+            assert await service.stop() == 0
+        api.projects.append(PROJECT)
+        async with serving(config) as service, sandbox.holding("LOCK TABLE discovery IN SHARE MODE"):
+            await sandbox.waits_in(service, "%INSERT INTO discovery%")
+            await service.kill()
+        await sandbox.ledger.fetch(_CONNECTIONS_OF_THE_DEAD)
+
+        await start_again(sandbox, config)
+
+    assert set((await _states(sandbox)).values()) == {"active"}
+
+
+def _discovering(sandbox: Sandbox, api: SandboxTimeseries) -> Path:
+    return sandbox.config(
+        models={"projects": [], "discover": {"kind": "metadata_api"}, "refresh": "1s"},
+        metadata_api={"url": api.metadata_url, "token": "a-token"},
+    )
+
+
+async def _states(sandbox: Sandbox) -> dict[str, str]:
+    return {row["model"]: row["state"] for row in await sandbox.ledger.fetch("SELECT model, state FROM v_models")}
 
 
 async def _stored(sandbox: Sandbox, count: int) -> bool:

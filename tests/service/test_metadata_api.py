@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -218,6 +219,18 @@ async def test_each_model_and_revision_is_described_once_under_502s_and_restarts
 
     assert world.described() == world.all_of(REVISION, later)
     assert [cause for cause in status.causes if cause.kind == "metadata_not_posted"] == []
+
+
+async def test_a_description_whose_answer_is_lost_comes_again_as_it_was(world: World) -> None:
+    count = len(world.all_of(REVISION))
+    lost = world.server.controls.fault(FaultKind.TRUNCATE, "/models", times=count)
+    async with running_latigo(world.settings, world.clock):
+        await eventually(lambda: len(set(world.described())) == count, within=120, what="all are described")
+        await eventually(lambda: len(world.described()) == 2 * count, within=120, what="each of them twice")
+
+    assert lost.met == count
+    documents = {orjson.dumps(document, option=orjson.OPT_SORT_KEYS) for document in world.server.models}
+    assert len(documents) == count  # a service that keeps one a model and revision has the same as after one
 
 
 async def test_a_description_has_the_ids_of_every_series_and_the_times_of_training(world: World) -> None:

@@ -42,7 +42,7 @@ from latigo.domain.series import Column, Predictions, Series
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.protocols import SensorSample
-from latigo.providers.timeseries import Savings, TimeseriesSensors, open_sensors
+from latigo.providers.timeseries import Savings, TimeseriesSensors, open_sensors, sharing
 from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import FaultKind, Reading, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import Settings
@@ -259,6 +259,43 @@ async def test_a_tag_that_is_forbidden_is_named_and_is_no_alarm_for_all(server: 
     assert (raised.value.reason, raised.value.tags) == (Reason.UNKNOWN_SENSOR, TAGS[3:])
     assert "No access" in str(raised.value)
     assert others == each_of(TAGS[:3], [1])
+
+
+def forbid(server: SandboxTimeseries, tags: Sequence[str]) -> None:
+    server.controls.unknown_ids = "refuse"
+    server.controls.forbidden_ids = {series.id for tag in tags if (series := server.store.named(tag, "1903"))}
+
+
+async def test_a_model_whose_tags_are_all_forbidden_is_its_own_failure_while_others_are_read(
+    server: SandboxTimeseries,
+) -> None:
+    fill_timeseries(server, {tag: minutes(1) for tag in TAGS})
+    forbid(server, TAGS[2:])
+    async with sensors_on(server) as sensors:
+        with pytest.raises(Unavailable) as nothing_known:
+            await read(sensors, TAGS[2:])
+        await read(sensors, TAGS[:2])
+        with pytest.raises(Rejected) as own:
+            await read(sensors, TAGS[2:])
+        forbid(server, TAGS)
+        with pytest.raises(Unavailable) as of_all:
+            await read(sensors, TAGS[2:])
+
+    assert nothing_known.value.alarm
+    assert (own.value.reason, own.value.tags) == (Reason.UNKNOWN_SENSOR, TAGS[2:])
+    assert of_all.value.alarm
+
+
+async def test_an_identity_that_may_read_nothing_is_known_after_few_requests(server: SandboxTimeseries) -> None:
+    tags = tuple(f"1903.T{number}" for number in range(100))
+    fill_timeseries(server, {tag: minutes(1) for tag in tags})
+    forbid(server, tags)
+    async with sensors_on(server) as sensors:
+        with pytest.raises(Unavailable) as raised:
+            await read(sensors, tags)
+
+    assert raised.value.alarm
+    assert server.controls.count("/query/data") == 1 + 2 + sharing.PROBES
 
 
 @pytest.mark.parametrize("mode", ["omit", "refuse"])

@@ -10,7 +10,8 @@ a write                      ``ceil(tasks * columns / 100)``, as long as that is
 ============================ =============================================================================
 
 To these comes one repetition for every request that was made to fail. The tasks of a service come to their calls when
-they come, so what is counted exactly are tasks that begin together.
+they come, and a request waits for those that are in progress: it takes a tenth more than the fewest. What is counted
+exactly are tasks that begin together.
 """
 
 import asyncio
@@ -33,10 +34,11 @@ from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, to_ns
-from latigo.providers.timeseries import open_predictions, open_sensors
+from latigo.providers.timeseries import open_predictions, open_sensors, sharing
 from latigo.providers.timeseries.cache import SeriesCache
 from latigo.providers.timeseries.catalogue import SeriesCatalogue
 from latigo.providers.timeseries.client import open_client
+from latigo.runtime.in_progress import InProgress
 from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, open_sandbox_gordo
 from latigo.sandbox.timeseries import Fault, FaultKind, Reading, Recorded, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import Settings, TimeseriesSensors, TimeseriesSink
@@ -128,6 +130,12 @@ async def look_up_all(settings: Settings, clock: ShiftedClock) -> None:
         await catalogue.find([tag for name in NAMES for tag in tags_of(name)], "1903")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request wait for tasks in progress as long as a loaded machine may take; only they are waited for."""
+    monkeypatch.setattr(sharing, "JOIN", timedelta(seconds=5))
+
+
 @pytest.fixture
 async def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger_url: str) -> Run:
     project = ProjectDefinition(
@@ -193,8 +201,8 @@ async def test_every_slot_is_covered_and_nothing_is_written_twice(run: Run) -> N
 
     needed = requests_beside(run.server, run.faults)
     assert needed["/"] == FEWEST["/"]
-    alone = {"/getoradd": MODELS, "/query/data": TASKS, "/data": TASKS}  # each task for itself
-    assert all(FEWEST[path] <= needed[path] <= most for path, most in alone.items()), needed
+    shared = ("/getoradd", "/query/data", "/data")
+    assert sum(needed[path] for path in shared) <= 1.1 * sum(FEWEST[path] for path in shared), needed
     assert run.server.controls.count("*") == sum(len(requests(run.server, path)) for path in FEWEST)
 
 
@@ -203,13 +211,20 @@ async def test_tasks_that_run_together_take_the_fewest_requests(
 ) -> None:
     clock = ShiftedClock(LATER)
     async with directory(tmp_path, monkeypatch), api(clock) as server:
-        settings = {"url": server.url, "facility": "1903", **CREDENTIAL}
+        settings, tasks = {"url": server.url, "facility": "1903", **CREDENTIAL}, InProgress()
         async with (
-            open_sensors(TimeseriesSensors.model_validate(settings), clock) as source,
-            open_predictions(TimeseriesSink.model_validate(settings), clock) as sink,
+            open_sensors(TimeseriesSensors.model_validate(settings), clock, tasks=tasks) as source,
+            open_predictions(TimeseriesSink.model_validate(settings), clock, tasks=tasks) as sink,
         ):
 
             async def task(model: str, window: Window) -> None:
+                tasks.begin()
+                try:
+                    await predict(model, window)
+                finally:
+                    tasks.end()
+
+            async def predict(model: str, window: Window) -> None:
                 readings = await source.get_data_for_range(tags_of(model), window, max_bytes=1 << 20)
                 times = readings[tags_of(model)[0]].times
                 columns = tuple(Column("model-output", tag) for tag in readings)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
+from latigo.runtime.in_progress import InProgress
 from latigo.task_queue.protocol import Delivery
 
 #: Waiting deliveries per concurrent start. More would only withhold work from other replicas.
@@ -20,11 +21,17 @@ class Gate:
     No project has more than half of the starts while others wait. No model runs twice at once, so one that hangs blocks
     one call of its server instead of one per lane. A delivery that needs exclusive execution waits until nothing else
     runs, and nothing is started until it has ended.
+
+    Args:
+        concurrency: deliveries at once.
+        share: of the lanes.
+        tasks: where to count deliveries from when they are offered until they have ended; a new count by default.
     """
 
-    def __init__(self, concurrency: int, share: LaneShare) -> None:
+    def __init__(self, concurrency: int, share: LaneShare, tasks: InProgress | None = None) -> None:
         self._concurrency = concurrency
         self._share = share
+        self._tasks = tasks or InProgress()
         self._lanes: dict[Lane, deque[Delivery]] = {lane: deque() for lane in Lane}
         self._running: Counter[str] = Counter()
         self._models: set[ModelRef] = set()
@@ -44,10 +51,15 @@ class Gate:
 
     async def offer(self, delivery: Delivery) -> None:
         """Add a delivery; wait while too many are waiting."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
-            self._lanes[delivery.task.lane].append(delivery)
-            self._changed.notify_all()
+        self._tasks.begin()
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
+                self._lanes[delivery.task.lane].append(delivery)
+                self._changed.notify_all()
+        except BaseException:
+            self._tasks.end()
+            raise
 
     async def next(self) -> Delivery:
         """Return the next delivery to start, as soon as one may."""
@@ -71,6 +83,7 @@ class Gate:
             self._models.discard(delivery.task.ref)
             self._active -= 1
             self._changed.notify_all()
+        self._tasks.end()
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:

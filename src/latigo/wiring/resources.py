@@ -39,6 +39,7 @@ from latigo.providers.timeseries import Savings
 from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
 from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.in_progress import InProgress
 from latigo.settings import (
     EmbeddedLedger,
     EventHubQueue,
@@ -166,6 +167,7 @@ async def open_sensors(
     bad: BadReadings | None = None,
     database: Database | None = None,
     savings: Savings | None = None,
+    tasks: InProgress | None = None,
 ) -> AsyncIterator[SensorSource]:
     """Open the source of readings: the only one, or all of them as one.
 
@@ -175,6 +177,7 @@ async def open_sensors(
         bad: account of the readings that are skipped; a new one by default.
         database: the ledger's, where a source may keep what it has looked up.
         savings: account of what a source saves by sharing requests; a new one by default.
+        tasks: those in progress, which share requests; none by default.
 
     Raises:
         ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
@@ -183,7 +186,7 @@ async def open_sensors(
         sources = []
         for number, section in enumerate(settings.sources):
             with _numbered("sensors", number, len(settings.sources)):
-                source = open_source(section, clock, bad, database, savings)
+                source = open_source(section, clock, bad, database, savings, tasks)
                 sources.append(await opened.enter_async_context(source))
         require_different_circuits([source.downstream for source in sources])
         yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
@@ -222,6 +225,7 @@ async def open_source(
     bad: BadReadings | None = None,
     database: Database | None = None,
     savings: Savings | None = None,
+    tasks: InProgress | None = None,
 ) -> AsyncIterator[SensorSource]:
     """Open one source of readings; the arguments are those of `open_sensors`."""
     match section:
@@ -234,7 +238,7 @@ async def open_source(
             async with open_influx_sensors(influx, clock, bad) as source:
                 yield source
         case TimeseriesSensors() as timeseries:
-            async with open_timeseries_sensors(timeseries, clock, bad, database, savings) as source:
+            async with open_timeseries_sensors(timeseries, clock, bad, database, savings, tasks) as source:
                 yield source
         case SimulatedSensors() as simulated:
             plant = Plant(simulated.seed, period=simulated.step)
@@ -247,19 +251,23 @@ async def open_source(
 
 
 @asynccontextmanager
-async def open_sinks(settings: Settings, database: Database | None) -> AsyncIterator[Sequence[Sink]]:
-    """Open all sinks for predictions; raises as `open_sink`."""
+async def open_sinks(
+    settings: Settings, database: Database | None, tasks: InProgress | None = None
+) -> AsyncIterator[Sequence[Sink]]:
+    """Open all sinks for predictions; as `open_sink`."""
     async with AsyncExitStack() as opened:
         sinks = []
         for number, section in enumerate(settings.predictions):
             with _numbered("predictions", number, len(settings.predictions)):
-                sinks.append(await opened.enter_async_context(open_sink(section, database)))
+                sinks.append(await opened.enter_async_context(open_sink(section, database, tasks)))
         yield sinks
 
 
 @asynccontextmanager
-async def open_sink(settings: SinkSettings, database: Database | None) -> AsyncIterator[Sink]:
-    """Open a sink for predictions.
+async def open_sink(
+    settings: SinkSettings, database: Database | None, tasks: InProgress | None = None
+) -> AsyncIterator[Sink]:
+    """Open a sink for predictions; tasks in progress may share its requests.
 
     Raises:
         ConfigurationError: it cannot be used as it is configured.
@@ -276,7 +284,7 @@ async def open_sink(settings: SinkSettings, database: Database | None) -> AsyncI
             async with open_predictions(influx) as store:
                 yield Sink(store, influx.required)
         case TimeseriesSink() as timeseries:
-            async with open_timeseries_predictions(timeseries, SystemClock(), database) as store:
+            async with open_timeseries_predictions(timeseries, SystemClock(), database, tasks) as store:
                 first = None
                 if timeseries.metadata and database is not None:
                     first = FirstWindows(PostgresMetadataLedger(database), store.downstream).stored
@@ -396,6 +404,7 @@ class Resources:
     sensors: SensorSource
     bad_readings: BadReadings  #: those that ``sensors`` has skipped
     sinks: Sequence[Sink]
+    tasks: InProgress  #: those in progress, which share requests to some systems
 
 
 @asynccontextmanager
@@ -438,8 +447,8 @@ async def open_resources_on(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
-        roster = PostgresRoster(database, user_at_host())
-        sinks = await opened.enter_async_context(open_sinks(settings, database))
+        roster, tasks = PostgresRoster(database, user_at_host()), InProgress()
+        sinks = await opened.enter_async_context(open_sinks(settings, database, tasks))
         gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
         savings = Savings()
@@ -447,7 +456,7 @@ async def open_resources_on(
         metrics.saved_reads.set_function(savings.saved_reads)
         metrics.saved_requests.set_function(savings.saved_requests)
         if sensors is None:
-            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database, savings))
+            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database, savings, tasks))
         yield Resources(
             settings=settings,
             clock=clock,
@@ -459,6 +468,7 @@ async def open_resources_on(
             sensors=sensors,
             bad_readings=bad,
             sinks=sinks,
+            tasks=tasks,
         )
 
 

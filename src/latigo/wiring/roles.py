@@ -80,7 +80,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
     budget = ByteBudget(settings.read_budget)
     limits = ProjectLimits(executor.concurrency, resources.clock)
-    gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share))
+    gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share), resources.tasks)
     resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
     resources.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))
     resources.metrics.buffered.set_function(lambda: budget.held)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane, Task
 from latigo.executor.gate import ROOM, Gate
+from latigo.runtime.in_progress import InProgress
 from tests.support.build import a_spec, a_task, lane_share
 
 
@@ -49,6 +50,25 @@ async def fill(gate: Gate, *deliveries: Held) -> None:
     async with asyncio.timeout(10):
         for delivery in deliveries:
             await gate.offer(delivery)
+
+
+async def test_deliveries_are_counted_from_their_offer_until_they_have_ended():
+    tasks = InProgress()
+    ended: list[int] = []
+    tasks.on_end(lambda: ended.append(tasks.count))
+    gate = Gate(1, lane_share(), tasks)
+    deliveries = [a_delivery(number) for number in range(ROOM)]
+    await fill(gate, *deliveries)
+    late = asyncio.create_task(gate.offer(a_delivery(ROOM)))
+    assert await is_stuck(late)
+    assert tasks.count == ROOM + 1
+
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    await started(gate, 1)
+    await gate.ended(deliveries[0])
+
+    assert ended == [ROOM, ROOM - 1]
 
 
 async def test_no_more_run_than_the_concurrency_and_an_end_lets_the_next_one_start():

@@ -8,6 +8,7 @@ from latigo.domain.errors import Reason, Rejected, Unavailable, describe_tags
 from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.client import TimeseriesClient
 from latigo.providers.timeseries.sharing import Bounds, Sharing
+from latigo.runtime.in_progress import InProgress
 from latigo.settings.sections.timeseries import TimeseriesServer
 
 _PAGE = 1000
@@ -33,8 +34,15 @@ class Inventory(NamedTuple):
 class SeriesCatalogue:
     """Names, facilities and ids. Safe for many coroutines at once: what one looks up, others wait for."""
 
-    def __init__(self, client: TimeseriesClient, cache: SeriesCache, server: TimeseriesServer) -> None:
+    def __init__(
+        self,
+        client: TimeseriesClient,
+        cache: SeriesCache,
+        server: TimeseriesServer,
+        tasks: InProgress | None = None,
+    ) -> None:
         self._client = client
+        self._tasks = tasks
         self._cache = cache
         self._facility = server.facility
         self._requests = server.max_requests
@@ -131,6 +139,7 @@ class SeriesCatalogue:
                 lambda _: 1,
                 Bounds(_CREATED_AT_ONCE, _CREATED_AT_ONCE, self._requests),
                 self._client.downstream,
+                tasks=self._tasks,
             )
         return self._added[facility]
 

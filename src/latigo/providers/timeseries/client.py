@@ -14,21 +14,21 @@ no answer, or cut short                as 502
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
 import structlog
 
-from latigo.domain.errors import Failed, LatigoError, Unavailable
+from latigo.domain.errors import Failed, LatigoError, TooLarge, Unavailable
 from latigo.providers.login import Login, open_login
 from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.clock import Clock
-from latigo.runtime.collector import collector_paused
+from latigo.runtime.documents import DocumentTooLarge, read_json
 from latigo.runtime.http import (
     read_body,
     read_excerpt,
@@ -55,6 +55,8 @@ _LARGEST_ANSWER = 64 << 20
 _LONGEST_MESSAGE, _LONGEST_TRACE = 300, 100
 
 Params = Sequence[tuple[str, str]]
+Body = bytearray
+T = TypeVar("T")
 
 
 class ApiRefused(Failed):
@@ -86,7 +88,7 @@ class _Request(NamedTuple):
 
 class _Answer(NamedTuple):
     status: int
-    body: bytes | bytearray
+    body: bytearray
     retry_after: timedelta | None
     token: str | None  #: with which it was asked for
 
@@ -139,26 +141,31 @@ class TimeseriesClient:
 
     async def get(self, path: str, params: Params = ()) -> Any:
         """Read; see `send`."""
-        return await self.send("GET", path, params=params)
+        return await self.send(_Request("GET", path, params, None), _document)
 
     async def post(self, path: str, body: object, params: Params = ()) -> Any:
         """Send a body; every POST of Latigo may be repeated without harm. See `send`."""
-        return await self.send("POST", path, params=params, body=body)
+        return await self.post_json(path, orjson.dumps(body), params)
 
-    async def send(self, method: str, path: str, *, params: Params = (), body: object = None) -> Any:
-        """Send a request and return the decoded answer.
+    async def post_json(
+        self, path: str, content: bytes, params: Params = (), read: "Callable[[Body], Awaitable[Any]] | None" = None
+    ) -> Any:
+        """Send a body that is JSON already, and return the answer as ``read`` reads it. See `send`."""
+        return await self.send(_Request("POST", path, params, content), read or _document)
+
+    async def send(self, request: "_Request", read: Callable[[Body], Awaitable[T]]) -> T:
+        """Send a request and return the answer, as it is read.
 
         Raises:
             ApiRefused: the request cannot be answered as it is.
             Unavailable, TimedOut: there is no complete answer; with an alarm where an operator has to act.
             TooLarge: the answer is larger than any that is expected.
         """
-        request = _Request(method, path, params, None if body is None else orjson.dumps(body))
         failed = 0
         async with time_limit(self._limit, request.doing, self._failures):
             while True:
                 try:
-                    return await self._attempt(request)
+                    return await self._attempt(request, read)
                 except _RateLimitedError as error:
                     self._pause.extend(_DEFAULT_PAUSE if error.retry_after is None else error.retry_after)
                 except Unavailable as error:
@@ -169,7 +176,7 @@ class TimeseriesClient:
                     _log.debug("call.failed", attempt=failed, error=str(error), wait_s=wait.total_seconds())
                     await self._clock.sleep(wait)
 
-    async def _attempt(self, request: "_Request") -> Any:
+    async def _attempt(self, request: "_Request", read: Callable[[Body], Awaitable[T]]) -> T:
         """Send once, with another token where the first was refused."""
         answer = await self._exchange(request)
         if answer.status == UNAUTHORIZED and self._login.refused(answer.token):
@@ -177,8 +184,10 @@ class TimeseriesClient:
         if answer.status >= 300:
             raise self._error(request.doing, answer)
         try:
-            return await off_loop(len(answer.body), LARGE_DOCUMENT, lambda: _decoded(answer.body))
-        except orjson.JSONDecodeError as error:
+            return await read(answer.body)
+        except DocumentTooLarge as error:
+            raise TooLarge(f"{request.doing}: {error}") from error
+        except (ValueError, RecursionError) as error:
             message = f"{request.doing}: the answer is not JSON, or is cut short ({len(answer.body)} bytes)"
             raise Unavailable(message, downstream=self.downstream) from error
 
@@ -200,7 +209,7 @@ class TimeseriesClient:
                 async with self._session.request(
                     request.method,
                     f"{self.base_url}{request.path}",
-                    params=list(request.params),
+                    params=list(request.params) or None,
                     data=None if request.content is None else request_body(request.content),
                     headers=headers,
                     allow_redirects=False,
@@ -223,12 +232,11 @@ class TimeseriesClient:
         return ApiRefused(answer.status, text)
 
 
-def _decoded(body: bytes | bytearray) -> Any:
-    with collector_paused():  # a document of many points would set it off again and again
-        return orjson.loads(body)
+async def _document(body: Body) -> Any:
+    return await off_loop(len(body), LARGE_DOCUMENT, lambda: read_json(body))
 
 
-def _explained(body: bytes | bytearray) -> str:
+def _explained(body: Body) -> str:
     """Return what the API says of an error, with the id that its support asks for."""
     try:
         document = orjson.loads(body)

@@ -1,15 +1,16 @@
 """Predictions in the Omnia Timeseries API: one series for each column."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
+import numpy.typing as npt
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions, Series, Written
+from latigo.domain.series import Column, Predictions, Series, Values, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.postgres.database import Database
 from latigo.providers.protocols import NamedSeries
@@ -17,10 +18,11 @@ from latigo.providers.timeseries.cache import CachedSeries, SeriesCache
 from latigo.providers.timeseries.catalogue import NewSeries, SeriesCatalogue, unknown
 from latigo.providers.timeseries.client import NOT_FOUND, ApiRefused, TimeseriesClient, open_client
 from latigo.providers.timeseries.names import column_of, names_of, pattern_of
-from latigo.providers.timeseries.points import GOOD, write_times
+from latigo.providers.timeseries.points import GOOD, write_times, write_values
 from latigo.providers.timeseries.reading import Item, Refused, SharedReads
-from latigo.providers.timeseries.writing import SharedWrites, WrittenPoint
+from latigo.providers.timeseries.writing import SharedWrites, WrittenPoints
 from latigo.runtime.clock import Clock
+from latigo.runtime.in_progress import InProgress
 from latigo.settings import TimeseriesSink
 
 
@@ -69,18 +71,16 @@ class TimeseriesPredictions:
             facility,
             with_project=self._with_project,
         )
-        wanted = [NewSeries(each.name, each.description) for each in named]
+        wanted = [NewSeries(*each) for each in named]
         times = write_times(predictions.times)
-        columns = zip(predictions.values.T[used].tolist(), finite.T[used].tolist(), strict=True)
         points = {
-            each.name: _points(times, values, usable) for each, (values, usable) in zip(named, columns, strict=True)
+            each.name: column
+            for each, column in zip(named, _written(times, predictions.values.T[used], finite.T[used]), strict=True)
         }
         await self._write(wanted, facility, points)
         return Written(predictions.finite_times)
 
-    async def _write(
-        self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, Sequence[WrittenPoint]]
-    ) -> None:
+    async def _write(self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, WrittenPoints]) -> None:
         """Write points by name of series; those whose id is unknown once more, with another one that is looked up."""
         for last in (False, True):
             try:
@@ -141,13 +141,18 @@ class TimeseriesPredictions:
         return await self._catalogue.facility_of(tag or "")
 
 
-def _points(times: Sequence[str], values: Sequence[float], usable: Sequence[bool]) -> list[WrittenPoint]:
-    """Return the finite points of one column."""
-    return [
-        {"time": time, "value": value, "status": GOOD}
-        for time, value, used in zip(times, values, usable, strict=True)
-        if used
-    ]
+def _written(times: Sequence[bytes], values: Values, finite: npt.NDArray[np.bool_]) -> Iterator[WrittenPoints]:
+    """Yield the finite points of each column; ``values`` has shape (columns, times)."""
+    rows = len(times)
+    texts = write_values(values)
+    counts = np.count_nonzero(finite, axis=1)
+    for number in range(len(values)):
+        own = texts[number * rows : (number + 1) * rows]
+        if counts[number] == rows:
+            yield WrittenPoints(times, own)
+        else:
+            usable = np.flatnonzero(finite[number]).tolist()
+            yield WrittenPoints([times[row] for row in usable], [own[row] for row in usable])
 
 
 def _joined(model: ModelRef, columns: Mapping[Column, Series]) -> Predictions:
@@ -161,9 +166,15 @@ def _joined(model: ModelRef, columns: Mapping[Column, Series]) -> Predictions:
 
 @asynccontextmanager
 async def open_predictions(
-    settings: TimeseriesSink, clock: Clock, database: Database | None = None
+    settings: TimeseriesSink, clock: Clock, database: Database | None = None, tasks: InProgress | None = None
 ) -> AsyncIterator[TimeseriesPredictions]:
     """Open the sink; nothing is sent before the first call.
+
+    Args:
+        settings: the section.
+        clock: the machine's.
+        database: the ledger's, where ids are kept; None: in memory alone.
+        tasks: those in progress, which share requests; without them, no request waits for others.
 
     Raises:
         ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
@@ -172,8 +183,8 @@ async def open_predictions(
     limit = settings.write_timeout
     async with open_client(settings, "predictions", clock, downstream=downstream, time_limit=limit) as client:
         reads = SharedReads(client, frozenset({GOOD}), (), settings.max_requests)
-        writes = SharedWrites(client, settings.max_requests)
-        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings)
+        writes = SharedWrites(client, settings.max_requests, tasks)
+        catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings, tasks)
         try:
             yield TimeseriesPredictions(client, catalogue, reads, writes, settings)
         finally:

@@ -22,6 +22,7 @@ from latigo.providers.timeseries.points import ReadPoints, read_times, write_tim
 from latigo.providers.timeseries.reading import MOST_ITEMS, Item, SharedReads
 from latigo.providers.timeseries.sharing import Savings
 from latigo.runtime.clock import Clock
+from latigo.runtime.in_progress import InProgress
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
 _log = structlog.get_logger()
@@ -256,6 +257,7 @@ async def open_sensors(
     bad: BadReadings | None = None,
     database: Database | None = None,
     savings: Savings | None = None,
+    tasks: InProgress | None = None,
 ) -> AsyncIterator[TimeseriesSensors]:
     """Open the source; nothing is sent before the first call.
 
@@ -265,6 +267,7 @@ async def open_sensors(
         bad: account of the readings that are skipped; a new one by default.
         database: the ledger's, where ids are kept; None: in memory alone.
         savings: account of what sharing requests saves; a new one by default.
+        tasks: those in progress, which share requests; without them, no request waits for others.
 
     Raises:
         ConfigurationError: the login or ``ca_file`` cannot be used; names the key.
@@ -273,7 +276,9 @@ async def open_sensors(
     downstream = circuit_name(System.SENSORS, settings.source_name)
     async with open_client(settings, "sensors", clock, downstream=downstream, time_limit=limit) as client:
         params = [("federationSource", settings.federation_source)] if settings.federation_source else []
-        reads = SharedReads(client, frozenset(settings.good), params, settings.max_requests, savings)
+        reads = SharedReads(
+            client, frozenset(settings.good), params, settings.max_requests, tasks=tasks, savings=savings
+        )
         catalogue = SeriesCatalogue(client, SeriesCache(settings.url, clock, database), settings)
         try:
             yield TimeseriesSensors(client, catalogue, reads, settings, bad or BadReadings(clock))
