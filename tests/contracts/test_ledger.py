@@ -716,7 +716,7 @@ async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Le
     await ledger.executor.register(ExecutorInfo("old", "1", 1, 2, 8))
     both = (await ledger.scheduler.outstanding()).readable
     await ledger.set_clock(NOW + timedelta(minutes=3))
-    await ledger.executor.heartbeat("new", in_flight=0, limit=1)
+    await ledger.executor.heartbeat("new", in_flight=0, limit=1, concurrency=8)
 
     assert (none, both) == (None, 2)
     assert (await ledger.scheduler.outstanding()).readable == 3
@@ -946,7 +946,7 @@ async def test_executors_are_known_while_they_send_heartbeats(ledger: Ledgers):
 
     await ledger.executor.register(info)
     await ledger.executor.register(replace(info, id="executor-2"))
-    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8)
+    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8, concurrency=8)
     known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
     await ledger.executor.deregister("executor-1")
 

@@ -20,7 +20,7 @@ from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
-from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.limiter import ProjectLimits
 from latigo.executor.slots import Slots, classify
 from latigo.providers.parts import ask_parts, parts_of, read_parts
 from latigo.providers.protocols import (
@@ -90,7 +90,7 @@ class Pipeline:
     sinks: Sequence[Sink]
     circuits: CircuitBoard
     budget: ByteBudget
-    limits: Mapping[str, AdaptiveLimit]  #: by project; creates missing ones
+    limits: ProjectLimits
     hard_limit: timedelta  #: of all calls of a task together; a call cut off by it counts as timed out
     clock: Clock
     metrics: Metrics

@@ -55,7 +55,7 @@ class Harness(Plant):
         self.gate = Gate(concurrency, lane_share())
         self.executor = Executor(
             info=ExecutorInfo("executor-1", "test", 1, 1, concurrency),
-            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace),
+            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace, min_share=0.05),
             ledger=self.ledger,
             receiver=self,
             pipeline=self.pipeline,

@@ -6,7 +6,10 @@ VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
 -- heartbeat --
-UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 WHERE id = $1;
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1;
+
+-- drained --
+SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHERE id = $1;
 
 -- deregister_executor --
 DELETE FROM executor WHERE id = $1;
