@@ -14,7 +14,7 @@ from uuid import UUID
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
-from latigo.domain.limits import Controls, Limits
+from latigo.domain.limits import CONFIGURED, Controls, Limits
 from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.series import Column
@@ -106,7 +106,7 @@ class MemoryPlanning:
     term: int = 0
     lease_until: datetime | None = None
     room: dict[int, int] = field(default_factory=dict)  #: of requests that are limited
-    limits: Limits = Limits()  #: that were changed at run time
+    limits: Limits = CONFIGURED  #: that were changed at run time
     changes: list[RequestChange] = field(default_factory=list)  #: of requests, returned once
     log: list[str] = field(default_factory=list)
 
@@ -337,7 +337,7 @@ class MemoryWork:
     unavailable: bool = False
     batches: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    ordered: Controls = Controls()
+    ordered: Controls = field(default_factory=Controls)
     beats: list[tuple[int, int]] = field(default_factory=list)  #: tasks in flight, and how many there may be
     claims: int = 0
 

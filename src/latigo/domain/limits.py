@@ -16,11 +16,15 @@ class Limits:
     backfill_paused: bool = False  #: nothing but live windows is planned
 
 
+#: Nothing was changed.
+CONFIGURED = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """What people have ordered an executor to do."""
 
-    limits: Limits = Limits()
+    limits: Limits = CONFIGURED
     drained: bool = False  #: it starts no task
     stops: bool = False  #: and its process ends when it has finished its tasks
 

@@ -360,7 +360,7 @@ class Executor:
         return self._controls.limits.concurrency or self._info.concurrency
 
     async def _follow_controls(self, stop: asyncio.Event) -> None:
-        """Do what people have ordered: apply other limits, start nothing while drained, and stop if that was ordered."""
+        """Do what people have ordered: apply limits, start nothing while drained, and stop once idle."""
         while True:
             try:
                 await self._apply(await self._ledger.controls(self._info.id))

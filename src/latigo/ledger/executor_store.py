@@ -38,7 +38,17 @@ from latigo.ledger.settling import (
     revise,
     within,
 )
-from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits, read_limits, tags_in_json
+from latigo.ledger.shared import (
+    FinishedTask,
+    ParkedWindow,
+    finish_tasks,
+    kept,
+    park,
+    read_circuits,
+    read_limits,
+    release_holds,
+    tags_in_json,
+)
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
@@ -177,7 +187,7 @@ class PostgresExecutorLedger:
         async with self._database.transaction() as connection:
             if await connection.fetchrow(SQL["close_circuit"], downstream) is None:
                 return False
-            await connection.execute(SQL["release_holds"], downstream)
+            await release_holds(connection, downstream)
         return True
 
 

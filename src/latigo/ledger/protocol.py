@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
-from latigo.domain.limits import Controls, Limits
+from latigo.domain.limits import CONFIGURED, Controls, Limits
 from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.series import Column
@@ -89,7 +89,7 @@ class Outstanding:
     stale_metadata: bool = False  #: a model has changed, or its revision is gone, and its metadata has to be read
     readable: int | None = None  #: newest envelope version that every executor reads; None: no executors
     room: Mapping[int, int] = field(default_factory=dict)  #: tasks more that requests may have out, where limited
-    limits: Limits = Limits()  #: that were changed at run time
+    limits: Limits = CONFIGURED  #: that were changed at run time
 
     @property
     def total(self) -> int:
@@ -361,9 +361,9 @@ class SchedulerLedger(Protocol):
         """Insert tasks, except those that have become obsolete. Return how many were inserted.
 
         Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, live and backfill tasks
-        whose window is covered, tasks in other lanes than live while backfill is paused, and tasks that their request does
-        not want any more; tasks in lanes but live and backfill may repeat what is covered. A model has at most one live task and
-        one task of all other lanes outstanding, those that wait for another attempt not counted.
+        whose window is covered, tasks in other lanes than live while backfill is paused, and tasks that their request
+        does not want any more; tasks in lanes but live and backfill may repeat what is covered. A model has at most one
+        live task and one task of all other lanes outstanding, those that wait for another attempt not counted.
 
         Args:
             term: of the planner's lease.

@@ -108,6 +108,11 @@ async def withdraw_not_requested(connection: Any) -> None:
     await withdraw_tasks(connection, [row["id"] for row in await connection.fetch(SQL["tasks_not_requested"])])
 
 
+async def release_holds(connection: Any, downstream: str) -> None:
+    """Let models that were held for a downstream be planned again."""
+    await connection.execute(SQL["release_holds"], downstream)
+
+
 async def read_limits(connection: Any) -> Limits:
     """Return the limits that were changed at run time."""
     values = {row["name"]: row["value"] for row in await connection.fetch(SQL["limits"])}

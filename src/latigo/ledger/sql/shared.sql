@@ -80,3 +80,10 @@ SELECT id FROM gone;
 -- tasks_not_requested --
 -- Of requests that are not active.
 SELECT t.id FROM task t JOIN request r ON r.id = t.request_id WHERE t.state <> 'claimed' AND r.state <> 'active';
+
+-- release_holds --
+-- Models that were held for a downstream ($1) may be planned again. Models that are being settled are skipped: waiting
+-- for them could deadlock with their batch.
+UPDATE coverage c SET hold_until = NULL
+FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
+WHERE c.model_id = held.model_id;

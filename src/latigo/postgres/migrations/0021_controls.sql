@@ -40,3 +40,7 @@ ALTER TABLE coverage ADD COLUMN partial tstzmultirange NOT NULL DEFAULT '{}';
 CREATE OR REPLACE VIEW v_coverage AS
 SELECT m.project, m.name AS model, c.covered + c.partial AS covered
 FROM model m JOIN coverage c ON c.model_id = m.id;
+
+-- is_dismissed --
+CREATE FUNCTION is_dismissed(model_id bigint, revision text, reason text) RETURNS boolean LANGUAGE sql STABLE
+AS $$ SELECT EXISTS (SELECT FROM dismissal d WHERE d.model_id = $1 AND d.revision = $2 AND d.reason = $3) $$;
