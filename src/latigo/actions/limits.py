@@ -3,13 +3,12 @@
 from typing import Any
 
 from latigo.actions.record import SQL, record
-from latigo.domain.limits import Limits
+from latigo.domain.limits import BACKFILL_PAUSED, Limits
 from latigo.ledger.shared import withdraw_tasks
 from latigo.postgres.database import Database
 
 #: Limits that settings have as well.
 CONFIGURED = ("concurrency", "backfill_share", "outstanding")
-_PAUSED = "backfill_paused"
 
 
 async def set_limits(database: Database, who: str, limits: Limits, reason: str) -> int:
@@ -28,7 +27,7 @@ async def set_limits(database: Database, who: str, limits: Limits, reason: str) 
             await connection.execute(SQL["set_limit"], name, float(value), who, reason)
         if limits.backfill_paused:
             await connection.execute(SQL["lock_planner"])  # or a round of planning could add tasks after this
-            await connection.execute(SQL["set_limit"], _PAUSED, 1.0, who, reason)
+            await connection.execute(SQL["set_limit"], BACKFILL_PAUSED, 1.0, who, reason)
             unclaimed = [row["id"] for row in await connection.fetch(SQL["unclaimed_backfill"])]
             withdrawn = await withdraw_tasks(connection, unclaimed)
         selector: dict[str, Any] = {**values, "reason": reason} | (
@@ -45,7 +44,7 @@ async def reset_limits(database: Database, who: str, reason: str) -> int:
 
 async def resume_backfill(database: Database, who: str, reason: str) -> bool:
     """Plan backfill and requests again; return whether that was paused."""
-    return await _end(database, who, (_PAUSED,), reason, "resume-backfill") > 0
+    return await _end(database, who, (BACKFILL_PAUSED,), reason, "resume-backfill") > 0
 
 
 async def _end(database: Database, who: str, names: tuple[str, ...], reason: str, verb: str) -> int:

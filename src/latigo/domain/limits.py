@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+#: The name under which the ledger keeps that backfill is paused.
+BACKFILL_PAUSED = "backfill_paused"
 SMALLEST_OUTSTANDING = 64
 LARGEST_OUTSTANDING = 2000
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from latigo.domain.errors import Reason
-from latigo.domain.limits import Limits
+from latigo.domain.limits import BACKFILL_PAUSED, Limits
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import LedgerIdentity
 from latigo.domain.windows import Window
@@ -121,7 +121,7 @@ async def read_limits(connection: Any) -> Limits:
         concurrency=None if concurrency is None else int(concurrency),
         backfill_share=values.get("backfill_share"),
         outstanding=None if outstanding is None else int(outstanding),
-        backfill_paused="backfill_paused" in values,
+        backfill_paused=BACKFILL_PAUSED in values,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
-from latigo.reports.limits import SQL
+from latigo.reports.snapshot import SQL
 
 
 class CircuitStatus(Report):

@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from latigo.domain.limits import most_outstanding
+from latigo.domain.limits import BACKFILL_PAUSED, most_outstanding
 from latigo.postgres.database import Database
-from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.reports.snapshot import SQL as STATUS
-from latigo.reports.snapshot import ExecutorStatus
-
-SQL = load_statements("latigo.reports", "controls.sql")
+from latigo.reports.snapshot import SQL, ExecutorStatus
 
 
 class ConfiguredLimits(Report):
@@ -60,10 +56,10 @@ _KEYS = {
 async def read_limits(database: Database, configured: ConfiguredLimits) -> LimitsReport:
     """Return the limits of the settings, and those that hold now."""
     async with database.snapshot() as connection:
-        changed = {row["name"]: row for row in await connection.fetch(STATUS["changed_limits"])}
-        executors = await connection.fetch(STATUS["executors"])
+        changed = {row["name"]: row for row in await connection.fetch(SQL["changed_limits"])}
+        executors = await connection.fetch(SQL["executors"])
         settled = (await connection.fetchrow(SQL["settled_lately"]))["settled"]
-    paused = changed.get("backfill_paused")
+    paused = changed.get(BACKFILL_PAUSED)
     limits = []
     for name, key in _KEYS.items():
         row, value = changed.get(name), float(getattr(configured, name))
@@ -90,4 +86,4 @@ async def read_limits(database: Database, configured: ConfiguredLimits) -> Limit
 
 async def read_executors(database: Database) -> Sequence[ExecutorStatus]:
     """Return the executors that were seen within the last minute."""
-    return [ExecutorStatus(**row) for row in await database.fetch(STATUS["executors"])]
+    return [ExecutorStatus(**row) for row in await database.fetch(SQL["executors"])]

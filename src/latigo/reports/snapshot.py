@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
@@ -53,6 +54,11 @@ class ChangedLimit(Report):
     who: str
     at: datetime
     reason: str
+
+    @property
+    def is_pause(self) -> bool:
+        """True if it is no number, but the pause of backfill."""
+        return self.name == BACKFILL_PAUSED
 
 
 class ProjectStatus(Report):

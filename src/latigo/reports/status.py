@@ -19,7 +19,7 @@ from latigo.runtime.units import counted
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 ALL_DRAINED = "every executor is drained, so nothing is started (latigo executors resume NAME)"
-BACKFILL_PAUSED = "backfill is paused (latigo limits --resume-backfill)"
+BACKFILL_WAITS = "backfill is paused (latigo limits --resume-backfill)"
 #: Failures that hold back no task.
 _DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
 #: Models that do not fall silent together by chance.
@@ -83,8 +83,8 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     if snapshot.circuits:
         return f"waiting for {some_of([circuit.downstream for circuit in snapshot.circuits])}"
     if not snapshot.outstanding.outstanding:
-        if snapshot.backlog.slots and any(limit.name == "backfill_paused" for limit in snapshot.limits):
-            return BACKFILL_PAUSED
+        if snapshot.backlog.slots and any(limit.is_pause for limit in snapshot.limits):
+            return BACKFILL_WAITS
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
         limits = sum(executor.working_limit for executor in snapshot.executors)

@@ -94,6 +94,15 @@ SELECT project, model, who, at, reason, count(*) OVER () AS pauses FROM pause OR
 -- Limits that were changed at run time.
 SELECT name, value, who, at, reason FROM runtime_limit ORDER BY name;
 
+-- settled_lately --
+-- In the last two minutes, as planning counts them.
+SELECT count(*) AS settled FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes';
+
+-- open_circuits --
+SELECT c.downstream, c.reason, c.alarm, c.opened_at, c.probe_at,
+       (SELECT count(*) FROM coverage h WHERE h.hold_until > ledger_now() AND h.held_for = c.downstream) AS held_models
+FROM circuit c ORDER BY c.downstream;
+
 -- dismissed --
 -- Models with failures that are no alarm.
 SELECT count(DISTINCT f.model_id) AS models FROM failing f WHERE is_dismissed(f.model_id, f.revision, f.reason);

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from latigo.domain.outcome import Outcome
 from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
 from latigo.reports.choices import TaskState
-from latigo.reports.limits import SQL
 from latigo.runtime.clock import Clock
+
+SQL = load_statements("latigo.reports", "tasks.sql")
 
 MOST_TASKS = 1000
 #: Interval between two reads of a task that is waited for.

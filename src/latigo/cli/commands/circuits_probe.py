@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo circuits probe models/plant-a --reason 'the server is back'",)
 
@@ -13,6 +14,7 @@ def run(
     downstream: Annotated[str, typer.Argument(metavar="DOWNSTREAM", help="A system of latigo circuits list.")],
     reason: WhyOption = "",
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Probe a system now, without waiting for the next time.
 
@@ -23,4 +25,7 @@ def run(
     from latigo.wiring.resources import user_at_host
 
     with_ledger(settings_of(config), lambda database: probe_circuit(database, user_at_host(), downstream, reason))
+    if as_json:
+        show_json({"downstream": downstream})
+        return
     typer.echo(f"A probe of {downstream} is due now; latigo circuits shows whether it is closed")

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, ExecutorArgument, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.tables import show_json
 
 EXAMPLES = (
     "latigo executors drain worker-3/4711 --reason 'the host is being patched'",
@@ -17,6 +18,7 @@ def run(
     reason: WhyOption,
     stop: Annotated[bool, typer.Option("--stop", help="End its process when its tasks have ended.")] = False,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let an executor finish its tasks and start no more.
 
@@ -31,6 +33,9 @@ def run(
     executor, tasks = with_ledger(
         settings_of(config), lambda database: drain(database, user_at_host(), name, reason, stop=stop)
     )
+    if as_json:
+        show_json({"executor": executor, "in_flight": tasks, "stop": stop})
+        return
     finishes = f"finishes {counted(tasks, 'task')} and " if tasks else ""
     then = "ends" if stop else f"stays idle until latigo executors resume {executor}"
     typer.echo(f"{executor} starts no more tasks, {finishes}{then}")

@@ -1,8 +1,4 @@
--- What limits the service, its outstanding tasks and open circuits.
-
--- settled_lately --
--- In the last two minutes, as planning counts them.
-SELECT count(*) AS settled FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes';
+-- Outstanding tasks.
 
 -- outstanding_tasks --
 -- Tasks that are planned and not settled, the oldest first; null matches all, $5 at most.
@@ -21,8 +17,3 @@ ORDER BY t.planned_at, t.id LIMIT nullif($5::bigint, 0);
 SELECT t.state, t.detail, t.not_before AS next_attempt, '' AS outcome, '' AS reason, 0 AS rows FROM task t WHERE t.id = $1
 UNION ALL
 SELECT 'ended', h.detail, NULL, h.outcome, h.reason, h.rows FROM task_history h WHERE h.id = $1;
-
--- open_circuits --
-SELECT c.downstream, c.reason, c.alarm, c.opened_at, c.probe_at,
-       (SELECT count(*) FROM coverage h WHERE h.hold_until > ledger_now() AND h.held_for = c.downstream) AS held_models
-FROM circuit c ORDER BY c.downstream;
