@@ -25,7 +25,7 @@ async def drain(database: Database, who: str, name: str, reason: str, *, stop: b
         UnknownName: no such executor is running.
     """
     async with database.transaction() as connection:
-        executor = await _find(connection, name)
+        executor = await find_executor(connection, name)
         row = await connection.fetchrow(SQL["drain_executor"], executor, who, reason, stop)
         selector = {"executor": executor, "reason": reason, "stop": stop}
         await record(connection, "executors_drain", who, selector, f"{row['in_flight']} tasks in flight")
@@ -40,14 +40,20 @@ async def resume_executor(database: Database, who: str, name: str, reason: str) 
         Misused: it is not drained.
     """
     async with database.transaction() as connection:
-        executor = await _find(connection, name)
+        executor = await find_executor(connection, name)
         if await connection.fetchrow(SQL["resume_executor"], executor) is None:
             raise Misused(f"{executor} is not drained")
         await record(connection, "executors_resume", who, {"executor": executor, "reason": reason}, "resumed")
     return executor
 
 
-async def _find(connection: Any, name: str) -> str:
+async def find_executor(connection: Any, name: str) -> str:
+    """Return the running executor of this name, or of which it is the beginning.
+
+    Raises:
+        UnknownName: none is; with the nearest one.
+        Misused: several are.
+    """
     known: list[str] = [row["id"] for row in await connection.fetch(SQL["running_executors"])]
     meant = [each for each in known if each == name] or [each for each in known if name and each.startswith(name)]
     if not meant:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from latigo.actions.draining import find_executor
 from latigo.actions.record import SQL, record
 from latigo.domain.errors import Misused
 from latigo.domain.model import ModelRef
@@ -49,18 +50,20 @@ async def hand_back(
         the tasks; with ``dry_run``, nothing has changed.
 
     Raises:
-        Misused: no such model or executor has a task.
+        UnknownName: there is no such model or executor.
+        Misused: none of these has a task.
     """
     async with database.transaction() as connection:
         models = await _models(connection, held.names) if held.names else None
-        rows = await connection.fetch(SQL["select_held"], models, held.executor, held.lane and held.lane.value)
+        executor = None if held.executor is None else await find_executor(connection, held.executor)
+        rows = await connection.fetch(SQL["select_held"], models, executor, held.lane and held.lane.value)
         if not rows:
             raise Misused("no task of these is in a queue or claimed; latigo tasks list shows which are")
         tasks = [_taken_back(row) for row in rows]
         if not dry_run:
             await connection.fetch(SQL["plan_again"], [row["id"] for row in rows])
             names = [*held.names[:_MAX_NAMES]]
-            selector = {"names": names, "executor": held.executor, "lane": held.lane, "reason": reason}
+            selector = {"names": names, "executor": executor, "lane": held.lane, "reason": reason}
             await record(connection, "tasks_hand_back", who, selector, f"{len(tasks)} tasks published again")
     return tasks
 

@@ -44,3 +44,15 @@ FROM model m JOIN coverage c ON c.model_id = m.id;
 -- is_dismissed --
 CREATE FUNCTION is_dismissed(model_id bigint, revision text, reason text) RETURNS boolean LANGUAGE sql STABLE
 AS $$ SELECT EXISTS (SELECT FROM dismissal d WHERE d.model_id = $1 AND d.revision = $2 AND d.reason = $3) $$;
+
+-- whole_slots --
+-- The part of stretches of time that fills whole slots; an end that is open stays open.
+CREATE FUNCTION whole_slots(stretches tstzmultirange, slot interval) RETURNS tstzmultirange
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT coalesce(range_agg(tstzrange(low, high)), '{}')
+    FROM (SELECT date_bin(slot, lower(r) - interval '1 microsecond', 'epoch') + slot AS low,
+                 date_bin(slot, upper(r), 'epoch') AS high
+          FROM unnest(stretches) AS r) whole
+    WHERE coalesce(low < high, true)
+$$;
