@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from latigo.actions.pausing import pause, resume
@@ -39,7 +39,7 @@ class Rules:
 
     interval: timedelta = HALF_HOUR
     delay: timedelta = 5 * MINUTE
-    horizon: timedelta = 6 * HOUR
+    horizon: timedelta = 11 * HALF_HOUR
     max_window: timedelta = DAY
     enabled: bool = True
     excluded: bool = False
@@ -69,7 +69,7 @@ rules = st.builds(
     Rules,
     interval=st.sampled_from([HALF_HOUR, HOUR, 2 * HOUR, 6 * HOUR, DAY]),
     delay=st.sampled_from([timedelta(0), 5 * MINUTE, 90 * MINUTE]),
-    horizon=st.sampled_from([timedelta(0), 6 * HOUR, DAY]),
+    horizon=st.sampled_from([timedelta(0), 11 * HALF_HOUR, DAY]),
     max_window=st.sampled_from([HOUR, 4 * HOUR, DAY]),
     enabled=st.sampled_from([True, True, True, False]),
     excluded=st.sampled_from([True, False, False, False]),
@@ -149,11 +149,16 @@ class World:
         await self.ledger.scheduler.expire(self.term, CATCH_UP)
 
     async def plan(self) -> int:
-        """Plan whatever is needed; nothing of it may be covered, or be no slot."""
+        """Plan whatever is needed; nothing of it may be covered, or be no slot, unless tasks of older slots are out."""
         assert self.term is not None
         before = {row["id"] for row in await self.ledger.fetch("SELECT id FROM task")}
         await self.ledger.scheduler.wake_waiting(self.term, blocked=(), most=99)
         needs = await self.ledger.scheduler.needs(CATCH_UP)
+        stale = await self.ledger.fetch("SELECT FROM task t JOIN model m ON m.id = t.model_id WHERE t.epoch <> m.epoch")
+        for need in () if stale else needs:
+            (model,) = await self.ledger.fetch("SELECT slot FROM model WHERE id = $1", need.model_id)
+            for window in need.windows.values():
+                self.is_lacking(window, model["slot"])
         planned = [Planned(n.model_id, n.epoch, window, lane) for n in needs for lane, window in n.windows.items()]
         count = await self.ledger.scheduler.plan(self.term, planned)
         rows = await self.ledger.fetch("SELECT t.id, span, lane, slot FROM task t JOIN model m ON m.id = model_id")
@@ -192,7 +197,8 @@ class World:
     async def accounted_for(self) -> None:
         """Every due slot is covered, excepted, parked, expired or held back by silence, and nothing else is desired."""
         (row,) = await self.ledger.fetch(
-            "SELECT m.since, m.slot, date_bin(m.slot, $1::timestamptz - m.delay, 'epoch') AS due, c.covered, c.expired, c.silent_since,"
+            "SELECT m.since, m.slot, c.covered, c.expired, c.silent_since,"
+            " date_bin(m.slot, $1::timestamptz - m.delay, 'epoch') AS due,"
             " (SELECT range_agg(s) FROM slot_exception e, unnest(e.slots) AS s WHERE e.next_look > $1) AS excepted,"
             " (SELECT range_agg(s) FROM parked p, unnest(p.windows) AS s) AS parked"
             " FROM model m JOIN coverage c ON c.model_id = m.id",
@@ -228,7 +234,10 @@ def ended(window: Window, slot: timedelta, ends: tuple[str, ...]) -> Settlement:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=120,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps)
 async def test_whatever_changes_coverage_stays_and_only_what_lacks_it_is_predicted(

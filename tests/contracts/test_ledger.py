@@ -902,7 +902,7 @@ async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers
     assert await ledger.scheduler.circuits() == []
 
 
-async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole_slots(ledger: Ledgers):
+async def test_what_a_model_with_another_slot_length_had_covered_stays_and_counts_in_whole_slots(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
@@ -912,7 +912,10 @@ async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole
 
     await ledger.models.put_models([an_entry(revision="1001", slot=timedelta(hours=1))])
 
-    assert await covered(ledger) == [(at("10:00"), at("12:00"))]
+    await ledger.set_clock(at("13:07"))
+    (need,) = await ledger.scheduler.needs(timedelta(days=30))
+    assert await covered(ledger) == [(at("10:00"), at("12:30"))]
+    assert need.windows == {Lane.LIVE: window("12:00", "13:00")}
 
 
 async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledgers):
