@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
+from latigo.domain.limits import Controls, Limits
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
 from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.task import LedgerIdentity, Task
 from latigo.executor.gate import Gate
-from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
+from latigo.executor.loop import HAND_BACK, REFRESH, Executor, ExecutorRules
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch
 from latigo.task_queue.protocol import Delivery
 from latigo.telemetry.metrics import Stage
@@ -733,6 +734,84 @@ async def test_for_any_other_refusal_the_metadata_is_kept():
     assert isinstance(settlement, RejectedTask)
     assert settlement.reason is Reason.VALUES_REFUSED
     assert harness.described == []
+
+
+# --- what people change at run time -----------------------------------------------------------------------------------
+
+
+async def test_a_drained_executor_finishes_its_tasks_takes_no_more_and_goes_on_when_it_is_resumed():
+    harness = Harness(concurrency=1)
+    answers = held(harness)
+    harness.send(1, 2)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        harness.ledger.ordered = Controls(drained=True)
+        await harness.clock.advance(REFRESH)
+        still_received = harness.log_when_left is None
+        answers.set()
+        await harness.until(("done", 1))
+        await harness.clock.advance(2 * REFRESH)
+        left, claimed = harness.log_when_left, harness.did("claim")
+        harness.ledger.ordered = Controls()
+        await harness.clock.advance(2 * REFRESH)
+        harness.send(3)
+        await harness.until(("done", 2), ("done", 3))
+
+    assert still_received  # or the queue would give what runs to others
+    assert left is not None
+    assert claimed == [("claim", 1)]
+
+
+async def test_a_drained_executor_that_is_to_stop_ends_when_its_tasks_have():
+    harness = Harness(concurrency=2)
+    answers = held(harness)
+    harness.send(1)
+
+    async with running(harness) as stop:
+        await harness.until(("claim", 1))
+        harness.ledger.ordered = Controls(drained=True, stops=True)
+        await harness.clock.advance(3 * REFRESH)
+        too_early = stop.is_set()
+        answers.set()
+        await harness.until(("done", 1))
+        await harness.clock.advance(2 * REFRESH)
+
+        assert (too_early, stop.is_set()) == (False, True)
+    assert harness.did("release") == []
+
+
+async def test_another_concurrency_holds_within_seconds_and_is_reported():
+    harness = Harness(concurrency=1)
+    answers = held(harness)
+    harness.send(1, 2, 3)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        before = harness.did("claim")
+        harness.ledger.ordered = Controls(Limits(concurrency=2))
+        await harness.clock.advance(REFRESH)
+        await harness.until(("claim", 2))
+        after = harness.did("claim")
+        answers.set()
+        await harness.until(("done", 3))
+
+    assert (len(before), len(after)) == (1, 2)
+    assert harness.ledger.beats[0][1] == 2
+
+
+async def test_while_the_ledger_is_unavailable_the_last_orders_hold():
+    harness = Harness(concurrency=1)
+    harness.ledger.ordered = Controls(Limits(concurrency=3))
+
+    async with running(harness):
+        await harness.clock.advance(REFRESH)
+        harness.ledger.unavailable = True
+        await harness.clock.advance(3 * REFRESH)
+        concurrency = harness.gate.concurrency
+        harness.ledger.unavailable = False
+
+    assert concurrency == 3
 
 
 # --- what is logged ---------------------------------------------------------------------------------------------------
