@@ -30,7 +30,7 @@ LEASE = timedelta(seconds=30)
 HOUR = timedelta(hours=1)
 PUMP = ModelRef("plant", "pump")
 CONFIGURED = ConfiguredLimits(concurrency=32, backfill_share=0.05, outstanding=0)
-GORDO = "models/plant"
+GORDO = "gordo/plant"
 
 
 @pytest.fixture
@@ -246,8 +246,8 @@ async def test_only_an_open_circuit_can_be_probed(ledger: Ledgers):
     with pytest.raises(Misused, match="no circuit is open"):
         await probe_circuit(ledger.database, "anna", GORDO, "")
     await ledger.executor.open_circuit(GORDO, "503", alarm=False, pause=HOUR)
-    with pytest.raises(UnknownName, match="the nearest known one is models/plant"):
-        await probe_circuit(ledger.database, "anna", "models/plantt", "")
+    with pytest.raises(UnknownName, match="the nearest known one is gordo/plant"):
+        await probe_circuit(ledger.database, "anna", "gordo/plantt", "")
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.fetch(
         "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots, tags)"
         " SELECT m.id, 'absent', reason, 0, 'infinity', tstzmultirange($1), tags"
-        " FROM model m"
-        " JOIN (VALUES ('mixer', $2, '{}'::text[]), ('valve', 'silent', '{LT-1}')) AS v (name, reason, tags) USING (name)",
+        " FROM model m JOIN (VALUES ('mixer', $2, '{}'::text[]), ('valve', 'silent', '{LT-1}'))"
+        " AS v (name, reason, tags) USING (name)",
         *(to_range(window("11:00", "12:00")), NO_FINITE_VALUES),
     )
     await ledgers.fetch(

@@ -7,7 +7,7 @@ import typer
 from latigo.cli.options import ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
 from latigo.cli.tables import show_json
 
-EXAMPLES = ("latigo circuits probe models/plant-a --reason 'the server is back'",)
+EXAMPLES = ("latigo circuits probe gordo/plant-a --reason 'the server is back'",)
 
 
 def run(

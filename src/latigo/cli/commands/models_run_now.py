@@ -57,7 +57,7 @@ def run(
     running, end = with_ledger(settings_of(config), work, Selected(*ref))
     if as_json:
         window = {"start": running.window.start, "end": running.window.end}
-        show_json({"model": model, **window, "claimed_by": running.claimed_by, "waits": running.waits, "end": end})
+        show_json({"model": model, **window, "claimed_by": running.claimed_by, "waits": running.waits, "ended": end})
     elif wait:
         typer.echo(_ended(model, running, end))
     else:
@@ -68,15 +68,21 @@ def run(
 
 def _planned(model: str, running: "RunningNow") -> str:
     if running.claimed_by:
-        return f"{model}: {running.claimed_by} is at {running.window} already"
-    return f"{model}: {running.window} is planned" + (", for when its running task has ended" if running.waits else "")
+        return f"{model}: {running.claimed_by} is at {_span(running)} already"
+    return f"{model}: {_span(running)} is planned" + (", for when its running task has ended" if running.waits else "")
+
+
+def _span(running: "RunningNow") -> str:
+    return f"{cell(running.window.start)} to {cell(running.window.end)}"
 
 
 def _ended(model: str, running: "RunningNow", end: "TaskEnd | None") -> str:
+    from latigo.runtime.units import counted
+
     if end is None:
         return f"{model}: the task was withdrawn, since the model has changed or was paused"
     if end.stored:
-        return f"{model}: {running.window} is predicted, {end.rows} rows"
+        return f"{model}: {_span(running)} is predicted, {counted(end.rows, 'row')}"
     why = end.reason or last_line(end.detail)
     detail = f": {last_line(end.detail)}" if end.reason and end.detail else ""
     if not end.outcome:
