@@ -1,4 +1,4 @@
-"""The limits that hold, beside what the settings say; and the executors that work within them."""
+"""The limits of the settings and those that hold now, and the executors that work within them."""
 
 from collections.abc import Sequence
 from datetime import datetime
