@@ -104,8 +104,9 @@ SELECT c.downstream, c.reason, c.alarm, c.opened_at, c.probe_at,
 FROM circuit c ORDER BY c.downstream;
 
 -- dismissed --
--- Models with failures that are no alarm.
-SELECT count(DISTINCT f.model_id) AS models FROM failing f WHERE is_dismissed(f.model_id, f.revision, f.reason);
+-- Models with failures that are no alarm. Where nothing is dismissed, failures are not read for it.
+SELECT count(DISTINCT f.model_id) AS models FROM failing f
+WHERE (SELECT EXISTS (SELECT FROM dismissal)) AND is_dismissed(f.model_id, f.revision, f.reason);
 
 -- queue_outages --
 -- Processes that cannot reach the task queue. A process that runs renews its report every few seconds.

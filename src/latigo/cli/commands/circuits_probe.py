@@ -28,4 +28,4 @@ def run(
     if as_json:
         show_json({"downstream": downstream})
         return
-    typer.echo(f"A probe of {downstream} is due now; latigo circuits shows whether it is closed")
+    typer.echo(f"The next task that needs {downstream} probes it, within seconds if there is one; see latigo circuits")
