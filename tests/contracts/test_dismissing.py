@@ -78,6 +78,8 @@ async def test_what_is_dismissed_is_no_alarm_and_listed_apart(
     assert counted == done
     assert (done.models, status.dismissed_models) == (models, models)
     assert await alarms(ledger) == left
+    assert bool(status.silent_sensors) == ("silent_sensors" in left)
+    assert bool(status.failures) == ("parked" in left)
     assert await count_dismissed_failures(ledger.database) == models
     apart: dict[str, int] = {}
     for name, count in [*await failing(ledger, FailureFilter()), *await failing(ledger, DISMISSED)]:

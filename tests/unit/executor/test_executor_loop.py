@@ -800,6 +800,17 @@ async def test_another_concurrency_holds_within_seconds_and_is_reported():
     assert harness.ledger.beats[0][1] == 2
 
 
+async def test_calls_of_model_servers_are_no_more_than_the_concurrency_that_was_ordered():
+    harness = Harness(concurrency=8)
+    before = harness.limits["plant"].limit
+    harness.ledger.ordered = Controls(Limits(concurrency=1))
+
+    async with running(harness):
+        await harness.clock.advance(REFRESH)
+
+    assert (before, harness.limits["plant"].limit, harness.limits["new"].limit) == (2, 1, 1)
+
+
 async def test_while_the_ledger_is_unavailable_the_last_orders_hold():
     harness = Harness(concurrency=1)
     harness.ledger.ordered = Controls(Limits(concurrency=3))
