@@ -51,6 +51,7 @@ class Harness(Plant):
         self.queue: asyncio.Queue[Watched] = asyncio.Queue()
         self.log = self.ledger.log
         self.log_when_left: list[tuple[str, int]] | None = None  #: at the end of receiving
+        self.received_for: int | None = None  #: so many tasks at once, as ordered
         self.described: list[ModelRef] = []
         self.spec_now: ModelSpec | Exception = a_spec("model-1")
         self.gate = Gate(concurrency, lane_share())
@@ -72,6 +73,9 @@ class Harness(Plant):
                 yield await self.queue.get()
         finally:
             self.log_when_left = list(self.log)
+
+    def limit(self, concurrency: int) -> None:
+        self.received_for = concurrency
 
     async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:  # noqa: ARG002 - as it is called
         self.described.append(ref)
@@ -797,7 +801,7 @@ async def test_another_concurrency_holds_within_seconds_and_is_reported():
         await harness.until(("done", 3))
 
     assert (len(before), len(after)) == (1, 2)
-    assert harness.ledger.beats[0][1] == 2
+    assert (harness.ledger.beats[0][1], harness.received_for) == (2, 2)
 
 
 async def test_calls_of_model_servers_are_no_more_than_the_concurrency_that_was_ordered():
