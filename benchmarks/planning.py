@@ -9,11 +9,12 @@ from typing import Any
 
 from benchmarks.report import Row
 from latigo.domain.lane_share import LaneShare
+from latigo.domain.limits import LARGEST_OUTSTANDING
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
-from latigo.scheduler.plan import LARGEST_OUTSTANDING, Agenda
+from latigo.scheduler.plan import Agenda
 from latigo.settings import Settings
 from latigo.wiring.resources import connect_to
 

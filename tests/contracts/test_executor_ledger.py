@@ -29,9 +29,9 @@ async def test_an_executor_may_register_twice_send_heartbeats_and_leave(role_led
 
     await role_ledgers.executor.register(executor)
     await role_ledgers.executor.register(executor)
-    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
     await role_ledgers.executor.deregister("executor-1")
-    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4)
+    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
     await role_ledgers.executor.deregister("executor-1")
 
 

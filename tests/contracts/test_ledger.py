@@ -716,7 +716,7 @@ async def test_the_newest_envelope_that_every_executor_reads_is_known(ledger: Le
     await ledger.executor.register(ExecutorInfo("old", "1", 1, 2, 8))
     both = (await ledger.scheduler.outstanding()).readable
     await ledger.set_clock(NOW + timedelta(minutes=3))
-    await ledger.executor.heartbeat("new", in_flight=0, limit=1)
+    await ledger.executor.heartbeat("new", in_flight=0, limit=1, concurrency=8)
 
     assert (none, both) == (None, 2)
     assert (await ledger.scheduler.outstanding()).readable == 3
@@ -902,7 +902,7 @@ async def test_a_circuit_is_open_for_everyone_until_it_is_closed(ledger: Ledgers
     assert await ledger.scheduler.circuits() == []
 
 
-async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole_slots(ledger: Ledgers):
+async def test_what_a_model_with_another_slot_length_had_covered_stays_and_counts_in_whole_slots(ledger: Ledgers):
     await ledger.models.put_models([an_entry()])
     claim = await claimed(ledger)
     await ledger.executor.settle([(claim, Stored.in_full(window("10:00", "12:00")))])
@@ -912,7 +912,10 @@ async def test_what_a_model_with_another_slot_length_had_covered_counts_in_whole
 
     await ledger.models.put_models([an_entry(revision="1001", slot=timedelta(hours=1))])
 
-    assert await covered(ledger) == [(at("10:00"), at("12:00"))]
+    await ledger.set_clock(at("13:07"))
+    (need,) = await ledger.scheduler.needs(timedelta(days=30))
+    assert await covered(ledger) == [(at("10:00"), at("12:30"))]
+    assert need.windows == {Lane.LIVE: window("12:00", "13:00")}
 
 
 async def test_two_tasks_of_one_model_can_be_settled_in_one_batch(ledger: Ledgers):
@@ -946,7 +949,7 @@ async def test_executors_are_known_while_they_send_heartbeats(ledger: Ledgers):
 
     await ledger.executor.register(info)
     await ledger.executor.register(replace(info, id="executor-2"))
-    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8)
+    await ledger.executor.heartbeat("executor-1", in_flight=3, limit=8, concurrency=8)
     known = await ledger.fetch("SELECT id, in_flight, working_limit FROM executor")
     await ledger.executor.deregister("executor-1")
 

@@ -495,6 +495,6 @@ async def test_the_newest_version_that_all_executors_read_is_known_while_an_old_
     assert (await ledger.scheduler.outstanding()).readable == 1
 
     await ledger.set_clock(NOW + timedelta(minutes=3))
-    await ledger.executor.heartbeat("new", in_flight=0, limit=4)
+    await ledger.executor.heartbeat("new", in_flight=0, limit=4, concurrency=8)
 
     assert (await ledger.scheduler.outstanding()).readable == 2

@@ -13,7 +13,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
 from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane
-from latigo.domain.windows import DAY, Window
+from latigo.domain.windows import DAY, Window, iso
 from latigo.ledger.protocol import Claim, KnownProject, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
@@ -30,6 +30,17 @@ NO_TEXT = "no \0 text \udcff"  #: neither PostgreSQL nor UTF-8 has it
 AS_TEXT = "no \N{REPLACEMENT CHARACTER} text \\udcff"  #: such a character is spelled out
 SETTLED = "SELECT covered, expired, (SELECT array_agg(slots) FROM slot_exception) AS exceptions FROM coverage"
 DESCRIBED = "SELECT state, revision, epoch, since, slot, delay, fold FROM model"
+
+KEPT = (
+    "SELECT c.covered::text, c.expired::text, c.silent_since, e.slots::text AS excepted, e.looks,"
+    " p.windows::text AS parked"
+    " FROM coverage c LEFT JOIN slot_exception e USING (model_id) LEFT JOIN parked p USING (model_id)"
+)
+
+
+def tstz(start: str, end: str) -> str:
+    """A stretch of that day, in SQL."""
+    return f"tstzmultirange(tstzrange('{iso(at(start))}', '{iso(at(end))}'))"
 
 
 @pytest.fixture
@@ -355,6 +366,66 @@ async def test_a_model_of_another_slot_length_leaves_what_is_settled_of_the_othe
     assert [tuple(row.values()) for row in rows] == [("fan", False, True), ("pump", True, False)]
 
 
+async def test_slots_of_another_length_keep_all_that_fills_them_and_give_the_rest_back_with_the_old_length(
+    ledger: Ledgers,
+):
+    await ledger.models.put_models([an_entry(horizon=6 * HOUR)])
+    settled = tstz("07:30", "10:30")
+    await ledger.fetch(
+        "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
+        f" SELECT id, 'absent', 'no data', 3, 'infinity', {tstz('06:30', '08:30')} FROM model"
+    )
+    await ledger.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        f" SELECT id, revision, 'attempts', '', {tstz('10:30', '11:30')} + {tstz('08:00', '09:00')}, $1, '' FROM model",
+        NOW,
+    )
+    await ledger.fetch(
+        f"UPDATE coverage SET covered = {settled}, expired = {tstz('06:00', '06:30')}, silent_since = $1", at("11:30")
+    )
+
+    await ledger.models.put_models([an_entry(slot=HOUR)])
+    (wide,) = await ledger.fetch(KEPT)
+    shown = await ledger.fetch("SELECT covered::text FROM v_coverage")
+    await ledger.models.put_models([an_entry()])
+    (narrow,) = await ledger.fetch(KEPT)
+
+    async def same(kept: object, *stretches: tuple[str, str]) -> bool:
+        text = " + ".join(tstz(*each) for each in stretches) or "'{}'::tstzmultirange"
+        return bool((await ledger.fetch(f"SELECT {text} = $1::text::tstzmultirange AS same", kept))[0]["same"])
+
+    assert await same(shown[0]["covered"], ("07:30", "10:30"))
+    assert await same(wide["covered"], ("08:00", "10:00"))
+    assert await same(wide["expired"])
+    assert await same(wide["excepted"], ("07:00", "08:00"))
+    assert await same(wide["parked"], ("08:00", "09:00"))
+    assert (wide["silent_since"], wide["looks"]) == (at("12:00"), 3)
+    assert await same(narrow["covered"], ("07:30", "10:30"))
+    assert await same(narrow["excepted"], ("07:00", "08:00"))
+
+
+async def test_a_task_of_the_slots_of_before_makes_no_window_that_is_no_slot(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(horizon=3 * HOUR)])
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at)"
+        " SELECT id, epoch, tstzrange($1, $2), 'backfill', 'claimed', ledger_now() FROM model",
+        *(at("10:00"), at("10:30")),
+    )
+    await ledger.models.put_models([an_entry(slot=HOUR)])
+    term = await ledger.scheduler.acquire_lease("scheduler-1", HOUR)
+    assert term is not None
+
+    (need,) = await ledger.scheduler.needs(30 * DAY)
+    planned = [Planned(need.model_id, need.epoch, each, lane) for lane, each in need.windows.items()]
+    before = await ledger.scheduler.plan(term, planned)
+    await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
+    (after,) = await ledger.scheduler.needs(30 * DAY)
+
+    assert need.windows[Lane.LIVE] == window("10:30", "12:00")  # not of whole hours
+    assert before == 0
+    assert after.windows == {Lane.LIVE: window("09:00", "12:00")}
+
+
 @pytest.mark.parametrize(
     ("changes", "kept"), [({}, True), ({"revision": "1001"}, False), ({"slot": HOUR}, False)], ids=str
 )
@@ -399,7 +470,7 @@ async def test_within_a_revision_changed_metadata_unparks_only_what_bad_metadata
     await ledger.models.put_models([an_entry()])
     await park(ledger, reason, revision)
 
-    await ledger.models.put_models([an_entry(slot=HOUR)])
+    await ledger.models.put_models([an_entry(tags=("a", "c"))])
 
     assert bool(await parked(ledger)) == left
 

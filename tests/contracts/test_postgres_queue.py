@@ -99,6 +99,17 @@ async def put(ledger: Ledgers, number: int, *, taken_by: str | None, body: bytes
     await ledger.fetch(sql, number, body, taken_by)
 
 
+async def test_a_receiver_takes_as_much_ahead_as_its_executor_needs_when_that_changes(ledger: Ledgers):
+    await send(ledger, *some_tasks(10))
+    async with receiving(ledger, "one", concurrency=1) as (receiver, deliveries):
+        first = await arrivals(deliveries, 2)
+        receiver.limit(3)
+        rest = await arrivals(deliveries, 4)
+
+        assert [each.task.id for each in (*first, *rest)] == [1, 2, 3, 4, 5, 6]
+        assert list((await messages(ledger)).values()) == ["one"] * 6 + [None] * 4
+
+
 async def test_a_receiver_takes_no_more_than_it_can_soon_begin_and_goes_on_when_some_are_done(ledger: Ledgers):
     await send(ledger, *some_tasks(10))
     async with receiving(ledger, "one", concurrency=2) as (_, deliveries):

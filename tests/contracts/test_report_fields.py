@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from latigo.actions.retry import retry
+from latigo.actions.dismissing import dismiss
+from latigo.actions.draining import drain
+from latigo.actions.limits import set_limits
+from latigo.actions.retry import Retried, retry
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
+from latigo.domain.limits import Limits
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.receipt import Inputs, Receipt, Score
 from latigo.domain.windows import DAY, Window
@@ -18,10 +22,13 @@ from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
 from latigo.reports.explain import read_explanation
+from latigo.reports.circuits import read_open_circuits
 from latigo.reports.failures import read_failures
+from latigo.reports.limits import ConfiguredLimits, read_limits
 from latigo.reports.models import read_models
 from latigo.reports.plan import read_plan
 from latigo.reports.status import read_status
+from latigo.reports.tasks import TaskFilter, read_tasks
 from latigo.runtime.serialization import to_json
 from tests.support.build import NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
@@ -97,6 +104,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
         HALF_PAST,
     )
+    await set_limits(ledgers.database, "somebody", Limits(concurrency=4), "slow server")
+    await drain(ledgers.database, "somebody", "executor-1", "patched")
     await ledgers.fetch("INSERT INTO pause VALUES ('plant', 'mixer', 'somebody', ledger_now(), 'repair')")
     await ledgers.fetch(
         "INSERT INTO discovery (source, error, failing_since, quarantined_since)"
@@ -148,6 +157,10 @@ STATUS = {
             "in_flight": COUNT,
             "started_at": TIME,
             "seen_at": TIME,
+            "drained_at": TIME,
+            "drained_by": TEXT,
+            "drain_reason": TEXT,
+            "drain_stops": FLAG,
         }
     ],
     "projects": [
@@ -219,6 +232,8 @@ STATUS = {
     "repairs": {"models": COUNT, "slots": NUMBER, "projects": [TEXT], "due_at": TIME},
     "pauses": [{"project": TEXT, "model": TEXT, "who": TEXT, "at": TIME, "reason": TEXT}],
     "pause_count": COUNT,
+    "limits": [{"name": TEXT, "value": NUMBER, "who": TEXT, "at": TIME, "reason": TEXT}],
+    "dismissed_models": COUNT,
     "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
     "limited_by": TEXT,
@@ -228,7 +243,7 @@ STATUS = {
     "state": TEXT,
     "causes": [{"kind": TEXT, "state": TEXT, "text": TEXT, "projects": [], "since": TIME}],
 }
-FAILURE = {
+FAILURE: dict[str, Any] = {
     "project": TEXT,
     "model": TEXT,
     "state": TEXT,
@@ -241,6 +256,9 @@ FAILURE = {
     "next_attempt": TIME,
     "attempts": COUNT,
     "tags": [],
+    "dismissed_by": TEXT,
+    "dismissed_at": None,
+    "note": TEXT,
 }
 
 
@@ -444,3 +462,66 @@ async def test_a_retry_has_these_fields(ledger: Ledgers):
     unparked = in_json((await retry(ledger.database, "somebody")).unparked)
 
     assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])
+
+
+async def test_limits_have_these_fields(ledger: Ledgers):
+    configured = ConfiguredLimits(concurrency=8, backfill_share=0.05, outstanding=0)
+    await set_limits(ledger.database, "somebody", Limits(backfill_paused=True), "reports")
+    limits = in_json(await read_limits(ledger.database, configured))
+
+    limit = {
+        "name": TEXT,
+        "key": TEXT,
+        "settings": NUMBER,
+        "now": NUMBER,
+        "measured": FLAG,
+        "changed_at": TIME,
+        "changed_by": TEXT,
+        "reason": TEXT,
+    }
+    assert json.dumps(fields(limits)) == json.dumps(
+        {
+            "limits": [limit],
+            "backfill_paused": {"who": TEXT, "at": TIME, "reason": TEXT},
+            "executors": STATUS["executors"],
+        }
+    )
+
+
+async def test_tasks_circuits_and_dismissals_have_these_fields(ledger: Ledgers):
+    tasks = in_json(await read_tasks(ledger.database, TaskFilter()))
+    circuits = in_json(await read_open_circuits(ledger.database))
+    dismissed = in_json(await dismiss(ledger.database, "somebody", Retried(), "known"))
+
+    assert json.dumps(fields(tasks)) == json.dumps(
+        [
+            {
+                "project": TEXT,
+                "model": TEXT,
+                "start": TIME,
+                "end": TIME,
+                "lane": TEXT,
+                "state": TEXT,
+                "attempts": COUNT,
+                "starts": COUNT,
+                "executor": TEXT,
+                "planned_at": TIME,
+                "claimed_at": None,
+                "next_attempt": TIME,
+                "detail": TEXT,
+            }
+        ]
+    )
+    assert json.dumps(fields(circuits)) == json.dumps(
+        [
+            {
+                "downstream": TEXT,
+                "reason": TEXT,
+                "alarm": FLAG,
+                "opened_at": TIME,
+                "probe_at": TIME,
+                "held_models": COUNT,
+            }
+        ]
+    )
+    assert json.dumps(fields(dismissed)) == json.dumps({"failures": COUNT, "models": COUNT, "digest": TEXT})

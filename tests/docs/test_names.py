@@ -54,6 +54,8 @@ def unknown_commands(spans: set[str]) -> list[str]:
         command: Any = get_command(cli)
         for word in span.split()[1:]:
             if word.startswith("--"):
+                if default := getattr(command, "default", ""):
+                    command = command.commands[default]
                 if word not in {option for each in command.params for option in each.opts} | {"--help"}:
                     wrong.append(span)
             elif hasattr(command, "commands"):

@@ -67,6 +67,8 @@ def parse(arguments: list[str]) -> None:
         context = command.make_context(name, list(arguments))
         if not arguments or not hasattr(command, "commands"):
             return
+        if arguments[0].startswith("-") and (default := getattr(command, "default", "")):
+            arguments = [default, *arguments]
         name, command, arguments = command.resolve_command(context, arguments)
 
 

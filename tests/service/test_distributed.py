@@ -99,6 +99,32 @@ async def whole(plant: Plant, service: Service) -> datetime:
     return await plant.sandbox.whole(service, within=60)
 
 
+async def test_a_drained_executor_leaves_its_partitions_to_another_until_it_is_resumed(plant: Plant):
+    config = plant.config()
+    scheduler = await plant.start("scheduler", config)
+    one, other = await plant.start("executor", config), await plant.start("executor", config)
+    await plant.share(among=2, within=60)
+    await whole(plant, scheduler)
+    (pid,) = await plant.sandbox.ledger.fetch("SELECT id FROM executor WHERE id LIKE $1", f"%/{one.process.pid}/%")
+
+    async def order(verb: str) -> None:
+        command = ("executors", verb, pid["id"], "--reason", "a test", "--config", str(config))
+        code, _, errors = await latigo(*command, folder=plant.sandbox.folder)
+        assert code == 0, errors
+
+    await order("drain")
+    await plant.share(among=1, within=60)
+    before = len(one.events("task.finished"))
+    await plant.sandbox.ledger.fetch("UPDATE coverage SET covered = '{}'")
+    await whole(plant, other)
+    after = len(one.events("task.finished"))
+    await order("resume")
+    await plant.share(among=2, within=60)
+
+    assert after == before
+    assert [await service.stop() for service in (one, other, scheduler)] == [0, 0, 0]
+
+
 async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_on(plant: Plant):
     # Only the lease of the killed process expires, however busy the machine is.
     config = plant.config(planner={"lease": "6s"}, executor={"lease": "1m"})

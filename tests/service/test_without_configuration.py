@@ -25,7 +25,11 @@ CREATING = {("migrate",)}
 #: What a command gets where it has to be given something: by name of the argument, else of its kind.
 GIVEN = {"since": "-1h", "at": "-1h", "model": "plant-a/pump-001", "number": "1"}
 #: What a command has to be given although each part of it may be left out.
-ONE_OF_SEVERAL: Mapping[tuple[str, ...], tuple[str, ...]] = {("backfill",): ("plant-a", "--from", "-1h")}
+ONE_OF_SEVERAL: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("backfill",): ("plant-a", "--from", "-1h"),
+    ("failures", "dismiss"): ("--note", "known"),
+    ("tasks", "hand-back"): ("plant-a/pump-001", "--reason", "hangs"),
+}
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

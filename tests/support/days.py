@@ -27,6 +27,7 @@ from latigo.domain.windows import DAY, Window
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
+from latigo.executor.limiter import ProjectLimits
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Pipeline, Progress, Sink
 from latigo.ledger.executor_store import PostgresExecutorLedger
@@ -49,7 +50,7 @@ from latigo.settings import (
 from latigo.task_queue import envelope
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import Resources, open_resources
-from latigo.wiring.roles import ProjectLimits, circuit_rules, create_model_sync, create_scheduler, retry_rules
+from latigo.wiring.roles import circuit_rules, create_model_sync, create_scheduler, retry_rules
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -239,7 +240,7 @@ class Plant:
             await connection.execute("UPDATE virtual_clock SET at = $1", time)
         if new_day:
             await PostgresSchedulerLedger(self.database).maintain(history=timedelta(days=30))
-        await self.executors.heartbeat(_EXECUTOR, in_flight=0, limit=8)
+        await self.executors.heartbeat(_EXECUTOR, in_flight=0, limit=8, concurrency=8)
 
     async def _sync(self) -> None:
         await self.sync.run_once()

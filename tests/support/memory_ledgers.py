@@ -14,6 +14,7 @@ from uuid import UUID
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, Unavailable
+from latigo.domain.limits import CONFIGURED, Controls, Limits
 from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.receipt import Receipt
@@ -107,6 +108,7 @@ class MemoryPlanning:
     term: int = 0
     lease_until: datetime | None = None
     room: dict[int, int] = field(default_factory=dict)  #: of requests that are limited
+    limits: Limits = CONFIGURED  #: that were changed at run time
     changes: list[RequestChange] = field(default_factory=list)  #: of requests, returned once
     log: list[str] = field(default_factory=list)
 
@@ -168,6 +170,7 @@ class MemoryPlanning:
             stale_metadata=self.stale,
             readable=self.readable,
             room=self.room,
+            limits=self.limits,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -337,6 +340,8 @@ class MemoryWork:
     unavailable: bool = False
     batches: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    ordered: Controls = field(default_factory=Controls)
+    beats: list[tuple[int, int]] = field(default_factory=list)  #: tasks in flight, and how many there may be
     claims: int = 0
 
     def __post_init__(self) -> None:
@@ -358,8 +363,13 @@ class MemoryWork:
         self._ask()
         self.known.discard(executor_id)
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
         self._ask()
+        self.beats.append((in_flight, concurrency))
+
+    async def controls(self, executor_id: str) -> Controls:
+        self._ask()
+        return self.ordered
 
     async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
         self._ask()

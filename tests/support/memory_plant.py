@@ -1,7 +1,6 @@
 """A plant in memory with a pipeline through it."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -16,7 +15,7 @@ from latigo.domain.windows import from_ns, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
-from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.limiter import ProjectLimits
 from latigo.executor.pipeline import Pipeline, Progress, Sink
 from latigo.ledger.protocol import Claim
 from latigo.providers.memory import MemoryPredictions, MemorySensors
@@ -85,7 +84,7 @@ class Plant:
         self.stores = [Store("sink/first"), Store("sink/second")]
         self.board = CircuitBoard(self.ledger, circuit_rules())
         self.budget = ByteBudget(budget)
-        self.limits: dict[str, AdaptiveLimit] = defaultdict(lambda: AdaptiveLimit(calls, self.clock))
+        self.limits = ProjectLimits(calls, self.clock)
         self.metrics = Metrics(CollectorRegistry(), self.clock)
         self.pipeline = Pipeline(
             sensors=self.sensors,

@@ -11,7 +11,7 @@ from latigo.domain.errors import LatigoError, Misused
 from latigo.domain.model import ModelRef
 from latigo.domain.selector import select_models
 from latigo.domain.windows import Window, iso
-from latigo.ledger.shared import withdraw_tasks
+from latigo.ledger.shared import withdraw_not_requested
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.backfills import BackfillPreview, LeftOut, no_backfill
@@ -150,7 +150,7 @@ async def _change(
             windows = (await connection.fetchrow(SQL["unpark_requested"], number))["windows"]
         if state == "cancelled":
             await connection.execute(SQL["close_request_models"], number)
-        await withdraw_tasks(connection)
+        await withdraw_not_requested(connection)
         await record(connection, f"backfill_{verb}", who, {"request": number, "why": why}, f"now {state}")
         return int(windows)
 

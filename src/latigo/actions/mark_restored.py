@@ -21,7 +21,7 @@ async def mark_restored(database: Database, who: str) -> Restored:
         incarnation = identity["incarnation"]
         await connection.execute(SQL["raise_task_numbers"], incarnation)
         await connection.execute(SQL["lock_tasks"])
-        states = [row["state"] for row in await connection.fetch(SQL["plan_again"])]
+        states = [row["state"] for row in await connection.fetch(SQL["plan_again"], None)]
         restored = Restored(
             ledger=str(identity["id"]), incarnation=incarnation, replanned=len(states) - states.count("waiting")
         )

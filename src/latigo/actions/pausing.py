@@ -2,6 +2,7 @@
 
 from latigo.actions.record import SQL, record
 from latigo.domain.errors import Misused
+from latigo.ledger.shared import withdraw_tasks
 from latigo.postgres.database import Database
 from latigo.runtime.units import counted
 
@@ -20,6 +21,10 @@ async def pause(database: Database, who: str, project: str, model: str | None, r
         await connection.fetch(SQL["lock_selected"], *selected)
         await connection.execute(SQL["pause"], *selected, who, reason)
         models = len(await connection.fetch(SQL["apply_pauses"], *selected))
+        # A message that no executor may claim is gone, and its task would stay published for ever.
+        await withdraw_tasks(
+            connection, [row["id"] for row in await connection.fetch(SQL["unclaimed_of_paused"], *selected)]
+        )
         selector = {"project": project, "model": model, "reason": reason}
         await record(connection, "pause", who, selector, f"{counted(models, 'model')} paused")
     return models

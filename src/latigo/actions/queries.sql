@@ -106,12 +106,13 @@ SELECT setval('task_id_seq', greatest((SELECT last_value FROM task_id_seq), $1::
 SELECT FROM task ORDER BY model_id, id FOR UPDATE;
 
 -- plan_again --
--- Outstanding tasks get new numbers, which ends their claims, and are published again. Those that were claimed when the
--- backup was made did not end their process: that start does not count.
+-- Outstanding tasks ($1; null: all) get new numbers, which ends their claims, and are published again. Those that were claimed
+-- did not end their process: that start does not count.
 UPDATE task
 SET id = DEFAULT, state = CASE WHEN state = 'waiting' THEN state ELSE 'planned' END, channel = '', published_at = NULL,
     starts = CASE WHEN state = 'claimed' THEN greatest(starts - 1, 0) ELSE starts END,
     claimed_by = NULL, lease_until = NULL
+WHERE $1::bigint[] IS NULL OR id = ANY ($1)
 RETURNING state;
 
 -- lock_selected --

@@ -5,7 +5,7 @@ from typing import Any
 
 from latigo.postgres.statements import load_statements
 
-SQL = load_statements("latigo.actions", "queries.sql")
+SQL = load_statements("latigo.actions", "queries.sql", "controls.sql")
 
 
 async def record(connection: Any, kind: str, who: str, selector: Mapping[str, Any], result: str) -> None:

@@ -24,6 +24,7 @@ class Models(LazyGroup):
         "show": "Show one model: what its server reports, and what the ledger knows",
         "register": "Predict a model although the settings do not include it",
         "unregister": "Stop predicting a model although the settings include it",
+        "run-now": "Predict the newest slot of one model now, also if it is covered",
         "accept-loss": "Accept a list that has lost many models at once",
     }
 
@@ -65,6 +66,51 @@ class Backfills(LazyGroup):
     }
 
 
+class Failures(LazyGroup):
+    """List what has failed, with its cause; dismiss what is known."""
+
+    prefix = "failures_"
+    default = "list"
+    table: ClassVar[Table] = {
+        "list": "List what has failed, with its cause",
+        "dismiss": "Take failures out of the alarms, until their model has another revision",
+    }
+
+
+class Circuits(LazyGroup):
+    """List the systems that are not used for now, or probe one; without a command, list them."""
+
+    prefix = "circuits_"
+    default = "list"
+    table: ClassVar[Table] = {
+        "list": "List the systems that failed too often and are not used for now",
+        "probe": "Probe a system now, without waiting for the next time",
+    }
+
+
+class Executors(LazyGroup):
+    """List executors, drain one, or let it work again; without a command, list them."""
+
+    prefix = "executors_"
+    default = "list"
+    table: ClassVar[Table] = {
+        "list": "List the executors that are running",
+        "drain": "Let an executor finish its tasks and start no more",
+        "resume": "Let a drained executor start tasks again",
+    }
+
+
+class Tasks(LazyGroup):
+    """List tasks that are planned and not settled, or take some back; without a command, list them."""
+
+    prefix = "tasks_"
+    default = "list"
+    table: ClassVar[Table] = {
+        "list": "List tasks that are planned and not settled, the oldest first",
+        "hand-back": "Take tasks back from executors and the queue, and publish them again",
+    }
+
+
 class Ledger(LazyGroup):
     """Maintain the ledger."""
 
@@ -85,10 +131,11 @@ class Commands(LazyGroup):
         "plugins": "List the plug-ins that installed packages offer, and whether each can be used",
         "migrate": "Migrate the schema of the ledger to that of this version",
         "status": "Show how the service is doing, and what limits it",
-        "failures": "List what has failed, with its cause",
+        "failures": Failures,
         "retry": "Try again what is parked or waits for another attempt",
         "pause": "Stop predicting a model or a project for a while",
         "resume": "Predict a paused model or project again, and what became due meanwhile",
+        "limits": "Show the limits of the service, or change them while it runs",
         "plan": "Show what would be done now, and what it would cost in calls of the model server",
         "backfill": "Request predictions of a stretch of time, however long ago",
         "backfills": Backfills,
@@ -96,6 +143,9 @@ class Commands(LazyGroup):
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,
         "sensors": Sensors,
+        "tasks": Tasks,
+        "executors": Executors,
+        "circuits": Circuits,
         "queue": Queue,
         "ledger": Ledger,
         "completion": "Print the script by which a shell completes commands and options",

@@ -50,6 +50,12 @@ ExpectOption = Annotated[
     str, typer.Option("--expect", metavar="DIGEST", help="Refuse if the selection differs from that of a --dry-run.")
 ]
 BackfillArgument = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="The number of a request.")]
+ExecutorArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="An executor of latigo executors list; the beginning of its name will do.")
+]
+ExecutorOption = Annotated[
+    str | None, typer.Option("--executor", metavar="NAME", help="Only tasks that this executor works on.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 

@@ -40,6 +40,17 @@ class Gate:
         self._changed = asyncio.Condition()
 
     @property
+    def concurrency(self) -> int:
+        """Number of deliveries that may run at once."""
+        return self._concurrency
+
+    async def limit(self, concurrency: int, min_share: float) -> None:
+        """Change the limits from now on; with a concurrency of 0, nothing is started, and what runs goes on."""
+        async with self._changed:
+            self._concurrency, self._share.min_share = concurrency, min_share
+            self._changed.notify_all()
+
+    @property
     def waiting(self) -> int:
         """Number of deliveries that have not been started."""
         return sum(map(len, self._lanes.values()))
@@ -50,15 +61,20 @@ class Gate:
         return self._running.total()
 
     async def offer(self, delivery: Delivery) -> None:
-        """Add a delivery; wait while too many are waiting."""
+        """Add a delivery; wait while too many are waiting. One whose wait is cancelled is added all the same."""
         self._tasks.begin()
+        is_added = False
         try:
             async with self._changed:
-                await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
-                self._lanes[delivery.task.lane].append(delivery)
-                self._changed.notify_all()
+                try:
+                    await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
+                finally:
+                    self._lanes[delivery.task.lane].append(delivery)
+                    is_added = True
+                    self._changed.notify_all()
         except BaseException:
-            self._tasks.end()
+            if not is_added:
+                self._tasks.end()
             raise
 
     async def next(self) -> Delivery:

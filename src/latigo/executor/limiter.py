@@ -61,6 +61,12 @@ class AdaptiveLimit:
         """Number of calls that may be in progress now."""
         return max(int(self._limit * PROBE_PART), 1) if self._probing else int(self._limit)
 
+    def set_ceiling(self, ceiling: int) -> None:
+        """Change the most that the limit may grow to."""
+        self._ceiling = float(ceiling)
+        self._limit = min(self._limit, self._ceiling)
+        self._admit()
+
     @property
     def _lowest(self) -> float:
         return min(LOWEST_LIMIT, self._ceiling)
@@ -141,3 +147,22 @@ class AdaptiveLimit:
     def _refused(self) -> None:
         self._limit = max(self._limit * BACK_OFF, self._lowest)
         self._samples.clear()
+
+
+class ProjectLimits(dict[str, AdaptiveLimit]):
+    """The working limit of each project, created on first use."""
+
+    def __init__(self, ceiling: int, clock: Clock) -> None:
+        super().__init__()
+        self._ceiling = ceiling
+        self._clock = clock
+
+    def __missing__(self, project: str) -> AdaptiveLimit:
+        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
+        return limit
+
+    def set_ceiling(self, ceiling: int) -> None:
+        """Change the most that each limit may grow to."""
+        self._ceiling = ceiling
+        for limit in self.values():
+            limit.set_ceiling(ceiling)

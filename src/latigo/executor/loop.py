@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
+from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
@@ -24,13 +25,13 @@ from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
-from latigo.runtime.lifecycle import pause
+from latigo.runtime.lifecycle import pause, unless_stopped
 from latigo.task_queue.protocol import Delivery, TaskReceiver
 from latigo.telemetry.metrics import Metrics
 
 _log = structlog.get_logger()
 
-#: Pause between reads of the circuits in the ledger.
+#: Pause between reads of the circuits in the ledger, and of what people have changed at run time.
 REFRESH = timedelta(seconds=2)
 #: Pause between attempts while the ledger is unavailable.
 LEDGER_PAUSE = timedelta(seconds=1)
@@ -40,11 +41,12 @@ HAND_BACK = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True)
 class ExecutorRules:
-    """Lease and grace of one executor."""
+    """Lease, grace and limits of one executor, as the settings have them."""
 
     lease: timedelta
     renew: timedelta
     grace: timedelta
+    min_share: float  #: of starts in other lanes than live
 
 
 @dataclass(eq=False, slots=True)
@@ -87,6 +89,9 @@ class Executor:
         self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._faults: asyncio.Queue[BaseException] = asyncio.Queue()
+        self._controls = Controls()
+        self._receives, self._idle = asyncio.Event(), asyncio.Event()
+        self._receives.set()
 
     @property
     def overdue(self) -> list[str]:
@@ -105,6 +110,7 @@ class Executor:
                     group.create_task(self._settler.run(), name="settler"),
                     group.create_task(self._renew_leases(), name="leases"),
                     group.create_task(self._refresh_circuits(), name="circuits"),
+                    group.create_task(self._follow_controls(stop), name="controls"),
                     group.create_task(self._raise_fault(), name="faults"),
                     # Receives until the end: once it stops, the queue delivers unfinished tasks to other executors.
                     # Deliveries that arrive meanwhile stay in the gate and go to them as well.
@@ -154,6 +160,12 @@ class Executor:
             _log.warning("executor.not_deregistered", error=str(error))
 
     async def _receive(self) -> None:
+        """Receive tasks, but not while drained and idle: then the queue delivers what has not begun to others."""
+        while True:
+            await self._receives.wait()
+            await unless_stopped(self._take_deliveries(), self._idle)
+
+    async def _take_deliveries(self) -> None:
         async with aclosing(self._receiver.receive()) as deliveries:
             async for delivery in deliveries:
                 await self._gate.offer(delivery)
@@ -326,7 +338,7 @@ class Executor:
             await self._clock.sleep(self._rules.renew)
             held = dict(self._claimed)
             try:
-                await self._ledger.heartbeat(self._info.id, in_flight=self._gate.running, limit=self._working_limit())
+                await self._beat()
                 if not held:
                     continue
                 renewed = await self._ledger.renew(list(held), self._rules.lease)
@@ -340,9 +352,44 @@ class Executor:
                     task.lost = True
                     task.running.cancel()
 
-    def _working_limit(self) -> int:
-        limits = self._pipeline.limits.values()
-        return sum(limit.limit for limit in limits)
+    async def _beat(self) -> None:
+        limit = sum(limit.limit for limit in self._pipeline.limits.values())
+        await self._ledger.heartbeat(
+            self._info.id, in_flight=self._gate.running, limit=limit, concurrency=self._concurrency
+        )
+
+    @property
+    def _concurrency(self) -> int:
+        return self._controls.limits.concurrency or self._info.concurrency
+
+    async def _follow_controls(self, stop: asyncio.Event) -> None:
+        """Do what people have ordered: apply limits, start nothing while drained, and stop once idle."""
+        while True:
+            try:
+                await self._apply(await self._ledger.controls(self._info.id))
+            except Unavailable as error:
+                _log.warning("controls.not_read", error=str(error))
+            if self._idle.is_set() and self._controls.stops:
+                _log.info("executor.stopping", reason="drained")
+                stop.set()
+            await self._clock.sleep(REFRESH)
+
+    async def _apply(self, controls: Controls) -> None:
+        before, self._controls, limits = self._controls, controls, controls.limits
+        if controls != before:
+            share = self._rules.min_share if limits.backfill_share is None else limits.backfill_share
+            self._pipeline.limits.set_ceiling(self._concurrency)
+            self._receiver.limit(self._concurrency)
+            await self._gate.limit(0 if controls.drained else self._concurrency, share)
+            _log.info("executor.limited", concurrency=self._gate.concurrency, min_share=share, drained=controls.drained)
+        if not controls.drained:
+            self._idle.clear()
+            self._receives.set()
+        elif not self._gate.running:
+            self._receives.clear()
+            self._idle.set()
+        if controls != before:
+            await self._beat()
 
     async def _refresh_circuits(self) -> None:
         while True:

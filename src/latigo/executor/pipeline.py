@@ -21,7 +21,7 @@ from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
-from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.limiter import ProjectLimits
 from latigo.executor.measuring import measure_inputs, measure_score
 from latigo.executor.slots import Slots, classify
 from latigo.providers.parts import ask_parts, parts_of, read_parts
@@ -106,7 +106,7 @@ class Pipeline:
     sinks: Sequence[Sink]
     circuits: CircuitBoard
     budget: ByteBudget
-    limits: Mapping[str, AdaptiveLimit]  #: by project; creates missing ones
+    limits: ProjectLimits
     hard_limit: timedelta  #: of all calls of a task together; a call cut off by it counts as timed out
     clock: Clock
     metrics: Metrics

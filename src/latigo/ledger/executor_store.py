@@ -11,6 +11,7 @@ import structlog
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
+from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
     Crashed,
@@ -38,7 +39,17 @@ from latigo.ledger.settling import (
     revise,
     within,
 )
-from latigo.ledger.shared import FinishedTask, ParkedWindow, finish_tasks, kept, park, read_circuits, tags_in_json
+from latigo.ledger.shared import (
+    FinishedTask,
+    ParkedWindow,
+    finish_tasks,
+    kept,
+    park,
+    read_circuits,
+    read_limits,
+    release_holds,
+    tags_in_json,
+)
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
@@ -73,8 +84,14 @@ class PostgresExecutorLedger:
     async def deregister(self, executor_id: str) -> None:
         await self._database.execute(SQL["deregister_executor"], executor_id)
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
-        await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit)
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
+        await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit, concurrency)
+
+    async def controls(self, executor_id: str) -> Controls:
+        async with self._database.connection() as connection:
+            limits = await read_limits(connection)
+            row = await connection.fetchrow(SQL["drained"], executor_id)
+        return Controls(limits) if row is None else Controls(limits, drained=row["drained"], stops=row["stops"])
 
     async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
         window, ref, ledger = task.window, task.ref, task.ledger
@@ -174,7 +191,7 @@ class PostgresExecutorLedger:
         async with self._database.transaction() as connection:
             if await connection.fetchrow(SQL["close_circuit"], downstream) is None:
                 return False
-            await connection.execute(SQL["release_holds"], downstream)
+            await release_holds(connection, downstream)
         return True
 
 

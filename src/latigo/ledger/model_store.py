@@ -1,18 +1,16 @@
 """The ledger for the model list: projects, models, the roster."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
-from latigo.domain.windows import Window, floor_to_slot
+from latigo.domain.windows import floor_to_slot
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
 from latigo.ledger.shared import ParkedWindow, kept, park, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
-from latigo.postgres.ranges import to_coverage, to_multirange
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.ledger", "sql/models.sql")
@@ -145,36 +143,31 @@ async def _put(connection: Any, rows: Sequence[_Row]) -> int:
         return 0
     slots = {row.ref: row.slot for row in rows}
     await _lock_models(connection, list(slots))
-    states = await connection.fetch(SQL["model_states"], *columns((*ref, slot) for ref, slot in slots.items()))
+    states = await connection.fetch(SQL["model_states"], *columns(slots))
     known = {ModelRef(state["project"], state["name"]): state for state in states}
     written = await connection.fetch(SQL["upsert_models"], *columns((*row.ref, *row[1:]) for row in rows))
     await connection.execute(SQL["ensure_coverage"], [row["id"] for row in written])
-    changed = []
+    changed, realigned = [], []
     for row in written:
         ref = ModelRef(row["project"], row["name"])
         before = known.get(ref)
         if before is None or before["epoch"] != row["epoch"]:
             changed.append(row["id"])
         if before is not None and before["slot"] != slots[ref]:
-            # Settled time that does not fill slots of the new length could never be planned as whole slots.
-            covered = whole_slots(to_coverage(before["covered"]), slots[ref])
-            await connection.execute(SQL["realign"], row["id"], to_multirange(covered))
+            realigned.append(row["id"])
+    await _realign(connection, realigned)
     await connection.execute(SQL["unpark_older"], changed)
     return len(changed)
 
 
-def whole_slots(covered: Coverage, slot: timedelta) -> Coverage:
-    """Return the part of a coverage that fills whole slots."""
-    whole = []
-    for window in covered:
-        start = -((-1 * (window.start - _MIDNIGHT)) // slot) * slot + _MIDNIGHT
-        end = floor_to_slot(window.end, slot)
-        if start < end:
-            whole.append(Window(start, end))
-    return Coverage(tuple(whole))
-
-
-_MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
+async def _realign(connection: Any, model_ids: Sequence[int]) -> None:
+    """Keep what is settled in whole slots of the new length; the rest could never be planned as whole slots."""
+    if model_ids:
+        await connection.execute(SQL["realign"], model_ids)
+        await connection.execute(SQL["realign_exceptions"], model_ids)
+        await connection.execute(SQL["delete_empty_exceptions"], model_ids)
+        await connection.execute(SQL["realign_parked"], model_ids)
+        await connection.execute(SQL["delete_empty_parked"], model_ids)
 
 
 class PostgresRoster:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
+from latigo.domain.limits import CONFIGURED, Controls, Limits
 from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.receipt import Receipt
@@ -90,6 +91,7 @@ class Outstanding:
     stale_metadata: bool = False  #: a model has changed, or its revision is gone, and its metadata has to be read
     readable: int | None = None  #: newest envelope version that every executor reads; None: no executors
     room: Mapping[int, int] = field(default_factory=dict)  #: tasks more that requests may have out, where limited
+    limits: Limits = CONFIGURED  #: that were changed at run time
 
     @property
     def total(self) -> int:
@@ -270,8 +272,11 @@ class ExecutorLedger(Protocol):
     async def deregister(self, executor_id: str) -> None:
         """Remove an executor."""
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int) -> None:
-        """Record that an executor is alive."""
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
+        """Record that an executor is alive, and what limits it."""
+
+    async def controls(self, executor_id: str) -> Controls:
+        """Return what people have ordered this executor to do."""
 
     async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
         """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another.
@@ -364,9 +369,9 @@ class SchedulerLedger(Protocol):
         """Insert tasks, except those that have become obsolete. Return how many were inserted.
 
         Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, live and backfill tasks
-        whose window is covered, and tasks that their request does not want any more; tasks in other lanes may repeat
-        what is covered. A model has at most one live task and
-        one task of all other lanes outstanding, those that wait for another attempt not counted.
+        whose window is covered, tasks in other lanes than live while backfill is paused, and tasks that their request
+        does not want any more; tasks in lanes but live and backfill may repeat what is covered. A model has at most one
+        live task and one task of all other lanes outstanding, those that wait for another attempt not counted.
 
         Args:
             term: of the planner's lease.

@@ -18,7 +18,8 @@ from latigo.ledger.shared import (
     park,
     read_circuits,
     read_clock,
-    withdraw_tasks,
+    read_limits,
+    withdraw_not_requested,
 )
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -61,6 +62,7 @@ class PostgresSchedulerLedger:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(SQL["outstanding"])
             room = {limited["id"]: limited["room"] for limited in await connection.fetch(SQL["request_room"])}
+            limits = await read_limits(connection)
         return Outstanding(
             {lane: row[lane] for lane in Lane},
             row["waiting"],
@@ -69,6 +71,7 @@ class PostgresSchedulerLedger:
             row["stale_metadata"],
             row["readable"],
             room,
+            limits,
         )
 
     async def circuits(self) -> Sequence[Circuit]:
@@ -127,7 +130,7 @@ class PostgresSchedulerLedger:
         async with self._planning(term) as connection:
             stopped = await connection.fetch(SQL["stop_requests"])
             ended = await connection.fetch(SQL["end_requests"])
-            await withdraw_tasks(connection)
+            await withdraw_not_requested(connection)
         return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
@@ -145,6 +148,7 @@ class PostgresSchedulerLedger:
             for row in await connection.fetch(SQL["old_history"], history):
                 await connection.execute(f'DROP TABLE "{row["name"]}"')
             await connection.execute(SQL["delete_executors"])
+            await connection.execute(SQL["delete_dismissals"])
             await connection.execute(SQL["delete_request_models"], history)
             await connection.execute(SQL["delete_replaced_tags"], history)
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from latigo.domain.errors import Reason
+from latigo.domain.limits import BACKFILL_PAUSED, Limits
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import LedgerIdentity
 from latigo.domain.windows import Window
@@ -98,9 +99,31 @@ async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
         await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 
-async def withdraw_tasks(connection: Any) -> None:
+async def withdraw_tasks(connection: Any, task_ids: Sequence[int]) -> int:
+    """Remove tasks, but for those that an executor has claimed; return how many. What they were for is planned anew."""
+    return len(await connection.fetch(SQL["withdraw_tasks"], task_ids, REPAIR_AFTER)) if task_ids else 0
+
+
+async def withdraw_not_requested(connection: Any) -> None:
     """Remove the tasks of requests that are not active, but for those that an executor has claimed."""
-    await connection.execute(SQL["withdraw_tasks"], REPAIR_AFTER)
+    await withdraw_tasks(connection, [row["id"] for row in await connection.fetch(SQL["tasks_not_requested"])])
+
+
+async def release_holds(connection: Any, downstream: str) -> None:
+    """Let models that were held for a downstream be planned again."""
+    await connection.execute(SQL["release_holds"], downstream)
+
+
+async def read_limits(connection: Any) -> Limits:
+    """Return the limits that were changed at run time."""
+    values = {row["name"]: row["value"] for row in await connection.fetch(SQL["limits"])}
+    concurrency, outstanding = values.get("concurrency"), values.get("outstanding")
+    return Limits(
+        concurrency=None if concurrency is None else int(concurrency),
+        backfill_share=values.get("backfill_share"),
+        outstanding=None if outstanding is None else int(outstanding),
+        backfill_paused=BACKFILL_PAUSED in values,
+    )
 
 
 async def park(connection: Any, windows: Sequence[ParkedWindow], version: str) -> None:

@@ -13,12 +13,16 @@ RETRIED = (*Reason, "retry", NO_READINGS)
 CAUSES = (*RETRIED, *UNSTORED, "unreadable", "too_new")
 
 FailureState = Literal["parked", "waiting", "excepted", "silent", "message"]
+#: Reasons that can be dismissed: of all failures that a model has.
+DISMISSED = (*RETRIED, *UNSTORED)
 FailureGrouping = Literal["cause", "sensor", "project"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
 #: Of a model, and that something of it is parked or silent.
 ModelState = Literal["active", "paused", "disabled", "unregistered", "gone", "unusable", "parked", "silent"]
 ModelOrder = Literal["name", "behind", "silent", "state"]
+
+TaskState = Literal["planned", "published", "claimed", "waiting"]
 
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]

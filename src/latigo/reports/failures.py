@@ -22,6 +22,7 @@ class FailureFilter(NamedTuple):
     reason: str | None = None
     sensor: str | None = None  #: one of the tags that a failure is about
     state: FailureState | None = None
+    dismissed: bool = False  #: those that are dismissed, or all others
 
 
 ALL = FailureFilter()
@@ -42,6 +43,9 @@ class Failure(Report):
     next_attempt: datetime | None
     attempts: int  #: of excepted slots: rechecks so far
     tags: Sequence[str]  #: that it is about, the first 100 of them
+    dismissed_by: str = ""  #: empty: it is not
+    dismissed_at: datetime | None = None
+    note: str = ""  #: why it is dismissed
 
 
 class FailureGroup(Report):
@@ -71,6 +75,12 @@ async def read_failures(
     """Return failures, ``most`` of them (0: all); silent models only where sensor, reason or state ask for them."""
     async with database.connection() as connection:
         return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted, order, most))
+
+
+async def count_dismissed_failures(database: Database, wanted: FailureFilter = ALL) -> int:
+    """Return how many failures are dismissed, of those that are wanted."""
+    async with database.connection() as connection:
+        return int((await connection.fetchrow(SQL["count_dismissed"], *wanted[:5]))["failures"])
 
 
 async def read_failure_groups(

@@ -2,32 +2,41 @@
 
 -- failures --
 -- One row for each model and cause, or message of the queue; null matches all. Silent models only where they are asked for.
--- Ordered by $6.
+-- Dismissed ones apart ($6). Ordered by $7.
 SELECT project, model, state, reason, detail, since, revision, first, last, next_attempt, attempts, tags,
-       count(*) OVER () AS total
-FROM failing
-WHERE ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
+       count(*) OVER () AS total, coalesce(d.who, '') AS dismissed_by, d.at AS dismissed_at, coalesce(d.note, '') AS note
+FROM failing LEFT JOIN dismissal d USING (model_id, revision, reason)
+WHERE (d.model_id IS NOT NULL) = $6::boolean
+  AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
   AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
   AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
-ORDER BY CASE WHEN $6::text = 'oldest' THEN since END, CASE WHEN $6 = 'newest' THEN since END DESC,
-         CASE WHEN $6 = 'reason' THEN reason END, project, model, since
-LIMIT nullif($7::bigint, 0);
+ORDER BY CASE WHEN $7::text = 'oldest' THEN since END, CASE WHEN $7 = 'newest' THEN since END DESC,
+         CASE WHEN $7 = 'reason' THEN reason END, project, model, since
+LIMIT nullif($8::bigint, 0);
+
+-- count_dismissed --
+-- The same, dismissed: how many.
+SELECT count(*) AS failures
+FROM failing
+WHERE is_dismissed(model_id, revision, reason)
+  AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2) AND ($3::text IS NULL OR reason = $3)
+  AND ($4::text IS NULL OR tags @> ARRAY[$4]) AND ($5::text IS NULL OR state = $5);
 
 -- failure_groups --
--- The same by cause, sensor or project ($6), those of most models first, and silent models among them. A failure that is
+-- The same by cause, sensor or project ($7), those of most models first, and silent models among them. A failure that is
 -- about several sensors is in the group of each.
 WITH chosen AS MATERIALIZED (
     SELECT * FROM failing
     WHERE ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
       AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
-      AND ($5::text IS NULL OR state = $5)
+      AND ($5::text IS NULL OR state = $5) AND coalesce(is_dismissed(model_id, revision, reason), false) = $6::boolean
 ),
 grouped AS (
     SELECT c.*, g.name AS member FROM chosen c
     CROSS JOIN LATERAL (
-        SELECT c.reason AS name WHERE $6::text = 'cause'
-        UNION ALL SELECT c.project WHERE $6 = 'project' AND c.state <> 'message'
-        UNION ALL SELECT unnest(c.tags) WHERE $6 = 'sensor'
+        SELECT c.reason AS name WHERE $7::text = 'cause'
+        UNION ALL SELECT c.project WHERE $7 = 'project' AND c.state <> 'message'
+        UNION ALL SELECT unnest(c.tags) WHERE $7 = 'sensor'
     ) g
 )
 SELECT member AS name, count(DISTINCT model_id) AS models, count(*) AS failures, min(since) AS since, max(since) AS newest,
@@ -36,4 +45,4 @@ SELECT member AS name, count(DISTINCT model_id) AS models, count(*) AS failures,
        (array_agg(detail ORDER BY since DESC, model_id))[1] AS example, count(*) OVER () AS total
 FROM grouped GROUP BY member
 ORDER BY count(DISTINCT model_id) DESC, count(*) DESC, member
-LIMIT nullif($7::bigint, 0);
+LIMIT nullif($8::bigint, 0);

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
@@ -39,6 +40,25 @@ class ExecutorStatus(Report):
     in_flight: int
     started_at: datetime
     seen_at: datetime
+    drained_at: datetime | None = None  #: it starts no task since then
+    drained_by: str = ""
+    drain_reason: str = ""
+    drain_stops: bool = False  #: its process ends when its tasks have
+
+
+class ChangedLimit(Report):
+    """A limit that was changed at run time, or that backfill is paused."""
+
+    name: str  #: concurrency, backfill_share, outstanding or backfill_paused
+    value: float
+    who: str
+    at: datetime
+    reason: str
+
+    @property
+    def is_pause(self) -> bool:
+        """True if it is no number, but the pause of backfill."""
+        return self.name == BACKFILL_PAUSED
 
 
 class ProjectStatus(Report):
@@ -279,6 +299,8 @@ class Snapshot(Report):
     repairs: PendingRepairs = PendingRepairs(models=0, slots=0)
     pauses: Sequence[Pause] = ()  #: the newest
     pause_count: int = 0  #: all of them
+    limits: Sequence[ChangedLimit] = ()
+    dismissed_models: int = 0  #: with failures that are no alarm
     discovery: DiscoveryTrouble | None = None
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
 
@@ -306,6 +328,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         outages = await connection.fetch(SQL["queue_outages"])
         repairs = await connection.fetchrow(SQL["repairs"])
         pauses = await connection.fetch(SQL["pauses"], NAMED)
+        limits = await connection.fetch(SQL["changed_limits"])
+        dismissed = await connection.fetchrow(SQL["dismissed"])
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
     return Snapshot(
@@ -357,6 +381,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         repairs=PendingRepairs(**repairs),
         pauses=[Pause(**{name: row[name] for name in Pause.model_fields}) for row in pauses],
         pause_count=pauses[0]["pauses"] if pauses else 0,
+        limits=[ChangedLimit(**row) for row in limits],
+        dismissed_models=dismissed["models"],
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),
     )

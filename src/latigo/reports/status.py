@@ -18,6 +18,8 @@ from latigo.runtime.units import counted
 
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
+ALL_DRAINED = "every executor is drained, so nothing is started (latigo executors resume NAME)"
+BACKFILL_WAITS = "backfill is paused (latigo limits --resume-backfill)"
 #: Failures that hold back no task.
 _DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
 #: Models that do not fall silent together by chance.
@@ -74,11 +76,15 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
         return NO_PLANNER
     if not snapshot.executors:
         return NO_EXECUTOR
+    if _all_drained(snapshot):
+        return ALL_DRAINED
     if snapshot.queue_outages:
         return "waiting for the task queue"
     if snapshot.circuits:
         return f"waiting for {some_of([circuit.downstream for circuit in snapshot.circuits])}"
     if not snapshot.outstanding.outstanding:
+        if snapshot.backlog.slots and any(limit.is_pause for limit in snapshot.limits):
+            return BACKFILL_WAITS
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
         limits = sum(executor.working_limit for executor in snapshot.executors)
@@ -99,6 +105,9 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
         failures.append(_attention("no_scheduler", NO_PLANNER))
     if not snapshot.executors and not trouble:
         failures.append(_attention("no_executor", NO_EXECUTOR))
+    if _all_drained(snapshot):
+        since = max(executor.drained_at for executor in snapshot.executors if executor.drained_at)
+        failures.append(_attention("executors_drained", ALL_DRAINED, since=since))
     if snapshot.queue_outages:
         text, since = describe_queue_outages(snapshot.queue_outages), min(each.since for each in snapshot.queue_outages)
         failures.append(_attention("queue_unreachable", text, since=since))
@@ -123,6 +132,10 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     failures += _unstored(snapshot)
     failures += _unposted_metadata(snapshot)
     return failures
+
+
+def _all_drained(snapshot: Snapshot) -> bool:
+    return bool(snapshot.executors) and all(executor.drained_at for executor in snapshot.executors)
 
 
 def describe_queue_outages(outages: Sequence[QueueOutage]) -> str:

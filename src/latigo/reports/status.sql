@@ -8,7 +8,8 @@ SELECT ledger_now() AS now;
 SELECT holder, term FROM planner WHERE lease_until > ledger_now();
 
 -- executors --
-SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_flight, started_at, seen_at
+SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_flight, started_at, seen_at,
+       drained_at, drained_by, drain_reason, drain_stops
 FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
 
 -- projects --
@@ -29,7 +30,7 @@ SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstr
 -- longest (model, settled until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
 -- late: it was settled. Known are also models that were unregistered by hand since the project's list was read.
 WITH due AS (
-    SELECT m.id, m.project, m.name, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
+    SELECT m.id, m.project, m.name, m.revision, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
            date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due
     FROM model m
 ),
@@ -54,7 +55,7 @@ SELECT project,
        count(*) FILTER (WHERE paused) AS paused,
        count(*) FILTER (WHERE state = 'unusable') AS unusable,
        count(*) FILTER (WHERE state = 'gone') AS gone,
-       count(*) FILTER (WHERE active AND silent_since IS NOT NULL) AS silent,
+       count(*) FILTER (WHERE active AND silent_since IS NOT NULL AND NOT is_dismissed(id, revision, 'no_readings')) AS silent,
        count(*) FILTER (WHERE parked) AS parked,
        count(*) FILTER (WHERE stale) AS stale,
        (array_agg(ROW(name, looked_until, due) ORDER BY looked_until, name) FILTER (WHERE stale))[1:$2::int] AS stalest,
@@ -70,6 +71,7 @@ WITH silent AS (
            (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = m.id AND e.state = 'absent') AS newest
     FROM model m JOIN coverage c ON c.model_id = m.id
     WHERE m.state = 'active' AND NOT m.paused AND c.silent_since IS NOT NULL
+      AND NOT is_dismissed(m.id, m.revision, 'no_readings')
 ),
 waiting AS (
     SELECT s.id, s.project, tag, min(lower(stretch)) AS since
@@ -87,6 +89,24 @@ FROM waiting GROUP BY tag ORDER BY count(*) DESC, min(since), tag LIMIT $1;
 -- pauses --
 -- What is paused, the newest first, $1 at most; pauses counts all.
 SELECT project, model, who, at, reason, count(*) OVER () AS pauses FROM pause ORDER BY at DESC, project, model LIMIT $1;
+
+-- changed_limits --
+-- Limits that were changed at run time.
+SELECT name, value, who, at, reason FROM runtime_limit ORDER BY name;
+
+-- settled_lately --
+-- In the last two minutes, as planning counts them.
+SELECT count(*) AS settled FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes';
+
+-- open_circuits --
+SELECT c.downstream, c.reason, c.alarm, c.opened_at, c.probe_at,
+       (SELECT count(*) FROM coverage h WHERE h.hold_until > ledger_now() AND h.held_for = c.downstream) AS held_models
+FROM circuit c ORDER BY c.downstream;
+
+-- dismissed --
+-- Models with failures that are no alarm. Where nothing is dismissed, failures are not read for it.
+SELECT count(DISTINCT f.model_id) AS models FROM failing f
+WHERE (SELECT EXISTS (SELECT FROM dismissal)) AND is_dismissed(f.model_id, f.revision, f.reason);
 
 -- queue_outages --
 -- Processes that cannot reach the task queue. A process that runs renews its report every few seconds.
@@ -167,10 +187,11 @@ WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored') AND m.s
   AND NOT EXISTS (SELECT FROM slot_exception n WHERE n.model_id = e.model_id AND upper(n.slots) > upper(e.slots))
   AND NOT EXISTS (SELECT FROM parked p WHERE p.model_id = e.model_id
                   AND coalesce(upper(p.windows), 'infinity') > upper(e.slots))
+  AND NOT is_dismissed(m.id, m.revision, split_part(e.reason, ':', 1))
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- failures_by_cause --
--- What is parked. Stuck are the models whose newest due slot is among it: they get no more predictions. So are those whose
+-- What is parked and not dismissed. Stuck are the models whose newest due slot is among it: they get no more predictions. So are those whose
 -- slot before it is, until the newest one has ended otherwise.
 SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
        count(DISTINCT p.model_id) FILTER (
@@ -182,6 +203,7 @@ SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
        min(p.since) AS since, min(p.detail) AS example
 FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
+WHERE NOT is_dismissed(p.model_id, p.revision, p.reason)
 GROUP BY m.project, p.reason ORDER BY 1, 2;
 
 -- discovery --

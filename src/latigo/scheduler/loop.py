@@ -11,6 +11,7 @@ import structlog
 
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.domain.lane_share import LaneShare
+from latigo.domain.limits import most_outstanding
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
@@ -18,7 +19,7 @@ from latigo.runtime.lifecycle import pause
 from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of, most_outstanding
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
@@ -220,7 +221,10 @@ class Scheduler:
         self._stale_seen = out.stale_metadata
         for lane, tasks in out.lanes.items():
             self._metrics.tasks_outstanding.labels(lane.value).set(tasks)
-        most = most_outstanding(self._rules.max_outstanding, out.settled)
+        limits = out.limits
+        configured = self._rules.max_outstanding if limits.outstanding is None else limits.outstanding
+        most = most_outstanding(configured, out.settled)
+        self._share.min_share = self._rules.min_share if limits.backfill_share is None else limits.backfill_share
         room = most - out.total
         groups, blockade = await self._blockade()
         if room > 0 and out.waiting:
@@ -229,7 +233,7 @@ class Scheduler:
             await self._read_needs()
             await self._plan_probes(term, groups, blockade)
             self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
-            room_in_background = int(most * BACKGROUND_PART) - out.background
+            room_in_background = 0 if limits.backfill_paused else int(most * BACKGROUND_PART) - out.background
             if planned := self._agenda.take(room, room_in_background, self._share, out.room):
                 trace = new_trace()
                 count = await self._ledger.plan(term, [replace(task, trace=trace) for task in planned])

@@ -12,16 +12,7 @@ from latigo.domain.task import Lane
 from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
 
-SMALLEST_OUTSTANDING = 64
-LARGEST_OUTSTANDING = 2000
 _NEVER_COVERED = datetime.min.replace(tzinfo=UTC)
-
-
-def most_outstanding(configured: int, settled_in_two_minutes: int) -> int:
-    """Return how many tasks may be outstanding: as configured, or two minutes of measured throughput, bounded."""
-    if configured:
-        return configured
-    return max(SMALLEST_OUTSTANDING, min(settled_in_two_minutes, LARGEST_OUTSTANDING))
 
 
 @dataclass

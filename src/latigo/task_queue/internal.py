@@ -39,6 +39,9 @@ class InternalQueue:
             accepted[task.id] = self.channel
         return accepted
 
+    def limit(self, concurrency: int) -> None:
+        """Do nothing: tasks wait in the process anyway."""
+
     async def receive(self) -> AsyncGenerator[InternalDelivery]:
         while True:
             yield InternalDelivery(await self._tasks.get())

@@ -54,3 +54,6 @@ class TaskReceiver(Protocol):
         To stop receiving, stop iterating. Deliveries that are not done by then go to other executors: to finish them
         first, go on iterating until they are done.
         """
+
+    def limit(self, concurrency: int) -> None:
+        """Adapt what is received ahead to so many tasks at once, from now on."""

@@ -10,7 +10,7 @@ from latigo.domain.lane_share import LaneShare
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard, CircuitRules
 from latigo.executor.gate import Gate
-from latigo.executor.limiter import AdaptiveLimit
+from latigo.executor.limiter import ProjectLimits
 from latigo.executor.loop import Executor, ExecutorRules
 from latigo.executor.pipeline import Pipeline
 from latigo.ledger.discovery_store import PostgresDiscoveryLedger
@@ -24,7 +24,6 @@ from latigo.providers.metadata_api import open_metadata_api
 from latigo.providers.parts import parts_of, sources_of
 from latigo.providers.protocols import ModelDiscovery, NamingSink
 from latigo.providers.timeseries import TimeseriesPredictions
-from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import Role
 from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.groups import Sources
@@ -37,19 +36,6 @@ from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.discovery import open_discovery, source_of
 from latigo.wiring.resources import Resources, process_id
-
-
-class ProjectLimits(dict[str, AdaptiveLimit]):
-    """The working limit of each project, created on first use."""
-
-    def __init__(self, ceiling: int, clock: Clock) -> None:
-        super().__init__()
-        self._ceiling = ceiling
-        self._clock = clock
-
-    def __missing__(self, project: str) -> AdaptiveLimit:
-        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
-        return limit
 
 
 def retry_rules(executor: ExecutorSettings) -> RetryRules:
@@ -103,7 +89,12 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
             envelope_high=envelope.HIGHEST,
             concurrency=executor.concurrency,
         ),
-        rules=ExecutorRules(lease=executor.lease, renew=executor.renew, grace=executor.grace),
+        rules=ExecutorRules(
+            lease=executor.lease,
+            renew=executor.renew,
+            grace=executor.grace,
+            min_share=settings.backfill.min_share,
+        ),
         ledger=ledger,
         receiver=receiver,
         pipeline=pipeline,

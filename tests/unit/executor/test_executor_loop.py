@@ -13,13 +13,14 @@ from structlog.testing import capture_logs
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Failed, Reason, Rejected, Unavailable
+from latigo.domain.limits import Controls, Limits
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Deferred, Outcome, Retry, Stored
 from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.receipt import Stage
 from latigo.domain.task import LedgerIdentity, Task
 from latigo.executor.gate import Gate
-from latigo.executor.loop import HAND_BACK, Executor, ExecutorRules
+from latigo.executor.loop import HAND_BACK, REFRESH, Executor, ExecutorRules
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch
 from latigo.task_queue.protocol import Delivery
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
@@ -50,12 +51,13 @@ class Harness(Plant):
         self.queue: asyncio.Queue[Watched] = asyncio.Queue()
         self.log = self.ledger.log
         self.log_when_left: list[tuple[str, int]] | None = None  #: at the end of receiving
+        self.received_for: int | None = None  #: so many tasks at once, as ordered
         self.described: list[ModelRef] = []
         self.spec_now: ModelSpec | Exception = a_spec("model-1")
         self.gate = Gate(concurrency, lane_share())
         self.executor = Executor(
             info=ExecutorInfo("executor-1", "test", 1, 1, concurrency),
-            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace),
+            rules=ExecutorRules(lease=30 * SECOND, renew=10 * SECOND, grace=grace, min_share=0.05),
             ledger=self.ledger,
             receiver=self,
             pipeline=self.pipeline,
@@ -71,6 +73,9 @@ class Harness(Plant):
                 yield await self.queue.get()
         finally:
             self.log_when_left = list(self.log)
+
+    def limit(self, concurrency: int) -> None:
+        self.received_for = concurrency
 
     async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:  # noqa: ARG002 - as it is called
         self.described.append(ref)
@@ -733,6 +738,95 @@ async def test_for_any_other_refusal_the_metadata_is_kept():
     assert isinstance(settlement, RejectedTask)
     assert settlement.reason is Reason.VALUES_REFUSED
     assert harness.described == []
+
+
+# --- what people change at run time -----------------------------------------------------------------------------------
+
+
+async def test_a_drained_executor_finishes_its_tasks_takes_no_more_and_goes_on_when_it_is_resumed():
+    harness = Harness(concurrency=1)
+    answers = held(harness)
+    harness.send(1, 2)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        harness.ledger.ordered = Controls(drained=True)
+        await harness.clock.advance(REFRESH)
+        still_received = harness.log_when_left is None
+        answers.set()
+        await harness.until(("done", 1))
+        await harness.clock.advance(2 * REFRESH)
+        left, claimed = harness.log_when_left, harness.did("claim")
+        harness.ledger.ordered = Controls()
+        await harness.clock.advance(2 * REFRESH)
+        harness.send(3)
+        await harness.until(("done", 2), ("done", 3))
+
+    assert still_received  # or the queue would give what runs to others
+    assert left is not None
+    assert claimed == [("claim", 1)]
+
+
+async def test_a_drained_executor_that_is_to_stop_ends_when_its_tasks_have():
+    harness = Harness(concurrency=2)
+    answers = held(harness)
+    harness.send(1)
+
+    async with running(harness) as stop:
+        await harness.until(("claim", 1))
+        harness.ledger.ordered = Controls(drained=True, stops=True)
+        await harness.clock.advance(3 * REFRESH)
+        too_early = stop.is_set()
+        answers.set()
+        await harness.until(("done", 1))
+        await harness.clock.advance(2 * REFRESH)
+
+        assert (too_early, stop.is_set()) == (False, True)
+    assert harness.did("release") == []
+
+
+async def test_another_concurrency_holds_within_seconds_and_is_reported():
+    harness = Harness(concurrency=1)
+    answers = held(harness)
+    harness.send(1, 2, 3)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        before = harness.did("claim")
+        harness.ledger.ordered = Controls(Limits(concurrency=2))
+        await harness.clock.advance(REFRESH)
+        await harness.until(("claim", 2))
+        after = harness.did("claim")
+        answers.set()
+        await harness.until(("done", 3))
+
+    assert (len(before), len(after)) == (1, 2)
+    assert (harness.ledger.beats[0][1], harness.received_for) == (2, 2)
+
+
+async def test_calls_of_model_servers_are_no_more_than_the_concurrency_that_was_ordered():
+    harness = Harness(concurrency=8)
+    before = harness.limits["plant"].limit
+    harness.ledger.ordered = Controls(Limits(concurrency=1))
+
+    async with running(harness):
+        await harness.clock.advance(REFRESH)
+
+    assert (before, harness.limits["plant"].limit, harness.limits["new"].limit) == (2, 1, 1)
+
+
+async def test_while_the_ledger_is_unavailable_the_last_orders_hold():
+    harness = Harness(concurrency=1)
+    harness.ledger.ordered = Controls(Limits(concurrency=3))
+
+    async with running(harness):
+        await harness.clock.advance(REFRESH)
+        harness.ledger.unavailable = True
+        await harness.clock.advance(3 * REFRESH)
+        concurrency = harness.gate.concurrency
+        harness.ledger.unavailable = False
+
+    assert concurrency == 3
 
 
 # --- what is logged ---------------------------------------------------------------------------------------------------

@@ -328,3 +328,47 @@ async def test_every_delivery_is_started_once_and_an_isolated_one_is_isolated(
     assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
     assert len(watched.ran) == len(set(watched.ran)) >= len(plan) - sum(cancelled for *_, cancelled in plan.values())
     assert (gate.running, gate.waiting) == (0, 0)
+
+
+async def test_another_concurrency_holds_for_what_starts_next_and_none_starts_nothing():
+    gate, share = Gate(4, lane_share()), 0.05
+    deliveries = [a_delivery(number) for number in range(6)]
+    await fill(gate, *deliveries)
+    await started(gate, 2)
+
+    await gate.limit(0, share)
+    drained = asyncio.create_task(gate.next())
+    assert await is_stuck(drained)
+    await gate.limit(3, share)
+    assert (await drained).task.id == 2
+    fourth = asyncio.create_task(gate.next())
+    assert await is_stuck(fourth)
+    await gate.limit(5, share)
+
+    assert (await fourth).task.id == 3
+    assert (gate.concurrency, gate.running, gate.waiting) == (5, 4, 2)
+
+
+async def test_another_share_of_backfill_holds_at_once():
+    gate = Gate(100, LaneShare(0.0))
+    await fill(gate, *(a_delivery(number) for number in range(8)))
+    await fill(gate, *(a_delivery(number, lane=Lane.BACKFILL) for number in range(8, 16)))
+
+    first = [task.lane for task in await started(gate, 4)]
+    await gate.limit(100, 0.5)
+    then = [task.lane for task in await started(gate, 4)]
+
+    assert Counter(first) == {Lane.LIVE: 4}
+    assert Counter(then) == {Lane.LIVE: 2, Lane.BACKFILL: 2}
+
+
+async def test_a_delivery_whose_offer_is_cancelled_is_kept():
+    gate = Gate(1, lane_share())
+    await fill(gate, *(a_delivery(number) for number in range(ROOM)))
+    offered = asyncio.create_task(gate.offer(a_delivery(99)))
+    assert await is_stuck(offered)
+
+    offered.cancel()
+    await asyncio.gather(offered, return_exceptions=True)
+
+    assert gate.waiting == ROOM + 1

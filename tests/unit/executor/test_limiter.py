@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latigo.domain.errors import CircuitOpen, Failed, TimedOut, Unavailable
-from latigo.executor.limiter import FIRST_LIMIT, LOWEST_LIMIT, AdaptiveLimit
+from latigo.executor.limiter import FIRST_LIMIT, LOWEST_LIMIT, AdaptiveLimit, ProjectLimits
 from tests.support.clock import ManualClock
 
 
@@ -87,6 +87,41 @@ async def test_the_limit_stays_below_its_ceiling():
     limit = AdaptiveLimit(10, clock)
 
     assert max(await Server(100, clock).load(limit, 60)) == 10
+
+
+async def test_another_ceiling_holds_for_the_limits_that_there_are_and_for_new_ones():
+    clock = ManualClock()
+    limits, server = ProjectLimits(4, clock), Server(100, clock)
+    await server.load(limits["plant"], 400)
+    at_first = limits["plant"].limit
+    limits.set_ceiling(9)
+    await server.load(limits["plant"], 2000)
+    raised = limits["plant"].limit
+    limits.set_ceiling(1)
+
+    assert (at_first, raised) == (4, 9)
+    assert (limits["plant"].limit, limits["new"].limit) == (1, 1)
+
+
+async def test_a_higher_ceiling_lets_no_more_wait_than_the_limit_has_room_for():
+    limit = AdaptiveLimit(1, ManualClock())
+    leave, began = asyncio.Event(), 0
+
+    async def call() -> None:
+        nonlocal began
+        async with limit.call():
+            began += 1
+            await leave.wait()
+
+    calls = [asyncio.create_task(call()) for _ in range(3)]
+    await turns()
+    limit.set_ceiling(8)
+    await turns()
+    at_once = began
+    leave.set()
+    await asyncio.gather(*calls)
+
+    assert (at_once, began, limit.in_flight) == (1, 3, 0)
 
 
 async def test_the_limit_shrinks_when_the_server_does():

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.lane_share import LaneShare
+from latigo.domain.limits import most_outstanding
 from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_turns, most_outstanding
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_turns
 from tests.support.build import HALF_HOUR, at, window
 
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import Unavailable
+from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane, Task
@@ -341,6 +343,48 @@ async def test_no_more_is_out_than_may_be_and_settling_makes_room():
         await harness.clock.advance(SECOND)
 
     assert (first, len(harness.queue.sent)) == (4, 6)
+
+
+async def test_limits_that_are_changed_meanwhile_hold_from_the_next_round_on():
+    harness = Harness(models=20)
+
+    async with running(harness, harness.scheduler(max_outstanding=4)):
+        await harness.clock.advance(5 * SECOND)
+        configured = len(harness.queue.sent)
+        harness.ledger.limits = Limits(outstanding=7)
+        await harness.clock.advance(3 * SECOND)
+        raised = len(harness.queue.sent)
+        harness.ledger.limits = Limits()
+        harness.settle(1, 2)
+        await harness.clock.advance(3 * SECOND)
+
+    assert (configured, raised, len(harness.queue.sent)) == (4, 7, 7)  # of which 5 are out
+
+
+async def test_while_backfill_is_paused_live_goes_on():
+    harness = Harness(models=4, back=True)
+    harness.ledger.limits = Limits(backfill_paused=True)
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(5 * SECOND)
+        paused = [task.lane for task in harness.queue.sent]
+        harness.ledger.limits = Limits()
+        await harness.clock.advance(20 * SECOND)
+
+    assert paused == [Lane.LIVE] * 4
+    assert [task.lane for task in harness.queue.sent[4:]] == [Lane.BACKFILL] * 4
+
+
+async def test_the_share_of_backfill_that_is_changed_meanwhile_holds_from_the_next_round_on():
+    harness = Harness(models=10)
+    half = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in harness.ledger.desired[5:]]
+    harness.ledger.desired = [*harness.ledger.desired[:5], *half]
+    harness.ledger.limits = Limits(backfill_share=0.5)
+
+    async with running(harness, harness.scheduler(max_outstanding=4)):
+        await harness.clock.advance(5 * SECOND)
+
+    assert Counter(task.lane for task in harness.queue.sent) == {Lane.LIVE: 2, Lane.BACKFILL: 2}
 
 
 async def test_backfill_takes_at_most_half_of_the_room():

@@ -64,6 +64,13 @@ def _show(status: "Status") -> None:
     if status.pauses:
         title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
         show_table(status.pauses, ("project", "model", "at", "who", "reason"), title=title)
+    if status.limits:
+        limits = [
+            {**dict(limit), "limit": limit.name.replace("_", " "), "value": "" if limit.is_pause else limit.value}
+            for limit in status.limits
+        ]
+        title = "Limits that were changed (latigo limits)"
+        show_table(limits, ("limit", "value", "at", "who", "reason"), title=title, if_any=("value",))
     if status.silent_sensors:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
@@ -110,15 +117,18 @@ def _by_reason(failures: "Sequence[ParkedModels]") -> list[Mapping[str, Any]]:
 
 
 def _show_summary(status: "Status") -> None:
+    from latigo.runtime.units import counted
+
     rates, outstanding = status.rates, status.outstanding
     typer.echo(f"Latigo {status.version}, {status.state.words}")
     for cause in status.causes:
         typer.echo(f"  {_MARKS[cause.state]} {cause.text}")
     typer.echo(f"Planner   {status.planner.holder if status.planner else 'none'}")
     for executor in status.executors:
+        drained = f", drained by {executor.drained_by} ({executor.drain_reason})" if executor.drained_at else ""
         typer.echo(
             f"Executor  {executor.id}: {executor.in_flight} of {executor.concurrency} in flight, "
-            f"working limit {executor.working_limit}, seen {age(executor.seen_at, status.now)} ago"
+            f"working limit {executor.working_limit}, seen {age(executor.seen_at, status.now)} ago{drained}"
         )
     typer.echo(
         f"Tasks     {outstanding.outstanding} outstanding ({outstanding.live} live), "
@@ -133,4 +143,6 @@ def _show_summary(status: "Status") -> None:
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
         f"{rates.needed_slots_per_second:.2f} needed; {rates.rows_per_second:.1f} rows/s"
     )
+    if status.dismissed_models:
+        typer.echo(f"Dismissed {counted(status.dismissed_models, 'model')} with failures (latigo failures --dismissed)")
     typer.echo(f"Limit     {status.limited_by}")

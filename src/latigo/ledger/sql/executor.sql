@@ -6,7 +6,10 @@ VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
 -- heartbeat --
-UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3 WHERE id = $1;
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1;
+
+-- drained --
+SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHERE id = $1;
 
 -- deregister_executor --
 DELETE FROM executor WHERE id = $1;
@@ -234,10 +237,3 @@ RETURNING downstream;
 
 -- close_circuit --
 DELETE FROM circuit WHERE downstream = $1 RETURNING downstream;
-
--- release_holds --
--- Models that were held for a downstream ($1) may be planned again. Models that are being settled are skipped: waiting
--- for them could deadlock with their batch.
-UPDATE coverage c SET hold_until = NULL
-FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
-WHERE c.model_id = held.model_id;

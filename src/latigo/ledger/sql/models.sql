@@ -35,11 +35,9 @@ ORDER BY c.model_id
 FOR UPDATE OF c;
 
 -- model_states --
--- State of the locked models; coverage is returned only where the slots change.
-SELECT m.project, m.name, m.epoch, m.slot, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
-FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
-JOIN model m ON m.project = n.project AND m.name = n.name
-JOIN coverage c ON c.model_id = m.id;
+-- Epoch and slot of the locked models, as they are known.
+SELECT m.project, m.name, m.epoch, m.slot
+FROM unnest($1::text[], $2::text[]) AS n (project, name) JOIN model m ON m.project = n.project AND m.name = n.name;
 
 -- upsert_models --
 -- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
@@ -79,16 +77,35 @@ RETURNING id;
 INSERT INTO coverage (model_id) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING;
 
 -- realign --
--- The slots of a model have a new length: coverage is kept as far as it fills whole new slots, and requests want the others.
-WITH forgotten AS (DELETE FROM slot_exception WHERE model_id = $1),
+-- The slots of models ($1) have a new length: what is settled is kept as far as it fills whole new slots, and requests want
+-- the others. What was covered and fills none stays covered, and counts again with slots that it fills.
+WITH aligned AS (
+    SELECT c.model_id, m.slot, c.covered + c.partial AS covered, whole_slots(c.covered + c.partial, m.slot) AS whole
+    FROM coverage c JOIN model m ON m.id = c.model_id WHERE c.model_id = ANY ($1::bigint[])
+),
 widened AS (
     UPDATE request_model q
-    SET wanted = (SELECT range_agg(tstzrange(date_bin(m.slot, lower(w), 'epoch'),
-                                             date_bin(m.slot, upper(w) - interval '1 microsecond', 'epoch') + m.slot))
+    SET wanted = (SELECT range_agg(tstzrange(date_bin(a.slot, lower(w), 'epoch'),
+                                             date_bin(a.slot, upper(w) - interval '1 microsecond', 'epoch') + a.slot))
                   FROM unnest(q.wanted) AS w)
-    FROM model m WHERE m.id = $1 AND q.model_id = m.id AND q.open
+    FROM aligned a WHERE q.model_id = a.model_id AND q.open
 )
-UPDATE coverage SET covered = $2::text::tstzmultirange, expired = '{}', silent_since = NULL WHERE model_id = $1;
+UPDATE coverage c
+SET covered = a.whole, partial = a.covered - a.whole, expired = whole_slots(c.expired, a.slot),
+    silent_since = date_bin(a.slot, c.silent_since - interval '1 microsecond', 'epoch') + a.slot
+FROM aligned a WHERE c.model_id = a.model_id;
+
+-- realign_exceptions --
+UPDATE slot_exception e SET slots = whole_slots(e.slots, m.slot) FROM model m WHERE m.id = e.model_id AND m.id = ANY ($1::bigint[]);
+
+-- realign_parked --
+UPDATE parked p SET windows = whole_slots(p.windows, m.slot) FROM model m WHERE m.id = p.model_id AND m.id = ANY ($1::bigint[]);
+
+-- delete_empty_exceptions --
+DELETE FROM slot_exception WHERE model_id = ANY ($1::bigint[]) AND isempty(slots);
+
+-- delete_empty_parked --
+DELETE FROM parked WHERE model_id = ANY ($1::bigint[]) AND isempty(windows);
 
 -- unpark_older --
 -- A new revision is tried anew, and so is metadata that can be used now.

@@ -100,7 +100,8 @@ WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.
 
 -- plan_tasks --
 -- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were
--- covered: every other lane repeats what is covered. So are windows that their request does not want any more.
+-- covered: every other lane repeats what is covered. So are windows that their request does not want any more, what is not
+-- live while backfill is paused, and windows that are not of whole slots: tasks of an older epoch may stand in their slots.
 INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, request_id, planned_at)
 SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, n.request_id, ledger_now()
 FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[],
@@ -108,7 +109,9 @@ FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $
 JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
 JOIN coverage c ON c.model_id = n.model_id
      AND (n.lane NOT IN ('live', 'backfill') OR NOT c.covered && tstzrange(n.low, n.high))
-WHERE NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
+WHERE (n.lane = 'live' OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
+  AND date_bin(m.slot, n.low, 'epoch') = n.low AND date_bin(m.slot, n.high, 'epoch') = n.high
+  AND NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
   AND (n.request_id IS NULL
        OR EXISTS (SELECT FROM request_model q JOIN request_running r ON r.id = q.request_id
                   WHERE q.request_id = n.request_id AND q.model_id = n.model_id AND q.wanted @> tstzrange(n.low, n.high)))
@@ -147,13 +150,15 @@ RETURNING r.id, r.kind, r.state, r.note;
 
 -- wake_waiting --
 -- Tasks whose back-off is over are planned again, unless their lane is taken, or their project ($1) or model ($3) is
--- blocked; $2 at most.
+-- blocked; $2 at most. While backfill is paused, only live ones and those that were run by hand.
 UPDATE task SET state = 'planned', channel = ''
 WHERE id IN (
     SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
     FROM task t JOIN model m ON m.id = t.model_id
     WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
       AND m.project <> ALL ($1::text[]) AND m.id NOT IN (SELECT unnest($3::bigint[]))
+      AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
+           OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.model_id, t.lane = 'live', t.not_before
@@ -170,6 +175,8 @@ WHERE id = (
     FROM task t JOIN model m ON m.id = t.model_id
     WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
       AND m.project = $1 AND ($2::bigint[] IS NULL OR m.id = ANY ($2))
+      AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
+           OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.not_before
@@ -318,6 +325,10 @@ WHERE i.inhparent = 'task_history'::regclass
 
 -- delete_executors --
 DELETE FROM executor WHERE seen_at < ledger_now() - interval '1 hour';
+
+-- delete_dismissals --
+-- Of revisions that their models have no longer.
+DELETE FROM dismissal d USING model m WHERE m.id = d.model_id AND m.revision <> d.revision;
 
 -- unpark_crashes --
 -- A new version of Latigo may have fixed the bug.

@@ -11,6 +11,10 @@ SELECT id, incarnation FROM ledger_identity;
 SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
 ORDER BY downstream;
 
+-- limits --
+-- Limits that were changed at run time.
+SELECT name, value FROM runtime_limit;
+
 -- finish_tasks --
 -- A finished task leaves the table of work that is out and becomes history. What other claims on it may still write is
 -- repaired after a while ($8); the last one has ended, if the task was settled.
@@ -57,19 +61,29 @@ DO UPDATE SET windows = p.windows + excluded.windows, detail = excluded.detail, 
               tags = excluded.tags;
 
 -- withdraw_tasks --
--- Tasks that no executor has claimed, of requests that are not active. A claimed one ends by itself. What other claims may
--- still write is repaired after a while ($1). Tasks that are being settled are skipped, against deadlocks.
+-- Tasks ($1) that no executor has claimed. A claimed one ends by itself. What other claims may still write is repaired after
+-- a while ($2). Tasks that are being settled are skipped, against deadlocks.
 WITH gone AS (
     DELETE FROM task t
-    USING (SELECT o.id FROM task o JOIN request r ON r.id = o.request_id
-           WHERE o.state <> 'claimed' AND r.state <> 'active' FOR UPDATE OF o SKIP LOCKED) free
+    USING (SELECT o.id FROM task o WHERE o.id = ANY ($1::bigint[]) AND o.state <> 'claimed' FOR UPDATE SKIP LOCKED) free
     WHERE t.id = free.id
     RETURNING t.*
 ),
 unended AS (
     INSERT INTO repair (model_id, task_id, claim, due_at, slots)
-    SELECT g.model_id, g.id, writer, ledger_now() + $1::interval, tstzmultirange(g.span)
+    SELECT g.model_id, g.id, writer, ledger_now() + $2::interval, tstzmultirange(g.span)
     FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
     ON CONFLICT DO NOTHING
 )
 SELECT id FROM gone;
+
+-- tasks_not_requested --
+-- Of requests that are not active.
+SELECT t.id FROM task t JOIN request r ON r.id = t.request_id WHERE t.state <> 'claimed' AND r.state <> 'active';
+
+-- release_holds --
+-- Models that were held for a downstream ($1) may be planned again. Models that are being settled are skipped: waiting
+-- for them could deadlock with their batch.
+UPDATE coverage c SET hold_until = NULL
+FROM (SELECT model_id FROM coverage WHERE hold_until > ledger_now() AND held_for = $1 FOR UPDATE SKIP LOCKED) held
+WHERE c.model_id = held.model_id;

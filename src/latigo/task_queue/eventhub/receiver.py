@@ -95,6 +95,9 @@ class EventHubReceiver:
             self._takers -= 1
             self._changed.set()
 
+    def limit(self, concurrency: int) -> None:
+        """Do nothing: what a client fetches ahead is fixed when it is created, and limits nothing."""
+
     async def run(self) -> None:
         """Keep a client alive while tasks are taken, until `close` is called."""
         try:

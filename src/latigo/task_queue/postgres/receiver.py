@@ -100,6 +100,10 @@ class PostgresReceiver:
         finally:
             await asyncio.shield(self._release())
 
+    def limit(self, concurrency: int) -> None:
+        self._most = _AHEAD * concurrency
+        self._changed.set()
+
     async def _beat(self) -> None:
         """Show that the receiver is there, and have delivered again what others lost, until cancelled."""
         while True:

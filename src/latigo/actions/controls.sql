@@ -1,0 +1,101 @@
+-- What people change at run time: limits, executors, circuits, tasks and dismissed failures.
+
+-- set_limit --
+INSERT INTO runtime_limit (name, value, who, at, reason) VALUES ($1, $2, $3, ledger_now(), $4)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, who = excluded.who, at = excluded.at, reason = excluded.reason;
+
+-- end_limits --
+DELETE FROM runtime_limit WHERE name = ANY ($1::text[]) RETURNING name;
+
+-- unclaimed_backfill --
+-- Tasks of every lane but live, unless they were run by hand.
+SELECT id FROM task WHERE state IN ('planned', 'published') AND (lane IN ('backfill', 'repair') OR request_id IS NOT NULL);
+
+-- unclaimed_of_paused --
+-- Of the paused models of a project; null: all of them.
+SELECT t.id FROM task t JOIN model m ON m.id = t.model_id
+WHERE m.paused AND t.state IN ('planned', 'published') AND m.project = $1 AND ($2::text IS NULL OR m.name = $2);
+
+-- running_executors --
+SELECT id FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
+
+-- drain_executor --
+UPDATE executor SET drained_at = ledger_now(), drained_by = $2, drain_reason = $3, drain_stops = $4 WHERE id = $1 RETURNING in_flight;
+
+-- resume_executor --
+UPDATE executor SET drained_at = NULL, drained_by = '', drain_reason = '', drain_stops = false
+WHERE id = $1 AND drained_at IS NOT NULL RETURNING id;
+
+-- probe_now --
+UPDATE circuit SET probe_at = ledger_now() WHERE downstream = $1;
+
+-- select_held --
+-- Tasks that are in a queue or that an executor has: of models ($1), of an executor ($2) and in a lane ($3); null matches all.
+-- Locked in the order of `settle_lock`.
+SELECT t.id, m.project, m.name AS model, t.span, t.lane, t.state, coalesce(t.claimed_by, '') AS executor
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state IN ('published', 'claimed') AND ($1::bigint[] IS NULL OR t.model_id = ANY ($1))
+  AND ($2::text IS NULL OR (t.state = 'claimed' AND t.claimed_by = $2)) AND ($3::text IS NULL OR t.lane = $3)
+ORDER BY t.model_id, t.id FOR UPDATE OF t;
+
+-- all_models --
+SELECT id, project, name FROM model;
+
+-- newest_slot --
+-- The newest due slot of a model, and what keeps it from being predicted.
+SELECT m.id, m.epoch, m.state, m.paused, m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS low,
+       date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS high
+FROM model m WHERE m.project = $1 AND m.name = $2;
+
+-- tasks_of_model --
+SELECT id, span, lane, state, coalesce(claimed_by, '') AS executor FROM task WHERE model_id = $1;
+
+-- unpark_window --
+UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE model_id = $1 AND windows && tstzrange($2, $3);
+
+-- delete_unparked --
+DELETE FROM parked WHERE model_id = $1 AND isempty(windows);
+
+-- plan_by_hand --
+-- Where the lane is taken, it waits for its end.
+INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before)
+VALUES ($1, $2, tstzrange($3, $4), 'manual', $5, ledger_now(), CASE WHEN $5::text = 'waiting' THEN ledger_now() END)
+RETURNING id;
+
+-- select_failures --
+-- The failures of models that are not dismissed; null matches all.
+SELECT count(DISTINCT (f.model_id, f.reason)) AS failures, count(DISTINCT f.model_id) AS models,
+       left(encode(sha256(convert_to(coalesce(
+           string_agg(DISTINCT concat_ws(E'\n', f.project, f.model, f.revision, f.reason), E'\n\n'), ''), 'UTF8')), 'hex'), 12)
+           AS digest
+FROM failing f
+WHERE f.model_id IS NOT NULL AND NOT is_dismissed(f.model_id, f.revision, f.reason)
+  AND ($1::text IS NULL OR f.project = $1) AND ($2::text IS NULL OR f.model = $2)
+  AND ($3::text IS NULL OR f.reason = $3) AND ($4::text IS NULL OR f.tags @> ARRAY[$4]);
+
+-- dismiss --
+INSERT INTO dismissal (model_id, revision, reason, who, at, note)
+SELECT DISTINCT f.model_id, f.revision, f.reason, $5, ledger_now(), $6
+FROM failing f
+WHERE f.model_id IS NOT NULL AND NOT is_dismissed(f.model_id, f.revision, f.reason)
+  AND ($1::text IS NULL OR f.project = $1) AND ($2::text IS NULL OR f.model = $2)
+  AND ($3::text IS NULL OR f.reason = $3) AND ($4::text IS NULL OR f.tags @> ARRAY[$4])
+ON CONFLICT DO NOTHING;
+
+-- select_dismissed --
+-- What is dismissed, whether or not it fails still; null matches all.
+SELECT count(*) AS failures, count(DISTINCT d.model_id) AS models,
+       left(encode(sha256(convert_to(coalesce(
+           string_agg(concat_ws(E'\n', m.project, m.name, d.revision, d.reason), E'\n\n' ORDER BY m.project, m.name, d.revision, d.reason),
+           ''), 'UTF8')), 'hex'), 12) AS digest
+FROM dismissal d JOIN model m ON m.id = d.model_id AND m.revision = d.revision
+WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2) AND ($3::text IS NULL OR d.reason = $3)
+  AND ($4::text IS NULL OR EXISTS (SELECT FROM failing f WHERE f.model_id = d.model_id AND f.revision = d.revision
+                                   AND f.reason = d.reason AND f.tags @> ARRAY[$4]));
+
+-- end_dismissals --
+DELETE FROM dismissal d USING model m
+WHERE m.id = d.model_id AND m.revision = d.revision
+  AND ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2) AND ($3::text IS NULL OR d.reason = $3)
+  AND ($4::text IS NULL OR EXISTS (SELECT FROM failing f WHERE f.model_id = d.model_id AND f.revision = d.revision
+                                   AND f.reason = d.reason AND f.tags @> ARRAY[$4]));

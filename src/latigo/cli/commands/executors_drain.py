@@ -1,0 +1,41 @@
+"""``latigo executors drain``."""
+
+from typing import Annotated
+
+import typer
+
+from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.tables import show_json
+
+EXAMPLES = (
+    "latigo executors drain worker-3/4711 --reason 'the host is being patched'",
+    "latigo executors drain worker-3/4711 --stop --reason 'the host is being patched'",
+)
+
+
+def run(
+    name: ExecutorArgument,
+    reason: WhyOption,
+    stop: Annotated[bool, typer.Option("--stop", help="End its process when its tasks have ended.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an executor finish its tasks and start no more.
+
+    It learns of it within seconds. Once its tasks have ended, it stays idle until latigo executors resume; with --stop,
+    its process ends with 0, and a supervisor that restarts it starts a new executor. An event hub gives what it had not
+    begun to others. Exit code 2 when there is no such executor.
+    """
+    from latigo.actions.draining import drain
+    from latigo.runtime.units import counted
+    from latigo.wiring.resources import user_at_host
+
+    executor, tasks = with_ledger(
+        settings_of(config), lambda database: drain(database, user_at_host(), name, reason, stop=stop)
+    )
+    if as_json:
+        show_json({"executor": executor, "in_flight": tasks, "stop": stop})
+        return
+    finishes = f"finishes {counted(tasks, 'task')} and " if tasks else ""
+    then = "ends" if stop else f"stays idle until latigo executors resume {executor}"
+    typer.echo(f"{executor} starts no more tasks, {finishes}{then}")

@@ -1,0 +1,38 @@
+"""``latigo executors list``."""
+
+import typer
+
+from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.tables import show_json, show_table
+
+EXAMPLES = ("latigo executors", "latigo executors list --json")
+
+
+def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the executors that are running.
+
+    Each is one process; its name has the host, the process number and what makes it unlike any other. Concurrency is
+    how many tasks it may work on at once, the working limit how many calls the model servers take.
+    """
+    from latigo.reports.limits import read_executors
+
+    executors = with_ledger(settings_of(config), read_executors)
+    if as_json:
+        show_json(executors)
+        return
+    rows = [
+        {**dict(each), "state": _state(each.in_flight, drained=each.drained_at is not None, stops=each.drain_stops)}
+        for each in executors
+    ]
+    columns = ("id", "state", "in_flight", "concurrency", "working_limit", "started_at", "drained_by", "drain_reason")
+    show_table(rows, columns, empty="No executor is running", if_any=("drained_by", "drain_reason"))
+    if any(each.drained_at for each in executors):
+        typer.echo("latigo executors resume NAME lets a drained one work again")
+
+
+def _state(in_flight: int, *, drained: bool, stops: bool) -> str:
+    if not drained:
+        return "working"
+    if in_flight:
+        return "draining"
+    return "stopping" if stops else "idle, drained"
