@@ -34,7 +34,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.set_clock(NOW)
     await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
-    await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"])
+    await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"], ["compressor"])
+    await ledgers.models.project_outdated("plant", "999")
     await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
     await ledgers.models.put_models([an_entry("mixer", project="second")])
     await ledgers.fetch(
@@ -158,12 +159,16 @@ STATUS = {
             "active": COUNT,
             "paused": COUNT,
             "unusable": COUNT,
-            "gone": COUNT,
+            "missing": COUNT,
+            "retired": COUNT,
             "silent": COUNT,
             "parked": COUNT,
             "stale": COUNT,
             "oldest": TIME,
             "backlog_slots": NUMBER,
+            "not_built": COUNT,
+            "outdated_since": TIME,
+            "outdated_revision": TEXT,
         }
     ],
     "backlog": {"slots": COUNT, "calls": COUNT},
@@ -218,6 +223,8 @@ STATUS = {
     "pause_count": COUNT,
     "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
+    "not_built": [{"project": TEXT, "model": TEXT, "since": TIME}],
+    "not_built_count": COUNT,
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -288,6 +295,7 @@ async def test_models_have_these_fields(ledger: Ledgers):
             "silent_since": None,
             "parked": FLAG,
             "not_finite_share": None,
+            "missing_since": None,
         }
     )
 

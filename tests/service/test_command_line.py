@@ -452,7 +452,10 @@ async def test_models_are_sorted_and_chosen_by_state(stopped: Plant):
     )
     (_, behind), *chosen = await asyncio.gather(
         stopped.ask("models", "list", "--sort", "behind"),
-        *(stopped.ask("models", "list", "--state", state) for state in ("paused", "silent", "parked", "gone")),
+        *(
+            stopped.ask("models", "list", "--state", state)
+            for state in ("paused", "silent", "parked", "missing", "retired", "expected")
+        ),
     )
 
     # Of the one that is parked nothing was ever covered.

@@ -493,6 +493,11 @@ class MemoryModels:
     puts: list[int] = field(default_factory=list)  #: how many models were put together
     refused: set[str] = field(default_factory=set)  #: names of models and projects that wake a bug of ours
     unavailable: bool = False
+    unbuilt: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    outdated: list[tuple[str, str]] = field(default_factory=list)  #: projects, and the older revisions of their lists
+
+    async def project_outdated(self, project: str, revision: str) -> None:
+        self.outdated.append((project, revision))
 
     async def projects(self) -> Sequence[KnownProject]:
         return list(self.listed.values())
@@ -501,7 +506,11 @@ class MemoryModels:
         self._take([project])
         return [model for ref, model in self.known.items() if ref.project == project]
 
-    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
+    async def project_listed(
+        self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
+    ) -> None:
+        if unbuilt is not None:
+            self.unbuilt[project] = tuple(unbuilt)
         self.listed[project] = KnownProject(project, revision, len(models), "", None, 0, accept_loss=False)
 
     def _project(self, project: str) -> KnownProject:

@@ -223,6 +223,7 @@ class ModelEntry:
     fold: timedelta  #: longest window of one task
     horizon: timedelta  #: how far back a new model is to be predicted
     enabled: bool = True
+    recompute: timedelta | None = None  #: how far back a known one is predicted again in a new revision; None: not
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,8 +417,16 @@ class ModelLedger(Protocol):
     async def known_models(self, project: str) -> Sequence[KnownModel]:
         """Return every model of a project that was ever listed."""
 
-    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
-        """Record an accepted model list; models on it that were parked as gone are unparked."""
+    async def project_listed(
+        self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
+    ) -> None:
+        """Record an accepted model list; models on it that were parked as gone are unparked.
+
+        ``unbuilt`` are models that the server expects and does not list; None: not known, so those known before stay.
+        """
+
+    async def project_outdated(self, project: str, revision: str) -> None:
+        """Record that the server answers with an older revision than the accepted one, which stays."""
 
     async def project_failed(self, project: str, error: str) -> None:
         """Record that a project could not be listed; a quarantine starts anew."""
@@ -429,7 +438,10 @@ class ModelLedger(Protocol):
         """Stop predicting a project that settings and roster no longer name. Return how many models were predicted."""
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
-        """Add or update models; the epoch rises where predictions would change. Return how many rose or are new."""
+        """Add or update models; the epoch rises where predictions would change. Return how many rose or are new.
+
+        Of models that get another revision and have ``recompute``, that part is requested to be predicted again.
+        """
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta

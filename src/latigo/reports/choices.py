@@ -17,7 +17,10 @@ FailureGrouping = Literal["cause", "sensor", "project"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
 #: Of a model, and that something of it is parked or silent.
-ModelState = Literal["active", "paused", "disabled", "unregistered", "gone", "unusable", "parked", "silent"]
+#: One that vanishes from the server is missing for a day, then retired; an expected one is not built yet.
+ModelState = Literal[
+    "active", "paused", "disabled", "unregistered", "missing", "retired", "unusable", "expected", "parked", "silent"
+]
 ModelOrder = Literal["name", "behind", "silent", "state"]
 
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]

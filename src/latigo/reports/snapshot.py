@@ -53,12 +53,16 @@ class ProjectStatus(Report):
     active: int
     paused: int
     unusable: int
-    gone: int
+    missing: int  #: not listed by the server since less than a day
+    retired: int  #: not listed for longer
     silent: int
     parked: int
     stale: int
     oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
     backlog_slots: float = 0  #: slots that could be planned now
+    not_built: int = 0  #: models that the server expects and does not list
+    outdated_since: datetime | None = None  #: the server lists an older revision than that of the accepted list
+    outdated_revision: str = ""  #: which
 
 
 class BacklogTotals(Report):
@@ -227,6 +231,14 @@ class Pause(Report):
     reason: str
 
 
+class UnbuiltModel(Report):
+    """A model that its server expects and does not list."""
+
+    project: str
+    model: str
+    since: datetime
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -281,6 +293,8 @@ class Snapshot(Report):
     pause_count: int = 0  #: all of them
     discovery: DiscoveryTrouble | None = None
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
+    not_built: Sequence[UnbuiltModel] = ()  #: those that are expected for longest
+    not_built_count: int = 0  #: all of them
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -308,6 +322,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         pauses = await connection.fetch(SQL["pauses"], NAMED)
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
+        not_built = await connection.fetch(SQL["not_built"], NAMED)
     return Snapshot(
         version=version,
         now=now,
@@ -359,6 +374,8 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         pause_count=pauses[0]["pauses"] if pauses else 0,
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),
+        not_built=[UnbuiltModel(**{name: row[name] for name in UnbuiltModel.model_fields}) for row in not_built],
+        not_built_count=not_built[0]["models"] if not_built else 0,
     )
 
 
@@ -376,7 +393,7 @@ def _projects(
 def _project(
     name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
 ) -> ProjectStatus:
-    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    counts = ("active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale")
     return ProjectStatus(
         project=name,
         revision=listed["revision"] if listed else "",
@@ -386,6 +403,9 @@ def _project(
         undescribed=max((listed["models"] if listed else 0) - (fresh["known"] if fresh else 0), 0),
         oldest=fresh["oldest"] if fresh else None,
         backlog_slots=backlog_slots,
+        not_built=listed["not_built"] if listed else 0,
+        outdated_since=listed["outdated_since"] if listed else None,
+        outdated_revision=listed["outdated_revision"] if listed else "",
         **{key: fresh[key] if fresh else 0 for key in counts},
     )
 

@@ -19,7 +19,7 @@ from latigo.runtime.units import counted
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 #: Failures that hold back no task.
-_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
+_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "list_outdated", "metadata_not_posted"})
 #: Models that do not fall silent together by chance.
 _MANY = 5
 
@@ -119,6 +119,7 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
         )
     failures += _discovery(snapshot)
     failures += _quarantined(snapshot)
+    failures += _outdated(snapshot)
     failures += _parked(snapshot)
     failures += _unstored(snapshot)
     failures += _unposted_metadata(snapshot)
@@ -177,6 +178,22 @@ def _quarantined(snapshot: Snapshot) -> list[Cause]:
             text = f"{some_of(projects)}: model lists that have lost too many models at once are quarantined"
     command = f"latigo models accept-loss {projects[0] if len(projects) == 1 else 'PROJECT'}"
     return [_attention("list_quarantined", f"{text} ({command})", projects, min(since.values()))]
+
+
+def _outdated(snapshot: Snapshot) -> list[Cause]:
+    """Return a cause for each project whose server lists an older revision than before."""
+    return [
+        Cause(
+            kind="list_outdated",
+            state=State.RECOVERING if _is_recent(snapshot, project.outdated_since) else State.NEEDS_ATTENTION,
+            text=f"{project.project}: the model server lists revision {project.outdated_revision}, which is older than"
+            f" {project.revision}: not all of its processes have the newer one, or it was withdrawn",
+            projects=[project.project],
+            since=project.outdated_since,
+        )
+        for project in snapshot.projects
+        if project.outdated_since is not None
+    ]
 
 
 def _parked(snapshot: Snapshot) -> list[Cause]:

@@ -134,7 +134,7 @@ _LEFT_OUT = {
     "parked": "wanted, and waits: it failed before; latigo failures lists it, latigo retry ends that",
     "not_readable": "older than the readings that the source keeps: sensors.retention",
     "not_kept": "older than what a sink keeps: predictions.retention",
-    "not_predicted": "models that are not predicted: disabled, unregistered, gone or unusable",
+    "not_predicted": "models that are not predicted: disabled, unregistered, missing, retired or unusable",
 }
 
 

@@ -20,7 +20,7 @@ EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
 #: Before a cause: an exclamation mark where somebody has to act.
 _MARKS = {State.NEEDS_ATTENTION: "!", State.RECOVERING: "~"}
-_TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "gone", "paused")
+_TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "missing", "retired", "not_built", "paused")
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -64,6 +64,9 @@ def _show(status: "Status") -> None:
     if status.pauses:
         title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
         show_table(status.pauses, ("project", "model", "at", "who", "reason"), title=title)
+    if status.not_built:
+        title = f"Expected and not built, {_part(len(status.not_built), status.not_built_count, 'the oldest')}"
+        show_table(status.not_built, ("project", "model", "since"), title=title)
     if status.silent_sensors:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"

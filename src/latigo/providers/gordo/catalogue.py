@@ -126,7 +126,17 @@ class GordoCatalogue:
         except Exception as error:  # noqa: BLE001 - a bug that one project's list triggers must not stop the others
             _log.exception("listing.crashed", project=project)
             return ProjectModels(project, error=error)
-        return ProjectModels(project, listing.revision, listing.models)
+        return ProjectModels(project, listing.revision, listing.models, expected=await self._expected(project))
+
+    async def _expected(self, project: str) -> tuple[str, ...] | None:
+        """Return the models that the server should have, built or not; None if that cannot be read."""
+        try:
+            content = await self._document(project, "expected-models", doing=f"expected models of {project}")
+        except LatigoError as error:
+            _log.debug("models.expected_not_read", project=project, error=str(error))
+            return None
+        names = content.get("expected-models")
+        return await off_loop(len(names), _MANY_NAMES, lambda: _usable(names)) if isinstance(names, list) else None
 
     async def _listing(self, project: str) -> Listing:
         doing = f"revisions of {project}"

@@ -1,6 +1,7 @@
 """The projects of a server: models in revisions that are published and deleted."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 from latigo.sandbox.gordo.body import Refused, message, page
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
@@ -13,6 +14,8 @@ class Project:
         self.name = definition.project
         self.latest = definition.revision
         self.expected = sorted(model.name for model in definition.models)
+        self._behind: str | None = None
+        self._turn = False
         self.revisions = {
             revision: {model.name: model for model in models}
             for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
@@ -29,6 +32,28 @@ class Project:
         kept = self.revisions[self.latest] if models is None else {model.name: model for model in models}
         self.revisions[revision] = dict(kept)
         self.latest = revision
+
+    def disagree(self, behind: str | None) -> None:
+        """Let every other request be answered by a process that has nothing newer than a revision, until None is given.
+
+        So it is while processes of one server restart one after another, or see folders of their own.
+        """
+        if behind is not None and behind not in self.revisions:
+            raise ValueError(f"there is no revision {behind!r}")
+        self._behind = behind
+
+    def of_one_process(self) -> "Project":
+        """Return the project as the process that answers the next request has it."""
+        if self._behind is None:
+            return self
+        self._turn = not self._turn
+        return self._until(self._behind) if self._turn else self
+
+    def _until(self, revision: str) -> "Project":
+        older = copy(self)
+        older.latest = revision
+        older.revisions = {name: models for name, models in self.revisions.items() if int(name) <= int(revision)}
+        return older
 
     def forget(self, revision: str) -> None:
         """Remove a revision other than the latest."""
