@@ -15,7 +15,7 @@ from latigo.ledger.protocol import ModelEntry
 from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import Backfill, read_backfills
 from latigo.scheduler.plan import Agenda
-from tests.contracts.test_requests import CATCH_UP, carry_out, claim_all, lead
+from tests.contracts.test_requests import CATCH_UP, ask, carry_out, claim_all, lead, show
 from tests.support.build import NOW, an_entry, at, lane_share, window
 from tests.support.ledgers import Ledgers
 
@@ -42,7 +42,8 @@ async def requests(ledger: Ledgers) -> Sequence[Backfill]:
 
 async def wanted(ledger: Ledgers, number: int) -> dict[str, Coverage]:
     rows = await ledger.fetch(
-        "SELECT m.name, q.wanted FROM request_model q JOIN model m ON m.id = q.model_id WHERE q.request_id = $1 AND q.open",
+        "SELECT m.name, q.wanted FROM request_model q JOIN model m ON m.id = q.model_id"
+        " WHERE q.request_id = $1 AND q.open",
         number,
     )
     return {str(row["name"]): to_coverage(row["wanted"]) for row in rows}
@@ -71,7 +72,7 @@ async def test_it_is_carried_out_as_any_replacement_and_coverage_stays_meanwhile
         ("fan", window("11:00", "12:00"), 2),
         ("pump", window("11:00", "12:00"), 2),
     ]
-    (request,) = await requests(ledger)
+    request = await show(ledger, (await requests(ledger))[0].id)
     assert (request.state, request.slots_left) == ("done", 0)
     assert [to_coverage(row["covered"]) for row in covered] == [Coverage((DUE,))]
 
@@ -156,8 +157,6 @@ async def test_a_second_revision_supersedes_what_is_left_of_the_first_request(le
 
 
 async def test_what_a_person_has_requested_is_not_superseded(ledger: Ledgers):
-    from tests.contracts.test_requests import ask
-
     number = await ask(ledger, Window(DUE.start, DUE.end), kind="replace")
 
     await ledger.models.put_models(entries("1001", "fan", "pump"))

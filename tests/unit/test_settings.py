@@ -1,6 +1,7 @@
 """Valid and invalid configurations, and their errors."""
 
 import json
+import re
 import traceback
 from datetime import timedelta
 from pathlib import Path

@@ -48,7 +48,9 @@ FOR UPDATE OF c;
 
 -- model_states --
 -- State of the locked models; coverage is returned only where the slots change.
-SELECT m.project, m.name, m.epoch, m.slot, m.usable_revision, CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
+SELECT m.project, m.name, m.epoch, m.slot,
+       coalesce(m.usable_revision, CASE WHEN m.spec IS NOT NULL THEN m.revision END) AS usable_revision,
+       CASE WHEN m.slot <> n.slot THEN c.covered ELSE '{}' END AS covered
 FROM unnest($1::text[], $2::text[], $3::interval[]) AS n (project, name, slot)
 JOIN model m ON m.project = n.project AND m.name = n.name
 JOIN coverage c ON c.model_id = m.id;

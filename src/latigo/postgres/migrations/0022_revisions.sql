@@ -2,11 +2,8 @@
 
 -- model_revisions --
 ALTER TABLE model
-    ADD COLUMN usable_revision text,       -- newest one whose metadata could be used
+    ADD COLUMN usable_revision text,       -- newest one whose metadata could be used; null: see spec
     ADD COLUMN missing_since timestamptz;  -- while its state is gone; null: for long
-
--- usable_revisions --
-UPDATE model SET usable_revision = revision WHERE spec IS NOT NULL;
 
 -- project_outdated --
 -- The model server answers with an older revision than was accepted before.

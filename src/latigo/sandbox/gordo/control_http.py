@@ -7,8 +7,8 @@ POST     ``/sandbox/troubles``             ``{"kind": ..., "project", "model", "
 GET      ``/sandbox/troubles/{id}``        how often it has struck; ``?wait=SECONDS`` waits until it has
 DELETE   ``/sandbox/troubles/{id}``        lift it
 POST     ``/sandbox/revisions``            ``{"project", "revision"}``: publish the same models under it
-POST     ``/sandbox/behind``               ``{"project", "revision"}``: every other request meets a process that has no
-                                           newer one, until the revision is null
+POST     ``/sandbox/behind``               ``{"project", "revision"}``: half of the requests meet a process that has
+                                           nothing newer, until the revision is null
 POST     ``/sandbox/expected``             ``{"project", "models"}``: what ``expected-models`` answers
 DELETE   ``/sandbox/models/{p}/{m}``       remove model m of project p
 =======  ================================  ==========================================================================

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from random import Random
 
 from latigo.sandbox.gordo.body import Refused, message, page
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
@@ -15,7 +16,7 @@ class Project:
         self.latest = definition.revision
         self.expected = sorted(model.name for model in definition.models)
         self._behind: str | None = None
-        self._turn = False
+        self._chance = Random(1)  # noqa: S311 - which process answers is no secret
         self.revisions = {
             revision: {model.name: model for model in models}
             for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
@@ -34,7 +35,7 @@ class Project:
         self.latest = revision
 
     def disagree(self, behind: str | None) -> None:
-        """Let every other request be answered by a process that has nothing newer than a revision, until None is given.
+        """Let half of the requests meet a process that has nothing newer than a revision, until None is given.
 
         So it is while processes of one server restart one after another, or see folders of their own.
         """
@@ -46,8 +47,7 @@ class Project:
         """Return the project as the process that answers the next request has it."""
         if self._behind is None:
             return self
-        self._turn = not self._turn
-        return self._until(self._behind) if self._turn else self
+        return self._until(self._behind) if self._chance.random() < 0.5 else self
 
     def _until(self, revision: str) -> "Project":
         older = copy(self)

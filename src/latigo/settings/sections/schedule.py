@@ -70,7 +70,7 @@ class Override(Section):
     )
     recompute: Positive | None = Field(
         default=None,
-        description='How much of what was predicted is predicted again and overwritten, with on_revision = "recompute";'
+        description="How much of what was predicted is predicted again and overwritten where on_revision is recompute;"
         " 7d unless it is given.",
         examples=["7d"],
     )
