@@ -36,11 +36,17 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
     await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"], ["compressor"])
     await ledgers.models.project_outdated("plant", "999")
+    await ledgers.fetch("INSERT INTO sink VALUES ('sink/second', true, ledger_now(), NULL)")
     await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
     await ledgers.models.put_models([an_entry("mixer", project="second")])
     await ledgers.fetch(
         "UPDATE coverage SET covered = tstzmultirange($1) FROM model m WHERE m.id = model_id AND m.name = 'fan'",
         to_range(Window(at("10:00"), at("12:00"))),
+    )
+    await ledgers.fetch(
+        "INSERT INTO sink_model (sink, model_id, lacks) SELECT 'sink/second', id, tstzmultirange($1) FROM model"
+        " WHERE name = 'fan'",
+        HALF_PAST,
     )
     await ledgers.fetch(
         "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
@@ -225,6 +231,7 @@ STATUS = {
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
     "not_built": [{"project": TEXT, "model": TEXT, "since": TIME}],
     "not_built_count": COUNT,
+    "sinks": [{"sink": TEXT, "since": TIME, "models": COUNT, "slots": COUNT, "lost": COUNT, "request": None}],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,

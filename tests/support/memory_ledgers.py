@@ -17,6 +17,7 @@ from latigo.domain.errors import Reason, Unavailable
 from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.series import Column
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
@@ -292,6 +293,10 @@ class MemoryPlanning:
         for id_ in lost:
             self._wake(id_)
         return {"superseded": len(superseded), "lost": len(lost), "parked": 0}
+
+    async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
+        self._ask("require_sinks", term)
+        return ()
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         self._ask("expire", term)

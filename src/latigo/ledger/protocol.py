@@ -15,6 +15,7 @@ from latigo.domain.fence import Fence
 from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.series import Column
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
@@ -67,8 +68,7 @@ class Planned:
     request: int | None = None  #: that it is planned for
 
 
-@dataclass(frozen=True, slots=True)
-class RequestChange:
+class RequestChange(NamedTuple):
     """A request for time whose state has changed by itself."""
 
     id: int
@@ -398,6 +398,9 @@ class SchedulerLedger(Protocol):
     async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
         """End requests that are done, pause those that fail too often, withdraw tasks of those that are not active."""
 
+    async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
+        """Record which sinks are required from now on. Return those that join: they lack what was stored before."""
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         """Expire holes that have become too old. Return the number of slots by model."""
 
@@ -420,13 +423,10 @@ class ModelLedger(Protocol):
     async def project_listed(
         self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
     ) -> None:
-        """Record an accepted model list; models on it that were parked as gone are unparked.
-
-        ``unbuilt`` are models that the server expects and does not list; None: not known, so those known before stay.
-        """
+        """Record an accepted list, and the expected models that it lacks; None: not known, so they stay as known."""
 
     async def project_outdated(self, project: str, revision: str) -> None:
-        """Record that the server answers with an older revision than the accepted one, which stays."""
+        """Record that the server lists an older revision than the accepted one, which stays."""
 
     async def project_failed(self, project: str, error: str) -> None:
         """Record that a project could not be listed; a quarantine starts anew."""

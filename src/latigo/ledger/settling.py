@@ -9,6 +9,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
     UNSTORED,
+    Copied,
     Crashed,
     Deferred,
     Outcome,
@@ -123,6 +124,8 @@ def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Cal
     match settlement:
         case Stored():
             return _stored(task, settlement)
+        case Copied():
+            return Verdict(Outcome.COPIED, silent_since=task.silent_since)
         case Deferred():
             return _deferred(task, settlement, random)
         case Retry():

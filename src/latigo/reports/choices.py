@@ -26,6 +26,6 @@ ModelOrder = Literal["name", "behind", "silent", "state"]
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]
 
-#: Of a request for time: what is missing there, or all of it again.
-BackfillKind = Literal["fill", "replace"]
+#: Of a request for time: what is missing there, all of it again, or what a sink lacks.
+BackfillKind = Literal["fill", "replace", "copy"]
 BackfillState = Literal["active", "paused", "cancelled", "done"]

@@ -239,6 +239,22 @@ class UnbuiltModel(Report):
     since: datetime
 
 
+class LackingSink(Report):
+    """A required sink without some of what is covered: it joined later, or an executor did not know it."""
+
+    sink: str  #: the name of its circuit
+    since: datetime  #: when it became required
+    models: int
+    slots: int  #: that it lacks and would keep
+    lost: int  #: slots that could not be had any more
+    request: int | None  #: that copies them now
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        return self.sink.partition("/")[2]
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -295,6 +311,7 @@ class Snapshot(Report):
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
     not_built: Sequence[UnbuiltModel] = ()  #: those that are expected for longest
     not_built_count: int = 0  #: all of them
+    sinks: Sequence[LackingSink] = ()
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -323,6 +340,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
         not_built = await connection.fetch(SQL["not_built"], NAMED)
+        sinks = await connection.fetch(SQL["sinks"])
     return Snapshot(
         version=version,
         now=now,
@@ -376,6 +394,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         unposted_metadata=UnpostedMetadata(**unposted),
         not_built=[UnbuiltModel(**{name: row[name] for name in UnbuiltModel.model_fields}) for row in not_built],
         not_built_count=not_built[0]["models"] if not_built else 0,
+        sinks=[LackingSink(**row) for row in sinks],
     )
 
 

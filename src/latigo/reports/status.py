@@ -19,7 +19,9 @@ from latigo.runtime.units import counted
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 #: Failures that hold back no task.
-_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "list_outdated", "metadata_not_posted"})
+_DELAYS_NOTHING = frozenset(
+    {"discovery_failing", "discovery_quarantined", "list_outdated", "metadata_not_posted", "sink_lacks"}
+)
 #: Models that do not fall silent together by chance.
 _MANY = 5
 
@@ -123,6 +125,7 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     failures += _parked(snapshot)
     failures += _unstored(snapshot)
     failures += _unposted_metadata(snapshot)
+    failures += _lacking_sinks(snapshot)
     return failures
 
 
@@ -160,6 +163,22 @@ def _unposted_metadata(snapshot: Snapshot) -> list[Cause]:
     text = f"{counted(unposted.models, 'model')} could not be described to the Metadata API so far: {unposted.error}"
     state = State.RECOVERING if _is_recent(snapshot, unposted.since) else State.NEEDS_ATTENTION
     return [Cause(kind="metadata_not_posted", state=state, text=text, since=unposted.since)]
+
+
+def _lacking_sinks(snapshot: Snapshot) -> list[Cause]:
+    causes = []
+    for sink in snapshot.sinks:
+        if not sink.slots:
+            continue
+        number = f"{counted(sink.slots, 'slot')} of {counted(sink.models, 'model')}"
+        text = f"{sink.sink} lacks {number} that are covered without it"
+        if sink.request is None:
+            text += f" (latigo backfill --sink {sink.name} --dry-run)"
+            causes.append(_attention("sink_lacks", text, since=sink.since))
+        else:
+            text += f": request {sink.request} copies what other sinks have, and predicts the rest"
+            causes.append(Cause(kind="sink_lacks", state=State.RECOVERING, text=text, since=sink.since))
+    return causes
 
 
 def _is_recent(snapshot: Snapshot, since: datetime | None) -> bool:

@@ -192,6 +192,15 @@ FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = 
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
 GROUP BY m.project, p.reason ORDER BY 1, 2;
 
+-- sinks --
+-- What required sinks lack of models that are predicted, and the newest request that copies it.
+SELECT s.name AS sink, s.since, count(*) FILTER (WHERE NOT isempty(l.lacks)) AS models,
+       sum(count_slots(l.lacks, m.slot))::bigint AS slots, sum(count_slots(l.lost, m.slot))::bigint AS lost,
+       (SELECT max(r.id) FROM request r WHERE r.sink = s.name AND r.state = 'active') AS request
+FROM sink s JOIN sink_lacks l ON l.sink = s.name JOIN model m ON m.id = l.model_id AND m.state = 'active'
+WHERE NOT isempty(l.lacks) OR NOT isempty(l.lost)
+GROUP BY s.name, s.since ORDER BY s.name;
+
 -- discovery --
 SELECT source, error, alarm, failing_since, quarantined_since FROM discovery
 WHERE failing_since IS NOT NULL OR quarantined_since IS NOT NULL;

@@ -128,6 +128,7 @@ EVENTS = {
     "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",
     "settlement.crashed": "Settling a task met a bug: task, and its traceback.",
     "settlement.delayed": "Settlements wait for the ledger: error, count.",
+    "sink.joined": "A sink is required from now on and lacks what was stored before; see latigo backfill: downstream.",
     "sink.skipped": "An optional sink did not accept the predictions: downstream, error.",
     "slots.expired": "Slots older than max_catch_up expired: model, count.",
     "start.delayed": "A system that is needed at start is unavailable; it is retried: downstream, error.",

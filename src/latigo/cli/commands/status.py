@@ -64,6 +64,8 @@ def _show(status: "Status") -> None:
     if status.pauses:
         title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
         show_table(status.pauses, ("project", "model", "at", "who", "reason"), title=title)
+    if status.sinks:
+        show_table(status.sinks, ("sink", "since", "models", "slots", "lost"), title="Sinks that lack predictions")
     if status.not_built:
         title = f"Expected and not built, {_part(len(status.not_built), status.not_built_count, 'the oldest')}"
         show_table(status.not_built, ("project", "model", "since"), title=title)
@@ -71,6 +73,11 @@ def _show(status: "Status") -> None:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
         show_table(silent, ("tag", "since", "silent_for", "models"), title=title)
+    _show_refused(status)
+
+
+def _show_refused(status: "Status") -> None:
+    """Show what cannot be used, and what is missing because of it."""
     if status.bad_readings:
         title = f"Bad readings, skipped, {_part(len(status.bad_readings), status.bad_reading_kinds, 'the most')}"
         bad = [{**dict(found), "found": found.last_at} for found in status.bad_readings]
