@@ -11,7 +11,7 @@ from latigo.actions.backfill import Asked, Requested, preview_backfill, request_
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Misused
 from latigo.domain.health import State
-from latigo.domain.outcome import Copied, Stored
+from latigo.domain.outcome import Copied, Deferred, Stored
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.windows import Window
 from latigo.ledger.executor_store import PostgresExecutorLedger
@@ -226,6 +226,19 @@ async def test_all_that_is_stored_is_copied_where_that_is_asked_for(ledger: Ledg
     everything = await request(ledger, copy(DUE, everything=True))
 
     assert (nothing.number, everything.preview.slots, everything.preview.copied) == (None, 8, 8)
+
+
+async def test_while_a_copy_cannot_go_on_live_predictions_do(ledger: Ledgers):
+    await require(ledger, FIRST, SECOND)
+    await request(ledger, copy(None, "plant/fan"))
+    (claim,) = await claimed(ledger)
+    await ledger.executor.settle([(claim, Deferred("it is unavailable", "sink/first"))])
+    await ledger.set_clock(at("12:35"))
+
+    planned = await plan(ledger)
+
+    live = {(claim.ref.name, claim.window) for claim in planned if await sink_of(ledger, claim) is None}
+    assert live == {(name, window("12:00", "12:30")) for name in ("fan", "pump")}
 
 
 async def test_a_sink_that_is_not_required_cannot_be_filled(ledger: Ledgers):

@@ -274,6 +274,7 @@ class _Batch:
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
             unstored=row["unstored"],
+            copies=row["copies"],
         )
         settlement = within(settlement, task.window)
         if not isinstance(settlement, Stored | Copied):

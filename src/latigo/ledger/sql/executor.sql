@@ -147,6 +147,7 @@ SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silen
                AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
        EXISTS (SELECT FROM parked p WHERE p.model_id = t.model_id AND p.reason = 'unknown_sensor') AS lacks_sensors,
+       EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.sink IS NOT NULL) AS copies,
        ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
