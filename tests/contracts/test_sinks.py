@@ -232,13 +232,16 @@ async def test_while_a_copy_cannot_go_on_live_predictions_do(ledger: Ledgers):
     await require(ledger, FIRST, SECOND)
     await request(ledger, copy(None, "plant/fan"))
     (claim,) = await claimed(ledger)
-    await ledger.executor.settle([(claim, Deferred("it is unavailable", "sink/first"))])
     await ledger.set_clock(at("12:35"))
+    await ledger.executor.settle([(claim, Deferred("it is unavailable", "sink/first"))])
 
     planned = await plan(ledger)
 
     live = {(claim.ref.name, claim.window) for claim in planned if await sink_of(ledger, claim) is None}
     assert live == {(name, window("12:00", "12:30")) for name in ("fan", "pump")}
+    assert await ledger.fetch("SELECT state, request_id IS NOT NULL AS copies FROM task WHERE state = 'waiting'") == [
+        {"state": "waiting", "copies": True}
+    ]
 
 
 async def test_a_sink_that_is_not_required_cannot_be_filled(ledger: Ledgers):
