@@ -156,7 +156,7 @@ async def test_a_dry_run_counts_what_is_copied_and_what_is_predicted(ledger: Led
     assert (preview.kind, preview.sink, preview.models, preview.slots) == ("copy", "sink/second", 2, 8)
     # the first one keeps slots that begin after 10:30
     assert (preview.copied, preview.predicted, preview.calls) == (4, 4, 2)
-    assert (preview.start, preview.end) == (DUE.start, NOW)
+    assert (preview.start, preview.end) == (DUE.start, DUE.end)
     assert await ledger.fetch("SELECT FROM request") == []
 
 

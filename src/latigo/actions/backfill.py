@@ -182,8 +182,10 @@ async def _in_time(connection: Any, asked: Asked) -> Asked:
             f"{asked.sink} is not known as a required sink yet: it is from the start of the next scheduler on, whose"
             " settings have it in predictions"
         )
-    since = min(row["since"] or row["now"], row["now"] - timedelta(seconds=1))
-    return replace(asked, window=asked.window or Window(since, row["now"]))
+    if asked.window is not None:
+        return asked
+    since = row["since"] or row["now"] - timedelta(seconds=1)
+    return replace(asked, window=Window(since, row["until"] or row["now"]))
 
 
 def _ends(asked: Asked) -> tuple[datetime, datetime]:
@@ -219,7 +221,7 @@ async def _select(
         windows=sum(row["windows"] for row in rows),
         calls=calls,
         seconds=calls * speed["seconds"] / min(speed["at_once"], asked.at_most or speed["at_once"])
-        if known_speed
+        if known_speed and not copies
         else None,
         left_out=[each for each in left_out if each.slots],
         digest=_digest(f"{asked.kind} {asked.sink}" if copies else asked.kind, rows),

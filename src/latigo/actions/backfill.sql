@@ -69,9 +69,9 @@ CROSS JOIN LATERAL (
 ORDER BY w.project, w.name;
 
 -- lacking --
--- When the first slot begins that a required sink ($1) lacks, and what time it is now; no row: it is not required.
-SELECT (SELECT min(lower(l.lacks)) FROM sink_lacks l WHERE l.sink = s.name) AS since, ledger_now() AS now
-FROM sink s WHERE s.name = $1 AND s.required;
+-- From when until when a required sink ($1) lacks something, and what time it is now; no row: it is not required.
+SELECT min(lower(l.lacks)) AS since, max(upper(l.lacks)) AS until, ledger_now() AS now
+FROM sink s LEFT JOIN sink_lacks l ON l.sink = s.name WHERE s.name = $1 AND s.required GROUP BY s.name;
 
 -- select_copied --
 -- What a request ($1, null: none is made) copies to a sink ($2) of models ($3) in $4..$5: what it lacks, or all that is stored

@@ -159,7 +159,7 @@ def _show_request(number: int | None, ended: "Backfill | None") -> None:
         typer.echo(f"Request {number} is {ended.state}{left}")
 
 
-_KINDS = {"fill": "what is missing", "replace": "all of it again", "copy": "to {}, which lacks it"}
+_KINDS = {"fill": "what is missing", "replace": "all of it again", "copy": "to {}"}
 #: In words, by the reason of what is left out.
 _LEFT_OUT = {
     "covered": "predicted already; --replace predicts it again",
