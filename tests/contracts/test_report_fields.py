@@ -36,6 +36,10 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
     await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"], ["compressor"])
     await ledgers.models.project_outdated("plant", "999")
+    await ledgers.fetch(
+        "INSERT INTO lateness VALUES ('sensors/files', ledger_now()::date, '5 minutes', true, 9),"
+        " ('sensors/files', ledger_now()::date, '12 minutes', false, 1)"
+    )
     await ledgers.fetch("INSERT INTO sink VALUES ('sink/second', true, ledger_now(), NULL)")
     await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
     await ledgers.models.put_models([an_entry("mixer", project="second")])
@@ -232,6 +236,7 @@ STATUS = {
     "not_built": [{"project": TEXT, "model": TEXT, "since": TIME}],
     "not_built_count": COUNT,
     "sinks": [{"sink": TEXT, "since": TIME, "models": COUNT, "slots": COUNT, "lost": COUNT, "request": None}],
+    "lateness": [{"source": TEXT, "slots": COUNT, "complete_share": NUMBER, "delay": NUMBER}],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,

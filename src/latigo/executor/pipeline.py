@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import structlog
@@ -13,6 +13,7 @@ from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
+from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Copied, Stored
 from latigo.domain.series import Point, Predictions, Readings, Times
@@ -22,6 +23,7 @@ from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.copying import rows_within, slots_of, slots_with_rows
 from latigo.executor.guard import WriteGuard
+from latigo.executor.lateness import observe
 from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.slots import Slots, classify
 from latigo.providers.parts import ask_parts, parts_of, read_parts
@@ -96,6 +98,7 @@ class Pipeline:
     hard_limit: timedelta  #: of all calls of a task together; a call cut off by it counts as timed out
     clock: Clock
     metrics: Metrics
+    lateness: LatenessCounts = field(default_factory=LatenessCounts)
 
     async def run(self, progress: Progress) -> Stored | Copied:
         """Predict one window and store the result, or copy what other sinks have of it.
@@ -191,7 +194,9 @@ class Pipeline:
         spec, period = progress.task.model, period_of(progress.task.model, window)
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
+            read_at = self.clock.now()
             readings = await self._read(progress, spec.dataset.tags, period)
+            self._observe_lateness(progress.task, readings, read_at)
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
@@ -215,6 +220,12 @@ class Pipeline:
         parts = parts_of(self.sensors, tags)
         with self._reading(progress, parts):
             return await read_parts(parts, read, self.budget.share)
+
+    def _observe_lateness(self, task: Task, readings: Readings, read_at: datetime) -> None:
+        """Count how late the newest slot is, if it was read in its turn."""
+        if task.lane.is_live and read_at - task.window.end < timedelta(seconds=task.slot_seconds):
+            parts = parts_of(self.sensors, task.model.dataset.tags)
+            self.lateness.add(observe(parts, readings, task.window.end, task.model.dataset.resolution, read_at))
 
     async def _read_before(self, progress: Progress, buckets: Buckets, period: Window) -> Mapping[str, Point]:
         """Read the last value before the period of the tags whose beginning it may fill, as `_read`."""

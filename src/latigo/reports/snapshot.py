@@ -1,9 +1,10 @@
 """Snapshot of the service: what the ledger knows of it at one moment."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from latigo.domain.lateness import delay_for
 from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
@@ -16,6 +17,8 @@ SQL = load_statements("latigo.reports", "status.sql")
 STALE_SLOTS = 1.0
 #: Stale models, and silent sensors, that a status names; the rest is counted.
 NAMED = 10
+#: Share of newest slots whose readings should have arrived when they are due.
+COMPLETE = 0.99
 #: Period of the rates, in seconds.
 RATE_SECONDS = 300.0
 
@@ -255,6 +258,15 @@ class LackingSink(Report):
         return self.sink.partition("/")[2]
 
 
+class SourceLateness(Report):
+    """How late the readings of a source are, by the newest slots of the last 7 days when they were read."""
+
+    source: str  #: the name of its circuit
+    slots: int  #: that were read
+    complete_share: float  #: of them, with the delays as they are
+    delay: timedelta  #: which would make `COMPLETE` of them complete, as far as is known
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -312,6 +324,7 @@ class Snapshot(Report):
     not_built: Sequence[UnbuiltModel] = ()  #: those that are expected for longest
     not_built_count: int = 0  #: all of them
     sinks: Sequence[LackingSink] = ()
+    lateness: Sequence[SourceLateness] = ()
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -341,6 +354,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
         not_built = await connection.fetch(SQL["not_built"], NAMED)
         sinks = await connection.fetch(SQL["sinks"])
+        lateness = await connection.fetch(SQL["lateness"])
     return Snapshot(
         version=version,
         now=now,
@@ -395,6 +409,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         not_built=[UnbuiltModel(**{name: row[name] for name in UnbuiltModel.model_fields}) for row in not_built],
         not_built_count=not_built[0]["models"] if not_built else 0,
         sinks=[LackingSink(**row) for row in sinks],
+        lateness=_lateness(lateness),
     )
 
 
@@ -427,6 +442,21 @@ def _project(
         outdated_revision=listed["outdated_revision"] if listed else "",
         **{key: fresh[key] if fresh else 0 for key in counts},
     )
+
+
+def _lateness(rows: Sequence[Mapping[str, Any]]) -> list[SourceLateness]:
+    sources: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        sources.setdefault(row["source"], []).append(row)
+    return [
+        SourceLateness(
+            source=source,
+            slots=(slots := sum(row["slots"] for row in alike)),
+            complete_share=sum(row["complete"] for row in alike) / slots,
+            delay=delay_for({row["bound"]: row["slots"] for row in alike}, COMPLETE) or timedelta(0),
+        )
+        for source, alike in sources.items()
+    ]
 
 
 def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:

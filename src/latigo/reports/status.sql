@@ -201,6 +201,11 @@ FROM sink s JOIN sink_lacks l ON l.sink = s.name JOIN model m ON m.id = l.model_
 WHERE NOT isempty(l.lacks) OR NOT isempty(l.lost)
 GROUP BY s.name, s.since ORDER BY s.name;
 
+-- lateness --
+-- How late the newest slots of the last 7 days were when they were read, by source.
+SELECT source, bound, sum(slots)::bigint AS slots, coalesce(sum(slots) FILTER (WHERE complete), 0)::bigint AS complete
+FROM lateness GROUP BY source, bound ORDER BY source, bound;
+
 -- discovery --
 SELECT source, error, alarm, failing_since, quarantined_since FROM discovery
 WHERE failing_since IS NOT NULL OR quarantined_since IS NOT NULL;

@@ -45,6 +45,7 @@ EVENTS = {
     "http.started": "Probes, metrics and API are served: url.",
     "influxd.fetched": "The program influxd was unpacked from Debian's package: program.",
     "influxd.started": "An InfluxDB of the sandbox was started: url, data_dir, pid.",
+    "lateness.not_recorded": "How late readings are could not be recorded; it is later: error.",
     "lease.lost": "This scheduler no longer holds the planner's lease: reason.",
     "lease.not_released": "The planner's lease could not be released, and will expire: error.",
     "lease.not_renewed": "The leases of claimed tasks could not be renewed: error.",

@@ -96,6 +96,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         hard_limit=executor.hard_limit,
         clock=resources.clock,
         metrics=resources.metrics,
+        lateness=resources.lateness,
     )
     return Executor(
         info=ExecutorInfo(

@@ -11,6 +11,7 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
+from latigo.runtime.units import format_duration
 
 if TYPE_CHECKING:
     from latigo.reports.snapshot import ParkedModels
@@ -120,6 +121,8 @@ def _by_reason(failures: "Sequence[ParkedModels]") -> list[Mapping[str, Any]]:
 
 
 def _show_summary(status: "Status") -> None:
+    from latigo.reports.snapshot import COMPLETE
+
     rates, outstanding = status.rates, status.outstanding
     typer.echo(f"Latigo {status.version}, {status.state.words}")
     for cause in status.causes:
@@ -144,3 +147,9 @@ def _show_summary(status: "Status") -> None:
         f"{rates.needed_slots_per_second:.2f} needed; {rates.rows_per_second:.1f} rows/s"
     )
     typer.echo(f"Limit     {status.limited_by}")
+    for source in status.lateness:
+        if source.complete_share < COMPLETE:
+            typer.echo(
+                f"Late      {source.source}: {source.complete_share:.1%} of the newest slots were complete when read;"
+                f" a delay of {format_duration(source.delay)} would make it {COMPLETE:.0%}"
+            )
