@@ -127,3 +127,23 @@ async def rows_by_older(sandbox: Sandbox, models: Sequence[str], start: datetime
     """How many rows of this time the sink still has of a revision."""
     rows = "SELECT count(*) FROM v_predictions WHERE model = ANY ($1) AND time >= $2 AND time < $3 AND revision = $4"
     return int(await sandbox.ledger.value(rows, list(models), start, end, revision))
+
+
+async def test_a_task_that_is_out_in_a_revision_that_goes_is_planned_again_in_the_new_one(sandbox: Sandbox):
+    project = sandbox.gordo.projects[PROJECT]
+    old, new = project.latest, str(int(project.latest) + 1000)
+    models = sorted(project.revisions[old])
+    with sandbox.gordo.controls.hold() as held:
+        async with serving(sandbox.config()) as service:
+            await service.meets(held)  # Gordo has the task, and has not looked for its revision yet
+            project.publish(new)
+            project.forget(old)
+            await are_in(sandbox, service, models, new)
+            held.lift()
+            until = await sandbox.whole(service)
+            exceptions, parked = await sandbox.ledger.exceptions(), await sandbox.ledger.parked()
+            assert await service.stop() == 0
+
+    assert (exceptions, parked) == ([], [])
+    assert {(state, revision) for _, state, revision, _ in await states(sandbox)} == {("active", new)}
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)

@@ -17,6 +17,7 @@ from tests.support.process import RESOLUTION, SLOT, Service, latigo, serving
 from tests.support.sandbox import Sandbox
 
 Rows = Counter[tuple[str, datetime]]
+_COVERED_END = "SELECT max(upper(covered)) FROM v_coverage"
 _COPIED = "SELECT count(*) FROM task_history WHERE outcome = 'copied'"
 
 
@@ -67,8 +68,9 @@ async def test_a_sink_gets_what_another_has_and_the_rest_is_predicted_though_the
     sandbox: Sandbox, server: Influxd
 ):
     async with serving(sandbox.config()) as service:
-        joined = await sandbox.whole(service)
+        await sandbox.whole(service)
         assert await service.stop() == 0
+    joined = await sandbox.ledger.value(_COVERED_END)
     stored = before(await in_postgres(sandbox), joined)
     dropped = min(time for _, time in stored) + 2 * SLOT  # as if its retention had passed
     await sandbox.ledger.fetch("DELETE FROM prediction WHERE time < $1", dropped)
@@ -113,8 +115,9 @@ async def test_a_sink_gets_what_another_has_and_the_rest_is_predicted_though_the
 
 async def test_a_sink_that_names_no_revisions_can_be_copied_from(sandbox: Sandbox, server: Influxd):
     async with serving(sandbox.config(predictions=[influx(server)])) as service:
-        joined = await sandbox.whole(service)
+        await sandbox.whole(service)
         assert await service.stop() == 0
+    joined = await sandbox.ledger.value(_COVERED_END)
     ran = len(sandbox.gordo.controls.executed)
     config = sandbox.config(predictions=[influx(server), {"kind": "postgres", "name": "history"}])
     async with serving(config) as service:
