@@ -31,7 +31,7 @@ def sink_changes(known: dict[str, bool], required: Sequence[str]) -> SinkChanges
 async def require_sinks(connection: Any, sinks: Sequence[RequiredSink]) -> SinkChanges:
     """Record the sinks that are required from now on, and what those lack that join; return the changes."""
     known = {row["name"]: (row["required"], row["kept_for"]) for row in await connection.fetch(SQL["sinks"])}
-    if known == {sink.name: (True, sink.kept_for) for sink in sinks}:
+    if {name: kept_for for name, (required, kept_for) in known.items() if required} == dict(sinks):
         return SinkChanges((), ())
     await connection.execute(SQL["lock_models"])
     changes = sink_changes({name: required for name, (required, _) in known.items()}, [sink.name for sink in sinks])
