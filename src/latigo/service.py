@@ -13,6 +13,7 @@ import structlog
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.ledger.bad_readings import BadReadingReports, keep_bad_readings
+from latigo.ledger.lateness import keep_lateness
 from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
@@ -169,6 +170,7 @@ async def _roles_of(
     if queue.receiver is not None:
         readiness.executor = create_executor(resources, queue.receiver)
         roles["executor"] = readiness.executor.run
+        roles["lateness"] = lambda stop: keep_lateness(database, resources.lateness, clock, stop)
     if queue.sender is not None:
         roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
         roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)

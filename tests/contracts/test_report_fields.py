@@ -12,8 +12,8 @@ from latigo.actions.limits import set_limits
 from latigo.actions.retry import Retried, retry
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
-from latigo.domain.model import ModelRef
 from latigo.domain.limits import Limits
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.receipt import Inputs, Receipt, Score
 from latigo.domain.windows import DAY, Window
@@ -21,8 +21,8 @@ from latigo.ledger.bad_readings import BadReadingReports
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
-from latigo.reports.explain import read_explanation
 from latigo.reports.circuits import read_open_circuits
+from latigo.reports.explain import read_explanation
 from latigo.reports.failures import read_failures
 from latigo.reports.limits import ConfiguredLimits, read_limits
 from latigo.reports.models import read_models
@@ -44,12 +44,23 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.set_clock(NOW)
     await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
     await ledgers.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
-    await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"])
+    await ledgers.models.project_listed("plant", "1000", ["pump", "fan", "valve"], ["compressor"])
+    await ledgers.models.project_outdated("plant", "999")
+    await ledgers.fetch(
+        "INSERT INTO lateness VALUES ('sensors/files', ledger_now()::date, '5 minutes', true, 9),"
+        " ('sensors/files', ledger_now()::date, '12 minutes', false, 1)"
+    )
+    await ledgers.fetch("INSERT INTO sink VALUES ('sink/second', true, ledger_now(), NULL)")
     await ledgers.models.put_models([an_entry("pump"), an_entry("fan")])
     await ledgers.models.put_models([an_entry("mixer", project="second")])
     await ledgers.fetch(
         "UPDATE coverage SET covered = tstzmultirange($1) FROM model m WHERE m.id = model_id AND m.name = 'fan'",
         to_range(Window(at("10:00"), at("12:00"))),
+    )
+    await ledgers.fetch(
+        "INSERT INTO sink_model (sink, model_id, lacks) SELECT 'sink/second', id, tstzmultirange($1) FROM model"
+        " WHERE name = 'fan'",
+        HALF_PAST,
     )
     await ledgers.fetch(
         "INSERT INTO slot_exception (model_id, state, reason, looks, next_look, slots)"
@@ -174,12 +185,16 @@ STATUS = {
             "active": COUNT,
             "paused": COUNT,
             "unusable": COUNT,
-            "gone": COUNT,
+            "missing": COUNT,
+            "retired": COUNT,
             "silent": COUNT,
             "parked": COUNT,
             "stale": COUNT,
             "oldest": TIME,
             "backlog_slots": NUMBER,
+            "not_built": COUNT,
+            "outdated_since": TIME,
+            "outdated_revision": TEXT,
         }
     ],
     "backlog": {"slots": COUNT, "calls": COUNT},
@@ -236,6 +251,10 @@ STATUS = {
     "dismissed_models": COUNT,
     "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
+    "not_built": [{"project": TEXT, "model": TEXT, "since": TIME}],
+    "not_built_count": COUNT,
+    "sinks": [{"sink": TEXT, "since": TIME, "models": COUNT, "slots": COUNT, "lost": COUNT, "request": None}],
+    "lateness": [{"source": TEXT, "slots": COUNT, "complete_share": NUMBER, "delay": NUMBER}],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -309,6 +328,7 @@ async def test_models_have_these_fields(ledger: Ledgers):
             "silent_since": None,
             "parked": FLAG,
             "not_finite_share": None,
+            "missing_since": None,
         }
     )
 

@@ -100,4 +100,4 @@ def test_every_commented_key_in_the_example_can_be_used(tmp_path: Path) -> None:
     file.write_text("\n".join(line.lstrip("# ") for line in override.splitlines() if "=" in line or "[[" in line))
 
     (made,) = load_settings(file, {}).override
-    assert made.model_fields_set == {"match", "interval", "delay", "horizon", "enabled"}
+    assert made.model_fields_set == {*("match", "interval", "delay", "horizon", "enabled", "on_revision", "recompute")}

@@ -452,13 +452,16 @@ async def test_models_are_sorted_and_chosen_by_state(stopped: Plant):
     )
     (_, behind), *chosen = await asyncio.gather(
         stopped.ask("models", "list", "--sort", "behind"),
-        *(stopped.ask("models", "list", "--state", state) for state in ("paused", "silent", "parked", "gone")),
+        *(
+            stopped.ask("models", "list", "--state", state)
+            for state in ("paused", "silent", "parked", "missing", "retired", "expected")
+        ),
     )
 
     # Of the one that is parked nothing was ever covered.
     assert [model["model"] for model in behind] == [PUMP, SEPARATOR, COMPRESSOR]
     names = [[model["model"] for model in models] for _, models in chosen]
-    assert names == [[SEPARATOR], [SEPARATOR], [PUMP], []]
+    assert names == [[SEPARATOR], [SEPARATOR], [PUMP], [], [], []]
 
 
 @pytest.mark.parametrize(

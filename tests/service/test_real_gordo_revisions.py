@@ -170,7 +170,7 @@ async def test_a_model_that_could_not_be_loaded_gets_another_chance(story: Story
 async def test_a_model_that_is_gone_keeps_what_it_has_and_gets_no_more(story: Story) -> None:
     before, after = story.first[RETIRED], story.then[RETIRED]
 
-    assert (before.state, after.state) == ("active", "gone")
+    assert (before.state, after.state) == ("active", "missing")
     assert before.covered == after.covered == Coverage((BEFORE,))
     assert story.revisions[RETIRED] == {OLD: rows(BEFORE)}
     assert_same_points(story.stored[RETIRED], story.by_old[ModelRef(PROJECT, RETIRED)], relative=1e-6)

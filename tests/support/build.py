@@ -44,9 +44,18 @@ def an_entry(
     fold: timedelta = timedelta(days=1),
     horizon: timedelta = timedelta(hours=2),
     enabled: bool = True,
+    recompute: timedelta | None = None,
     **spec,
 ) -> ModelEntry:
-    return ModelEntry(a_spec(name, **spec), slot=slot, delay=delay, fold=fold, horizon=horizon, enabled=enabled)
+    return ModelEntry(
+        a_spec(name, **spec),
+        slot=slot,
+        delay=delay,
+        fold=fold,
+        horizon=horizon,
+        enabled=enabled,
+        recompute=recompute,
+    )
 
 
 def retry_rules() -> RetryRules:

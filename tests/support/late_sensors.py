@@ -10,6 +10,7 @@ from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import SystemClock
 
 KIND = "python:tests.support.late_sensors:open_late"
+BEHIND = "python:tests.support.late_sensors:open_behind"
 
 
 @asynccontextmanager
@@ -18,6 +19,13 @@ async def open_late(*, sign: str) -> AsyncIterator[PlantSensors]:
     if wrong := _read(Path(sign)):
         raise ConfigurationError(wrong)
     yield PlantSensors(Plant(period=timedelta(seconds=1)), SystemClock().now, any_tag=True)
+
+
+@asynccontextmanager
+async def open_behind(*, seconds: str) -> AsyncIterator[PlantSensors]:
+    """A plant whose readings arrive so many seconds after their time."""
+    clock, behind = SystemClock(), timedelta(seconds=float(seconds))
+    yield PlantSensors(Plant(period=timedelta(seconds=1)), lambda: clock.now() - behind, any_tag=True)
 
 
 def _read(sign: Path) -> str:

@@ -19,6 +19,7 @@ from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.domain.outcome import Outcome, Settlement
 from latigo.domain.receipt import Receipt
 from latigo.domain.series import Column
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
@@ -298,6 +299,10 @@ class MemoryPlanning:
             self._wake(id_)
         return {"superseded": len(superseded), "lost": len(lost), "parked": 0}
 
+    async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
+        self._ask("require_sinks", term)
+        return ()
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         self._ask("expire", term)
         return self.expired
@@ -510,6 +515,11 @@ class MemoryModels:
     puts: list[int] = field(default_factory=list)  #: how many models were put together
     refused: set[str] = field(default_factory=set)  #: names of models and projects that wake a bug of ours
     unavailable: bool = False
+    unbuilt: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    outdated: list[tuple[str, str]] = field(default_factory=list)  #: projects, and the older revisions of their lists
+
+    async def project_outdated(self, project: str, revision: str) -> None:
+        self.outdated.append((project, revision))
 
     async def projects(self) -> Sequence[KnownProject]:
         return list(self.listed.values())
@@ -518,7 +528,11 @@ class MemoryModels:
         self._take([project])
         return [model for ref, model in self.known.items() if ref.project == project]
 
-    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
+    async def project_listed(
+        self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
+    ) -> None:
+        if unbuilt is not None:
+            self.unbuilt[project] = tuple(unbuilt)
         self.listed[project] = KnownProject(project, revision, len(models), "", None, 0, accept_loss=False)
 
     def _project(self, project: str) -> KnownProject:

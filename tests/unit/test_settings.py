@@ -1,6 +1,7 @@
 """Valid and invalid configurations, and their errors."""
 
 import json
+import re
 import traceback
 from datetime import timedelta
 from pathlib import Path
@@ -679,9 +680,49 @@ def test_the_last_override_that_sets_a_key_wins() -> None:
     project = overrides_for(settings, ModelRef("plant-a", "pump"))
     slow = overrides_for(settings, ModelRef("plant-a", "slow-off"))
 
-    assert usual == (30 * MINUTE, 5 * MINUTE, timedelta(days=7), True)
-    assert project == (60 * MINUTE, 60 * MINUTE, timedelta(days=7), True)
-    assert slow == (60 * MINUTE, 180 * MINUTE, timedelta(0), False)
+    assert usual == (30 * MINUTE, 5 * MINUTE, timedelta(days=7), True, None)
+    assert project == (60 * MINUTE, 60 * MINUTE, timedelta(days=7), True, None)
+    assert slow == (60 * MINUTE, 180 * MINUTE, timedelta(0), False, None)
+
+
+def test_what_a_new_revision_recomputes_is_that_of_the_last_override_that_decides() -> None:
+    settings = load(
+        """
+        [[override]]
+        match = "*"
+        on_revision = "recompute"
+        [[override]]
+        match = "plant-a/*"
+        on_revision = "recompute"
+        recompute = "2d"
+        [[override]]
+        match = "plant-a/slow-*"
+        delay = "3h"
+        [[override]]
+        match = "plant-a/slow-off"
+        on_revision = "keep"
+        """
+    )
+
+    models = ("plant-b/pump", "plant-a/pump", "plant-a/slow-1", "plant-a/slow-off")
+    recomputed = [overrides_for(settings, ModelRef(*name.split("/"))).recompute for name in models]
+
+    assert recomputed == [timedelta(days=7), timedelta(days=2), timedelta(days=2), None]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ('recompute = "2d"', "has no effect without"),
+        ('on_revision = "keep"\nrecompute = "2d"', "has no effect without"),
+        ('on_revision = "recompute"\nrecompute = "91d"', "should not be longer than predictions[0].retention (90d)"),
+        ('on_revision = "recompute"\nrecompute = "0"', "recompute"),
+        ('on_revision = "all"', "on_revision"),
+    ],
+)
+def test_what_cannot_be_recomputed_is_refused(keys: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        load(f'[[override]]\nmatch = "*"\n{keys}')
 
 
 def test_patterns_know_upper_and_lower_case() -> None:

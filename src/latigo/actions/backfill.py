@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from latigo.actions.record import record
@@ -28,13 +28,16 @@ class Asked:
     """A stretch of time of some models."""
 
     kind: BackfillKind
-    window: Window
+    window: Window | None  #: None: all that the sink of a copy lacks
     names: Sequence[str]  #: ``PROJECT`` or ``PROJECT/MODEL``, or patterns of these
     sensor: str | None = None  #: only models that read this tag
     kept_for: timedelta | None = None  #: how long every sink keeps predictions; None: for ever
     readable_for: Callable[[Sequence[str]], timedelta | None] = lambda _: None  #: how long readings of tags are kept
     at_most: int | None = None  #: tasks that may be out at the same time
     stop_after: int | None = None  #: failed windows, after which it is paused
+    sink: str = ""  #: of a copy: the circuit of the sink that it is for
+    everything: bool = False  #: copy all that is stored, not only what the sink is known to lack
+    readable: Sequence[str] = ()  #: of a copy: the circuits of sinks that can be read
 
     def selector(self) -> dict[str, Any]:
         """Return what the ledger keeps of the selection."""
@@ -57,6 +60,7 @@ async def preview_backfill(database: Database, asked: Asked) -> BackfillPreview:
         Misused: nothing is selected.
     """
     async with database.connection() as connection:
+        asked = await _in_time(connection, asked)
         return await _select(connection, asked, await _chosen(connection, asked), None)
 
 
@@ -69,7 +73,8 @@ async def request_backfill(database: Database, who: str, asked: Asked, *, why: s
     async with database.transaction() as connection:
         chosen = await _chosen(connection, asked)
         await connection.execute(SQL["lock_selected"], list(chosen))
-        limits = (asked.window.start, asked.window.end, asked.at_most, asked.stop_after)
+        asked = await _in_time(connection, asked)
+        limits = (*_ends(asked), asked.at_most, asked.stop_after, asked.sink or None)
         row = await connection.fetchrow(SQL["begin_request"], asked.kind, who, why, asked.selector(), *limits)
         preview = await _select(connection, asked, chosen, row["id"])
         if expect and expect != preview.digest:
@@ -167,11 +172,39 @@ async def _chosen(connection: Any, asked: Asked) -> dict[int, timedelta | None]:
     return {row["id"]: asked.readable_for(row["tags"]) for row in chosen}
 
 
+async def _in_time(connection: Any, asked: Asked) -> Asked:
+    """Return a request with its stretch of time: that of a copy is what its sink lacks, unless it is given."""
+    if asked.kind != "copy":
+        return asked
+    row = await connection.fetchrow(SQL["lacking"], asked.sink)
+    if row is None:
+        raise Misused(
+            f"{asked.sink} is not known as a required sink yet: it is from the start of the next scheduler on, whose"
+            " settings have it in predictions"
+        )
+    if asked.window is not None:
+        return asked
+    since = row["since"] or row["now"] - timedelta(seconds=1)
+    return replace(asked, window=Window(since, row["until"] or row["now"]))
+
+
+def _ends(asked: Asked) -> tuple[datetime, datetime]:
+    if asked.window is None:
+        raise ValueError("only a copy may be of all time")
+    return asked.window.start, asked.window.end
+
+
 async def _select(
     connection: Any, asked: Asked, chosen: Mapping[int, timedelta | None], number: int | None
 ) -> BackfillPreview:
-    limits = (asked.window.start, asked.window.end, asked.kept_for, list(chosen.values()))
-    rows = await connection.fetch(SQL["select_slots"], number, asked.kind, list(chosen), *limits)
+    start, end = _ends(asked)
+    copies = asked.kind == "copy"
+    if copies:
+        limits = (start, end, asked.everything, list(asked.readable), list(chosen.values()))
+        rows = await connection.fetch(SQL["select_copied"], number, asked.sink, list(chosen), *limits)
+    else:
+        ends = (start, end, asked.kept_for, list(chosen.values()))
+        rows = await connection.fetch(SQL["select_slots"], number, asked.kind, list(chosen), *ends)
     left_out = [
         LeftOut(reason=reason, models=sum(row[reason] > 0 for row in rows), slots=sum(row[reason] for row in rows))
         for reason in _REASONS
@@ -181,17 +214,20 @@ async def _select(
     known_speed = speed["seconds"] is not None and speed["at_once"]
     return BackfillPreview(
         kind=asked.kind,
-        start=asked.window.start,
-        end=asked.window.end,
+        start=start,
+        end=end,
         models=sum(row["slots"] > 0 for row in rows),
         slots=sum(row["slots"] for row in rows),
         windows=sum(row["windows"] for row in rows),
         calls=calls,
         seconds=calls * speed["seconds"] / min(speed["at_once"], asked.at_most or speed["at_once"])
-        if known_speed
+        if known_speed and not copies
         else None,
         left_out=[each for each in left_out if each.slots],
-        digest=_digest(asked.kind, rows),
+        digest=_digest(f"{asked.kind} {asked.sink}" if copies else asked.kind, rows),
+        sink=asked.sink or None,
+        copied=sum(row["copied"] for row in rows) if copies else None,
+        predicted=sum(row["predicted"] for row in rows) if copies else None,
     )
 
 

@@ -13,8 +13,8 @@ WHERE $1::text IS NULL OR spec -> 'tag_list' ? $1 OR spec -> 'target_tag_list' ?
 SELECT FROM coverage WHERE model_id = ANY ($1::bigint[]) ORDER BY model_id FOR UPDATE;
 
 -- begin_request --
-INSERT INTO request (kind, who, why, at, selector, state, low, high, at_most, stop_after)
-VALUES ($1, $2, $3, ledger_now(), $4, 'active', $5, $6, $7, $8) RETURNING id;
+INSERT INTO request (kind, who, why, at, selector, state, low, high, at_most, stop_after, sink)
+VALUES ($1, $2, $3, ledger_now(), $4, 'active', $5, $6, $7, $8, $9) RETURNING id;
 
 -- select_slots --
 -- What a request ($1, null: none is made) of a kind ($2) wants of models ($3) in $4..$5, and what it leaves out: whole slots that
@@ -65,6 +65,65 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS windows,
            coalesce(sum(ceil(date_part('epoch', upper(r) - lower(r)) / date_part('epoch', w.fold))), 0)::bigint AS calls
     FROM unnest(w.wanted - w.parked) AS r
+) n
+ORDER BY w.project, w.name;
+
+-- lacking --
+-- From when until when a required sink ($1) lacks something, and what time it is now; no row: it is not required.
+SELECT min(lower(l.lacks)) AS since, max(upper(l.lacks)) AS until, ledger_now() AS now
+FROM sink s LEFT JOIN sink_lacks l ON l.sink = s.name WHERE s.name = $1 AND s.required GROUP BY s.name;
+
+-- select_copied --
+-- What a request ($1, null: none is made) copies to a sink ($2) of models ($3) in $4..$5: what it lacks, or all that is stored
+-- ($6). Sinks that can be read ($7) have what the ledger knows of them, as long as they keep it; for what none of them has,
+-- there may be readings (for each model $8, null: for ever).
+WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
+asked AS MATERIALIZED (
+    SELECT m.id, m.project, m.name, m.slot, least(m.fold, m.fold_limit) AS fold, m.state,
+           tstzrange(date_bin(m.slot, $4::timestamptz, 'epoch'),
+                     greatest(date_bin(m.slot, $4, 'epoch'),
+                              date_bin(m.slot, $5::timestamptz - interval '1 microsecond', 'epoch') + m.slot)) AS span,
+           date_bin(m.slot, clock.at - k.kept_for, 'epoch') + m.slot AS kept_from,
+           date_bin(m.slot, clock.at - c.readable_for, 'epoch') + m.slot AS readable_from
+    FROM unnest($3::bigint[], $8::interval[]) AS c(id, readable_for) JOIN model m USING (id) CROSS JOIN clock
+    JOIN sink k ON k.name = $2
+),
+stored AS MATERIALIZED (
+    SELECT a.*, tstzmultirange(a.span) * CASE WHEN $6 THEN t.slots ELSE coalesce(l.lacks, '{}') END AS slots,
+           coalesce((SELECT p.windows FROM model_parked p WHERE p.model_id = a.id), '{}') AS parked,
+           coalesce((
+               SELECT range_agg(h) FROM sink s LEFT JOIN sink_model o ON o.sink = s.name AND o.model_id = a.id
+               CROSS JOIN LATERAL unnest(
+                   CASE WHEN s.required THEN t.slots - coalesce(o.lacks + o.lost, '{}') ELSE coalesce(o.held, '{}') END
+                   * tstzmultirange(tstzrange(date_bin(a.slot, clock.at - s.kept_for, 'epoch') + a.slot, NULL))) AS h
+               WHERE s.name = ANY ($7::text[]) AND s.name <> $2), '{}') AS elsewhere
+    FROM asked a CROSS JOIN clock JOIN model_stored t ON t.model_id = a.id
+    LEFT JOIN sink_lacks l ON l.sink = $2 AND l.model_id = a.id
+),
+wanted AS MATERIALIZED (
+    SELECT s.*, s.slots * tstzmultirange(tstzrange(s.kept_from, NULL)) AS kept,
+           CASE WHEN s.state = 'active' THEN s.slots * tstzmultirange(tstzrange(s.kept_from, NULL)) ELSE '{}' END AS wanted
+    FROM stored s
+),
+added AS (
+    INSERT INTO request_model (request_id, model_id, wanted, slots)
+    SELECT $1::bigint, w.id, w.wanted, count_slots(w.wanted, w.slot) FROM wanted w
+    WHERE $1 IS NOT NULL AND NOT isempty(w.wanted)
+)
+SELECT w.project, w.name AS model, w.state, lower(w.span) AS low, upper(w.span) AS high,
+       count_slots(w.wanted, w.slot) AS slots, n.windows, n.calls,
+       count_slots(w.wanted * w.elsewhere, w.slot) AS copied,
+       count_slots((w.wanted - w.elsewhere) * tstzmultirange(tstzrange(w.readable_from, NULL)), w.slot) AS predicted,
+       0 AS covered, 0 AS excepted, count_slots(w.wanted * w.parked, w.slot) AS parked,
+       count_slots((w.wanted - w.elsewhere) * tstzmultirange(tstzrange(NULL, w.readable_from)), w.slot)
+           * (w.readable_from IS NOT NULL)::integer AS not_readable,
+       count_slots(w.slots - w.kept, w.slot) AS not_kept,
+       CASE WHEN w.state = 'active' THEN 0 ELSE count_slots(w.kept, w.slot) END AS not_predicted
+FROM wanted w
+CROSS JOIN LATERAL (
+    SELECT (SELECT count(*) FROM unnest(w.wanted - w.parked)) AS windows,
+           coalesce(sum(ceil(date_part('epoch', upper(r) - lower(r)) / date_part('epoch', w.fold))), 0)::bigint AS calls
+    FROM unnest(w.wanted - w.elsewhere - w.parked) AS r
 ) n
 ORDER BY w.project, w.name;
 

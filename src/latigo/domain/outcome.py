@@ -40,6 +40,7 @@ class Outcome(StrEnum):
     """Outcome of a task, as the ledger, metrics and logs name it."""
 
     STORED = "stored"
+    COPIED = "copied"
     DEFERRED = "deferred"
     RETRY = "retry"
     REJECTED = "rejected"
@@ -67,6 +68,16 @@ class Stored:
     def in_full(cls, window: Window, rows: int = 0) -> "Stored":
         """Return the usual end: the whole window is covered."""
         return cls(Coverage((window,)), rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What could be had of the window is in the sink that it is copied to; coverage is as it was."""
+
+    outcome: ClassVar = Outcome.COPIED
+    held: Coverage = field(default_factory=Coverage)  #: slots of which the sink has rows now
+    predicted: Coverage = field(default_factory=Coverage)  #: slots that no other sink had
+    rows: int = 0  #: rows that the sink reported as written
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +130,4 @@ class Split:
 
 
 #: Outcome of a task, with everything that the ledger needs. ``detail`` is one sentence.
-Settlement = Stored | Deferred | Retry | Rejected | Crashed | Split
+Settlement = Stored | Copied | Deferred | Retry | Rejected | Crashed | Split

@@ -36,7 +36,8 @@ class Task:
 
     ``id`` identifies it in the ledger; it is settled in slots of ``slot_seconds``. ``trace`` is the W3C ``traceparent``
     of the planning round that created it. A ``probe`` may call a downstream whose circuit is open. ``ledger`` planned
-    the task; None: its message is of a version that does not name the ledger.
+    the task; None: its message is of a version that does not name the ledger. With ``copy_to``, the name of a sink's
+    circuit, what other sinks have of the window is copied to that one, and only what none has is predicted.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Task:
     trace: str = ""
     probe: bool = False
     ledger: LedgerIdentity | None = None
+    copy_to: str = ""
 
     @property
     def ref(self) -> ModelRef:

@@ -15,7 +15,7 @@ from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
+from latigo.domain.outcome import Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
@@ -306,6 +306,8 @@ class Executor:
                 log = _log.info
                 if counted:
                     self._count(task, settlement)
+            case Copied(rows=rows):
+                log = _log.info
             case Deferred(detail):
                 log = _log.info
             case Retry(detail) | outcome.Rejected(detail=detail) | Crashed(detail) | Split(detail):

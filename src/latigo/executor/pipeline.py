@@ -4,23 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import structlog
 
 from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.circuits import System, circuit_name
+from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
+from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
-from latigo.domain.outcome import Stored
+from latigo.domain.outcome import Copied, Stored
 from latigo.domain.receipt import Inputs, Receipt, Score, Stage
 from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.copying import rows_within, slots_of, slots_with_rows
 from latigo.executor.guard import WriteGuard
+from latigo.executor.lateness import observe
 from latigo.executor.limiter import ProjectLimits
 from latigo.executor.measuring import measure_inputs, measure_score
 from latigo.executor.slots import Slots, classify
@@ -110,9 +114,10 @@ class Pipeline:
     hard_limit: timedelta  #: of all calls of a task together; a call cut off by it counts as timed out
     clock: Clock
     metrics: Metrics
+    lateness: LatenessCounts = field(default_factory=LatenessCounts)
 
-    async def run(self, progress: Progress) -> Stored:
-        """Predict one window and store the result.
+    async def run(self, progress: Progress) -> Stored | Copied:
+        """Predict one window and store the result, or copy what other sinks have of it.
 
         Raises:
             LatigoError: whatever a provider raised; ``progress`` holds the stage and the sinks that are done.
@@ -121,11 +126,13 @@ class Pipeline:
         task = progress.task
         if task.probe:
             await self._look_at_sinks(progress)
-        dataset = await self._frame(progress)
+        if task.copy_to:
+            return await self._copy(progress)
+        dataset = await self._frame(progress, task.window)
         if not has_rows(dataset, task.window):
             return _unpredicted(task, dataset)
         try:
-            execution = await self._predict(progress, dataset)
+            execution = await self._predict(progress, dataset, task.window)
         except NoData as error:
             _log.debug("task.too_few_rows", reason=str(error))
             return _unpredicted(task, dataset)
@@ -155,11 +162,58 @@ class Pipeline:
                     with suppress(NotImplementedError):  # it cannot be read
                         await sink.store.ping([progress.task.ref.project])
 
-    async def _frame(self, progress: Progress) -> Dataset:
-        spec, period = progress.task.model, period_of(progress.task.model, progress.task.window)
+    async def _copy(self, progress: Progress) -> Copied:
+        """Bring a window into one sink: what another sink has of it as it is, and the rest predicted."""
+        task, slot = progress.task, timedelta(seconds=progress.task.slot_seconds)
+        target = next((sink for sink in self.sinks if sink.store.downstream == task.copy_to), None)
+        if target is None:  # its settings are not those of the scheduler
+            raise Unavailable(f"this executor has no sink {task.copy_to}", downstream=task.copy_to)
+        left, held, rows = Coverage((task.window,)), Coverage(), 0
+        full = slot // task.model.dataset.resolution
+        for source in sorted(self.sinks, key=lambda sink: not sink.required):
+            if source is target or not left:
+                continue
+            stored = await self._stored(progress, source)
+            # An optional sink may have failed within a slot; what a required one has of a slot is all of it.
+            has = slots_with_rows(stored, left, slot, fewest=1 if source.required else full)
+            for predictions in stored:
+                written = await self._put(progress, target, rows_within(predictions, has))
+                rows += len(written)
+                held |= slots_of(written, has, slot)
+            left -= has
+        for window in left:
+            written = await self._predict_into(progress, target, window)
+            rows += len(written)
+            held |= slots_of(written, Coverage((window,)), slot)
+        return Copied(held, left, rows)
+
+    async def _stored(self, progress: Progress, source: Sink) -> Sequence[Predictions]:
+        """Return what a sink has of the window of a task; nothing from a sink that cannot be read."""
+        try:
+            async with self._call(progress, "read", source.store.downstream):
+                return await source.store.get_predictions(progress.task.ref, progress.task.window)
+        except NotImplementedError:
+            return ()
+
+    async def _predict_into(self, progress: Progress, target: Sink, window: Window) -> Times:
+        """Predict a window and write it to one sink; return the rows that it holds."""
+        dataset = await self._frame(progress, window)
+        if not has_rows(dataset, window):
+            return NO_TIMES
+        try:
+            execution = await self._predict(progress, dataset, window)
+        except NoData:
+            return NO_TIMES
+        predictions = execution.predictions.between(to_ns(window.start), to_ns(window.end))
+        return await self._put(progress, target, predictions) if len(predictions.finite_times) else NO_TIMES
+
+    async def _frame(self, progress: Progress, window: Window) -> Dataset:
+        spec, period = progress.task.model, period_of(progress.task.model, window)
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
+            read_at = self.clock.now()
             readings = await self._read(progress, spec.dataset.tags, period)
+            self._observe_lateness(progress.task, readings, read_at)
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
@@ -190,6 +244,12 @@ class Pipeline:
         with self._reading(progress, parts):
             return await read_parts(parts, read, self.budget.share)
 
+    def _observe_lateness(self, task: Task, readings: Readings, read_at: datetime) -> None:
+        """Count how late the newest slot is, if it was read in its turn."""
+        if task.lane.is_live and read_at - task.window.end < timedelta(seconds=task.slot_seconds):
+            parts = parts_of(self.sensors, task.model.dataset.tags)
+            self.lateness.add(observe(parts, readings, task.window.end, task.model.dataset.resolution, read_at))
+
     async def _read_before(self, progress: Progress, buckets: Buckets, period: Window) -> Mapping[str, Point]:
         """Read the last value before the period of the tags whose beginning it may fill, as `_read`."""
 
@@ -210,14 +270,14 @@ class Pipeline:
         with self._stage(progress, "read"):
             yield
 
-    async def _predict(self, progress: Progress, dataset: Dataset) -> Execution:
+    async def _predict(self, progress: Progress, dataset: Dataset, window: Window) -> Execution:
         task = progress.task
         project = task.ref.project
         async with (
             self.limits[project].call(),
             self._call(progress, "predict", circuit_name(System.MODELS, project)),
         ):
-            return await self.models.execute_model(task.model, task.window, dataset.x, dataset.y)
+            return await self.models.execute_model(task.model, window, dataset.x, dataset.y)
 
     async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
         """Write to every sink; return how the slots ended, and the rows that every required sink holds."""
@@ -269,7 +329,8 @@ class Pipeline:
             error = _newer_than_the_ledger(store.downstream, progress.task, written.newer)
             await guard.record_newer(str(error))
             raise error
-        if sink.on_stored is not None and len(written):
+        # A sink that keeps no revisions returns none, so that a copy of its rows cannot describe one.
+        if sink.on_stored is not None and len(written) and predictions.revision:
             await sink.on_stored(predictions)
         return written.times
 

@@ -14,6 +14,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
+    Copied,
     Crashed,
     Deferred,
     Rejected,
@@ -50,6 +51,7 @@ from latigo.ledger.shared import (
     release_holds,
     tags_in_json,
 )
+from latigo.ledger.sinks import reduce_copies
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
@@ -64,12 +66,19 @@ class PostgresExecutorLedger:
     """`ExecutorLedger` on PostgreSQL."""
 
     def __init__(
-        self, database: Database, rules: RetryRules, version: str, random: Callable[[], float] = random.random
+        self,
+        database: Database,
+        rules: RetryRules,
+        version: str,
+        random: Callable[[], float] = random.random,
+        *,
+        sinks: Sequence[str] | None = None,
     ) -> None:
         self._database = database
         self._rules = rules
         self._version = version
         self._random = random
+        self._sinks = sinks  #: that the executor requires; None: those that the ledger knows as required
 
     async def register(self, executor: ExecutorInfo) -> None:
         await self._database.execute(
@@ -168,7 +177,7 @@ class PostgresExecutorLedger:
             counted = await connection.fetch(SQL["settling"], [row["id"] for row in locked]) if locked else ()
             if not counted:
                 return frozenset()
-            batch = _Batch(self._rules, self._random)
+            batch = _Batch(self._rules, self._random, self._sinks)
             for row in counted:
                 claim, settlement = by_task[row["id"]]
                 batch.add(row, settlement, receipts.get(claim))
@@ -258,9 +267,11 @@ class Lesson(NamedTuple):
 class _Batch:
     """Collects the verdicts of one batch and writes them with a few statements, however many tasks there are."""
 
-    def __init__(self, rules: RetryRules, random: Callable[[], float]) -> None:
+    def __init__(self, rules: RetryRules, random: Callable[[], float], sinks: Sequence[str] | None) -> None:
         self._rules = rules
         self._random = random
+        self._sinks = sinks
+        self._copied: list[tuple[int, Coverage]] = []
         self._models: dict[int, _ModelChange] = {}
         self._finished: list[FinishedTask] = []
         self._waiting: list[WaitingTask] = []
@@ -284,9 +295,10 @@ class _Batch:
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
             unstored=row["unstored"],
+            copies=row["copies"],
         )
         settlement = within(settlement, task.window)
-        if not isinstance(settlement, Stored):
+        if not isinstance(settlement, Stored | Copied):
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
         self._end(task, settlement, verdict, receipt.to_bytes() if receipt and verdict.waiting is None else b"")
@@ -300,24 +312,32 @@ class _Batch:
         if verdict.rows_returned:
             change.rows_returned = task.window.start
         if isinstance(settlement, Stored):
-            change.covered |= settlement.covered
-            if row["repairs"]:
-                self._repairing.append(task.id)
-            if row["lacks_sensors"]:
-                self._known.add(task.model_id)
-            if row["requested"]:
-                self._requested.append(task.id)
-            if settlement.values:
-                change.not_finite = settlement.not_finite / settlement.values
-            if settlement.exceptions or row["touches"]:
-                change.settled.append((task.window, settlement.exceptions))
+            self._stored(row, task, settlement, change)
+        if isinstance(settlement, Copied):
+            self._copied.append((task.id, settlement.held))
         self._models[task.model_id] = change
+
+    def _stored(self, row: Any, task: Claimed, settlement: Stored, change: _ModelChange) -> None:
+        change.covered |= settlement.covered
+        if row["repairs"]:
+            self._repairing.append(task.id)
+        if row["lacks_sensors"]:
+            self._known.add(task.model_id)
+        if row["requested"]:
+            self._requested.append(task.id)
+        if settlement.values:
+            change.not_finite = settlement.not_finite / settlement.values
+        if settlement.exceptions or row["touches"]:
+            change.settled.append((task.window, settlement.exceptions))
 
     def _end(self, task: Claimed, settlement: Settlement, verdict: Verdict, receipt: bytes) -> None:
         stored_in: Sequence[str]
         match settlement:
             case Stored(covered=covered, rows=rows):
                 finished = FinishedTask(task.id, verdict.outcome, rows=rows, covered=covered.total, receipt=receipt)
+                stored_in = ()
+            case Copied(rows=rows):
+                finished = FinishedTask(task.id, verdict.outcome, rows=rows)
                 stored_in = ()
             case Deferred(detail, stored_in=stored_in) | Retry(detail, stored_in=stored_in):
                 finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
@@ -352,9 +372,10 @@ class _Batch:
     async def write(self, connection: Any, version: str) -> None:
         await end_repairs(connection, self._repairing)
         await reduce_requests(connection, self._requested)
+        await reduce_copies(connection, self._copied)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
-        await update_coverage(connection, self._models)
+        await update_coverage(connection, self._models, self._sinks)
         await self._write_exceptions(connection)
         await release_known(connection, self._known)
         await park(connection, self._parked, version)
@@ -408,14 +429,19 @@ async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
         await connection.execute(SQL["keep_waiting"], *columns(rows))
 
 
-async def update_coverage(connection: Any, changes: Mapping[int, _ModelChange]) -> None:
-    """Add to the coverage of models, by id, and set what is known of their silence and holds."""
+async def update_coverage(
+    connection: Any, changes: Mapping[int, _ModelChange], sinks: Sequence[str] | None = None
+) -> None:
+    """Add to the coverage of models, by id, and set what is known of their silence and holds.
+
+    ``sinks`` have what is covered; None: all that are required. What another required one lacks is recorded.
+    """
     if changes:
         rows = (
             (id_, to_multirange(c.covered), c.silent_since, c.hold_until, c.held_for, c.deferrals, c.not_finite)
             for id_, c in changes.items()
         )
-        await connection.execute(SQL["update_coverage"], *columns(rows))
+        await connection.execute(SQL["update_coverage"], *columns(rows), None if sinks is None else list(sinks))
 
 
 async def add_exceptions(connection: Any, exceptions: Sequence[tuple[int, Exceptions]]) -> None:

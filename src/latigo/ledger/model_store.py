@@ -8,6 +8,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import floor_to_slot
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
+from latigo.ledger.recompute import Recomputed, request_recompute
 from latigo.ledger.shared import ParkedWindow, kept, park, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
@@ -52,10 +53,18 @@ class PostgresModelLedger:
             for row in await self._database.fetch(SQL["known_models"], project)
         ]
 
-    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
+    async def project_listed(
+        self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
+    ) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(SQL["project_listed"], project, revision, len(models))
             await connection.execute(SQL["unpark_listed"], project, list(models))
+            if unbuilt is not None:
+                await connection.execute(SQL["delete_expected"], project, list(unbuilt))
+                await connection.execute(SQL["add_expected"], project, list(unbuilt))
+
+    async def project_outdated(self, project: str, revision: str) -> None:
+        await self._database.execute(SQL["project_outdated"], project, revision)
 
     async def project_failed(self, project: str, error: str) -> None:
         await self._database.execute(SQL["project_failed"], project, kept(error))
@@ -69,13 +78,15 @@ class PostgresModelLedger:
             names = [row["name"] for row in known if row["state"] in {"active", "disabled", "unusable"}]
             changed = await _set_state(connection, project, names, "unregistered")
             await connection.execute(SQL["delete_project"], project)
+            await connection.execute(SQL["delete_expected"], project, [])
             return len(changed)
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
         async with self._database.transaction() as connection:
             now = await read_clock(connection)
             # In one order: two schedulers that put the same list must not deadlock.
-            return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)])
+            recompute = {entry.spec.ref: entry.recompute for entry in entries if entry.recompute is not None}
+            return await _put(connection, [_Row.of(entry, now) for entry in sorted(entries, key=_ref)], recompute)
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta
@@ -137,8 +148,11 @@ async def _set_state(connection: Any, project: str, names: Sequence[str], state:
     return [row["name"] for row in await connection.fetch(SQL["set_state"], project, list(names), state)]
 
 
-async def _put(connection: Any, rows: Sequence[_Row]) -> int:
-    """Write any number of models with a few statements; return how many are new or have a new epoch."""
+async def _put(connection: Any, rows: Sequence[_Row], recompute: Mapping[ModelRef, timedelta]) -> int:
+    """Write any number of models with a few statements; return how many are new or have a new epoch.
+
+    ``recompute`` are those of which the last part is predicted again if their revision is new.
+    """
     if not rows:
         return 0
     slots = {row.ref: row.slot for row in rows}
@@ -148,6 +162,7 @@ async def _put(connection: Any, rows: Sequence[_Row]) -> int:
     written = await connection.fetch(SQL["upsert_models"], *columns((*row.ref, *row[1:]) for row in rows))
     await connection.execute(SQL["ensure_coverage"], [row["id"] for row in written])
     changed, realigned = [], []
+    recomputed: dict[Recomputed, list[int]] = {}
     for row in written:
         ref = ModelRef(row["project"], row["name"])
         before = known.get(ref)
@@ -155,7 +170,12 @@ async def _put(connection: Any, rows: Sequence[_Row]) -> int:
             changed.append(row["id"])
         if before is not None and before["slot"] != slots[ref]:
             realigned.append(row["id"])
+        if ref in recompute and before is not None and before["usable_revision"] not in {None, row["revision"]}:
+            what = Recomputed(ref.project, row["revision"], recompute[ref])
+            recomputed.setdefault(what, []).append(row["id"])
     await _realign(connection, realigned)
+    for what, ids in recomputed.items():
+        await request_recompute(connection, what, ids)
     await connection.execute(SQL["unpark_older"], changed)
     return len(changed)
 

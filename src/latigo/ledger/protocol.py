@@ -18,6 +18,7 @@ from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.receipt import Receipt
 from latigo.domain.series import Column
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 
@@ -70,8 +71,7 @@ class Planned:
     request: int | None = None  #: that it is planned for
 
 
-@dataclass(frozen=True, slots=True)
-class RequestChange:
+class RequestChange(NamedTuple):
     """A request for time whose state has changed by itself."""
 
     id: int
@@ -230,6 +230,7 @@ class ModelEntry:
     fold: timedelta  #: longest window of one task
     horizon: timedelta  #: how far back a new model is to be predicted
     enabled: bool = True
+    recompute: timedelta | None = None  #: how far back a known one is predicted again in a new revision; None: not
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +411,9 @@ class SchedulerLedger(Protocol):
     async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
         """End requests that are done, pause those that fail too often, withdraw tasks of those that are not active."""
 
+    async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
+        """Record which sinks are required from now on. Return those that join: they lack what was stored before."""
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         """Expire holes that have become too old. Return the number of slots by model."""
 
@@ -429,8 +433,13 @@ class ModelLedger(Protocol):
     async def known_models(self, project: str) -> Sequence[KnownModel]:
         """Return every model of a project that was ever listed."""
 
-    async def project_listed(self, project: str, revision: str, models: Sequence[str]) -> None:
-        """Record an accepted model list; models on it that were parked as gone are unparked."""
+    async def project_listed(
+        self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
+    ) -> None:
+        """Record an accepted list, and the expected models that it lacks; None: not known, so they stay as known."""
+
+    async def project_outdated(self, project: str, revision: str) -> None:
+        """Record that the server lists an older revision than the accepted one, which stays."""
 
     async def project_failed(self, project: str, error: str) -> None:
         """Record that a project could not be listed; a quarantine starts anew."""
@@ -442,7 +451,10 @@ class ModelLedger(Protocol):
         """Stop predicting a project that settings and roster no longer name. Return how many models were predicted."""
 
     async def put_models(self, entries: Sequence[ModelEntry]) -> int:
-        """Add or update models; the epoch rises where predictions would change. Return how many rose or are new."""
+        """Add or update models; the epoch rises where predictions would change. Return how many rose or are new.
+
+        Of models that get another revision and have ``recompute``, that part is requested to be predicted again.
+        """
 
     async def put_unusable(
         self, ref: ModelRef, revision: str, reason: Reason, detail: str, version: str, horizon: timedelta

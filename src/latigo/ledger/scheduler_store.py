@@ -8,8 +8,18 @@ from typing import Any
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
-from latigo.ledger.protocol import Circuit, LeaseLost, ModelTags, Need, Outstanding, Planned, RequestChange, Term
+from latigo.ledger.protocol import (
+    Circuit,
+    LeaseLost,
+    ModelTags,
+    Need,
+    Outstanding,
+    Planned,
+    RequestChange,
+    Term,
+)
 from latigo.ledger.shared import (
     REPAIR_AFTER,
     FinishedTask,
@@ -21,6 +31,7 @@ from latigo.ledger.shared import (
     read_limits,
     withdraw_not_requested,
 )
+from latigo.ledger.sinks import require_sinks
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
@@ -133,6 +144,10 @@ class PostgresSchedulerLedger:
             await withdraw_not_requested(connection)
         return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
 
+    async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
+        async with self._planning(term) as connection:
+            return (await require_sinks(connection, sinks)).joined
+
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
         async with self._planning(term) as connection:
             rows = await connection.fetch(SQL["expire"], max_catch_up)
@@ -216,4 +231,5 @@ def _task(row: Any) -> Task:
         trace=row["trace"],
         probe=row["probe"],
         ledger=LedgerIdentity(row["ledger"], row["incarnation"]),
+        copy_to=row["copy_to"] or "",
     )

@@ -9,6 +9,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
     UNSTORED,
+    Copied,
     Crashed,
     Deferred,
     Outcome,
@@ -58,6 +59,7 @@ class Claimed:
     deferrals: int
     now: datetime
     unstored: bool = False  #: a slot of the window, or the one before it, lacks rows that its readings allow
+    copies: bool = False  #: to a sink; the model itself waits for nothing that fails meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Cal
     match settlement:
         case Stored():
             return _stored(task, settlement)
+        case Copied():
+            return Verdict(Outcome.COPIED, silent_since=task.silent_since)
         case Deferred():
             return _deferred(task, settlement, random)
         case Retry():
@@ -169,7 +173,7 @@ def _deferred(task: Claimed, settlement: Deferred, random: Callable[[], float]) 
         deferrals=task.deferrals + 1,
         stale_metadata=settlement.stale_metadata,
     )
-    if task.attempts or settlement.stored_in:
+    if task.attempts or settlement.stored_in or task.copies:
         # It keeps its row, with its attempts and sinks; all others are planned anew, folded with slots that became due.
         return replace(verdict, waiting=Waiting(until, task.attempts))
     return replace(verdict, hold_until=until, held_for=settlement.downstream)

@@ -135,6 +135,7 @@ class ProjectModels:
     revision: str = ""
     models: tuple[str, ...] = ()  #: all of them, whether or not they are to be predicted
     error: Exception | None = None
+    expected: tuple[str, ...] | None = None  #: those that it should have, built or not; None: it does not report them
 
 
 class ModelDiscovery(Protocol):

@@ -36,6 +36,9 @@ class BackfillPreview(Report):
     seconds: float | None  #: that they take by what tasks took lately; None: nothing is known
     left_out: Sequence[LeftOut]
     digest: str  #: of the models and the time that were asked for
+    sink: str | None = None  #: that it is copied to
+    copied: int | None = None  #: of the slots, those that another sink has, as far as the ledger knows
+    predicted: int | None = None  #: of the slots, those that no other sink has
 
 
 class Backfill(Report):
@@ -62,6 +65,7 @@ class Backfill(Report):
     stop_after: int | None
     digest: str
     ended_at: datetime | None
+    sink: str | None = None  #: that it copies to
 
     @property
     def share_done(self) -> float:

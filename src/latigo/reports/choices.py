@@ -19,7 +19,10 @@ FailureGrouping = Literal["cause", "sensor", "project"]
 FailureOrder = Literal["name", "oldest", "newest", "reason"]
 
 #: Of a model, and that something of it is parked or silent.
-ModelState = Literal["active", "paused", "disabled", "unregistered", "gone", "unusable", "parked", "silent"]
+#: One that vanishes from the server is missing for a day, then retired; an expected one is not built yet.
+ModelState = Literal[
+    "active", "paused", "disabled", "unregistered", "missing", "retired", "unusable", "expected", "parked", "silent"
+]
 ModelOrder = Literal["name", "behind", "silent", "state"]
 
 TaskState = Literal["planned", "published", "claimed", "waiting"]
@@ -27,6 +30,6 @@ TaskState = Literal["planned", "published", "claimed", "waiting"]
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]
 
-#: Of a request for time: what is missing there, or all of it again.
-BackfillKind = Literal["fill", "replace"]
+#: Of a request for time: what is missing there, all of it again, or what a sink lacks.
+BackfillKind = Literal["fill", "replace", "copy"]
 BackfillState = Literal["active", "paused", "cancelled", "done"]

@@ -24,23 +24,24 @@ T = TypeVar("T")
 
 
 class KnownModel(Report):
-    """A model as the ledger knows it."""
+    """A model as the ledger knows it; of one that is expected and not built, hardly anything is known."""
 
     project: str
     model: str
     revision: str
     epoch: int
-    state: str  #: active, paused, disabled, unregistered, gone or unusable
-    since: datetime
-    slot: timedelta
-    delay: timedelta
-    fold: timedelta
+    state: str  #: active, paused, disabled, unregistered, missing, retired, unusable or expected
+    since: datetime  #: from when on it is to be predicted; an expected one: since when it is expected
+    slot: timedelta | None
+    delay: timedelta | None
+    fold: timedelta | None
     anomaly: bool | None  #: answers on anomaly/prediction; None: not known yet
     resolution: str | None
     covered_until: datetime | None
     silent_since: datetime | None
     parked: bool
     not_finite_share: float | None  #: of the values in its newest prediction; None: there was none
+    missing_since: datetime | None = None  #: when the server did not list it any more
 
 
 class ModelDetails(Report):

@@ -1,14 +1,20 @@
 -- The models that the ledger knows.
 
 -- models --
--- Null matches all; a state is also parked or silent, which several states may be. Ordered by $4.
+-- Null matches all; a state is also parked or silent, which several states may be. Those that are expected and not built
+-- are listed for that state only. Ordered by $4.
 SELECT k.*, count(*) OVER () AS total FROM (
-    SELECT m.project, m.name AS model, m.revision, m.epoch, CASE WHEN m.paused THEN 'paused' ELSE m.state END AS state,
+    SELECT m.project, m.name AS model, m.revision, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state,
            m.since, m.slot, m.delay, m.fold, m.anomaly, m.spec ->> 'resolution' AS resolution,
            upper(c.covered) AS covered_until, c.silent_since,
-           EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked, c.not_finite AS not_finite_share
+           EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked, c.not_finite AS not_finite_share,
+           CASE WHEN m.state = 'gone' THEN m.missing_since END AS missing_since
     FROM model m JOIN coverage c ON c.model_id = m.id
     WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+    UNION ALL
+    SELECT e.project, e.name, '', 0, 'expected', e.since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, NULL
+    FROM expected_model e
+    WHERE $3::text = 'expected' AND ($1 IS NULL OR e.project = $1) AND ($2 IS NULL OR e.name = $2)
 ) AS k
 WHERE $3::text IS NULL OR k.state = $3 OR ($3 = 'parked' AND k.parked) OR ($3 = 'silent' AND k.silent_since IS NOT NULL)
 ORDER BY CASE WHEN $4::text = 'behind' THEN coalesce(k.covered_until, '-infinity') END,

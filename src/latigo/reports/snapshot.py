@@ -1,9 +1,10 @@
 """Snapshot of the service: what the ledger knows of it at one moment."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from latigo.domain.lateness import delay_for
 from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
@@ -17,6 +18,8 @@ SQL = load_statements("latigo.reports", "status.sql")
 STALE_SLOTS = 1.0
 #: Stale models, and silent sensors, that a status names; the rest is counted.
 NAMED = 10
+#: Share of newest slots whose readings should have arrived when they are due.
+COMPLETE = 0.99
 #: Period of the rates, in seconds.
 RATE_SECONDS = 300.0
 
@@ -73,12 +76,16 @@ class ProjectStatus(Report):
     active: int
     paused: int
     unusable: int
-    gone: int
+    missing: int  #: not listed by the server since less than a day
+    retired: int  #: not listed for longer
     silent: int
     parked: int
     stale: int
     oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
     backlog_slots: float = 0  #: slots that could be planned now
+    not_built: int = 0  #: models that the server expects and does not list
+    outdated_since: datetime | None = None  #: the server lists an older revision than that of the accepted list
+    outdated_revision: str = ""  #: which
 
 
 class BacklogTotals(Report):
@@ -247,6 +254,39 @@ class Pause(Report):
     reason: str
 
 
+class UnbuiltModel(Report):
+    """A model that its server expects and does not list."""
+
+    project: str
+    model: str
+    since: datetime
+
+
+class LackingSink(Report):
+    """A required sink without some of what is covered: it joined later, or an executor did not know it."""
+
+    sink: str  #: the name of its circuit
+    since: datetime  #: when it became required
+    models: int
+    slots: int  #: that it lacks and would keep
+    lost: int  #: slots that could not be had any more
+    request: int | None  #: that copies them now
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        return self.sink.partition("/")[2]
+
+
+class SourceLateness(Report):
+    """How late the readings of a source are, by the newest slots of the last 7 days when they were read."""
+
+    source: str  #: the name of its circuit
+    slots: int  #: that were read
+    complete_share: float  #: of them, with the delays as they are
+    delay: timedelta  #: which would make `COMPLETE` of them complete, as far as is known
+
+
 class QueueOutage(Report):
     """Processes of one role that cannot reach the task queue."""
 
@@ -303,6 +343,10 @@ class Snapshot(Report):
     dismissed_models: int = 0  #: with failures that are no alarm
     discovery: DiscoveryTrouble | None = None
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
+    not_built: Sequence[UnbuiltModel] = ()  #: those that are expected for longest
+    not_built_count: int = 0  #: all of them
+    sinks: Sequence[LackingSink] = ()
+    lateness: Sequence[SourceLateness] = ()
 
 
 async def read_snapshot(database: Database, version: str) -> Snapshot:
@@ -332,6 +376,9 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         dismissed = await connection.fetchrow(SQL["dismissed"])
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
+        not_built = await connection.fetch(SQL["not_built"], NAMED)
+        sinks = await connection.fetch(SQL["sinks"])
+        lateness = await connection.fetch(SQL["lateness"])
     return Snapshot(
         version=version,
         now=now,
@@ -385,6 +432,10 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         dismissed_models=dismissed["models"],
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),
+        not_built=[UnbuiltModel(**{name: row[name] for name in UnbuiltModel.model_fields}) for row in not_built],
+        not_built_count=not_built[0]["models"] if not_built else 0,
+        sinks=[LackingSink(**row) for row in sinks],
+        lateness=_lateness(lateness),
     )
 
 
@@ -402,7 +453,7 @@ def _projects(
 def _project(
     name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
 ) -> ProjectStatus:
-    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    counts = ("active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale")
     return ProjectStatus(
         project=name,
         revision=listed["revision"] if listed else "",
@@ -412,8 +463,26 @@ def _project(
         undescribed=max((listed["models"] if listed else 0) - (fresh["known"] if fresh else 0), 0),
         oldest=fresh["oldest"] if fresh else None,
         backlog_slots=backlog_slots,
+        not_built=listed["not_built"] if listed else 0,
+        outdated_since=listed["outdated_since"] if listed else None,
+        outdated_revision=listed["outdated_revision"] if listed else "",
         **{key: fresh[key] if fresh else 0 for key in counts},
     )
+
+
+def _lateness(rows: Sequence[Mapping[str, Any]]) -> list[SourceLateness]:
+    sources: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        sources.setdefault(row["source"], []).append(row)
+    return [
+        SourceLateness(
+            source=source,
+            slots=(slots := sum(row["slots"] for row in alike)),
+            complete_share=sum(row["complete"] for row in alike) / slots,
+            delay=delay_for({row["bound"]: row["slots"] for row in alike}, COMPLETE) or timedelta(0),
+        )
+        for source, alike in sources.items()
+    ]
 
 
 def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:

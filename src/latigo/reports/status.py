@@ -21,7 +21,9 @@ NO_EXECUTOR = "no executor is running"
 ALL_DRAINED = "every executor is drained, so nothing is started (latigo executors resume NAME)"
 BACKFILL_WAITS = "backfill is paused (latigo limits --resume-backfill)"
 #: Failures that hold back no task.
-_DELAYS_NOTHING = frozenset({"discovery_failing", "discovery_quarantined", "metadata_not_posted"})
+_DELAYS_NOTHING = frozenset(
+    {"discovery_failing", "discovery_quarantined", "list_outdated", "metadata_not_posted", "sink_lacks"}
+)
 #: Models that do not fall silent together by chance.
 _MANY = 5
 
@@ -128,9 +130,11 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
         )
     failures += _discovery(snapshot)
     failures += _quarantined(snapshot)
+    failures += _outdated(snapshot)
     failures += _parked(snapshot)
     failures += _unstored(snapshot)
     failures += _unposted_metadata(snapshot)
+    failures += _lacking_sinks(snapshot)
     return failures
 
 
@@ -174,6 +178,22 @@ def _unposted_metadata(snapshot: Snapshot) -> list[Cause]:
     return [Cause(kind="metadata_not_posted", state=state, text=text, since=unposted.since)]
 
 
+def _lacking_sinks(snapshot: Snapshot) -> list[Cause]:
+    causes = []
+    for sink in snapshot.sinks:
+        if not sink.slots:
+            continue
+        number = f"{counted(sink.slots, 'slot')} of {counted(sink.models, 'model')}"
+        text = f"{sink.sink} lacks {number} that are covered without it"
+        if sink.request is None:
+            text += f" (latigo backfill --sink {sink.name} --dry-run)"
+            causes.append(_attention("sink_lacks", text, since=sink.since))
+        else:
+            text += f": request {sink.request} copies what other sinks have, and predicts the rest"
+            causes.append(Cause(kind="sink_lacks", state=State.RECOVERING, text=text, since=sink.since))
+    return causes
+
+
 def _is_recent(snapshot: Snapshot, since: datetime | None) -> bool:
     return since is not None and snapshot.now - since < RECENT
 
@@ -190,6 +210,22 @@ def _quarantined(snapshot: Snapshot) -> list[Cause]:
             text = f"{some_of(projects)}: model lists that have lost too many models at once are quarantined"
     command = f"latigo models accept-loss {projects[0] if len(projects) == 1 else 'PROJECT'}"
     return [_attention("list_quarantined", f"{text} ({command})", projects, min(since.values()))]
+
+
+def _outdated(snapshot: Snapshot) -> list[Cause]:
+    """Return a cause for each project whose server lists an older revision than before."""
+    return [
+        Cause(
+            kind="list_outdated",
+            state=State.RECOVERING if _is_recent(snapshot, project.outdated_since) else State.NEEDS_ATTENTION,
+            text=f"{project.project}: the model server lists revision {project.outdated_revision}, which is older than"
+            f" {project.revision}: not all of its processes have the newer one, or it was withdrawn",
+            projects=[project.project],
+            since=project.outdated_since,
+        )
+        for project in snapshot.projects
+        if project.outdated_since is not None
+    ]
 
 
 def _parked(snapshot: Snapshot) -> list[Cause]:

@@ -13,7 +13,13 @@ SELECT id, version, envelope_low, envelope_high, concurrency, working_limit, in_
 FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
 
 -- projects --
-SELECT name, revision, models, listed_at, error, doubted_since FROM project ORDER BY name;
+SELECT p.name, p.revision, p.models, p.listed_at, p.error, p.doubted_since, p.outdated_since, p.outdated_revision,
+       (SELECT count(*) FROM expected_model e WHERE e.project = p.name) AS not_built
+FROM project p ORDER BY p.name;
+
+-- not_built --
+-- Models that servers expect and have not built, those that are expected for longest, $1 at most; models counts all.
+SELECT project, name AS model, since, count(*) OVER () AS models FROM expected_model ORDER BY since, project, name LIMIT $1;
 
 -- outstanding --
 SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
@@ -31,7 +37,8 @@ SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstr
 -- late: it was settled. Known are also models that were unregistered by hand since the project's list was read.
 WITH due AS (
     SELECT m.id, m.project, m.name, m.revision, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
-           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due
+           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due,
+           CASE WHEN m.state = 'gone' THEN known_state(m.state, false, m.missing_since) END AS known_state
     FROM model m
 ),
 seen AS (
@@ -54,7 +61,8 @@ SELECT project,
        count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
        count(*) FILTER (WHERE paused) AS paused,
        count(*) FILTER (WHERE state = 'unusable') AS unusable,
-       count(*) FILTER (WHERE state = 'gone') AS gone,
+       count(*) FILTER (WHERE known_state = 'missing') AS missing,
+       count(*) FILTER (WHERE known_state = 'retired') AS retired,
        count(*) FILTER (WHERE active AND silent_since IS NOT NULL AND NOT is_dismissed(id, revision, 'no_readings')) AS silent,
        count(*) FILTER (WHERE parked) AS parked,
        count(*) FILTER (WHERE stale) AS stale,
@@ -205,6 +213,20 @@ FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = 
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
 WHERE NOT is_dismissed(p.model_id, p.revision, p.reason)
 GROUP BY m.project, p.reason ORDER BY 1, 2;
+
+-- sinks --
+-- What required sinks lack of models that are predicted, and the newest request that copies it.
+SELECT s.name AS sink, s.since, count(*) FILTER (WHERE NOT isempty(l.lacks)) AS models,
+       sum(count_slots(l.lacks, m.slot))::bigint AS slots, sum(count_slots(l.lost, m.slot))::bigint AS lost,
+       (SELECT max(r.id) FROM request r WHERE r.sink = s.name AND r.state = 'active') AS request
+FROM sink s JOIN sink_lacks l ON l.sink = s.name JOIN model m ON m.id = l.model_id AND m.state = 'active'
+WHERE NOT isempty(l.lacks) OR NOT isempty(l.lost)
+GROUP BY s.name, s.since ORDER BY s.name;
+
+-- lateness --
+-- How late the newest slots of the last 7 days were when they were read, by source.
+SELECT source, bound, sum(slots)::bigint AS slots, coalesce(sum(slots) FILTER (WHERE complete), 0)::bigint AS complete
+FROM lateness GROUP BY source, bound ORDER BY source, bound;
 
 -- discovery --
 SELECT source, error, alarm, failing_since, quarantined_since FROM discovery

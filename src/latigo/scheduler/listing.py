@@ -36,15 +36,27 @@ class Changes:
     gone: tuple[str, ...] = ()  #: known, and no longer on the server
     deselected: tuple[str, ...] = ()  #: on the server, but excluded by settings or roster
     older: int = 0  #: number of models known in a newer revision than that of the list
+    outdated: bool = False  #: the list is of an older revision than the accepted one, and decides nothing else
     predicted: int = 0  #: number of models so far, without unusable ones
     lost: int = 0  #: how many of those are gone
 
 
-def changes(known: Sequence[KnownModel], listing: SelectedModels) -> Changes:
-    """Compare a list with the models in the ledger. Metadata is read once per model and revision."""
+def changes(known: Sequence[KnownModel], listing: SelectedModels, accepted: str = "") -> Changes:
+    """Compare a list with the models in the ledger. Metadata is read once per model and revision.
+
+    ``accepted`` is the revision of the newest list that was accepted. Servers behind one address may disagree about the
+    latest revision, and a list of an older one neither returns models that are gone since, nor adds any.
+    """
     by_name = {model.name: model for model in known}
     excluded = set(listing.left_out)
     used = [model for model in known if model.state in PREDICTED or model.state == "unusable"]
+    if accepted and int(listing.revision) < int(accepted):
+        return Changes(
+            deselected=tuple(model.name for model in used if model.name in excluded),
+            older=sum(is_older(listing, model) for model in used),
+            outdated=True,
+            predicted=sum(model.state in PREDICTED for model in used),
+        )
     on_server = excluded.union(listing.models)
     gone = [model for model in used if model.name not in on_server and not is_older(listing, model)]
     return Changes(

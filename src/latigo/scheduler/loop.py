@@ -12,6 +12,7 @@ import structlog
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.limits import most_outstanding
+from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane
 from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
@@ -79,6 +80,7 @@ class Scheduler:
         ledger: SchedulerLedger,
         sync: ModelSync,
         sender: TaskSender,
+        sinks: Sequence[RequiredSink] = (),
         downstreams: Callable[[str], Iterable[str]],
         sources: Sources,
         projects: Callable[[], Awaitable[Iterable[str]]],
@@ -89,6 +91,7 @@ class Scheduler:
         self._ledger = ledger
         self._sync = sync
         self._sender = sender
+        self._sinks = sinks
         self._downstreams = downstreams
         self._sources = sources
         self._projects = projects
@@ -153,6 +156,8 @@ class Scheduler:
         if self._lease.term != term:
             _log.info("planner.elected", holder=term.holder, term=term.number)
             await self._ledger.forgive_crashes(self._rules.version)
+            for sink in await self._ledger.require_sinks(term, self._sinks) if self._sinks else ():
+                _log.warning("sink.joined", downstream=sink)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
         self._lease.hold(term, requested + self._rules.lease.total_seconds())
 

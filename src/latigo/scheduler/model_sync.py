@@ -105,22 +105,29 @@ class ModelSync:
             missing = {"count": len(listing.missing), "first": listing.missing[0]}
             _log.warning("models.not_on_server", project=listing.project, **missing)
         known = await self._ledger.known_models(listing.project)
-        change = changes(known, listing)
+        change = changes(known, listing, "" if before is None else before.revision)
         if change.deselected:
             _log.info("models.deselected", project=listing.project, count=len(change.deselected))
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
+        if change.outdated or change.older:
+            self._complete = False
+            _log.warning("models.list_outdated", project=listing.project, count=change.older, revision=listing.revision)
+        if change.outdated:
+            await self._ledger.project_outdated(listing.project, listing.revision)
+            await self._reschedule(listing, known)
+            return
         if not self._accepts(listing, change, before):
             self._complete = False
             await self._ledger.project_quarantined(listing.project, listing.count)
             return
-        if change.older:
-            self._complete = False
-            _log.warning("models.list_outdated", project=listing.project, count=change.older, revision=listing.revision)
         describe = {*change.describe, *await self._reschedule(listing, known)}
         if change.gone:
             _log.warning("models.gone", project=listing.project, count=len(change.gone))
             await self._ledger.set_state(listing.project, change.gone, "gone")
-        await self._ledger.project_listed(listing.project, listing.revision, listing.models)
+        if listing.unbuilt:
+            unbuilt = {"count": len(listing.unbuilt), "first": listing.unbuilt[0]}
+            _log.info("models.not_built", project=listing.project, **unbuilt)
+        await self._ledger.project_listed(listing.project, listing.revision, listing.models, listing.unbuilt)
         await self._describe_all(listing, [name for name in listing.models if name in describe], may_continue)
 
     def _accepts(self, listing: SelectedModels, change: Changes, before: KnownProject | None) -> bool:
@@ -226,4 +233,5 @@ class ModelSync:
             fold=longest_window(self._max_window, slot, spec.dataset.resolution),
             horizon=schedule.horizon,
             enabled=schedule.enabled,
+            recompute=schedule.recompute,
         )

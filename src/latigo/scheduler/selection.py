@@ -20,6 +20,7 @@ class SelectedModels:
     models: tuple[str, ...] = ()  #: to be predicted
     left_out: tuple[str, ...] = ()  #: listed by the server, and not selected
     missing: tuple[str, ...] = ()  #: named by discovery, and not listed by the server
+    unbuilt: tuple[str, ...] | None = None  #: to be predicted, expected and not listed by the server; None: not known
     error: Exception | None = None
 
     @property
@@ -67,8 +68,12 @@ class Selection:
         missing = (
             () if listing.error else sorted(self.only.get(listing.project, frozenset()).difference(listing.models))
         )
+        unbuilt = None
+        if listing.expected is not None:
+            expected = sorted(set(listing.expected).difference(listing.models))
+            unbuilt = tuple(name for name in expected if self.selects(ModelRef(listing.project, name), roster))
         return SelectedModels(
-            listing.project, listing.revision, tuple(models), tuple(left_out), tuple(missing), listing.error
+            listing.project, listing.revision, tuple(models), tuple(left_out), tuple(missing), unbuilt, listing.error
         )
 
     def _matches(self, ref: ModelRef) -> bool:

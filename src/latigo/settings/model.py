@@ -153,11 +153,14 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     limit_key = f"backfill.max_catch_up less {format_duration(_LEAST_AFTER_DELAY)}"
     longest_delay = max(backfill.max_catch_up, _LEAST_CATCH_UP) - _LEAST_AFTER_DELAY
     not_longer += [(key, delay, limit_key, longest_delay) for key, delay in delays]
+    recomputed = [
+        (f"override[{n}].recompute", rule.recomputed) for n, rule in enumerate(settings.override) if rule.recomputed
+    ]
     not_longer += [
-        (key, horizon, f"predictions[{n}].retention", sink.retention)
+        (key, length, f"predictions[{n}].retention", sink.retention)
         for n, sink in enumerate(settings.predictions)
         if isinstance(sink, PostgresSink)
-        for key, horizon in horizons
+        for key, length in (*horizons, *recomputed)
     ]
     not_longer += [
         ("executor.backoff_first", executor.backoff_first, "executor.backoff_longest", executor.backoff_longest),
@@ -246,6 +249,9 @@ def overrides_for(settings: Settings, ref: ModelRef) -> Schedule:
     schedule = Schedule(settings.schedule.interval, settings.schedule.delay, settings.backfill.horizon, enabled=True)
     for override in settings.override:
         if fnmatchcase(str(ref), override.match):
-            changes = {key: value for key in Schedule._fields if (value := getattr(override, key)) is not None}
+            keys = ("interval", "delay", "horizon", "enabled")
+            changes = {key: value for key in keys if (value := getattr(override, key)) is not None}
+            if override.on_revision is not None:
+                changes["recompute"] = override.recomputed
             schedule = schedule._replace(**changes)
     return schedule

@@ -10,6 +10,9 @@ Version 2 adds the ledger that planned the task::
 
      "ledger": <UUID>, "incarnation": 1
 
+A task that copies predictions to a sink has ``"copy_to"`` as well, the name of the sink's circuit; a reader that does
+not know that key predicts the window again, which writes it to that sink, too.
+
 A reader accepts any version from `LOWEST` to `HIGHEST` and ignores unknown keys, so that a newer version may add some.
 """
 
@@ -79,6 +82,7 @@ def encode(task: Task, version: int = HIGHEST) -> bytes:
             "lane": task.lane.value,
             "trace": task.trace,
             "probe": task.probe,
+            **({"copy_to": task.copy_to} if task.copy_to else {}),
             **({} if identity is None else {"ledger": str(identity.id), "incarnation": identity.incarnation}),
         }
     )
@@ -134,6 +138,7 @@ def _task(document: dict[str, Any]) -> Task:
         trace=_text(document["trace"]),
         probe=probe,
         ledger=_ledger(document) if document["v"] >= _WITH_LEDGER else None,
+        copy_to=_text(document.get("copy_to", "")),
     )
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, assert_never
 from uuid import uuid4
@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.domain.lateness import LatenessCounts
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresRoster
 from latigo.ledger.prediction_metadata import FirstWindows, PostgresMetadataLedger
@@ -405,6 +406,7 @@ class Resources:
     bad_readings: BadReadings  #: those that ``sensors`` has skipped
     sinks: Sequence[Sink]
     tasks: InProgress  #: those in progress, which share requests to some systems
+    lateness: LatenessCounts = field(default_factory=LatenessCounts)  #: of readings, as executors find them
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from functools import partial
 from latigo import __version__
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.lane_share import LaneShare
+from latigo.domain.sinks import RequiredSink
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard, CircuitRules
 from latigo.executor.gate import Gate
@@ -31,7 +32,7 @@ from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.prediction_metadata import MetadataPosts
 from latigo.scheduler.selection import Selection
-from latigo.settings import CircuitSettings, ExecutorSettings, TimeseriesSink, overrides_for
+from latigo.settings import CircuitSettings, ExecutorSettings, PostgresSink, TimeseriesSink, overrides_for
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.discovery import open_discovery, source_of
@@ -62,7 +63,8 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     """Create an executor that receives tasks from ``receiver``."""
     settings = resources.settings
     executor = settings.executor
-    ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__)
+    required = [sink.store.downstream for sink in resources.sinks if sink.required]
+    ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__, sinks=required)
     circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
     budget = ByteBudget(settings.read_budget)
     limits = ProjectLimits(executor.concurrency, resources.clock)
@@ -80,6 +82,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         hard_limit=executor.hard_limit,
         clock=resources.clock,
         metrics=resources.metrics,
+        lateness=resources.lateness,
     )
     return Executor(
         info=ExecutorInfo(
@@ -166,6 +169,11 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
         ledger=PostgresSchedulerLedger(resources.database),
         sync=create_model_sync(resources, discovery),
         sender=sender,
+        sinks=[
+            RequiredSink(sink.store.downstream, section.retention if isinstance(section, PostgresSink) else None)
+            for sink, section in zip(resources.sinks, settings.predictions, strict=True)
+            if sink.required
+        ],
         downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         sources=sources,
         projects=projects,

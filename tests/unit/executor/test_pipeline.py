@@ -40,7 +40,9 @@ def labels(span: Window) -> list[object]:
 
 async def run(plant: Plant, task: Task | None = None, *stored_in: str) -> tuple[Stored, Progress]:
     progress = plant.progress(task or a_task(span=REQUESTED), *stored_in)
-    return await plant.pipeline.run(progress), progress
+    settlement = await plant.pipeline.run(progress)
+    assert isinstance(settlement, Stored)
+    return settlement, progress
 
 
 async def test_what_the_model_says_is_stored_in_every_sink_and_the_window_is_covered():

@@ -34,7 +34,9 @@ CHANNEL = "eventhub/plant.example/latigo"
 
 
 def a_project(**changes: Any) -> ProjectStatus:
-    counts = dict.fromkeys(("undescribed", "active", "paused", "unusable", "gone", "silent", "parked", "stale"), 0)
+    counts = dict.fromkeys(
+        ("undescribed", "active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale"), 0
+    )
     facts: dict[str, Any] = {"error": "", "doubted_since": None, "oldest": NOW - timedelta(minutes=30)}
     names = {"project": "plant", "revision": "1000", "listed_at": NOW}
     return ProjectStatus(**{**names, **facts, **counts, **changes})

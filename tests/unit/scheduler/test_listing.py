@@ -84,6 +84,27 @@ def test_a_list_of_an_older_revision_says_nothing_of_what_is_known_in_a_newer_on
     assert changed == Changes(describe=("fan", "new"), older=3, predicted=4)
 
 
+@given(st.lists(st.sampled_from(["fan", "pump", "valve"]), unique=True), st.integers(900, 1001))
+def test_a_list_of_an_older_revision_than_the_accepted_one_adds_and_ends_nothing(names: list[str], revision: int):
+    models = [
+        known("pump", revision="1001"),
+        known("fan", revision="1000", state="gone"),
+        known("valve", revision="1000", stale=True),
+        known("mixer", revision="1000"),
+    ]
+
+    older = changes(models, listed(*names, revision=str(revision), left_out=["mixer"]), "1002")
+
+    assert (older.describe, older.gone, older.lost, older.outdated) == ((), (), 0, True)
+    assert older.deselected == ("mixer",)
+
+
+def test_a_list_of_the_accepted_revision_decides():
+    models = [known("pump"), known("fan", state="gone")]
+
+    assert changes(models, listed("fan"), "1000") == Changes(describe=("fan",), gone=("pump",), predicted=1, lost=1)
+
+
 def test_revisions_are_numbers():
     assert changes([known("pump", revision="999")], listed("pump", revision="1000")).describe == ("pump",)
 

@@ -32,6 +32,7 @@ class ModelServer:
         self.calls: list[tuple[str, str]] = []
         self.resolution = timedelta(minutes=10)
         self.at_once = self.most_at_once = 0
+        self.expected: tuple[str, ...] | None = None
 
     async def ping(self, project: str) -> str:
         raise NotImplementedError
@@ -40,7 +41,7 @@ class ModelServer:
         return [
             ProjectModels(project, error=error)
             if (error := self.errors.get(project))
-            else ProjectModels(project, self.revision, tuple(models))
+            else ProjectModels(project, self.revision, tuple(models), expected=self.expected)
             for project, models in self.lists.items()
             if project in projects
         ]
@@ -339,6 +340,44 @@ async def test_no_metadata_is_requested_for_a_list_of_an_older_revision():
     assert not complete
     assert harness.server.calls == []
     assert {(model.revision, model.slot) for model in harness.ledger.known.values()} == {("1001", HALF_HOUR)}
+
+
+async def test_while_processes_of_the_server_disagree_the_revision_and_the_models_only_move_forward():
+    harness = Harness({"plant": ["fan", "old"]})
+    await harness.run_once()
+    epochs = []
+    for revision, models in [("1001", ["fan", "new"]), ("1000", ["fan", "old"])] * 3:
+        harness.server.revision, harness.server.lists["plant"] = revision, models
+        await harness.run_once()
+        epochs.append((harness.states(), harness.ledger.listed["plant"].revision))
+
+    assert epochs == [({"plant/fan": "active", "plant/old": "gone", "plant/new": "active"}, "1001")] * 6
+    assert harness.ledger.outdated == [("plant", "1000")] * 3
+    assert harness.server.calls.count(("plant/fan", "1001")) == 1
+
+
+async def test_models_that_the_server_expects_and_has_not_built_are_recorded_as_far_as_they_are_selected():
+    harness = Harness({"plant": ["fan"]})
+    harness.server.expected = ("fan", "pump", "valve")
+    harness.leave_out(["valve"])
+    await harness.run_once()
+    first = harness.ledger.unbuilt["plant"]
+    harness.server.expected = None
+    await harness.run_once()
+    unknown = harness.ledger.unbuilt["plant"]
+    harness.server.expected, harness.server.lists["plant"] = ("fan", "pump"), ["fan", "pump"]
+    await harness.run_once()
+
+    assert (first, unknown, harness.ledger.unbuilt["plant"]) == (("pump",), ("pump",), ())
+
+
+async def test_what_a_new_revision_has_predicted_again_is_that_of_the_schedule():
+    harness = Harness({"plant": ["fan"]})
+    harness.schedule = harness.schedule._replace(recompute=DAY)
+
+    await harness.run_once()
+
+    assert harness.ledger.entries[ModelRef("plant", "fan")].recompute == DAY
 
 
 async def test_an_unusable_model_that_is_not_listed_any_more_is_gone():

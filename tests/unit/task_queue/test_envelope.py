@@ -48,6 +48,14 @@ def test_version_1_is_read_and_written_as_before_and_leaves_out_the_ledger(task:
     assert decode(orjson.dumps(written)) == replace(task, ledger=None)
 
 
+@given(tasks(), st.sampled_from(["sink/history", ""]))
+def test_a_copy_names_its_sink_and_any_other_task_names_none(task: Task, sink: str):
+    copy = replace(task, copy_to=sink)
+
+    assert read(encode(copy)) == copy
+    assert ("copy_to" in fields(copy)) is bool(sink)
+
+
 def test_version_2_names_the_ledger():
     task = a_task(ledger=LedgerIdentity(UUID("6f1c9a52-6b1c-4a53-8a30-0d9d3c0b8f11"), 1764547200))
     written = orjson.loads(encode(task))

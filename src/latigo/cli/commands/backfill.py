@@ -19,15 +19,20 @@ from latigo.cli.options import (
     with_ledger,
 )
 from latigo.cli.tables import show_json, show_pairs, show_table
+from latigo.domain.circuits import System, circuit_name
+from latigo.domain.errors import Misused
+from latigo.domain.names import unknown_name
 
 if TYPE_CHECKING:
     from latigo.postgres.database import Database
     from latigo.reports.backfills import Backfill, BackfillPreview
+    from latigo.settings import Settings
 
 EXAMPLES = (
     "latigo backfill plant-a --from -90d --to -30d --dry-run",
     "latigo backfill 'plant-a/pump-*' --from 2024-05-01 --to 2024-06-01 --replace --reason 'new calibration'",
     "latigo backfill --models-from models.txt --sensor 1902.TT-0001.PV --from -7d --wait",
+    "latigo backfill --sink influx --dry-run",
 )
 
 
@@ -41,6 +46,10 @@ def run(
     replace: Annotated[
         bool, typer.Option("--replace", help="Predict again and overwrite what is there, not only what is missing.")
     ] = False,
+    sink: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Copy to this sink what it lacks, and predict what no other sink has."),
+    ] = None,
     sensor: Annotated[str | None, typer.Option(metavar="TAG", help="Only models that read this sensor.")] = None,
     models_from: Annotated[
         Path | None, typer.Option("--models-from", metavar="FILE", help="Models as well, one in a line.")
@@ -61,8 +70,12 @@ def run(
     """Request predictions of a stretch of time, however long ago.
 
     Predicts what is missing there; with --replace all of it. The request is kept with who, when and why, survives
-    restarts, and never keeps live predictions waiting: see latigo backfills. Exit code 2 when nothing is selected or
-    --expect does not match, 3 when --wait ends with slots left.
+    restarts, and never keeps live predictions waiting: see latigo backfills.
+
+    With --sink, for a required sink that was added later: what other sinks have is copied to it, and only what none
+    has is predicted. All that it lacks, unless a time or models are given; with --replace, what it has as well.
+
+    Exit code 2 when nothing is selected or --expect does not match, 3 when --wait ends with slots left.
     """
     from latigo.actions.backfill import Asked, preview_backfill, request_backfill
     from latigo.cli.backfill_progress import follow
@@ -74,15 +87,16 @@ def run(
     clock = SystemClock()
     names = [*(models or []), *(read_names_file(models_from) if models_from else [])]
     if not names:
-        if sensor is None:
+        if sensor is None and sink is None:
             raise typer.BadParameter("Name projects or models, --models-from or --sensor; '*' selects every model")
         names = ["*"]
-    window = required_range(since, until, clock.now())
+    window = required_range(since, until, clock.now()) if since or sink is None else None
     settings = settings_of(config)
+    circuit = circuit_of(settings, sink) if sink is not None else ""
 
     async def asked() -> Asked:
         return Asked(
-            kind="replace" if replace else "fill",
+            kind="copy" if sink is not None else "replace" if replace else "fill",
             window=window,
             names=names,
             sensor=sensor,
@@ -90,6 +104,9 @@ def run(
             readable_for=await readings_kept_for(settings, clock, report=lambda text: typer.echo(text, err=True)),
             at_most=at_most,
             stop_after=stop_after,
+            sink=circuit,
+            everything=replace,
+            readable=[circuit_name(System.SINK, each.sink_name) for each in settings.predictions],
         )
 
     if dry_run:
@@ -117,9 +134,24 @@ def run(
         raise typer.Exit(Exit.UNHEALTHY)
 
 
+def circuit_of(settings: "Settings", sink: str) -> str:
+    """Return the name of the circuit of a required sink.
+
+    Raises:
+        UnknownName: the settings have no sink of this name.
+        Misused: it is not required.
+    """
+    required = {each.sink_name: each.required for each in settings.predictions}
+    if sink not in required:
+        raise unknown_name("sink", sink, required)
+    if not required[sink]:
+        raise Misused(f"{sink} is not required (predictions.required), so the ledger does not know what it has")
+    return circuit_name(System.SINK, sink)
+
+
 def _show_request(number: int | None, ended: "Backfill | None") -> None:
     if number is None:
-        typer.echo("Nothing is left to predict there, so nothing was requested")
+        typer.echo("Nothing is left to do there, so nothing was requested")
     elif ended is None:
         typer.echo(f"Requested as {number}; latigo backfills show {number} shows how far it is")
     else:
@@ -127,6 +159,7 @@ def _show_request(number: int | None, ended: "Backfill | None") -> None:
         typer.echo(f"Request {number} is {ended.state}{left}")
 
 
+_KINDS = {"fill": "what is missing", "replace": "all of it again", "copy": "to {}"}
 #: In words, by the reason of what is left out.
 _LEFT_OUT = {
     "covered": "predicted already; --replace predicts it again",
@@ -134,7 +167,7 @@ _LEFT_OUT = {
     "parked": "wanted, and waits: it failed before; latigo failures lists it, latigo retry ends that",
     "not_readable": "older than the readings that the source keeps: sensors.retention",
     "not_kept": "older than what a sink keeps: predictions.retention",
-    "not_predicted": "models that are not predicted: disabled, unregistered, gone or unusable",
+    "not_predicted": "models that are not predicted: disabled, unregistered, missing, retired or unusable",
 }
 
 
@@ -143,13 +176,16 @@ def _show_preview(preview: "BackfillPreview") -> None:
     from latigo.domain.windows import iso
 
     facts = {
-        "kind": f"{preview.kind}: {'all of it again' if preview.kind == 'replace' else 'what is missing'}",
+        "kind": f"{preview.kind}: {_KINDS[preview.kind].format(preview.sink)}",
         "from": iso(preview.start),
         "to": iso(preview.end),
         "models": preview.models,
         "slots": f"{preview.slots} in {preview.windows} windows",
         "calls": preview.calls,
     }
+    if preview.kind == "copy":
+        facts["copied"] = f"{preview.copied} slots that other sinks have, as far as the ledger knows"
+        facts["predicted"] = f"{preview.predicted} slots that no other sink has"
     if preview.seconds is not None:
         facts["takes about"] = rough_time(timedelta(seconds=preview.seconds))
     show_pairs({**facts, "digest": preview.digest})

@@ -32,6 +32,7 @@ def run(
         columns = (
             "id",
             "kind",
+            "sink",
             "state",
             "start",
             "end",
@@ -46,6 +47,10 @@ def run(
         )
         empty = "Nothing has been requested; latigo backfill requests something"
         show_table(
-            rows, columns, empty=f"No request is {state}" if state else empty, if_any=("failed", "why"), below="note"
+            rows,
+            columns,
+            empty=f"No request is {state}" if state else empty,
+            if_any=("sink", "failed", "why"),
+            below="note",
         )
     show_cut(len(found), found.total)

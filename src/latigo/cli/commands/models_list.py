@@ -30,6 +30,9 @@ def run(
 ) -> None:
     """List the models that the ledger knows, with their state and coverage.
 
+    A model that its server does not list any more is missing for a day, then retired; it goes on where it was when
+    it is listed again. Those that a server expects and has not built are listed with --state expected only.
+
     All of them, unless there are more than 100 000. Exit code 2 when there is no such project.
     """
     from latigo.reports.models import read_models
@@ -43,8 +46,9 @@ def run(
     if as_json:
         show_json_list(models, models.total, limit)
     else:
-        optional = ("silent_since", "parked", "not_finite_share")
-        columns = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
+        optional = ("silent_since", "parked", "not_finite_share", "missing_since")
+        usual = ("project", "model", "revision", "state", "slot", "covered_until", *optional)
+        columns = ("project", "model", "state", "since") if state == "expected" else usual
         empty = "No models are known yet; latigo status shows whether a scheduler is running"
         show_table(models, columns, empty=f"No model is {state}" if state else empty, if_any=optional)
     show_cut(len(models), models.total)

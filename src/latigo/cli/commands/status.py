@@ -11,6 +11,7 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
+from latigo.runtime.units import format_duration
 
 if TYPE_CHECKING:
     from latigo.reports.snapshot import ParkedModels
@@ -20,7 +21,7 @@ EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 
 #: Before a cause: an exclamation mark where somebody has to act.
 _MARKS = {State.NEEDS_ATTENTION: "!", State.RECOVERING: "~"}
-_TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "gone", "paused")
+_TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "missing", "retired", "not_built", "paused")
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -71,10 +72,20 @@ def _show(status: "Status") -> None:
         ]
         title = "Limits that were changed (latigo limits)"
         show_table(limits, ("limit", "value", "at", "who", "reason"), title=title, if_any=("value",))
+    if status.sinks:
+        show_table(status.sinks, ("sink", "since", "models", "slots", "lost"), title="Sinks that lack predictions")
+    if status.not_built:
+        title = f"Expected and not built, {_part(len(status.not_built), status.not_built_count, 'the oldest')}"
+        show_table(status.not_built, ("project", "model", "since"), title=title)
     if status.silent_sensors:
         silent = [{**dict(sensor), "silent_for": age(sensor.since, status.now)} for sensor in status.silent_sensors]
         title = f"Silent sensors, {_part(len(silent), status.silent_sensor_count, 'those that most models wait for')}"
         show_table(silent, ("tag", "since", "silent_for", "models"), title=title)
+    _show_refused(status)
+
+
+def _show_refused(status: "Status") -> None:
+    """Show what cannot be used, and what is missing because of it."""
     if status.bad_readings:
         title = f"Bad readings, skipped, {_part(len(status.bad_readings), status.bad_reading_kinds, 'the most')}"
         bad = [{**dict(found), "found": found.last_at} for found in status.bad_readings]
@@ -117,6 +128,7 @@ def _by_reason(failures: "Sequence[ParkedModels]") -> list[Mapping[str, Any]]:
 
 
 def _show_summary(status: "Status") -> None:
+    from latigo.reports.snapshot import COMPLETE
     from latigo.runtime.units import counted
 
     rates, outstanding = status.rates, status.outstanding
@@ -146,3 +158,9 @@ def _show_summary(status: "Status") -> None:
     if status.dismissed_models:
         typer.echo(f"Dismissed {counted(status.dismissed_models, 'model')} with failures (latigo failures --dismissed)")
     typer.echo(f"Limit     {status.limited_by}")
+    for source in status.lateness:
+        if source.complete_share < COMPLETE:
+            typer.echo(
+                f"Late      {source.source}: {source.complete_share:.1%} of the newest slots were complete when read;"
+                f" a delay of {format_duration(source.delay)} would make it {COMPLETE:.0%}"
+            )

@@ -108,7 +108,8 @@ UPDATE request_model q SET wanted = q.wanted - d.spans, open = NOT isempty(q.wan
 FROM (
     SELECT o.request_id, o.model_id, range_agg(t.span) AS spans
     FROM task t JOIN request_model o ON o.model_id = t.model_id AND o.open JOIN request r ON r.id = o.request_id
-    WHERE t.id = ANY ($1::bigint[]) AND o.wanted && t.span AND (r.kind = 'fill' OR t.request_id = r.id OR t.claimed_at > r.at)
+    WHERE t.id = ANY ($1::bigint[]) AND o.wanted && t.span
+      AND (r.kind = 'fill' OR t.request_id = r.id OR (r.kind = 'replace' AND t.claimed_at > r.at))
     GROUP BY o.request_id, o.model_id
 ) d
 WHERE q.request_id = d.request_id AND q.model_id = d.model_id;
@@ -149,6 +150,7 @@ SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silen
                AND split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
        EXISTS (SELECT FROM parked p WHERE p.model_id = t.model_id AND p.reason = 'unknown_sensor') AS lacks_sensors,
+       EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.sink IS NOT NULL) AS copies,
        ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
@@ -167,6 +169,23 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text
 WHERE t.id = s.id;
 
 -- update_coverage --
+-- The sinks of the executor ($8; null: all that are required) have what is covered; another one that is required lacks it.
+WITH settled AS (
+    SELECT n.model_id, n.covered::tstzmultirange AS covered FROM unnest($1::bigint[], $2::text[]) AS n (model_id, covered)
+    WHERE n.covered <> '{}'
+),
+missed AS (
+    INSERT INTO sink_model AS k (sink, model_id, lacks)
+    SELECT r.name, s.model_id, s.covered FROM sink r CROSS JOIN settled s
+    WHERE r.required AND r.name <> ALL ($8::text[])
+    ON CONFLICT (sink, model_id) DO UPDATE SET lacks = k.lacks + excluded.lacks
+),
+got AS (
+    UPDATE sink_model k SET lacks = k.lacks - s.covered, lost = k.lost - s.covered
+    FROM settled s, sink r
+    WHERE r.name = k.sink AND r.required AND k.model_id = s.model_id AND (k.lacks && s.covered OR k.lost && s.covered)
+      AND ($8::text[] IS NULL OR k.sink = ANY ($8))
+)
 UPDATE coverage c
 SET covered = c.covered + s.covered::tstzmultirange,
     silent_since = s.silent_since, hold_until = s.hold_until, held_for = s.held_for, deferrals = s.deferrals,

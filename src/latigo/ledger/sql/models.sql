@@ -4,7 +4,19 @@
 INSERT INTO project AS p (name, revision, models, listed_at) VALUES ($1, $2, $3, ledger_now())
 ON CONFLICT (name) DO UPDATE
 SET revision = excluded.revision, models = excluded.models, listed_at = ledger_now(), error = '',
-    doubted_since = NULL, doubted_models = 0, accept_loss = false;
+    doubted_since = NULL, doubted_models = 0, accept_loss = false, outdated_since = NULL, outdated_revision = '';
+
+-- project_outdated --
+-- The list is of an older revision ($2) than the accepted one, which stays.
+UPDATE project SET outdated_since = coalesce(outdated_since, ledger_now()), outdated_revision = $2, error = ''
+WHERE name = $1;
+
+-- delete_expected --
+-- Models that are built, or not expected any more; all but $2.
+DELETE FROM expected_model WHERE project = $1 AND name <> ALL ($2::text[]);
+
+-- add_expected --
+INSERT INTO expected_model (project, name, since) SELECT $1, unnest($2::text[]), ledger_now() ON CONFLICT DO NOTHING;
 
 -- project_failed --
 -- A quarantine counts from the last list that could be read.
@@ -35,16 +47,18 @@ ORDER BY c.model_id
 FOR UPDATE OF c;
 
 -- model_states --
--- Epoch and slot of the locked models, as they are known.
-SELECT m.project, m.name, m.epoch, m.slot
+-- State of the locked models, as they are known.
+SELECT m.project, m.name, m.epoch, m.slot,
+       coalesce(m.usable_revision, CASE WHEN m.spec IS NOT NULL THEN m.revision END) AS usable_revision
 FROM unnest($1::text[], $2::text[]) AS n (project, name) JOIN model m ON m.project = n.project AND m.name = n.name;
 
 -- upsert_models --
 -- Models as their metadata describes them now. The epoch rises when anything that changes predictions has changed.
 -- Revisions only move forward: one that is older than the known one changes nothing.
-INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen, paused)
+INSERT INTO model AS m (project, name, revision, state, since, slot, delay, fold, spec, anomaly, first_seen, paused,
+                       usable_revision)
 SELECT n.project, n.name, n.revision, n.state, n.since, n.slot, n.delay, n.fold, n.spec, n.anomaly, ledger_now(),
-       is_paused(n.project, n.name)
+       is_paused(n.project, n.name), n.revision
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::interval[], $7::interval[],
             $8::interval[], $9::jsonb[], $10::boolean[])
      AS n (project, name, revision, state, since, slot, delay, fold, spec, anomaly)
@@ -54,7 +68,8 @@ SET epoch = CASE WHEN m.revision <> excluded.revision OR m.spec IS DISTINCT FROM
     fold = excluded.fold,
     fold_limit = CASE WHEN m.revision = excluded.revision AND m.slot = excluded.slot THEN m.fold_limit END,
     anomaly = CASE WHEN m.revision <> excluded.revision OR m.anomaly IS NULL THEN excluded.anomaly ELSE m.anomaly END,
-    revision = excluded.revision, state = excluded.state, slot = excluded.slot, delay = excluded.delay,
+    revision = excluded.revision, usable_revision = excluded.revision, state = excluded.state, slot = excluded.slot,
+    delay = excluded.delay,
     since = date_bin(excluded.slot, m.since, 'epoch'), spec = excluded.spec, stale_metadata = false
 WHERE excluded.revision::numeric >= m.revision::numeric
 RETURNING id, project, name, revision, epoch;
@@ -121,7 +136,7 @@ WHERE m.id = p.model_id AND p.reason = 'model_gone' AND m.project = $1 AND m.nam
 -- set_state --
 -- Models that are not predicted any more. Whether they are missing or unusable is determined anew when they return.
 WITH changed AS (
-    UPDATE model SET state = $3, stale_metadata = false
+    UPDATE model SET state = $3, stale_metadata = false, missing_since = CASE WHEN $3 = 'gone' THEN ledger_now() END
     WHERE project = $1 AND name = ANY ($2::text[]) AND state <> $3 RETURNING id, name
 ),
 unparked AS (

@@ -199,7 +199,7 @@ WHERE m.state = 'active' AND m.spec IS NOT NULL AND known.id IS NULL;
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
 SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec,
-       l.id AS ledger, l.incarnation
+       l.id AS ledger, l.incarnation, (SELECT r.sink FROM request r WHERE r.id = t.request_id) AS copy_to
 FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch CROSS JOIN ledger_identity l
 WHERE t.state = 'planned' AND NOT m.paused
 ORDER BY (t.lane = 'live') DESC, t.id

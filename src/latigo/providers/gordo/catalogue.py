@@ -6,6 +6,7 @@ The package's docstring lists the meaning of each status code.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ _log = structlog.get_logger()
 
 #: Lists and metadata at a time, over all projects: Gordo answers them with the threads that predict.
 _CONCURRENT_READS = 8
+#: How often the models of the latest revision are asked for: another process of the server may not have it yet.
+_TRIES_OF_LATEST = 3
 _MANY_NAMES = 5_000  #: in one list; sorting them takes several milliseconds
 #: Names that Gordo accepts; it lists every directory and stray file, hidden ones and half-built models as well, and
 #: of names that are not UTF-8 it makes lone surrogates, which cannot be sent or stored.
@@ -126,7 +129,17 @@ class GordoCatalogue:
         except Exception as error:  # noqa: BLE001 - a bug that one project's list triggers must not stop the others
             _log.exception("listing.crashed", project=project)
             return ProjectModels(project, error=error)
-        return ProjectModels(project, listing.revision, listing.models)
+        return ProjectModels(project, listing.revision, listing.models, expected=await self._expected(project))
+
+    async def _expected(self, project: str) -> tuple[str, ...] | None:
+        """Return the models that the server should have, built or not; None if that cannot be read."""
+        try:
+            content = await self._document(project, "expected-models", doing=f"expected models of {project}")
+        except LatigoError as error:
+            _log.debug("models.expected_not_read", project=project, error=str(error))
+            return None
+        names = content.get("expected-models")
+        return await off_loop(len(names), _MANY_NAMES, lambda: _usable(names)) if isinstance(names, list) else None
 
     async def _listing(self, project: str) -> Listing:
         doing = f"revisions of {project}"
@@ -138,6 +151,9 @@ class GordoCatalogue:
                 downstream=downstream_of(project),
                 alarm=True,
             )
+        for _ in range(_TRIES_OF_LATEST - 1):
+            with suppress(RevisionGone):
+                return Listing(revision, await self._names(project, revision))
         try:
             return Listing(revision, await self._names(project, revision))
         except RevisionGone as error:  # its directory is gone: without a revision Gordo would now list no models

@@ -7,6 +7,9 @@ POST     ``/sandbox/troubles``             ``{"kind": ..., "project", "model", "
 GET      ``/sandbox/troubles/{id}``        how often it has struck; ``?wait=SECONDS`` waits until it has
 DELETE   ``/sandbox/troubles/{id}``        lift it
 POST     ``/sandbox/revisions``            ``{"project", "revision"}``: publish the same models under it
+POST     ``/sandbox/behind``               ``{"project", "revision"}``: half of the requests meet a process that has
+                                           nothing newer, until the revision is null
+POST     ``/sandbox/expected``             ``{"project", "models"}``: what ``expected-models`` answers
 DELETE   ``/sandbox/models/{p}/{m}``       remove model m of project p
 =======  ================================  ==========================================================================
 
@@ -80,6 +83,14 @@ async def _control(
         case "POST", ["revisions"]:
             requested = orjson.loads(body)
             projects[requested["project"]].publish(requested["revision"])
+            return {"ok": True}
+        case "POST", ["behind"]:
+            requested = orjson.loads(body)
+            projects[requested["project"]].disagree(requested["revision"])
+            return {"ok": True}
+        case "POST", ["expected"]:
+            requested = orjson.loads(body)
+            projects[requested["project"]].expected = [str(name) for name in requested["models"]]
             return {"ok": True}
         case "DELETE", ["models", project, model]:
             projects[project].remove(model)

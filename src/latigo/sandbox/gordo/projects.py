@@ -1,6 +1,8 @@
 """The projects of a server: models in revisions that are published and deleted."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from random import Random
 
 from latigo.sandbox.gordo.body import Refused, message, page
 from latigo.sandbox.gordo.definition import ModelDefinition, ProjectDefinition
@@ -13,6 +15,8 @@ class Project:
         self.name = definition.project
         self.latest = definition.revision
         self.expected = sorted(model.name for model in definition.models)
+        self._behind: str | None = None
+        self._chance = Random(1)  # noqa: S311 - which process answers is no secret
         self.revisions = {
             revision: {model.name: model for model in models}
             for revision, models in ({definition.revision: definition.models} | dict(definition.others)).items()
@@ -29,6 +33,27 @@ class Project:
         kept = self.revisions[self.latest] if models is None else {model.name: model for model in models}
         self.revisions[revision] = dict(kept)
         self.latest = revision
+
+    def disagree(self, behind: str | None) -> None:
+        """Let half of the requests meet a process that has nothing newer than a revision, until None is given.
+
+        So it is while processes of one server restart one after another, or see folders of their own.
+        """
+        if behind is not None and behind not in self.revisions:
+            raise ValueError(f"there is no revision {behind!r}")
+        self._behind = behind
+
+    def of_one_process(self) -> "Project":
+        """Return the project as the process that answers the next request has it."""
+        if self._behind is None:
+            return self
+        return self._until(self._behind) if self._chance.random() < 0.5 else self
+
+    def _until(self, revision: str) -> "Project":
+        older = copy(self)
+        older.latest = revision
+        older.revisions = {name: models for name, models in self.revisions.items() if int(name) <= int(revision)}
+        return older
 
     def forget(self, revision: str) -> None:
         """Remove a revision other than the latest."""

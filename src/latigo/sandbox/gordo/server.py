@@ -106,7 +106,8 @@ class SandboxGordo:
             trouble = self.controls.meet(route.call)
             match trouble.how if trouble else None:
                 case Answer(content):
-                    return self._respond(content, self._revision_of(request, route), began)
+                    project = self._project(route.call) or self._only
+                    return self._respond(content, self._revision_of(request, project), began)
                 case Close(None):
                     return await self._broken(request, b"", 0)
                 case Hang() if trouble:
@@ -122,7 +123,8 @@ class SandboxGordo:
 
     async def _respond_normally(self, request: web.Request, route: Route, body: bytes, began: float) -> web.Response:
         project = self._project(route.call)
-        revision = self._revision_of(request, route)
+        project = project and project.of_one_process()
+        revision = self._revision_of(request, project or self._only)
         try:
             models = find_revision(project, revision)
             check_method(request.method, route)
@@ -143,13 +145,13 @@ class SandboxGordo:
             return self._only
         return self.projects.get(call.project)
 
-    def _revision_of(self, request: web.Request, route: Route) -> str:
+    def _revision_of(self, request: web.Request, project: Project) -> str:
         """Return the revision of the query, else of the header, else the latest."""
         if "revision" in request.query:
             return request.query["revision"]
         if "revision" in request.headers:
             return request.headers["revision"]
-        return (self._project(route.call) or self._only).latest
+        return project.latest
 
     def _look_up(self, project: Project, route: Route, revision: str, models: Mapping[str, ModelDefinition]) -> Body:
         """Respond to anything but predictions."""

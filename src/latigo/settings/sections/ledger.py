@@ -18,7 +18,8 @@ class _Ledger(Section):
         default=timedelta(seconds=60), description="Time limit of one statement, those of the PostgreSQL sink included."
     )
     history: Positive = Field(
-        default=timedelta(days=30), description="How long settled tasks and their receipts are kept, in daily partitions."
+        default=timedelta(days=30),
+        description="How long settled tasks and their receipts are kept, in daily partitions.",
     )
 
 

@@ -1,12 +1,14 @@
 """When models are predicted: ``[schedule]``, ``[backfill]``, ``[planner]`` and ``[[override]]``."""
 
 from datetime import timedelta
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from latigo.settings.sections.base import Section
 from latigo.settings.values import Duration, Glob, Interval, Positive
+
+_RECOMPUTED = timedelta(days=7)
 
 
 class ScheduleSettings(Section):
@@ -60,9 +62,28 @@ class Override(Section):
     delay: Duration | None = Field(default=None, description="Instead of schedule.delay.", examples=["3h"])
     horizon: Duration | None = Field(default=None, description="Instead of backfill.horizon.", examples=["1d"])
     enabled: bool | None = Field(default=None, description="false stops predicting them.", examples=[False])
+    on_revision: Literal["keep", "recompute"] | None = Field(
+        default=None,
+        description="When they get a new revision: keep what was predicted, which is the default, or recompute the last"
+        " of it.",
+        examples=["recompute"],
+    )
+    recompute: Positive | None = Field(
+        default=None,
+        description="How much of what was predicted is predicted again and overwritten where on_revision is recompute;"
+        " 7d unless it is given.",
+        examples=["7d"],
+    )
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
         if self.model_fields_set <= {"match"}:
-            raise ValueError("sets nothing: give interval, delay, horizon or enabled")
+            raise ValueError("sets nothing: give interval, delay, horizon, enabled or on_revision")
+        if self.recompute is not None and self.on_revision != "recompute":
+            raise ValueError('recompute has no effect without on_revision = "recompute"')
         return self
+
+    @property
+    def recomputed(self) -> timedelta | None:
+        """How much is predicted again in a new revision; None: nothing."""
+        return (self.recompute or _RECOMPUTED) if self.on_revision == "recompute" else None

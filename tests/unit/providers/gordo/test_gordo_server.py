@@ -646,8 +646,57 @@ async def test_the_list_is_that_of_the_newest_revision_sorted(replay: Replay, mo
     assert listing.error is None
     assert (listing.project, listing.revision) == (PROJECT, LATEST)
     assert list(listing.models) == sorted(json.loads(recorded("models").body)["models"])
-    assert replay.paths == [f"GET {PROJECT}/revisions", f"GET {PROJECT}/models"]
+    assert replay.paths == [f"GET {PROJECT}/{path}" for path in ("revisions", "models", "expected-models")]
     assert replay.received[1].query == {"revision": LATEST}
+
+
+async def test_a_process_that_does_not_have_the_latest_revision_yet_is_not_asked_alone(
+    replay: Replay, models: Gordo
+) -> None:
+    replay.lists("pump-1")
+    behind = gordo_json({"error": f"Revision '{LATEST}' not found."}, status=410)
+    names = gordo_json({"models": ["pump-1"], "revision": LATEST}, revision=LATEST)
+    replay.on("GET", "models", behind, behind, names)
+
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
+
+    assert (listing.error, listing.models) == (None, ("pump-1",))
+
+
+async def test_the_models_of_a_revision_that_no_process_has_cannot_be_listed(replay: Replay, models: Gordo) -> None:
+    replay.lists("pump-1")
+    replay.on("GET", "models", gordo_json({"error": f"Revision '{LATEST}' not found."}, status=410))
+
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
+
+    assert isinstance(listing.error, Unavailable)
+    assert listing.error.alarm
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [({"expected-models": ["pump-2", ".hidden", 7, "pump-1"]}, ("pump-1", "pump-2")), ({"expected-models": 3}, None)],
+)
+async def test_expected_models_are_those_whose_names_can_be_used(
+    answer: dict[str, Any], expected: tuple[str, ...] | None, replay: Replay, models: Gordo
+) -> None:
+    replay.lists("pump-1")
+    replay.on("GET", "expected-models", gordo_json(answer, revision=LATEST))
+
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
+
+    assert (listing.models, listing.expected) == (("pump-1",), expected)
+
+
+async def test_a_server_that_does_not_report_what_it_expects_is_listed_all_the_same(
+    replay: Replay, models: Gordo
+) -> None:
+    replay.lists("pump-1")
+    replay.on("GET", "expected-models", html(404))
+
+    (listing,) = await models.catalogue.get_model_list([PROJECT])
+
+    assert (listing.error, listing.models, listing.expected) == (None, ("pump-1",), None)
 
 
 async def test_names_that_gordo_lists_and_cannot_serve_are_left_out(replay: Replay, models: Gordo) -> None:

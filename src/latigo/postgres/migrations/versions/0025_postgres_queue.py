@@ -3,7 +3,7 @@
 from latigo.postgres.migrate import run_file
 
 revision = "0025"
-down_revision = "0021"
+down_revision = "0024"
 
 
 def upgrade() -> None:
