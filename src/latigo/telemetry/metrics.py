@@ -1,7 +1,7 @@
 """Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition and state (of the
-service), and by nothing else; never by model, since there are thousands.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition, state (of the service)
+and cause (of stale time), and by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from latigo.runtime.clock import Clock
 
-LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state"})
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state", "cause"})
 
 Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
 """A measured part of a task, in order."""
@@ -101,7 +101,28 @@ class Metrics:
             registry=registry,
         )
         self.stale_models = Gauge(
-            "latigo_stale_models", "Models whose newest due slot is late.", ("project",), registry=registry
+            "latigo_stale_models",
+            "Models whose newest predictions are older than the objective allows.",
+            ("project",),
+            registry=registry,
+        )
+        self.model_seconds = Counter(
+            "latigo_model_seconds_total",
+            "Time of all models, by cause: fresh, or what their stale time is put down to. The scheduler that plans counts.",
+            ("project", "cause"),
+            registry=registry,
+        )
+        self.fresh_share = Gauge(
+            "latigo_fresh_share_ratio",
+            "Share of the time of all models in the last 30 days in which they were fresh.",
+            ("project",),
+            registry=registry,
+        )
+        self.budget_left = Gauge(
+            "latigo_error_budget_left_ratio",
+            "Part of the stale time that the objective allows in 30 days which is left; negative when it is exceeded.",
+            ("project",),
+            registry=registry,
         )
         self.freshness = Gauge(
             "latigo_oldest_coverage_seconds",

@@ -1,0 +1,148 @@
+"""Freshness: whether models have their newest predictions, and the one cause for which they do not. Pure.
+
+A model is *stale* when the end of its newest predictions is longer ago than the objective allows: by default
+``delay + 2 x slot``. Models that are paused, silent or new are neither fresh nor stale. The view ``model_freshness`` of
+the ledger has these ends; here it is decided what stale time is put down to. docs/decisions/0023 has the reasons.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from latigo.domain.circuits import System
+from latigo.domain.windows import EPOCH
+
+#: Freshness is counted for stretches of so long, aligned.
+PERIOD = timedelta(minutes=5)
+#: The counters are kept for so long, and the objective is about it.
+KEPT = timedelta(days=30)
+#: What is counted of models that are not stale, next to the causes of those that are.
+FRESH = "fresh"
+
+
+class Cause(StrEnum):
+    """What stale time is put down to, in the order in which a task meets it."""
+
+    LATIGO = "latigo"  #: itself: no scheduler planned, or nothing else explains it
+    DELAY = "delay"  #: every due slot is done: the objective is shorter than the schedule
+    PARKED = "parked"  #: the newest slots are parked
+    QUEUE = "queue"  #: the task queue is unreachable, or does not deliver
+    CAPACITY = "capacity"  #: no executor is running, or all have as much as they can do
+    SOURCE = "source"  #: of readings: unavailable, or it fails
+    GORDO = "gordo"  #: unavailable, or it fails, or answers no finite value
+    SINK = "sink"  #: unavailable, or it fails, or does not keep rows
+
+
+_OF_SYSTEM = {System.SENSORS: Cause.SOURCE, System.MODELS: Cause.GORDO, System.SINK: Cause.SINK}
+
+
+class TaskPlace(StrEnum):
+    """Where the live task of a model is."""
+
+    NONE = "none"
+    QUEUED = "queued"  #: planned or published, and not claimed
+    CLAIMED = "claimed"
+
+
+@dataclass(frozen=True, slots=True)
+class StaleModel:
+    """What is known of a stale model."""
+
+    slot_missing: bool  #: a due slot is not done
+    parked: bool = False  #: it would not be stale if what is parked were done
+    blocked: System | None = None  #: whose open circuit keeps it from being planned
+    failed: System | None = None  #: that ended its last attempt, while it waits for another one
+    task: TaskPlace = TaskPlace.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is known of the service."""
+
+    plans: bool = True  #: a scheduler did, all the time
+    queue_reachable: bool = True
+    executors: int = 1
+    saturated: bool = False  #: every executor has as many tasks as it takes, or no more may be outstanding
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Models of a project that are alike: fresh, or stale for the same reasons and since the same time."""
+
+    project: str
+    models: int
+    stale: StaleModel | None = None  #: None: fresh
+    since: datetime | None = None  #: of stale models: when they became so
+
+
+def cause_of(model: StaleModel, service: Service) -> Cause:
+    """Return the one cause of stale time: the first link that is broken on the way of a task, in this order.
+
+    The scheduler; the schedule; what is parked; the queue; executors; source, Gordo and sink; then the place where the
+    task waits. What is left is put down to Latigo itself.
+    """
+    if not service.plans:
+        return Cause.LATIGO
+    if not model.slot_missing:
+        return Cause.DELAY
+    if model.parked:
+        return Cause.PARKED
+    if not service.queue_reachable:
+        return Cause.QUEUE
+    if not service.executors:
+        return Cause.CAPACITY
+    if system := model.blocked or model.failed:
+        return _OF_SYSTEM[system]
+    if model.task is TaskPlace.CLAIMED or service.saturated:
+        return Cause.CAPACITY
+    return Cause.QUEUE if model.task is TaskPlace.QUEUED else Cause.LATIGO
+
+
+def count_time(
+    groups: Iterable[Group], service: Service, start: datetime, end: datetime
+) -> dict[tuple[datetime, str, str], timedelta]:
+    """Return the time that models spent fresh, and stale by cause, between two moments.
+
+    Args:
+        groups: every model that counts is in one of them; what they are is known as of ``end``.
+        service: as of ``end``.
+        start: until when it has been counted before.
+        end: until when it is counted now.
+
+    Returns:
+        Time of all models added up, by the start of the period, project, and `FRESH` or a cause. All of it together is
+        the number of models times ``end - start``.
+    """
+    spent: dict[tuple[datetime, str, str], timedelta] = {}
+    for (project, outcome, since), models in _alike(groups, service, start, end).items():
+        for period, low, high in _periods(start, end):
+            stale = max(high - max(low, since), timedelta(0))
+            for name, time in ((FRESH, high - low - stale), (outcome, stale)):
+                if time:
+                    key = period, project, name
+                    spent[key] = spent.get(key, timedelta(0)) + models * time
+    return spent
+
+
+def _alike(
+    groups: Iterable[Group], service: Service, start: datetime, end: datetime
+) -> Mapping[tuple[str, str, datetime], int]:
+    """Return how many models are counted alike: by project, cause, and when they became stale."""
+    counts: dict[tuple[str, str, datetime], int] = {}
+    for group in groups:
+        if group.stale is None:
+            key = group.project, FRESH, end
+        else:
+            since = start if group.since is None else min(max(group.since, start), end)
+            key = group.project, cause_of(group.stale, service).value, since
+        counts[key] = counts.get(key, 0) + group.models
+    return counts
+
+
+def _periods(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, datetime]]:
+    """Yield each period that a stretch of time touches: its start, and the part of it in the stretch."""
+    period = EPOCH + (start - EPOCH) // PERIOD * PERIOD
+    while period < end:
+        yield period, max(period, start), min(period + PERIOD, end)
+        period += PERIOD
