@@ -1,8 +1,9 @@
 """Freshness: whether models have their newest predictions, and the one cause for which they do not. Pure.
 
 A model is *stale* when the end of its newest predictions is longer ago than the objective allows: by default
-``delay + 2 x slot``. Models that are paused, silent or new are neither fresh nor stale. The view ``model_freshness`` of
-the ledger has these ends; here it is decided what stale time is put down to. docs/decisions/0023 has the reasons.
+``delay + 2 x slot``. Models that are paused, silent or new are neither fresh nor stale. The ledger's function
+``freshness_of_models`` defines this; here it is decided what stale time is put down to. docs/decisions/0023 has the
+reasons.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -102,11 +103,11 @@ def cause_of(model: StaleModel, service: Service) -> Cause:
 def count_time(
     groups: Iterable[Group], service: Service, start: datetime, end: datetime
 ) -> dict[tuple[datetime, str, str], timedelta]:
-    """Return the time that models spent fresh, and stale by cause, between two moments.
+    """Return the time that models spent fresh, and stale by cause, between two moments, for each period.
 
     Args:
-        groups: every model that counts is in one of them; what they are is known as of ``end``.
-        service: as of ``end``.
+        groups: every model that counts is in one of them; what they are is known as of ``end`` or later.
+        service: as of the same time.
         start: until when it has been counted before.
         end: until when it is counted now.
 
@@ -114,30 +115,42 @@ def count_time(
         Time of all models added up, by the start of the period, project, and `FRESH` or a cause. All of it together is
         the number of models times ``end - start``.
     """
-    spent: dict[tuple[datetime, str, str], timedelta] = {}
-    for (project, outcome, since), models in _alike(groups, service, start, end).items():
-        for period, low, high in _periods(start, end):
-            stale = max(high - max(low, since), timedelta(0))
-            for name, time in ((FRESH, high - low - stale), (outcome, stale)):
-                if time:
-                    key = period, project, name
-                    spent[key] = spent.get(key, timedelta(0)) + models * time
-    return spent
+    alike = _alike(groups, service)
+    return {
+        (period, *key): time
+        for period, low, high in _periods(start, end)
+        for key, time in _time_between(alike, low, high).items()
+    }
 
 
-def _alike(
+def time_between(
     groups: Iterable[Group], service: Service, start: datetime, end: datetime
-) -> Mapping[tuple[str, str, datetime], int]:
+) -> dict[tuple[str, str], timedelta]:
+    """Return the same in one sum, by project, and `FRESH` or a cause."""
+    return _time_between(_alike(groups, service), start, end)
+
+
+_Alike = Mapping[tuple[str, str, datetime | None], int]
+
+
+def _alike(groups: Iterable[Group], service: Service) -> _Alike:
     """Return how many models are counted alike: by project, cause, and when they became stale."""
-    counts: dict[tuple[str, str, datetime], int] = {}
+    counts: dict[tuple[str, str, datetime | None], int] = {}
     for group in groups:
-        if group.stale is None:
-            key = group.project, FRESH, end
-        else:
-            since = start if group.since is None else min(max(group.since, start), end)
-            key = group.project, cause_of(group.stale, service).value, since
+        outcome = FRESH if group.stale is None else cause_of(group.stale, service).value
+        key = group.project, outcome, group.since
         counts[key] = counts.get(key, 0) + group.models
     return counts
+
+
+def _time_between(alike: _Alike, start: datetime, end: datetime) -> dict[tuple[str, str], timedelta]:
+    spent: dict[tuple[str, str], timedelta] = {}
+    for (project, outcome, since), models in alike.items():
+        became = start if since is None else min(max(since, start), end)
+        for name, time in ((FRESH, became - start), (outcome, end - became)):
+            if time:
+                spent[project, name] = spent.get((project, name), timedelta(0)) + models * time
+    return spent
 
 
 def _periods(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, datetime]]:

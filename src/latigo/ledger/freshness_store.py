@@ -42,7 +42,7 @@ class PostgresFreshnessLedger:
                 executors=known["executors"],
                 saturated=known["saturated"] or full,
             )
-            groups = [_group(row) for row in await connection.fetch(SQL["groups"], within, *_blocked(blocks))]
+            groups = await read_groups(connection, within, blocks)
             # A month that is counted at once takes a while.
             spent = await asyncio.to_thread(count_time, groups, service, start, end)
             rows = ((*key, time) for key, time in sorted(spent.items()))
@@ -62,6 +62,11 @@ class PostgresFreshnessLedger:
             if totals:
                 await connection.execute(SQL["keep_totals"], *columns(tuple(row) for row in totals))
             await connection.execute(SQL["summed"], now, valid_for)
+
+
+async def read_groups(connection: Any, within: timedelta | None, blocks: Sequence[Block] = ()) -> Sequence[Group]:
+    """Return the models that count, by project and what is known of why they are stale; ``within`` is the objective."""
+    return [_group(row) for row in await connection.fetch(SQL["groups"], within, *_blocked(blocks))]
 
 
 def _blocked(blocks: Iterable[Block]) -> tuple[list[str], list[str], list[int], list[str]]:

@@ -8,12 +8,11 @@ from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.reports.plan import ProjectBacklog, fetch_backlog
+from latigo.reports.freshness import Freshness, freshness_of, read_counters
+from latigo.settings import ObjectiveSettings
 
 SQL = load_statements("latigo.reports", "status.sql")
 
-#: A model is stale when its newest checked slot is more than so many slots behind the newest due one.
-STALE_SLOTS = 1.0
 #: Stale models, and silent sensors, that a status names; the rest is counted.
 NAMED = 10
 #: Period of the rates, in seconds.
@@ -59,6 +58,8 @@ class ProjectStatus(Report):
     stale: int
     oldest: datetime | None  #: end of the newest settled slot of the model that is furthest behind
     backlog_slots: float = 0  #: slots that could be planned now
+    fresh: int = 0  #: models; those that are paused, silent or new are neither fresh nor stale
+    late: int = 0  #: stale models whose newest slots are neither parked nor wait for a recheck
 
 
 class BacklogTotals(Report):
@@ -66,6 +67,10 @@ class BacklogTotals(Report):
 
     slots: int
     calls: int
+    as_of: datetime | None = None  #: summed up at this time; None: now
+    seconds: float | None = (
+        None  #: time until they are done, at the possible rate; None: unknown, or never at this rate
+    )
 
 
 class OutstandingTasks(Report):
@@ -129,13 +134,16 @@ class QueueStatus(Report):
 
 
 class Rates(Report):
-    """Rates of due and settled work in the last five minutes."""
+    """Rates of due and settled work in the last five minutes, and what is possible."""
 
     needed_slots_per_second: float
     covered_slots_per_second: float
     rows_per_second: float
     tasks_per_second: float
     recent_slots_per_second: float = 0  #: covered, since the first task of these five minutes was settled
+    #: by what tasks took lately, and how many calls the model servers take at once; None: nothing was stored lately
+    possible_slots_per_second: float | None = None
+    possible_tasks_per_second: float | None = None
 
 
 class OpenCircuit(Report):
@@ -179,7 +187,7 @@ class UnstoredModels(Report):
 
 
 class StaleModel(Report):
-    """A model whose newest due slots are not settled."""
+    """A late model: its newest due slots are not settled."""
 
     project: str
     model: str
@@ -269,7 +277,7 @@ class Snapshot(Report):
     circuits: Sequence[OpenCircuit]
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
-    stale: Sequence[StaleModel]  #: those that are furthest behind
+    stale: Sequence[StaleModel]  #: the late ones that are furthest behind
     unstored: Sequence[UnstoredModels] = ()
     silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
     silent_sensor_count: int = 0  #: all of them
@@ -281,21 +289,24 @@ class Snapshot(Report):
     pause_count: int = 0  #: all of them
     discovery: DiscoveryTrouble | None = None
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
+    freshness: Freshness = Freshness()
 
 
-async def read_snapshot(database: Database, version: str) -> Snapshot:
-    """Read everything about the service that the ledger knows, as of one moment."""
+async def read_snapshot(database: Database, version: str, objective: ObjectiveSettings) -> Snapshot:
+    """Read everything about the service that the ledger knows, as of one moment; sums over all slots may be older."""
     async with database.snapshot() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
         executors = await connection.fetch(SQL["executors"])
         projects = await connection.fetch(SQL["projects"])
-        freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
-        exceptions = await connection.fetch(SQL["exceptions_by_state"])
+        freshness = await connection.fetch(SQL["freshness"], objective.fresh_within, NAMED)
+        counted_until, counters = await read_counters(connection, objective, now)
         failures = await connection.fetch(SQL["failures_by_cause"])
         unstored = await connection.fetch(SQL["unstored"], NAMED)
-        backlog = await fetch_backlog(connection)
+        summed_at = await connection.fetchval(SQL["summed_at"])
+        totals = await connection.fetch(SQL["slot_totals" if summed_at else "slot_totals_now"])
         rates = await connection.fetchrow(SQL["rates"])
+        speed = await connection.fetchrow(SQL["speed"])
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
@@ -308,16 +319,15 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         pauses = await connection.fetch(SQL["pauses"], NAMED)
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
+    backlog = [row for row in totals if row["kind"] == "backlog"]
+    rate = _rates(rates, speed, sum(row["slots_per_second"] for row in freshness))
     return Snapshot(
         version=version,
         now=now,
         planner=Planner(**planner) if planner else None,
         executors=[ExecutorStatus(**row) for row in executors],
         projects=_projects(projects, freshness, backlog),
-        backlog=BacklogTotals(
-            slots=round(sum(project.slots for project in backlog)),
-            calls=round(sum(project.calls for project in backlog)),
-        ),
+        backlog=_backlog(backlog, rate, summed_at),
         outstanding=OutstandingTasks(**outstanding),
         queue=QueueStatus(
             lag=sum(partition.lag for partition in partitions),
@@ -325,13 +335,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             refused=[RefusedMessages(**row) for row in refused],
             mismatched=[MismatchedMessages(**row) for row in mismatches],
         ),
-        rates=Rates(
-            needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
-            covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
-            rows_per_second=rates["rows"] / RATE_SECONDS,
-            tasks_per_second=rates["settled"] / RATE_SECONDS,
-            recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
-        ),
+        rates=rate,
         circuits=[
             OpenCircuit(
                 downstream=row["downstream"],
@@ -342,7 +346,11 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             )
             for row in circuits
         ],
-        exceptions=[SlotExceptions(**row) for row in exceptions],
+        exceptions=[
+            SlotExceptions(project=row["project"], state=row["kind"], models=row["models"], slots=row["slots"])
+            for row in totals
+            if row["kind"] != "backlog"
+        ],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
         unstored=[UnstoredModels(**row) for row in unstored],
@@ -359,14 +367,46 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         pause_count=pauses[0]["pauses"] if pauses else 0,
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),
+        freshness=freshness_of(
+            counters,
+            objective,
+            fresh=sum(row["fresh"] for row in freshness),
+            stale=sum(row["stale"] for row in freshness),
+            counted_until=counted_until,
+        ),
     )
 
 
+def _rates(rates: Mapping[str, Any], speed: Mapping[str, Any], needed: float) -> Rates:
+    tasks = rates["settled"] / RATE_SECONDS
+    possible = None
+    if speed["seconds"] and speed["at_once"]:
+        # What is achieved is possible: while executors are full, a task takes longer than it need.
+        possible = max(speed["at_once"] / speed["seconds"], tasks)
+    return Rates(
+        needed_slots_per_second=needed,
+        covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
+        rows_per_second=rates["rows"] / RATE_SECONDS,
+        tasks_per_second=tasks,
+        recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
+        possible_slots_per_second=None if possible is None else possible * speed["slots"],
+        possible_tasks_per_second=possible,
+    )
+
+
+def _backlog(backlog: Sequence[Mapping[str, Any]], rates: Rates, as_of: datetime | None) -> BacklogTotals:
+    slots, calls = (round(sum(row[what] for row in backlog)) for what in ("slots", "calls"))
+    # Live work takes a call for each slot, and goes first.
+    left = (rates.possible_tasks_per_second or 0.0) - rates.needed_slots_per_second
+    seconds = calls / left if calls and left > 0 else None
+    return BacklogTotals(slots=slots, calls=calls, as_of=as_of, seconds=seconds)
+
+
 def _projects(
-    listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]], backlog: Sequence[ProjectBacklog]
+    listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]], backlog: Sequence[Mapping[str, Any]]
 ) -> list[ProjectStatus]:
     lists, fresh = {row["name"]: row for row in listed}, {row["project"]: row for row in freshness}
-    slots = {project.project: project.slots for project in backlog}
+    slots = {row["project"]: row["slots"] for row in backlog}
     return [
         _project(name, lists.get(name), fresh.get(name), slots.get(name, 0))
         for name in sorted(lists.keys() | fresh.keys())
@@ -376,7 +416,7 @@ def _projects(
 def _project(
     name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
 ) -> ProjectStatus:
-    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale")
+    counts = ("active", "paused", "unusable", "gone", "silent", "parked", "stale", "fresh", "late")
     return ProjectStatus(
         project=name,
         revision=listed["revision"] if listed else "",
@@ -391,10 +431,10 @@ def _project(
 
 
 def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
-    """Return the models of all projects that are furthest behind."""
+    """Return the late models of all projects that are furthest behind."""
     stale = [
         StaleModel(project=row["project"], model=model, looked_until=looked_until, due=due)
         for row in freshness
-        for model, looked_until, due in row["stalest"] or ()
+        for model, looked_until, due in row["latest"] or ()
     ]
     return sorted(stale, key=lambda model: model.looked_until)[:NAMED]

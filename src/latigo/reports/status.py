@@ -15,7 +15,9 @@ from latigo.reports.outages import RECENT, group_outages, some_of
 from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, QueueOutage, Snapshot, read_snapshot
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.units import counted
+from latigo.settings import ObjectiveSettings
 
+DEFAULT_OBJECTIVE = ObjectiveSettings()
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 #: Failures that hold back no task.
@@ -45,9 +47,9 @@ class Status(Snapshot):
     causes: Sequence[Cause]  #: those that need attention first
 
 
-async def read_status(database: Database, version: str) -> Status:
+async def read_status(database: Database, version: str, objective: ObjectiveSettings = DEFAULT_OBJECTIVE) -> Status:
     """Read the ledger and assess what it holds."""
-    return assess(await read_snapshot(database, version), await read_trouble(database))
+    return assess(await read_snapshot(database, version, objective), await read_trouble(database))
 
 
 def assess(snapshot: Snapshot, trouble: str = "") -> Status:
@@ -226,10 +228,10 @@ def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
 
 def _stale(snapshot: Snapshot, projects: Sequence[ProjectStatus]) -> list[Cause]:
     """Return the cause for models that are late; it needs attention while the backlog does not fall."""
-    names = [project.project for project in projects if project.stale]
+    names = [project.project for project in projects if project.late]
     if not names:
         return []
-    rates, number = snapshot.rates, sum(project.stale for project in projects)
+    rates, number = snapshot.rates, sum(project.late for project in projects)
     late = f"{counted(number, 'model')} in {some_of(names)} {'is' if number == 1 else 'are'} late"
     started = min((executor.started_at for executor in snapshot.executors), default=snapshot.now)
     worked = (snapshot.now - started).total_seconds() > RATE_SECONDS

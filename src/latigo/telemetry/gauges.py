@@ -27,6 +27,8 @@ class ProjectGauges(NamedTuple):
     parked: int
     backlog_slots: float
     oldest_coverage_s: float | None  #: age; None: nothing is settled yet
+    fresh_share: float | None = None  #: None: nothing is counted yet
+    budget_left: float | None = None
 
 
 class LedgerGauges(NamedTuple):
@@ -64,6 +66,9 @@ def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
         metrics.stale_models.labels(name).set(project.stale)
         metrics.parked.labels(name).set(project.parked)
         metrics.backlog.labels(name).set(project.backlog_slots)
+        if project.fresh_share is not None and project.budget_left is not None:
+            metrics.fresh_share.labels(name).set(project.fresh_share)
+            metrics.budget_left.labels(name).set(project.budget_left)
         if project.oldest_coverage_s is not None:
             metrics.freshness.labels(name).set(project.oldest_coverage_s)
     for name, models in values.unstored.items():

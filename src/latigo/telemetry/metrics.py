@@ -1,7 +1,7 @@
 """Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition, state (of the service)
-and cause (of stale time), and by nothing else; never by model, since there are thousands.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition, state (of the
+service) and cause (of stale time), and by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ class Metrics:
         )
         self.model_seconds = Counter(
             "latigo_model_seconds_total",
-            "Time of all models, by cause: fresh, or what their stale time is put down to. The scheduler that plans counts.",
+            "Time of all models, fresh or by the cause why not; the scheduler that plans counts it.",
             ("project", "cause"),
             registry=registry,
         )

@@ -34,7 +34,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     settings = settings_of(config)
     try:
-        status = with_ledger(settings, lambda database: read_status(database, __version__))
+        status = with_ledger(settings, lambda database: read_status(database, __version__, settings.objective))
     except Unavailable as error:
         if as_json:
             show_json({"version": __version__, "healthy": False, "state": State.UNKNOWN, "error": str(error)})

@@ -1,4 +1,4 @@
--- Freshness of models, and sums over all slots: see the view `model_freshness`.
+-- Freshness of models, and sums over all slots: see the function `freshness_of_models`.
 
 -- tally --
 -- Locked: who counts holds the lease to plan, and each moment is counted once.

@@ -17,15 +17,21 @@ RETURNS TABLE (model_id bigint, project text, name text, state text, paused bool
                late boolean, failed text)
 LANGUAGE sql STABLE AS $$
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
-excepted AS MATERIALIZED (
-    SELECT e.model_id, max(e.ended) AS settled_end,
-           max(e.ended) FILTER (WHERE e.fault NOT IN ('no_finite_values', 'not_stored')) AS done_end,
-           max(e.ended) FILTER (WHERE e.fault = 'no_finite_values') AS no_values_end,
-           max(e.ended) FILTER (WHERE e.fault = 'not_stored') AS not_stored_end
-    FROM (SELECT x.model_id, upper(x.slots) AS ended, split_part(x.reason, ':', 1) AS fault FROM slot_exception x) e
+excepted AS (
+    SELECT e.model_id, max(upper(e.slots)) AS settled_end FROM slot_exception e GROUP BY e.model_id
+),
+-- Usually none.
+unstored AS (
+    SELECT e.model_id,
+           max(upper(e.slots)) FILTER (WHERE split_part(e.reason, ':', 1) NOT IN ('no_finite_values', 'not_stored')) AS done_end,
+           max(upper(e.slots)) FILTER (WHERE split_part(e.reason, ':', 1) = 'no_finite_values') AS no_values_end,
+           max(upper(e.slots)) FILTER (WHERE split_part(e.reason, ':', 1) = 'not_stored') AS not_stored_end
+    FROM slot_exception e
+    WHERE e.model_id IN (SELECT x.model_id FROM slot_exception x
+                         WHERE split_part(x.reason, ':', 1) IN ('no_finite_values', 'not_stored'))
     GROUP BY e.model_id
 ),
-stuck AS MATERIALIZED (
+stuck AS (
     SELECT p.model_id, max(upper(w)) AS settled_end, max(coalesce(upper(w), 'infinity')) AS parked_end,
            coalesce(range_agg(w), '{}') AS windows
     FROM parked p LEFT JOIN LATERAL unnest(p.windows) AS w ON true GROUP BY p.model_id
@@ -34,24 +40,26 @@ seen AS (
     SELECT m.id, m.project, m.name, m.state, m.paused, m.since, m.slot, clock.at,
            date_bin(m.slot, clock.at - m.delay, 'epoch') AS due, c.silent_since, c.hold_until, c.held_for,
            coalesce(greatest(c.covered_end, e.settled_end, s.settled_end), m.since) AS settled_until,
-           coalesce(greatest(c.covered_end, e.done_end), m.first_seen) AS ended,
-           c.covered_end IS NULL AND e.done_end IS NULL AS never_done,
+           greatest(c.covered_end, CASE WHEN u.model_id IS NULL THEN e.settled_end ELSE u.done_end END) AS done_end, m.first_seen,
            coalesce($1, m.delay + 2 * m.slot) AS within,
            m.state IN ('active', 'unusable') AND NOT m.paused AND c.silent_since IS NULL AS expected,
-           e.no_values_end, e.not_stored_end, s.windows IS NOT NULL AS parked, s.parked_end,
+           u.no_values_end, u.not_stored_end, s.windows IS NOT NULL AS parked, s.parked_end,
            coalesce(s.windows @> date_bin(m.slot, clock.at - m.delay, 'epoch') - m.slot, false) AS parked_now
     FROM model m
     CROSS JOIN clock
     JOIN coverage c ON c.model_id = m.id
     LEFT JOIN excepted e ON e.model_id = m.id
+    LEFT JOIN unstored u ON u.model_id = m.id
     LEFT JOIN stuck s ON s.model_id = m.id
     OFFSET 0
 ),
 judged AS (
-    SELECT s.*, s.expected AND s.at - s.ended > s.within AS stale FROM seen s OFFSET 0
+    SELECT s.*, coalesce(s.done_end, s.first_seen) AS ended,
+           s.expected AND s.at - coalesce(s.done_end, s.first_seen) > s.within AS stale
+    FROM seen s OFFSET 0
 )
 SELECT j.id, j.project, j.name, j.state, j.paused, j.since, j.slot, j.due, j.silent_since, j.settled_until, j.parked,
-       j.parked_now, j.expected AND (j.stale OR NOT j.never_done), j.stale,
+       j.parked_now, j.expected AND (j.stale OR j.done_end IS NOT NULL), j.stale,
        CASE WHEN j.stale THEN j.ended + j.within END, j.stale AND j.ended < j.due,
        j.stale AND j.parked AND (j.parked_now OR j.at - j.parked_end <= j.within),
        j.stale AND j.ended < j.due AND NOT j.parked_now AND j.at - j.settled_until > j.within,

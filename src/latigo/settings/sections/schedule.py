@@ -1,6 +1,4 @@
-"""When models are predicted, and what is expected of that: ``[schedule]``, ``[backfill]``, ``[objective]``, ``[planner]`` and
-``[[override]]``.
-"""
+"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[objective]``, ``[planner]`` and ``[[override]]``."""
 
 from datetime import timedelta
 from typing import Self
