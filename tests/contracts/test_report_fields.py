@@ -12,6 +12,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.windows import Window
 from latigo.ledger.bad_readings import BadReadingReports
+from latigo.ledger.freshness_store import PostgresFreshnessLedger
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
@@ -20,6 +21,7 @@ from latigo.reports.models import read_models
 from latigo.reports.plan import read_plan
 from latigo.reports.status import read_status
 from latigo.runtime.serialization import to_json
+from latigo.settings import ObjectiveSettings
 from tests.support.build import NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
 
@@ -105,6 +107,16 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     )
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
+    await ledgers.executor.heartbeat("executor-1", in_flight=1, limit=8)
+    await ledgers.fetch("UPDATE task_history SET claimed_at = settled_at - interval '3 seconds'")
+    await ledgers.fetch("UPDATE tally SET counted_until = ledger_now()")
+    await ledgers.fetch(
+        "INSERT INTO freshness SELECT ledger_now(), 'plant', unnest(ARRAY['fresh', 'gordo']), interval '1 minute'"
+    )
+    await ledgers.fetch("INSERT INTO freshness_total SELECT project, outcome, model_time FROM freshness")
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
+    assert term is not None
+    await PostgresFreshnessLedger(ledgers.database).sum_slots(term, timedelta(minutes=1))
     return ledgers
 
 
@@ -130,6 +142,13 @@ def in_json(answer: object) -> Any:
     return json.loads(to_json(answer))
 
 
+ACHIEVED = {
+    "share": NUMBER,
+    "budget_left": NUMBER,
+    "burn_hour": NUMBER,
+    "burn_six_hours": NUMBER,
+    "burn_month": NUMBER,
+}
 STATUS = {
     "version": TEXT,
     "now": TIME,
@@ -164,9 +183,11 @@ STATUS = {
             "stale": COUNT,
             "oldest": TIME,
             "backlog_slots": NUMBER,
+            "fresh": COUNT,
+            "late": COUNT,
         }
     ],
-    "backlog": {"slots": COUNT, "calls": COUNT},
+    "backlog": {"slots": COUNT, "calls": COUNT, "as_of": TIME, "seconds": NUMBER},
     "outstanding": {"outstanding": COUNT, "live": COUNT, "waiting": COUNT, "unpublished": COUNT},
     "queue": {
         "lag": COUNT,
@@ -190,6 +211,8 @@ STATUS = {
         "rows_per_second": NUMBER,
         "tasks_per_second": NUMBER,
         "recent_slots_per_second": NUMBER,
+        "possible_slots_per_second": NUMBER,
+        "possible_tasks_per_second": NUMBER,
     },
     "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
@@ -218,6 +241,16 @@ STATUS = {
     "pause_count": COUNT,
     "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
+    "freshness": {
+        **ACHIEVED,
+        "fresh_within_s": NUMBER,
+        "target": NUMBER,
+        "fresh": COUNT,
+        "stale": COUNT,
+        "counted_until": TIME,
+        "causes": [{"cause": TEXT, "hour": NUMBER, "six_hours": NUMBER, "month": NUMBER}],
+        "projects": [{**ACHIEVED, "project": TEXT, "main_cause": TEXT}],
+    },
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -242,7 +275,8 @@ FAILURE = {
 
 
 async def test_a_status_has_these_fields(ledger: Ledgers):
-    status = in_json(await read_status(ledger.database, "test"))
+    objective = ObjectiveSettings(fresh_within=timedelta(hours=1))
+    status = in_json(await read_status(ledger.database, "test", objective))
 
     assert fields(status) == STATUS
     assert json.dumps(fields(status)) == json.dumps(STATUS)  # in this order
@@ -254,7 +288,9 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
 
     assert list(status) == list(STATUS)
     assert status["planner"] is None
-    assert status["rates"] == dict.fromkeys(STATUS["rates"], 0)
+    unknown = {"possible_slots_per_second": None, "possible_tasks_per_second": None}
+    assert status["rates"] == dict.fromkeys(STATUS["rates"], 0) | unknown
+    assert dict.fromkeys(ACHIEVED) == {name: status["freshness"][name] for name in ACHIEVED}
 
 
 async def test_failures_have_these_fields(ledger: Ledgers):

@@ -100,6 +100,11 @@ def cause_of(model: StaleModel, service: Service) -> Cause:
     return Cause.QUEUE if model.task is TaskPlace.QUEUED else Cause.LATIGO
 
 
+def period_of(time: datetime) -> datetime:
+    """Return the start of the period that a time is in."""
+    return EPOCH + (time - EPOCH) // PERIOD * PERIOD
+
+
 def count_time(
     groups: Iterable[Group], service: Service, start: datetime, end: datetime
 ) -> dict[tuple[datetime, str, str], timedelta]:
@@ -155,7 +160,7 @@ def _time_between(alike: _Alike, start: datetime, end: datetime) -> dict[tuple[s
 
 def _periods(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, datetime]]:
     """Yield each period that a stretch of time touches: its start, and the part of it in the stretch."""
-    period = EPOCH + (start - EPOCH) // PERIOD * PERIOD
+    period = period_of(start)
     while period < end:
         yield period, max(period, start), min(period + PERIOD, end)
         period += PERIOD

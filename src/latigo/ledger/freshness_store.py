@@ -48,7 +48,7 @@ class PostgresFreshnessLedger:
             rows = ((*key, time) for key, time in sorted(spent.items()))
             if spent:
                 await connection.execute(SQL["add"], *columns(rows))
-            await connection.execute(SQL["trim"], end - KEPT)
+            await connection.execute(SQL["trim"], end - KEPT - PERIOD)
             await connection.execute(SQL["delete_empty_totals"])
         return _without_periods(spent)
 

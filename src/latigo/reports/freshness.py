@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause, Group, Service, time_between
+from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause, Group, Service, period_of, time_between
 from latigo.ledger.freshness_store import read_groups
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -78,7 +78,7 @@ async def read_counters(
     What no scheduler has counted for longer than a period is added as it will be counted when one is there again.
     """
     counted_until = await connection.fetchval(SQL["counted_until"])
-    rows = await connection.fetch(SQL["counters"], now - HOUR, now - SIX_HOURS)
+    rows = await connection.fetch(SQL["counters"], period_of(now - HOUR), period_of(now - SIX_HOURS))
     counters = {(row["project"], row["outcome"]): Spent(row["hour"], row["six_hours"], row["month"]) for row in rows}
     if counted_until is not None and now - counted_until > PERIOD:
         groups = await read_groups(connection, objective.fresh_within)
@@ -91,7 +91,7 @@ def add_uncounted(counters: Counters, groups: Iterable[Group], counted_until: da
     added: dict[tuple[str, str], Spent] = defaultdict(Spent, counters)
     known = tuple(groups)
     for field, length in (("hour", HOUR), ("six_hours", SIX_HOURS), ("month", KEPT)):
-        start = max(counted_until, now - length)
+        start = max(counted_until, period_of(now - length))
         for key, time in time_between(known, Service(plans=False), start, now).items():
             added[key] = added[key].plus(Spent(**{field: time}))
     return added

@@ -9,7 +9,7 @@ SELECT t.project, t.outcome, coalesce(r.hour, interval '0') AS hour, coalesce(r.
        t.model_time AS month
 FROM freshness_total t
 LEFT JOIN (SELECT project, outcome, sum(model_time) AS six_hours,
-                  sum(model_time) FILTER (WHERE period > $1::timestamptz) AS hour
-           FROM freshness WHERE period > $2::timestamptz GROUP BY project, outcome) r
+                  sum(model_time) FILTER (WHERE period >= $1::timestamptz) AS hour
+           FROM freshness WHERE period >= $2::timestamptz GROUP BY project, outcome) r
     ON r.project = t.project AND r.outcome = t.outcome
 ORDER BY t.project, t.outcome;

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.health import State
+from latigo.reports.freshness import Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
@@ -28,7 +29,9 @@ from latigo.reports.snapshot import (
     UnstoredModels,
 )
 from latigo.reports.status import NO_EXECUTOR, NO_PLANNER, assess
+from latigo.settings import ObjectiveSettings
 
+HOUR = timedelta(hours=1)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNEL = "eventhub/plant.example/latigo"
 
@@ -36,6 +39,7 @@ CHANNEL = "eventhub/plant.example/latigo"
 def a_project(**changes: Any) -> ProjectStatus:
     counts = dict.fromkeys(("undescribed", "active", "paused", "unusable", "gone", "silent", "parked", "stale"), 0)
     facts: dict[str, Any] = {"error": "", "doubted_since": None, "oldest": NOW - timedelta(minutes=30)}
+    facts["late"] = changes.get("stale", 0)
     names = {"project": "plant", "revision": "1000", "listed_at": NOW}
     return ProjectStatus(**{**names, **facts, **counts, **changes})
 
@@ -195,13 +199,16 @@ def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None
         )
     )
 
-    values = gauges_of(status)
+    counters = {("plant", "fresh"): Spent(month=9 * HOUR), ("plant", "gordo"): Spent(month=HOUR)}
+    objective = ObjectiveSettings(share=0.8)
+    counted = freshness_of(counters, objective, fresh=1, stale=1, counted_until=NOW)
+    values = gauges_of(status.model_copy(update={"freshness": counted}))
 
     assert values.state is status.state is State.RECOVERING
     assert values.queue_lag == {"0": 4}
     assert values.unstored == {"plant": 0, "new": 0}
-    assert values.projects["plant"] == (2, 1, 1, 7, 1800)
-    assert values.projects["new"] == (0, 0, 0, 0, None)
+    assert values.projects["plant"] == (2, 1, 1, 7, 1800, pytest.approx(0.9), pytest.approx(0.5))
+    assert values.projects["new"] == (0, 0, 0, 0, None, None, None)
 
 
 def refused(project: str, minutes: int = 0) -> OpenCircuit:

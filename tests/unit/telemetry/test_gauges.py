@@ -15,7 +15,7 @@ from tests.support.clock import ManualClock
 VALUES = LedgerGauges(
     State.RECOVERING,
     {"0": 4},
-    {"plant": ProjectGauges(9, 2, 1, 12.0, 1800.0), "new": ProjectGauges(0, 0, 0, 0, None)},
+    {"plant": ProjectGauges(9, 2, 1, 12.0, 1800.0, 0.98, -1.0), "new": ProjectGauges(0, 0, 0, 0, None)},
     {"plant": 3},
 )
 
@@ -58,4 +58,7 @@ async def test_gauges_hold_what_was_read_last_while_the_ledger_is_unavailable() 
     assert registry.get_sample_value("latigo_unstored_models", {"project": "plant"}) == 3
     assert registry.get_sample_value("latigo_oldest_coverage_seconds", {"project": "plant"}) == 1800
     assert registry.get_sample_value("latigo_oldest_coverage_seconds", {"project": "new"}) is None
+    assert registry.get_sample_value("latigo_fresh_share_ratio", {"project": "plant"}) == 0.98
+    assert registry.get_sample_value("latigo_error_budget_left_ratio", {"project": "plant"}) == -1
+    assert registry.get_sample_value("latigo_fresh_share_ratio", {"project": "new"}) is None
     assert state_in(registry) == ["unknown"]

@@ -139,7 +139,7 @@ _LEFT_OUT = {
 
 
 def _show_preview(preview: "BackfillPreview") -> None:
-    from latigo.cli.backfill_progress import rough_time
+    from latigo.runtime.units import rough_time
     from latigo.domain.windows import iso
 
     facts = {

@@ -1,6 +1,8 @@
 """``latigo status``."""
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,8 +13,10 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
+from latigo.runtime.units import format_duration, rough_time
 
 if TYPE_CHECKING:
+    from latigo.reports.freshness import Achieved, Freshness
     from latigo.reports.snapshot import ParkedModels
     from latigo.reports.status import Status
 
@@ -54,12 +58,14 @@ def _show(status: "Status") -> None:
     projects = [{**dict(project), "behind": age(project.oldest, status.now)} for project in status.projects]
     columns = ("project", "revision", "active", *_TROUBLES, "behind")
     show_table(projects, columns, title="Projects", empty="none listed yet", if_any=_TROUBLES)
+    _show_stale_time(status.freshness)
     if status.stale:
         stale = [
             {**dict(model), "settled_until": model.looked_until, "behind": age(model.looked_until, status.now)}
             for model in status.stale
         ]
-        title = f"Stale models, {_part(len(stale), status.stale_models, 'the oldest')}"
+        late = sum(project.late for project in status.projects)
+        title = f"Late models, {_part(len(stale), late, 'the oldest')}"
         show_table(stale, ("project", "model", "settled_until", "behind"), title=title)
     if status.pauses:
         title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
@@ -84,6 +90,48 @@ def _show(status: "Status") -> None:
         show_table(rows, ("kind", "task", "first", "last"), title=title, below="example")
     if status.exceptions:
         show_table(status.exceptions, ("project", "state", "models", "slots"), title="Slots without all their rows")
+
+
+def _show_stale_time(freshness: "Freshness") -> None:
+    """Show what stale time is put down to, and which projects have it."""
+    if not freshness.causes:
+        return
+    causes = [
+        {"cause": time.cause, "1_h": _minutes(time.hour), "6_h": _minutes(time.six_hours), "30_d": _minutes(time.month)}
+        for time in freshness.causes
+    ]
+    show_table(causes, ("cause", "1_h", "6_h", "30_d"), title="Stale time by cause, in minutes of all models")
+    projects = [
+        {
+            "project": project.project,
+            "fresh": _percent(project.share),
+            "budget_left": _percent(project.budget_left),
+            **_burn_rates(project),
+            "main_cause": project.main_cause,
+        }
+        for project in freshness.projects
+        if project.main_cause
+    ]
+    columns = ("project", "fresh", "budget_left", "burn_1_h", "burn_6_h", "burn_30_d", "main_cause")
+    show_table(projects, columns, title="Projects with stale time, in the last 30 days")
+
+
+def _burn_rates(achieved: "Achieved") -> Mapping[str, float | None]:
+    rates = {
+        "burn_1_h": achieved.burn_hour,
+        "burn_6_h": achieved.burn_six_hours,
+        "burn_30_d": achieved.burn_month,
+    }
+    return {name: None if rate is None else round(rate, 2) for name, rate in rates.items()}
+
+
+def _percent(share: float | None) -> str:
+    """Return a share in percent. Rounded down, so that what is not reached does not look as if it were."""
+    return "" if share is None else f"{math.floor(share * 10_000) / 100:g} %"
+
+
+def _minutes(minutes: float) -> int:
+    return math.ceil(minutes)
 
 
 def _part(shown: int, count: int, which: str) -> str:
@@ -126,11 +174,41 @@ def _show_summary(status: "Status") -> None:
     )
     if status.queue.partitions:
         typer.echo(f"Queue     {status.queue.lag} messages in {len(status.queue.partitions)} partitions")
-    typer.echo(f"Backlog   {status.backlog.slots} slots in {status.backlog.calls} calls")
+    typer.echo(f"Backlog   {_backlog(status)}")
     if status.repairs.models:
         typer.echo(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
+    possible = rates.possible_slots_per_second
     typer.echo(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
-        f"{rates.needed_slots_per_second:.2f} needed; {rates.rows_per_second:.1f} rows/s"
+        f"{rates.needed_slots_per_second:.2f} needed"
+        f"{'' if possible is None else f', {possible:.2f} possible'}; {rates.rows_per_second:.1f} rows/s"
     )
     typer.echo(f"Limit     {status.limited_by}")
+    typer.echo(f"Fresh     {status.freshness.fresh} models, {status.freshness.stale} stale")
+    typer.echo(f"Objective {_objective(status.freshness)}")
+
+
+def _backlog(status: "Status") -> str:
+    backlog = status.backlog
+    text = f"{backlog.slots} slots in {backlog.calls} calls"
+    if backlog.calls and backlog.seconds is not None:
+        text += f", done in about {rough_time(timedelta(seconds=backlog.seconds))} at the possible rate"
+    return text if backlog.as_of is None else f"{text} ({age(backlog.as_of, status.now)} ago)"
+
+
+def _objective(freshness: "Freshness") -> str:
+    within = freshness.fresh_within_s
+    allowed = "their delay and two slots" if within is None else format_duration(timedelta(seconds=within))
+    text = f"{_percent(freshness.target)} of the time within {allowed}: "
+    if freshness.share is None:
+        return f"{text}nothing counted yet"
+    burn = ", ".join(
+        f"{rate:g} in {name.removeprefix('burn_').replace('_', ' ')}"
+        for name, rate in _burn_rates(freshness).items()
+        if rate is not None
+    )
+    left = freshness.budget_left or 0.0
+    budget = (
+        f"{_percent(left)} of the error budget left" if left >= 0 else f"error budget exceeded by {_percent(-left)}"
+    )
+    return f"{text}{_percent(freshness.share)} in 30 d, {budget}; burn rate {burn}"

@@ -8,8 +8,8 @@ ALTER TABLE coverage ADD COLUMN covered_end timestamptz GENERATED ALWAYS AS (upp
 -- Every model, and whether its newest predictions are older than the objective allows; null: than its own schedule allows.
 -- Slots without rows are done if neither model nor sink is at fault. A model that was never predicted is new until it has
 -- been known for as long. `failed` is the system that keeps a model from being predicted, or its newest slots from being
--- stored, as far as tasks are not needed to know it. `late` are those of the stale ones that are neither parked nor waiting
--- for the recheck of their newest slot.
+-- stored, as far as tasks are not needed to know it. `late` are the stale ones for which it is not known why: they are not
+-- parked, and their newest slots are not settled in any way.
 CREATE FUNCTION freshness_of_models(fresh_within interval)
 RETURNS TABLE (model_id bigint, project text, name text, state text, paused boolean, since timestamptz, slot interval,
                due timestamptz, silent_since timestamptz, settled_until timestamptz, parked boolean, parked_now boolean,
@@ -62,7 +62,7 @@ SELECT j.id, j.project, j.name, j.state, j.paused, j.since, j.slot, j.due, j.sil
        j.parked_now, j.expected AND (j.stale OR j.done_end IS NOT NULL), j.stale,
        CASE WHEN j.stale THEN j.ended + j.within END, j.stale AND j.ended < j.due,
        j.stale AND j.parked AND (j.parked_now OR j.at - j.parked_end <= j.within),
-       j.stale AND j.ended < j.due AND NOT j.parked_now AND j.at - j.settled_until > j.within,
+       j.stale AND j.state = 'active' AND j.ended < j.due AND NOT j.parked_now AND j.at - j.settled_until > j.within,
        CASE WHEN NOT j.stale THEN NULL
             WHEN j.hold_until > j.at THEN split_part(j.held_for, '/', 1)
             WHEN j.no_values_end > j.ended AND j.at - j.no_values_end <= j.within THEN 'gordo'
