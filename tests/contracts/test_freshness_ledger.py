@@ -92,7 +92,7 @@ async def counted(ledger: Ledgers) -> dict[str, timedelta]:
     """Time by outcome, in all periods and projects; the sums that are kept agree."""
     rows = await ledger.fetch("SELECT outcome, sum(model_time) AS time FROM freshness GROUP BY outcome")
     totals = await ledger.fetch("SELECT outcome, sum(model_time) AS time FROM freshness_total GROUP BY outcome")
-    assert sorted((row["outcome"], row["time"]) for row in rows) == sorted(  # type: ignore[type-var]
+    assert sorted((row["outcome"], row["time"]) for row in rows) == sorted(
         (row["outcome"], row["time"]) for row in totals
     )
     return {str(row["outcome"]): row["time"] for row in rows}  # type: ignore[misc]
@@ -151,12 +151,15 @@ async def test_slots_without_rows_are_done_unless_model_or_sink_is_at_fault(ledg
     await excepted(ledger, "no-values", "absent", NO_FINITE_VALUES, newest)
     await excepted(ledger, "no-values", "absent", "no data: 'a'", window("10:00", "10:30"))
     await excepted(ledger, "not-stored", "short", f"{NOT_STORED}: sink/influx", newest)
+    await ledger.models.put_models([an_entry("never-any", horizon=6 * HOUR)])
+    await excepted(ledger, "never-any", "absent", NO_FINITE_VALUES, newest)
 
     assert await states(ledger) == {
         "no-readings": "fresh",
         "short": "fresh",
         "no-values": "stale",
         "not-stored": "stale",
+        "never-any": "stale",  # it was tried, so that it is not new
     }
 
 
@@ -211,9 +214,11 @@ async def test_what_stops_everything_is_the_cause_for_all_models(ledger: Ledgers
     await tasked(ledger, "pump", "published")
     found = []
 
-    async def counts(**facts: bool) -> None:
+    async def counts(*, full: bool = False, plans: bool = True) -> None:
         await ledger.fetch("UPDATE tally SET counted_until = ledger_now() - interval '1 minute'")
-        ((_, cause),) = {key: time for key, time in (await count(counters, term, **facts)).items() if time > MINUTE}
+        ((_, cause),) = {
+            key: time for key, time in (await count(counters, term, full=full, plans=plans)).items() if time > MINUTE
+        }
         found.append(cause)
 
     await counts()  # there is no executor

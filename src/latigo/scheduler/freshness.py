@@ -5,17 +5,18 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
 from latigo.domain.circuits import System
+from latigo.domain.freshness import PERIOD
 from latigo.ledger.freshness import Block, FreshnessLedger
 from latigo.ledger.protocol import Term
 from latigo.runtime.clock import Clock
 from latigo.scheduler.groups import Groups
 from latigo.telemetry.metrics import Metrics
 
-#: Interval between two counts; well below a period, so that the cause is that of the time that is counted.
-COUNT_EVERY = timedelta(minutes=1)
-#: Interval between two sums over all slots, which take at most this fraction of the time.
-SUM_EVERY = timedelta(seconds=15)
-SUM_SHARE = 0.02
+#: Interval between two counts, and between two sums, which take at most `MOST_SHARE` of the time.
+EVERY = timedelta(seconds=15)
+MOST_SHARE = 0.02
+#: Longest interval between two counts: the cause of a moment is that of the count after it.
+COUNT_WITHIN = PERIOD / 5
 #: Sums count as of now until the next ones should be there, and a little longer.
 SUM_SLACK = timedelta(seconds=15)
 
@@ -28,7 +29,7 @@ class FreshnessCounter:
         self._within = within
         self._clock = clock
         self._metrics = metrics
-        self._sum_cost = 0.0  #: seconds
+        self._count_cost = self._sum_cost = 0.0  #: seconds
         self.forget()
 
     def forget(self) -> None:
@@ -42,8 +43,10 @@ class FreshnessCounter:
 
     async def count(self, term: Term, blocks: Collection[Block], *, plans: bool, full: bool) -> None:
         """Count until now; see `FreshnessLedger.count`."""
-        self._next_count = self._clock.monotonic() + COUNT_EVERY.total_seconds()
+        began = self._clock.monotonic()
+        self._next_count = began + min(_interval(self._count_cost), COUNT_WITHIN).total_seconds()
         added = await self._ledger.count(term, list(blocks), plans=plans, full=full, within=self._within)
+        self._count_cost = self._clock.monotonic() - began
         for (project, outcome), time in added.items():
             self._metrics.model_seconds.labels(project, outcome).inc(time.total_seconds())
 
@@ -52,10 +55,15 @@ class FreshnessCounter:
         began = self._clock.monotonic()
         if began < self._next_sum:
             return
-        every = max(SUM_EVERY, timedelta(seconds=self._sum_cost / SUM_SHARE))
+        every = _interval(self._sum_cost)
         self._next_sum = began + every.total_seconds()
         await self._ledger.sum_slots(term, every + SUM_SLACK)
         self._sum_cost = self._clock.monotonic() - began
+
+
+def _interval(cost: float) -> timedelta:
+    """Return the interval between two runs of what takes so many seconds."""
+    return max(EVERY, timedelta(seconds=cost / MOST_SHARE))
 
 
 def blocks_of(groups: Groups, open_circuits: Iterable[str], downstreams: Callable[[str], Iterable[str]]) -> list[Block]:

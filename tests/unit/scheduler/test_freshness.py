@@ -9,7 +9,7 @@ from latigo.domain.circuits import System
 from latigo.domain.freshness import FRESH, Cause
 from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import Term
-from latigo.scheduler.freshness import COUNT_EVERY, SUM_EVERY, SUM_SHARE, SUM_SLACK, FreshnessCounter, blocks_of
+from latigo.scheduler.freshness import COUNT_WITHIN, EVERY, MOST_SHARE, SUM_SLACK, FreshnessCounter, blocks_of
 from latigo.scheduler.groups import Group, Groups
 from latigo.telemetry.metrics import Metrics
 from tests.support.clock import ManualClock
@@ -72,14 +72,14 @@ async def test_what_was_counted_is_added_to_the_metric_by_project_and_cause():
     assert seconds == {FRESH: 180, Cause.GORDO: 60}
 
 
-async def test_it_is_due_once_a_minute_and_at_once_for_a_scheduler_that_plans_anew():
+async def test_it_is_due_every_few_seconds_and_at_once_for_a_scheduler_that_plans_anew():
     ledger, clock = MemoryFreshness(), ManualClock()
     counter = a_counter(ledger, clock)
     due = [counter.is_due]
 
     await counter.count(TERM, [], plans=True, full=False)
     due.append(counter.is_due)
-    await clock.advance(COUNT_EVERY - SECOND)
+    await clock.advance(EVERY - SECOND)
     due.append(counter.is_due)
     await clock.advance(SECOND)
     due.append(counter.is_due)
@@ -96,20 +96,41 @@ async def test_sums_are_made_less_often_the_longer_they_take_and_count_until_the
 
     await counter.sum_slots(TERM)
     await counter.sum_slots(TERM)
-    assert ledger.sums == [SUM_EVERY + SUM_SLACK]
+    assert ledger.sums == [EVERY + SUM_SLACK]
 
     async def slow(term: Term, valid_for: timedelta) -> None:  # noqa: ARG001 - the protocol's
         ledger.sums.append(valid_for)
         await clock.sleep(3 * SECOND)
 
     ledger.sum_slots = slow  # type: ignore[method-assign]
-    await clock.advance(SUM_EVERY)
+    await clock.advance(EVERY)
     summing = asyncio.create_task(counter.sum_slots(TERM))
     await clock.advance(3 * SECOND)
     await summing
-    await clock.advance(SUM_EVERY)
+    await clock.advance(EVERY)
     summing = asyncio.create_task(counter.sum_slots(TERM))
     await clock.advance(3 * SECOND)
     await summing
 
-    assert ledger.sums[1:] == [SUM_EVERY + SUM_SLACK, 3 * SECOND / SUM_SHARE + SUM_SLACK]
+    assert ledger.sums[1:] == [EVERY + SUM_SLACK, 3 * SECOND / MOST_SHARE + SUM_SLACK]
+
+
+async def test_counts_that_take_long_are_made_less_often_but_several_times_in_a_period():
+    ledger, clock = MemoryFreshness(), ManualClock()
+    counter = a_counter(ledger, clock)
+    count = ledger.count
+
+    async def slow(*arguments, **facts):
+        await clock.sleep(10 * SECOND)
+        return await count(*arguments, **facts)
+
+    ledger.count = slow  # type: ignore[method-assign]
+    for _ in range(2):
+        counting = asyncio.create_task(counter.count(TERM, [], plans=True, full=False))
+        await clock.advance(10 * SECOND)
+        await counting
+
+    await clock.advance(COUNT_WITHIN - 11 * SECOND)
+    before = counter.is_due
+    await clock.advance(SECOND)
+    assert (before, counter.is_due) == (False, True)

@@ -20,7 +20,7 @@ from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
-from latigo.scheduler.freshness import COUNT_EVERY, FreshnessCounter
+from latigo.scheduler.freshness import EVERY, FreshnessCounter
 from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
@@ -759,14 +759,14 @@ async def test_tags_are_not_read_while_every_source_answers():
     assert harness.queue.sent == []
 
 
-async def test_a_scheduler_counts_freshness_before_it_plans_and_every_minute_with_what_is_blocked():
+async def test_a_scheduler_counts_freshness_before_it_plans_and_now_and_then_with_what_is_blocked():
     harness = Harness(models=2, projects=["a", "b"])
     harness.ledger.board.set(a_circuit("gordo/a", pause=60 * MINUTE))
 
     async with running(harness, harness.scheduler(max_outstanding=1), harness.scheduler("scheduler-2")):
         await harness.clock.advance(2 * SECOND)
         first, sent = list(harness.freshness.counts), len(harness.queue.sent)
-        await harness.clock.advance(COUNT_EVERY)
+        await harness.clock.advance(EVERY)
 
     assert first == [([Block("a", System.MODELS)], True, False)]  # the standby does not count
     assert sent == 1

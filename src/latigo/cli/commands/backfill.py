@@ -139,8 +139,8 @@ _LEFT_OUT = {
 
 
 def _show_preview(preview: "BackfillPreview") -> None:
-    from latigo.runtime.units import rough_time
     from latigo.domain.windows import iso
+    from latigo.runtime.units import rough_time
 
     facts = {
         "kind": f"{preview.kind}: {'all of it again' if preview.kind == 'replace' else 'what is missing'}",

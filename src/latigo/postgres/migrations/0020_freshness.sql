@@ -6,7 +6,7 @@ ALTER TABLE coverage ADD COLUMN covered_end timestamptz GENERATED ALWAYS AS (upp
 
 -- freshness_of_models --
 -- Every model, and whether its newest predictions are older than the objective allows; null: than its own schedule allows.
--- Slots without rows are done if neither model nor sink is at fault. A model that was never predicted is new until it has
+-- Slots without rows are done if neither model nor sink is at fault. A model of which nothing is settled is new until it has
 -- been known for as long. `failed` is the system that keeps a model from being predicted, or its newest slots from being
 -- stored, as far as tasks are not needed to know it. `late` are the stale ones for which it is not known why: they are not
 -- parked, and their newest slots are not settled in any way.
@@ -39,7 +39,8 @@ stuck AS (
 seen AS (
     SELECT m.id, m.project, m.name, m.state, m.paused, m.since, m.slot, clock.at,
            date_bin(m.slot, clock.at - m.delay, 'epoch') AS due, c.silent_since, c.hold_until, c.held_for,
-           coalesce(greatest(c.covered_end, e.settled_end, s.settled_end), m.since) AS settled_until,
+           greatest(c.covered_end, e.settled_end, s.settled_end) AS settled_end,
+           coalesce(c.covered_end, e.settled_end) IS NOT NULL OR s.windows IS NOT NULL AS tried,
            greatest(c.covered_end, CASE WHEN u.model_id IS NULL THEN e.settled_end ELSE u.done_end END) AS done_end, m.first_seen,
            coalesce($1, m.delay + 2 * m.slot) AS within,
            m.state IN ('active', 'unusable') AND NOT m.paused AND c.silent_since IS NULL AS expected,
@@ -54,12 +55,14 @@ seen AS (
     OFFSET 0
 ),
 judged AS (
-    SELECT s.*, coalesce(s.done_end, s.first_seen) AS ended,
-           s.expected AND s.at - coalesce(s.done_end, s.first_seen) > s.within AS stale
-    FROM seen s OFFSET 0
+    SELECT s.*, s.expected AND s.at - s.ended > s.within AS stale
+    FROM (SELECT x.*, coalesce(x.settled_end, x.since) AS settled_until,
+                 coalesce(x.done_end, CASE WHEN x.tried THEN x.since ELSE x.first_seen END) AS ended
+          FROM seen x OFFSET 0) s
+    OFFSET 0
 )
 SELECT j.id, j.project, j.name, j.state, j.paused, j.since, j.slot, j.due, j.silent_since, j.settled_until, j.parked,
-       j.parked_now, j.expected AND (j.stale OR j.done_end IS NOT NULL), j.stale,
+       j.parked_now, j.expected AND (j.stale OR j.tried), j.stale,
        CASE WHEN j.stale THEN j.ended + j.within END, j.stale AND j.ended < j.due,
        j.stale AND j.parked AND (j.parked_now OR j.at - j.parked_end <= j.within),
        j.stale AND j.state = 'active' AND j.ended < j.due AND NOT j.parked_now AND j.at - j.settled_until > j.within,
