@@ -24,7 +24,7 @@ class FreshnessLedger(Protocol):
     async def count(
         self, term: Term, blocks: Sequence[Block], *, plans: bool, full: bool, within: timedelta | None
     ) -> Mapping[tuple[str, str], timedelta]:
-        """Count the time of all models since it was counted last, each moment once, whoever counted before.
+        """Count the time of all models since it was counted last, each moment once, whichever scheduler did.
 
         Where nobody did for longer than a period, what is stale is put down to Latigo itself.
 
