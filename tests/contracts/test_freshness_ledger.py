@@ -387,23 +387,28 @@ async def test_a_scheduler_that_does_not_lead_keeps_no_sums(ledger: Ledgers, cou
         await counters.sum_slots(Term("scheduler-1", 1), MINUTE)
 
 
-async def test_the_possible_rate_and_the_time_for_the_backlog_follow_from_what_tasks_took(ledger: Ledgers):
+@pytest.mark.parametrize(("in_flight", "at_once"), [(2, 4), (8, 8)])  # a full executor has all of its tasks at once
+async def test_the_possible_rate_and_the_time_for_the_backlog_follow_from_what_tasks_took(
+    ledger: Ledgers, in_flight: int, at_once: int
+):
     await covered_until(ledger, {"pump": at("10:00")})
-    await an_executor(ledger, in_flight=2)
+    await ledger.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
+    await ledger.executor.heartbeat("executor-1", in_flight=in_flight, limit=4)
     assert (await read_status(ledger.database, "test")).rates.possible_slots_per_second is None
-    await ledger.fetch(
-        "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, planned_at,"
-        " claimed_at, settled_at) SELECT n, m.id, '1', 1, $1, 'live', 'stored', 0, 1, ledger_now(),"
-        " ledger_now() - interval '4 seconds', ledger_now() FROM model m, generate_series(1, 3) AS n",
-        to_range(window("09:00", "10:00")),
-    )
+    for lane, seconds in (("live", 2), ("live", 4), ("backfill", 12)):
+        await ledger.fetch(
+            "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, planned_at,"
+            " claimed_at, settled_at) SELECT 1, id, '1', 1, $1, $2, 'stored', 0, 1, ledger_now(),"
+            " ledger_now() - interval '1 second' * $3::int, ledger_now() FROM model",
+            *(to_range(window("09:00", "10:00")), lane, seconds),
+        )
 
     status = await read_status(ledger.database, "test")
 
-    assert status.rates.possible_tasks_per_second == pytest.approx(8 / 4)  # calls at once, by seconds of each
-    assert status.rates.possible_slots_per_second == pytest.approx(2 * 8 / 4)  # two slots a task
-    left = 8 / 4 - 1 / HALF_HOUR.total_seconds()
-    assert status.backlog.seconds == pytest.approx(status.backlog.calls / left)
+    needed, possible = 1 / HALF_HOUR.total_seconds(), at_once / 3
+    assert status.rates.possible_slots_per_second == pytest.approx(possible)
+    assert status.backlog.calls == 1
+    assert status.backlog.seconds == pytest.approx(12 / at_once / (1 - needed / possible))
 
 
 # ---- the figures of a status, as they were worked out before ----

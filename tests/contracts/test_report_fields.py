@@ -212,7 +212,6 @@ STATUS = {
         "tasks_per_second": NUMBER,
         "recent_slots_per_second": NUMBER,
         "possible_slots_per_second": NUMBER,
-        "possible_tasks_per_second": NUMBER,
     },
     "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
@@ -288,7 +287,7 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
 
     assert list(status) == list(STATUS)
     assert status["planner"] is None
-    unknown = {"possible_slots_per_second": None, "possible_tasks_per_second": None}
+    unknown = {"possible_slots_per_second": None}
     assert status["rates"] == dict.fromkeys(STATUS["rates"], 0) | unknown
     assert dict.fromkeys(ACHIEVED) == {name: status["freshness"][name] for name in ACHIEVED}
 

@@ -69,7 +69,7 @@ class BacklogTotals(Report):
     calls: int
     as_of: datetime | None = None  #: summed up at this time; None: now
     seconds: float | None = (
-        None  #: time until they are done, at the possible rate; None: unknown, or never at this rate
+        None  #: until they are done, if live work goes first; None: unknown, or never at the possible rate
     )
 
 
@@ -141,9 +141,8 @@ class Rates(Report):
     rows_per_second: float
     tasks_per_second: float
     recent_slots_per_second: float = 0  #: covered, since the first task of these five minutes was settled
-    #: by what tasks took lately, and how many calls the model servers take at once; None: nothing was stored lately
+    #: at one slot a call, by what live tasks took lately and how many calls model servers take at once; None: unknown
     possible_slots_per_second: float | None = None
-    possible_tasks_per_second: float | None = None
 
 
 class OpenCircuit(Report):
@@ -327,7 +326,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         planner=Planner(**planner) if planner else None,
         executors=[ExecutorStatus(**row) for row in executors],
         projects=_projects(projects, freshness, backlog),
-        backlog=_backlog(backlog, rate, summed_at),
+        backlog=_backlog(backlog, rate, speed, summed_at),
         outstanding=OutstandingTasks(**outstanding),
         queue=QueueStatus(
             lag=sum(partition.lag for partition in partitions),
@@ -378,27 +377,24 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
 
 
 def _rates(rates: Mapping[str, Any], speed: Mapping[str, Any], needed: float) -> Rates:
-    tasks = rates["settled"] / RATE_SECONDS
-    possible = None
-    if speed["seconds"] and speed["at_once"]:
-        # What is achieved is possible: while executors are full, a task takes longer than it need.
-        possible = max(speed["at_once"] / speed["seconds"], tasks)
     return Rates(
         needed_slots_per_second=needed,
         covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
         rows_per_second=rates["rows"] / RATE_SECONDS,
-        tasks_per_second=tasks,
+        tasks_per_second=rates["settled"] / RATE_SECONDS,
         recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
-        possible_slots_per_second=None if possible is None else possible * speed["slots"],
-        possible_tasks_per_second=possible,
+        possible_slots_per_second=speed["at_once"] / speed["live"] if speed["live"] and speed["at_once"] else None,
     )
 
 
-def _backlog(backlog: Sequence[Mapping[str, Any]], rates: Rates, as_of: datetime | None) -> BacklogTotals:
+def _backlog(
+    backlog: Sequence[Mapping[str, Any]], rates: Rates, speed: Mapping[str, Any], as_of: datetime | None
+) -> BacklogTotals:
     slots, calls = (round(sum(row[what] for row in backlog)) for what in ("slots", "calls"))
-    # Live work takes a call for each slot, and goes first.
-    left = (rates.possible_tasks_per_second or 0.0) - rates.needed_slots_per_second
-    seconds = calls / left if calls and left > 0 else None
+    seconds, possible = None, rates.possible_slots_per_second
+    if calls and possible and possible > rates.needed_slots_per_second:
+        left = 1 - rates.needed_slots_per_second / possible  # live work goes first
+        seconds = calls * speed["backlog"] / (speed["at_once"] * left)
     return BacklogTotals(slots=slots, calls=calls, as_of=as_of, seconds=seconds)
 
 

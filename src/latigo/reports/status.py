@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+from latigo.domain.circuits import System
 from latigo.domain.health import State
 from latigo.domain.windows import iso
 from latigo.postgres.database import Database
@@ -84,7 +85,10 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
         limits = sum(executor.working_limit for executor in snapshot.executors)
-        return f"executor.concurrency, and the model server, which takes {limits} calls at once"
+        tasks = sum(executor.concurrency for executor in snapshot.executors)
+        if limits < tasks:
+            return f"{System.MODELS}: the model server takes {limits} calls at once, and executors have {tasks} tasks"
+        return f"executor.concurrency: executors have {tasks} tasks at once, and the model server takes as many calls"
     return "nothing: work is under way"
 
 

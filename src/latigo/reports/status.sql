@@ -136,15 +136,16 @@ FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE settled_at > ledger_now() - interval '5 minutes';
 
 -- speed --
--- Learned from the newest thousand tasks that were stored, within a day: seconds from claim to settle, slots of a task; and how
--- many calls the model servers take at once, as executors have learned.
-SELECT avg(extract(epoch FROM h.settled_at - h.claimed_at))::float8 AS seconds,
-       avg(extract(epoch FROM upper(h.span) - lower(h.span)) / extract(epoch FROM m.slot))::float8 AS slots,
-       (SELECT sum(least(working_limit, concurrency)) FROM executor WHERE seen_at > ledger_now() - interval '1 minute')::float8 AS at_once
-FROM (SELECT model_id, span, claimed_at, settled_at FROM task_history
+-- Learned from the newest thousand tasks that were stored, within a day: seconds from claim to settle, in lane live and in all
+-- others, each else of any lane; and how many calls the model servers take at once, as executors have learned. While an
+-- executor is full, its tasks wait for each other, and as many run as it has.
+SELECT coalesce(avg(seconds) FILTER (WHERE lane = 'live'), avg(seconds))::float8 AS live,
+       coalesce(avg(seconds) FILTER (WHERE lane <> 'live'), avg(seconds))::float8 AS backlog,
+       (SELECT sum(CASE WHEN in_flight >= concurrency THEN concurrency ELSE least(working_limit, concurrency) END)
+        FROM executor WHERE seen_at > ledger_now() - interval '1 minute')::float8 AS at_once
+FROM (SELECT lane, extract(epoch FROM settled_at - claimed_at) AS seconds FROM task_history
       WHERE settled_at > ledger_now() - interval '1 day' AND outcome = 'stored' AND claimed_at IS NOT NULL
-      ORDER BY settled_at DESC LIMIT 1000) h
-JOIN model m ON m.id = h.model_id;
+      ORDER BY settled_at DESC LIMIT 1000) h;
 
 -- queue --
 -- How far behind the executors are in each partition, where the queue has any. Of the hub and group that the scheduler

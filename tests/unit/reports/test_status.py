@@ -143,7 +143,11 @@ def test_a_snapshot_is_kept_whole_in_its_status() -> None:
         ({"outstanding": AT_WORK}, "nothing: work is under way"),
         (
             {"outstanding": AT_WORK, "executors": [an_executor(8), an_executor(0)]},
-            "executor.concurrency, and the model server, which takes 10 calls at once",
+            "gordo: the model server takes 10 calls at once, and executors have 16 tasks",
+        ),
+        (
+            {"outstanding": AT_WORK, "executors": [an_executor(8).model_copy(update={"working_limit": 8})]},
+            "executor.concurrency: executors have 8 tasks at once, and the model server takes as many calls",
         ),
     ],
 )

@@ -181,7 +181,7 @@ def _show_summary(status: "Status") -> None:
     typer.echo(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
         f"{rates.needed_slots_per_second:.2f} needed"
-        f"{'' if possible is None else f', {possible:.2f} possible'}; {rates.rows_per_second:.1f} rows/s"
+        f"{'' if possible is None else f', {possible:.2f} possible at one slot a call'}; {rates.rows_per_second:.1f} rows/s"
     )
     typer.echo(f"Limit     {status.limited_by}")
     typer.echo(f"Fresh     {status.freshness.fresh} models, {status.freshness.stale} stale")
@@ -192,7 +192,7 @@ def _backlog(status: "Status") -> str:
     backlog = status.backlog
     text = f"{backlog.slots} slots in {backlog.calls} calls"
     if backlog.calls and backlog.seconds is not None:
-        text += f", done in about {rough_time(timedelta(seconds=backlog.seconds))} at the possible rate"
+        text += f", done in about {rough_time(timedelta(seconds=backlog.seconds))}"
     return text if backlog.as_of is None else f"{text} ({age(backlog.as_of, status.now)} ago)"
 
 
