@@ -397,8 +397,8 @@ async def test_the_possible_rate_and_the_time_for_the_backlog_follow_from_what_t
     assert (await read_status(ledger.database, "test")).rates.possible_slots_per_second is None
     for lane, seconds in (("live", 2), ("live", 4), ("backfill", 12)):
         await ledger.fetch(
-            "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, planned_at,"
-            " claimed_at, settled_at) SELECT 1, id, '1', 1, $1, $2, 'stored', 0, 1, ledger_now(),"
+            "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts,"
+            " planned_at, claimed_at, settled_at) SELECT 1, id, '1', 1, $1, $2, 'stored', 0, 1, ledger_now(),"
             " ledger_now() - interval '1 second' * $3::int, ledger_now() FROM model",
             *(to_range(window("09:00", "10:00")), lane, seconds),
         )
@@ -407,7 +407,10 @@ async def test_the_possible_rate_and_the_time_for_the_backlog_follow_from_what_t
 
     needed, possible = 1 / HALF_HOUR.total_seconds(), at_once / 3
     assert status.rates.possible_slots_per_second == pytest.approx(possible)
-    assert status.backlog.calls == 1
+    await ledger.executor.open_circuit("sink/postgres", "no route", alarm=False, pause=MINUTE)
+    blocked = await read_status(ledger.database, "test")
+
+    assert (status.backlog.calls, blocked.backlog.seconds) == (1, None)
     assert status.backlog.seconds == pytest.approx(12 / at_once / (1 - needed / possible))
 
 

@@ -187,7 +187,7 @@ STATUS = {
             "late": COUNT,
         }
     ],
-    "backlog": {"slots": COUNT, "calls": COUNT, "as_of": TIME, "seconds": NUMBER},
+    "backlog": {"slots": COUNT, "calls": COUNT, "as_of": TIME, "seconds": None},
     "outstanding": {"outstanding": COUNT, "live": COUNT, "waiting": COUNT, "unpublished": COUNT},
     "queue": {
         "lag": COUNT,

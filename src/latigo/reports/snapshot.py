@@ -69,7 +69,7 @@ class BacklogTotals(Report):
     calls: int
     as_of: datetime | None = None  #: summed up at this time; None: now
     seconds: float | None = (
-        None  #: until they are done, if live work goes first; None: unknown, or never at the possible rate
+        None  #: until they are done, if live work goes first; None: unknown, as while a circuit is open, or never
     )
 
 
@@ -326,7 +326,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         planner=Planner(**planner) if planner else None,
         executors=[ExecutorStatus(**row) for row in executors],
         projects=_projects(projects, freshness, backlog),
-        backlog=_backlog(backlog, rate, speed, summed_at),
+        backlog=_backlog(backlog, rate, speed, summed_at, blocked=bool(circuits)),
         outstanding=OutstandingTasks(**outstanding),
         queue=QueueStatus(
             lag=sum(partition.lag for partition in partitions),
@@ -388,11 +388,16 @@ def _rates(rates: Mapping[str, Any], speed: Mapping[str, Any], needed: float) ->
 
 
 def _backlog(
-    backlog: Sequence[Mapping[str, Any]], rates: Rates, speed: Mapping[str, Any], as_of: datetime | None
+    backlog: Sequence[Mapping[str, Any]],
+    rates: Rates,
+    speed: Mapping[str, Any],
+    as_of: datetime | None,
+    *,
+    blocked: bool,
 ) -> BacklogTotals:
     slots, calls = (round(sum(row[what] for row in backlog)) for what in ("slots", "calls"))
     seconds, possible = None, rates.possible_slots_per_second
-    if calls and possible and possible > rates.needed_slots_per_second:
+    if calls and not blocked and possible and possible > rates.needed_slots_per_second:
         left = 1 - rates.needed_slots_per_second / possible  # live work goes first
         seconds = calls * speed["backlog"] / (speed["at_once"] * left)
     return BacklogTotals(slots=slots, calls=calls, as_of=as_of, seconds=seconds)

@@ -105,7 +105,7 @@ def _show_stale_time(freshness: "Freshness") -> None:
         {
             "project": project.project,
             "fresh": _percent(project.share),
-            "budget_left": _percent(project.budget_left),
+            "budget_left": f"{_whole_percent(project.budget_left)} %",
             **_burn_rates(project),
             "main_cause": project.main_cause,
         }
@@ -128,6 +128,10 @@ def _burn_rates(achieved: "Achieved") -> Mapping[str, float | None]:
 def _percent(share: float | None) -> str:
     """Return a share in percent. Rounded down, so that what is not reached does not look as if it were."""
     return "" if share is None else f"{math.floor(share * 10_000) / 100:g} %"
+
+
+def _whole_percent(share: float | None) -> int:
+    return math.floor((share or 0.0) * 100)
 
 
 def _minutes(minutes: float) -> int:
@@ -181,7 +185,8 @@ def _show_summary(status: "Status") -> None:
     typer.echo(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
         f"{rates.needed_slots_per_second:.2f} needed"
-        f"{'' if possible is None else f', {possible:.2f} possible at one slot a call'}; {rates.rows_per_second:.1f} rows/s"
+        + ("" if possible is None else f", {possible:.2f} possible at one slot a call")
+        + f"; {rates.rows_per_second:.1f} rows/s"
     )
     typer.echo(f"Limit     {status.limited_by}")
     typer.echo(f"Fresh     {status.freshness.fresh} models, {status.freshness.stale} stale")
@@ -191,9 +196,11 @@ def _show_summary(status: "Status") -> None:
 def _backlog(status: "Status") -> str:
     backlog = status.backlog
     text = f"{backlog.slots} slots in {backlog.calls} calls"
-    if backlog.calls and backlog.seconds is not None:
-        text += f", done in about {rough_time(timedelta(seconds=backlog.seconds))}"
-    return text if backlog.as_of is None else f"{text} ({age(backlog.as_of, status.now)} ago)"
+    if backlog.as_of is not None:
+        text += f" as of {age(backlog.as_of, status.now)} ago"
+    return (
+        text if backlog.seconds is None else f"{text}, done in about {rough_time(timedelta(seconds=backlog.seconds))}"
+    )
 
 
 def _objective(freshness: "Freshness") -> str:
@@ -207,8 +214,6 @@ def _objective(freshness: "Freshness") -> str:
         for name, rate in _burn_rates(freshness).items()
         if rate is not None
     )
-    left = freshness.budget_left or 0.0
-    budget = (
-        f"{_percent(left)} of the error budget left" if left >= 0 else f"error budget exceeded by {_percent(-left)}"
-    )
+    left = _whole_percent(freshness.budget_left)
+    budget = f"{left} % of the error budget left" if left >= 0 else f"error budget exceeded by {-left} %"
     return f"{text}{_percent(freshness.share)} in 30 d, {budget}; burn rate {burn}"
