@@ -95,7 +95,7 @@ async def test_while_gordo_is_unavailable_stale_time_is_put_down_to_it_in_status
 
     freshness = json.loads(output)["freshness"]
     (project,) = freshness["projects"]
-    assert (project["project"], project["main_cause"]) == (PROJECT, "gordo")
+    assert (project["project"], project["causes"]) == (PROJECT, freshness["causes"])
     assert freshness["burn_hour"] == pytest.approx((1 - freshness["share"]) / 0.1)
     assert freshness["budget_left"] == pytest.approx(1 - freshness["burn_month"])
     assert "Objective 90 % of the time within their delay and two slots: " in text

@@ -26,20 +26,20 @@ class StaleTime(Report):
 
 
 class Achieved(Report):
-    """What was achieved of the objective. None: nothing was counted in that time."""
+    """What was achieved of the objective, and why not all of it. None: nothing was counted in that time."""
 
     share: float | None = None  #: of the time of all models in the last 30 days, in which they were fresh
     budget_left: float | None = None  #: part of the stale time that the objective allows; negative: exceeded
     burn_hour: float | None = None  #: stale time of the last hour, in multiples of what the objective allows
     burn_six_hours: float | None = None
     burn_month: float | None = None
+    causes: Sequence[StaleTime] = ()  #: those of most time first, the last hour before the rest
 
 
 class ProjectFreshness(Achieved):
     """Freshness of one project."""
 
     project: str
-    main_cause: Cause | None = None  #: of most of its stale time, the last hour first
 
 
 class Freshness(Achieved):
@@ -50,7 +50,6 @@ class Freshness(Achieved):
     fresh: int = 0  #: models that are now
     stale: int = 0
     counted_until: datetime | None = None  #: by the scheduler that plans; later time counts as `latigo`
-    causes: Sequence[StaleTime] = ()  #: those of most time first, the last hour before the rest
     projects: Sequence[ProjectFreshness] = ()
 
 
@@ -114,19 +113,14 @@ def freshness_of(
         fresh=fresh,
         stale=stale,
         counted_until=counted_until,
-        causes=_causes(total),
         projects=[
-            ProjectFreshness(
-                **_achieved(spent, objective.share),
-                project=project,
-                main_cause=next((time.cause for time in _causes(spent)), None),
-            )
+            ProjectFreshness(**_achieved(spent, objective.share), project=project)
             for project, spent in sorted(by_project.items())
         ],
     )
 
 
-def _achieved(spent: Mapping[str, Spent], target: float) -> dict[str, float | None]:
+def _achieved(spent: Mapping[str, Spent], target: float) -> dict[str, Any]:
     """Return the fields of `Achieved`."""
     stale = [_stale_share(spent, window) for window in range(3)]
     allowed = 1 - target
@@ -137,6 +131,7 @@ def _achieved(spent: Mapping[str, Spent], target: float) -> dict[str, float | No
         "burn_hour": burn[0],
         "burn_six_hours": burn[1],
         "burn_month": burn[2],
+        "causes": _causes(spent),
     }
 
 

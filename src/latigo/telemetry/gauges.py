@@ -1,6 +1,7 @@
 """Gauges that a process cannot measure by itself: they are read from the ledger every 30 s."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -38,6 +39,9 @@ class LedgerGauges(NamedTuple):
     queue_lag: Mapping[str, int]
     projects: Mapping[str, ProjectGauges]
     unstored: Mapping[str, int] = MappingProxyType({})  #: models that lack predictions in their newest slot
+    needed: float = 0.0  #: slots per second
+    possible: float | None = None  #: None: unknown
+    backlog_s: float | None = None  #: time until it is done; None: unknown
 
 
 async def keep_gauges(
@@ -71,6 +75,9 @@ def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
             metrics.budget_left.labels(name).set(project.budget_left)
         if project.oldest_coverage_s is not None:
             metrics.freshness.labels(name).set(project.oldest_coverage_s)
+    metrics.needed.set(values.needed)
+    metrics.possible.set(math.nan if values.possible is None else values.possible)
+    metrics.backlog_seconds.set(math.nan if values.backlog_s is None else values.backlog_s)
     for name, models in values.unstored.items():
         metrics.unstored_models.labels(name).set(models)
 

@@ -64,6 +64,17 @@ class Metrics:
             ("project",),
             registry=registry,
         )
+        self.backlog_seconds = Gauge(
+            "latigo_backlog_seconds",
+            "Time until the backlog is done, if live work goes first; NaN while it is unknown.",
+            registry=registry,
+        )
+        self.needed = Gauge("latigo_needed_slots_per_second", "Slots that become due.", registry=registry)
+        self.possible = Gauge(
+            "latigo_possible_slots_per_second",
+            "Slots that model servers can answer at one slot a call, as learned; NaN while it is unknown.",
+            registry=registry,
+        )
         self.rows = Counter(
             "latigo_predictions_rows_total",
             "Rows of predictions that every required sink reported as written.",

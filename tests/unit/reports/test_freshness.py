@@ -38,11 +38,12 @@ def test_the_share_is_of_the_time_of_all_models_and_the_budget_is_what_the_objec
     assert result.burn_month == pytest.approx(0.5)
 
 
-def test_each_project_has_its_own_share_and_main_cause():
+def test_each_project_has_its_own_share_and_causes():
     by_project = {project.project: project for project in freshness(share=0.9).projects}
 
     assert (by_project["a"].share, by_project["b"].share) == (pytest.approx(0.99), 1)
-    assert (by_project["a"].main_cause, by_project["b"].main_cause) == (Cause.GORDO, None)
+    assert [time.cause for time in by_project["a"].causes] == [Cause.GORDO]
+    assert by_project["b"].causes == []
     assert by_project["b"].budget_left == 1
 
 

@@ -211,6 +211,7 @@ def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None
     assert values.state is status.state is State.RECOVERING
     assert values.queue_lag == {"0": 4}
     assert values.unstored == {"plant": 0, "new": 0}
+    assert (values.needed, values.possible, values.backlog_s) == (0, None, 0)
     assert tuple(values.projects["plant"]) == pytest.approx((2, 1, 1, 7, 1800, 0.9, 0.5))
     assert values.projects["new"] == (0, 0, 0, 0, None, None, None)
 

@@ -107,10 +107,10 @@ def _show_stale_time(freshness: "Freshness") -> None:
             "fresh": _percent(project.share),
             "budget_left": f"{_whole_percent(project.budget_left)} %",
             **_burn_rates(project),
-            "main_cause": project.main_cause,
+            "main_cause": project.causes[0].cause,
         }
         for project in freshness.projects
-        if project.main_cause
+        if project.causes
     ]
     columns = ("project", "fresh", "budget_left", "burn_1_h", "burn_6_h", "burn_30_d", "main_cause")
     show_table(projects, columns, title="Projects with stale time, in the last 30 days")
