@@ -45,8 +45,10 @@ class FreshnessCounter:
         """Count until now; see `FreshnessLedger.count`."""
         began = self._clock.monotonic()
         self._next_count = began + min(_interval(self._count_cost), COUNT_WITHIN).total_seconds()
-        added = await self._ledger.count(term, list(blocks), plans=plans, full=full, within=self._within)
-        self._count_cost = self._clock.monotonic() - began
+        try:
+            added = await self._ledger.count(term, list(blocks), plans=plans, full=full, within=self._within)
+        finally:
+            self._count_cost = self._clock.monotonic() - began
         for (project, outcome), time in added.items():
             self._metrics.model_seconds.labels(project, outcome).inc(time.total_seconds())
 
@@ -57,8 +59,10 @@ class FreshnessCounter:
             return
         every = _interval(self._sum_cost)
         self._next_sum = began + every.total_seconds()
-        await self._ledger.sum_slots(term, every + SUM_SLACK)
-        self._sum_cost = self._clock.monotonic() - began
+        try:
+            await self._ledger.sum_slots(term, every + SUM_SLACK)
+        finally:  # also of one that took too long
+            self._sum_cost = self._clock.monotonic() - began
 
 
 def _interval(cost: float) -> timedelta:
