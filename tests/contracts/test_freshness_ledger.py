@@ -219,6 +219,7 @@ async def test_what_stops_everything_is_the_cause_for_all_models(ledger: Ledgers
         ((_, cause),) = {
             key: time for key, time in (await count(counters, term, full=full, plans=plans)).items() if time > MINUTE
         }
+        assert (await read_status(ledger.database, "test")).freshness.stale_by_cause == {cause: 2}
         found.append(cause)
 
     await counts()  # there is no executor
@@ -295,6 +296,7 @@ async def test_time_without_a_scheduler_is_counted_afterwards_as_latigos_own(
     fresh = at("12:00") + ALLOWED - NOW
     assert await counted(ledger) == {FRESH: fresh, Cause.LATIGO: 12 * HOUR - fresh}
     assert [(time.cause, time.month) for time in after.causes] == [(Cause.LATIGO, (12 * HOUR - fresh) / MINUTE)]
+    assert before.stale_by_cause == after.stale_by_cause == {Cause.LATIGO: 2}
     # A status does not wait for the scheduler to know it.
     assert before.causes == after.causes
     assert before.share == after.share

@@ -109,7 +109,7 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     await ledgers.executor.heartbeat("executor-1", in_flight=1, limit=8)
     await ledgers.fetch("UPDATE task_history SET claimed_at = settled_at - interval '3 seconds'")
-    await ledgers.fetch("UPDATE tally SET counted_until = ledger_now()")
+    await ledgers.fetch("UPDATE tally SET counted_until = ledger_now(), stale = $1", {"plant": {"gordo": 1}})
     await ledgers.fetch(
         "INSERT INTO freshness SELECT ledger_now(), 'plant', unnest(ARRAY['fresh', 'gordo']), interval '1 minute'"
     )
@@ -149,6 +149,7 @@ ACHIEVED = {
     "burn_six_hours": NUMBER,
     "burn_month": NUMBER,
     "causes": [{"cause": TEXT, "hour": NUMBER, "six_hours": NUMBER, "month": NUMBER}],
+    "stale_by_cause": {"gordo": COUNT},
 }
 STATUS = {
     "version": TEXT,
@@ -289,7 +290,10 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
     assert status["planner"] is None
     unknown = {"possible_slots_per_second": None}
     assert status["rates"] == dict.fromkeys(STATUS["rates"], 0) | unknown
-    assert {name: status["freshness"][name] for name in ACHIEVED} == dict.fromkeys(ACHIEVED) | {"causes": []}
+    assert {name: status["freshness"][name] for name in ACHIEVED} == dict.fromkeys(ACHIEVED) | {
+        "causes": [],
+        "stale_by_cause": {},
+    }
 
 
 async def test_failures_have_these_fields(ledger: Ledgers):

@@ -135,6 +135,17 @@ def time_between(
     return _time_between(_alike(groups, service), start, end)
 
 
+def stale_models(groups: Iterable[Group], service: Service) -> dict[str, dict[str, int]]:
+    """Return how many models are stale, by project and cause."""
+    counts: dict[str, dict[str, int]] = {}
+    for group in groups:
+        if group.stale is not None:
+            of_project = counts.setdefault(group.project, {})
+            cause = cause_of(group.stale, service).value
+            of_project[cause] = of_project.get(cause, 0) + group.models
+    return counts
+
+
 _Alike = Mapping[tuple[str, str, datetime | None], int]
 
 

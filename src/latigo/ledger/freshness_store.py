@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from latigo.domain.circuits import System
-from latigo.domain.freshness import KEPT, PERIOD, Group, Service, StaleModel, TaskPlace, count_time
+from latigo.domain.freshness import KEPT, PERIOD, Group, Service, StaleModel, TaskPlace, count_time, stale_models
 from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import Term
 from latigo.ledger.shared import planning, read_clock
@@ -30,11 +30,9 @@ class PostgresFreshnessLedger:
         async with planning(self._database, term) as connection:
             tally = await connection.fetchrow(SQL["tally"])
             start, end = tally["counted_until"], tally["at"]
-            if start is None or start < end:
-                await connection.execute(SQL["counted"], end)
-            if start is None or start >= end:
+            start = end if start is None else max(start, end - KEPT)
+            if start > end:
                 return {}
-            start = max(start, end - KEPT)
             known = await connection.fetchrow(SQL["service"])
             service = Service(
                 plans=plans and end - start <= PERIOD,
@@ -43,6 +41,7 @@ class PostgresFreshnessLedger:
                 saturated=known["saturated"] or full,
             )
             groups = await read_groups(connection, within, blocks)
+            await connection.execute(SQL["counted"], end, stale_models(groups, service))
             # A month that is counted at once takes a while.
             spent = await asyncio.to_thread(count_time, groups, service, start, end)
             rows = ((*key, time) for key, time in sorted(spent.items()))

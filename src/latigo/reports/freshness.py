@@ -1,11 +1,12 @@
 """Freshness against the objective: share, error budget, burn rate, and what stale time is put down to."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause, Group, Service, period_of, time_between
+from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause, Group, Service, period_of, stale_models, time_between
 from latigo.ledger.freshness_store import read_groups
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
@@ -14,6 +15,7 @@ from latigo.settings import ObjectiveSettings
 SQL = load_statements("latigo.reports", "freshness.sql")
 
 HOUR, SIX_HOURS = timedelta(hours=1), timedelta(hours=6)
+UNPLANNED = Service(plans=False)  #: no scheduler plans
 
 
 class StaleTime(Report):
@@ -34,6 +36,7 @@ class Achieved(Report):
     burn_six_hours: float | None = None
     burn_month: float | None = None
     causes: Sequence[StaleTime] = ()  #: those of most time first, the last hour before the rest
+    stale_by_cause: Mapping[str, int] = {}  #: models that are stale now, as they were counted last
 
 
 class ProjectFreshness(Achieved):
@@ -69,20 +72,27 @@ Counters = Mapping[tuple[str, str], Spent]
 """By project, and fresh or a cause."""
 
 
-async def read_counters(
-    connection: Any, objective: ObjectiveSettings, now: datetime
-) -> tuple[datetime | None, Counters]:
-    """Return until when freshness was counted, and the counters until now.
+class Counted(NamedTuple):
+    """What the ledger has of freshness."""
+
+    counters: Counters
+    until: datetime | None = None  #: when it was counted last; None: never
+    stale: Mapping[str, Mapping[str, int]] = MappingProxyType({})  #: models that were stale then, by project and cause
+
+
+async def read_counted(connection: Any, objective: ObjectiveSettings, now: datetime) -> Counted:
+    """Return what was counted of freshness.
 
     What no scheduler has counted for longer than a period is added as it will be counted when one is there again.
     """
-    counted_until = await connection.fetchval(SQL["counted_until"])
+    tally = await connection.fetchrow(SQL["tally"])
+    until = tally["counted_until"]
     rows = await connection.fetch(SQL["counters"], period_of(now - HOUR), period_of(now - SIX_HOURS))
     counters = {(row["project"], row["outcome"]): Spent(row["hour"], row["six_hours"], row["month"]) for row in rows}
-    if counted_until is not None and now - counted_until > PERIOD:
-        groups = await read_groups(connection, objective.fresh_within)
-        return counted_until, add_uncounted(counters, groups, counted_until, now)
-    return counted_until, counters
+    if until is None or now - until <= PERIOD:
+        return Counted(counters, until, tally["stale"])
+    groups = await read_groups(connection, objective.fresh_within)
+    return Counted(add_uncounted(counters, groups, until, now), until, stale_models(groups, UNPLANNED))
 
 
 def add_uncounted(counters: Counters, groups: Iterable[Group], counted_until: datetime, now: datetime) -> Counters:
@@ -91,20 +101,21 @@ def add_uncounted(counters: Counters, groups: Iterable[Group], counted_until: da
     known = tuple(groups)
     for field, length in (("hour", HOUR), ("six_hours", SIX_HOURS), ("month", KEPT)):
         start = max(counted_until, period_of(now - length))
-        for key, time in time_between(known, Service(plans=False), start, now).items():
+        for key, time in time_between(known, UNPLANNED, start, now).items():
             added[key] = added[key].plus(Spent(**{field: time}))
     return added
 
 
-def freshness_of(
-    counters: Counters, objective: ObjectiveSettings, *, fresh: int, stale: int, counted_until: datetime | None
-) -> Freshness:
+def freshness_of(counted: Counted, objective: ObjectiveSettings, *, fresh: int, stale: int) -> Freshness:
     """Return the freshness of all models. Pure."""
     by_project: dict[str, dict[str, Spent]] = defaultdict(dict)
     total: dict[str, Spent] = defaultdict(Spent)
-    for (project, outcome), spent in counters.items():
+    for (project, outcome), spent in counted.counters.items():
         by_project[project][outcome] = spent
         total[outcome] = total[outcome].plus(spent)
+    stale_by_cause: Counter[str] = Counter()
+    for of_project in counted.stale.values():
+        stale_by_cause.update(of_project)
     within = objective.fresh_within
     return Freshness(
         **_achieved(total, objective.share),
@@ -112,9 +123,14 @@ def freshness_of(
         target=objective.share,
         fresh=fresh,
         stale=stale,
-        counted_until=counted_until,
+        counted_until=counted.until,
+        stale_by_cause=dict(stale_by_cause.most_common()),
         projects=[
-            ProjectFreshness(**_achieved(spent, objective.share), project=project)
+            ProjectFreshness(
+                **_achieved(spent, objective.share),
+                project=project,
+                stale_by_cause=dict(Counter(counted.stale.get(project, {})).most_common()),
+            )
             for project, spent in sorted(by_project.items())
         ],
     )

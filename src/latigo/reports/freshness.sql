@@ -1,7 +1,7 @@
 -- Counters of freshness, as the scheduler keeps them.
 
--- counted_until --
-SELECT counted_until FROM tally;
+-- tally --
+SELECT counted_until, stale FROM tally;
 
 -- counters --
 -- Time of all models, by project and fresh or a cause: of the last hour ($1), of the last six ($2), and of all that is kept.

@@ -33,6 +33,7 @@ def gauges_of(status: Status) -> LedgerGauges:
             for project in status.projects
         },
         unstored=unstored,
+        stale={project.project: project.stale_by_cause for project in status.freshness.projects},
         needed=status.rates.needed_slots_per_second,
         possible=status.rates.possible_slots_per_second,
         backlog_s=status.backlog.seconds if status.backlog.calls else 0.0,

@@ -8,7 +8,7 @@ from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.reports.freshness import Freshness, freshness_of, read_counters
+from latigo.reports.freshness import Freshness, freshness_of, read_counted
 from latigo.settings import ObjectiveSettings
 
 SQL = load_statements("latigo.reports", "status.sql")
@@ -299,7 +299,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         executors = await connection.fetch(SQL["executors"])
         projects = await connection.fetch(SQL["projects"])
         freshness = await connection.fetch(SQL["freshness"], objective.fresh_within, NAMED)
-        counted_until, counters = await read_counters(connection, objective, now)
+        counted = await read_counted(connection, objective, now)
         failures = await connection.fetch(SQL["failures_by_cause"])
         unstored = await connection.fetch(SQL["unstored"], NAMED)
         summed_at = await connection.fetchval(SQL["summed_at"])
@@ -367,11 +367,10 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),
         freshness=freshness_of(
-            counters,
+            counted,
             objective,
             fresh=sum(row["fresh"] for row in freshness),
             stale=sum(row["stale"] for row in freshness),
-            counted_until=counted_until,
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from latigo.domain.errors import LatigoError
+from latigo.domain.freshness import Cause
 from latigo.domain.health import State
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
@@ -39,6 +40,7 @@ class LedgerGauges(NamedTuple):
     queue_lag: Mapping[str, int]
     projects: Mapping[str, ProjectGauges]
     unstored: Mapping[str, int] = MappingProxyType({})  #: models that lack predictions in their newest slot
+    stale: Mapping[str, Mapping[str, int]] = MappingProxyType({})  #: models that are stale, by project and cause
     needed: float = 0.0  #: slots per second
     possible: float | None = None  #: None: unknown
     backlog_s: float | None = None  #: time until it is done; None: unknown
@@ -75,6 +77,9 @@ def set_gauges(metrics: Metrics, values: LedgerGauges) -> None:
             metrics.budget_left.labels(name).set(project.budget_left)
         if project.oldest_coverage_s is not None:
             metrics.freshness.labels(name).set(project.oldest_coverage_s)
+    for name, by_cause in values.stale.items():
+        for cause in Cause:
+            metrics.stale_by_cause.labels(name, cause.value).set(by_cause.get(cause, 0))
     metrics.needed.set(values.needed)
     metrics.possible.set(math.nan if values.possible is None else values.possible)
     metrics.backlog_seconds.set(math.nan if values.backlog_s is None else values.backlog_s)

@@ -117,6 +117,12 @@ class Metrics:
             ("project",),
             registry=registry,
         )
+        self.stale_by_cause = Gauge(
+            "latigo_stale_by_cause_models",
+            "Stale models by the cause that their time is put down to, as they were counted last.",
+            ("project", "cause"),
+            registry=registry,
+        )
         self.model_seconds = Counter(
             "latigo_model_seconds_total",
             "Time of all models, fresh or by the cause why not; the scheduler that plans counts it.",

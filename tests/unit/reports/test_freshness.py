@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.freshness import FRESH, Cause, Group, StaleModel
-from latigo.reports.freshness import Spent, add_uncounted, freshness_of
+from latigo.reports.freshness import Counted, Spent, add_uncounted, freshness_of
 from latigo.settings import ObjectiveSettings
 from tests.support.build import at
 
@@ -25,7 +25,8 @@ COUNTERS = {
 
 
 def freshness(counters=COUNTERS, **objective):
-    return freshness_of(counters, ObjectiveSettings(**objective), fresh=3, stale=1, counted_until=NOW)
+    stale = {"a": {"gordo": 2, "sink": 1}, "b": {"sink": 4}}
+    return freshness_of(Counted(counters, NOW, stale), ObjectiveSettings(**objective), fresh=3, stale=1)
 
 
 def test_the_share_is_of_the_time_of_all_models_and_the_budget_is_what_the_objective_leaves():
@@ -82,3 +83,10 @@ def test_time_that_no_scheduler_has_counted_is_added_as_latigos_own():
     assert counters["a", Cause.LATIGO] == hours(1, 2, 2)
     assert counters["a", FRESH] == hours(0 + 2, 9 + 2 * 6 + 4, 990 + 2 * 8 + 6)
     assert counters["b", FRESH] == COUNTERS["b", FRESH]
+
+
+def test_models_that_are_stale_now_are_counted_by_cause_the_most_first():
+    result = freshness()
+
+    assert list(result.stale_by_cause.items()) == [("sink", 5), ("gordo", 2)]
+    assert [project.stale_by_cause for project in result.projects] == [{"gordo": 2, "sink": 1}, {"sink": 4}]

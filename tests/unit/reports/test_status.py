@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.health import State
-from latigo.reports.freshness import Spent, freshness_of
+from latigo.reports.freshness import Counted, Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
@@ -205,13 +205,14 @@ def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None
 
     counters = {("plant", "fresh"): Spent(month=9 * HOUR), ("plant", "gordo"): Spent(month=HOUR)}
     objective = ObjectiveSettings(share=0.8)
-    counted = freshness_of(counters, objective, fresh=1, stale=1, counted_until=NOW)
+    counted = freshness_of(Counted(counters, NOW, {"plant": {"gordo": 1}}), objective, fresh=1, stale=1)
     values = gauges_of(status.model_copy(update={"freshness": counted}))
 
     assert values.state is status.state is State.RECOVERING
     assert values.queue_lag == {"0": 4}
     assert values.unstored == {"plant": 0, "new": 0}
     assert (values.needed, values.possible, values.backlog_s) == (0, None, 0)
+    assert values.stale == {"plant": {"gordo": 1}}
     assert tuple(values.projects["plant"]) == pytest.approx((2, 1, 1, 7, 1800, 0.9, 0.5))
     assert values.projects["new"] == (0, 0, 0, 0, None, None, None)
 

@@ -189,7 +189,9 @@ def _show_summary(status: "Status") -> None:
         + f"; {rates.rows_per_second:.1f} rows/s"
     )
     typer.echo(f"Limit     {status.limited_by}")
-    typer.echo(f"Fresh     {status.freshness.fresh} models, {status.freshness.stale} stale")
+    by_cause = ", ".join(f"{cause} {models}" for cause, models in status.freshness.stale_by_cause.items())
+    stale = f"{status.freshness.stale} stale" + (f" ({by_cause})" if by_cause else "")
+    typer.echo(f"Fresh     {status.freshness.fresh} models, {stale}")
     typer.echo(f"Objective {_objective(status.freshness)}")
 
 

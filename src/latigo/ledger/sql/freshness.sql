@@ -65,7 +65,7 @@ WHERE t.project = g.project AND t.outcome = g.outcome;
 DELETE FROM freshness_total WHERE model_time <= interval '0';
 
 -- counted --
-UPDATE tally SET counted_until = $1;
+UPDATE tally SET counted_until = $1, stale = $2;
 
 -- slot_totals --
 SELECT project, kind, models, slots, calls FROM slot_total_now;

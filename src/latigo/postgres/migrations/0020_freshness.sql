@@ -123,10 +123,12 @@ FROM slot_exception e JOIN model m ON m.id = e.model_id
 GROUP BY m.project, e.state;
 
 -- tally --
--- Until when freshness has been counted, and when the sums were made and until when they count as of now. One row.
+-- Until when freshness has been counted, and the models that were stale then, by project and cause; when the sums were made
+-- and until when they count as of now. One row.
 CREATE TABLE tally (
     one             boolean PRIMARY KEY DEFAULT true CHECK (one),
     counted_until   timestamptz,
+    stale           jsonb NOT NULL DEFAULT '{}',
     summed_at       timestamptz,
     summed_until    timestamptz NOT NULL DEFAULT '-infinity'
 );
