@@ -1,4 +1,4 @@
-"""Duration of planning: real PostgreSQL, thousands of models, a month of slots."""
+"""Duration of planning, and cost of a status: real PostgreSQL, thousands of models, a month of slots."""
 
 import statistics
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Row
+from benchmarks.status import measure_status
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.limits import LARGEST_OUTSTANDING
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -74,16 +75,27 @@ async def measure() -> list[Row]:
                     name = f"planning, {models} models x {DAYS} d, {case}"
                     name += f", {requests} requests for a year of each" if requests else ""
                     rows.append(Row(name, f"{took:.3f} s", f"< {limit:g} s", took / limit, at_most=1.0))
+                await _fill_models(database, 9000)
+                rows.append(await measure_status(ledger, database))
     return rows
 
 
 async def _fill(database: Database, models: int, covered: str, requests: int) -> None:
     async with database.connection() as connection:
-        await connection.execute("TRUNCATE model, request RESTART IDENTITY CASCADE")
-        await connection.execute(_MODELS, models, SPEC)
+        await _put_models(connection, models)
         await connection.execute(f"INSERT INTO coverage (model_id, covered) SELECT id, {covered} FROM model")
         await connection.execute(_REQUESTED, requests)
         await connection.execute("VACUUM ANALYZE")
+
+
+async def _fill_models(database: Database, models: int) -> None:
+    async with database.connection() as connection:
+        await _put_models(connection, models)
+
+
+async def _put_models(connection: Any, models: int) -> None:
+    await connection.execute("TRUNCATE model, request RESTART IDENTITY CASCADE")
+    await connection.execute(_MODELS, models, SPEC)
 
 
 async def _plan(ledger: PostgresSchedulerLedger, database: Database) -> float:

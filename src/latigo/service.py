@@ -175,7 +175,7 @@ async def _roles_of(
         roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
         roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
         roles["gauges"] = lambda stop: keep_gauges(
-            lambda: read_gauges(resources.database, __version__), metrics, clock, stop
+            lambda: read_gauges(resources.database, __version__, settings.objective), metrics, clock, stop
         )
     skipped = BadReadingReports(database, process_id())
     roles["bad readings"] = lambda stop: keep_bad_readings(skipped, resources.bad_readings.counts, clock, stop)

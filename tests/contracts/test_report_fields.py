@@ -18,6 +18,7 @@ from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.domain.receipt import Inputs, Receipt, Score
 from latigo.domain.windows import DAY, Window
 from latigo.ledger.bad_readings import BadReadingReports
+from latigo.ledger.freshness_store import PostgresFreshnessLedger
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
@@ -30,6 +31,7 @@ from latigo.reports.plan import read_plan
 from latigo.reports.status import read_status
 from latigo.reports.tasks import TaskFilter, read_tasks
 from latigo.runtime.serialization import to_json
+from latigo.settings import ObjectiveSettings
 from tests.support.build import NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
 
@@ -128,6 +130,16 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     )
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
+    await ledgers.executor.heartbeat("executor-1", in_flight=1, limit=8, concurrency=8)
+    await ledgers.fetch("UPDATE task_history SET claimed_at = settled_at - interval '3 seconds'")
+    await ledgers.fetch("UPDATE tally SET counted_until = ledger_now(), stale = $1", {"plant": {"gordo": 1}})
+    await ledgers.fetch(
+        "INSERT INTO freshness SELECT ledger_now(), 'plant', unnest(ARRAY['fresh', 'gordo']), interval '1 minute'"
+    )
+    await ledgers.fetch("INSERT INTO freshness_total SELECT project, outcome, model_time FROM freshness")
+    term = await ledgers.scheduler.acquire_lease("scheduler-1", timedelta(days=1))
+    assert term is not None
+    await PostgresFreshnessLedger(ledgers.database).sum_slots(term, timedelta(minutes=1))
     return ledgers
 
 
@@ -153,6 +165,15 @@ def in_json(answer: object) -> Any:
     return json.loads(to_json(answer))
 
 
+ACHIEVED = {
+    "share": NUMBER,
+    "budget_left": NUMBER,
+    "burn_hour": NUMBER,
+    "burn_six_hours": NUMBER,
+    "burn_month": NUMBER,
+    "causes": [{"cause": TEXT, "hour": NUMBER, "six_hours": NUMBER, "month": NUMBER}],
+    "stale_by_cause": {"gordo": COUNT},
+}
 STATUS = {
     "version": TEXT,
     "now": TIME,
@@ -195,9 +216,11 @@ STATUS = {
             "not_built": COUNT,
             "outdated_since": TIME,
             "outdated_revision": TEXT,
+            "fresh": COUNT,
+            "late": COUNT,
         }
     ],
-    "backlog": {"slots": COUNT, "calls": COUNT},
+    "backlog": {"slots": COUNT, "calls": COUNT, "as_of": TIME, "seconds": None},
     "outstanding": {"outstanding": COUNT, "live": COUNT, "waiting": COUNT, "unpublished": COUNT},
     "queue": {
         "lag": COUNT,
@@ -221,6 +244,7 @@ STATUS = {
         "rows_per_second": NUMBER,
         "tasks_per_second": NUMBER,
         "recent_slots_per_second": NUMBER,
+        "possible_slots_per_second": NUMBER,
     },
     "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
@@ -255,6 +279,15 @@ STATUS = {
     "not_built_count": COUNT,
     "sinks": [{"sink": TEXT, "since": TIME, "models": COUNT, "slots": COUNT, "lost": COUNT, "request": None}],
     "lateness": [{"source": TEXT, "slots": COUNT, "complete_share": NUMBER, "delay": NUMBER}],
+    "freshness": {
+        **ACHIEVED,
+        "fresh_within_s": NUMBER,
+        "target": NUMBER,
+        "fresh": COUNT,
+        "stale": COUNT,
+        "counted_until": TIME,
+        "projects": [{**ACHIEVED, "project": TEXT}],
+    },
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
@@ -282,7 +315,8 @@ FAILURE: dict[str, Any] = {
 
 
 async def test_a_status_has_these_fields(ledger: Ledgers):
-    status = in_json(await read_status(ledger.database, "test"))
+    objective = ObjectiveSettings(fresh_within=timedelta(hours=1))
+    status = in_json(await read_status(ledger.database, "test", objective))
 
     assert fields(status) == STATUS
     assert json.dumps(fields(status)) == json.dumps(STATUS)  # in this order
@@ -294,7 +328,12 @@ async def test_an_empty_ledger_has_a_status_with_the_same_fields(ledgers: Ledger
 
     assert list(status) == list(STATUS)
     assert status["planner"] is None
-    assert status["rates"] == dict.fromkeys(STATUS["rates"], 0)
+    unknown = {"possible_slots_per_second": None}
+    assert status["rates"] == dict.fromkeys(STATUS["rates"], 0) | unknown
+    assert {name: status["freshness"][name] for name in ACHIEVED} == dict.fromkeys(ACHIEVED) | {
+        "causes": [],
+        "stale_by_cause": {},
+    }
 
 
 async def test_failures_have_these_fields(ledger: Ledgers):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -15,7 +16,8 @@ from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import LABELS, Metrics
 from tests.support.clock import ManualClock
 
-SOURCE = Path(__file__).parents[2] / "src" / "latigo"
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
@@ -123,3 +125,19 @@ def test_a_round_of_planning_is_timed_by_the_clock() -> None:
         clock.jump(timedelta(seconds=4))
 
     assert registry.get_sample_value("latigo_planning_seconds_sum") == 4
+
+
+def test_alert_rules_ask_for_metrics_by_labels_that_they_have() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    labels = {metric._name: set(metric._labelnames) for metric in metrics()}
+
+    asked = [
+        (name.removesuffix("_total"), set(re.findall(r"(\w+)[!=~]*=", selector)))
+        for alert in alerts
+        for name, selector in re.findall(r"(latigo_\w+)(\{[^}]*\})?", alert["expr"])
+    ]
+
+    assert asked
+    assert [(name, used) for name, used in asked if not used <= labels[name]] == []
+    assert all(alert["annotations"]["summary"] for alert in alerts)

@@ -22,6 +22,7 @@ from latigo.domain.series import Column
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH
+from latigo.ledger.freshness import Block
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
 from latigo.ledger.protocol import (
     NO_RECEIPTS,
@@ -313,6 +314,30 @@ class MemoryPlanning:
     async def forgive_crashes(self, version: str) -> int:
         self._ask("forgive_crashes")
         return 0
+
+
+class MemoryFreshness:
+    """A `FreshnessLedger` that remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.counts: list[tuple[Sequence[Block], bool, bool]] = []  #: blocks, plans, full
+        self.sums: list[timedelta] = []  #: for how long they count
+        self.added: Mapping[tuple[str, str], timedelta] = {}  #: by every count
+
+    async def count(
+        self,
+        term: Term,
+        blocks: Sequence[Block],
+        *,
+        plans: bool,
+        full: bool,
+        within: timedelta | None,
+    ) -> Mapping[tuple[str, str], timedelta]:
+        self.counts.append((blocks, plans, full))
+        return self.added
+
+    async def sum_slots(self, term: Term, valid_for: timedelta) -> None:
+        self.sums.append(valid_for)
 
 
 @dataclass

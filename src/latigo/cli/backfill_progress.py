@@ -8,7 +8,7 @@ import typer
 from latigo.postgres.database import Database
 from latigo.reports.backfills import Backfill, read_backfill
 from latigo.runtime.clock import Clock
-from latigo.runtime.units import format_duration
+from latigo.runtime.units import rough_time
 
 #: Interval between two looks at a request; a line of progress comes on a terminal each time, elsewhere now and then.
 _POLL = timedelta(seconds=1)
@@ -36,11 +36,3 @@ def progress_line(backfill: Backfill, done: int, seconds: float) -> str:
         return line
     rate, left = done / seconds, backfill.slots_left - backfill.slots_parked
     return f"{line}, {rate:.3g} slots/s, {rough_time(timedelta(seconds=left / rate))} left"
-
-
-def rough_time(duration: timedelta) -> str:
-    """Write a duration in whole units, rounded up, of which there are at least two."""
-    for unit in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
-        if duration >= 2 * unit:
-            return format_duration(-(-duration // unit) * unit)
-    return format_duration(timedelta(seconds=-(-duration // timedelta(seconds=1))))

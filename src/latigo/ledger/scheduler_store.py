@@ -1,7 +1,6 @@
 """The ledger for schedulers: the lease to plan, needs, tasks, recovery, upkeep."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,22 +9,14 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
-from latigo.ledger.protocol import (
-    Circuit,
-    LeaseLost,
-    ModelTags,
-    Need,
-    Outstanding,
-    Planned,
-    RequestChange,
-    Term,
-)
+from latigo.ledger.protocol import Circuit, ModelTags, Need, Outstanding, Planned, RequestChange, Term
 from latigo.ledger.shared import (
     REPAIR_AFTER,
     FinishedTask,
     ParkedWindow,
     finish_tasks,
     park,
+    planning,
     read_circuits,
     read_clock,
     read_limits,
@@ -58,13 +49,6 @@ class PostgresSchedulerLedger:
     async def release_lease(self, term: Term) -> None:
         await self._database.execute(SQL["release_lease"], term.holder, term.number)
 
-    @asynccontextmanager
-    async def _planning(self, term: Term) -> AsyncIterator[Any]:
-        async with self._database.transaction() as connection:
-            if await connection.fetchrow(SQL["hold_lease"], term.holder, term.number) is None:
-                raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
-            yield connection
-
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         with collector_paused():
             return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
@@ -96,7 +80,7 @@ class PostgresSchedulerLedger:
         return {row["id"]: row["project"] for row in await self._database.fetch(SQL["probing"])}
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             counted = await _plan_tasks(connection, planned)
             if probes and counted:
                 await connection.execute(SQL["probe_sent"], list(probes))
@@ -105,28 +89,28 @@ class PostgresSchedulerLedger:
     async def wake_waiting(
         self, term: Term, *, blocked: Sequence[str], blocked_models: Sequence[int] = (), most: int
     ) -> int:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             return len(await connection.fetch(SQL["wake_waiting"], list(blocked), most, list(blocked_models)))
 
     async def wake_probe(
         self, term: Term, project: str, probes: Sequence[str], *, models: Sequence[int] | None = None
     ) -> bool:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             woken = await connection.fetch(SQL["wake_probe"], project, None if models is None else list(models))
             if woken:
                 await connection.execute(SQL["probe_sent"], list(probes))
             return bool(woken)
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             await connection.execute(SQL["mark_published"], list(places), list(places.values()))
 
     async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             superseded = await connection.fetch(SQL["delete_superseded"], REPAIR_AFTER)
             lost = await connection.fetch(SQL["lost_tasks"], channel)
             poison = await connection.fetch(SQL["poison_tasks"], isolated_starts)
@@ -138,18 +122,18 @@ class PostgresSchedulerLedger:
             return {"superseded": len(superseded), "lost": len(lost), "parked": len(parked)}
 
     async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             stopped = await connection.fetch(SQL["stop_requests"])
             ended = await connection.fetch(SQL["end_requests"])
             await withdraw_not_requested(connection)
         return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
 
     async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             return (await require_sinks(connection, sinks)).joined
 
     async def expire(self, term: Term, max_catch_up: timedelta) -> Mapping[ModelRef, int]:
-        async with self._planning(term) as connection:
+        async with planning(self._database, term) as connection:
             rows = await connection.fetch(SQL["expire"], max_catch_up)
         return {
             ModelRef(row["project"], row["name"]): to_coverage(row["slots"]).total // row["slot"]

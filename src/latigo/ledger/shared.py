@@ -1,7 +1,8 @@
 """What several stores of the ledger write and read alike."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from latigo.domain.limits import BACKFILL_PAUSED, Limits
 from latigo.domain.outcome import Outcome
 from latigo.domain.task import LedgerIdentity
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Circuit
+from latigo.ledger.protocol import Circuit, LeaseLost, Term
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_range
@@ -68,6 +69,19 @@ class ParkedWindow(NamedTuple):
     def key(self) -> tuple[int, str, str]:
         """Model, revision and reason, of which there is one row."""
         return self.model_id, self.revision, self.reason.value
+
+
+@asynccontextmanager
+async def planning(database: Database, term: Term) -> AsyncIterator[Any]:
+    """Lend a connection in a transaction of the scheduler that holds the lease, which stays held until it ends.
+
+    Raises:
+        LeaseLost: it is not held.
+    """
+    async with database.transaction() as connection:
+        if await connection.fetchrow(SQL["hold_lease"], term.holder, term.number) is None:
+            raise LeaseLost(f"{term.holder} no longer holds term {term.number}")
+        yield connection
 
 
 async def read_clock(connection: Any) -> datetime:

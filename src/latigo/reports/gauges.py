@@ -2,16 +2,18 @@
 
 from latigo.postgres.database import Database
 from latigo.reports.status import Status, read_status
+from latigo.settings import ObjectiveSettings
 from latigo.telemetry.gauges import LedgerGauges, ProjectGauges
 
 
-async def read_gauges(database: Database, version: str) -> LedgerGauges:
+async def read_gauges(database: Database, version: str, objective: ObjectiveSettings) -> LedgerGauges:
     """Read the ledger for the gauges."""
-    return gauges_of(await read_status(database, version))
+    return gauges_of(await read_status(database, version, objective))
 
 
 def gauges_of(status: Status) -> LedgerGauges:
     """Return the values of the gauges. Pure."""
+    achieved = {project.project: project for project in status.freshness.projects}
     unstored = {project.project: 0 for project in status.projects}
     for models in status.unstored:
         unstored[models.project] += models.models
@@ -25,8 +27,14 @@ def gauges_of(status: Status) -> LedgerGauges:
                 parked=project.parked,
                 backlog_slots=project.backlog_slots,
                 oldest_coverage_s=None if project.oldest is None else (status.now - project.oldest).total_seconds(),
+                fresh_share=fresh.share if (fresh := achieved.get(project.project)) else None,
+                budget_left=fresh.budget_left if fresh else None,
             )
             for project in status.projects
         },
         unstored=unstored,
+        stale={project.project: project.stale_by_cause for project in status.freshness.projects},
+        needed=status.rates.needed_slots_per_second,
+        possible=status.rates.possible_slots_per_second,
+        backlog_s=status.backlog.seconds if status.backlog.calls else 0.0,
     )

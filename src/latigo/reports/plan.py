@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
@@ -67,8 +66,3 @@ async def read_plan(
             windows.append(MissingWindow(**{name: row[name] for name in MissingWindow.model_fields}))
             total = row["total"]
     return Plan(windows=windows, projects=projects, total=total)
-
-
-async def fetch_backlog(connection: Any) -> Sequence[ProjectBacklog]:
-    """Return what each project lacks, but for repairs."""
-    return [ProjectBacklog(**row) for row in await connection.fetch(SQL["backlog"])]

@@ -1,16 +1,5 @@
 -- What could be planned now.
 
--- backlog --
--- What could be planned now, by project: slots, and the calls that they cost when folded.
-SELECT m.project, count(*) AS models,
-       sum((SELECT sum(extract(epoch FROM upper(r) - lower(r))) FROM unnest(h.holes) AS r)
-           / extract(epoch FROM h.slot))::float8 AS slots,
-       sum((SELECT sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM h.fold)))
-            FROM unnest(h.holes) AS r))::float8 AS calls
-FROM model_holes h JOIN model m ON m.id = h.model_id
-WHERE NOT isempty(h.holes)
-GROUP BY m.project ORDER BY m.project;
-
 -- plan --
 -- The windows that could be planned now or are held, cut to $3..$4; of the state $5, where null matches all. Ordered by $6,
 -- $7 at most; total counts all. Then, without a model, what each project needs in all. One statement, since a slot may

@@ -10,12 +10,11 @@ from latigo.ledger.protocol import MismatchKind
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.reports.plan import ProjectBacklog, fetch_backlog
+from latigo.reports.freshness import Freshness, freshness_of, read_counted
+from latigo.settings import ObjectiveSettings
 
 SQL = load_statements("latigo.reports", "status.sql")
 
-#: A model is stale when its newest checked slot is more than so many slots behind the newest due one.
-STALE_SLOTS = 1.0
 #: Stale models, and silent sensors, that a status names; the rest is counted.
 NAMED = 10
 #: Share of newest slots whose readings should have arrived when they are due.
@@ -86,6 +85,8 @@ class ProjectStatus(Report):
     not_built: int = 0  #: models that the server expects and does not list
     outdated_since: datetime | None = None  #: the server lists an older revision than that of the accepted list
     outdated_revision: str = ""  #: which
+    fresh: int = 0  #: models; those that are paused, silent or new are neither fresh nor stale
+    late: int = 0  #: stale models whose newest slots are neither parked nor wait for a recheck
 
 
 class BacklogTotals(Report):
@@ -93,6 +94,10 @@ class BacklogTotals(Report):
 
     slots: int
     calls: int
+    as_of: datetime | None = None  #: summed up at this time; None: now
+    seconds: float | None = (
+        None  #: until they are done, if live work goes first; None: unknown, as while a circuit is open, or never
+    )
 
 
 class OutstandingTasks(Report):
@@ -156,13 +161,15 @@ class QueueStatus(Report):
 
 
 class Rates(Report):
-    """Rates of due and settled work in the last five minutes."""
+    """Rates of due and settled work in the last five minutes, and what is possible."""
 
     needed_slots_per_second: float
     covered_slots_per_second: float
     rows_per_second: float
     tasks_per_second: float
     recent_slots_per_second: float = 0  #: covered, since the first task of these five minutes was settled
+    #: at one slot a call, by what live tasks took lately and how many calls model servers take at once; None: unknown
+    possible_slots_per_second: float | None = None
 
 
 class OpenCircuit(Report):
@@ -206,7 +213,7 @@ class UnstoredModels(Report):
 
 
 class StaleModel(Report):
-    """A model whose newest due slots are not settled."""
+    """A late model: its newest due slots are not settled."""
 
     project: str
     model: str
@@ -329,7 +336,7 @@ class Snapshot(Report):
     circuits: Sequence[OpenCircuit]
     exceptions: Sequence[SlotExceptions]
     failures: Sequence[ParkedModels]
-    stale: Sequence[StaleModel]  #: those that are furthest behind
+    stale: Sequence[StaleModel]  #: the late ones that are furthest behind
     unstored: Sequence[UnstoredModels] = ()
     silent_sensors: Sequence[SilentSensor] = ()  #: those that most models wait for
     silent_sensor_count: int = 0  #: all of them
@@ -347,21 +354,24 @@ class Snapshot(Report):
     not_built_count: int = 0  #: all of them
     sinks: Sequence[LackingSink] = ()
     lateness: Sequence[SourceLateness] = ()
+    freshness: Freshness = Freshness()
 
 
-async def read_snapshot(database: Database, version: str) -> Snapshot:
-    """Read everything about the service that the ledger knows, as of one moment."""
+async def read_snapshot(database: Database, version: str, objective: ObjectiveSettings) -> Snapshot:
+    """Read everything about the service that the ledger knows, as of one moment; sums over all slots may be older."""
     async with database.snapshot() as connection:
         now = await connection.fetchval(SQL["now"])
         planner = await connection.fetchrow(SQL["planner"])
         executors = await connection.fetch(SQL["executors"])
         projects = await connection.fetch(SQL["projects"])
-        freshness = await connection.fetch(SQL["freshness"], STALE_SLOTS, NAMED)
-        exceptions = await connection.fetch(SQL["exceptions_by_state"])
+        freshness = await connection.fetch(SQL["freshness"], objective.fresh_within, NAMED)
+        counted = await read_counted(connection, objective, now)
         failures = await connection.fetch(SQL["failures_by_cause"])
         unstored = await connection.fetch(SQL["unstored"], NAMED)
-        backlog = await fetch_backlog(connection)
+        summed_at = await connection.fetchval(SQL["summed_at"])
+        totals = await connection.fetch(SQL["slot_totals" if summed_at else "slot_totals_now"])
         rates = await connection.fetchrow(SQL["rates"])
+        speed = await connection.fetchrow(SQL["speed"])
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
@@ -379,16 +389,15 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         not_built = await connection.fetch(SQL["not_built"], NAMED)
         sinks = await connection.fetch(SQL["sinks"])
         lateness = await connection.fetch(SQL["lateness"])
+    backlog = [row for row in totals if row["kind"] == "backlog"]
+    rate = _rates(rates, speed, sum(row["slots_per_second"] for row in freshness))
     return Snapshot(
         version=version,
         now=now,
         planner=Planner(**planner) if planner else None,
         executors=[ExecutorStatus(**row) for row in executors],
         projects=_projects(projects, freshness, backlog),
-        backlog=BacklogTotals(
-            slots=round(sum(project.slots for project in backlog)),
-            calls=round(sum(project.calls for project in backlog)),
-        ),
+        backlog=_backlog(backlog, rate, speed, summed_at, blocked=bool(circuits)),
         outstanding=OutstandingTasks(**outstanding),
         queue=QueueStatus(
             lag=sum(partition.lag for partition in partitions),
@@ -396,13 +405,7 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             refused=[RefusedMessages(**row) for row in refused],
             mismatched=[MismatchedMessages(**row) for row in mismatches],
         ),
-        rates=Rates(
-            needed_slots_per_second=sum(row["slots_per_second"] for row in freshness),
-            covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
-            rows_per_second=rates["rows"] / RATE_SECONDS,
-            tasks_per_second=rates["settled"] / RATE_SECONDS,
-            recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
-        ),
+        rates=rate,
         circuits=[
             OpenCircuit(
                 downstream=row["downstream"],
@@ -413,7 +416,11 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
             )
             for row in circuits
         ],
-        exceptions=[SlotExceptions(**row) for row in exceptions],
+        exceptions=[
+            SlotExceptions(project=row["project"], state=row["kind"], models=row["models"], slots=row["slots"])
+            for row in totals
+            if row["kind"] != "backlog"
+        ],
         failures=[ParkedModels(**row) for row in failures],
         stale=_stalest(freshness),
         unstored=[UnstoredModels(**row) for row in unstored],
@@ -436,14 +443,47 @@ async def read_snapshot(database: Database, version: str) -> Snapshot:
         not_built_count=not_built[0]["models"] if not_built else 0,
         sinks=[LackingSink(**row) for row in sinks],
         lateness=_lateness(lateness),
+        freshness=freshness_of(
+            counted,
+            objective,
+            fresh=sum(row["fresh"] for row in freshness),
+            stale=sum(row["stale"] for row in freshness),
+        ),
     )
 
 
+def _rates(rates: Mapping[str, Any], speed: Mapping[str, Any], needed: float) -> Rates:
+    return Rates(
+        needed_slots_per_second=needed,
+        covered_slots_per_second=rates["covered_slots"] / RATE_SECONDS,
+        rows_per_second=rates["rows"] / RATE_SECONDS,
+        tasks_per_second=rates["settled"] / RATE_SECONDS,
+        recent_slots_per_second=rates["covered_slots"] / max(rates["busy_seconds"], 1.0),
+        possible_slots_per_second=speed["at_once"] / speed["live"] if speed["live"] and speed["at_once"] else None,
+    )
+
+
+def _backlog(
+    backlog: Sequence[Mapping[str, Any]],
+    rates: Rates,
+    speed: Mapping[str, Any],
+    as_of: datetime | None,
+    *,
+    blocked: bool,
+) -> BacklogTotals:
+    slots, calls = (round(sum(row[what] for row in backlog)) for what in ("slots", "calls"))
+    seconds, possible = None, rates.possible_slots_per_second
+    if calls and not blocked and possible and possible > rates.needed_slots_per_second:
+        left = 1 - rates.needed_slots_per_second / possible  # live work goes first
+        seconds = calls * speed["backlog"] / (speed["at_once"] * left)
+    return BacklogTotals(slots=slots, calls=calls, as_of=as_of, seconds=seconds)
+
+
 def _projects(
-    listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]], backlog: Sequence[ProjectBacklog]
+    listed: Sequence[Mapping[str, Any]], freshness: Sequence[Mapping[str, Any]], backlog: Sequence[Mapping[str, Any]]
 ) -> list[ProjectStatus]:
     lists, fresh = {row["name"]: row for row in listed}, {row["project"]: row for row in freshness}
-    slots = {project.project: project.slots for project in backlog}
+    slots = {row["project"]: row["slots"] for row in backlog}
     return [
         _project(name, lists.get(name), fresh.get(name), slots.get(name, 0))
         for name in sorted(lists.keys() | fresh.keys())
@@ -453,7 +493,7 @@ def _projects(
 def _project(
     name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
 ) -> ProjectStatus:
-    counts = ("active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale")
+    counts = ("active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale", "fresh", "late")
     return ProjectStatus(
         project=name,
         revision=listed["revision"] if listed else "",
@@ -486,10 +526,10 @@ def _lateness(rows: Sequence[Mapping[str, Any]]) -> list[SourceLateness]:
 
 
 def _stalest(freshness: Sequence[Mapping[str, Any]]) -> list[StaleModel]:
-    """Return the models of all projects that are furthest behind."""
+    """Return the late models of all projects that are furthest behind."""
     stale = [
         StaleModel(project=row["project"], model=model, looked_until=looked_until, due=due)
         for row in freshness
-        for model, looked_until, due in row["stalest"] or ()
+        for model, looked_until, due in row["latest"] or ()
     ]
     return sorted(stale, key=lambda model: model.looked_until)[:NAMED]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+from latigo.domain.circuits import System
 from latigo.domain.health import State
 from latigo.domain.windows import iso
 from latigo.postgres.database import Database
@@ -15,7 +16,9 @@ from latigo.reports.outages import RECENT, group_outages, some_of
 from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, QueueOutage, Snapshot, read_snapshot
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.units import counted
+from latigo.settings import ObjectiveSettings
 
+DEFAULT_OBJECTIVE = ObjectiveSettings()
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 ALL_DRAINED = "every executor is drained, so nothing is started (latigo executors resume NAME)"
@@ -49,9 +52,9 @@ class Status(Snapshot):
     causes: Sequence[Cause]  #: those that need attention first
 
 
-async def read_status(database: Database, version: str) -> Status:
+async def read_status(database: Database, version: str, objective: ObjectiveSettings = DEFAULT_OBJECTIVE) -> Status:
     """Read the ledger and assess what it holds."""
-    return assess(await read_snapshot(database, version), await read_trouble(database))
+    return assess(await read_snapshot(database, version, objective), await read_trouble(database))
 
 
 def assess(snapshot: Snapshot, trouble: str = "") -> Status:
@@ -72,6 +75,23 @@ def assess(snapshot: Snapshot, trouble: str = "") -> Status:
 
 def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     """Return what keeps the service from being faster. Pure."""
+    if obstacle := _obstacle(snapshot, trouble):
+        return obstacle
+    if not snapshot.outstanding.outstanding:
+        if snapshot.backlog.slots and any(limit.is_pause for limit in snapshot.limits):
+            return BACKFILL_WAITS
+        return "nothing: there is nothing to do now"
+    if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
+        limits = sum(executor.working_limit for executor in snapshot.executors)
+        tasks = sum(executor.concurrency for executor in snapshot.executors)
+        if limits < tasks:
+            return f"{System.MODELS}: the model server takes {limits} calls at once, and executors have {tasks} tasks"
+        return f"executor.concurrency: executors have {tasks} tasks at once, and the model server takes as many calls"
+    return "nothing: work is under way"
+
+
+def _obstacle(snapshot: Snapshot, trouble: str) -> str:
+    """Return what keeps the service from working; empty if nothing does."""
     if trouble:
         return f"the ledger: {trouble}"
     if snapshot.planner is None:
@@ -84,14 +104,7 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
         return "waiting for the task queue"
     if snapshot.circuits:
         return f"waiting for {some_of([circuit.downstream for circuit in snapshot.circuits])}"
-    if not snapshot.outstanding.outstanding:
-        if snapshot.backlog.slots and any(limit.is_pause for limit in snapshot.limits):
-            return BACKFILL_WAITS
-        return "nothing: there is nothing to do now"
-    if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
-        limits = sum(executor.working_limit for executor in snapshot.executors)
-        return f"executor.concurrency, and the model server, which takes {limits} calls at once"
-    return "nothing: work is under way"
+    return ""
 
 
 def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
@@ -275,10 +288,10 @@ def _delays(snapshot: Snapshot, failures: Sequence[Cause]) -> list[Cause]:
 
 def _stale(snapshot: Snapshot, projects: Sequence[ProjectStatus]) -> list[Cause]:
     """Return the cause for models that are late; it needs attention while the backlog does not fall."""
-    names = [project.project for project in projects if project.stale]
+    names = [project.project for project in projects if project.late]
     if not names:
         return []
-    rates, number = snapshot.rates, sum(project.stale for project in projects)
+    rates, number = snapshot.rates, sum(project.late for project in projects)
     late = f"{counted(number, 'model')} in {some_of(names)} {'is' if number == 1 else 'are'} late"
     started = min((executor.started_at for executor in snapshot.executors), default=snapshot.now)
     worked = (snapshot.now - started).total_seconds() > RATE_SECONDS

@@ -32,44 +32,52 @@ FROM task;
 SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstream;
 
 -- freshness --
--- Per project: how many models, how many lack their newest due slot for longer than $1 slots, which of them do so for
--- longest (model, settled until, due; $2 at most), and the oldest end. A slot that ended as an exception or is parked is not
--- late: it was settled. Known are also models that were unregistered by hand since the project's list was read.
-WITH due AS (
-    SELECT m.id, m.project, m.name, m.revision, m.slot, m.state, m.paused, m.since, m.state = 'active' AND NOT m.paused AS active,
-           date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS due,
-           CASE WHEN m.state = 'gone' THEN known_state(m.state, false, m.missing_since) END AS known_state
-    FROM model m
+-- Per project: how many models, how many of them are stale ($1: the objective) and how many late, which of these are for
+-- longest (model, settled until, due; $2 at most), and the oldest end. Known are also models that were unregistered by
+-- hand since the project's list was read.
+WITH judged AS MATERIALIZED (
+    SELECT f.*, f.state = 'active' AND NOT f.paused AS active, r.name IS NOT NULL AS dropped,
+           CASE WHEN f.state = 'gone' THEN known_state(f.state, false, m.missing_since) END AS known_state,
+           f.silent_since IS NOT NULL AND NOT is_dismissed(f.model_id, m.revision, 'no_readings') AS silent
+    FROM freshness_of_models($1) f JOIN model m ON m.id = f.model_id
+    LEFT JOIN (SELECT o.project, o.name FROM roster o JOIN project l ON l.name = o.project
+               WHERE NOT o.registered AND o.at > l.listed_at) r ON r.project = f.project AND r.name = f.name
 ),
-seen AS (
-    SELECT d.*, c.silent_since,
-           coalesce(greatest(upper(c.covered),
-                             (SELECT max(upper(e.slots)) FROM slot_exception e WHERE e.model_id = d.id),
-                             (SELECT max(upper(p.windows)) FROM parked p WHERE p.model_id = d.id)),
-                    d.since) AS looked_until,
-           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id) AS parked,
-           EXISTS (SELECT FROM parked p WHERE p.model_id = d.id AND p.windows @> d.due - d.slot) AS parked_now,
-           EXISTS (SELECT FROM roster r JOIN project l ON l.name = r.project
-                   WHERE r.project = d.project AND r.name = d.name AND NOT r.registered AND r.at > l.listed_at) AS dropped
-    FROM due d JOIN coverage c ON c.model_id = d.id
-),
-judged AS (
-    SELECT *, active AND NOT parked_now AND due > since AND looked_until < due - slot * $1::float8 AS stale FROM seen
+latest AS (
+    SELECT l.project, array_agg(ROW(l.name, l.settled_until, l.due)) AS models
+    FROM (SELECT *, row_number() OVER (PARTITION BY project ORDER BY settled_until, name) AS n FROM judged WHERE late) l
+    WHERE l.n <= $2::int GROUP BY l.project
 )
-SELECT project,
-       count(*) FILTER (WHERE active) AS active,
-       count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
-       count(*) FILTER (WHERE paused) AS paused,
-       count(*) FILTER (WHERE state = 'unusable') AS unusable,
-       count(*) FILTER (WHERE known_state = 'missing') AS missing,
-       count(*) FILTER (WHERE known_state = 'retired') AS retired,
-       count(*) FILTER (WHERE active AND silent_since IS NOT NULL AND NOT is_dismissed(id, revision, 'no_readings')) AS silent,
-       count(*) FILTER (WHERE parked) AS parked,
-       count(*) FILTER (WHERE stale) AS stale,
-       (array_agg(ROW(name, looked_until, due) ORDER BY looked_until, name) FILTER (WHERE stale))[1:$2::int] AS stalest,
-       min(looked_until) FILTER (WHERE active AND NOT parked_now) AS oldest,
-       sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot) ELSE 0 END)::float8 AS slots_per_second
-FROM judged GROUP BY project ORDER BY project;
+SELECT p.*, l.models AS latest
+FROM (
+    SELECT project,
+           count(*) FILTER (WHERE active) AS active,
+           count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
+           count(*) FILTER (WHERE paused) AS paused,
+           count(*) FILTER (WHERE state = 'unusable') AS unusable,
+           count(*) FILTER (WHERE known_state = 'missing') AS missing,
+           count(*) FILTER (WHERE known_state = 'retired') AS retired,
+           count(*) FILTER (WHERE active AND silent) AS silent,
+           count(*) FILTER (WHERE parked) AS parked,
+           count(*) FILTER (WHERE counts AND NOT stale) AS fresh,
+           count(*) FILTER (WHERE stale) AS stale,
+           count(*) FILTER (WHERE late) AS late,
+           min(settled_until) FILTER (WHERE active AND NOT parked_now) AS oldest,
+           sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot)::float8 ELSE 0 END) AS slots_per_second
+    FROM judged GROUP BY project
+) p LEFT JOIN latest l ON l.project = p.project
+ORDER BY p.project;
+
+-- summed_at --
+-- When the sums over all slots were made; null: they no longer count as of now.
+SELECT CASE WHEN summed_until > ledger_now() THEN summed_at END AS at FROM tally;
+
+-- slot_totals --
+SELECT project, kind, models, slots, calls FROM slot_total ORDER BY project, kind;
+
+-- slot_totals_now --
+-- As above, while no scheduler keeps them.
+SELECT project, kind, models, slots, calls FROM slot_total_now ORDER BY project, kind;
 
 -- silent_sensors --
 -- The tags without readings that silent models wait for, those of most models first, $1 at most; sensors counts all.
@@ -147,13 +155,6 @@ FROM (
     WHERE m.state = 'active' AND NOT m.paused AND NOT isempty(r.windows)
 ) s;
 
--- exceptions_by_state --
-SELECT m.project, e.state, count(DISTINCT e.model_id) AS models,
-       sum((SELECT sum(extract(epoch FROM upper(s) - lower(s))) FROM unnest(e.slots) AS s)
-           / extract(epoch FROM m.slot))::float8 AS slots
-FROM slot_exception e JOIN model m ON m.id = e.model_id
-GROUP BY m.project, e.state ORDER BY m.project, e.state;
-
 -- rates --
 -- What was settled in the last five minutes.
 SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled,
@@ -162,6 +163,18 @@ SELECT count(*) FILTER (WHERE outcome = 'stored') AS stored, count(*) AS settled
        coalesce(extract(epoch FROM ledger_now() - min(h.settled_at)), 0)::float8 AS busy_seconds
 FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE settled_at > ledger_now() - interval '5 minutes';
+
+-- speed --
+-- Learned from the newest thousand tasks that were stored, within a day: seconds from claim to settle, in lane live and in all
+-- others, each else of any lane; and how many calls the model servers take at once, as executors have learned. While an
+-- executor is full, its tasks wait for each other, and as many run as it has.
+SELECT coalesce(avg(seconds) FILTER (WHERE lane = 'live'), avg(seconds))::float8 AS live,
+       coalesce(avg(seconds) FILTER (WHERE lane <> 'live'), avg(seconds))::float8 AS backlog,
+       (SELECT sum(CASE WHEN in_flight >= concurrency THEN concurrency ELSE least(working_limit, concurrency) END)
+        FROM executor WHERE seen_at > ledger_now() - interval '1 minute')::float8 AS at_once
+FROM (SELECT lane, extract(epoch FROM settled_at - claimed_at) AS seconds FROM task_history
+      WHERE settled_at > ledger_now() - interval '1 day' AND outcome = 'stored' AND claimed_at IS NOT NULL
+      ORDER BY settled_at DESC LIMIT 1000) h;
 
 -- queue --
 -- How far behind the executors are in each partition, where the queue has any. Of the hub and group that the scheduler

@@ -41,6 +41,14 @@ def format_duration(duration: timedelta) -> str:
     return f"{duration // _UNITS[unit]}{unit}"
 
 
+def rough_time(duration: timedelta) -> str:
+    """Write a duration in whole units, rounded up, of which there are at least two."""
+    for unit in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
+        if duration >= 2 * unit:
+            return format_duration(-(-duration // unit) * unit)
+    return format_duration(timedelta(seconds=-(-duration // timedelta(seconds=1))))
+
+
 def format_size(size: int) -> str:
     """Write a count of bytes in the largest unit that loses nothing: ``128MB``, ``1GiB``, ``1001B``."""
     exact = ((size // bytes_, unit) for unit, bytes_ in _SIZES.items() if size and not size % bytes_)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from latigo.domain.task import Lane
 from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.scheduler.freshness import FreshnessCounter, blocks_of
 from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
@@ -83,6 +84,7 @@ class Scheduler:
         sinks: Sequence[RequiredSink] = (),
         downstreams: Callable[[str], Iterable[str]],
         sources: Sources,
+        freshness: FreshnessCounter,
         projects: Callable[[], Awaitable[Iterable[str]]],
         clock: Clock,
         metrics: Metrics,
@@ -94,6 +96,7 @@ class Scheduler:
         self._sinks = sinks
         self._downstreams = downstreams
         self._sources = sources
+        self._freshness = freshness
         self._projects = projects
         self._clock = clock
         self._metrics = metrics
@@ -107,6 +110,7 @@ class Scheduler:
         self._read_at, self._read_cost = -math.inf, 0.0
         self._next_recover = 0.0
         self._next_upkeep = 0.0
+        self._full = False
 
     @property
     def plans(self) -> bool:
@@ -159,6 +163,7 @@ class Scheduler:
             for sink in await self._ledger.require_sinks(term, self._sinks) if self._sinks else ():
                 _log.warning("sink.joined", downstream=sink)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
+            self._freshness.forget()
         self._lease.hold(term, requested + self._rules.lease.total_seconds())
 
     def _lose(self, reason: str) -> None:
@@ -207,6 +212,15 @@ class Scheduler:
             for change in await self._ledger.tend_requests(term):
                 log = _log.warning if change.state == "paused" else _log.info
                 log("request.changed", request=change.id, kind=change.kind, state=change.state, reason=change.note)
+        await self._count_freshness(term)
+
+    async def _count_freshness(self, term: Term) -> None:
+        if self._freshness.is_due:
+            circuits = await self._open_circuits()
+            groups = await self._sources.groups(self._ledger, await self._projects(), circuits) if circuits else None
+            blocks = blocks_of(groups, circuits, self._downstreams) if groups else []
+            await self._freshness.count(term, blocks, plans=self._clocks_agree, full=self._full)
+        await self._freshness.sum_slots(term)
 
     async def _compare_clocks(self) -> None:
         skew = await self._ledger.clock_skew(self._clock.now())
@@ -231,6 +245,7 @@ class Scheduler:
         most = most_outstanding(configured, out.settled)
         self._share.min_share = self._rules.min_share if limits.backfill_share is None else limits.backfill_share
         room = most - out.total
+        self._full = room <= 0
         groups, blockade = await self._blockade()
         if room > 0 and out.waiting:
             room -= await self._wake_waiting(term, groups, blockade, room)
@@ -246,13 +261,17 @@ class Scheduler:
         return await self._publish(term, most, out.readable)
 
     async def _blockade(self) -> tuple[Groups, Blockade]:
-        circuits = {circuit.downstream: circuit.probe_due for circuit in await self._ledger.circuits()}
+        circuits = await self._open_circuits()
         self._metrics.circuits_open.set(len(circuits))
         if not circuits:
             return Groups((), ()), Blockade()
         groups = await self._sources.groups(self._ledger, await self._projects(), circuits)
         probing = frozenset(groups.of(id_, project) for id_, project in (await self._ledger.probing()).items())
         return groups, blockade_of(groups, circuits, self._downstreams, probing)
+
+    async def _open_circuits(self) -> Mapping[str, bool]:
+        """Return for each open circuit whether a probe is due."""
+        return {circuit.downstream: circuit.probe_due for circuit in await self._ledger.circuits()}
 
     async def _wake_waiting(self, term: Term, groups: Groups, blockade: Blockade, most: int) -> int:
         models = groups.models(blockade.blocked)

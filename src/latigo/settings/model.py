@@ -26,6 +26,7 @@ from latigo.settings.sections import (
     Ledger,
     LogSettings,
     MetadataApiSettings,
+    ObjectiveSettings,
     Override,
     PlannerSettings,
     PostgresSink,
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
     backfill: BackfillSettings = Field(
         default=BackfillSettings(), description="How far back, and at what cost to live work."
+    )
+    objective: ObjectiveSettings = Field(
+        default=ObjectiveSettings(), description="How fresh predictions should be, and how much of the time."
     )
     planner: PlannerSettings = Field(
         default=PlannerSettings(), description="The one scheduler that plans, out of several."

@@ -1,7 +1,7 @@
 """Every metric that Latigo emits: the vocabulary of dashboards and alerts.
 
-Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition and state (of the
-service), and by nothing else; never by model, since there are thousands.
+Metrics are ``latigo_<noun>_<unit>[_total]``, labelled by project, lane, outcome, stage, partition, state (of the
+service) and cause (of stale time), and by nothing else; never by model, since there are thousands.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from latigo.domain.receipt import Stage
 from latigo.runtime.clock import Clock
 
-LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state"})
+LABELS = frozenset({"project", "lane", "outcome", "stage", "partition", "state", "cause"})
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900)
@@ -61,6 +61,17 @@ class Metrics:
             ("project",),
             registry=registry,
         )
+        self.backlog_seconds = Gauge(
+            "latigo_backlog_seconds",
+            "Time until the backlog is done, if live work goes first; NaN while it is unknown.",
+            registry=registry,
+        )
+        self.needed = Gauge("latigo_needed_slots_per_second", "Slots that become due.", registry=registry)
+        self.possible = Gauge(
+            "latigo_possible_slots_per_second",
+            "Slots that model servers can answer at one slot a call, as learned; NaN while it is unknown.",
+            registry=registry,
+        )
         self.rows = Counter(
             "latigo_predictions_rows_total",
             "Rows of predictions that every required sink reported as written.",
@@ -98,7 +109,34 @@ class Metrics:
             registry=registry,
         )
         self.stale_models = Gauge(
-            "latigo_stale_models", "Models whose newest due slot is late.", ("project",), registry=registry
+            "latigo_stale_models",
+            "Models whose newest predictions are older than the objective allows.",
+            ("project",),
+            registry=registry,
+        )
+        self.stale_by_cause = Gauge(
+            "latigo_stale_by_cause_models",
+            "Stale models by the cause that their time is put down to, as they were counted last.",
+            ("project", "cause"),
+            registry=registry,
+        )
+        self.model_seconds = Counter(
+            "latigo_model_seconds_total",
+            "Time of all models, fresh or by the cause why not; the scheduler that plans counts it.",
+            ("project", "cause"),
+            registry=registry,
+        )
+        self.fresh_share = Gauge(
+            "latigo_fresh_share_ratio",
+            "Share of the time of all models in the last 30 days in which they were fresh.",
+            ("project",),
+            registry=registry,
+        )
+        self.budget_left = Gauge(
+            "latigo_error_budget_left_ratio",
+            "Part of the stale time that the objective allows in 30 days which is left; negative when it is exceeded.",
+            ("project",),
+            registry=registry,
         )
         self.freshness = Gauge(
             "latigo_oldest_coverage_seconds",

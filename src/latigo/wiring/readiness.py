@@ -62,7 +62,8 @@ class Readiness:
 
     async def status(self) -> Status:
         """Return how the service is doing."""
-        return await read_status(self._opened().database, __version__)
+        resources = self._opened()
+        return await read_status(resources.database, __version__, resources.settings.objective)
 
     def _opened(self) -> Resources:
         if self._resources is None:

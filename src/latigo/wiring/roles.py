@@ -16,6 +16,7 @@ from latigo.executor.loop import Executor, ExecutorRules
 from latigo.executor.pipeline import Pipeline
 from latigo.ledger.discovery_store import PostgresDiscoveryLedger
 from latigo.ledger.executor_store import PostgresExecutorLedger
+from latigo.ledger.freshness_store import PostgresFreshnessLedger
 from latigo.ledger.model_store import PostgresModelLedger
 from latigo.ledger.prediction_metadata import PostgresMetadataLedger
 from latigo.ledger.protocol import ExecutorInfo, ModelLedger
@@ -27,6 +28,7 @@ from latigo.providers.protocols import ModelDiscovery, NamingSink
 from latigo.providers.timeseries import TimeseriesPredictions
 from latigo.runtime.lifecycle import Role
 from latigo.scheduler.discovery import Discovery
+from latigo.scheduler.freshness import FreshnessCounter
 from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
@@ -176,6 +178,12 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
         ],
         downstreams=lambda project: [circuit_name(System.MODELS, project), *required],
         sources=sources,
+        freshness=FreshnessCounter(
+            PostgresFreshnessLedger(resources.database),
+            settings.objective.fresh_within,
+            resources.clock,
+            resources.metrics,
+        ),
         projects=projects,
         clock=resources.clock,
         metrics=resources.metrics,

@@ -8,10 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from latigo.cli.backfill_progress import progress_line, rough_time
+from latigo.cli.backfill_progress import progress_line
 from latigo.cli.main import cli
 from latigo.cli.names_file import read_names_file
 from latigo.reports.backfills import Backfill
+from latigo.runtime.units import rough_time
 from tests.support.build import NOW
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.health import State
+from latigo.reports.freshness import Counted, Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
@@ -28,7 +29,9 @@ from latigo.reports.snapshot import (
     UnstoredModels,
 )
 from latigo.reports.status import NO_EXECUTOR, NO_PLANNER, assess
+from latigo.settings import ObjectiveSettings
 
+HOUR = timedelta(hours=1)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNEL = "eventhub/plant.example/latigo"
 
@@ -38,6 +41,7 @@ def a_project(**changes: Any) -> ProjectStatus:
         ("undescribed", "active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale"), 0
     )
     facts: dict[str, Any] = {"error": "", "doubted_since": None, "oldest": NOW - timedelta(minutes=30)}
+    facts["late"] = changes.get("stale", 0)
     names = {"project": "plant", "revision": "1000", "listed_at": NOW}
     return ProjectStatus(**{**names, **facts, **counts, **changes})
 
@@ -141,7 +145,11 @@ def test_a_snapshot_is_kept_whole_in_its_status() -> None:
         ({"outstanding": AT_WORK}, "nothing: work is under way"),
         (
             {"outstanding": AT_WORK, "executors": [an_executor(8), an_executor(0)]},
-            "executor.concurrency, and the model server, which takes 10 calls at once",
+            "gordo: the model server takes 10 calls at once, and executors have 16 tasks",
+        ),
+        (
+            {"outstanding": AT_WORK, "executors": [an_executor(8).model_copy(update={"working_limit": 8})]},
+            "executor.concurrency: executors have 8 tasks at once, and the model server takes as many calls",
         ),
     ],
 )
@@ -197,13 +205,18 @@ def test_gauges_are_the_numbers_of_the_status_by_project_and_partition() -> None
         )
     )
 
-    values = gauges_of(status)
+    counters = {("plant", "fresh"): Spent(month=9 * HOUR), ("plant", "gordo"): Spent(month=HOUR)}
+    objective = ObjectiveSettings(share=0.8)
+    counted = freshness_of(Counted(counters, NOW, {"plant": {"gordo": 1}}), objective, fresh=1, stale=1)
+    values = gauges_of(status.model_copy(update={"freshness": counted}))
 
     assert values.state is status.state is State.RECOVERING
     assert values.queue_lag == {"0": 4}
     assert values.unstored == {"plant": 0, "new": 0}
-    assert values.projects["plant"] == (2, 1, 1, 7, 1800)
-    assert values.projects["new"] == (0, 0, 0, 0, None)
+    assert (values.needed, values.possible, values.backlog_s) == (0, None, 0)
+    assert values.stale == {"plant": {"gordo": 1}}
+    assert tuple(values.projects["plant"]) == pytest.approx((2, 1, 1, 7, 1800, 0.9, 0.5))
+    assert values.projects["new"] == (0, 0, 0, 0, None, None, None)
 
 
 def refused(project: str, minutes: int = 0) -> OpenCircuit:

@@ -11,15 +11,18 @@ from itertools import pairwise
 import pytest
 from prometheus_client import CollectorRegistry
 
+from latigo.domain.circuits import System
 from latigo.domain.errors import Unavailable
 from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY
+from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
+from latigo.scheduler.freshness import EVERY, FreshnessCounter
 from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
@@ -29,7 +32,7 @@ from latigo.telemetry.metrics import Metrics
 from tests.support.build import HALF_HOUR, a_spec, window
 from tests.support.clock import ManualClock
 from tests.support.gordo_replay import DictRoster
-from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, Row, a_circuit
+from tests.support.memory_ledgers import MemoryFreshness, MemoryModels, MemoryPlanning, Row, a_circuit
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
@@ -90,6 +93,7 @@ class Harness:
             ],
         )
         self.sources = Sources(["sensors/influx"], lambda _: ["sensors/influx"])
+        self.freshness = MemoryFreshness()
         self.queue = Queue()
         self.models = NoModels(self.clock)
         self.known = MemoryModels(self.clock)
@@ -116,6 +120,7 @@ class Harness:
             sender=self.queue,
             downstreams=lambda project: [f"gordo/{project}", "sink/postgres"],
             sources=self.sources,
+            freshness=FreshnessCounter(self.freshness, None, self.clock, self.metrics),
             projects=self._projects,
             clock=self.clock,
             metrics=self.metrics,
@@ -796,3 +801,27 @@ async def test_tags_are_not_read_while_every_source_answers():
 
     assert "changed_tags" not in harness.ledger.log
     assert harness.queue.sent == []
+
+
+async def test_a_scheduler_counts_freshness_before_it_plans_and_now_and_then_with_what_is_blocked():
+    harness = Harness(models=2, projects=["a", "b"])
+    harness.ledger.board.set(a_circuit("gordo/a", pause=60 * MINUTE))
+
+    async with running(harness, harness.scheduler(max_outstanding=1), harness.scheduler("scheduler-2")):
+        await harness.clock.advance(2 * SECOND)
+        first, sent = list(harness.freshness.counts), len(harness.queue.sent)
+        await harness.clock.advance(EVERY)
+
+    assert first == [([Block("a", System.MODELS)], True, False)]  # the standby does not count
+    assert sent == 1
+    assert harness.freshness.counts[1:] == [([Block("a", System.MODELS)], True, True)]  # no more may be outstanding
+
+
+async def test_a_scheduler_that_may_not_plan_counts_all_the_same_and_says_so():
+    harness = Harness()
+    harness.ledger.skew = 60 * MINUTE
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(2 * SECOND)
+
+    assert harness.freshness.counts == [([], False, False)]

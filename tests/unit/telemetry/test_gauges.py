@@ -15,8 +15,11 @@ from tests.support.clock import ManualClock
 VALUES = LedgerGauges(
     State.RECOVERING,
     {"0": 4},
-    {"plant": ProjectGauges(9, 2, 1, 12.0, 1800.0), "new": ProjectGauges(0, 0, 0, 0, None)},
+    {"plant": ProjectGauges(9, 2, 1, 12.0, 1800.0, 0.98, -1.0), "new": ProjectGauges(0, 0, 0, 0, None)},
     {"plant": 3},
+    stale={"plant": {"sink": 2}},
+    needed=5.0,
+    possible=9.3,
 )
 
 
@@ -58,4 +61,15 @@ async def test_gauges_hold_what_was_read_last_while_the_ledger_is_unavailable() 
     assert registry.get_sample_value("latigo_unstored_models", {"project": "plant"}) == 3
     assert registry.get_sample_value("latigo_oldest_coverage_seconds", {"project": "plant"}) == 1800
     assert registry.get_sample_value("latigo_oldest_coverage_seconds", {"project": "new"}) is None
+    assert registry.get_sample_value("latigo_fresh_share_ratio", {"project": "plant"}) == 0.98
+    assert registry.get_sample_value("latigo_error_budget_left_ratio", {"project": "plant"}) == -1
+    assert registry.get_sample_value("latigo_fresh_share_ratio", {"project": "new"}) is None
+    by_cause = {
+        cause: registry.get_sample_value("latigo_stale_by_cause_models", {"project": "plant", "cause": cause})
+        for cause in ("sink", "gordo")
+    }
+    assert by_cause == {"sink": 2, "gordo": 0}
+    assert registry.get_sample_value("latigo_needed_slots_per_second") == 5
+    assert registry.get_sample_value("latigo_possible_slots_per_second") == 9.3
+    assert str(registry.get_sample_value("latigo_backlog_seconds")) == "nan"
     assert state_in(registry) == ["unknown"]

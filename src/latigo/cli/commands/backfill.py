@@ -172,8 +172,8 @@ _LEFT_OUT = {
 
 
 def _show_preview(preview: "BackfillPreview") -> None:
-    from latigo.cli.backfill_progress import rough_time
     from latigo.domain.windows import iso
+    from latigo.runtime.units import rough_time
 
     facts = {
         "kind": f"{preview.kind}: {_KINDS[preview.kind].format(preview.sink)}",

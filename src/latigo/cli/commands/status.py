@@ -1,6 +1,8 @@
 """``latigo status``."""
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,9 +13,10 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledge
 from latigo.cli.tables import age, show_json, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
-from latigo.runtime.units import format_duration
+from latigo.runtime.units import format_duration, rough_time
 
 if TYPE_CHECKING:
+    from latigo.reports.freshness import Achieved, Freshness
     from latigo.reports.snapshot import ParkedModels
     from latigo.reports.status import Status
 
@@ -35,7 +38,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     settings = settings_of(config)
     try:
-        status = with_ledger(settings, lambda database: read_status(database, __version__))
+        status = with_ledger(settings, lambda database: read_status(database, __version__, settings.objective))
     except Unavailable as error:
         if as_json:
             show_json({"version": __version__, "healthy": False, "state": State.UNKNOWN, "error": str(error)})
@@ -55,12 +58,14 @@ def _show(status: "Status") -> None:
     projects = [{**dict(project), "behind": age(project.oldest, status.now)} for project in status.projects]
     columns = ("project", "revision", "active", *_TROUBLES, "behind")
     show_table(projects, columns, title="Projects", empty="none listed yet", if_any=_TROUBLES)
+    _show_stale_time(status.freshness)
     if status.stale:
         stale = [
             {**dict(model), "settled_until": model.looked_until, "behind": age(model.looked_until, status.now)}
             for model in status.stale
         ]
-        title = f"Stale models, {_part(len(stale), status.stale_models, 'the oldest')}"
+        late = sum(project.late for project in status.projects)
+        title = f"Late models, {_part(len(stale), late, 'the oldest')}"
         show_table(stale, ("project", "model", "settled_until", "behind"), title=title)
     if status.pauses:
         title = f"Paused, {_part(len(status.pauses), status.pause_count, 'the newest')}"
@@ -102,6 +107,52 @@ def _show_refused(status: "Status") -> None:
         show_table(rows, ("kind", "task", "first", "last"), title=title, below="example")
     if status.exceptions:
         show_table(status.exceptions, ("project", "state", "models", "slots"), title="Slots without all their rows")
+
+
+def _show_stale_time(freshness: "Freshness") -> None:
+    """Show what stale time is put down to, and which projects have it."""
+    if not freshness.causes:
+        return
+    causes = [
+        {"cause": time.cause, "1_h": _minutes(time.hour), "6_h": _minutes(time.six_hours), "30_d": _minutes(time.month)}
+        for time in freshness.causes
+    ]
+    show_table(causes, ("cause", "1_h", "6_h", "30_d"), title="Stale time by cause, in minutes of all models")
+    projects = [
+        {
+            "project": project.project,
+            "fresh": _percent(project.share),
+            "budget_left": f"{_whole_percent(project.budget_left)} %",
+            **_burn_rates(project),
+            "main_cause": project.causes[0].cause,
+        }
+        for project in freshness.projects
+        if project.causes
+    ]
+    columns = ("project", "fresh", "budget_left", "burn_1_h", "burn_6_h", "burn_30_d", "main_cause")
+    show_table(projects, columns, title="Projects with stale time, in the last 30 days")
+
+
+def _burn_rates(achieved: "Achieved") -> Mapping[str, float | None]:
+    rates = {
+        "burn_1_h": achieved.burn_hour,
+        "burn_6_h": achieved.burn_six_hours,
+        "burn_30_d": achieved.burn_month,
+    }
+    return {name: None if rate is None else round(rate, 2) for name, rate in rates.items()}
+
+
+def _percent(share: float | None) -> str:
+    """Return a share in percent. Rounded down, so that what is not reached does not look as if it were."""
+    return "" if share is None else f"{math.floor(share * 10_000) / 100:g} %"
+
+
+def _whole_percent(share: float | None) -> int:
+    return math.floor((share or 0.0) * 100)
+
+
+def _minutes(minutes: float) -> int:
+    return math.ceil(minutes)
 
 
 def _part(shown: int, count: int, which: str) -> str:
@@ -148,19 +199,53 @@ def _show_summary(status: "Status") -> None:
     )
     if status.queue.partitions:
         typer.echo(f"Queue     {status.queue.lag} messages in {len(status.queue.partitions)} partitions")
-    typer.echo(f"Backlog   {status.backlog.slots} slots in {status.backlog.calls} calls")
+    typer.echo(f"Backlog   {_backlog(status)}")
     if status.repairs.models:
         typer.echo(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
+    possible = rates.possible_slots_per_second
     typer.echo(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
-        f"{rates.needed_slots_per_second:.2f} needed; {rates.rows_per_second:.1f} rows/s"
+        f"{rates.needed_slots_per_second:.2f} needed"
+        + ("" if possible is None else f", {possible:.2f} possible at one slot a call")
+        + f"; {rates.rows_per_second:.1f} rows/s"
     )
     if status.dismissed_models:
         typer.echo(f"Dismissed {counted(status.dismissed_models, 'model')} with failures (latigo failures --dismissed)")
     typer.echo(f"Limit     {status.limited_by}")
+    by_cause = ", ".join(f"{cause} {models}" for cause, models in status.freshness.stale_by_cause.items())
+    stale = f"{status.freshness.stale} stale" + (f" ({by_cause})" if by_cause else "")
+    typer.echo(f"Fresh     {status.freshness.fresh} models, {stale}")
+    typer.echo(f"Objective {_objective(status.freshness)}")
+
     for source in status.lateness:
         if source.complete_share < COMPLETE:
             typer.echo(
                 f"Late      {source.source}: {source.complete_share:.1%} of the newest slots were complete when read;"
                 f" a delay of {format_duration(source.delay)} would make it {COMPLETE:.0%}"
             )
+
+
+def _backlog(status: "Status") -> str:
+    backlog = status.backlog
+    text = f"{backlog.slots} slots in {backlog.calls} calls"
+    if backlog.as_of is not None:
+        text += f" as of {age(backlog.as_of, status.now)} ago"
+    return (
+        text if backlog.seconds is None else f"{text}, done in about {rough_time(timedelta(seconds=backlog.seconds))}"
+    )
+
+
+def _objective(freshness: "Freshness") -> str:
+    within = freshness.fresh_within_s
+    allowed = "their delay and two slots" if within is None else format_duration(timedelta(seconds=within))
+    text = f"{_percent(freshness.target)} of the time within {allowed}: "
+    if freshness.share is None:
+        return f"{text}nothing counted yet"
+    burn = ", ".join(
+        f"{rate:g} in {name.removeprefix('burn_').replace('_', ' ')}"
+        for name, rate in _burn_rates(freshness).items()
+        if rate is not None
+    )
+    left = _whole_percent(freshness.budget_left)
+    budget = f"{left} % of the error budget left" if left >= 0 else f"error budget exceeded by {-left} %"
+    return f"{text}{_percent(freshness.share)} in 30 d, {budget}; burn rate {burn}"

@@ -12,11 +12,6 @@ RETURNING term;
 -- release_lease --
 UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
 
--- hold_lease --
--- Checked in every planning transaction; no row: the lease is lost. The lock prevents that another scheduler acquires the lease before
--- the transaction ends.
-SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
-
 -- needs --
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `backfill` is the newest other hole, `repair` the newest window that an overtaken claim may have

@@ -4,6 +4,11 @@
 -- The ledger's time, and the database's own.
 SELECT ledger_now() AS ledger, clock_timestamp() AS database;
 
+-- hold_lease --
+-- Checked in every planning transaction; no row: the lease is lost. The lock prevents that another scheduler acquires the lease before
+-- the transaction ends.
+SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledger_now() FOR SHARE;
+
 -- identity --
 SELECT id, incarnation FROM ledger_identity;
 

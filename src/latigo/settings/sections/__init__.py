@@ -9,7 +9,13 @@ from latigo.settings.sections.metadata_api import MetadataApiSettings
 from latigo.settings.sections.models import GordoDiscovery, GordoModels, MetadataApiDiscovery, PluginDiscovery
 from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink, TimeseriesSink
 from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
-from latigo.settings.sections.schedule import BackfillSettings, Override, PlannerSettings, ScheduleSettings
+from latigo.settings.sections.schedule import (
+    BackfillSettings,
+    ObjectiveSettings,
+    Override,
+    PlannerSettings,
+    ScheduleSettings,
+)
 from latigo.settings.sections.sensors import (
     PATH_PLACEHOLDER,
     FileSensors,
@@ -41,6 +47,7 @@ __all__ = [
     "LogSettings",
     "MetadataApiDiscovery",
     "MetadataApiSettings",
+    "ObjectiveSettings",
     "Override",
     "PlannerSettings",
     "PluginDiscovery",

@@ -1,4 +1,4 @@
-"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[planner]`` and ``[[override]]``."""
+"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[objective]``, ``[planner]`` and ``[[override]]``."""
 
 from datetime import timedelta
 from typing import Literal, Self
@@ -38,6 +38,23 @@ class BackfillSettings(Section):
     )
     min_share: float = Field(
         default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."
+    )
+
+
+class ObjectiveSettings(Section):
+    """``[objective]``."""
+
+    fresh_within: Positive | None = Field(
+        default=None,
+        description="Age that the newest predictions of a model may have before it is stale. By default, the model's"
+        " delay and two of its slots.",
+        examples=["2h"],
+    )
+    share: float = Field(
+        default=0.99,
+        gt=0,
+        lt=1,
+        description="Share of the time of all models, over 30 days, in which they should not be stale.",
     )
 
 

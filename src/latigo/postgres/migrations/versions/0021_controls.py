@@ -3,7 +3,7 @@
 from latigo.postgres.migrate import run_file
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 
 
 def upgrade() -> None:
