@@ -370,8 +370,8 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         unstored = await connection.fetch(SQL["unstored"], NAMED)
         summed_at = await connection.fetchval(SQL["summed_at"])
         totals = await connection.fetch(SQL["slot_totals" if summed_at else "slot_totals_now"])
-        rates = await connection.fetchrow(SQL["rates"])
-        speed = await connection.fetchrow(SQL["speed"])
+        rates = await connection.fetchrow(SQL["rates"], now)
+        speed = await connection.fetchrow(SQL["speed"], now)
         outstanding = await connection.fetchrow(SQL["outstanding"])
         partitions = [PartitionLag(**row) for row in await connection.fetch(SQL["queue"])]
         refused = await connection.fetch(SQL["refused"])
