@@ -204,23 +204,22 @@ class Sharing(Generic[K, R]):
             self._send_more()
 
     async def _until_ready(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Wait until the next request is ready, or no item has joined it for a while."""
         try:
             for _ in range(MOST_JOINS):
-                joined, until = self._joined, loop.time() + JOIN.total_seconds()
-                while not self._is_ready():
-                    self._ready.clear()
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout_at(until):
-                            await self._ready.wait()
-                            continue
-                    break
-                else:
-                    return
-                if self._joined == joined and not self._running:
+                joined = self._joined
+                if await self._is_ready_within(JOIN) or (self._joined == joined and not self._running):
                     return
         finally:
             self._joinable = False
+
+    async def _is_ready_within(self, limit: timedelta) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit.total_seconds()):
+                while not self._is_ready():
+                    self._ready.clear()
+                    await self._ready.wait()
+        return self._is_ready()
 
     def _take(self) -> dict[K, list[_Call[K, R]]]:
         """Take items from the front, as many as one request holds."""
