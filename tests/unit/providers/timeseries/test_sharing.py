@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.errors import TooLarge, Unavailable
+from latigo.providers.timeseries import sharing
 from latigo.providers.timeseries.client import ApiRefused, ForbiddenError
 from latigo.providers.timeseries.sharing import PROBES, Bounds, Refusal, Savings, Sharing
 from latigo.runtime.in_progress import InProgress
@@ -15,6 +17,12 @@ from latigo.runtime.in_progress import InProgress
 BOUNDS = Bounds(items=10, weight=100.0, requests=2)
 FORBIDDEN = ForbiddenError("status 403", downstream="api", alarm=True)
 UNKNOWN = ApiRefused(404, "status 404")
+
+
+@pytest.fixture(autouse=True)
+def only_for_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request wait for tasks in progress alone, not for time to pass."""
+    monkeypatch.setattr(sharing, "JOIN", timedelta(hours=1))
 
 
 class Api:
@@ -63,7 +71,7 @@ class Api:
 async def test_a_caller_without_others_waits_for_nothing() -> None:
     api = Api()
 
-    async with asyncio.timeout(0.1):  # less than a request waits for others
+    async with asyncio.timeout(30):
         assert await api.sharing.ask([1, 2, 1]) == {1: "result of 1", 2: "result of 2"}
 
     assert api.requests == [[1, 2]]
@@ -99,7 +107,19 @@ async def test_a_request_is_sent_when_the_last_task_that_could_join_has_ended() 
 
     tasks.end()
 
-    assert await waiting == {1: "result of 1"}
+    async with asyncio.timeout(30):
+        assert await waiting == {1: "result of 1"}
+
+
+async def test_a_request_that_no_task_joins_is_sent_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "JOIN", timedelta(milliseconds=1))
+    tasks = InProgress()
+    tasks.begin()
+    tasks.begin()
+    api = Api(tasks=tasks)
+
+    async with asyncio.timeout(30):
+        assert await api.sharing.ask([1]) == {1: "result of 1"}
 
 
 async def test_what_a_request_cannot_hold_goes_with_the_next_one() -> None:
@@ -148,6 +168,14 @@ def test_items_that_are_forbidden_fail_no_other_that_can_be_read(count: int, ref
         assert {item for item, answer in answers.items() if answer is FORBIDDEN} == refused & set(range(count))
 
     asyncio.run(run())
+
+
+async def test_a_few_forbidden_items_among_many_fail_no_other_although_nothing_is_known_of_others() -> None:
+    api = Api({3: FORBIDDEN, 33: FORBIDDEN}, bounds=Bounds(40, 100.0, 2))  # in both halves
+
+    answers = await api.sharing.ask(range(40))
+
+    assert [item for item, answer in answers.items() if answer is FORBIDDEN] == [3, 33]
 
 
 @pytest.mark.parametrize("count", [1, 2, PROBES, PROBES + 1, 100])
