@@ -506,8 +506,8 @@ async def test_a_status_has_the_same_figures_as_when_each_model_was_read_by_itse
 
 def _figures(status: Status, project: object) -> dict[str, object]:
     (found,) = [each for each in status.projects if each.project == project]
-    names = ("project", "active", "paused", "unusable", "gone", "silent", "parked", "late", "oldest")
-    return {name: getattr(found, name) for name in names}
+    names = ("project", "active", "paused", "unusable", "silent", "parked", "late", "oldest")
+    return {name: getattr(found, name) for name in names} | {"gone": found.missing + found.retired}
 
 
 async def test_what_a_status_reports_follows_the_objective(ledger: Ledgers):

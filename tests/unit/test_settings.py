@@ -316,7 +316,10 @@ def test_variables_of_other_programs_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ("[task_queue]\nkind = 'kafka'\ntopic = 't'", "task_queue.kind: unknown kind; known: internal, eventhub"),
+        (
+            "[task_queue]\nkind = 'kafka'\ntopic = 't'",
+            "task_queue.kind: unknown kind; known: internal, postgres, eventhub",
+        ),
         (
             "[sensors]\nkind = 'simulate'\nseeds = 1",
             (

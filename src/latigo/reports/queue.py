@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from latigo.postgres.database import Database
-from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
 from latigo.reports.snapshot import SQL, OutstandingTasks, QueueOutage
-
-QUEUE = load_statements("latigo.reports", "queue.sql")
 
 
 class PartitionReading(Report):
@@ -66,7 +63,7 @@ class LedgerQueue(Report):
 async def read_ledger_queue(database: Database) -> LedgerQueue:
     """Return what is in the queue, and who takes it."""
     async with database.snapshot() as connection:
-        rows = await connection.fetch(QUEUE["receivers"])
-        queued = await connection.fetchrow(QUEUE["queued"])
+        rows = await connection.fetch(SQL["receivers"])
+        queued = await connection.fetchrow(SQL["queued"])
         tasks = OutstandingTasks(**await connection.fetchrow(SQL["outstanding"]))
     return LedgerQueue(tasks=tasks, **queued, receivers=[Receiver(**row) for row in rows])

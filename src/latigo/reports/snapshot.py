@@ -369,7 +369,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         failures = await connection.fetch(SQL["failures_by_cause"])
         unstored = await connection.fetch(SQL["unstored"], NAMED)
         summed_at = await connection.fetchval(SQL["summed_at"])
-        totals = await connection.fetch(SQL["slot_totals" if summed_at else "slot_totals_now"])
+        totals = await connection.fetch(SQL["slot_totals"] if summed_at else SQL["slot_totals_now"])
         rates = await connection.fetchrow(SQL["rates"], now)
         speed = await connection.fetchrow(SQL["speed"], now)
         outstanding = await connection.fetchrow(SQL["outstanding"])

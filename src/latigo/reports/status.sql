@@ -250,3 +250,12 @@ WHERE failing_since IS NOT NULL OR quarantined_since IS NOT NULL;
 SELECT count(*) AS models, min(stored_at) AS since, coalesce((array_agg(error ORDER BY next_try DESC))[1], '') AS error
 FROM prediction_metadata
 WHERE posted_at IS NULL AND error <> '' AND next_try > ledger_now() - interval '1 hour';
+
+-- receivers --
+-- Executors that take tasks out of the ledger's database.
+SELECT r.id AS receiver, r.seen_at, count(q.task_id) AS taken
+FROM queue_receiver r LEFT JOIN queued_task q ON q.taken_by = r.id GROUP BY r.id, r.seen_at ORDER BY r.id;
+
+-- queued --
+-- Tasks in the ledger's database that no executor has taken.
+SELECT count(*) AS queued, min(sent_at) AS oldest FROM queued_task WHERE taken_by IS NULL;

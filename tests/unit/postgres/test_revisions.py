@@ -13,7 +13,7 @@ from latigo.postgres.statements import load_statements
 
 #: What a program that is older does not notice. A view that is replaced keeps its columns: PostgreSQL sees to that.
 ADDS = (
-    r"CREATE TABLE \w+ \(",
+    r"CREATE (UNLOGGED )?TABLE \w+ \(",
     r"CREATE INDEX \w+ ON ",
     r"CREATE (OR REPLACE )?(VIEW|FUNCTION) ",
     r"ALTER TABLE \w+ ADD COLUMN \w+ (?!.*NOT NULL)(?!.*UNIQUE)(?!.*CHECK)",
@@ -72,7 +72,7 @@ def statements_of(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def what_older_programs_notice(statements: Sequence[str]) -> list[str]:
     """Those that do more than add."""
-    new = {result[1] for each in statements if (result := re.match(r"CREATE TABLE (\w+)", each))}
+    new = {result[1] for each in statements if (result := re.match(r"CREATE (?:UNLOGGED )?TABLE (\w+)", each))}
     noticed = [each for each in statements if not any(re.match(adds, each) for adds in ADDS)]
     return [each for each in noticed if not ((result := ON.match(each)) and result[1] in new)]
 
