@@ -36,6 +36,6 @@ def run(
     if as_json:
         show_json({"executor": executor, "in_flight": tasks, "stop": stop})
         return
-    finishes = f"finishes {counted(tasks, 'task')} and " if tasks else ""
+    finishes = f", finishes {counted(tasks, 'task')}" if tasks else ""
     then = "ends" if stop else f"stays idle until latigo executors resume {executor}"
-    typer.echo(f"{executor} starts no more tasks, {finishes}{then}")
+    typer.echo(f"{executor} starts no more tasks{finishes} and {then}")
