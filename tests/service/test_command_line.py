@@ -643,7 +643,8 @@ async def test_an_unknown_key_is_refused_and_named_together_with_the_nearest_one
 
 @pytest.mark.parametrize("role", ["scheduler", "executor"])
 async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
-    config = write_config(tmp_path, ledger={"kind": "embedded", "data_dir": str(tmp_path / "ledger")})
+    ledger = {"kind": "embedded", "data_dir": str(tmp_path / "ledger")}
+    config = write_config(tmp_path, ledger=ledger, task_queue={"kind": "internal"})
 
     code, _, errors = await latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
 
@@ -821,7 +822,7 @@ async def test_every_command_explains_itself_and_its_options(path: tuple[str, ..
     explained = " ".join(text.output.split())
     assert " ".join((COMMANDS[path].help or "?").split())[:60] in explained
     for parameter in COMMANDS[path].params:
-        if isinstance(parameter, TyperOption):
+        if isinstance(parameter, TyperOption) and not parameter.hidden:  # hidden is what processes say to each other
             assert parameter.opts[0] in explained
             assert parameter.help or parameter.name == "help"
 

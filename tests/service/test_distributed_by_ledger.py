@@ -1,6 +1,5 @@
 """Scheduler and executors as processes of their own, with nothing between them but the ledger's database."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latigo.cli.exits import Exit
-from tests.support.process import Service, latigo, serving, write_config
+from tests.support.process import Service, latigo, serving
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
 
@@ -56,18 +55,3 @@ async def test_processes_share_the_tasks_without_any_setting_and_one_that_stops_
     assert len(json.loads(output)["receivers"]) == 3
     assert re.search(r"^Tasks: \d+ outstanding", text[1], re.MULTILINE)
     assert len(await receivers(sandbox)) <= 1, "only that of the killed one may be left"
-
-
-async def test_a_queue_within_one_process_is_refused_for_several(tmp_path: Path):
-    config = write_config(tmp_path, task_queue={"kind": "internal"})
-
-    answers = await asyncio.gather(
-        *(
-            latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
-            for role in ("scheduler", "executor")
-        )
-    )
-
-    for code, _, errors in answers:
-        assert code == Exit.CONFIGURATION
-        assert 'task_queue.kind = "internal" works within one process only' in errors
