@@ -133,7 +133,7 @@ SELECT coalesce(avg(extract(epoch FROM settled_at - claimed_at)) FILTER (WHERE l
                 avg(extract(epoch FROM settled_at - claimed_at)))::float8 AS seconds,
        (SELECT sum(concurrency) FROM executor WHERE seen_at > ledger_now() - interval '2 minutes')::float8 AS at_once
 FROM task_history
-WHERE settled_at > ledger_now() - interval '1 day' AND outcome = 'stored' AND claimed_at IS NOT NULL;
+WHERE settled_at > (SELECT ledger_now() - interval '1 day') AND outcome = 'stored' AND claimed_at IS NOT NULL;
 
 -- discard_request --
 DELETE FROM request WHERE id = $1;

@@ -112,7 +112,7 @@ SELECT name, value, who, at, reason FROM runtime_limit ORDER BY name;
 
 -- settled_lately --
 -- In the last two minutes, as planning counts them.
-SELECT count(*) AS settled FROM task_history WHERE settled_at > ledger_now() - interval '2 minutes';
+SELECT count(*) AS settled FROM task_history WHERE settled_at > (SELECT ledger_now() - interval '2 minutes');
 
 -- open_circuits --
 SELECT c.downstream, c.reason, c.alarm, c.opened_at, c.probe_at,
