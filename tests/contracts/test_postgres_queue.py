@@ -173,6 +173,7 @@ async def test_the_end_of_a_receiver_that_lost_a_task_deletes_nothing_of_who_has
     await send(ledger, *some_tasks(1))
     async with receiving(ledger, "one") as (_, first):
         (delivery,) = await arrivals(first, 1)
+        await ledger.fetch("INSERT INTO queue_receiver VALUES ('two', ledger_now())")
         await ledger.fetch("UPDATE queued_task SET taken_by = 'two'")
 
         await delivery.done()
