@@ -76,7 +76,7 @@ async def test_a_settle_that_had_to_wait_for_a_new_epoch_adds_nothing(ledger: Le
 
     async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
         changing = group.create_task(ledger.models.put_models(entries))
-        await ledger.someone_waits_in("%DELETE FROM parked%")
+        await ledger.someone_waits_in("%parked%")
         settling = group.create_task(ledger.executor.settle([(claim, everything) for claim in claims]))
         await ledger.someone_waits_in(SETTLING)
 
@@ -189,7 +189,7 @@ async def test_planning_does_not_wait_for_models_that_are_being_changed(ledger: 
 
     async with asyncio.TaskGroup() as group, ledger.holding(LAST_OF_A_CHANGE):
         changing = group.create_task(ledger.models.put_models(entries))
-        await ledger.someone_waits_in("%DELETE FROM parked%")
+        await ledger.someone_waits_in("%parked%")
         async with asyncio.timeout(10):
             assert await ledger.scheduler.plan(term, planned) == 3
 
