@@ -5,17 +5,23 @@ from datetime import datetime, timedelta
 import pytest
 
 from latigo.actions.backfill import Asked, request_backfill
+from latigo.actions.dismissing import dismiss
+from latigo.actions.draining import drain
+from latigo.actions.limits import set_limits
 from latigo.actions.pausing import pause
+from latigo.actions.retry import Retried
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, UnknownName
+from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Stored
+from latigo.domain.outcome import Copied, Deferred, Rejected, Retry, Settlement, SlotException, SlotState, Stored
 from latigo.domain.receipt import Inputs, Receipt, Score
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
 from latigo.postgres.ranges import to_multirange
 from latigo.reports.explain import Explanation, read_explanation
+from latigo.reports.names import read_names
 from latigo.reports.story import sentences
 from tests.support.build import NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
@@ -348,7 +354,6 @@ async def test_a_pause_has_who_when_and_why(ledger: Ledgers, model: str | None, 
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("gone", "does not list it any more"),
         ("unregistered", "The settings leave it out"),
         ("disabled", "enabled = false"),
         ("unusable", "Its metadata in revision 1000 cannot be used"),
@@ -361,6 +366,48 @@ async def test_a_model_that_is_not_predicted_says_why(ledger: Ledgers, state: st
 
     assert (moment.state, moment.model_state) == ("not_predicted", state)
     assert said in " ".join(sentences(moment))
+
+
+@pytest.mark.parametrize(
+    ("missing_for", "state", "said"),
+    [
+        (
+            timedelta(hours=2),
+            "missing",
+            "has not listed it since 2026-03-01T10:07:00Z. Latigo goes on when it is listed",
+        ),
+        (timedelta(days=2), "retired", "has not listed it since 2026-02-27T12:07:00Z. Its coverage is kept"),
+        (None, "retired", "does not list it any more. Its coverage is kept"),
+    ],
+)
+async def test_a_model_that_vanished_is_missing_and_then_retired(
+    ledger: Ledgers, missing_for: timedelta | None, state: str, said: str
+):
+    since = NOW - missing_for if missing_for else None
+    await ledger.fetch("UPDATE model SET state = 'gone', missing_since = $1", since)
+
+    moment = await explain(ledger, at("11:45"))
+
+    assert (moment.state, moment.model_state, moment.missing_since) == ("not_predicted", state, since)
+    assert said in " ".join(sentences(moment))
+
+
+async def test_a_model_that_is_expected_and_not_built_is_not_just_unknown(ledger: Ledgers):
+    await ledger.fetch("INSERT INTO expected_model VALUES ('plant', 'valve', $1)", NOW)
+
+    with pytest.raises(
+        UnknownName, match="plant/valve is not built: its model server expects it since 2026-03-01T12:07"
+    ):
+        (await read_names(ledger.database)).require("plant", "valve")
+
+
+async def test_before_the_beginning_of_a_paused_model_nothing_becomes_due_meanwhile(ledger: Ledgers):
+    await pause(ledger.database, "operator@host", "plant", "pump", "overhaul")
+
+    moment = await explain(ledger, at("09:59"))
+
+    assert moment.state == "before_beginning"
+    assert "operator@host paused the model" in " ".join(sentences(moment))
 
 
 async def test_a_model_that_a_person_took_off_the_roster_names_that_person(ledger: Ledgers):
@@ -422,6 +469,96 @@ async def test_an_old_gap_waits_for_newer_ones_and_for_the_task_of_history(ledge
     text = " ".join(sentences(moment))
     assert "2 newer slots of the model are missing as well" in text
     assert "one task of history out at a time. Task" in text
+
+
+async def test_while_every_executor_is_drained_neither_gap_nor_task_says_that_nothing_is_in_its_way(ledger: Ledgers):
+    await ledger.executor.register(ExecutorInfo("executor-2", "test", 1, 1, 8))
+    await drain(ledger.database, "operator@host", "executor-1", "patched")
+    one = await story(ledger, at("11:45"))
+    await drain(ledger.database, "operator@host", "executor-2", "patched")
+    gap = await story(ledger, at("11:45"))
+    (need,) = await ledger.scheduler.needs(HISTORY)
+    await ledger.scheduler.plan(await lead(ledger), [Planned(need.model_id, 1, need.windows[Lane.LIVE], Lane.LIVE)])
+    planned = await story(ledger, at("11:45"))
+
+    drained = "Every executor is drained, so nothing is started"
+    assert [drained in text for text in (one, gap, planned)] == [False, True, True]
+    assert "Nothing is in its way" not in gap
+
+
+async def paused_backfill(ledger: Ledgers) -> None:
+    await set_limits(ledger.database, "operator@host", Limits(backfill_paused=True), "month end\nreports")
+
+
+PAUSED_BACKFILL = "operator@host paused backfill at 2026-03-01T12:07:00Z: month end reports."
+
+
+async def test_a_gap_waits_while_backfill_is_paused_unless_a_live_window_reaches_it(ledger: Ledgers):
+    await ledger.fetch("UPDATE coverage SET covered = tstzmultirange(tstzrange($1, $2))", at("11:00"), at("11:30"))
+    await paused_backfill(ledger)
+
+    live, old = await story(ledger, at("11:45")), await story(ledger, at("10:15"))
+
+    assert (PAUSED_BACKFILL in live, "Nothing is in its way" in live) == (False, True)
+    assert (PAUSED_BACKFILL in old, "Nothing is in its way" in old) == (True, False)
+
+
+async def test_a_request_fills_what_latigo_would_not_predict_by_itself(ledger: Ledgers):
+    asked = Asked("fill", window("09:00", "10:00"), ("*",))
+    await request_backfill(ledger.database, "operator@host", asked, why="a reason", expect="")
+
+    moment = await explain(ledger, at("09:59"))
+    text = " ".join(sentences(moment))
+    await paused_backfill(ledger)
+    held = await story(ledger, at("09:59"))
+
+    assert moment.state == "missing"
+    assert "it is a gap, which a request fills" in text
+    assert "latigo backfill plant/pump" not in text
+    assert (PAUSED_BACKFILL in held, "Nothing is in its way" in held) == (True, False)
+
+
+async def test_rechecks_wait_while_backfill_is_paused(ledger: Ledgers):
+    claim = await claimed(ledger)
+    ended = SlotException(SlotState.SHORT, Coverage((claim.window,)), "no data: 'b'", ("b",))
+    await ledger.executor.settle([(claim, Stored(exceptions=(ended,), rows=9))])
+    await paused_backfill(ledger)
+
+    assert PAUSED_BACKFILL in await story(ledger, at("11:45"))
+
+
+async def test_a_dismissed_failure_names_who_dismissed_it_until_when(ledger: Ledgers):
+    await settle(ledger, Rejected(Reason.VALUES_REFUSED, "predict: too hot", tags=("b",)))
+    await dismiss(ledger.database, "operator@host", Retried("plant"), "being retrained")
+
+    moment = await explain(ledger, at("11:45"))
+
+    assert [each.reason for each in moment.dismissed] == ["values_refused"]
+    text = " ".join(sentences(moment))
+    assert "operator@host dismissed values_refused at 2026-03-01T12:07:01Z: being retrained." in text
+    assert "It is no alarm while the model has revision 1000." in text
+
+
+async def test_a_copy_to_a_sink_is_not_what_predicted_it(ledger: Ledgers):
+    made = await settle(ledger)
+    copy = await claimed(ledger, Lane.MANUAL, NEWEST)
+    await ledger.executor.settle([(copy, Copied(Coverage((NEWEST,)), rows=6))], {copy: Receipt(sinks=("sink/second",))})
+
+    text = await story(ledger, at("11:45"))
+
+    assert f"Task {made.task_id} (lane live, revision 1000) predicted" in text
+    assert f"task {copy.task_id} ended as copied with 6 rows" in text
+
+
+async def test_what_only_a_copy_is_known_of_was_copied(ledger: Ledgers):
+    await settle(ledger)
+    await ledger.fetch("DELETE FROM task_history")
+    copy = await claimed(ledger, Lane.MANUAL, NEWEST)
+    await ledger.executor.settle([(copy, Copied(Coverage((NEWEST,)), rows=6))])
+
+    assert f"Task {copy.task_id} (lane manual, revision 1000) copied this slot alone: 6 rows" in await story(
+        ledger, at("11:45")
+    )
 
 
 async def test_a_quarantined_and_unlisted_project_is_named(ledger: Ledgers):

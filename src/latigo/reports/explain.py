@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 from latigo.domain.model import ModelRef
 from latigo.domain.names import unknown_name
+from latigo.domain.outcome import Outcome, SlotState
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.advice import advice_for
 from latigo.reports.base import Report
+from latigo.reports.limits import BackfillPause
 from latigo.reports.receipts import ReceiptReport, receipt_report
 
 SQL = load_statements("latigo.reports", "explain.sql")
@@ -27,7 +29,7 @@ MomentState = Literal[
     "not_predicted",  # the model is not active: see model_state
     "not_due",
     "before_beginning",
-    "missing",  # a gap that is planned in its turn
+    "missing",  # a gap that is planned in its turn, or that a request wants
 ]
 
 
@@ -51,6 +53,16 @@ class ParkedSlot(Report):
     tags: Sequence[str]
     latigo_does: str
     you_can_do: str
+
+
+class Dismissed(Report):
+    """A failure of the model that is no alarm, as long as its model has this revision."""
+
+    revision: str
+    reason: str
+    who: str
+    at: datetime
+    note: str
 
 
 class OpenTask(Report):
@@ -107,6 +119,7 @@ class Gap(Report):
     """Where a gap stands among what is planned."""
 
     newer_slots: int  #: missing slots of the model that are planned before it
+    live: bool  #: a window from it to the newest due slot is planned as live
     live_out: bool  #: the model has a live task out; it may have one
     other_out: bool  #: the same for all other lanes together
 
@@ -119,7 +132,8 @@ class Explanation(Report):
     at: datetime
     now: datetime
     state: MomentState
-    model_state: str  #: active, paused, disabled, unregistered, gone or unusable
+    model_state: str  #: active, paused, disabled, unregistered, missing, retired or unusable
+    missing_since: datetime | None = None  #: of a missing or retired model, where it is known
     revision: str
     slot_start: datetime
     slot_end: datetime
@@ -136,6 +150,8 @@ class Explanation(Report):
     parked: Sequence[ParkedSlot]
     tasks: Sequence[OpenTask]  #: of the model, at most 100; those with this moment first
     pauses: Sequence[PauseInForce]
+    dismissed: Sequence[Dismissed] = ()  #: of what is the matter at this moment
+    backfill_paused: BackfillPause | None = None
     unregistered_by: str  #: who took the model off the roster, if it was a person
     unregistered_at: datetime | None
     silent_since: datetime | None
@@ -149,6 +165,7 @@ class Explanation(Report):
     gap: Gap | None  #: None: it is no gap that can be planned
     planner: bool  #: a scheduler plans
     executors: int
+    drained_executors: int = 0  #: of them, those that start no tasks
     outstanding: int
 
 
@@ -174,6 +191,8 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         tasks = await connection.fetch(SQL["tasks"], id_, at)
         receipts = await connection.fetch(SQL["receipts"], id_, at, MOST_RECEIPTS)
         pauses = await connection.fetch(SQL["pauses"], *ref)
+        dismissals = await connection.fetch(SQL["dismissals"], id_)
+        backfill = await connection.fetchrow(SQL["backfill_paused"])
         unregistered = await connection.fetchrow(SQL["unregistered"], *ref)
         listing = await connection.fetchrow(SQL["project"], project)
         circuits = await connection.fetch(SQL["circuits"], f"gordo/{project}")
@@ -188,8 +207,9 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         model=ref.name,
         at=at,
         now=moment["now"],
-        state=_state(moment, exceptions, parked, open_tasks, at, paused=bool(pauses)),
-        model_state="paused" if pauses and moment["state"] == "active" else moment["state"],
+        state=_state(moment, exceptions, parked, open_tasks, at, requested=bool(requests)),
+        model_state=moment["known_state"],
+        missing_since=moment["missing_since"] if moment["state"] == "gone" else None,
         revision=moment["revision"],
         slot_start=moment["start"],
         slot_end=moment["end"],
@@ -206,6 +226,8 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         parked=[_parked(row) for row in parked],
         tasks=open_tasks,
         pauses=[PauseInForce(**row) for row in pauses],
+        dismissed=[Dismissed(**row) for row in dismissals if _concerns(row, moment, parked, exceptions, open_tasks)],
+        backfill_paused=BackfillPause(**backfill) if backfill else None,
         unregistered_by=unregistered["who"] if unregistered else "",
         unregistered_at=unregistered["at"] if unregistered else None,
         silent_since=moment["silent_since"],
@@ -216,7 +238,7 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         circuits=[OpenCircuit(**row) for row in circuits],
         requests=[WantedBy(**row) for row in requests],
         repair_due_at=repair["due_at"],
-        gap=Gap(newer_slots=gap["newer"], live_out=gap["live_out"], other_out=gap["back_out"])
+        gap=Gap(newer_slots=gap["newer"], live=gap["live"], live_out=gap["live_out"], other_out=gap["back_out"])
         if gap and gap["is_gap"]
         else None,
         **dict(workers),
@@ -224,8 +246,25 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
 
 
 def made_by(moment: Explanation) -> ReceiptReport | None:
-    """Return the receipt of the last task that wrote predictions of a moment, as far as receipts are kept."""
-    return next((each for each in (moment.receipt, *moment.earlier) if each and (each.rows or each.covered)), None)
+    """Return the receipt of the last task that wrote predictions of a moment, as far as receipts are kept.
+
+    A copy to a sink is none, unless nothing else is known: what it copied had been predicted before.
+    """
+    wrote = [each for each in (moment.receipt, *moment.earlier) if each and (each.rows or each.covered)]
+    return next((each for each in wrote if each.outcome != Outcome.COPIED), next(iter(wrote), None))
+
+
+def _concerns(
+    dismissal: Any, moment: Any, parked: Sequence[Any], exceptions: Sequence[Any], tasks: Sequence[OpenTask]
+) -> bool:
+    """Return whether what is dismissed is the matter at this moment."""
+    failing = {(row["revision"], row["reason"]) for row in parked}
+    reasons = {row["reason"].partition(":")[0] for row in exceptions}
+    if any(row["state"] == SlotState.ABSENT for row in exceptions) and moment["silent_since"] is not None:
+        reasons.add("no_readings")
+    if any(task.has_it and task.state == "waiting" for task in tasks):
+        reasons.add("retry")
+    return (dismissal["revision"], dismissal["reason"]) in failing | {(moment["revision"], each) for each in reasons}
 
 
 def _parked(row: Any) -> ParkedSlot:
@@ -240,7 +279,7 @@ def _state(
     tasks: Sequence[OpenTask],
     at: datetime,
     *,
-    paused: bool,
+    requested: bool,
 ) -> MomentState:
     """Return the one thing that is to be said first about a moment; what else is true of it follows."""
     state: MomentState
@@ -252,14 +291,16 @@ def _state(
         state = exceptions[0]["state"]
     elif any(task.has_it for task in tasks):
         state = "in_task"
-    elif moment["expired"]:
+    elif moment["expired"] and not requested:
         state = "expired"
-    elif moment["state"] != "active" or paused:
+    elif moment["state"] != "active":
+        state = "not_predicted"
+    elif at < moment["since"] and not requested:  # whatever else is the matter, Latigo would not predict it by itself
+        state = "before_beginning"
+    elif moment["paused"]:
         state = "not_predicted"
     elif moment["due_at"] > moment["now"]:
         state = "not_due"
-    elif at < moment["since"]:
-        state = "before_beginning"
     else:
         state = "missing"
     return state

@@ -2,7 +2,8 @@
 
 -- moment --
 -- The model, and the slot that the moment $3 is in. No row: the ledger does not know the model.
-SELECT m.id AS model_id, ledger_now() AS now, m.state, m.revision, m.epoch, m.since, m.first_seen, m.delay, m.slot AS length,
+SELECT m.id AS model_id, ledger_now() AS now, m.state, m.paused, known_state(m.state, m.paused AND m.state = 'active', m.missing_since) AS known_state,
+       m.missing_since, m.revision, m.epoch, m.since, m.first_seen, m.delay, m.slot AS length,
        s.start, s.start + m.slot AS "end", s.start + m.slot + m.delay AS due_at,
        c.covered @> $3::timestamptz AS covered, c.expired @> $3::timestamptz AS expired,
        c.silent_since, CASE WHEN c.hold_until > ledger_now() THEN c.hold_until END AS held_until, c.held_for
@@ -35,6 +36,12 @@ SELECT h.id AS task, h.lane, h.revision, h.epoch, lower(h.span) AS start, upper(
 FROM task_history h JOIN model m ON m.id = h.model_id
 WHERE h.model_id = $1 AND h.span @> $2::timestamptz AND h.settled_at >= $2 ORDER BY h.settled_at DESC, h.id DESC LIMIT $3;
 
+-- dismissals --
+SELECT revision, reason, who, at, note FROM dismissal WHERE model_id = $1 ORDER BY at;
+
+-- backfill_paused --
+SELECT who, at, reason FROM runtime_limit WHERE name = 'backfill_paused';
+
 -- pauses --
 SELECT model <> '' AS of_model, who, at, reason FROM pause WHERE project = $1 AND model IN ('', $2) ORDER BY at;
 
@@ -58,8 +65,10 @@ WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN 
 
 -- gap --
 -- Whether it can be planned now, and what stands before it: newer gaps, in slots of the model, and the two tasks that a
--- model may have out. No row: the model is not predicted.
+-- model may have out. It is live when a window from it to the newest due slot may be. No row: the model is not predicted.
 SELECT holes @> $2::timestamptz AS is_gap,
+       due - fold <= $2 AND due > $2
+           AND holes @> tstzrange(date_bin(slot, least($2::timestamptz, due - slot), 'epoch'), due) AS live,
        count_slots(holes * tstzmultirange(tstzrange(date_bin(slot, $2::timestamptz, 'epoch') + slot, NULL)), slot) AS newer,
        live_out, back_out
 FROM model_holes WHERE model_id = $1;
@@ -67,4 +76,6 @@ FROM model_holes WHERE model_id = $1;
 -- workers --
 SELECT EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
        (SELECT count(*) FROM executor WHERE seen_at > ledger_now() - interval '1 minute') AS executors,
+       (SELECT count(*) FROM executor
+        WHERE seen_at > ledger_now() - interval '1 minute' AND drained_at IS NOT NULL) AS drained_executors,
        (SELECT count(*) FROM task WHERE state <> 'waiting') AS outstanding;

@@ -1,12 +1,14 @@
 """Names of projects and models: which are known, and what is wrong with one that is not."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Protocol
 
 from latigo.domain.errors import LatigoError, UnknownName
 from latigo.domain.model import ModelRef
-from latigo.domain.names import unknown_name
+from latigo.domain.names import printable, unknown_name
+from latigo.domain.windows import iso
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.providers.protocols import ProjectModels
@@ -33,6 +35,8 @@ class KnownNames:
 
     projects: frozenset[str]
     models: frozenset[ModelRef] = frozenset()
+    #: Models that their servers expect and have not built, and since when.
+    not_built: Mapping[ModelRef, datetime] = field(default_factory=dict)
 
     def require(self, project: str | None, model: str | None) -> None:
         """Check a selection; None matches all.
@@ -53,6 +57,12 @@ class KnownNames:
     def _require_model(self, ref: ModelRef) -> None:
         if ref in self.models:
             return
+        if ref in self.not_built:
+            since = iso(self.not_built[ref].replace(microsecond=0))
+            raise UnknownName(
+                f"{printable(str(ref))} is not built: its model server expects it since {since}, and Latigo predicts it"
+                " when it is listed"
+            )
         elsewhere = sorted(str(other) for other in self.models if other.name == ref.name)
         known = elsewhere[:1] or [str(other) for other in self.models if other.project == ref.project]
         raise unknown_name("model", str(ref), known, none=f" in {ref.project}{_NOTHING_YET}")
@@ -63,7 +73,10 @@ async def read_names(database: Database, configured: Collection[str] = ()) -> Kn
     async with database.connection() as connection:
         projects = {row["name"] for row in await connection.fetch(SQL["projects"])}
         models = frozenset(ModelRef(row["project"], row["name"]) for row in await connection.fetch(SQL["models"]))
-    return KnownNames(frozenset(projects.union(configured)), models)
+        not_built = {
+            ModelRef(row["project"], row["name"]): row["since"] for row in await connection.fetch(SQL["not_built"])
+        }
+    return KnownNames(frozenset(projects.union(configured)), models, not_built)
 
 
 async def require_sensor(database: Database, name: str) -> None:

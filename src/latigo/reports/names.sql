@@ -7,6 +7,9 @@ SELECT name FROM project UNION SELECT project FROM model UNION SELECT project FR
 -- models --
 SELECT project, name FROM model UNION SELECT project, name FROM roster WHERE registered;
 
+-- not_built --
+SELECT project, name, since FROM expected_model;
+
 -- knows_sensor --
 -- Whether a model has this sensor, or a failure is about it.
 SELECT EXISTS (SELECT FROM model WHERE spec -> 'tag_list' ? $1 OR spec -> 'target_tag_list' ? $1 OR spec -> 'filter_tags' ? $1)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from latigo.domain.outcome import Outcome
+from latigo.domain.task import Lane
 from latigo.domain.windows import iso
 from latigo.reports.explain import Explanation, MomentState, OpenTask, made_by
 from latigo.reports.receipts import InputCounts, ReceiptReport, StageTimes, TagCount
@@ -105,7 +107,8 @@ def _settled(receipt: ReceiptReport, moment: Explanation) -> Iterator[str]:
     """Report how a task with the moment was settled, and what was measured meanwhile."""
     alone = receipt.end - receipt.start <= moment.slot_end - moment.slot_start
     window = "this slot alone" if alone else f"the window {span(receipt.start, receipt.end)}"
-    stored = f"predicted {window}: {counted(receipt.rows, 'row')}" if receipt.rows else f"stored no rows of {window}"
+    did = "copied" if receipt.outcome == Outcome.COPIED else "predicted"
+    stored = f"{did} {window}: {counted(receipt.rows, 'row')}" if receipt.rows else f"stored no rows of {window}"
     failed = f", after {counted(receipt.attempts, 'failed attempt')}" if receipt.attempts else ""
     if receipt.starts > 1:  # a process ended with it
         failed += f", started {_times(receipt.starts)}"
@@ -222,6 +225,8 @@ def _parked(moment: Explanation) -> Iterator[str]:
 def _in_task(moment: Explanation) -> Iterator[str]:
     yield _lacks(moment, " yet: a task has it")
     yield from (_task(task, moment.now) for task in moment.tasks if task.has_it)
+    if any(task.has_it and task.state in {"planned", "published"} for task in moment.tasks):
+        yield from _without_executors(moment)
 
 
 def _task(task: OpenTask, now: datetime) -> str:
@@ -263,8 +268,16 @@ def _not_predicted(moment: Explanation) -> Iterator[str]:
             )
         case "unregistered":
             yield "The settings leave it out (models.projects, include, exclude or discover)."
-        case "gone":
-            yield "The model server does not list it any more. Latigo goes on when it is listed again."
+        case "missing":
+            since = f" since {_time(moment.missing_since)}" if moment.missing_since else ""
+            yield (
+                f"The model server has not listed it{since}. Latigo goes on when it is listed again; after a day, the"
+                " model counts as retired."
+            )
+        case "retired":
+            since = f" since {_time(moment.missing_since)}" if moment.missing_since else " any more"
+            verb = "has not listed it" if moment.missing_since else "does not list it"
+            yield f"The model server {verb}{since}. Its coverage is kept, and Latigo goes on when it is listed again."
         case "unusable":
             more = f"latigo models show {_name(moment)} has more"
             yield f"Its metadata in revision {moment.revision} cannot be used; {more}."
@@ -288,7 +301,8 @@ def _before_beginning(moment: Explanation) -> Iterator[str]:
 
 
 def _missing(moment: Explanation) -> Iterator[str]:
-    yield _lacks(moment, " yet: it is a gap, which Latigo fills")
+    by_itself = moment.gap is not None or not moment.requests
+    yield _lacks(moment, f" yet: it is a gap, which {'Latigo' if by_itself else 'a request'} fills")
     if moment.receipt is not None:
         yield f"The last task that had it, {moment.receipt.task}, {_ended(moment.receipt)}."
     out = counted(moment.outstanding, "task")
@@ -301,8 +315,9 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
     """Report why a gap is not planned yet."""
     if not moment.planner:
         yield "It is not planned, because no scheduler holds the lease to plan (latigo status)."
-    if not moment.executors:
-        yield "No executor is running (latigo status)."
+    yield from _without_executors(moment)
+    if moment.gap is None or not moment.gap.live:
+        yield from _without_backfill(moment)
     for circuit in moment.circuits:
         yield (
             f"The circuit of {circuit.downstream} is open since {_time(circuit.opened_at)} ({_brief(circuit.reason)}):"
@@ -323,15 +338,62 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
         yield " ".join(["A model has one task of history out at a time.", *out])
 
 
+def _without_executors(moment: Explanation) -> Iterator[str]:
+    if not moment.executors:
+        yield "No executor is running (latigo status)."
+    elif moment.drained_executors >= moment.executors:
+        yield "Every executor is drained, so nothing is started: latigo executors resume NAME lets one work again."
+
+
+def _without_backfill(moment: Explanation) -> Iterator[str]:
+    if (pause := moment.backfill_paused) is not None:
+        yield (
+            f"{pause.who} paused backfill at {_time(pause.at)}{_why(pause.reason)}. Only live windows are planned until"
+            " latigo limits --resume-backfill."
+        )
+
+
+def _why(reason: str) -> str:
+    """Return what follows on who did something: why, if that is known."""
+    return f": {on_one_line(_in_one_line(reason))}" if reason.strip() else ""
+
+
+def _in_one_line(text: str) -> str:
+    """Return all of what a person wrote, cut, without its full stop."""
+    return " ".join(text.split())[:_LONGEST_DETAIL].rstrip(".")
+
+
+def _waits_for_backfill(moment: Explanation) -> bool:
+    """Return whether anything is to come of it that is not planned while backfill is paused."""
+    rechecked = moment.exception is not None and moment.exception.next_check is not None
+    delayed = any(
+        task.has_it
+        and task.state == "waiting"
+        and task.lane != Lane.LIVE
+        and (task.lane, task.request) != (Lane.MANUAL, None)
+        for task in moment.tasks
+    )
+    return rechecked or delayed or bool(moment.requests) or moment.repair_due_at is not None
+
+
+def _dismissed(moment: Explanation) -> Iterator[str]:
+    for each in moment.dismissed:
+        yield (
+            f"{each.who} dismissed {each.reason} at {_time(each.at)}{_why(each.note)}. It is no alarm while the model"
+            f" has revision {each.revision}."
+        )
+
+
 # --- what else is true of it ------------------------------------------------------------------------------------------
 
 
 def _also(moment: Explanation) -> Iterator[str]:
+    yield from _dismissed(moment)
     if moment.model_state == "paused":
         for pause in moment.pauses:
             what, subject = ("the model", _name(moment)) if pause.of_model else ("the whole project", moment.project)
             yield (
-                f"{pause.who} paused {what} at {_time(pause.at)}: {_brief(pause.reason)}."
+                f"{pause.who} paused {what} at {_time(pause.at)}{_why(pause.reason)}."
                 f" latigo resume {subject} goes on, with what became due meanwhile."
             )
     if moment.state not in {"in_task", "missing"}:
@@ -346,6 +408,8 @@ def _also(moment: Explanation) -> Iterator[str]:
             "An executor whose claim had ended may have written over it, so it is predicted again from"
             f" {_time(moment.repair_due_at)} on."
         )
+    if moment.state != "missing" and _waits_for_backfill(moment):
+        yield from _without_backfill(moment)
     if moment.state == "covered":
         return
     if moment.quarantined_since is not None:

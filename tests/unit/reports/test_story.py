@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.reports.explain import ExceptedSlot, Explanation, Gap, MomentState, OpenTask, ParkedSlot, PauseInForce
+from latigo.reports.explain import (
+    Dismissed,
+    ExceptedSlot,
+    Explanation,
+    Gap,
+    MomentState,
+    OpenTask,
+    ParkedSlot,
+    PauseInForce,
+)
+from latigo.reports.limits import BackfillPause
 from latigo.reports.receipts import InputCounts, ReceiptReport, StageTimes, TagCount
 from latigo.reports.story import lasting, sentences, span
 from tests.support.build import NOW, at
@@ -132,10 +142,19 @@ def moments(draw: st.DrawFn) -> Explanation:
         "tasks": draw(st.lists(tasks, max_size=3)),
         "silent_since": draw(st.none() | TIMES),
         "held_until": draw(st.none() | TIMES),
-        "gap": draw(st.none() | st.builds(Gap, newer_slots=COUNTS, live_out=st.booleans(), other_out=st.booleans())),
+        "gap": draw(
+            st.none()
+            | st.builds(Gap, newer_slots=COUNTS, live=st.booleans(), live_out=st.booleans(), other_out=st.booleans())
+        ),
         "planner": draw(st.booleans()),
         "executors": draw(COUNTS),
-        "model_state": draw(st.sampled_from(["active", "paused", "disabled", "unregistered", "gone", "unusable"])),
+        "drained_executors": draw(COUNTS),
+        "missing_since": draw(st.none() | TIMES),
+        "backfill_paused": draw(st.none() | st.builds(BackfillPause, who=st.just("Anna"), at=TIMES, reason=TEXTS)),
+        "dismissed": draw(st.lists(st.builds(Dismissed, who=st.just("Anna"), at=TIMES, note=TEXTS), max_size=2)),
+        "model_state": draw(
+            st.sampled_from(["active", "paused", "disabled", "unregistered", "missing", "retired", "unusable"])
+        ),
         "repair_due_at": draw(st.none() | TIMES),
         "quarantined_since": draw(st.none() | TIMES),
         "due_at": draw(TIMES),
