@@ -27,6 +27,22 @@ T = TypeVar("T")
 #: Rows of a list that are printed as JSON unless --limit has another number.
 MOST_IN_JSON = 100_000
 
+#: Characters of a reason.
+_LONGEST_WHY = 1000
+
+
+def why(parameter: typer.CallbackParam, text: str) -> str:
+    """Read a reason: what others read later is one line of plain text, and not empty where it is required."""
+    line = " ".join(text.split())
+    if parameter.required and not line:
+        raise typer.BadParameter("Say why, for the record")
+    if len(line) > _LONGEST_WHY:
+        raise typer.BadParameter(f"It has {len(line)} characters; {_LONGEST_WHY} are enough")
+    if not line.isprintable():
+        raise typer.BadParameter("It contains control characters")
+    return line
+
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -41,7 +57,7 @@ ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Only thi
 SensorOption = Annotated[str | None, typer.Option("--sensor", metavar="TAG", help="Only what is about this sensor.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/MODEL", help="A model.")]
 SubjectArgument = Annotated[str, typer.Argument(metavar="PROJECT[/MODEL]", help="A project, or one of its models.")]
-WhyOption = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False, callback=why)]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=0, max=2**63 - 1, help="Show so many at most; 0: all.", show_default=False)
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from latigo.domain.windows import iso
+from latigo.runtime.lines import on_one_line
 from latigo.runtime.units import format_duration
 
 if TYPE_CHECKING:
@@ -96,7 +97,12 @@ def _indented(text: str) -> str:
 
 def last_line(text: str) -> str:
     """Return the last line of a message or a traceback, cut to 200 characters."""
-    return "".join(text.strip().splitlines()[-1:])[:_LONGEST_LINE]
+    return on_one_line("".join(text.strip().splitlines()[-1:])[:_LONGEST_LINE])
+
+
+def show_line(text: str) -> None:
+    """Write one line, whatever a name or message in it contains."""
+    typer.echo(on_one_line(text))
 
 
 def cell(value: object) -> str:
@@ -115,7 +121,7 @@ def cell(value: object) -> str:
         case Mapping():
             return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or "-"
         case _:
-            return " ".join(str(value).splitlines())
+            return on_one_line(str(value))
 
 
 def age(time: datetime | None, now: datetime) -> str:

@@ -9,6 +9,7 @@ from latigo.domain.task import Lane
 from latigo.domain.windows import iso
 from latigo.reports.explain import Explanation, MomentState, OpenTask, made_by
 from latigo.reports.receipts import InputCounts, ReceiptReport, StageTimes, TagCount
+from latigo.runtime.lines import on_one_line
 from latigo.runtime.units import counted
 
 _SHOWN: Final = 5  #: tags or tasks that a sentence names; the rest is counted
@@ -21,11 +22,6 @@ _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE
 def sentences(moment: Explanation) -> list[str]:
     """Return what there is to say about a moment: first whether there is a prediction, then why, then what follows."""
     return [on_one_line(sentence) for sentence in (*_OPENINGS[moment.state](moment), *_also(moment))]
-
-
-def on_one_line(text: str) -> str:
-    """Replace what a terminal would not print as it is: names and messages come from elsewhere."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def lasting(duration: timedelta) -> str:
@@ -355,7 +351,7 @@ def _without_backfill(moment: Explanation) -> Iterator[str]:
 
 def _why(reason: str) -> str:
     """Return what follows on who did something: why, if that is known."""
-    return f": {on_one_line(_in_one_line(reason))}" if reason.strip() else ""
+    return f": {_in_one_line(reason)}" if reason.strip() else ""
 
 
 def _in_one_line(text: str) -> str:

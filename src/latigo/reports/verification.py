@@ -11,7 +11,8 @@ from latigo.domain.series import Column, Predictions
 from latigo.domain.windows import Window, from_ns, iso
 from latigo.reports.base import Report
 from latigo.reports.receipts import ReceiptReport
-from latigo.reports.story import on_one_line, span
+from latigo.reports.story import span
+from latigo.runtime.lines import on_one_line
 from latigo.runtime.units import counted
 
 #: Two values are equal if they differ by no more than this share of the greater one, or by less than `SMALLEST`. Models

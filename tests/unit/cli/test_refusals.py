@@ -36,6 +36,37 @@ def test_a_value_is_refused_without_the_words_of_a_library(arguments: str, refus
     assert refused.output.endswith(f"Error: Invalid value for {refusal}\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("pause plant", "--reason"),
+        ("executors drain host", "--reason"),
+        ("models run-now plant/pump", "--reason"),
+        ("limits --concurrency 3", "--reason"),
+        ("tasks hand-back plant", "--reason"),
+        ("failures dismiss --all --yes", "--note"),
+    ],
+)
+@pytest.mark.parametrize("blank", ["", " \n\t "])
+def test_why_is_needed_and_a_blank_is_no_reason(command: str, option: str, blank: str) -> None:
+    refused = CliRunner().invoke(cli, [*command.split(), option, blank])
+
+    assert refused.exit_code == USAGE
+    assert option in refused.output
+    assert "Say why, for " in refused.output
+
+
+@pytest.mark.parametrize("command", ["pause plant", "resume plant", "backfill plant", "limits --reset"])
+@pytest.mark.parametrize(
+    ("why", "refusal"), [("\x1b[31mred", "It contains control characters"), ("x" * 1001, "It has 1001 characters")]
+)
+def test_why_is_plain_text_of_a_sensible_length(command: str, why: str, refusal: str) -> None:
+    refused = CliRunner().invoke(cli, [*command.split(), "--reason", why])
+
+    assert refused.exit_code == USAGE
+    assert refusal in refused.output
+
+
 @pytest.mark.parametrize("reason", [*UNSTORED, "unreadable", "too_new"])
 def test_a_reason_that_cannot_be_retried_is_refused_with_what_to_do(reason: str) -> None:
     refused = CliRunner().invoke(cli, ["retry", "--reason", reason])

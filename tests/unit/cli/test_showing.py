@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.cli.failure_details import detail_of
-from latigo.cli.tables import cell, show_table
+from latigo.cli.tables import cell, show_line, show_table
 from latigo.reports.failures import Failure
 
 #: Wider than a narrow terminal.
@@ -28,6 +28,13 @@ def test_rows_are_aligned_and_never_broken(capsys: pytest.CaptureFixture[str], m
         f"{NAME}  2024-05-01T12:30:00Z  2      no      -",
         f"{'pump':{width}}  -                     0.5    yes     5m",
     ]
+
+
+def test_what_others_write_cannot_break_a_line_or_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_line("drained (month\r\nend \x1b[31mred)")
+
+    assert capsys.readouterr().out == "drained (month end \N{REPLACEMENT CHARACTER}[31mred)\n"
+    assert cell("a\nb\x1b[2J") == "a b\N{REPLACEMENT CHARACTER}[2J"
 
 
 def test_counts_by_name_are_shown_as_words() -> None:

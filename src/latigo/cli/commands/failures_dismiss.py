@@ -19,6 +19,7 @@ from latigo.cli.options import (
     require_terminal,
     selection,
     settings_of,
+    why,
     with_ledger,
 )
 from latigo.cli.tables import show_json, show_pairs
@@ -42,7 +43,7 @@ def run(
     sensor: SensorOption = None,
     reason: Annotated[str | None, reason_option(DISMISSED)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All failures there are.")] = False,
-    note: Annotated[str, typer.Option("--note", help="Why, for the record.")] = "",
+    note: Annotated[str, typer.Option("--note", help="Why, for the record.", callback=why)] = "",
     undo: Annotated[bool, typer.Option("--undo", help="End their dismissal.")] = False,
     dry_run: DryRunOption = False,
     expect: ExpectOption = "",

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
-from latigo.cli.tables import cell, show_json, show_table
+from latigo.cli.options import ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.tables import cell, show_json, show_line, show_table
 
 if TYPE_CHECKING:
     from latigo.postgres.database import Database
@@ -43,7 +43,7 @@ def run(
     reset: Annotated[
         bool, typer.Option("--reset", help="Return to what the settings say; a pause of backfill stays.")
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the record; needed to change anything.")] = "",
+    reason: WhyOption = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,11 +51,13 @@ def run(
 
     Without options, shows what the settings say and what holds now. What is changed here is kept in the ledger with
     who, when and why, is taken by every running scheduler and executor within seconds, and holds until --reset,
-    restarts included. While backfill is paused, live predictions go on; latigo models run-now works.
+    restarts included; a change needs --reason. While backfill is paused, live predictions go on, and latigo models
+    run-now works.
     """
     from latigo.domain.limits import CONFIGURED, Limits
 
-    limits = Limits(concurrency, backfill_share, outstanding, pause_backfill)
+    share = None if backfill_share is None else backfill_share + 0.0  # which makes no difference but to -0
+    limits = Limits(concurrency, share, outstanding, pause_backfill)
     if backfill_share is not None and not 0 <= backfill_share < 1:
         raise typer.BadParameter(f"{backfill_share:g} is not between 0 and less than 1", param_hint="--backfill-share")
     if pause_backfill and resume_backfill:
@@ -114,7 +116,8 @@ def _show(report: "LimitsReport") -> None:
     if paused is None:
         typer.echo("\nBackfill goes on")
     else:
-        typer.echo(f"\nBackfill is paused since {cell(paused.at)} by {paused.who}: {paused.reason}")
+        typer.echo()
+        show_line(f"Backfill is paused since {cell(paused.at)} by {paused.who}: {paused.reason}")
         typer.echo("latigo limits --resume-backfill --reason WHY resumes it")
     for executor in report.executors:
         state = ", drained" if executor.drained_at else ""

@@ -10,7 +10,7 @@ import typer
 from latigo import __version__
 from latigo.cli.exits import Exit, fail
 from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
-from latigo.cli.tables import age, show_json, show_table
+from latigo.cli.tables import age, show_json, show_line, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
 from latigo.runtime.units import format_duration, rough_time
@@ -72,7 +72,11 @@ def _show(status: "Status") -> None:
         show_table(status.pauses, ("project", "model", "at", "who", "reason"), title=title)
     if status.limits:
         limits = [
-            {**dict(limit), "limit": limit.name.replace("_", " "), "value": "" if limit.is_pause else limit.value}
+            {
+                **dict(limit),
+                "limit": limit.name.replace("_", " "),
+                "value": "" if limit.is_pause else f"{limit.value:g}",
+            }
             for limit in status.limits
         ]
         title = "Limits that were changed (latigo limits)"
@@ -183,43 +187,43 @@ def _show_summary(status: "Status") -> None:
     from latigo.runtime.units import counted
 
     rates, outstanding = status.rates, status.outstanding
-    typer.echo(f"Latigo {status.version}, {status.state.words}")
+    show_line(f"Latigo {status.version}, {status.state.words}")
     for cause in status.causes:
-        typer.echo(f"  {_MARKS[cause.state]} {cause.text}")
-    typer.echo(f"Planner   {status.planner.holder if status.planner else 'none'}")
+        show_line(f"  {_MARKS[cause.state]} {cause.text}")
+    show_line(f"Planner   {status.planner.holder if status.planner else 'none'}")
     for executor in status.executors:
         drained = f", drained by {executor.drained_by} ({executor.drain_reason})" if executor.drained_at else ""
-        typer.echo(
+        show_line(
             f"Executor  {executor.id}: {executor.in_flight} of {executor.concurrency} in flight, "
             f"working limit {executor.working_limit}, seen {age(executor.seen_at, status.now)} ago{drained}"
         )
-    typer.echo(
+    show_line(
         f"Tasks     {outstanding.outstanding} outstanding ({outstanding.live} live), "
         f"{outstanding.waiting} waiting for another attempt"
     )
     if status.queue.partitions:
-        typer.echo(f"Queue     {status.queue.lag} messages in {len(status.queue.partitions)} partitions")
-    typer.echo(f"Backlog   {_backlog(status)}")
+        show_line(f"Queue     {status.queue.lag} messages in {len(status.queue.partitions)} partitions")
+    show_line(f"Backlog   {_backlog(status)}")
     if status.repairs.models:
-        typer.echo(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
+        show_line(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
     possible = rates.possible_slots_per_second
-    typer.echo(
+    show_line(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "
         f"{rates.needed_slots_per_second:.2f} needed"
         + ("" if possible is None else f", {possible:.2f} possible at one slot a call")
         + f"; {rates.rows_per_second:.1f} rows/s"
     )
     if status.dismissed_models:
-        typer.echo(f"Dismissed {counted(status.dismissed_models, 'model')} with failures (latigo failures --dismissed)")
-    typer.echo(f"Limit     {status.limited_by}")
+        show_line(f"Dismissed {counted(status.dismissed_models, 'model')} with failures (latigo failures --dismissed)")
+    show_line(f"Limit     {status.limited_by}")
     by_cause = ", ".join(f"{cause} {models}" for cause, models in status.freshness.stale_by_cause.items())
     stale = f"{status.freshness.stale} stale" + (f" ({by_cause})" if by_cause else "")
-    typer.echo(f"Fresh     {status.freshness.fresh} models, {stale}")
-    typer.echo(f"Objective {_objective(status.freshness)}")
+    show_line(f"Fresh     {status.freshness.fresh} models, {stale}")
+    show_line(f"Objective {_objective(status.freshness)}")
 
     for source in status.lateness:
         if source.complete_share < COMPLETE:
-            typer.echo(
+            show_line(
                 f"Late      {source.source}: {source.complete_share:.1%} of the newest slots were complete when read;"
                 f" a delay of {format_duration(source.delay)} would make it {COMPLETE:.0%}"
             )

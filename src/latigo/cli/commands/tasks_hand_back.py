@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, DryRunOption, ExecutorOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    ExecutorOption,
+    JsonOption,
+    WhyOption,
+    settings_of,
+    with_ledger,
+)
 from latigo.cli.tables import show_json, show_table
 
 EXAMPLES = (
@@ -30,7 +38,7 @@ def run(
     ] = None,
     executor: ExecutorOption = None,
     lane: Annotated[LaneName | None, typer.Option(help="Only those of this lane.")] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
+    reason: WhyOption = "",
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
