@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from latigo.actions.backfill import Asked, preview_backfill, request_backfill
 from latigo.actions.draining import drain, resume_executor
 from latigo.actions.hand_back import Held, hand_back
 from latigo.actions.limits import reset_limits, resume_backfill, set_limits
 from latigo.actions.pausing import pause, resume
 from latigo.actions.probing import probe_circuit
 from latigo.actions.run_now import run_now
+from latigo.cli.backfill_progress import progress_line
 from latigo.domain.errors import LatigoError, Misused, UnknownName
 from latigo.domain.limits import Controls, Limits
 from latigo.domain.model import ModelRef
@@ -18,8 +20,9 @@ from latigo.domain.outcome import Deferred, Retry, Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
 from latigo.postgres.ranges import to_range
+from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import ConfiguredLimits, read_limits
-from latigo.reports.status import read_status
+from latigo.reports.status import BACKFILL_WAITS, read_status
 from latigo.reports.tasks import TaskEnd, wait_for_end
 from latigo.runtime.clock import SystemClock
 from tests.support.build import NOW, an_entry, at, window
@@ -143,6 +146,24 @@ async def test_while_backfill_is_paused_only_live_is_planned_and_what_waited_in_
     ]
     assert was_paused
     assert set(resumed) == {("pump", Lane.BACKFILL)}
+
+
+async def test_while_backfill_is_paused_requests_wait_and_everything_that_shows_them_says_so(ledger: Ledgers):
+    await lead(ledger)
+    await ledger.fetch("UPDATE coverage SET covered = tstzmultirange(tstzrange($1, $2))", at("00:00"), at("12:00"))
+    asked = Asked("replace", window("10:00", "11:00"), ("*",))
+    before = await request_backfill(ledger.database, "anna", asked, why="reports")
+    await set_limits(ledger.database, "anna", Limits(backfill_paused=True), "reports")
+
+    status = await read_status(ledger.database, "test")
+    (shown,) = await read_backfills(ledger.database)
+    preview = await preview_backfill(ledger.database, asked)
+    await resume_backfill(ledger.database, "anna", "done")
+    (resumed,) = await read_backfills(ledger.database)
+
+    assert (status.backlog.slots, status.requests.active, status.limited_by) == (0, 1, BACKFILL_WAITS)
+    assert [each.backfill_paused for each in (before.preview, preview, shown, resumed)] == [False, True, True, False]
+    assert "backfill is paused" in progress_line(shown, 0, 10)
 
 
 async def test_while_backfill_is_paused_a_failed_window_of_it_waits_and_a_live_one_is_tried_again(ledger: Ledgers):

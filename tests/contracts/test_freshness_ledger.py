@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from latigo.actions.draining import drain
 from latigo.domain.circuits import System
 from latigo.domain.errors import Reason
 from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause
@@ -236,6 +237,28 @@ async def test_what_stops_everything_is_the_cause_for_all_models(ledger: Ledgers
     await counts()
 
     assert found == [Cause.CAPACITY, Cause.CAPACITY, Cause.CAPACITY, Cause.LATIGO, Cause.QUEUE, Cause.QUEUE]
+
+
+async def test_a_drained_executor_is_no_capacity(ledger: Ledgers, counters: PostgresFreshnessLedger):
+    term = await lead(ledger)
+    await covered_until(ledger, {"pump": at("10:00")})
+    await tasked(ledger, "pump", "published")
+    found: list[str] = []
+
+    async def counts() -> None:
+        await ledger.fetch("UPDATE tally SET counted_until = ledger_now() - interval '1 minute'")
+        await count(counters, term)
+        found.extend((await read_status(ledger.database, "test")).freshness.stale_by_cause)
+
+    await an_executor(ledger, in_flight=0)
+    await counts()
+    await drain(ledger.database, "operator@host", "executor-1", "patched")
+    await counts()
+    await ledger.executor.register(ExecutorInfo("executor-2", "test", 1, 1, 8))
+    await ledger.fetch("UPDATE executor SET in_flight = 8 WHERE id = 'executor-2'")
+    await counts()
+
+    assert found == [Cause.QUEUE, Cause.CAPACITY, Cause.CAPACITY]
 
 
 async def test_an_objective_that_is_shorter_than_the_schedule_is_the_delay(

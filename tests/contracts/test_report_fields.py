@@ -272,12 +272,23 @@ STATUS = {
     "pauses": [{"project": TEXT, "model": TEXT, "who": TEXT, "at": TIME, "reason": TEXT}],
     "pause_count": COUNT,
     "limits": [{"name": TEXT, "value": NUMBER, "who": TEXT, "at": TIME, "reason": TEXT}],
+    "requests": {"active": COUNT, "paused": COUNT},
     "dismissed_models": COUNT,
     "discovery": {"source": TEXT, "error": TEXT, "alarm": FLAG, "failing_since": TIME, "quarantined_since": TIME},
     "unposted_metadata": {"models": COUNT, "since": TIME, "error": TEXT},
     "not_built": [{"project": TEXT, "model": TEXT, "since": TIME}],
     "not_built_count": COUNT,
-    "sinks": [{"sink": TEXT, "since": TIME, "models": COUNT, "slots": COUNT, "lost": COUNT, "request": None}],
+    "sinks": [
+        {
+            "sink": TEXT,
+            "since": TIME,
+            "models": COUNT,
+            "slots": COUNT,
+            "lost": COUNT,
+            "request": None,
+            "request_paused": FLAG,
+        }
+    ],
     "lateness": [{"source": TEXT, "slots": COUNT, "complete_share": NUMBER, "delay": NUMBER}],
     "freshness": {
         **ACHIEVED,
@@ -435,6 +446,7 @@ EXPLANATION = {
     "now": TIME,
     "state": TEXT,
     "model_state": TEXT,
+    "missing_since": None,
     "revision": TEXT,
     "slot_start": TIME,
     "slot_end": TIME,
@@ -451,6 +463,8 @@ EXPLANATION = {
     "parked": [],
     "tasks": [],
     "pauses": [],
+    "dismissed": [],
+    "backfill_paused": None,
     "unregistered_by": TEXT,
     "unregistered_at": None,
     "silent_since": None,
@@ -464,6 +478,7 @@ EXPLANATION = {
     "gap": None,
     "planner": FLAG,
     "executors": COUNT,
+    "drained_executors": COUNT,
     "outstanding": COUNT,
 }
 
@@ -481,6 +496,8 @@ async def test_an_explanation_of_a_covered_moment_has_these_fields(ledger: Ledge
 
 
 async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledgers):
+    await dismiss(ledger.database, "somebody", Retried("plant", "pump", Reason.ATTEMPTS.value), "known")
+    await set_limits(ledger.database, "somebody", Limits(backfill_paused=True), "reports")
     explanation = in_json(await read_explanation(ledger.database, ModelRef("plant", "pump"), at("10:45"), DAY))
 
     exception = {"state": TEXT, "reason": TEXT, "tags": [TEXT], "rechecks": COUNT, "next_check": None}
@@ -512,8 +529,10 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
         "request": None,
         "has_it": FLAG,
     }
-    other = {"receipt": None, "silent_since": TIME, "repair_due_at": None}
-    named = {"exception": exception, "parked": [parked], "tasks": [task]}
+    paused = {"who": TEXT, "at": TIME, "reason": TEXT}
+    other = {"receipt": None, "silent_since": TIME, "repair_due_at": None, "backfill_paused": paused}
+    dismissed = {"revision": TEXT, "reason": TEXT, "who": TEXT, "at": TIME, "note": TEXT}
+    named = {"exception": exception, "parked": [parked], "tasks": [task], "dismissed": [dismissed]}
     assert json.dumps(fields(explanation)) == json.dumps(EXPLANATION | other | named)
 
 

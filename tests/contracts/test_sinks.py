@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.actions.backfill import Asked, Requested, preview_backfill, request_backfill
+from latigo.actions.backfill import Asked, Requested, pause_backfill, preview_backfill, request_backfill
+from latigo.actions.limits import set_limits
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Misused
 from latigo.domain.health import State
+from latigo.domain.limits import Limits
 from latigo.domain.outcome import Copied, Deferred, Stored
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.windows import Window
@@ -174,6 +176,21 @@ async def test_a_copy_fills_what_is_lacking_and_no_coverage_and_no_other_request
     assert (copying.state, f"request {number} copies" in copying.text) == (State.RECOVERING, True)
     assert await lacks(ledger) == {}
     assert (await show(ledger, other)).slots_left == 8
+
+
+async def test_a_copy_that_does_not_go_on_needs_no_second_one(ledger: Ledgers):
+    await require(ledger, FIRST, SECOND)
+    number, _ = await request(ledger, copy())
+    assert number is not None
+    await set_limits(ledger.database, "operator@host", Limits(backfill_paused=True), "reports")
+    (waits,) = (cause for cause in (await status(ledger)).causes if cause.kind == "sink_lacks")
+    await pause_backfill(ledger.database, "operator@host", number, "enough")
+    (paused,) = (cause for cause in (await status(ledger)).causes if cause.kind == "sink_lacks")
+
+    assert waits.state is State.RECOVERING
+    assert "backfill is paused (latigo limits --resume-backfill)" in waits.text
+    assert paused.state is State.NEEDS_ATTENTION
+    assert f"(latigo backfills resume {number})" in paused.text
 
 
 async def claimed(ledger: Ledgers) -> list[Claim]:

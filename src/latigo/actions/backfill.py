@@ -228,6 +228,7 @@ async def _select(
         sink=asked.sink or None,
         copied=sum(row["copied"] for row in rows) if copies else None,
         predicted=sum(row["predicted"] for row in rows) if copies else None,
+        backfill_paused=await connection.fetchval(SQL["backfill_paused"]),
     )
 
 

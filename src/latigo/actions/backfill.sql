@@ -173,3 +173,6 @@ cut AS (
     WHERE (p.model_id, p.revision, p.reason) = (w.model_id, w.revision, w.reason) AND NOT isempty(w.rest)
 )
 SELECT count(*) AS windows, count(DISTINCT model_id) AS models FROM wanted w CROSS JOIN LATERAL unnest(w.windows);
+
+-- backfill_paused --
+SELECT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') AS paused;

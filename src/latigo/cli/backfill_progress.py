@@ -7,6 +7,7 @@ import typer
 
 from latigo.postgres.database import Database
 from latigo.reports.backfills import Backfill, read_backfill
+from latigo.reports.status import BACKFILL_WAITS
 from latigo.runtime.clock import Clock
 from latigo.runtime.units import rough_time
 
@@ -32,6 +33,8 @@ def progress_line(backfill: Backfill, done: int, seconds: float) -> str:
     line = f"{backfill.share_done:.1%} of {backfill.slots} slots, {backfill.tasks} tasks out"
     if backfill.slots_parked:
         line += f", {backfill.slots_parked} slots failed"
+    if backfill.backfill_paused:
+        return f"{line}, waits: {BACKFILL_WAITS}"
     if done <= 0 or seconds <= 0:
         return line
     rate, left = done / seconds, backfill.slots_left - backfill.slots_parked

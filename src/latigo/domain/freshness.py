@@ -29,7 +29,7 @@ class Cause(StrEnum):
     DELAY = "delay"  #: every due slot is done: the objective is shorter than the schedule
     PARKED = "parked"  #: the newest slots are parked
     QUEUE = "queue"  #: the task queue is unreachable, or does not deliver
-    CAPACITY = "capacity"  #: no executor is running, or all have as much as they can do
+    CAPACITY = "capacity"  #: no executor is running and not drained, or all have as much as they can do
     SOURCE = "source"  #: of readings: unavailable, or it fails
     GORDO = "gordo"  #: unavailable, or it fails, or answers no finite value
     SINK = "sink"  #: unavailable, or it fails, or does not keep rows
@@ -63,7 +63,7 @@ class Service:
 
     plans: bool = True  #: a scheduler did, all the time
     queue_reachable: bool = True
-    executors: int = 1
+    executors: int = 1  #: that are not drained
     saturated: bool = False  #: every executor has as many tasks as it takes, or no more may be outstanding
 
 

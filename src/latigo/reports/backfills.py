@@ -39,6 +39,7 @@ class BackfillPreview(Report):
     sink: str | None = None  #: that it is copied to
     copied: int | None = None  #: of the slots, those that another sink has, as far as the ledger knows
     predicted: int | None = None  #: of the slots, those that no other sink has
+    backfill_paused: bool = False  #: nothing of it is predicted before that is resumed
 
 
 class Backfill(Report):
@@ -66,6 +67,7 @@ class Backfill(Report):
     digest: str
     ended_at: datetime | None
     sink: str | None = None  #: that it copies to
+    backfill_paused: bool = False  #: it is active, and waits because all of backfill is paused
 
     @property
     def share_done(self) -> float:

@@ -18,7 +18,8 @@ left_over AS (
 SELECT c.id, c.kind, c.state, c.note, c.who, c.at, c.why, c.low AS start, c.high AS "end", c.selector, c.models, c.slots,
        coalesce(l.models_left, 0) AS models_left, coalesce(l.slots_left, 0) AS slots_left,
        coalesce(l.slots_parked, 0) AS slots_parked, c.failures AS windows_failed,
-       (SELECT count(*) FROM task t WHERE t.request_id = c.id) AS tasks, c.at_most, c.stop_after, c.digest, c.ended_at, c.sink, c.total
+       (SELECT count(*) FROM task t WHERE t.request_id = c.id) AS tasks, c.at_most, c.stop_after, c.digest, c.ended_at, c.sink,
+       c.state = 'active' AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') AS backfill_paused, c.total
 FROM chosen c LEFT JOIN left_over l ON l.request_id = c.id
 ORDER BY c.id DESC;
 

@@ -277,12 +277,20 @@ class LackingSink(Report):
     models: int
     slots: int  #: that it lacks and would keep
     lost: int  #: slots that could not be had any more
-    request: int | None  #: that copies them now
+    request: int | None  #: that copies them
+    request_paused: bool = False
 
     @property
     def name(self) -> str:
         """Its name in the settings."""
         return self.sink.partition("/")[2]
+
+
+class OpenRequests(Report):
+    """Requests for stretches of time that have not ended."""
+
+    active: int = 0
+    paused: int = 0
 
 
 class SourceLateness(Report):
@@ -347,6 +355,7 @@ class Snapshot(Report):
     pauses: Sequence[Pause] = ()  #: the newest
     pause_count: int = 0  #: all of them
     limits: Sequence[ChangedLimit] = ()
+    requests: OpenRequests = OpenRequests()
     dismissed_models: int = 0  #: with failures that are no alarm
     discovery: DiscoveryTrouble | None = None
     unposted_metadata: UnpostedMetadata = UnpostedMetadata(models=0)
@@ -383,6 +392,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         repairs = await connection.fetchrow(SQL["repairs"])
         pauses = await connection.fetch(SQL["pauses"], NAMED)
         limits = await connection.fetch(SQL["changed_limits"])
+        requests = await connection.fetchrow(SQL["requests"])
         dismissed = await connection.fetchrow(SQL["dismissed"])
         discovery = await connection.fetchrow(SQL["discovery"])
         unposted = await connection.fetchrow(SQL["unposted_metadata"])
@@ -436,6 +446,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         pauses=[Pause(**{name: row[name] for name in Pause.model_fields}) for row in pauses],
         pause_count=pauses[0]["pauses"] if pauses else 0,
         limits=[ChangedLimit(**row) for row in limits],
+        requests=OpenRequests(**requests),
         dismissed_models=dismissed["models"],
         discovery=DiscoveryTrouble(**discovery) if discovery else None,
         unposted_metadata=UnpostedMetadata(**unposted),

@@ -78,7 +78,8 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
     if obstacle := _obstacle(snapshot, trouble):
         return obstacle
     if not snapshot.outstanding.outstanding:
-        if snapshot.backlog.slots and any(limit.is_pause for limit in snapshot.limits):
+        waits = snapshot.backlog.slots or snapshot.requests.active or snapshot.repairs.models
+        if waits and _backfill_paused(snapshot):
             return BACKFILL_WAITS
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
@@ -151,6 +152,10 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     return failures
 
 
+def _backfill_paused(snapshot: Snapshot) -> bool:
+    return any(limit.is_pause for limit in snapshot.limits)
+
+
 def _all_drained(snapshot: Snapshot) -> bool:
     return bool(snapshot.executors) and all(executor.drained_at for executor in snapshot.executors)
 
@@ -201,8 +206,13 @@ def _lacking_sinks(snapshot: Snapshot) -> list[Cause]:
         if sink.request is None:
             text += f" (latigo backfill --sink {sink.name} --dry-run)"
             causes.append(_attention("sink_lacks", text, since=sink.since))
+        elif sink.request_paused:
+            text += f": request {sink.request} copies it, and is paused (latigo backfills resume {sink.request})"
+            causes.append(_attention("sink_lacks", text, since=sink.since))
         else:
             text += f": request {sink.request} copies what other sinks have, and predicts the rest"
+            if _backfill_paused(snapshot):
+                text += f", when it is resumed: {BACKFILL_WAITS}"
             causes.append(Cause(kind="sink_lacks", state=State.RECOVERING, text=text, since=sink.since))
     return causes
 

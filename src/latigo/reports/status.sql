@@ -110,6 +110,11 @@ SELECT project, model, who, at, reason, count(*) OVER () AS pauses FROM pause OR
 -- Limits that were changed at run time.
 SELECT name, value, who, at, reason FROM runtime_limit ORDER BY name;
 
+-- requests --
+-- Requests for stretches of time that have not ended.
+SELECT count(*) FILTER (WHERE state = 'active') AS active, count(*) FILTER (WHERE state = 'paused') AS paused
+FROM request WHERE state IN ('active', 'paused');
+
 -- settled_lately --
 -- In the last two minutes, as planning counts them.
 SELECT count(*) AS settled FROM task_history WHERE settled_at > (SELECT ledger_now() - interval '2 minutes');
@@ -228,13 +233,16 @@ WHERE NOT is_dismissed(p.model_id, p.revision, p.reason)
 GROUP BY m.project, p.reason ORDER BY 1, 2;
 
 -- sinks --
--- What required sinks lack of models that are predicted, and the newest request that copies it.
+-- What required sinks lack of models that are predicted, and the newest request that copies it: one that is active, or
+-- else paused.
 SELECT s.name AS sink, s.since, count(*) FILTER (WHERE NOT isempty(l.lacks)) AS models,
        sum(count_slots(l.lacks, m.slot))::bigint AS slots, sum(count_slots(l.lost, m.slot))::bigint AS lost,
-       (SELECT max(r.id) FROM request r WHERE r.sink = s.name AND r.state = 'active') AS request
+       r.id AS request, coalesce(r.state = 'paused', false) AS request_paused
 FROM sink s JOIN sink_lacks l ON l.sink = s.name JOIN model m ON m.id = l.model_id AND m.state = 'active'
+LEFT JOIN LATERAL (SELECT q.id, q.state FROM request q WHERE q.sink = s.name AND q.state IN ('active', 'paused')
+                   ORDER BY q.state, q.id DESC LIMIT 1) r ON true
 WHERE NOT isempty(l.lacks) OR NOT isempty(l.lost)
-GROUP BY s.name, s.since ORDER BY s.name;
+GROUP BY s.name, s.since, r.id, r.state ORDER BY s.name;
 
 -- lateness --
 -- How late the newest slots of the last 7 days were when they were read, by source.

@@ -192,3 +192,7 @@ def _show_preview(preview: "BackfillPreview") -> None:
     if preview.left_out:
         rows = [{**dict(row), "meaning": _LEFT_OUT[row.reason]} for row in preview.left_out]
         show_table(rows, ("reason", "models", "slots", "meaning"), title="Left out, or waiting")
+    if preview.backfill_paused:
+        from latigo.reports.status import BACKFILL_WAITS
+
+        typer.echo(f"\nIt waits: {BACKFILL_WAITS}")

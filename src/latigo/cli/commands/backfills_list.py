@@ -53,4 +53,8 @@ def run(
             if_any=("sink", "failed", "why"),
             below="note",
         )
+        if any(each.backfill_paused for each in found):
+            from latigo.reports.status import BACKFILL_WAITS
+
+            typer.echo(f"Those that are active wait: {BACKFILL_WAITS}")
     show_cut(len(found), found.total)

@@ -206,6 +206,8 @@ def _show_summary(status: "Status") -> None:
     show_line(f"Backlog   {_backlog(status)}")
     if status.repairs.models:
         show_line(f"Repairs   {status.repairs.slots:g} slots of {status.repairs.models} models")
+    if requests := [f"{number} {state}" for state, number in dict(status.requests).items() if number]:
+        show_line(f"Requests  {', '.join(requests)} (latigo backfills)")
     possible = rates.possible_slots_per_second
     show_line(
         f"Rate      {rates.covered_slots_per_second:.2f} slots/s covered in the last 5 minutes, "

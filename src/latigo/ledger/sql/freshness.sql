@@ -5,12 +5,13 @@
 SELECT counted_until, ledger_now() AS at FROM tally FOR UPDATE;
 
 -- service --
--- What is known of the service: executors that run, whether all of them have as many tasks as they take, and whether the
--- queue is unreachable for the scheduler or for all of them.
+-- What is known of the service: executors that start tasks, whether all of them have as many as they take, and whether the
+-- queue is unreachable for the scheduler or for all executors. One that is drained starts none.
 SELECT e.executors, e.saturated,
        NOT EXISTS (SELECT FROM queue_outage WHERE role = 'scheduler' AND seen_at > ledger_now() - interval '1 minute')
-           AND (o.executors = 0 OR o.executors < e.executors) AS queue_reachable
-FROM (SELECT count(*) AS executors, coalesce(bool_and(in_flight >= concurrency), false) AS saturated
+           AND (o.executors = 0 OR o.executors < e.running) AS queue_reachable
+FROM (SELECT count(*) AS running, count(*) FILTER (WHERE drained_at IS NULL) AS executors,
+             coalesce(bool_and(in_flight >= concurrency) FILTER (WHERE drained_at IS NULL), false) AS saturated
       FROM executor WHERE seen_at > ledger_now() - interval '1 minute') e,
      (SELECT count(*) AS executors FROM queue_outage
       WHERE role = 'executor' AND seen_at > ledger_now() - interval '1 minute') o;
