@@ -419,6 +419,8 @@ async def test_the_possible_rate_and_the_time_for_the_backlog_follow_from_what_t
     await covered_until(ledger, {"pump": at("10:00")})
     await ledger.executor.register(ExecutorInfo("executor-1", "test", 1, 1, 8))
     await ledger.executor.heartbeat("executor-1", in_flight=in_flight, limit=4, concurrency=8)
+    await ledger.executor.register(ExecutorInfo("drained", "test", 1, 1, 8))
+    await drain(ledger.database, "operator@host", "drained", "patched")
     assert (await read_status(ledger.database, "test")).rates.possible_slots_per_second is None
     for lane, seconds in (("live", 2), ("live", 4), ("backfill", 12)):
         await ledger.fetch(

@@ -131,7 +131,8 @@ ORDER BY w.project, w.name;
 -- Seconds that a task of other lanes than live took lately, else of any lane, and how many run at the same time.
 SELECT coalesce(avg(extract(epoch FROM settled_at - claimed_at)) FILTER (WHERE lane <> 'live'),
                 avg(extract(epoch FROM settled_at - claimed_at)))::float8 AS seconds,
-       (SELECT sum(concurrency) FROM executor WHERE seen_at > ledger_now() - interval '2 minutes')::float8 AS at_once
+       (SELECT sum(concurrency) FROM executor
+        WHERE seen_at > ledger_now() - interval '2 minutes' AND drained_at IS NULL)::float8 AS at_once
 FROM task_history
 WHERE settled_at > (SELECT ledger_now() - interval '1 day') AND outcome = 'stored' AND claimed_at IS NOT NULL;
 

@@ -176,7 +176,7 @@ WHERE settled_at > $1::timestamptz - interval '5 minutes';
 SELECT coalesce(avg(seconds) FILTER (WHERE lane = 'live'), avg(seconds))::float8 AS live,
        coalesce(avg(seconds) FILTER (WHERE lane <> 'live'), avg(seconds))::float8 AS backlog,
        (SELECT sum(CASE WHEN in_flight >= concurrency THEN concurrency ELSE least(working_limit, concurrency) END)
-        FROM executor WHERE seen_at > ledger_now() - interval '1 minute')::float8 AS at_once
+        FROM executor WHERE seen_at > ledger_now() - interval '1 minute' AND drained_at IS NULL)::float8 AS at_once
 FROM (SELECT lane, extract(epoch FROM settled_at - claimed_at) AS seconds FROM task_history
       WHERE settled_at > $1::timestamptz - interval '1 day' AND outcome = 'stored' AND claimed_at IS NOT NULL
       ORDER BY settled_at DESC LIMIT 1000) h;
