@@ -88,6 +88,15 @@ async def test_what_is_dismissed_is_no_alarm_and_listed_apart(
     assert await ledger.scheduler.needs(CATCH_UP) == needs  # it is tried as before
 
 
+async def test_everything_that_is_dismissed_is_listed_silent_models_as_well(ledger: Ledgers):
+    done = await dismiss(ledger.database, "anna", Retried(), "known")
+
+    listed = await read_failures(ledger.database, DISMISSED)
+
+    assert listed.total == done.failures
+    assert {each.model for each in listed} == {"fan", "mixer", "pump", "valve"}
+
+
 async def test_who_dismissed_it_when_and_why_is_shown_and_recorded(ledger: Ledgers):
     await dismiss(ledger.database, "anna", Retried(model="fan"), "a known gap")
     (shown,) = await read_failures(ledger.database, DISMISSED)

@@ -1,15 +1,15 @@
 -- What is parked, waits, lacks rows or readings, or was refused.
 
 -- failures --
--- One row for each model and cause, or message of the queue; null matches all. Silent models only where they are asked for.
--- Dismissed ones apart ($6). Ordered by $7.
+-- One row for each model and cause, or message of the queue; null matches all. Silent models only where they are asked for,
+-- or are dismissed. Dismissed ones apart ($6). Ordered by $7.
 SELECT project, model, state, reason, detail, since, revision, first, last, next_attempt, attempts, tags,
        count(*) OVER () AS total, coalesce(d.who, '') AS dismissed_by, d.at AS dismissed_at, coalesce(d.note, '') AS note
 FROM failing LEFT JOIN dismissal d USING (model_id, revision, reason)
 WHERE (d.model_id IS NOT NULL) = $6::boolean
   AND ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR model = $2 AND state <> 'message')
   AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
-  AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
+  AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $6 OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
 ORDER BY CASE WHEN $7::text = 'oldest' THEN since END, CASE WHEN $7 = 'newest' THEN since END DESC,
          CASE WHEN $7 = 'reason' THEN reason END, project, model, since
 LIMIT nullif($8::bigint, 0);

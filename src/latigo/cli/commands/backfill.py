@@ -175,6 +175,9 @@ def _show_preview(preview: "BackfillPreview") -> None:
     from latigo.domain.windows import iso
     from latigo.runtime.units import rough_time
 
+    if preview.kind == "copy" and not (preview.slots or preview.left_out):
+        typer.echo(f"{preview.sink} lacks nothing there")
+        return
     facts = {
         "kind": f"{preview.kind}: {_KINDS[preview.kind].format(preview.sink)}",
         "from": iso(preview.start),
