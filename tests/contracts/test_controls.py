@@ -22,7 +22,7 @@ from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
 from latigo.postgres.ranges import to_range
 from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import ConfiguredLimits, read_limits
-from latigo.reports.status import BACKFILL_WAITS, read_status
+from latigo.reports.status import ALL_DRAINED, BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, read_status, read_stopped
 from latigo.reports.tasks import TaskEnd, wait_for_end
 from latigo.runtime.clock import SystemClock
 from tests.support.build import NOW, an_entry, at, window
@@ -227,6 +227,19 @@ async def test_an_executor_is_named_without_doubt(ledger: Ledgers):
     await ledger.set_clock(NOW + timedelta(minutes=2))
     with pytest.raises(UnknownName, match="none is running"):
         await drain(ledger.database, "anna", "host-a/1/abc", "patched")
+
+
+async def test_why_nothing_is_started_is_known_before_somebody_waits_for_it(ledger: Ledgers):
+    found = [await read_stopped(ledger.database)]
+    await lead(ledger)
+    found.append(await read_stopped(ledger.database))
+    for name in ("host-a/1/abc", "host-a/12/def"):
+        await drain(ledger.database, "anna", name, "patched")
+    found.append(await read_stopped(ledger.database))
+    await ledger.set_clock(NOW + timedelta(minutes=2))
+    found.append(await read_stopped(ledger.database))
+
+    assert found == [NO_PLANNER, "", ALL_DRAINED, NO_EXECUTOR]
 
 
 async def test_when_all_executors_are_drained_status_needs_attention(ledger: Ledgers):

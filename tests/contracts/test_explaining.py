@@ -438,6 +438,19 @@ async def test_a_gap_waits_for_scheduler_and_executor(ledger: Ledgers):
     assert "Nothing is in its way" not in text
 
 
+async def test_a_task_that_is_planned_waits_for_a_scheduler(ledger: Ledgers):
+    (need,) = await ledger.scheduler.needs(HISTORY)
+    term = await lead(ledger)
+    await ledger.scheduler.plan(term, [Planned(need.model_id, 1, need.windows[Lane.LIVE], Lane.LIVE)])
+    led = await story(ledger, at("11:45"))
+    await ledger.scheduler.release_lease(term)
+
+    without = await story(ledger, at("11:45"))
+
+    text = "It is not published, because no scheduler holds the lease to plan"
+    assert (text in led, text in without) == (False, True)
+
+
 async def test_a_gap_waits_for_circuits_that_concern_it_and_no_others(ledger: Ledgers):
     for downstream in ("gordo/plant", "gordo/other", "sensors/influx"):
         await ledger.executor.open_circuit(downstream, "503 of 10.0.0.1", alarm=False, pause=timedelta(seconds=15))

@@ -13,7 +13,17 @@ from latigo.domain.windows import iso
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
-from latigo.reports.snapshot import NAMED, RATE_SECONDS, ProjectStatus, QueueOutage, Snapshot, read_snapshot
+from latigo.reports.snapshot import (
+    NAMED,
+    RATE_SECONDS,
+    SQL,
+    ExecutorStatus,
+    Planner,
+    ProjectStatus,
+    QueueOutage,
+    Snapshot,
+    read_snapshot,
+)
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.units import counted
 from latigo.settings import ObjectiveSettings
@@ -95,17 +105,29 @@ def _obstacle(snapshot: Snapshot, trouble: str) -> str:
     """Return what keeps the service from working; empty if nothing does."""
     if trouble:
         return f"the ledger: {trouble}"
-    if snapshot.planner is None:
-        return NO_PLANNER
-    if not snapshot.executors:
-        return NO_EXECUTOR
-    if _all_drained(snapshot):
-        return ALL_DRAINED
+    if stopped := _stopped(snapshot.planner, snapshot.executors):
+        return stopped
     if snapshot.queue_outages:
         return "waiting for the task queue"
     if snapshot.circuits:
         return f"waiting for {some_of([circuit.downstream for circuit in snapshot.circuits])}"
     return ""
+
+
+async def read_stopped(database: Database) -> str:
+    """Return why nothing that is planned is started, whatever it needs; empty if something is."""
+    async with database.snapshot() as connection:
+        planner = await connection.fetchrow(SQL["planner"])
+        executors = await connection.fetch(SQL["executors"])
+    return _stopped(Planner(**planner) if planner else None, [ExecutorStatus(**row) for row in executors])
+
+
+def _stopped(planner: Planner | None, executors: Sequence[ExecutorStatus]) -> str:
+    if planner is None:
+        return NO_PLANNER
+    if not executors:
+        return NO_EXECUTOR
+    return ALL_DRAINED if _all_drained(executors) else ""
 
 
 def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
@@ -121,7 +143,7 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
         failures.append(_attention("no_scheduler", NO_PLANNER))
     if not snapshot.executors and not trouble:
         failures.append(_attention("no_executor", NO_EXECUTOR))
-    if _all_drained(snapshot):
+    if _all_drained(snapshot.executors):
         since = max(executor.drained_at for executor in snapshot.executors if executor.drained_at)
         failures.append(_attention("executors_drained", ALL_DRAINED, since=since))
     if snapshot.queue_outages:
@@ -156,8 +178,8 @@ def _backfill_paused(snapshot: Snapshot) -> bool:
     return any(limit.is_pause for limit in snapshot.limits)
 
 
-def _all_drained(snapshot: Snapshot) -> bool:
-    return bool(snapshot.executors) and all(executor.drained_at for executor in snapshot.executors)
+def _all_drained(executors: Sequence[ExecutorStatus]) -> bool:
+    return bool(executors) and all(executor.drained_at for executor in executors)
 
 
 def describe_queue_outages(outages: Sequence[QueueOutage]) -> str:

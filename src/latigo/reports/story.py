@@ -221,7 +221,10 @@ def _parked(moment: Explanation) -> Iterator[str]:
 def _in_task(moment: Explanation) -> Iterator[str]:
     yield _lacks(moment, " yet: a task has it")
     yield from (_task(task, moment.now) for task in moment.tasks if task.has_it)
-    if any(task.has_it and task.state in {"planned", "published"} for task in moment.tasks):
+    states = {task.state for task in moment.tasks if task.has_it}
+    if "planned" in states and not moment.planner:
+        yield "It is not published, because no scheduler holds the lease to plan (latigo status)."
+    if states & {"planned", "published"}:
         yield from _without_executors(moment)
 
 

@@ -42,6 +42,7 @@ def run(
     --wait, when it fails; 2 when there is no such model.
     """
     from latigo.actions.run_now import run_now
+    from latigo.reports.status import read_stopped
     from latigo.reports.tasks import wait_for_end
     from latigo.runtime.clock import SystemClock
     from latigo.wiring.resources import user_at_host
@@ -52,6 +53,8 @@ def run(
         running = await run_now(database, user_at_host(), ref, reason)
         if wait and not as_json:
             typer.echo(_planned(model, running), err=True)
+        if stopped := await read_stopped(database):
+            typer.echo(f"It waits: {stopped}", err=True)
         return running, await wait_for_end(database, running.task, SystemClock()) if wait else None
 
     running, end = with_ledger(settings_of(config), work, Selected(*ref))
