@@ -474,6 +474,7 @@ EXPLANATION = {
     "quarantined_since": None,
     "circuits": [{"downstream": TEXT, "reason": TEXT, "opened_at": TIME}],
     "requests": [],
+    "sinks": [{"sink": TEXT, "lost": FLAG}],
     "repair_due_at": TIME,
     "gap": None,
     "planner": FLAG,
@@ -530,7 +531,7 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
         "has_it": FLAG,
     }
     paused = {"who": TEXT, "at": TIME, "reason": TEXT}
-    other = {"receipt": None, "silent_since": TIME, "repair_due_at": None, "backfill_paused": paused}
+    other = {"receipt": None, "silent_since": TIME, "sinks": [], "repair_due_at": None, "backfill_paused": paused}
     dismissed = {"revision": TEXT, "reason": TEXT, "who": TEXT, "at": TIME, "note": TEXT}
     named = {"exception": exception, "parked": [parked], "tasks": [task], "dismissed": [dismissed]}
     assert json.dumps(fields(explanation)) == json.dumps(EXPLANATION | other | named)

@@ -13,6 +13,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Misused
 from latigo.domain.health import State
 from latigo.domain.limits import Limits
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Copied, Deferred, Stored
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.windows import Window
@@ -20,7 +21,9 @@ from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.protocol import Claim
 from latigo.ledger.sinks import SinkChanges, sink_changes
 from latigo.postgres.ranges import to_coverage, to_range
+from latigo.reports.explain import read_explanation
 from latigo.reports.status import Status, read_status
+from latigo.reports.story import sentences
 from tests.contracts.test_requests import ask, lead, plan, show
 from tests.support.build import NOW, an_entry, at, retry_rules, window
 from tests.support.ledgers import VERSION, Ledgers
@@ -176,6 +179,28 @@ async def test_a_copy_fills_what_is_lacking_and_no_coverage_and_no_other_request
     assert (copying.state, f"request {number} copies" in copying.text) == (State.RECOVERING, True)
     assert await lacks(ledger) == {}
     assert (await show(ledger, other)).slots_left == 8
+
+
+async def test_an_explanation_names_the_sink_that_lacks_a_covered_moment_and_the_copy_that_ends_that(ledger: Ledgers):
+    async def story() -> str:
+        ref, history = ModelRef("plant", "fan"), timedelta(days=30)
+        return " ".join(sentences(await read_explanation(ledger.database, ref, at("11:15"), history)))
+
+    complete = await story()
+    await require(ledger, FIRST, SECOND)
+    lacking = await story()
+    number, _ = await request(ledger, copy())
+    copied = await story()
+    claims = await claimed(ledger)
+    await ledger.executor.settle([(claim, Copied()) for claim in claims])
+    lost = await story()
+
+    assert "sink/second" not in complete
+    assert "sink/second is required by now and lacks it: latigo backfill --sink second copies it." in lacking
+    assert "sink/second is required by now and lacks it." in copied
+    assert f"Request {number}, made by operator@host at 2026-03-01T12:07:00Z, copies it to sink/second." in copied
+    assert "It is lost for sink/second: neither another sink nor the readings had it any more." in lost
+    assert "lacks it" not in lost
 
 
 async def test_a_copy_that_does_not_go_on_needs_no_second_one(ledger: Ledgers):

@@ -19,7 +19,7 @@ SQL = load_statements("latigo.reports", "explain.sql")
 MOST_RECEIPTS = 20
 
 MomentState = Literal[
-    "covered",  # predictions are in every required sink
+    "covered",  # predictions are in every sink that was required when they were written: see sinks
     "parked",
     "short",
     "provisional",
@@ -109,10 +109,18 @@ class WantedBy(Report):
 
     request: int
     kind: str
+    sink: str | None  #: that it is copied to
     state: str
     note: str
     who: str
     at: datetime
+
+
+class LackingSink(Report):
+    """A required sink that does not have the moment, although it is stored."""
+
+    sink: str  #: the name of its circuit
+    lost: bool  #: it could not be had any more
 
 
 class Gap(Report):
@@ -161,6 +169,7 @@ class Explanation(Report):
     quarantined_since: datetime | None  #: of the project's model list
     circuits: Sequence[OpenCircuit]
     requests: Sequence[WantedBy]
+    sinks: Sequence[LackingSink] = ()
     repair_due_at: datetime | None  #: from when on it is repeated, because an overtaken executor may have written
     gap: Gap | None  #: None: it is no gap that can be planned
     planner: bool  #: a scheduler plans
@@ -198,6 +207,7 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         circuits = await connection.fetch(SQL["circuits"], f"gordo/{project}")
         repair = await connection.fetchrow(SQL["repair"], id_, at)
         requests = await connection.fetch(SQL["requests"], id_, at)
+        sinks = await connection.fetch(SQL["sinks"], id_, at)
         gap = await connection.fetchrow(SQL["gap"], id_, at)
         workers = await connection.fetchrow(SQL["workers"])
     settled = [receipt_report(row) for row in receipts]
@@ -207,7 +217,9 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         model=ref.name,
         at=at,
         now=moment["now"],
-        state=_state(moment, exceptions, parked, open_tasks, at, requested=bool(requests)),
+        state=_state(
+            moment, exceptions, parked, open_tasks, at, requested=any(row["kind"] != "copy" for row in requests)
+        ),
         model_state=moment["known_state"],
         missing_since=moment["missing_since"] if moment["state"] == "gone" else None,
         revision=moment["revision"],
@@ -237,6 +249,7 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         quarantined_since=listing["quarantined_since"] if listing else None,
         circuits=[OpenCircuit(**row) for row in circuits],
         requests=[WantedBy(**row) for row in requests],
+        sinks=[LackingSink(**row) for row in sinks],
         repair_due_at=repair["due_at"],
         gap=Gap(newer_slots=gap["newer"], live=gap["live"], live_out=gap["live_out"], other_out=gap["back_out"])
         if gap and gap["is_gap"]

@@ -59,8 +59,13 @@ WHERE downstream = $1 OR downstream NOT LIKE 'gordo/%' ORDER BY downstream;
 -- repair --
 SELECT min(due_at) AS due_at FROM repair WHERE model_id = $1 AND slots @> $2::timestamptz;
 
+-- sinks --
+-- Required sinks that lack the moment although it is stored, and those for which it could not be had any more.
+SELECT sink, lost @> $2::timestamptz AS lost FROM sink_lacks
+WHERE model_id = $1 AND (lacks @> $2::timestamptz OR lost @> $2::timestamptz) ORDER BY sink;
+
 -- requests --
-SELECT r.id AS request, r.kind, r.state, r.note, r.who, r.at FROM request_model q JOIN request r ON r.id = q.request_id
+SELECT r.id AS request, r.kind, r.sink, r.state, r.note, r.who, r.at FROM request_model q JOIN request r ON r.id = q.request_id
 WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN ('active', 'paused') ORDER BY r.id LIMIT 100;
 
 -- gap --

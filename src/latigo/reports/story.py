@@ -375,6 +375,16 @@ def _waits_for_backfill(moment: Explanation) -> bool:
     return rechecked or delayed or bool(moment.requests) or moment.repair_due_at is not None
 
 
+def _lacking(moment: Explanation) -> Iterator[str]:
+    copied_to = {request.sink for request in moment.requests}
+    for each in moment.sinks:
+        if each.lost:
+            yield f"It is lost for {each.sink}: neither another sink nor the readings had it any more."
+            continue
+        advice = "" if each.sink in copied_to else f": latigo backfill --sink {each.sink.partition('/')[2]} copies it"
+        yield f"{each.sink} is required by now and lacks it{advice}."
+
+
 def _dismissed(moment: Explanation) -> Iterator[str]:
     for each in moment.dismissed:
         yield (
@@ -397,8 +407,11 @@ def _also(moment: Explanation) -> Iterator[str]:
             )
     if moment.state not in {"in_task", "missing"}:
         yield from (f"A task has it again. {_task(task, moment.now)}" for task in moment.tasks if task.has_it)
+    yield from _lacking(moment)
     for request in moment.requests:
-        wants = "wants it predicted again" if request.kind == "replace" else "wants it"
+        wants = {"replace": "wants it predicted again", "copy": f"copies it to {request.sink}"}.get(
+            request.kind, "wants it"
+        )
         note = _brief(request.note)
         paused = f", but is paused{f': {note}' if note else ''}" if request.state == "paused" else ""
         yield f"Request {request.request}, made by {request.who} at {_time(request.at)}, {wants}{paused}."
