@@ -424,7 +424,8 @@ async def test_a_slot_that_is_parked_is_tried_again_and_what_is_parked_before_it
     ("change", "text"),
     [
         ("UPDATE model SET paused = true", "plant/pump is paused; latigo resume plant/pump"),
-        ("UPDATE model SET state = 'gone'", "plant/pump is gone"),
+        ("UPDATE model SET state = 'gone', missing_since = ledger_now()", "plant/pump is missing"),
+        ("UPDATE model SET state = 'gone'", "plant/pump is retired"),
         ("UPDATE model SET since = ledger_now()", "has no due slot yet"),
     ],
 )

@@ -43,7 +43,7 @@ SELECT id, project, name FROM model;
 
 -- newest_slot --
 -- The newest due slot of a model, and what keeps it from being predicted.
-SELECT m.id, m.epoch, m.state, m.paused, m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS low,
+SELECT m.id, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state, m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS low,
        date_bin(m.slot, ledger_now() - m.delay, 'epoch') AS high
 FROM model m WHERE m.project = $1 AND m.name = $2;
 

@@ -70,7 +70,7 @@ async def _make_room(connection: Any, tasks: Sequence[Any], window: Window) -> R
 
 
 def _check(model: ModelRef, row: Any) -> None:
-    if row["paused"]:
+    if row["state"] == "paused":
         raise LatigoError(f"{model} is paused; latigo resume {model} resumes it")
     if row["state"] != "active":
         raise LatigoError(
