@@ -131,6 +131,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
     await ledgers.executor.examine(a_task(id=2**40))
     await ledgers.executor.open_circuit("sink/second", "no route", alarm=False, pause=timedelta(seconds=15))
     await ledgers.executor.heartbeat("executor-1", in_flight=1, limit=8, concurrency=8)
+    await ledgers.executor.register(ExecutorInfo("executor-2", "test", 1, 1, 8))
+    await ledgers.executor.heartbeat("executor-2", in_flight=1, limit=8, concurrency=8)
     await ledgers.fetch("UPDATE task_history SET claimed_at = settled_at - interval '3 seconds'")
     await ledgers.fetch("UPDATE tally SET counted_until = ledger_now(), stale = $1", {"plant": {"gordo": 1}})
     await ledgers.fetch(
@@ -531,7 +533,13 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
         "has_it": FLAG,
     }
     paused = {"who": TEXT, "at": TIME, "reason": TEXT}
-    other = {"receipt": None, "silent_since": TIME, "sinks": [], "repair_due_at": None, "backfill_paused": paused}
+    other: dict[str, Any] = {
+        "receipt": None,
+        "silent_since": TIME,
+        "sinks": [],
+        "repair_due_at": None,
+        "backfill_paused": paused,
+    }
     dismissed = {"revision": TEXT, "reason": TEXT, "who": TEXT, "at": TIME, "note": TEXT}
     named = {"exception": exception, "parked": [parked], "tasks": [task], "dismissed": [dismissed]}
     assert json.dumps(fields(explanation)) == json.dumps(EXPLANATION | other | named)
