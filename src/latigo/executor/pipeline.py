@@ -15,13 +15,14 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
-from latigo.domain.outcome import Copied, Stored
+from latigo.domain.outcome import Compared, Copied, Stored
 from latigo.domain.receipt import Inputs, Receipt, Score, Stage
 from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.comparing import Comparison
 from latigo.executor.copying import rows_within, slots_of, slots_with_rows
 from latigo.executor.guard import WriteGuard
 from latigo.executor.lateness import observe
@@ -64,6 +65,7 @@ class Progress:
     #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
     #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
+    recorded: Mapping[datetime, bytes] | None = None  #: of a sweep, as in `latigo.ledger.protocol.Claim`
     stage: Stage = "claim"
     calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
     call_started: float | None = None  #: monotonic time at which the first of them began
@@ -115,8 +117,9 @@ class Pipeline:
     clock: Clock
     metrics: Metrics
     lateness: LatenessCounts = field(default_factory=LatenessCounts)
+    comparison: Comparison = Comparison()
 
-    async def run(self, progress: Progress) -> Stored | Copied:
+    async def run(self, progress: Progress) -> Stored | Copied | Compared:
         """Predict one window and store the result, or copy what other sinks have of it.
 
         Raises:
@@ -129,6 +132,10 @@ class Pipeline:
         if task.copy_to:
             return await self._copy(progress)
         dataset = await self._frame(progress, task.window)
+        if progress.recorded is not None:
+            moved = self.comparison.moved(task, dataset, progress.recorded)
+            if moved != Coverage((task.window,)):
+                return Compared(moved)
         if not has_rows(dataset, task.window):
             return _unpredicted(task, dataset)
         try:
@@ -147,7 +154,13 @@ class Pipeline:
             not_finite=int((~np.isfinite(predictions.values)).sum()),
             prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
+            fingerprints=self._fingerprints(progress, dataset, slots.covered),
         )
+
+    def _fingerprints(self, progress: Progress, dataset: Dataset, covered: Coverage) -> Mapping[datetime, bytes] | None:
+        """Return what covered slots are predicted from, if a sweep may ask for it."""
+        kept = self.comparison.keeps(progress.task.window, self.clock.now()) or progress.recorded is not None
+        return self.comparison.fingerprints(progress.task, dataset, covered) if kept else None
 
     async def _look_at_sinks(self, progress: Progress) -> None:
         """Find out whether required sinks answer whose circuits are open, before a prediction that they may not take.
