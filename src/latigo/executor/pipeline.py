@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -117,7 +117,7 @@ class Pipeline:
     clock: Clock
     metrics: Metrics
     lateness: LatenessCounts = field(default_factory=LatenessCounts)
-    comparison: Comparison = Comparison()
+    comparison: Comparison = field(default_factory=Comparison)
 
     async def run(self, progress: Progress) -> Stored | Copied | Compared:
         """Predict one window and store the result, or copy what other sinks have of it.
@@ -136,6 +136,13 @@ class Pipeline:
             moved = self.comparison.moved(task, dataset, progress.recorded)
             if moved != Coverage((task.window,)):
                 return Compared(moved)
+        stored = await self._predict_and_write(progress, dataset)
+        if progress.recorded is None and not self.comparison.keeps(task.window, self.clock.now()):
+            return stored
+        return replace(stored, fingerprints=self.comparison.fingerprints(task, dataset, stored.covered))
+
+    async def _predict_and_write(self, progress: Progress, dataset: Dataset) -> Stored:
+        task = progress.task
         if not has_rows(dataset, task.window):
             return _unpredicted(task, dataset)
         try:
@@ -154,13 +161,7 @@ class Pipeline:
             not_finite=int((~np.isfinite(predictions.values)).sum()),
             prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
-            fingerprints=self._fingerprints(progress, dataset, slots.covered),
         )
-
-    def _fingerprints(self, progress: Progress, dataset: Dataset, covered: Coverage) -> Mapping[datetime, bytes] | None:
-        """Return what covered slots are predicted from, if a sweep may ask for it."""
-        kept = self.comparison.keeps(progress.task.window, self.clock.now()) or progress.recorded is not None
-        return self.comparison.fingerprints(progress.task, dataset, covered) if kept else None
 
     async def _look_at_sinks(self, progress: Progress) -> None:
         """Find out whether required sinks answer whose circuits are open, before a prediction that they may not take.

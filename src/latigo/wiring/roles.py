@@ -10,6 +10,7 @@ from latigo.domain.lane_share import LaneShare
 from latigo.domain.sinks import RequiredSink
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.comparing import Comparison
 from latigo.executor.gate import Gate
 from latigo.executor.limiter import ProjectLimits
 from latigo.executor.loop import Executor, ExecutorRules

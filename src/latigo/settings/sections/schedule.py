@@ -1,4 +1,7 @@
-"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[late_data]``, ``[objective]``, ``[planner]`` and ``[[override]]``."""
+"""When models are predicted, and when again.
+
+``[schedule]``, ``[backfill]``, ``[late_data]``, ``[objective]``, ``[planner]`` and ``[[override]]``.
+"""
 
 from datetime import timedelta
 from itertools import pairwise
