@@ -1,4 +1,4 @@
-"""Sweeps for late readings: what slots were predicted from, when it is compared, and what becomes of slots that moved."""
+"""Sweeps for late readings: what slots were predicted from, when that is compared, and what follows."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

@@ -58,6 +58,10 @@ def _brief(text: str) -> str:
     return "".join(text.strip().splitlines()[-1:])[:_LONGEST_DETAIL].rstrip(".")
 
 
+#: What a request is for, by its kind, where it may be about slots that are predicted.
+_WANTS: Final = {"replace": "wants it predicted again", "sweep": "compares it with its readings of now"}
+
+
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -337,7 +341,7 @@ def _also(moment: Explanation) -> Iterator[str]:
     if moment.state not in {"in_task", "missing"}:
         yield from (f"A task has it again. {_task(task, moment.now)}" for task in moment.tasks if task.has_it)
     for request in moment.requests:
-        wants = "wants it predicted again" if request.kind == "replace" else "wants it"
+        wants = _WANTS.get(request.kind, "wants it")
         note = _brief(request.note)
         paused = f", but is paused{f': {note}' if note else ''}" if request.state == "paused" else ""
         yield f"Request {request.request}, made by {request.who} at {_time(request.at)}, {wants}{paused}."
