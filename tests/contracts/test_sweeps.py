@@ -79,6 +79,13 @@ async def known(ledger: Ledgers, name: str = "pump") -> Mapping[object, object]:
     return {row["low"]: row["cells"] for row in rows}
 
 
+async def add_newer(ledger: Ledgers, start: datetime) -> None:
+    """Have another slot of one model predicted as soon as it had ended."""
+    await ledger.fetch(
+        "INSERT INTO fingerprint SELECT id, $1, $2, $2, 'cells' FROM model WHERE name = 'pump'", start, start + SLOT
+    )
+
+
 async def test_a_slot_is_compared_when_it_has_reached_an_age_and_once_at_each(ledger: Ledgers):
     too_early = await begin(ledger, DUE.start + SLOT + AGES[0] - timedelta(seconds=1))
     number = await begun(ledger, at("17:00"))
@@ -152,9 +159,12 @@ async def test_what_was_not_compared_is_part_of_the_next_sweep_which_ends_the_on
 
 async def test_a_prediction_without_it_and_one_whose_slots_are_not_covered_leave_nothing_to_compare(ledger: Ledgers):
     await begun(ledger, FIRST)
-    await settle(ledger, await plan(ledger), lambda _: Stored(Coverage((DUE,)), fingerprints={DUE.start: b"newer"}))
+    fan, pump = await plan(ledger)
+    await settle(ledger, [pump], lambda _: Stored(Coverage((DUE,)), fingerprints={DUE.start: b"newer"}))
+    await settle(ledger, [fan], lambda _: Stored(Coverage((DUE,)), fingerprints={}))
 
-    assert await known(ledger) == {DUE.start: b"newer"}
+    assert await known(ledger, "pump") == {DUE.start: b"newer"}
+    assert await known(ledger, "fan") == {}
 
 
 async def test_live_comes_before_it_and_it_counts_as_backfill(ledger: Ledgers):
@@ -210,9 +220,10 @@ async def test_nothing_is_kept_of_slots_that_are_not_read_again(ledger: Ledgers)
     await settle(ledger, await plan(ledger), lambda _: compared())
     await begun(ledger, SECOND)
     await settle(ledger, await plan(ledger), lambda _: compared())
-    await begin(ledger, SECOND + 3 * HOUR)
+    await add_newer(ledger, DUE.end)
+    await begun(ledger, SECOND + 3 * HOUR)
 
-    assert await known(ledger) == {}
+    assert await known(ledger) == {DUE.end: b"cells"}
 
 
 async def test_nor_of_slots_that_are_not_those_of_the_model_any_more(ledger: Ledgers):
@@ -220,6 +231,20 @@ async def test_nor_of_slots_that_are_not_those_of_the_model_any_more(ledger: Led
 
     assert list(await wanted(ledger, await begun(ledger, FIRST))) == ["fan"]
     assert await known(ledger) == {}
+
+
+async def test_sweeps_that_ended_a_while_ago_are_deleted(ledger: Ledgers):
+    first = await begun(ledger, FIRST)
+    await settle(ledger, await plan(ledger), lambda _: compared())
+    await show(ledger, first)
+    second = await begun(ledger, SECOND)
+    both = [each.id for each in await sweeps(ledger)]
+    await settle(ledger, await plan(ledger), predicted)
+    await add_newer(ledger, DUE.end)
+    third = await begun(ledger, FIRST + timedelta(days=2, minutes=1))
+
+    assert both == [first, second]
+    assert [each.id for each in await sweeps(ledger)] == [second, third]
 
 
 async def test_when_sweeps_are_off_nothing_is_left_of_them(ledger: Ledgers):

@@ -133,13 +133,19 @@ class Pipeline:
             return await self._copy(progress)
         dataset = await self._frame(progress, task.window)
         if progress.recorded is not None:
-            moved = self.comparison.moved(task, dataset, progress.recorded)
+            recorded, size = progress.recorded, dataset.x.values.nbytes
+            moved = await off_loop(size, _MUCH_WORK, lambda: self.comparison.moved(task, dataset, recorded))
             if moved != Coverage((task.window,)):
                 return Compared(moved)
         stored = await self._predict_and_write(progress, dataset)
         if progress.recorded is None and not self.comparison.keeps(task.window, self.clock.now()):
             return stored
-        return replace(stored, fingerprints=self.comparison.fingerprints(task, dataset, stored.covered))
+        fingerprints = await off_loop(
+            dataset.x.values.nbytes,
+            _MUCH_WORK,
+            lambda: self.comparison.fingerprints(task, dataset, stored.covered),
+        )
+        return replace(stored, fingerprints=fingerprints)
 
     async def _predict_and_write(self, progress: Progress, dataset: Dataset) -> Stored:
         task = progress.task

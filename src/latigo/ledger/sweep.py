@@ -57,19 +57,19 @@ async def begin_sweep(connection: Any, ages: Sequence[timedelta]) -> int | None:
     None: a sweep is paused or began lately (half the first age ago), or nothing is due. What the sweep before has not
     compared is due still, and is part of the new one.
     """
-    if await connection.fetchrow(SQL["newest_sweep"], ages[0] / 2) is not None:
+    if not (await connection.fetchrow(SQL["may_begin"], list(ages), ages[0] / 2))["may_begin"]:
         return None
     await connection.execute(SQL["lock_swept"])
     await connection.execute(SQL["delete_fingerprints"], ages[-1])
+    await connection.execute(SQL["delete_sweeps"])
     why = f"late_data.sweep: readings that arrive until {' and '.join(map(format_duration, ages))} after a slot"
-    number: int = (await connection.fetchrow(SQL["begin_sweep"], why, AT_MOST))["id"]
-    added = await connection.fetchrow(SQL["add_swept"], number, list(ages), MOST_MODELS)
-    if added is None:
-        await connection.execute(SQL["discard_sweep"], number)
+    begun = await connection.fetchrow(SQL["begin_sweep"], why, AT_MOST, list(ages), MOST_MODELS)
+    if begun is None:
         return None
+    number: int = begun["id"]
     await connection.execute(SQL["end_sweeps"], f"superseded by request {number}", number)
     await withdraw_not_requested(connection)
-    _log.info("sweep.requested", request=number, count=added["slots"], models=added["models"])
+    _log.info("sweep.requested", request=number, count=begun["slots"], models=begun["models"])
     return number
 
 

@@ -29,9 +29,12 @@ UPDATE request_model q
 SET wanted = q.wanted - (tstzmultirange(d.span) - d.moved), open = NOT isempty(q.wanted - (tstzmultirange(d.span) - d.moved))
 FROM done d WHERE q.request_id = d.request_id AND q.model_id = d.model_id;
 
--- newest_sweep --
--- Whether there is one that is paused, or that began less than $1 ago.
-SELECT FROM request WHERE kind = 'sweep' AND (state = 'paused' OR at > ledger_now() - $1::interval) LIMIT 1;
+-- may_begin --
+-- Whether slots have reached one of the ages ($1) since they were read, and no sweep is paused or began less than $2 ago.
+SELECT NOT EXISTS (SELECT FROM request WHERE kind = 'sweep' AND (state = 'paused' OR at > ledger_now() - $2::interval))
+   AND EXISTS (SELECT FROM fingerprint f JOIN model m ON m.id = f.model_id AND m.state = 'active' AND NOT m.paused
+               WHERE EXISTS (SELECT FROM unnest($1::interval[]) AS age
+                             WHERE f.high + age <= ledger_now() AND f.read_at < f.high + age)) AS may_begin;
 
 -- lock_swept --
 -- In the order of `settle_lock`, whatever may change: models that are predicted have fingerprints.
@@ -62,30 +65,28 @@ WHERE kind = 'sweep' AND state IN ('active', 'paused') AND id IS DISTINCT FROM $
 -- forget_fingerprints --
 DELETE FROM fingerprint;
 
--- begin_sweep --
--- $1: why; $2: tasks that may be out.
-INSERT INTO request (kind, who, why, at, selector, state, low, high, at_most)
-VALUES ('sweep', 'latigo', $1, ledger_now(), '{"names": ["*"]}', 'active', ledger_now(), ledger_now(), $2) RETURNING id;
+-- delete_sweeps --
+-- Those that ended a while ago: there are several a day, and people look for requests of their own.
+DELETE FROM request WHERE kind = 'sweep' AND state IN ('done', 'cancelled') AND ended_at < ledger_now() - interval '2 days';
 
--- add_swept --
--- A request ($1) wants the slots that have reached one of the ages ($2) since they were read; of the models that have
--- waited longest, $3 at most.
+-- begin_sweep --
+-- A request, for a reason ($1), with $2 tasks at most, for the slots that have reached one of the ages ($3) since they were
+-- read; of the models that have waited longest, $4 at most.
 WITH due AS MATERIALIZED (
-    SELECT f.model_id, range_agg(tstzrange(f.low, f.high)) AS slots, count(*) AS count, min(f.read_at) AS read_at,
-           min(f.low) AS low, max(f.high) AS high
+    SELECT f.model_id, range_agg(tstzrange(f.low, f.high)) AS slots, count(*) AS count, min(f.low) AS low, max(f.high) AS high
     FROM fingerprint f JOIN model m ON m.id = f.model_id AND m.state = 'active' AND NOT m.paused
-    WHERE EXISTS (SELECT FROM unnest($2::interval[]) AS age WHERE f.high + age <= ledger_now() AND f.read_at < f.high + age)
-    GROUP BY f.model_id ORDER BY min(f.read_at), f.model_id LIMIT $3
+    WHERE EXISTS (SELECT FROM unnest($3::interval[]) AS age WHERE f.high + age <= ledger_now() AND f.read_at < f.high + age)
+    GROUP BY f.model_id ORDER BY min(f.read_at), f.model_id LIMIT $4
+),
+begun AS (
+    INSERT INTO request (kind, who, why, at, selector, state, low, high, at_most, models, slots, result)
+    SELECT 'sweep', 'latigo', $1, ledger_now(), '{"names": ["*"]}', 'active', min(d.low), max(d.high), $2, count(*), sum(d.count),
+           format('%s slots of %s models', sum(d.count), count(*))
+    FROM due d HAVING count(*) > 0
+    RETURNING id, models, slots
 ),
 added AS (
     INSERT INTO request_model (request_id, model_id, wanted, slots)
-    SELECT $1, d.model_id, d.slots, d.count FROM due d
+    SELECT b.id, d.model_id, d.slots, d.count FROM begun b CROSS JOIN due d
 )
-UPDATE request r
-SET models = d.models, slots = d.slots, low = d.low, high = d.high, result = format('%s slots of %s models', d.slots, d.models)
-FROM (SELECT count(*) AS models, sum(count) AS slots, min(low) AS low, max(high) AS high FROM due) d
-WHERE r.id = $1 AND d.models > 0
-RETURNING r.models, r.slots;
-
--- discard_sweep --
-DELETE FROM request WHERE id = $1;
+SELECT id, models, slots FROM begun;
