@@ -15,7 +15,7 @@ from latigo.ledger.protocol import Claim
 from latigo.postgres.ranges import to_coverage
 from latigo.reports.backfills import Backfill, read_backfills
 from latigo.scheduler.plan import Agenda
-from tests.contracts.test_requests import CATCH_UP, covered, lead, plan, settle, show
+from tests.contracts.test_requests import CATCH_UP, ask, covered, lead, plan, settle, show
 from tests.support.build import NOW, an_entry, at, lane_share, window
 from tests.support.ledgers import Ledgers
 
@@ -207,6 +207,13 @@ async def test_a_person_may_pause_it_and_what_is_cancelled_is_due_still(ledger: 
     assert await wanted(ledger, await begun(ledger, FIRST + 12 * HOUR)) == dict.fromkeys(
         ("fan", "pump"), Coverage((DUE,))
     )
+
+
+async def test_what_a_person_wants_replaced_is_not_compared(ledger: Ledgers):
+    await ask(ledger, DUE, "plant/pump", kind="replace")
+    (claim,) = await plan(ledger)
+
+    assert (claim.window, claim.recorded) == (DUE, None)
 
 
 async def test_models_that_are_not_predicted_are_not_compared(ledger: Ledgers):

@@ -62,7 +62,9 @@ async def begin_sweep(connection: Any, ages: Sequence[timedelta]) -> int | None:
     await connection.execute(SQL["lock_swept"])
     await connection.execute(SQL["delete_fingerprints"], ages[-1])
     await connection.execute(SQL["delete_sweeps"])
-    why = f"late_data.sweep: readings that arrive until {' and '.join(map(format_duration, ages))} after a slot"
+    why = (
+        f"late_data.sweep: slots that are {' or '.join(map(format_duration, ages))} old, against their readings of now"
+    )
     begun = await connection.fetchrow(SQL["begin_sweep"], why, AT_MOST, list(ages), MOST_MODELS)
     if begun is None:
         return None
