@@ -20,7 +20,9 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 #: Nothing happens by the passing of time but what a test means.
 PATIENT = ReceiverTiming(poll=HOUR, own=HOUR, expiration=HOUR)
 #: Looks again and again.
-EAGER = ReceiverTiming(poll=timedelta(milliseconds=20), own=10 * SECOND, expiration=timedelta(milliseconds=120))
+EAGER = ReceiverTiming(
+    poll=timedelta(milliseconds=20), own=timedelta(milliseconds=50), expiration=timedelta(milliseconds=120)
+)
 WITHIN = 60.0
 
 
@@ -134,7 +136,7 @@ async def test_a_model_stays_with_a_receiver_and_is_left_to_others_once_it_has_w
         again = some_tasks(40, first=101)
         await send(ledger, *again)
         await arrivals(first, len(own[0]))
-        await ledger.set_clock(NOW + 10 * SECOND + timedelta(milliseconds=1))
+        await ledger.set_clock(NOW + EAGER.own + timedelta(milliseconds=1))
         rest = await arrivals(first, len(own[1]))
 
     assert [[delivery.task.id for delivery in each] for each in taken] == own

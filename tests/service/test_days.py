@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import pytest
 
+from latigo.reports.backfills import read_backfills
 from latigo.sandbox.gordo import ModelDefinition
 from latigo.sandbox.gordo.controls import Scope, unavailable
 from tests.support.days import (
@@ -163,6 +164,42 @@ async def test_a_day_in_the_life(ledger_url: str):
 
     assert slots == 40 * 104 + 10 * 68 - 3 * 25  # old and new models, and those whose tag was dead
     assert calls <= MOST_CALLS * fewest
+
+
+@pytest.mark.parametrize("sweep", [False, True], ids=["without a sweep", "with a sweep"])
+async def test_a_slot_that_only_some_readings_had_reached_is_put_right_by_a_sweep(sweep: bool, ledger_url: str):
+    """Readings of two tags are late, up to the middle of a bucket: the other half of it is all that was there."""
+    projects = {f"plant-{number}": definitions(5 * number, 5) for number in range(2)}
+    late_until = BEGIN + 8 * HOUR
+    last = late_until - DELAY  # a label with one reading that is late, and one that is not
+
+    async with open_plant(ledger_url, projects, sweep=sweep) as plant:
+        late = frozenset({"PT-003", "SHARED-02"})
+        plant.sensors.fates += [Fate(late, late_until - 3 * HOUR - DELAY, late_until, timedelta(hours=2, minutes=20))]
+        moments = [BEGIN + number * TICK for number in range(12 * 12)]
+        moments += [BEGIN + 12 * HOUR + number * SLOT for number in range(26 * 2)]
+        for moment in moments:
+            if moment == BEGIN + 10 * HOUR:
+                plant.gordo.projects["plant-1"].publish(NEWER)
+            await plant.at(moment)
+
+        changed = [model for each in projects.values() for model in each if late & set(model.tags)]
+        rows = await plant.rows()
+        wrong = [text for model in changed for text in wrong_rows(plant, model, last, rows)]
+        if sweep:
+            _, fewest = await judge(plant, moments, lambda *_: True)
+            calls = len(plant.predictions.calls)
+        requests = await read_backfills(plant.database)
+
+    assert len(changed) == 4
+    if not sweep:
+        assert [text.partition(": ")[0] for text in wrong] == [f"{model.name} {last}" for model in changed]
+        assert list(requests) == []
+        return
+    assert calls <= MOST_CALLS * fewest + len(changed)
+    assert {(request.kind, request.who, request.state, request.slots_left) for request in requests} == {
+        ("sweep", "latigo", "done", 0)
+    }
 
 
 AWAY = ["scheduler", "executors", "model server", "source", "sink", "queue"]

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,11 @@ EXECUTORS = 2
 
 def children(service: Service) -> list[psutil.Process]:
     """The executor processes below a service, in order of their numbers."""
-    found = [child for child in psutil.Process(service.process.pid).children() if "--supervised" in child.cmdline()]
+    found = []
+    for child in psutil.Process(service.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has ended, and is not waited for yet
+            if "--supervised" in child.cmdline():
+                found.append(child)
     return sorted(found, key=lambda child: child.create_time())
 
 

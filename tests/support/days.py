@@ -43,6 +43,7 @@ from latigo.settings import (
     BackfillSettings,
     GordoModels,
     HttpSettings,
+    LateDataSettings,
     PostgresLedger,
     ScheduleSettings,
     Settings,
@@ -50,7 +51,7 @@ from latigo.settings import (
 from latigo.task_queue import envelope
 from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import Resources, open_resources
-from latigo.wiring.roles import circuit_rules, create_model_sync, create_scheduler, retry_rules
+from latigo.wiring.roles import circuit_rules, comparison, create_model_sync, create_scheduler, retry_rules
 
 SLOT = timedelta(minutes=30)
 DELAY = timedelta(minutes=5)
@@ -251,6 +252,9 @@ class Plant:
     async def _plan(self) -> int:
         ledger = PostgresSchedulerLedger(self.database)
         await ledger.recover(self.term, self.queue.channel, isolated_starts=3, version="day")
+        await ledger.tend_requests(self.term)
+        if ages := self.resources.settings.late_data.ages:
+            await ledger.begin_sweep(self.term, ages)
         try:
             return await self.scheduler.plan_once(self.term)
         except Unavailable:  # the queue: the loop tries again later
@@ -267,7 +271,12 @@ class Plant:
         claim = await self.executors.claim(task, _EXECUTOR, _LEASE)
         if claim is None:
             return
-        progress = Progress(task, WriteGuard(self.executors, self.clock, claim, _LEASE), stored_in=set(claim.stored_in))
+        progress = Progress(
+            task,
+            WriteGuard(self.executors, self.clock, claim, _LEASE),
+            stored_in=set(claim.stored_in),
+            recorded=claim.recorded,
+        )
         try:
             settlement: Settlement = await self.pipeline.run(progress)
         except Exception as error:  # noqa: BLE001 - as the executor does
@@ -323,7 +332,9 @@ def definitions(first: int, count: int) -> tuple[ModelDefinition, ...]:
 
 
 @asynccontextmanager
-async def open_plant(ledger_url: str, projects: Mapping[str, Sequence[ModelDefinition]]) -> AsyncIterator[Plant]:
+async def open_plant(
+    ledger_url: str, projects: Mapping[str, Sequence[ModelDefinition]], *, sweep: bool = False
+) -> AsyncIterator[Plant]:
     """Open a plant on an empty ledger, at `BEGIN`; models have one slot of history."""
     clock, predictions = VirtualClock(BEGIN - DAY), CountedPredictions()
     served = [ProjectDefinition(name, tuple(models), REVISION) for name, models in projects.items()]
@@ -333,6 +344,7 @@ async def open_plant(ledger_url: str, projects: Mapping[str, Sequence[ModelDefin
             models=GordoModels(url=gordo.url, projects=tuple(projects)),
             schedule=ScheduleSettings(interval=SLOT, delay=DELAY, max_window=MAX_WINDOW),
             backfill=BackfillSettings(horizon=SLOT),
+            late_data=LateDataSettings(sweep=sweep),
             http=HttpSettings(enabled=False),
         )
         sensors = ArrivingSensors(clock)
@@ -369,6 +381,7 @@ async def open_plant(ledger_url: str, projects: Mapping[str, Sequence[ModelDefin
                     hard_limit=settings.executor.hard_limit,
                     clock=clock,
                     metrics=resources.metrics,
+                    comparison=comparison(settings.late_data),
                 ),
                 executors=executors,
                 term=term,

@@ -300,6 +300,13 @@ class MemoryPlanning:
             self._wake(id_)
         return {"superseded": len(superseded), "lost": len(lost), "parked": 0}
 
+    async def begin_sweep(self, term: Term, ages: Sequence[timedelta]) -> int | None:
+        self._ask("begin_sweep", term)
+        return None
+
+    async def end_sweeps(self, term: Term) -> None:
+        self._ask("end_sweeps", term)
+
     async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
         self._ask("require_sinks", term)
         return ()

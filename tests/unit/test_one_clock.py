@@ -12,6 +12,7 @@ SOURCES = Path(__file__).parents[2] / "src/latigo"
 CLOCK = SOURCES / "runtime/clock.py"
 #: Attributes called ``time`` that are no clock: the time of a point, and midnight.
 NO_CLOCK = {
+    "column.time",
     "datetime.min.time",
     "point.time",
     "points[chunk.tag].time",

@@ -1,6 +1,6 @@
 """Outcomes of tasks and their slots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -41,6 +41,7 @@ class Outcome(StrEnum):
 
     STORED = "stored"
     COPIED = "copied"
+    COMPARED = "compared"
     DEFERRED = "deferred"
     RETRY = "retry"
     REJECTED = "rejected"
@@ -63,6 +64,8 @@ class Stored:
     not_finite: int = 0  #: of them, those that are not finite
     prediction_only: bool = False  #: the model turned out to answer on ``prediction`` only
     silent_since: datetime | None = None  #: from here to the end of the window there were no readings
+    #: What covered slots were predicted from, by their start, for a later sweep; None: nothing is kept.
+    fingerprints: Mapping[datetime, bytes] | None = None
 
     @classmethod
     def in_full(cls, window: Window, rows: int = 0) -> "Stored":
@@ -78,6 +81,14 @@ class Copied:
     held: Coverage = field(default_factory=Coverage)  #: slots of which the sink has rows now
     predicted: Coverage = field(default_factory=Coverage)  #: slots that no other sink had
     rows: int = 0  #: rows that the sink reported as written
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The readings of a window were compared with those that it was predicted from; coverage is as it was."""
+
+    outcome: ClassVar = Outcome.COMPARED
+    moved: Coverage = field(default_factory=Coverage)  #: slots that have to be predicted again; never the whole window
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +141,4 @@ class Split:
 
 
 #: Outcome of a task, with everything that the ledger needs. ``detail`` is one sentence.
-Settlement = Stored | Copied | Deferred | Retry | Rejected | Crashed | Split
+Settlement = Stored | Copied | Compared | Deferred | Retry | Rejected | Crashed | Split

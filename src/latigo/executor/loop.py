@@ -15,7 +15,7 @@ from latigo.domain import outcome
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef, ModelSpec
-from latigo.domain.outcome import Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
+from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
 from latigo.executor.gate import Gate
@@ -232,7 +232,7 @@ class Executor:
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
         guard = WriteGuard(self._ledger, self._clock, claim, self._rules.lease)
-        progress = Progress(task, guard, stored_in=set(claim.stored_in), stages=stages)
+        progress = Progress(task, guard, stored_in=set(claim.stored_in), recorded=claim.recorded, stages=stages)
         claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
         try:
@@ -308,6 +308,8 @@ class Executor:
                     self._count(task, settlement)
             case Copied(rows=rows):
                 log = _log.info
+            case Compared(moved=moved):
+                log, detail = _log.info, f"moved: {', '.join(map(str, moved))}" if moved else ""
             case Deferred(detail):
                 log = _log.info
             case Retry(detail) | outcome.Rejected(detail=detail) | Crashed(detail) | Split(detail):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,13 +15,14 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
 from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
-from latigo.domain.outcome import Copied, Stored
+from latigo.domain.outcome import Compared, Copied, Stored
 from latigo.domain.receipt import Inputs, Receipt, Score, Stage
 from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
+from latigo.executor.comparing import Comparison
 from latigo.executor.copying import rows_within, slots_of, slots_with_rows
 from latigo.executor.guard import WriteGuard
 from latigo.executor.lateness import observe
@@ -64,6 +65,7 @@ class Progress:
     #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
     #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
+    recorded: Mapping[datetime, bytes] | None = None  #: of a sweep, as in `latigo.ledger.protocol.Claim`
     stage: Stage = "claim"
     calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
     call_started: float | None = None  #: monotonic time at which the first of them began
@@ -115,8 +117,9 @@ class Pipeline:
     clock: Clock
     metrics: Metrics
     lateness: LatenessCounts = field(default_factory=LatenessCounts)
+    comparison: Comparison = field(default_factory=Comparison)
 
-    async def run(self, progress: Progress) -> Stored | Copied:
+    async def run(self, progress: Progress) -> Stored | Copied | Compared:
         """Predict one window and store the result, or copy what other sinks have of it.
 
         Raises:
@@ -129,6 +132,23 @@ class Pipeline:
         if task.copy_to:
             return await self._copy(progress)
         dataset = await self._frame(progress, task.window)
+        if progress.recorded is not None:
+            recorded, size = progress.recorded, dataset.x.values.nbytes
+            moved = await off_loop(size, _MUCH_WORK, lambda: self.comparison.moved(task, dataset, recorded))
+            if moved != Coverage((task.window,)):
+                return Compared(moved)
+        stored = await self._predict_and_write(progress, dataset)
+        if progress.recorded is None and not self.comparison.keeps(task.window, self.clock.now()):
+            return stored
+        fingerprints = await off_loop(
+            dataset.x.values.nbytes,
+            _MUCH_WORK,
+            lambda: self.comparison.fingerprints(task, dataset, stored.covered),
+        )
+        return replace(stored, fingerprints=fingerprints)
+
+    async def _predict_and_write(self, progress: Progress, dataset: Dataset) -> Stored:
+        task = progress.task
         if not has_rows(dataset, task.window):
             return _unpredicted(task, dataset)
         try:

@@ -14,6 +14,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import (
+    Compared,
     Copied,
     Crashed,
     Deferred,
@@ -52,6 +53,7 @@ from latigo.ledger.shared import (
     tags_in_json,
 )
 from latigo.ledger.sinks import reduce_copies
+from latigo.ledger.sweep import Fingerprinted, keep_compared, keep_fingerprints
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
@@ -119,6 +121,7 @@ class PostgresExecutorLedger:
             window=window,
             epoch=task.epoch,
             incarnation=row["incarnation"],
+            recorded=None if row["swept"] is None else dict(zip(row["swept"], row["cells"], strict=True)),
         )
 
     async def examine(self, task: Task) -> Mismatch | None:
@@ -272,6 +275,8 @@ class _Batch:
         self._random = random
         self._sinks = sinks
         self._copied: list[tuple[int, Coverage]] = []
+        self._compared: list[tuple[int, Coverage]] = []
+        self._fingerprinted: list[Fingerprinted] = []
         self._models: dict[int, _ModelChange] = {}
         self._finished: list[FinishedTask] = []
         self._waiting: list[WaitingTask] = []
@@ -298,7 +303,7 @@ class _Batch:
             copies=row["copies"],
         )
         settlement = within(settlement, task.window)
-        if not isinstance(settlement, Stored | Copied):
+        if not isinstance(settlement, Stored | Copied | Compared):
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
         self._end(task, settlement, verdict, receipt.to_bytes() if receipt and verdict.waiting is None else b"")
@@ -315,6 +320,8 @@ class _Batch:
             self._stored(row, task, settlement, change)
         if isinstance(settlement, Copied):
             self._copied.append((task.id, settlement.held))
+        if isinstance(settlement, Compared):
+            self._compared.append((task.id, settlement.moved))
         self._models[task.model_id] = change
 
     def _stored(self, row: Any, task: Claimed, settlement: Stored, change: _ModelChange) -> None:
@@ -327,6 +334,8 @@ class _Batch:
             self._requested.append(task.id)
         if settlement.values:
             change.not_finite = settlement.not_finite / settlement.values
+        if settlement.fingerprints is not None:
+            self._fingerprinted.append(Fingerprinted(task.model_id, task.window, task.slot, settlement.fingerprints))
         if settlement.exceptions or row["touches"]:
             change.settled.append((task.window, settlement.exceptions))
 
@@ -338,6 +347,10 @@ class _Batch:
                 stored_in = ()
             case Copied(rows=rows):
                 finished = FinishedTask(task.id, verdict.outcome, rows=rows)
+                stored_in = ()
+            case Compared(moved=moved):
+                detail = f"{moved.total // task.slot} of {task.window.length // task.slot} slots have moved"
+                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
                 stored_in = ()
             case Deferred(detail, stored_in=stored_in) | Retry(detail, stored_in=stored_in):
                 finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
@@ -373,6 +386,8 @@ class _Batch:
         await end_repairs(connection, self._repairing)
         await reduce_requests(connection, self._requested)
         await reduce_copies(connection, self._copied)
+        await keep_compared(connection, self._compared)
+        await keep_fingerprints(connection, self._fingerprinted)
         await finish_tasks(connection, self._finished)
         await keep_waiting(connection, self._waiting)
         await update_coverage(connection, self._models, self._sinks)

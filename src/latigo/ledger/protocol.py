@@ -141,6 +141,8 @@ class Claim:
     window: Window
     epoch: int
     incarnation: int  #: of the ledger
+    #: Of a sweep: what slots of the window were predicted from, by their start, as far as it is known. None: no sweep.
+    recorded: Mapping[datetime, bytes] | None = field(default=None, compare=False)
 
     @property
     def fence(self) -> Fence:
@@ -410,6 +412,15 @@ class SchedulerLedger(Protocol):
 
     async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
         """End requests that are done, pause those that fail too often, withdraw tasks of those that are not active."""
+
+    async def begin_sweep(self, term: Term, ages: Sequence[timedelta]) -> int | None:
+        """Request that slots which have reached one of these ages are compared with their readings; return its number.
+
+        None: a sweep is paused or has begun less than half the first age ago, or nothing is due.
+        """
+
+    async def end_sweeps(self, term: Term) -> None:
+        """End what is left of sweeps, and forget what slots were predicted from."""
 
     async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
         """Record which sinks are required from now on. Return those that join: they lack what was stored before."""

@@ -23,6 +23,7 @@ from latigo.ledger.shared import (
     withdraw_not_requested,
 )
 from latigo.ledger.sinks import require_sinks
+from latigo.ledger.sweep import begin_sweep, end_sweeps
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
@@ -127,6 +128,14 @@ class PostgresSchedulerLedger:
             ended = await connection.fetch(SQL["end_requests"])
             await withdraw_not_requested(connection)
         return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
+
+    async def begin_sweep(self, term: Term, ages: Sequence[timedelta]) -> int | None:
+        async with planning(self._database, term) as connection:
+            return await begin_sweep(connection, ages)
+
+    async def end_sweeps(self, term: Term) -> None:
+        async with planning(self._database, term) as connection:
+            await end_sweeps(connection)
 
     async def require_sinks(self, term: Term, sinks: Sequence[RequiredSink]) -> Sequence[str]:
         async with planning(self._database, term) as connection:

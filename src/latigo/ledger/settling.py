@@ -9,6 +9,7 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.outcome import (
     UNSTORED,
+    Compared,
     Copied,
     Crashed,
     Deferred,
@@ -127,6 +128,8 @@ def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Cal
             return _stored(task, settlement)
         case Copied():
             return Verdict(Outcome.COPIED, silent_since=task.silent_since)
+        case Compared():
+            return Verdict(Outcome.COMPARED, silent_since=task.silent_since)
         case Deferred():
             return _deferred(task, settlement, random)
         case Retry():

@@ -30,6 +30,6 @@ TaskState = Literal["planned", "published", "claimed", "waiting"]
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]
 WindowOrder = Literal["newest", "oldest", "slots", "name"]
 
-#: Of a request for time: what is missing there, all of it again, or what a sink lacks.
-BackfillKind = Literal["fill", "replace", "copy"]
+#: Of a request for time: what is missing there, all of it again, what a sink lacks, or what late readings have changed.
+BackfillKind = Literal["fill", "replace", "copy", "sweep"]
 BackfillState = Literal["active", "paused", "cancelled", "done"]

@@ -56,6 +56,10 @@ def _brief(text: str) -> str:
     return "".join(text.strip().splitlines()[-1:])[:_LONGEST_DETAIL].rstrip(".")
 
 
+#: What a request is for, by its kind, where it may be about slots that are predicted.
+_WANTS: Final = {"replace": "wants it predicted again", "sweep": "compares it with its readings of now"}
+
+
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -409,9 +413,7 @@ def _also(moment: Explanation) -> Iterator[str]:
         yield from (f"A task has it again. {_task(task, moment.now)}" for task in moment.tasks if task.has_it)
     yield from _lacking(moment)
     for request in moment.requests:
-        wants = {"replace": "wants it predicted again", "copy": f"copies it to {request.sink}"}.get(
-            request.kind, "wants it"
-        )
+        wants = f"copies it to {request.sink}" if request.kind == "copy" else _WANTS.get(request.kind, "wants it")
         note = _brief(request.note)
         paused = f", but is paused{f': {note}' if note else ''}" if request.state == "paused" else ""
         yield f"Request {request.request}, made by {request.who} at {_time(request.at)}, {wants}{paused}."

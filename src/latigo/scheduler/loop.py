@@ -58,6 +58,7 @@ class SchedulerRules:
     max_outstanding: int  #: 0: measured
     min_share: float
     history: timedelta
+    sweep: Sequence[timedelta] = ()  #: ages at which slots are compared with their readings; empty: they are not
     isolated_starts: int = 3  #: a task that is not settled after so many isolated starts is parked
 
 
@@ -162,6 +163,8 @@ class Scheduler:
             await self._ledger.forgive_crashes(self._rules.version)
             for sink in await self._ledger.require_sinks(term, self._sinks) if self._sinks else ():
                 _log.warning("sink.joined", downstream=sink)
+            if not self._rules.sweep:
+                await self._ledger.end_sweeps(term)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
             self._freshness.forget()
         self._lease.hold(term, requested + self._rules.lease.total_seconds())
@@ -202,6 +205,8 @@ class Scheduler:
             for ref, slots in (await self._ledger.expire(term, self._rules.max_catch_up)).items():
                 self._metrics.slots.labels(ref.project, Lane.BACKFILL.value, "expired").inc(slots)
                 _log.warning("slots.expired", model=str(ref), count=slots)
+            if self._rules.sweep:
+                await self._ledger.begin_sweep(term, self._rules.sweep)
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             recovered = await self._ledger.recover(

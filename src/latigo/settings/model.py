@@ -23,6 +23,7 @@ from latigo.settings.sections import (
     GordoModels,
     HttpSettings,
     InternalQueue,
+    LateDataSettings,
     Ledger,
     LogSettings,
     MetadataApiSettings,
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
     backfill: BackfillSettings = Field(
         default=BackfillSettings(), description="How far back, and at what cost to live work."
+    )
+    late_data: LateDataSettings = Field(
+        default=LateDataSettings(), description="What becomes of readings that arrive after their slot was predicted."
     )
     objective: ObjectiveSettings = Field(
         default=ObjectiveSettings(), description="How fresh predictions should be, and how much of the time."

@@ -227,6 +227,7 @@ def _host_name(name: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+SweepAge = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
 Interval = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=1))]
 _NotEmpty = Annotated[str, Field(min_length=1)]
 Text = Annotated[_NotEmpty, AfterValidator(_text)]

@@ -138,6 +138,7 @@ EVENTS = {
     "start.delayed": "A system that is needed at start is unavailable; it is retried: downstream, error.",
     "stop.grace_exceeded": "Roles did not stop within the grace and were cancelled: roles.",
     "stop.requested": "A signal requested the process to stop: signal.",
+    "sweep.requested": "Slots are compared with their readings, which may have changed: request, models, count.",
     "task.crashed": "A task met a bug, with its traceback.",
     "task.finished": "A task ended: outcome, counted, rows, attempt, duration_s, reason.",
     "task.isolated": "A task that may have killed its process runs in isolation.",

@@ -10,6 +10,7 @@ from latigo.domain.lane_share import LaneShare
 from latigo.domain.sinks import RequiredSink
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard, CircuitRules
+from latigo.executor.comparing import Comparison
 from latigo.executor.gate import Gate
 from latigo.executor.limiter import ProjectLimits
 from latigo.executor.loop import Executor, ExecutorRules
@@ -34,7 +35,14 @@ from latigo.scheduler.loop import Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.prediction_metadata import MetadataPosts
 from latigo.scheduler.selection import Selection
-from latigo.settings import CircuitSettings, ExecutorSettings, PostgresSink, TimeseriesSink, overrides_for
+from latigo.settings import (
+    CircuitSettings,
+    ExecutorSettings,
+    LateDataSettings,
+    PostgresSink,
+    TimeseriesSink,
+    overrides_for,
+)
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.discovery import open_discovery, source_of
@@ -61,6 +69,11 @@ def circuit_rules(circuit: CircuitSettings) -> CircuitRules:
     )
 
 
+def comparison(late_data: LateDataSettings) -> Comparison:
+    """Return what executors keep for sweeps, and when a slot has moved."""
+    return Comparison(max(late_data.ages, default=None), late_data.tolerance)
+
+
 def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     """Create an executor that receives tasks from ``receiver``."""
     settings = resources.settings
@@ -85,6 +98,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
         clock=resources.clock,
         metrics=resources.metrics,
         lateness=resources.lateness,
+        comparison=comparison(settings.late_data),
     )
     return Executor(
         info=ExecutorInfo(
@@ -167,6 +181,7 @@ def create_scheduler(resources: Resources, sender: TaskSender, discovery: ModelD
             max_outstanding=settings.task_queue.max_outstanding,
             min_share=settings.backfill.min_share,
             history=settings.ledger.history,
+            sweep=settings.late_data.ages,
         ),
         ledger=PostgresSchedulerLedger(resources.database),
         sync=create_model_sync(resources, discovery),

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from latigo.dataset.build import Buckets
+from latigo.dataset.fingerprint import MOVED
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TimedOut, TooLarge, Unavailable
-from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Outcome, SlotState, Split, Stored
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, SlotState, Split, Stored
 from latigo.domain.series import Frame, Readings, Series, Times, Values
-from latigo.domain.task import Task
+from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window, from_ns, to_ns
+from latigo.executor.comparing import Comparison
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
@@ -194,6 +196,51 @@ async def test_a_sink_whose_rows_may_still_change_is_written_again():
 
     assert plant.stores[0].times(progress.task.ref) == labels(REQUESTED)
     assert progress.stored_in == set()
+
+
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+
+SWEEPS = Comparison(timedelta(days=100_000))
+
+
+async def test_without_sweeps_no_fingerprints_are_made():
+    settlement, _ = await run(Plant())
+
+    assert settlement.fingerprints is None
+
+
+async def test_a_sweep_calls_no_model_and_writes_nothing_where_only_a_part_has_moved():
+    plant = Plant()
+    pipeline = replace(plant.pipeline, comparison=SWEEPS)
+    stored = await pipeline.run(plant.progress(a_task(span=REQUESTED)))
+    assert isinstance(stored, Stored)
+    sweep = plant.progress(a_task(span=REQUESTED, lane=Lane.MANUAL))
+    sweep.recorded = stored.fingerprints
+
+    same = await pipeline.run(sweep)
+    plant.sensors.readings["a"].values[10 * 60 + 35] = 5.0  # a reading of 10:35
+    moved = await pipeline.run(sweep)
+
+    assert stored.fingerprints is not None
+    assert list(stored.fingerprints) == [at("10:00"), at("10:30")]
+    assert same == Compared()
+    assert moved == Compared(Coverage((window("10:30", "11:00"),)))
+    assert (len(plant.models.calls), [len(store.writes) for store in plant.stores]) == (1, [1, 1])
+
+
+async def test_what_has_moved_as_a_whole_is_predicted_again_and_what_from_is_kept_however_old_it_is():
+    plant = Plant()
+    sweep = plant.progress(a_task(span=REQUESTED, lane=Lane.MANUAL))
+    sweep.recorded = {at("10:00"): MOVED, at("10:30"): MOVED}
+
+    settlement = await plant.pipeline.run(sweep)
+
+    assert isinstance(settlement, Stored)
+    assert settlement.covered == Coverage((REQUESTED,))
+    assert settlement.fingerprints is not None
+    assert list(settlement.fingerprints) == [at("10:00"), at("10:30")]
+    assert MOVED not in settlement.fingerprints.values()
+    assert len(plant.models.calls) == 1
 
 
 # --- coverage follows what is stored ----------------------------------------------------------------------------------

@@ -100,7 +100,12 @@ class Harness:
         self.metrics = Metrics(CollectorRegistry(), self.clock)
 
     def scheduler(
-        self, holder: str = "scheduler-1", *, max_outstanding: int = 0, lease: timedelta = 15 * SECOND
+        self,
+        holder: str = "scheduler-1",
+        *,
+        max_outstanding: int = 0,
+        lease: timedelta = 15 * SECOND,
+        sweep: Sequence[timedelta] = (),
     ) -> Scheduler:
         return Scheduler(
             rules=SchedulerRules(
@@ -114,6 +119,7 @@ class Harness:
                 max_outstanding=max_outstanding,
                 min_share=0.05,
                 history=30 * DAY,
+                sweep=sweep,
             ),
             ledger=self.ledger,
             sync=self._sync(),
@@ -619,6 +625,26 @@ async def test_crashes_are_forgiven_once_a_term_even_if_the_ledger_was_unavailab
 
     assert attempts == 2
     assert harness.ledger.log.count("forgive_crashes") == 1
+
+
+async def test_sweeps_are_begun_again_and_again_while_they_are_on():
+    harness = Harness()
+
+    async with running(harness, harness.scheduler(sweep=[6 * MINUTE])):
+        await harness.clock.advance(3 * MINUTE)
+
+    assert harness.ledger.log.count("begin_sweep") >= 3
+    assert "end_sweeps" not in harness.ledger.log
+
+
+async def test_while_they_are_off_what_is_left_of_them_is_ended_once():
+    harness = Harness()
+
+    async with running(harness, harness.scheduler()):
+        await harness.clock.advance(3 * MINUTE)
+
+    assert harness.ledger.log.count("end_sweeps") == 1
+    assert "begin_sweep" not in harness.ledger.log
 
 
 async def test_a_bug_of_ours_ends_the_role():

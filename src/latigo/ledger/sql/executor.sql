@@ -22,13 +22,19 @@ DELETE FROM executor WHERE id = $1;
 UPDATE task t
 SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
     lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
-FROM (SELECT id, starts FROM task WHERE id = $1 FOR UPDATE) was, model m, ledger_identity l
+FROM (SELECT id, starts, request_id IS NOT NULL AND EXISTS (SELECT FROM request r WHERE r.id = task.request_id AND r.kind = 'sweep')
+                         AS sweeps
+      FROM task WHERE id = $1 FOR UPDATE) was, model m, ledger_identity l
 WHERE t.id = was.id AND t.epoch = $2 AND t.span = tstzrange($5, $6)
   AND m.id = t.model_id AND m.epoch = t.epoch AND m.project = $7 AND m.name = $8
   AND ($9::uuid IS NULL OR (l.id = $9 AND l.incarnation = $10::bigint))
   AND m.state = 'active' AND NOT m.paused
   AND (t.state IN ('planned', 'published') OR t.lease_until <= ledger_now())
-RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, l.incarnation;
+RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, l.incarnation,
+          CASE WHEN was.sweeps THEN ARRAY(SELECT f.low FROM fingerprint f
+                                          WHERE f.model_id = t.model_id AND f.low >= $5 AND f.low < $6 ORDER BY f.low) END AS swept,
+          CASE WHEN was.sweeps THEN ARRAY(SELECT f.cells FROM fingerprint f
+                                          WHERE f.model_id = t.model_id AND f.low >= $5 AND f.low < $6 ORDER BY f.low) END AS cells;
 
 -- examine --
 -- What the ledger knows about a task that could not be claimed.

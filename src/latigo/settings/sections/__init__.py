@@ -11,6 +11,7 @@ from latigo.settings.sections.predictions import InfluxSink, PluginSink, Postgre
 from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
 from latigo.settings.sections.schedule import (
     BackfillSettings,
+    LateDataSettings,
     ObjectiveSettings,
     Override,
     PlannerSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "InfluxSensors",
     "InfluxSink",
     "InternalQueue",
+    "LateDataSettings",
     "Ledger",
     "LogSettings",
     "MetadataApiDiscovery",

@@ -1,12 +1,16 @@
-"""When models are predicted: ``[schedule]``, ``[backfill]``, ``[objective]``, ``[planner]`` and ``[[override]]``."""
+"""When models are predicted, and when again.
+
+``[schedule]``, ``[backfill]``, ``[late_data]``, ``[objective]``, ``[planner]`` and ``[[override]]``.
+"""
 
 from datetime import timedelta
-from typing import Literal, Self
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from latigo.settings.sections.base import Section
-from latigo.settings.values import Duration, Glob, Interval, Positive
+from latigo.settings.values import Duration, Glob, Interval, Positive, SweepAge
 
 _RECOMPUTED = timedelta(days=7)
 
@@ -39,6 +43,37 @@ class BackfillSettings(Section):
     min_share: float = Field(
         default=0.05, ge=0, lt=1, description="Share of task starts that backfill gets even while live work is late."
     )
+
+
+class LateDataSettings(Section):
+    """``[late_data]``."""
+
+    sweep: bool = Field(
+        default=False,
+        description="Read covered slots again later, and predict those again whose readings have changed.",
+    )
+    after: Annotated[tuple[SweepAge, ...], Field(min_length=1, max_length=5)] = Field(
+        default=(timedelta(hours=6), timedelta(hours=24)),
+        description="How long after its end a slot is read again, in ascending order. Sweeps begin at most every half"
+        " of the first.",
+    )
+    tolerance: float = Field(
+        default=1e-6,
+        ge=1e-6,
+        le=1,
+        description="How much the mean of a tag in a slot may change, as a share of itself, without a new prediction.",
+    )
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.after)):
+            raise ValueError("after is not in ascending order")
+        return self
+
+    @property
+    def ages(self) -> tuple[timedelta, ...]:
+        """The ages at which slots are read again; none if they are not."""
+        return self.after if self.sweep else ()
 
 
 class ObjectiveSettings(Section):
