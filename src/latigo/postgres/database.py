@@ -64,7 +64,8 @@ async def changed_session(connection: Any) -> AsyncIterator[None]:
         yield
     finally:
         try:
-            await connection.reset()
+            if not connection.is_closed():
+                await connection.reset()
         except BaseException:
             connection.terminate()
             raise

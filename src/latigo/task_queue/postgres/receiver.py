@@ -15,7 +15,7 @@ import structlog
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
-from latigo.postgres.database import Database
+from latigo.postgres.database import Database, changed_session
 from latigo.runtime.clock import Clock
 from latigo.runtime.redaction import excerpt
 from latigo.task_queue.background import Background
@@ -117,7 +117,7 @@ class PostgresReceiver:
         """Wait for notices of tasks, until cancelled; without them, the next poll finds the tasks."""
         while True:
             try:
-                async with self._database.connection() as connection:
+                async with self._database.connection() as connection, changed_session(connection):
                     await self._listen_on(connection)
             except Unavailable as error:
                 _log.warning("queue.not_reached", error=str(error))
@@ -128,11 +128,7 @@ class PostgresReceiver:
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _: ended.set())
         await connection.add_listener(NOTICES, self._notice)
-        try:
-            await ended.wait()
-        finally:
-            if not connection.is_closed():
-                await connection.remove_listener(NOTICES, self._notice)
+        await ended.wait()
 
     async def _delete(self) -> None:
         """Delete what is done, all of it at once, until cancelled."""
