@@ -58,7 +58,7 @@ class SchedulerRules:
     max_outstanding: int  #: 0: measured
     min_share: float
     history: timedelta
-    sweep: Sequence[timedelta] = ()  #: ages at which slots are compared with their readings; empty: they are not
+    sweep: Sequence[timedelta]  #: ages at which slots are compared with their readings; empty: they are not
     isolated_starts: int = 3  #: a task that is not settled after so many isolated starts is parked
 
 
