@@ -50,7 +50,7 @@ from latigo.settings import FileSensors, load_settings
 from latigo.task_queue import envelope
 from latigo.web.hosts import named_hosts
 
-_FAST_S = 0.004
+_FAST_S = 0.01
 _MOST = 9.0  #: times as long at four times the size
 _ROUNDS = 6
 REF = ModelRef("plant-a", "pump-1")
