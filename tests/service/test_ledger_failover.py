@@ -25,6 +25,7 @@ async def become_read_only(pair: Pair) -> None:
 
 
 async def die(pair: Pair) -> None:
+    await pair.follows()
     pid = int((pair.home / "data" / "postmaster.pid").read_text().splitlines()[0])
     for process in (psutil.Process(pid), *psutil.Process(pid).children()):
         process.kill()

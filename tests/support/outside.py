@@ -89,7 +89,8 @@ class Outside:
         stored = Counter((row["model"], row["time"]) for row in rows)
         covered = await self.covered()
         assert set(stored.values()) <= {1}
-        assert set(stored) == {(model, time) for model in covered for time in _labels(covered[model], RESOLUTION)}
+        wanted = {(model, time) for model in covered for time in _labels(covered[model], RESOLUTION)}
+        assert set(stored) == wanted, sorted(set(stored) ^ wanted)[:5]
 
 
 def _labels(coverage: Coverage, resolution: timedelta) -> list[datetime]:

@@ -37,6 +37,10 @@ class Pair:
         await execute(url_of(self.primary), "ALTER SYSTEM SET default_transaction_read_only = on")
         await execute(url_of(self.primary), "SELECT pg_reload_conf()")
         await eventually(lambda: _value(self.primary, "SHOW default_transaction_read_only", "on"), what="it is so")
+        await self.follows()
+
+    async def follows(self) -> None:
+        """Wait until the standby has all that is written now."""
         written = await ask(self.primary, "SELECT pg_current_wal_lsn()::text")
         await eventually(
             lambda: _value(self.standby, f"SELECT pg_last_wal_replay_lsn() >= '{written}'", True),

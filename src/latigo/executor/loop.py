@@ -197,8 +197,9 @@ class Executor:
                 claim = await self._claim(task, stages)
                 if claim is None:
                     await self._examine(task)
-                else:
-                    await self._run(task, claim, stages)
+                while claim is not None and not await self._run(task, claim, stages):
+                    # A server that takes over may lack the newest commits, and so the claim: the task has not ended.
+                    claim = await self._claim(task, stages)
                 await delivery.done()
             finally:
                 await self._gate.ended(delivery)
@@ -227,7 +228,8 @@ class Executor:
                 log("message.mismatched", reason=mismatch.kind.value, error=mismatch.detail)
             return
 
-    async def _run(self, task: Task, claim: Claim, stages: dict[Stage, float]) -> None:
+    async def _run(self, task: Task, claim: Claim, stages: dict[Stage, float]) -> bool:
+        """Run a claimed task; return False if its settlement did not count."""
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
@@ -249,10 +251,14 @@ class Executor:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and claimed.lost and not running.uncancel():
                 await guard.claim_lost()
-                return  # another executor has the task; the delivery has to be acknowledged, or it blocks the queue
+                return (
+                    True  # another executor has the task; the delivery has to be acknowledged, or it blocks the queue
+                )
             del self._claimed[claim]  # or its lease would be reported as lost while it is handed back
             await asyncio.shield(self._hand_back(claim, guard))
             raise
+        else:
+            return counted or settlement is None
         finally:
             self._claimed.pop(claim, None)
 
