@@ -117,8 +117,8 @@ async def ledger(ledgers: Ledgers) -> Ledgers:
         " SELECT id, 1, 1, ledger_now(), tstzmultirange($1) FROM model WHERE name = 'fan'",
         HALF_PAST,
     )
-    await set_limits(ledgers.database, "somebody", Limits(concurrency=4), "slow server")
-    await drain(ledgers.database, "somebody", "executor-1", "patched")
+    await set_limits(ledgers.database, "operator", Limits(concurrency=4), "slow server")
+    await drain(ledgers.database, "operator", "executor-1", "patched")
     await ledgers.fetch("INSERT INTO pause VALUES ('plant', 'mixer', 'somebody', ledger_now(), 'repair')")
     await ledgers.fetch(
         "INSERT INTO discovery (source, error, failing_since, quarantined_since)"
@@ -499,8 +499,8 @@ async def test_an_explanation_of_a_covered_moment_has_these_fields(ledger: Ledge
 
 
 async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledgers):
-    await dismiss(ledger.database, "somebody", Retried("plant", "pump", Reason.ATTEMPTS.value), "known")
-    await set_limits(ledger.database, "somebody", Limits(backfill_paused=True), "reports")
+    await dismiss(ledger.database, "operator", Retried("plant", "pump", Reason.ATTEMPTS.value), "known")
+    await set_limits(ledger.database, "operator", Limits(backfill_paused=True), "reports")
     explanation = in_json(await read_explanation(ledger.database, ModelRef("plant", "pump"), at("10:45"), DAY))
 
     exception = {"state": TEXT, "reason": TEXT, "tags": [TEXT], "rechecks": COUNT, "next_check": None}
@@ -546,14 +546,14 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
 
 
 async def test_a_retry_has_these_fields(ledger: Ledgers):
-    unparked = in_json((await retry(ledger.database, "somebody")).unparked)
+    unparked = in_json((await retry(ledger.database, "operator")).unparked)
 
     assert json.dumps(fields(unparked)) == json.dumps([{"project": TEXT, "model": TEXT, "reason": TEXT}])
 
 
 async def test_limits_have_these_fields(ledger: Ledgers):
     configured = ConfiguredLimits(concurrency=8, backfill_share=0.05, outstanding=0)
-    await set_limits(ledger.database, "somebody", Limits(backfill_paused=True), "reports")
+    await set_limits(ledger.database, "operator", Limits(backfill_paused=True), "reports")
     limits = in_json(await read_limits(ledger.database, configured))
 
     limit = {
@@ -578,7 +578,7 @@ async def test_limits_have_these_fields(ledger: Ledgers):
 async def test_tasks_circuits_and_dismissals_have_these_fields(ledger: Ledgers):
     tasks = in_json(await read_tasks(ledger.database, TaskFilter()))
     circuits = in_json(await read_open_circuits(ledger.database))
-    dismissed = in_json(await dismiss(ledger.database, "somebody", Retried(), "known"))
+    dismissed = in_json(await dismiss(ledger.database, "operator", Retried(), "known"))
 
     assert json.dumps(fields(tasks)) == json.dumps(
         [

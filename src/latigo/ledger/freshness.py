@@ -26,7 +26,7 @@ class FreshnessLedger(Protocol):
     ) -> Mapping[tuple[str, str], timedelta]:
         """Count the time of all models since it was counted last, each moment once, whichever scheduler did.
 
-        Where nobody did for longer than a period, what is stale is put down to Latigo itself.
+        Where that was not done for longer than a period, what is stale is put down to Latigo itself.
 
         Args:
             term: the lease to plan.

@@ -1,7 +1,7 @@
 -- The queue in the ledger's database.
 
 -- send --
--- A task that is sent again replaces what is left of its last message, whoever has it: a claim decides who works on it.
+-- A task that is sent again replaces what is left of its last message, whichever receiver has it: a claim decides who works on it.
 INSERT INTO queued_task (task_id, body, share, sent_at)
 SELECT s.task_id, s.body, s.share, ledger_now() FROM unnest($1::bigint[], $2::bytea[], $3::integer[]) AS s (task_id, body, share)
 ON CONFLICT (task_id) DO UPDATE
