@@ -125,6 +125,8 @@ EVENTS = {
     "rows.not_kept": "A sink did not keep some of the rows that it was given: downstream, count.",
     "sandbox.started": "A server of the sandbox was started: downstream, url, port, models, hubs, purpose.",
     "scheduler.delayed": "A round of planning was delayed by an unavailable system: error.",
+    "secret.not_replaced": "The file of a secret has changed and cannot be used; the secret stays: path, reason.",
+    "secret.replaced": "The file of a secret has changed; the new secret is used from now on: path.",
     "sensor_file.excluded": "A sensor file cannot be used; the others are read without it: path, reason.",
     "sensor_files.unread": "Files below the path of the sensors are of no known kind: count, first.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
