@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks chaos docs
+SOURCES := src tests benchmarks chaos deploy docs
 SITE := build/docs
 COVERAGE := 88
 
@@ -16,7 +16,7 @@ help: ## List these commands
 demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
-test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
+test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
 	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-fail-under=$(COVERAGE)
 
 check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
@@ -52,11 +52,12 @@ lock: ## Resolve the pinned versions again (needs uv)
 	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	deploy/tools/lock.sh
 
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants
 
-.PHONY: lint gordo-if-possible omnia-sdk-if-possible
+.PHONY: lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/ruff check --quiet $(SOURCES)
@@ -70,6 +71,10 @@ gordo-if-possible:
 # The official client of the Timeseries API, in an environment of its own: its requirements do not go with ours.
 omnia-sdk-if-possible: $(VENV)/.ready
 	@tests/omnia_sdk/setup.sh || { test -z "$$CI" && echo "the official client is not available: its tests are skipped"; }
+
+# kubectl, and the schemas against which the files of deploy/ are checked.
+deployment-tools-if-possible: $(VENV)/.ready
+	@deploy/tools/setup.sh || { test -z "$$CI" && echo "the tools of deploy/ are not available: their tests are skipped"; }
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
