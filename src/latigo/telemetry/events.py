@@ -60,6 +60,7 @@ EVENTS = {
     "listing.crashed": "A bug kept the models of one project from being listed: project, and its traceback.",
     "loop.crashed": "A bug in a task that nobody waits for; with its traceback: reason.",
     "loop.error_ignored": "A connection failed that nobody waits for any more: reason, error.",
+    "manager.not_notified": "The service manager (systemd) could not be notified: error.",
     "message.mismatched": "The ledger cannot have sent a message; logged for the first of its kind: reason, error.",
     "message.recording_delayed": "A message that is no task waits to be recorded: partition, error.",
     "message.refused": "A message that is no task was recorded and skipped: partition, sequence, reason, task, error.",
