@@ -331,7 +331,7 @@ def test_two_executors_share_no_name_and_no_port() -> None:
 def test_influxdb_does_not_limit_series() -> None:
     made = SERVICES["influxdb"]["environment"]
 
-    assert SERVICES["influxdb"]["image"] == "influxdb:1.8"
+    assert SERVICES["influxdb"]["image"].partition("@")[0] == "influxdb:1.8"
     assert made["INFLUXDB_DATA_INDEX_VERSION"] == "tsi1"
     assert (made["INFLUXDB_DATA_MAX_SERIES_PER_DATABASE"], made["INFLUXDB_DATA_MAX_VALUES_PER_TAG"]) == ("0", "0")
 
