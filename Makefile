@@ -10,7 +10,7 @@ DEPLOY := deploy
 COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock image-pins sbom up down logs build show-env clean
+.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,9 @@ lock: ## Resolve the pinned versions again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra azure --extra eventhub --extra influx -c requirements.txt pyproject.toml -o requirements-image.txt
 	deploy/tools/lock.sh
+
+check-overlay: $(VENV)/.ready deployment-tools-if-possible ## Check a filled-in OVERLAY=deploy/kubernetes/overlays/plant before it is applied
+	@deploy/tools/check.sh $(OVERLAY)
 
 image-pins: ## Write the digests of all images into Dockerfile and deploy/compose.yaml (needs docker)
 	@deploy/image/pins.sh Dockerfile deploy/compose.yaml

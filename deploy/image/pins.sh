@@ -10,6 +10,6 @@ for image in $(sed -n "$named" "$@" | sort -u); do
     sha256:*) ;;
     *) echo "pins.sh: $image has no digest: $digest" >&2 && exit 1 ;;
     esac
-    sed -i "s|^\(FROM\| *image:\) $image\(@sha256:[0-9a-f]*\)\{0,1\}|\1 $image@$digest|" "$@"
+    sed -i "s#^\(FROM\| *image:\) $image\(@sha256:[0-9a-f]*\)\{0,1\}#\1 $image@$digest#" "$@"
     echo "$image@$digest"
 done

@@ -7,7 +7,7 @@ strictly; custom resources against the models of the packages below, which take 
 resource also has to come back from its model as it was.
 
 The output has a list ``resources`` with ``name`` (KIND/NAME), ``checked_by`` (null: nothing knows this kind) and
-``errors``.
+``errors``. The exit code is 1 where there are any.
 """
 
 import json
@@ -75,3 +75,4 @@ def _lost(where: str, given: Any, kept: Any) -> Iterator[str]:
 if __name__ == "__main__":
     found = [validate(resource, sys.argv[1:]) for resource in yaml.safe_load_all(sys.stdin) if resource]
     json.dump({"resources": found}, sys.stdout)
+    sys.exit(any(each["errors"] for each in found))

@@ -266,7 +266,7 @@ def test_secrets_stay_as_they_are_when_they_are_made_again_and_nobody_else_gets_
 
 
 def test_secrets_are_kept_out_of_the_repository() -> None:
-    assert (DEPLOY / ".gitignore").read_text().split() == ["/secrets/", "/.env"]
+    assert (DEPLOY / ".gitignore").read_text().split() == ["/secrets/", "/.env", "/kubernetes/overlays/*/secrets/"]
 
 
 def test_ports_of_this_machine_are_on_loopback_and_are_what_the_service_listens_on() -> None:

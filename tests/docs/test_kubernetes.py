@@ -3,7 +3,11 @@
 `tests/service/test_pod.py` plays the life of a pod by the numbers that stand in it.
 """
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +18,7 @@ import yaml
 from latigo.service import CLOSING
 from latigo.settings import Settings, load_settings
 from latigo.web.probes import _LIMIT as CHECK_LIMIT
-from tests.support.deployment_tools import KUBERNETES, rendered, resources, validated
+from tests.support.deployment_tools import KUBERNETES, rendered, resources, tool, validated
 from tests.support.process import ROOT
 
 BASE, EXAMPLE = KUBERNETES / "base", KUBERNETES / "overlays" / "example"
@@ -83,6 +87,41 @@ def test_every_resource_is_valid_and_mistakes_are_noticed() -> None:
     }
 
 
+def check_overlay(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check an overlay as the README says."""
+    tool("kubectl")
+    latigo = str(Path(sys.executable).with_name("latigo"))
+    script = ROOT / "deploy" / "tools" / "check.sh"
+    return subprocess.run(
+        [script, folder], env={**os.environ, "LATIGO": latigo}, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_filled_in_copy_is_accepted_and_what_is_left_of_the_example_is_named(tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes", ignore=shutil.ignore_patterns("plant", "secrets"))
+    plant = shutil.copytree(tmp_path / "kubernetes" / "overlays" / "example", tmp_path / "kubernetes/overlays/plant")
+
+    copied = check_overlay(plant)
+    (plant / "secrets").mkdir()
+    for name, secret in (
+        ("ledger-url", "postgresql://latigo:secret@db:5432/latigo"),
+        ("timeseries-subscription-key", "k"),
+    ):
+        (plant / "secrets" / name).write_text(secret, encoding="utf-8")
+    for file in (plant / "kustomization.yaml", plant / "latigo.toml"):
+        text = file.read_text(encoding="utf-8").replace("example/", "plant.org/").replace("00000000-0000-", "1234-")
+        file.write_text(text.replace("plant.servicebus", "grane.servicebus"), encoding="utf-8")
+    filled = check_overlay(plant)
+
+    assert copied.returncode == 1
+    for left in ("registry.example", "api.example", "plant.servicebus", "client-id: 00000000"):
+        assert left in copied.stdout
+    for missing in ("ledger.url", "sensors.headers", "predictions[1].headers"):
+        assert f"{missing}" in copied.stderr
+    assert (filled.returncode, filled.stderr) == (0, ""), filled.stdout
+    assert "can be applied" in filled.stdout
+
+
 def test_every_place_to_fill_in_is_numbered_and_explained() -> None:
     files = [path for path in EXAMPLE.iterdir() if path.suffix in {".yaml", ".toml"}]
     text = "".join(re.sub(r"^#.*", "", path.read_text(encoding="utf-8")) for path in files)
@@ -117,7 +156,7 @@ def test_secrets_are_files_of_a_folder_that_the_kubelet_can_renew() -> None:
         assert volume["secret"] == {"secretName": "latigo", "defaultMode": 0o440}
     assert secret_files(text)
     for path in secret_files(text):
-        assert f"--from-file={Path(path).name}=" in readme
+        assert f"overlays/plant/secrets/{Path(path).name}" in readme
     assert "Secret/latigo" not in resources(EXAMPLE)
 
 

@@ -92,6 +92,16 @@ def test_two_builds_of_the_wheel_are_equal(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
+def pins(file: str) -> dict[str, str]:
+    """Versions by package and marker, as a file of requirements has them."""
+    lines = re.findall(r"^[a-z].*?(?= \\$)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    return {f"{each.name} {each.marker or ''}": str(each.specifier) for each in map(Requirement, lines)}
+
+
+def test_its_versions_are_those_that_the_tests_run_with() -> None:
+    assert pins("requirements-image.txt").items() < pins("requirements.txt").items()
+
+
 def test_pins_are_written_next_to_tags_and_renewed(tmp_path: Path) -> None:
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
