@@ -3,12 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks chaos docs
+SOURCES := src tests benchmarks chaos deploy docs
 SITE := build/docs
 COVERAGE := 88
+DEPLOY := deploy
+COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock clean
+.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -16,7 +18,7 @@ help: ## List these commands
 demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
-test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
+test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
 	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-fail-under=$(COVERAGE)
 
 check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
@@ -52,11 +54,45 @@ lock: ## Resolve the pinned versions again (needs uv)
 	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra azure --extra embedded --extra eventhub --extra influx --extra plots --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra azure --extra eventhub --extra influx -c requirements.txt pyproject.toml -o requirements-image.txt
+	deploy/tools/lock.sh
+
+check-overlay: $(VENV)/.ready deployment-tools-if-possible ## Check a filled-in OVERLAY=deploy/kubernetes/overlays/plant before it is applied
+	@deploy/tools/check.sh $(OVERLAY)
+
+image-pins: ## Write the digests of all images into Dockerfile and deploy/compose.yaml (needs docker)
+	@deploy/image/pins.sh Dockerfile deploy/compose.yaml
+
+sbom: $(VENV)/.ready deployment-tools-if-possible ## Build the environment of the image in build/image, and list what it holds in build/latigo.cdx.json
+	rm -rf build/image
+	PYTHON=$(BIN)/python sh deploy/image/build.sh . build/image
+	deploy/image/sbom.sh build/image build/latigo.cdx.json
+
+up: $(DEPLOY)/.env ## Start all of Latigo by Docker Compose, or SERVICE=scheduler alone; rebuilt where the source has changed
+	$(COMPOSE) up --build --detach --wait $(SERVICE)
+
+down: ## Stop what `make up` has started; volumes stay
+	$(COMPOSE) down
+
+logs: ## Follow the logs of all services, or of SERVICE=scheduler
+	$(COMPOSE) logs --follow $(SERVICE)
+
+build: $(DEPLOY)/.env ## Build the image
+	$(COMPOSE) build
+
+show-env: $(VENV)/.ready ## Show the settings in effect, secrets masked, and the names of the variables that set some of them
+	@$(BIN)/latigo config
+	@env | sed -n 's/^\(LATIGO_[A-Z_0-9]*\)=.*/# set by \1/p' | sort
+
+$(DEPLOY)/.env:
+	@sh $(DEPLOY)/make-secrets.sh && cp $(DEPLOY)/env.example $@
+	@echo "Fill in $@: which Gordo, which project, which models" >&2 && false
 
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants
 
-.PHONY: lint gordo-if-possible omnia-sdk-if-possible
+.PHONY: lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/ruff check --quiet $(SOURCES)
@@ -70,6 +106,10 @@ gordo-if-possible:
 # The official client of the Timeseries API, in an environment of its own: its requirements do not go with ours.
 omnia-sdk-if-possible: $(VENV)/.ready
 	@tests/omnia_sdk/setup.sh || { test -z "$$CI" && echo "the official client is not available: its tests are skipped"; }
+
+# kubectl, and the schemas against which the files of deploy/ are checked.
+deployment-tools-if-possible: $(VENV)/.ready
+	@deploy/tools/setup.sh || { test -z "$$CI" && echo "the tools of deploy/ are not available: their tests are skipped"; }
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'

@@ -35,7 +35,7 @@ async def work(configuration: dict[str, Any]) -> None:
     headers = {"Authorization": "Bearer any", "Content-Type": "application/json"}
     known: dict[str, str] = {}
     async with aiohttp.ClientSession(
-        **session_options(connect_timeout=timedelta(seconds=5), headers=headers)
+        **session_options(connect_timeout=timedelta(seconds=5), headers=lambda: headers)
     ) as session:
 
         async def call(path: str, body: bytes) -> bytes:

@@ -24,6 +24,7 @@ from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
 from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.runtime.redaction import know
+from latigo.runtime.service_manager import ServiceManager
 from latigo.settings import EventHubQueue, GordoDiscovery, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
@@ -70,6 +71,7 @@ async def serve(
     extra_role: ExtraRole | None = None,
     processes: ExecutorProcesses | None = None,
     listener: socket.socket | None = None,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Run a role until ``stop``; drain within the grace.
 
@@ -84,6 +86,7 @@ async def serve(
         extra_role: runs together with the others.
         processes: executors that this process has below it; with them, ``role`` is ``all``.
         listener: listens for HTTP already, instead of the address in the settings.
+        manager: hears that this process has started, is alive, and is about to end.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
@@ -91,6 +94,7 @@ async def serve(
         GraceExceeded: roles had to be cancelled.
     """
     know(settings.secret_values())
+    manager = manager or ServiceManager()
     if processes is not None:
         role = RoleName.SCHEDULER
     settings = with_queue(settings, role)
@@ -102,6 +106,9 @@ async def serve(
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(clock, on_lag=metrics.loop_lag.set)))
         probes = readiness.probes(heartbeat)
+        await opened.enter_async_context(
+            manager.watching(probes.not_live, lambda: readiness.missing or "running", clock, stop)
+        )
         address = None
         if settings.http.enabled or listener is not None:
             address = await _open_when_available(
@@ -111,6 +118,7 @@ async def serve(
                 stop,
                 within=LISTEN_WITHIN,
             )
+        manager.ready()  # and not later: what is unavailable is waited for, however long that takes
         database = await _open_when_available(opened, lambda: open_ledger(settings, migrate=True), readiness, stop)
         if database is None:
             return
@@ -135,8 +143,10 @@ async def serve(
         await run_until_stopped(roles, stop, settings.executor.grace + CLOSING * (1 if processes is None else 2))
 
 
-async def supervise(settings: Settings, processes: ExecutorProcesses, stop: asyncio.Event) -> None:
-    """Keep executor processes until ``stop``, and drain them.
+async def supervise(
+    settings: Settings, processes: ExecutorProcesses, stop: asyncio.Event, *, manager: ServiceManager
+) -> None:
+    """Keep executor processes until ``stop``, and drain them; see `serve`.
 
     Raises:
         ConfigurationError: something cannot be used as it is configured.
@@ -149,6 +159,8 @@ async def supervise(settings: Settings, processes: ExecutorProcesses, stop: asyn
     async with AsyncExitStack() as opened:
         heartbeat = await opened.enter_async_context(_running_heartbeat(Heartbeat(SystemClock())))
         probes = Probes(heartbeat, checks={"executors": processes.check})
+        status = f"keeps {len(processes)} executors"
+        await opened.enter_async_context(manager.watching(probes.not_live, lambda: status, SystemClock(), stop))
         if settings.http.enabled:
             await _open_when_available(
                 opened,
@@ -157,6 +169,7 @@ async def supervise(settings: Settings, processes: ExecutorProcesses, stop: asyn
                 stop,
                 within=LISTEN_WITHIN,
             )
+        manager.ready()
         await run_until_stopped({"executors": processes.run}, stop, settings.executor.grace + 2 * CLOSING)
 
 

@@ -1,5 +1,6 @@
 """``deploy/compose.yaml`` fits the image, the settings, and what else is in its folder; no container is started."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from latigo.settings import (
     Settings,
     load_settings,
 )
+from latigo.settings.sections.event_hubs import parse_connection_string
+from tests.support.deployment_tools import tool
 from tests.support.grafana import sources
 from tests.support.process import ROOT
 
@@ -34,7 +37,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 FILLED_IN = {"GORDO_IMAGE": "gordo:6", "GORDO_PROJECT": "plant-a", "GORDO_MODELS": "/models", "GORDO_REVISION": "1"}
 ROLES = ("scheduler", "executor")
 #: Ports that images listen on, other than ours.
-LISTENS = {"postgres": 5432, "influxdb": 8086, "gordo": 5555, "grafana": 3000}
+LISTENS = {"postgres": 5432, "influxdb": 8086, "gordo": 5555, "grafana": 3000, "prometheus": 9090}
+EMULATORS = {"emulator": "event-hub", "microsoft-emulator": "event-hub-of-microsoft"}
 _VARIABLE = re.compile(r"\$\{(\w+)(:[-?])?([^}]*)\}")
 
 
@@ -148,19 +152,63 @@ def test_the_connection_string_is_that_of_the_emulator(tmp_path: Path) -> None:
     assert SERVICES["executor"]["deploy"]["replicas"] <= asked.partitions
 
 
-def test_a_real_namespace_needs_the_two_lines_that_are_marked() -> None:
-    marked = [line for line in COMPOSE.splitlines() if re.search(r"# \(\d\) ", line)]
-    first, second = (line.split("#") for line in marked if line.lstrip().startswith(("# profiles", "file:")))
+def test_one_of_the_emulators_is_chosen_or_none() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    example = (DEPLOY / "env.example").read_text(encoding="utf-8")
+    official = SERVICES["event-hub-of-microsoft"]
 
-    changed = COMPOSE.replace("# profiles: [emulator]", "profiles: [emulator]")
-    changed = changed.replace("./emulator-connection-string", "./secrets/event-hub")
-
-    assert first[1].strip() == "profiles: [emulator]"
-    assert second[0].strip() == "file: ./emulator-connection-string"
-    project = yaml.safe_load(interpolated(changed, FILLED_IN))
-    assert project["services"]["event-hub"]["profiles"] == ["emulator"]
+    assert profiles == {
+        "event-hub": ["emulator"],
+        "event-hub-of-microsoft": ["microsoft-emulator"],
+        "azurite": ["microsoft-emulator"],
+    }
+    assert set(re.findall(r"^# +COMPOSE_PROFILES=([\w-]*)", example, re.MULTILINE)) == {*EMULATORS, ""}
+    for file in re.findall(r"EVENT_HUB=(\./eventhub/\S+?),", example):
+        address = parse_connection_string((DEPLOY / file).read_text(encoding="utf-8"), "")
+        (entity,) = json.loads((DEPLOY / f"{file}.json").read_text())["UserConfig"]["NamespaceConfig"][0]["Entities"]
+        assert address.channel == f"eventhub/{official['networks']['default']['aliases'][0]}:5672/{entity['Name']}"
+        assert int(entity["PartitionCount"]) >= SERVICES["executor"]["deploy"]["replicas"]
     for role in ROLES:  # or they would not start without it
-        assert project["services"][role]["depends_on"]["event-hub"]["required"] is False
+        for service in EMULATORS.values():
+            assert SERVICES[role]["depends_on"][service]["required"] is False
+
+
+def test_a_real_namespace_is_a_file_with_its_connection_string() -> None:
+    chosen = yaml.safe_load(interpolated(COMPOSE, {**FILLED_IN, "EVENT_HUB": "./secrets/event-hub"}))
+
+    assert chosen["secrets"]["event-hub"] == {"file": "./secrets/event-hub"}
+    assert PROJECT["secrets"]["event-hub"] == {"file": "./eventhub/emulator"}
+
+
+def test_it_is_valid_by_the_schema_of_the_compose_specification(tmp_path: Path) -> None:
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(COMPOSE.replace("stop_grace_period: 40s", "stop_grace: 40s"), encoding="utf-8")
+
+    assert schema_errors(DEPLOY / "compose.yaml") == ""
+    assert "stop_grace" in schema_errors(wrong)
+
+
+def schema_errors(file: Path) -> str:
+    checked = subprocess.run(
+        [tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return "" if checked.returncode == 0 else checked.stdout
+
+
+def test_prometheus_scrapes_every_container_of_latigo_and_has_the_alert_rules() -> None:
+    mounted = dict(each.split(":")[:2] for each in SERVICES["prometheus"]["volumes"])
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))
+    (job,) = config["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+
+    assert mounted["./prometheus/prometheus.yaml"] == "/etc/prometheus/prometheus.yml"  # where the image looks
+    for rules in config["rule_files"]:
+        assert mounted[f"./prometheus/{rules}"] == f"/etc/prometheus/{rules}"
+    assert (tuple(found["names"]), found["type"], found["port"]) == (ROLES, "A", 8080)
 
 
 def test_commands_are_commands_of_the_image() -> None:
@@ -178,7 +226,7 @@ def test_commands_are_commands_of_the_image() -> None:
 def test_what_is_missing_in_env_is_named_with_what_it_is() -> None:
     example = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "env.example").read_text(), re.MULTILINE))
 
-    assert example == dict.fromkeys(FILLED_IN, "")  # to be filled in, and nothing else
+    assert example == dict.fromkeys(FILLED_IN, "") | {"COMPOSE_PROFILES": "emulator"}  # to be filled in, and a choice
     for name in FILLED_IN:
         with pytest.raises(LookupError, match=rf"{name}: \w+ .*, see env.example"):
             interpolated(COMPOSE, {**FILLED_IN, name: ""})
@@ -196,7 +244,7 @@ def test_every_secret_is_made_or_is_in_the_folder(tmp_path: Path) -> None:
     made = {f"./secrets/{file.name}" for file in secrets(tmp_path).iterdir()}
     files = {each["file"] for each in PROJECT["secrets"].values()}
 
-    assert files == made | {"./emulator-connection-string"}
+    assert files == made | {"./eventhub/emulator"}
     used = {name for service in SERVICES.values() for name in service.get("secrets", [])}
     assert used == set(PROJECT["secrets"])
     for service in SERVICES.values():
@@ -218,7 +266,7 @@ def test_secrets_stay_as_they_are_when_they_are_made_again_and_nobody_else_gets_
 
 
 def test_secrets_are_kept_out_of_the_repository() -> None:
-    assert (DEPLOY / ".gitignore").read_text().split() == ["/secrets/", "/.env"]
+    assert (DEPLOY / ".gitignore").read_text().split() == ["/secrets/", "/.env", "/kubernetes/overlays/*/secrets/"]
 
 
 def test_ports_of_this_machine_are_on_loopback_and_are_what_the_service_listens_on() -> None:
@@ -226,19 +274,26 @@ def test_ports_of_this_machine_are_on_loopback_and_are_what_the_service_listens_
     published = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
 
     assert published == {
-        name: f"127.0.0.1:{listens[name]}:{listens[name]}" for name in ("scheduler", "influxdb", "grafana")
+        "adminer": "127.0.0.1:8081:8080",
+        **{
+            name: f"127.0.0.1:{listens[name]}:{listens[name]}"
+            for name in ("scheduler", "influxdb", "grafana", "prometheus")
+        },
     }
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "name", [name for name in SERVICES if SERVICES[name].get("profiles") != ["microsoft-emulator"]]
+)
 def test_services_come_back_have_a_health_and_wait_for_what_has_one(name: str) -> None:
     service = SERVICES[name]
 
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
     for other, wait in service.get("depends_on", {}).items():
-        assert wait["condition"] == "service_healthy"
-        assert "healthcheck" in SERVICES[other]
+        healthy = wait["condition"] == "service_healthy"
+        assert healthy == ("healthcheck" in SERVICES[other])
+        assert healthy or other == EMULATORS["microsoft-emulator"]  # has no programs to check it with
 
 
 @pytest.mark.parametrize("name", [*ROLES, "event-hub", "gordo"])
@@ -276,7 +331,7 @@ def test_two_executors_share_no_name_and_no_port() -> None:
 def test_influxdb_does_not_limit_series() -> None:
     made = SERVICES["influxdb"]["environment"]
 
-    assert SERVICES["influxdb"]["image"] == "influxdb:1.8"
+    assert SERVICES["influxdb"]["image"].partition("@")[0] == "influxdb:1.8"
     assert made["INFLUXDB_DATA_INDEX_VERSION"] == "tsi1"
     assert (made["INFLUXDB_DATA_MAX_SERIES_PER_DATABASE"], made["INFLUXDB_DATA_MAX_VALUES_PER_TAG"]) == ("0", "0")
 

@@ -56,6 +56,9 @@ def arguments_of_latigo(script: str) -> list[list[str]]:
             calls.append([])
         else:
             calls[-1].append(token)
+    calls = [
+        call[call.index("--") + 1 :] if "--" in call else [] if call[:1] == ["kubectl"] else call for call in calls
+    ]
     return [call[call.index("latigo") + 1 :] for call in calls if "latigo" in call]
 
 
@@ -130,9 +133,15 @@ def test_a_mark_belongs_to_the_block_that_follows_it() -> None:
 
 
 def test_calls_are_found_in_a_script() -> None:
-    script = "cd x && latigo status # latigo nothing\ndocker exec s latigo check | cat\nlatigo predict a/b --from -6h\n"
+    script = (
+        "cd x && latigo status # latigo nothing\n"
+        "docker exec s latigo check | cat\n"
+        "kubectl create namespace latigo\n"
+        "latigo predict a/b --from -6h\n"
+        "kubectl --namespace latigo exec deployment/latigo -- latigo plan\n"
+    )
 
-    assert arguments_of_latigo(script) == [["status"], ["check"], ["predict", "a/b", "--from", "-6h"]]
+    assert arguments_of_latigo(script) == [["status"], ["check"], ["predict", "a/b", "--from", "-6h"], ["plan"]]
 
 
 @pytest.mark.parametrize("arguments", [["statuss"], ["status", "--no-such-option"], ["queue", "resett"], ["predict"]])

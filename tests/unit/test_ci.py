@@ -101,7 +101,8 @@ class Clone:
         shutil.copytree(ROOT / ".ci", folder / ".ci")
         shutil.copy(ROOT / "pyproject.toml", folder)
         executable(folder / ".venv/bin/python", "echo 3.11")
-        executable(machine.programs / "chromium", RUNS)
+        for installed in ("chromium", "systemd-analyze", "debootstrap"):
+            executable(machine.programs / installed, RUNS)
         executable(machine.programs / "make", FAKE_MAKE)
         self.pythons = [executable(machine.programs / f"python{version}", RUNS) for version in ("3.11", "3.12", "3.13")]
 

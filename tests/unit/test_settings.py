@@ -534,7 +534,7 @@ def test_the_path_of_a_secret_may_come_from_the_environment() -> None:
     [
         ('[http]\ntoken = "a"\ntoken_file = "secret"', "is set, and so is its _file"),
         ('[http]\ntoken_file = "missing"', "missing cannot be read: No such file"),
-        ('[http]\ntoken_file = "empty"', "is empty"),
+        ('[http]\ntoken_file = "empty"', "empty is empty"),
         ('[http]\ntoken_file = "binary"', "binary is not text in UTF-8"),
         ('[http]\ntoken_file = "large"', "large is larger than"),
         ("[http]\ntoken_file = 3", "its _file should be the path of a file"),

@@ -13,7 +13,7 @@ import structlog
 
 from latigo.domain.errors import Unavailable
 from latigo.postgres.errors import ERRORS, is_of_wrong_session, translated_errors
-from latigo.postgres.servers import Servers
+from latigo.postgres.servers import Servers, Url
 from latigo.runtime.clock import Clock, SystemClock
 
 _log = structlog.get_logger()
@@ -166,7 +166,7 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    url: str,
+    url: Url,
     *,
     downstream: str = DOWNSTREAM,
     size: int,
@@ -176,7 +176,7 @@ async def open_database(
     """Connect to a database, whatever its schema; only to a server that takes writes.
 
     Args:
-        url: address of the database.
+        url: address of the database, see `Servers`.
         downstream: its name in errors.
         size: largest number of connections.
         connect_timeout: limit for opening a connection to each of its servers; once more for acquiring one that may be

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
-from latigo.postgres.servers import Servers
+from latigo.postgres.servers import Servers, Url
 from latigo.postgres.statements import load_statements
 
 #: Only one process migrates; the others wait for the lock, and then nothing is left to do. It ends with the session.
@@ -32,7 +32,7 @@ def run_file(name: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
+async def migrate(url: Url, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
     """Migrate the schema at ``url`` to the newest revision; safe when several processes do it at once.
 
     Raises:
@@ -50,7 +50,7 @@ async def migrate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: ti
         await engine.dispose()
 
 
-async def _connect(url: str, limit: timedelta) -> Any:
+async def _connect(url: Url, limit: timedelta) -> Any:
     # The driver under SQLAlchemy, connected by ourselves: the URL may be a socket path that SQLAlchemy cannot express.
     return await Servers(url).connect(timeout=limit.total_seconds())
 

@@ -8,14 +8,14 @@ from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
-from latigo.postgres.servers import Servers
+from latigo.postgres.servers import Servers, Url
 
 _log = structlog.get_logger()
 _ENCODINGS = {"UTF8", "SQL_ASCII"}  #: SQL_ASCII keeps every octet as it is
 _HIDDEN = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'alembic_version' LIMIT 1"
 
 
-async def current_revision(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> str | None:
+async def current_revision(url: Url, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> str | None:
     """Return the revision of the schema at ``url``; None: there is no schema.
 
     Raises:
@@ -42,7 +42,7 @@ def _require_encoding(encoding: str, downstream: str) -> None:
         )
 
 
-async def upgrade(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> tuple[str | None, str]:
+async def upgrade(url: Url, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> tuple[str | None, str]:
     """Migrate the schema to the newest revision where it is older; return the revisions before and after.
 
     Raises:
@@ -59,7 +59,7 @@ async def upgrade(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: ti
     return before, newest
 
 
-async def recreate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> bool:
+async def recreate(url: Url, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> bool:
     """Create the schema where a database that had one has none any more; return whether it was created.
 
     Raises:
@@ -82,7 +82,7 @@ async def recreate(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: t
     return True
 
 
-async def require_usable(url: str, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
+async def require_usable(url: Url, *, downstream: str = DOWNSTREAM, connect_timeout: timedelta) -> None:
     """Check that this program can work with the schema; change nothing.
 
     Raises:

@@ -1,11 +1,20 @@
 """The servers that a URL names: the one that takes writes is found by trying them."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from latigo.postgres.errors import ERRORS, Fault, describe, fault_of
+
+Url = str | Callable[[], str]
+"""The URL of a database, or what returns it."""
+
+
+def current(url: Url) -> str:
+    """Return a URL as it is now."""
+    return url if isinstance(url, str) else url()
 
 
 class NoServer(OSError):
@@ -19,11 +28,14 @@ class Servers:
     the time of the others.
 
     Args:
-        url: ``postgresql://user@host:port,host:port/database``.
+        url: ``postgresql://user@host:port,host:port/database``, or what returns it: asked for each connection, since
+            its password may change.
     """
 
-    def __init__(self, url: str) -> None:
-        self.urls = _one_by_one(url)  #: in the order in which they are tried
+    def __init__(self, url: Url) -> None:
+        self._url = url
+        self._given = current(url)
+        self.urls = _one_by_one(self._given)  #: in the order in which they are tried
 
     def __len__(self) -> int:
         return len(self.urls)
@@ -36,6 +48,8 @@ class Servers:
         Raises:
             NoServer: none can be reached, or none of several can be used.
         """
+        if (given := current(self._url)) != self._given:
+            self._given, self.urls = given, _one_by_one(given)
         refusals: list[tuple[str, BaseException]] = []
         for url in tuple(self.urls):
             try:

@@ -65,7 +65,9 @@ async def open_login(settings: BearerLogin, section: str, clock: Clock | None = 
         return
     async with AsyncExitStack() as opened:
         try:
-            credential = await opened.enter_async_context(open_credential(settings.identity, clock or SystemClock()))
+            credential = await opened.enter_async_context(
+                open_credential(lambda: settings.identity, clock or SystemClock())
+            )
         except ValueError as error:
             raise ConfigurationError(f"{section}.credential: {error}") from error
         except ModuleNotFoundError as error:

@@ -67,9 +67,18 @@ class SharedCredential:
 
     ``failure`` is the error of the last request for a token, None after a success: clients of Azure's own libraries do
     not report why a login failed.
+
+    Args:
+        open_credential: opens what requests tokens.
+        clock: for the life of a token.
+        made_of: returns what the credential is made of; when that has changed, the next token is of another one.
     """
 
-    def __init__(self, open_credential: Callable[[], Any], clock: Clock) -> None:
+    def __init__(
+        self, open_credential: Callable[[], Any], clock: Clock, made_of: Callable[[], object] = lambda: None
+    ) -> None:
+        self._made_of = made_of
+        self._opened_of = made_of()
         self.failure: Exception | None = None
         self._open = open_credential
         self._credential = open_credential()
@@ -124,8 +133,10 @@ class SharedCredential:
     async def _request(self, scopes: tuple[str, ...], options: dict[str, Any]) -> "AccessToken":
         try:
             async with asyncio.timeout(_TIMEOUT.total_seconds()):
-                if self._refused:
+                made_of = self._made_of()
+                if self._refused or made_of != self._opened_of:
                     old, self._credential, self._refused = self._credential, self._open(), False
+                    self._opened_of = made_of
                     await old.close()
                 token: AccessToken = await self._credential.get_token(*scopes, **options)
         except Exception as error:
@@ -152,18 +163,30 @@ class SharedCredential:
 
 
 @asynccontextmanager
-async def open_credential(identity: Identity, clock: Clock) -> AsyncIterator[SharedCredential]:
+async def open_credential(identity: Callable[[], Identity], clock: Clock) -> AsyncIterator[SharedCredential]:
     """Open a credential. Nothing is sent before a token is needed.
+
+    Args:
+        identity: returns who logs in; asked for each token, since a secret or a certificate may be replaced.
+        clock: for the life of a token.
 
     Raises:
         ValueError: the identity cannot be used here, such as a certificate file that is missing.
         ModuleNotFoundError: azure-identity is not installed.
     """
-    credential = SharedCredential(lambda: _credential(identity), clock)
+    credential = SharedCredential(lambda: _credential(identity()), clock, lambda: _made_of(identity()))
     try:
         yield credential
     finally:
         await credential.close()
+
+
+def _made_of(identity: Identity) -> tuple[Identity, int]:
+    """Return the identity, and when its certificate was written last."""
+    try:
+        return identity, Path(identity.certificate_path).stat().st_mtime_ns if identity.certificate_path else 0
+    except OSError:
+        return identity, 0
 
 
 def _credential(identity: Identity) -> Any:

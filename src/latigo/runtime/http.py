@@ -45,7 +45,7 @@ class BodyTooLarge(Exception):
 def session_options(
     *,
     connect_timeout: timedelta,
-    headers: Mapping[str, str] | None = None,
+    headers: Callable[[], Mapping[str, str]] | None = None,
     tls: ssl.SSLContext | None = None,
     idle_timeout: timedelta = timedelta(seconds=15),
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def session_options(
 
     Args:
         connect_timeout: for opening a connection.
-        headers: sent with every request.
+        headers: returns what is sent with every request; asked for each one, since secrets may change.
         tls: checks an ``https`` server; the authorities of the system by default.
         idle_timeout: an unused connection is closed after this time.
     """
@@ -65,9 +65,21 @@ def session_options(
         ),
         "timeout": aiohttp.ClientTimeout(total=None, connect=connect_timeout.total_seconds()),
         # The size of a compressed response is not known before it is read, and unpacking it costs CPU on both sides.
-        "headers": {"Accept-Encoding": "identity", **(headers or {})},
+        "headers": {"Accept-Encoding": "identity"},
+        "middlewares": () if headers is None else (_adding(headers),),
         "cookie_jar": aiohttp.DummyCookieJar(),
     }
+
+
+def _adding(headers: Callable[[], Mapping[str, str]]) -> aiohttp.ClientMiddlewareType:
+    """Return what adds headers to each request; those that the request has itself win."""
+
+    async def add(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        for name, value in headers().items():
+            request.headers.setdefault(name, value)
+        return await send(request)
+
+    return add
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ The time is linear in the length of the text.
 import base64
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -84,7 +85,19 @@ def mask_text(text: str) -> str:
 def know(secrets: Collection[str]) -> None:
     """Let `redact` mask these secrets from now on, and no others: those of the settings of this process."""
     global _mask_known  # noqa: PLW0603 - a process has one configuration, and every text goes through here
-    _mask_known = masked_by(secrets)
+    _known.clear()
+    _known.update(dict.fromkeys(secrets))
+    _replaced.clear()
+    _mask_known = masked_by(_known)
+
+
+def also_know(secret: str) -> None:
+    """Let `redact` mask this secret as well: one that has replaced another, which may still be in a text."""
+    global _mask_known  # noqa: PLW0603 - as above
+    if secret in _known or secret in _replaced:
+        return
+    _replaced.append(secret)
+    _mask_known = masked_by((*_known, *_replaced))
 
 
 def redact(text: str) -> str:
@@ -285,3 +298,5 @@ def _hexadecimal(digits: str) -> str:
 
 
 _mask_known: _Mask = masked_by(())
+_known: dict[str, None] = {}
+_replaced: deque[str] = deque(maxlen=100)  #: a process may run for years

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from latigo.runtime.files import read_limited
+from latigo.runtime.secret_file import FileSecret
 from latigo.runtime.time_formats import EXCEL, TimeFormat
 from latigo.runtime.units import parse_duration
 
@@ -160,30 +160,27 @@ class _SecretFile(NamedTuple):
     path: object
     also_given: bool
 
-    def read(self) -> str:
+    def open(self) -> FileSecret:
         if self.also_given:
             raise ValueError("is set, and so is its _file: keep one of them")
         if not isinstance(self.path, str):
             raise ValueError("its _file should be the path of a file")  # noqa: TRY004 - pydantic collects ValueError only
         try:
-            content = read_limited(Path(self.path).expanduser(), _LARGEST_SECRET)
+            return FileSecret(Path(self.path).expanduser(), _LARGEST_SECRET)
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         except ValueError as error:
             raise ValueError(f"{self.path} {error}") from None
-        try:
-            return content.decode().strip()
-        except UnicodeDecodeError:
-            raise ValueError(f"{self.path} is not text in UTF-8") from None
 
 
 def _secret(value: object) -> object:
-    text = value.read() if isinstance(value, _SecretFile) else value
-    if isinstance(text, str) and not text.strip():
+    if isinstance(value, _SecretFile):
+        return value.open()
+    if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")  # an empty token would let everybody in
-    if isinstance(text, str) and len(text) > _LARGEST_SECRET:
+    if isinstance(value, str) and len(value) > _LARGEST_SECRET:
         raise ValueError(f"is longer than {_LARGEST_SECRET} characters")
-    return text
+    return value
 
 
 def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any, Any]:

@@ -24,13 +24,13 @@ class Readiness:
     def __init__(self, processes: ExecutorProcesses | None = None) -> None:
         self._processes = processes
         self.executor: Executor | None = None
-        self.missing = "is starting"  #: why the process is not ready
+        self.missing = "is starting"  #: why the process is not ready; empty once it has opened everything
         self._resources: Resources | None = None
         self._queue: Queue | None = None
 
     def open(self, resources: Resources, queue: Queue) -> None:
         """Become ready."""
-        self._resources, self._queue = resources, queue
+        self.missing, self._resources, self._queue = "", resources, queue
 
     def close(self) -> None:
         """Stop being ready: the resources are about to be closed."""

@@ -24,6 +24,7 @@ from latigo.postgres.database import Database, open_database
 from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
 from latigo.postgres.embedded import has_database, open_server
 from latigo.postgres.schema import recreate, require_usable, upgrade
+from latigo.postgres.servers import Url
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import open_files
 from latigo.providers.gordo import Gordo, open_gordo
@@ -106,7 +107,7 @@ async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIter
                     await asyncio.wait((keeping,))
 
 
-async def _keep_schema(database: Database, url: str, limit: timedelta) -> None:
+async def _keep_schema(database: Database, url: Url, limit: timedelta) -> None:
     """Create the schema again where the database was dropped and created anew while it was in use."""
     while True:
         await database.failed.wait()
@@ -119,7 +120,7 @@ async def _keep_schema(database: Database, url: str, limit: timedelta) -> None:
             _log.error("ledger.not_recreated", error=str(error))
 
 
-def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Database]:
+def connect_to(url: Url, settings: Settings) -> AbstractAsyncContextManager[Database]:
     """Connect to the ledger, whatever its schema."""
     ledger = settings.ledger
     return open_database(
@@ -134,7 +135,7 @@ def connect_to(url: str, settings: Settings) -> AbstractAsyncContextManager[Data
 class LedgerServer(NamedTuple):
     """The server of the ledger; ``trouble`` returns why it is not there, where that is known."""
 
-    url: str
+    url: Url
     trouble: Callable[[], str] = str
 
 
@@ -156,7 +157,7 @@ async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIte
             async with open_server(data_dir) as server:
                 yield LedgerServer(server.url, lambda: server.trouble)
         case PostgresLedger(url=secret):
-            yield LedgerServer(secret.get_secret_value())
+            yield LedgerServer(secret.get_secret_value)
         case _:
             assert_never(settings.ledger)
 

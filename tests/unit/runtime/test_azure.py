@@ -157,6 +157,20 @@ async def test_a_token_that_was_refused_is_not_used_again_nor_the_login_that_hol
     assert [(login.calls, login.closed) for login in logins] == [(1, True), (1, False)]
 
 
+async def test_another_secret_is_another_login_for_the_next_token():
+    logins = [Login(a_token("old", lives=10)), Login(a_token("new", lives=3600))]
+    for login in logins:
+        login.go_on.set()
+    made, secret = iter(logins), ["first"]
+    credential = SharedCredential(lambda: next(made), SystemClock(), lambda: tuple(secret))
+    assert await credential.bearer("scope") == "old"
+
+    secret[0] = "second"
+
+    assert await credential.bearer("scope") == "new"
+    assert [(login.calls, login.closed) for login in logins] == [(1, True), (1, False)]
+
+
 async def test_a_failed_login_is_remembered_until_one_works():
     refused = ClientAuthenticationError("no")
     _, credential = ready(refused, a_token("one", lives=3600))
@@ -229,7 +243,7 @@ IDENTITIES = [
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.kind)
 async def test_identities_open_without_network(identity: Identity):
-    async with open_credential(identity, SystemClock()) as credential:
+    async with open_credential(lambda: identity, SystemClock()) as credential:
         assert credential.failure is None
 
 
@@ -243,5 +257,5 @@ async def test_an_identity_that_is_not_to_be_had_here_is_named(identity: Identit
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(ValueError, match=f"{identity.kind} cannot be used"):
-        async with open_credential(identity, SystemClock()):
+        async with open_credential(lambda: identity, SystemClock()):
             pytest.fail("it opened")

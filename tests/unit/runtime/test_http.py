@@ -96,13 +96,33 @@ async def test_cookies_are_not_kept_and_nothing_is_compressed():
     app.router.add_get("/", handler)
     async with (
         TestServer(app) as server,
-        aiohttp.ClientSession(**session_options(connect_timeout=SECOND, headers={"X-Key": "k"})) as session,
+        aiohttp.ClientSession(**session_options(connect_timeout=SECOND, headers=lambda: {"X-Key": "k"})) as session,
     ):
         for _ in range(2):
             await session.get(server.make_url("/"))
 
     assert [headers.get("Cookie") for headers in seen] == [None, None]
     assert {(headers["Accept-Encoding"], headers["X-Key"]) for headers in seen} == {("identity", "k")}
+
+
+async def test_headers_are_asked_for_before_every_request():
+    seen = []
+    tokens = iter(("one", "two", "three"))
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.headers["X-Token"], request.headers["X-Of-Request"]))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    options = session_options(
+        connect_timeout=SECOND, headers=lambda: {"X-Token": next(tokens), "X-Of-Request": "default"}
+    )
+    async with TestServer(app) as server, aiohttp.ClientSession(**options) as session:
+        await session.get(server.make_url("/"))
+        await session.get(server.make_url("/"), headers={"X-Of-Request": "own"})
+
+    assert seen == [("one", "default"), ("two", "own")]
 
 
 async def test_each_failure_of_the_transport_becomes_the_callers_own_exception():

@@ -1,6 +1,7 @@
 """``latigo serve``."""
 
 import asyncio
+import os
 import random
 import socket
 import sys
@@ -44,6 +45,7 @@ def run(
 
     from latigo.runtime.event_loop import run_async
     from latigo.runtime.lifecycle import GraceExceeded, stop_on_signals
+    from latigo.runtime.service_manager import ServiceManager
     from latigo.service import serve, supervise
 
     count = _count(executors, role)
@@ -55,11 +57,13 @@ def run(
             # What is loaded by now stays for ever; the collector need not visit it again.
             gc.freeze()
             listener = _obey(supervised, stop) if supervised else None
+            # Those below this process are watched by it, and inherit its environment.
+            manager = ServiceManager() if supervised else ServiceManager.of(os.environ)
             processes = _processes(count, config, settings.executor.grace) if count else None
             if processes is not None and role is RoleName.EXECUTOR:
-                await supervise(settings, processes, stop)
+                await supervise(settings, processes, stop, manager=manager)
             else:
-                await serve(settings, role, stop, processes=processes, listener=listener)
+                await serve(settings, role, stop, processes=processes, listener=listener, manager=manager)
 
     try:
         run_async(work)

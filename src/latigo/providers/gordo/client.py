@@ -154,7 +154,7 @@ async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[G
         aiohttp.ClientSession(
             **session_options(
                 connect_timeout=models.connect_timeout,
-                headers=models.fixed_headers,
+                headers=models.fixed_headers if models.has_fixed_headers else None,
                 tls=trusting(models.ca_file, "models"),
                 idle_timeout=_IDLE_TIMEOUT,
             ),

@@ -7,6 +7,7 @@ statuses and cut responses, its own writing takes no precision.
 import asyncio
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -36,7 +37,7 @@ class Connection(InfluxDBClient):  # type: ignore[misc]  # aioinflux has no type
             db=influx.database,
             **session_options(
                 connect_timeout=influx.connect_timeout,
-                headers=_authorization(influx),
+                headers=partial(_authorization, influx),
                 tls=trusting(influx.ca_file, key),
             ),
         )

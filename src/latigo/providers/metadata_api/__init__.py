@@ -148,7 +148,7 @@ async def open_metadata_api(settings: MetadataApiSettings, clock: Clock) -> Asyn
         aiohttp.ClientSession(
             **session_options(
                 connect_timeout=settings.connect_timeout,
-                headers=settings.fixed_headers,
+                headers=settings.fixed_headers if settings.has_fixed_headers else None,
                 tls=trusting(settings.ca_file, section),
             )
         ) as session,

@@ -263,7 +263,7 @@ async def open_client(
         aiohttp.ClientSession(
             **session_options(
                 connect_timeout=server.connect_timeout,
-                headers=server.fixed_headers,
+                headers=server.fixed_headers if server.has_fixed_headers else None,
                 tls=trusting(server.ca_file, section),
             )
         ) as session,

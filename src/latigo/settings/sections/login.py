@@ -91,8 +91,12 @@ class TokenServer(BearerLogin):
     _ca_file_of_https_only = field_validator("ca_file")(of_https_only)
 
     @property
+    def has_fixed_headers(self) -> bool:
+        """Whether `fixed_headers` has any."""
+        return bool(self.headers) or self.token is not None
+
     def fixed_headers(self) -> dict[str, str]:
-        """The headers of every request, the fixed token among them."""
+        """Return the headers of every request, the fixed token among them, by what secrets are now."""
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token.get_secret_value()}"

@@ -6,7 +6,7 @@ never answer), so every call has a time limit of our own, and every error become
 
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,34 @@ class Hub:
             _log.info("queue.close_failed", error=str(self.translated(error, "closing")))
 
 
+class _Key(AzureNamedKeyCredential):
+    """The key of the connection string as that is now; the client asks when it logs in, and again every hour or so."""
+
+    def __init__(self, eventhub: EventHubQueue) -> None:
+        self._eventhub = eventhub
+        super().__init__(eventhub.address.key_name, eventhub.address.key)
+
+    @property
+    def named_key(self) -> Any:
+        with suppress(ValueError):  # no connection string any more, or no key in it: the old one stays
+            self.update(self._eventhub.address.key_name, self._eventhub.address.key)
+        return super().named_key
+
+
+class _Signature(AzureSasCredential):
+    """The signature of the connection string as that is now."""
+
+    def __init__(self, eventhub: EventHubQueue) -> None:
+        self._eventhub = eventhub
+        super().__init__(eventhub.address.signature)
+
+    @property
+    def signature(self) -> str:
+        with suppress(ValueError):  # as above
+            self.update(self._eventhub.address.signature)
+        return str(super().signature)
+
+
 def _tls_of(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return tls_context(ca_file)
@@ -168,13 +196,13 @@ async def open_hub(eventhub: EventHubQueue, clock: Clock) -> AsyncIterator[Hub]:
     """
     address = eventhub.address
     if address.signature:
-        yield Hub(eventhub, AzureSasCredential(address.signature), clock)
+        yield Hub(eventhub, _Signature(eventhub), clock)
     elif address.key:
-        yield Hub(eventhub, AzureNamedKeyCredential(address.key_name, address.key), clock)
+        yield Hub(eventhub, _Key(eventhub), clock)
     else:
         async with AsyncExitStack() as opened:
             try:
-                credential = await opened.enter_async_context(open_credential(eventhub.identity, clock))
+                credential = await opened.enter_async_context(open_credential(lambda: eventhub.identity, clock))
             except ValueError as error:
                 raise ConfigurationError(f"task_queue: {error}") from error
             yield Hub(eventhub, credential, clock)

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Check a filled-in overlay before it is applied: `check.sh FOLDER`. It has to render, its resources have to be valid, its
+# latigo.toml has to be one with the secrets in FOLDER/secrets, and no value of the example may be left.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+folder=$(cd "$1" && pwd)
+tools=${DEPLOYMENT_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/latigo/deployment-tools}/venv/bin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+"$tools/kubectl" kustomize "$folder" >"$work/manifests.yaml"
+"$tools/python" "$root/deploy/tools/validate.py" 1.30 1.37 <"$work/manifests.yaml" >"$work/found.json" || failed=1
+"$tools/python" -c 'import json, sys
+for found in json.load(sys.stdin)["resources"]:
+    for error in found["errors"] or ([] if found["checked_by"] else ["is of a kind that was not checked"]):
+        print(found["name"], error, sep=": ")' <"$work/found.json"
+
+(umask 077 && sed "s#/run/secrets/latigo#$folder/secrets#g" "$folder/latigo.toml" >"$work/latigo.toml")
+"${LATIGO:-$root/.venv/bin/latigo}" config --config "$work/latigo.toml" >/dev/null || failed=1
+
+example='registry\.example|api\.example|plant\.servicebus|00000000-0000'
+if grep --line-number --extended-regexp "$example" "$work/manifests.yaml" | sed 's/^/still of the example: line /'; then
+    failed=1
+fi
+if ((failed)); then
+    exit 1
+fi
+echo "$1 can be applied"
