@@ -15,6 +15,7 @@ from benchmarks import (
     calls,
     event_hubs,
     influx,
+    ledger,
     memory,
     overhead,
     overload,
@@ -36,6 +37,7 @@ PARTS = {
     "calls": calls.measure,
     "overload": overload.measure,
     "memory": memory.measure,
+    "ledger": ledger.measure,
     "planning": planning.measure,
     "pauses": pauses.measure,
 }
@@ -69,6 +71,8 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
 - **the longest pause** is by the clock, less the pause while a thread counts in Python, in turn with the others.
+- **claims and settlements** have nothing else to do: what a queue, readings and Gordo take is left out. The rate is by
+  the clock, with the executors and PostgreSQL on the same cores; CPU and transactions are those of the whole server.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 

@@ -380,6 +380,8 @@ class MemoryWork:
     ordered: Controls = field(default_factory=Controls)
     beats: list[tuple[int, int]] = field(default_factory=list)  #: tasks in flight, and how many there may be
     claims: int = 0
+    claim_batches: list[int] = field(default_factory=list)
+    locked: set[int] = field(default_factory=set)  #: tasks that a batch of claims leaves out
 
     def __post_init__(self) -> None:
         self.board = Circuits(self.clock)
@@ -428,6 +430,13 @@ class MemoryWork:
             task_id, self.claims, 0, starts, stored_in, task.ref, task.window, task.epoch, incarnation
         )
         return self.held[task_id]
+
+    async def claim_many(self, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> Mapping[int, Claim]:
+        self._ask()
+        self.claim_batches.append(len(tasks))
+        free = {place: task for place, task in enumerate(tasks) if task.id not in self.locked}
+        claims = {place: await self.claim(task, executor_id, lease) for place, task in free.items()}
+        return {place: claim for place, claim in claims.items() if claim is not None}
 
     async def examine(self, task: Task) -> Mismatch | None:
         self._ask()

@@ -18,6 +18,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
+from latigo.executor.claimer import Claimer
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
@@ -85,6 +86,7 @@ class Executor:
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
+        self._claimer = Claimer(ledger, info.id, rules.lease)
         self._settler = Settler(ledger, clock)
         self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -107,6 +109,7 @@ class Executor:
         try:
             async with asyncio.TaskGroup() as group:
                 background = [
+                    group.create_task(self._claimer.run(), name="claimer"),
                     group.create_task(self._settler.run(), name="settler"),
                     group.create_task(self._renew_leases(), name="leases"),
                     group.create_task(self._refresh_circuits(), name="circuits"),
@@ -209,7 +212,7 @@ class Executor:
         while True:
             try:
                 with self._metrics.stage("claim", stages):
-                    return await self._ledger.claim(task, self._info.id, self._rules.lease)
+                    return await self._claimer.claim(task)
             except Unavailable as error:
                 _log.warning("claim.delayed", error=str(error))
                 await self._clock.sleep(LEDGER_PAUSE)

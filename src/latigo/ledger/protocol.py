@@ -285,7 +285,13 @@ class ExecutorLedger(Protocol):
         """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another.
 
         So it is where model, window or epoch are not those of the task with this number, and where the message is of
-        another ledger or another incarnation of this one.
+        another ledger or another incarnation of this one. Waits while another transaction has the task locked.
+        """
+
+    async def claim_many(self, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> Mapping[int, Claim]:
+        """Claim several tasks in one transaction, each as `claim` does. Return the claims by the place of their task.
+
+        Waits for no lock: a task without a claim may have been locked. Of a task that is there twice, one is claimed.
         """
 
     async def examine(self, task: Task) -> Mismatch | None:

@@ -14,6 +14,7 @@ EVENTS = {
     "claim.delayed": "A task could not be claimed because the ledger is unavailable: error.",
     "claim.lost": "The lease of a claim ran out, and another executor may have the task: task.",
     "claim.not_checked": "A task waits with writing, because the ledger that has its claim is unavailable: error.",
+    "claims.separated": "A batch of claims met a bug, and each of its tasks is claimed by itself: error, count.",
     "clocks.compared": "The clocks of process and database agree again, or differ too much: difference_s, planning.",
     "controls.not_read": "What people have changed at run time could not be read; the last of it holds: error.",
     "connection.renewed": "The model server had closed an idle connection; sent again on a new one: downstream, error.",
