@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
+from latigo.domain.model import ModelRef
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.providers.memory import MemorySensors
@@ -47,6 +48,20 @@ class RepeatedSensors(MemorySensors):
         readings = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
         ns = span_ns(shift)
         return {tag: Series(series.times + ns, series.values.copy()) for tag, series in readings.items()}
+
+
+class InTurn:
+    """The order of servers without affinity: each is the first one in turn."""
+
+    def __init__(self, servers: Callable[[], Collection[str]]) -> None:
+        self._servers = servers
+        self._calls = 0
+
+    def __call__(self, _: ModelRef) -> Sequence[str]:
+        servers = list(self._servers())
+        self._calls += 1
+        first = self._calls % len(servers)
+        return servers[first:] + servers[:first]
 
 
 class CountedQueue(InternalQueue):
@@ -107,6 +122,8 @@ async def work(configuration: dict[str, Any]) -> None:
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with open_resources(settings, sensors=_sensors(configuration)) as resources, asyncio.TaskGroup() as group:
+        if configuration.get("in_turn"):
+            resources.models.servers = InTurn(resources.models.all_servers)  # type: ignore[assignment,method-assign]
         gc.freeze()  # as `latigo serve` does
         group.create_task(create_executor(resources, queue).run(stop))
         while line := await orders.readline():

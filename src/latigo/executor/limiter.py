@@ -3,9 +3,10 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+from latigo.domain.circuits import System
 from latigo.domain.errors import CircuitOpen, Unavailable
 from latigo.runtime.clock import Clock
 
@@ -150,7 +151,7 @@ class AdaptiveLimit:
 
 
 class ProjectLimits(dict[str, AdaptiveLimit]):
-    """The working limit of each project, created on first use."""
+    """The working limit of each project, or of each server where several share the models; created on first use."""
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
         super().__init__()
@@ -160,6 +161,11 @@ class ProjectLimits(dict[str, AdaptiveLimit]):
     def __missing__(self, project: str) -> AdaptiveLimit:
         self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
         return limit
+
+    def forget(self, system: System, names: Collection[str]) -> None:
+        """Forget the limits of a system that has none but these downstreams any more."""
+        for name in [name for name in self if name.startswith(f"{system}/") and name not in names]:
+            del self[name]
 
     def set_ceiling(self, ceiling: int) -> None:
         """Change the most that each limit may grow to."""

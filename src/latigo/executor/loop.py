@@ -12,6 +12,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from latigo.domain import outcome
+from latigo.domain.circuits import System
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef, ModelSpec
@@ -405,9 +406,13 @@ class Executor:
             await self._beat()
 
     async def _refresh_circuits(self) -> None:
+        circuits = self._pipeline.circuits
         while True:
             try:
-                await self._pipeline.circuits.refresh()
+                await circuits.refresh()
+                if servers := self._pipeline.models.all_servers():
+                    self._pipeline.limits.forget(System.MODEL_SERVER, servers)
+                    await circuits.forget(System.MODEL_SERVER, servers)
             except Unavailable as error:
                 _log.warning("circuits.not_read", error=str(error))
             await self._clock.sleep(REFRESH)
