@@ -12,6 +12,7 @@ import structlog
 
 from benchmarks import (
     affinity,
+    backfill,
     busy,
     calls,
     event_hubs,
@@ -32,6 +33,7 @@ PARTS = {
     "overhead": overhead.measure,
     "busy": busy.measure,
     "affinity": affinity.measure,
+    "backfill": backfill.measure,
     "influx": influx.measure,
     "timeseries_api": timeseries_api.measure,
     "wave": wave.measure,
@@ -46,7 +48,14 @@ PARTS = {
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
 SDK = (timeseries_api.sdk_home(), "the official SDK (tests/omnia_sdk/setup.sh)")
-NEEDS = {"overhead": [GORDO], "busy": [GORDO], "affinity": [GORDO], "influx": [GORDO, PEERS], "timeseries_api": [SDK]}
+NEEDS = {
+    "overhead": [GORDO],
+    "busy": [GORDO],
+    "affinity": [GORDO],
+    "backfill": [GORDO],
+    "influx": [GORDO, PEERS],
+    "timeseries_api": [SDK],
+}
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
 the median of the ratios of neighbouring turns, and the numbers next to it are medians of their own. Times and
@@ -57,7 +66,7 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   claims, writes to PostgreSQL, settles and logs; gordo-client (parquet, metadata cached) does none of that.
 - **real Gordo kept busy** is by the clock, and wants a machine that does nothing else: the executor has its ledger and
   sink on the same cores as Gordo, and the replay has neither.
-- **affinity** is by the clock, with the CPU of all servers for a prediction next to it.
+- **affinity** and **backfill** are by the clock, with the CPU of all servers for a prediction next to it.
 - **InfluxDB** is CPU time of the side that reads or writes, in a process of its own; the server's is not in it.
   aioinflux asks with Latigo's own statements and makes DataFrames of the answers; it and Gordo's forwarder write the
   same points, to databases of their own.

@@ -1,4 +1,4 @@
-"""Several real Gordo servers of one worker each: every model on a server of its own, against models in turn.
+"""Several real Gordo servers of one worker each: every model on a server of its own, against any server for each call.
 
 Waves of one slot of every model, the two sides in turn on the same servers. Of each turn the first wave is not counted:
 it loads what the other side has displaced.
@@ -44,7 +44,7 @@ class _Rates:
             return f"{rate:.1f}/s, {cpu:.0f} ms"
 
         ratio = statistics.median(our / their for (our, _), (their, _) in zip(self.ours, self.theirs, strict=True))
-        return Row(what, shown(self.ours), f"{shown(self.theirs)} in turn", ratio, at_least=at_least)
+        return Row(what, shown(self.ours), f"{shown(self.theirs)} at any server", ratio, at_least=at_least)
 
 
 async def _measure(kind: str) -> _Rates:
@@ -61,7 +61,7 @@ async def _measure(kind: str) -> _Rates:
         write_readings(readings, specs, Window(BEGIN - DAY, BEGIN + DAY), timedelta(minutes=1))
         configuration = {"project": project, "readings": str(readings), "ledger": ledger.url, "gordo": urls}
         ours = await opened.enter_async_context(running_executor(configuration))
-        theirs = await opened.enter_async_context(running_executor(configuration | {"in_turn": True}))
+        theirs = await opened.enter_async_context(running_executor(configuration | {"any_server": True}))
         names, number = [spec.ref.name for spec in specs], 0
         for _ in range(ROUNDS):
             for side, kept in ((ours, rates.ours), (theirs, rates.theirs)):
@@ -74,12 +74,12 @@ async def _measure(kind: str) -> _Rates:
 
 async def _wave(side: Program, ledger: Ledger, names: list[str], number: int) -> tuple[float, float]:
     tasks = await ledger.envelopes([Plan(names, Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT))])
-    cpu = _cpu_of_servers()
+    cpu = cpu_of_servers()
     answer = await side.ask({"tasks": tasks})
-    return len(names) / answer["wall"], (_cpu_of_servers() - cpu) * 1000 / len(names)
+    return len(names) / answer["wall"], (cpu_of_servers() - cpu) * 1000 / len(names)
 
 
-def _cpu_of_servers() -> float:
+def cpu_of_servers() -> float:
     """Seconds of CPU of the workers of all servers that this process has started."""
     masters = []
     for folder in Path("/proc").iterdir():

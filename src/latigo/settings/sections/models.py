@@ -69,6 +69,13 @@ class GordoModels(TokenServer):
     exclude: Globs = Field(
         default=(), description="Patterns on project/model that are left out; stronger than include."
     )
+    cached_per_worker: int = Field(
+        default=2,
+        ge=1,
+        le=100_000,
+        description="Models that a worker of the server keeps in memory, Gordo's N_CACHED_MODELS: the past of so many"
+        " models is filled at a time, one model after the other.",
+    )
     refresh: Positive = Field(
         default=timedelta(minutes=5), description="How often the lists of models and revisions are read."
     )
