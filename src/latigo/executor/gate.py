@@ -33,6 +33,7 @@ class Gate:
         self._share = share
         self._tasks = tasks or InProgress()
         self._lanes: dict[Lane, deque[Delivery]] = {lane: deque() for lane in Lane}
+        self._waiting: Counter[str] = Counter()  #: deliveries that have not been started, by project
         self._running: Counter[str] = Counter()
         self._models: dict[ModelRef, list[Lane]] = {}  #: lanes of the deliveries that run, by model
         self._active = 0
@@ -70,6 +71,7 @@ class Gate:
                     await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
                 finally:
                     self._lanes[delivery.task.lane].append(delivery)
+                    self._waiting[delivery.task.ref.project] += 1
                     is_added = True
                     self._changed.notify_all()
         except BaseException:
@@ -139,9 +141,8 @@ class Gate:
     def _choose(self) -> Delivery | None:
         if self.running >= self._concurrency or self._exclusive.locked():
             return None
-        waiting = {delivery.task.ref.project for queue in self._lanes.values() for delivery in queue}
-        full = {project for project in waiting if self._running[project] >= max(self._concurrency // 2, 1)}
-        barred = full if len(waiting) > 1 else set()
+        full = {project for project in self._waiting if self._running[project] >= max(self._concurrency // 2, 1)}
+        barred = full if len(self._waiting) > 1 else set()
         ready: dict[Lane, Delivery] = {}
         for lane, queue in self._lanes.items():
             for delivery in queue:
@@ -151,5 +152,10 @@ class Gate:
         chosen = self._share.choose(ready)
         if chosen is None:
             return None
-        self._lanes[chosen].remove(ready[chosen])
-        return ready[chosen]
+        delivery = ready[chosen]
+        self._lanes[chosen].remove(delivery)
+        project = delivery.task.ref.project
+        self._waiting[project] -= 1
+        if not self._waiting[project]:
+            del self._waiting[project]
+        return delivery
