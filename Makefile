@@ -31,10 +31,10 @@ test-python: ## The same as check on another Python (PYTHON=python3.13), in an e
 docs: $(VENV)/.ready ## Build the documentation site; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --keep-going -c docs . $(SITE)
 
-bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; prints a table of ratios
+bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; with BASE=commit, in turn with that commit (ONLY="wave overhead")
 	@benchmarks/peers/setup.sh
 	@tests/omnia_sdk/setup.sh
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m $(if $(BASE),benchmarks.pairs $(BASE),benchmarks) $(if $(ONLY),--only $(ONLY))
 
 chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number, QUEUE=postgres)
 	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE))

@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 import structlog
 
 from benchmarks import (
+    affinity,
+    backfill,
     busy,
     calls,
     event_hubs,
     influx,
+    ledger,
     memory,
     overhead,
     overload,
@@ -29,6 +32,8 @@ from tests.support.real_gordo import gordo_home
 PARTS = {
     "overhead": overhead.measure,
     "busy": busy.measure,
+    "affinity": affinity.measure,
+    "backfill": backfill.measure,
     "influx": influx.measure,
     "timeseries_api": timeseries_api.measure,
     "wave": wave.measure,
@@ -36,13 +41,21 @@ PARTS = {
     "calls": calls.measure,
     "overload": overload.measure,
     "memory": memory.measure,
+    "ledger": ledger.measure,
     "planning": planning.measure,
     "pauses": pauses.measure,
 }
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
 SDK = (timeseries_api.sdk_home(), "the official SDK (tests/omnia_sdk/setup.sh)")
-NEEDS = {"overhead": [GORDO], "busy": [GORDO], "influx": [GORDO, PEERS], "timeseries_api": [SDK]}
+NEEDS = {
+    "overhead": [GORDO],
+    "busy": [GORDO],
+    "affinity": [GORDO],
+    "backfill": [GORDO],
+    "influx": [GORDO, PEERS],
+    "timeseries_api": [SDK],
+}
 HOW_TO_READ = """
 Every line is held against a peer or a limit in the same run. Where there is a peer, the two take turns; the ratio is
 the median of the ratios of neighbouring turns, and the numbers next to it are medians of their own. Times and
@@ -53,6 +66,7 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   claims, writes to PostgreSQL, settles and logs; gordo-client (parquet, metadata cached) does none of that.
 - **real Gordo kept busy** is by the clock, and wants a machine that does nothing else: the executor has its ledger and
   sink on the same cores as Gordo, and the replay has neither.
+- **affinity** and **backfill** are by the clock, with the CPU of all servers for a prediction next to it.
 - **InfluxDB** is CPU time of the side that reads or writes, in a process of its own; the server's is not in it.
   aioinflux asks with Latigo's own statements and makes DataFrames of the answers; it and Gordo's forwarder write the
   same points, to databases of their own.
@@ -69,6 +83,8 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
 - **the longest pause** is by the clock, less the pause while a thread counts in Python, in turn with the others.
+- **claims and settlements** have nothing else to do: what a queue, readings and Gordo take is left out. The rate is by
+  the clock, with the executors and PostgreSQL on the same cores; CPU and transactions are those of the whole server.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 

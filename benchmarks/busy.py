@@ -11,7 +11,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -108,7 +108,7 @@ async def _stub_rates(readings: Path) -> list[tuple[float, float]]:
 
 async def _rounds(folder: Path) -> tuple[list[float], dict[int, list[float]]]:
     async with AsyncExitStack() as opened:
-        project, data = _copy_models(folder / "data")
+        project, data = copy_models(folder / "data", COPIES)
         url = await opened.enter_async_context(running_gordo(data))
         ledger = await opened.enter_async_context(open_ledger())
         specs = await specs_of(url, project, ledger.database)
@@ -149,14 +149,14 @@ def _plans(names: Sequence[str], number: int) -> list[Plan]:
     return [Plan(names, live, Lane.LIVE), Plan(names, back, Lane.BACKFILL)]
 
 
-def _copy_models(data: Path) -> tuple[str, Path]:
+def copy_models(data: Path, kinds: Mapping[str, int]) -> tuple[str, Path]:
     """Create a folder for Gordo that has each model under several names."""
     trained = gordo_home() / "data"
     layout = json.loads((trained / "layout.json").read_text())
     collection = Path(layout["model_collection_dir"])
     (data / collection).mkdir(parents=True)
     shutil.copy(trained / "layout.json", data)
-    for name, copies in COPIES.items():
+    for name, copies in kinds.items():
         for number in range(copies):
             (data / collection / f"{name}-{number:02d}").symlink_to(trained / collection / name)
     project: str = layout["project"]

@@ -11,16 +11,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 from pydantic import SecretStr
 
+from latigo.domain.model import ModelRef
 from latigo.domain.series import Readings, Series
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
+from latigo.executor import turns
 from latigo.providers.memory import MemorySensors
 from latigo.runtime.event_loop import run_async
 from latigo.runtime.log import configure_logging
@@ -47,6 +50,19 @@ class RepeatedSensors(MemorySensors):
         readings = await super().get_data_for_range(tags, window, max_bytes=max_bytes)
         ns = span_ns(shift)
         return {tag: Series(series.times + ns, series.values.copy()) for tag, series in readings.items()}
+
+
+class AnyServer:
+    """The order of servers without affinity, such as that of a service of Kubernetes: by chance."""
+
+    def __init__(self, servers: Callable[[], Collection[str]]) -> None:
+        self._servers = servers
+        self._random = Random(7)
+
+    def __call__(self, _: ModelRef) -> Sequence[str]:
+        servers = list(self._servers())
+        self._random.shuffle(servers)
+        return servers
 
 
 class CountedQueue(InternalQueue):
@@ -107,6 +123,10 @@ async def work(configuration: dict[str, Any]) -> None:
     orders = asyncio.StreamReader(_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async with open_resources(settings, sensors=_sensors(configuration)) as resources, asyncio.TaskGroup() as group:
+        if configuration.get("by_window"):
+            turns.RUN = 1  # no model goes on while others wait
+        if configuration.get("any_server"):
+            resources.models.servers = AnyServer(resources.models.all_servers)  # type: ignore[assignment,method-assign]
         gc.freeze()  # as `latigo serve` does
         group.create_task(create_executor(resources, queue).run(stop))
         while line := await orders.readline():

@@ -101,6 +101,47 @@ async def test_a_task_cannot_be_claimed_once_the_epoch_of_its_model_has_risen(ro
     await claimed(role_ledgers, fan)
 
 
+async def test_claims_of_a_batch_are_those_that_each_task_would_have_had_by_itself(role_ledgers: RoleLedgers):
+    names = ("pump", "fan", "valve", "motor", "again", "other")
+    pump, fan, valve, motor, again, other = [
+        await role_ledgers.message(await role_ledgers.add_task(name)) for name in names
+    ]
+    fan_claim = await claimed(role_ledgers, fan.id)
+    lost = await claimed(role_ledgers, again.id)
+    await role_ledgers.supersede("valve")
+    await role_ledgers.set_clock(NOW + LEASE / 2)
+    assert await role_ledgers.executor.renew([fan_claim], LEASE) == {fan.id}
+    await role_ledgers.set_clock(NOW + LEASE)
+    beyond, foreign = replace(pump, id=other.id + 1), replace(other, window=window("10:00", "11:00"))
+
+    batch = [beyond, again, foreign, fan, valve, replace(motor, epoch=2), pump, motor]
+    claims = await role_ledgers.executor.claim_many(batch, "executor-2", LEASE)
+
+    assert {place: claim.task_id for place, claim in claims.items()} == {1: again.id, 6: pump.id, 7: motor.id}
+    assert [(claims[place].starts, claims[place].ref) for place in (1, 6, 7)] == [
+        (1, again.ref),
+        (0, pump.ref),
+        (0, motor.ref),
+    ]
+    assert claims[1].number > lost.number
+    assert await role_ledgers.executor.claim_many(batch, "executor-1", LEASE) == {}
+    assert await role_ledgers.executor.settle([(claim, STORED) for claim in claims.values()]) == {
+        again.id,
+        pump.id,
+        motor.id,
+    }
+
+
+async def test_a_task_that_is_twice_in_a_batch_has_one_claim(role_ledgers: RoleLedgers):
+    task = await role_ledgers.message(await role_ledgers.add_task("pump"))
+
+    assert len(await role_ledgers.executor.claim_many([task, task], "executor-1", LEASE)) == 1
+
+
+async def test_a_batch_of_no_tasks_has_no_claims(role_ledgers: RoleLedgers):
+    assert await role_ledgers.executor.claim_many([], "executor-1", LEASE) == {}
+
+
 async def test_a_settlement_under_an_old_epoch_does_not_count(role_ledgers: RoleLedgers):
     pump, fan = [await claimed(role_ledgers, await role_ledgers.add_task(name)) for name in ("pump", "fan")]
 

@@ -17,6 +17,7 @@ from tests.support.ledgers import Ledgers
 
 HOUR = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)  # infinity
+RUN = 3
 REACH = 30  # slots before the newest due one in which a model may have something
 NOTHING = Coverage()
 BEYOND = 2  # slots after it: what is not due yet may be covered or parked as well
@@ -72,8 +73,16 @@ def oldest_wanted(model: Kept, now: datetime, catch_up: timedelta) -> datetime:
 
 def needed(model: Kept, now: datetime, catch_up: timedelta) -> tuple[Window | None, Window | None]:
     """A live window and one of backfill, by asking slot after slot."""
+    live, back, _ = needed_in_runs(model, now, catch_up)
+    return live, back
+
+
+def needed_in_runs(
+    model: Kept, now: datetime, catch_up: timedelta
+) -> tuple[Window | None, Window | None, Sequence[Window]]:
+    """The same, and what continues the window of backfill if the model is not silent."""
     if model.state != "active" or model.paused or (model.hold_until and model.hold_until > now):
-        return None, None
+        return None, None, ()
     due = max(floor_to_slot(now - model.delay, model.slot), model.since)
     newest = due - model.slot
     oldest = oldest_wanted(model, now, catch_up)
@@ -87,7 +96,8 @@ def needed(model: Kept, now: datetime, catch_up: timedelta) -> tuple[Window | No
     live = newest_run(starts, model) if starts and starts[-1] == newest else None
     back = newest_run(starts, model)
     out = {task.lane.is_live for task in model.out if task.state != "waiting"}
-    return None if True in out else live, None if False in out else back
+    further = [window for _ in range(RUN) if model.silent_since is None and (window := newest_run(starts, model))]
+    return None if True in out else live, None if False in out else back, () if False in out else further
 
 
 def newest_run(starts: list[datetime], model: Kept) -> Window | None:
@@ -254,6 +264,16 @@ async def test_the_needs_are_what_asking_slot_after_slot_finds(
     for ref, need in needs.items():
         covered = models[int(ref.name) - 1].covered
         assert need.covered_end == (covered.windows[-1].end if covered else None)
+    filling = [
+        Planned(need.model_id, need.epoch, need.windows[Lane.BACKFILL], Lane.BACKFILL)
+        for need in needs.values()
+        if Lane.BACKFILL in need.windows
+    ]
+    continued = await ledgers.scheduler.continued(filling, catch_up, RUN)
+    further = {
+        need.model_id: needed_in_runs(models[int(ref.name) - 1], now, catch_up)[2] for ref, need in needs.items()
+    }
+    assert continued == {task.model_id: further[task.model_id] for task in filling if further[task.model_id]}
 
 
 @ONE_DATABASE

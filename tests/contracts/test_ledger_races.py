@@ -18,6 +18,7 @@ CATCH_UP = timedelta(days=30)
 REQUESTED = window("10:00", "12:00")
 PLANNER = "SELECT FROM planner FOR SHARE"  # as every planning transaction
 LAST_OF_A_CHANGE = "LOCK parked IN SHARE MODE"  # what is written last when models change
+CLAIMING = "%SELECT FROM task WHERE id = $1 FOR UPDATE%"
 SETTLING, LOCKING_MODELS = "%FOR UPDATE OF t, c%", "%JOIN coverage c ON c.model_id = m.id%"
 
 
@@ -132,11 +133,52 @@ async def test_a_claim_counts_the_starts_that_it_had_to_wait_for(ledger: Ledgers
 
     async with asyncio.TaskGroup() as group, ledger.holding(ended):
         claiming = group.create_task(ledger.claim(claim.task_id, 1, "executor-2", LEASE))
-        await ledger.someone_waits_in("%UPDATE task t%SET state = 'claimed'%")
+        await ledger.someone_waits_in(CLAIMING)
 
     again = claiming.result()
     assert again is not None
     assert again.starts == 3
+
+
+async def test_claims_of_a_batch_wait_for_no_task_that_is_locked(ledger: Ledgers):
+    claims = await claimed(ledger)
+    tasks = [await ledger.message(claim.task_id) for claim in claims]
+    await ledger.set_clock(NOW + LEASE)
+
+    async with ledger.holding(task_row(claims[1])), asyncio.timeout(10):
+        batch = await ledger.executor.claim_many(tasks, "executor-2", LEASE)
+
+    assert set(batch) == {0, 2}
+    assert await ledger.claim(claims[1].task_id, 1, "executor-2", LEASE) is not None
+
+
+async def test_claims_of_a_batch_wait_for_no_settlement_and_take_nothing_from_it(ledger: Ledgers):
+    claims = await claimed(ledger)
+    tasks = [await ledger.message(claim.task_id) for claim in claims]
+    await ledger.set_clock(NOW + LEASE)
+
+    async with asyncio.TaskGroup() as group, ledger.holding(coverage_of(claims[2])):
+        settling = group.create_task(ledger.executor.settle(stored(claims)))
+        await ledger.someone_waits_in(SETTLING)
+        async with asyncio.timeout(10):
+            batch = await ledger.executor.claim_many(tasks, "executor-2", LEASE)
+
+    assert set(batch) <= {2}  # whose lock the settlement may have or not when it waits for its coverage
+    assert settling.result() == {claim.task_id for claim in claims} - {claim.task_id for claim in batch.values()}
+
+
+async def test_batches_of_many_executors_claim_every_task_once(ledger: Ledgers):
+    claims = await claimed(ledger)
+    tasks = [await ledger.message(claim.task_id) for claim in claims]
+    await ledger.set_clock(NOW + LEASE)
+    orders = [tasks, tasks[::-1], [*tasks[1:], tasks[0]], tasks] * 4
+
+    async with asyncio.timeout(30):
+        batches = await asyncio.gather(
+            *(ledger.executor.claim_many(order, f"executor-{n}", LEASE) for n, order in enumerate(orders))
+        )
+
+    assert sorted(claim.task_id for batch in batches for claim in batch.values()) == sorted(task.id for task in tasks)
 
 
 async def test_no_other_scheduler_acquires_the_lease_before_a_planning_transaction_ends(ledger: Ledgers):

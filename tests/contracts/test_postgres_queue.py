@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -97,32 +98,47 @@ async def test_without_a_notice_a_receiver_looks_by_itself(ledger: Ledgers):
 async def put(ledger: Ledgers, number: int, *, taken_by: str | None, body: bytes | None = None) -> None:
     """Store a message without a notice."""
     body = encode(some_tasks(1, first=number)[0]) if body is None else body
-    sql = "INSERT INTO queued_task (task_id, body, share, sent_at, taken_by) VALUES ($1, $2, 1, ledger_now(), $3)"
-    await ledger.fetch(sql, number, body, taken_by)
+    sql = "INSERT INTO queued_task (task_id, body, share, sent_at, taken_by) VALUES ($1, $2, $3, ledger_now(), $4)"
+    await ledger.fetch(sql, number, body, number, taken_by)
 
 
 async def test_a_receiver_takes_as_much_ahead_as_its_executor_needs_when_that_changes(ledger: Ledgers):
-    await send(ledger, *some_tasks(10))
+    await send(ledger, *some_tasks(20))
     async with receiving(ledger, "one", concurrency=1) as (receiver, deliveries):
-        first = await arrivals(deliveries, 2)
+        first = await arrivals(deliveries, 4)
         receiver.limit(3)
-        rest = await arrivals(deliveries, 4)
+        rest = await arrivals(deliveries, 8)
 
-        assert [each.task.id for each in (*first, *rest)] == [1, 2, 3, 4, 5, 6]
-        assert list((await messages(ledger)).values()) == ["one"] * 6 + [None] * 4
+        assert [each.task.id for each in (*first, *rest)] == list(range(1, 13))
+        assert list((await messages(ledger)).values()) == ["one"] * 12 + [None] * 8
 
 
 async def test_a_receiver_takes_no_more_than_it_can_soon_begin_and_goes_on_when_some_are_done(ledger: Ledgers):
-    await send(ledger, *some_tasks(10))
+    await send(ledger, *some_tasks(20))
     async with receiving(ledger, "one", concurrency=2) as (_, deliveries):
-        first = await arrivals(deliveries, 4)
-        assert [name for name in (await messages(ledger)).values() if name] == ["one"] * 4
+        first = await arrivals(deliveries, 8)
+        assert [name for name in (await messages(ledger)).values() if name] == ["one"] * 8
 
         for delivery in first:
             await delivery.done()
-        assert [each.task.id for each in await arrivals(deliveries, 4)] == [5, 6, 7, 8]
+        assert [each.task.id for each in await arrivals(deliveries, 8)] == list(range(9, 17))
 
-    assert await messages(ledger) == dict.fromkeys(range(5, 11))
+    assert await messages(ledger) == dict.fromkeys(range(9, 21))
+
+
+async def test_tasks_of_a_model_wait_while_another_receiver_has_one_of_them(ledger: Ledgers):
+    run = [a_task(a_spec("pump"), id=number) for number in (1, 2, 3)]
+    await send(ledger, *run, *some_tasks(1, first=4))
+    await ledger.fetch("INSERT INTO queue_receiver VALUES ('two', ledger_now())")
+    await ledger.fetch("UPDATE queued_task SET taken_by = 'two' WHERE task_id = 1")
+    await ledger.set_clock(NOW + SECOND)  # they have waited long enough for any receiver
+
+    async with receiving(ledger, "one", replace(EAGER, expiration=HOUR)) as (_, deliveries):
+        first = [each.task.id for each in await arrivals(deliveries, 1)]
+        await ledger.fetch("DELETE FROM queued_task WHERE task_id = 1")
+        rest = [each.task.id for each in await arrivals(deliveries, 2)]
+
+    assert (first, rest) == ([4], [2, 3])
 
 
 async def test_a_model_stays_with_a_receiver_and_is_left_to_others_once_it_has_waited(ledger: Ledgers):

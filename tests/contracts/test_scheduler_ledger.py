@@ -1,11 +1,13 @@
 """The contract of the ledger for schedulers, PostgreSQL and in memory."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from latigo.domain.task import Lane
+from latigo.domain.windows import Window
 from latigo.ledger.protocol import LeaseLost, Need, Planned, SchedulerLedger, Term
 from tests.support.build import NOW, a_spec, an_entry, window
 from tests.support.role_ledgers import RoleLedgers, role_ledgers
@@ -119,6 +121,42 @@ async def test_nothing_is_planned_without_the_lease(role_ledgers: RoleLedgers, m
 
 async def test_the_difference_of_clocks_is_known(role_ledgers: RoleLedgers):
     assert await role_ledgers.scheduler.clock_skew(NOW - HOUR) == HOUR
+
+
+# --- runs of backfill -------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_of_backfill_is_planned_in_one_call_and_kept_in_its_order(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    term, first = await lead(role_ledgers), await planned(role_ledgers, "pump", Lane.BACKFILL)
+    run = [first, *(replace(first, window=Window(BACK.start - n * HOUR, BACK.end - n * HOUR)) for n in (1, 2))]
+
+    assert await role_ledgers.scheduler.plan(term, run) == 3
+    tasks = await role_ledgers.scheduler.unpublished(term, 100)
+
+    assert [task.window for task in tasks] == [task.window for task in run]
+    assert [task.id for task in tasks] == sorted(task.id for task in tasks)
+
+
+async def test_a_run_that_is_out_is_not_continued_and_live_work_goes_on(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    term, first = await lead(role_ledgers), await planned(role_ledgers, "pump", Lane.BACKFILL)
+    live = await planned(role_ledgers, "pump")
+    older = replace(first, window=Window(BACK.start - HOUR, BACK.start))
+    oldest = replace(first, window=Window(BACK.start - 2 * HOUR, BACK.start - HOUR))
+
+    assert await role_ledgers.scheduler.plan(term, [first, older]) == 2
+    assert await role_ledgers.scheduler.plan(term, [oldest]) == 0
+    assert await role_ledgers.scheduler.plan(term, [live]) == 1
+
+
+async def test_a_model_has_one_lane_out_besides_live(role_ledgers: RoleLedgers):
+    await role_ledgers.add_need("pump")
+    term, first = await lead(role_ledgers), await planned(role_ledgers, "pump", Lane.BACKFILL)
+    repair = replace(first, window=Window(BACK.start - HOUR, BACK.start), lane=Lane.REPAIR)
+
+    assert await role_ledgers.scheduler.plan(term, [first, repair]) == 1
+    assert [task.lane for task in await role_ledgers.scheduler.unpublished(term, 100)] == [Lane.BACKFILL]
 
 
 # --- needs and tasks --------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_settings_load_and_name_services_that_are_there(service: str, tmp_path: 
     assert isinstance(of_ours, PostgresSink)
     assert isinstance(influx, InfluxSink)
     assert settings.models.projects == ("plant-a",)
-    urls = (settings.ledger.url.get_secret_value(), settings.models.url, settings.sensors.url, influx.url)
+    urls = (settings.ledger.url.get_secret_value(), settings.models.urls[0], settings.sensors.url, influx.url)
     for url in map(urlsplit, urls):
         assert LISTENS[url.hostname or ""] == url.port
     assert settings.deprecated() == {}

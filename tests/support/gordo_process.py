@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest_asyncio
@@ -21,12 +22,18 @@ STOPS_WITHIN_S = 90.0
 
 @asynccontextmanager
 async def running_gordo(
-    data: Path | None = None, workers: int = 1, *, revision: str | None = None, port: int | None = None
+    data: Path | None = None,
+    workers: int = 1,
+    *,
+    revision: str | None = None,
+    port: int | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[str]:
     """Serve the models of ``data``, by default those that were built for the tests; yield the server's URL.
 
     A folder of one's own is for tests that change what is on the disk. ``revision`` counts as the newest, by default
-    the one that ``data`` says; ``port`` is for a server that comes in the place of another.
+    the one that ``data`` says; ``port`` is for a server that comes in the place of another;
+    ``environment`` has further variables, such as ``N_CACHED_MODELS``.
     """
     require_gordo()
     data = data or gordo_home() / "data"
@@ -36,7 +43,7 @@ async def running_gordo(
             str(gordo_home() / "venv" / "bin" / "gunicorn"),
             *("--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--worker-class", "gthread", "--threads", "8"),
             *("--log-level", "warning", "--chdir", str(data), "gordo.server.server:build_app()"),
-            env={**os.environ, **_environment(data, revision)},
+            env={**os.environ, **_environment(data, revision), **environment},
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the tests, which then end the server

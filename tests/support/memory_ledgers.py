@@ -21,7 +21,7 @@ from latigo.domain.receipt import Receipt
 from latigo.domain.series import Column
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
-from latigo.domain.windows import EPOCH
+from latigo.domain.windows import EPOCH, Window
 from latigo.ledger.freshness import Block
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
 from latigo.ledger.protocol import (
@@ -96,6 +96,7 @@ class MemoryPlanning:
 
     clock: Clock
     desired: list[Need] = field(default_factory=list)
+    further: dict[int, Sequence[Window]] = field(default_factory=dict)  #: older windows, by model; the newest first
     covered: dict[int, Coverage] = field(default_factory=dict)  #: by model; it changes no need by itself
     expired: dict[ModelRef, int] = field(default_factory=dict)
     tags: dict[int, tuple[str, ...]] = field(default_factory=dict)  #: that a model reads, where they matter
@@ -161,6 +162,16 @@ class MemoryPlanning:
         ]
         return [need for need in needs if need.windows]
 
+    async def continued(
+        self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
+    ) -> Mapping[int, Sequence[Window]]:
+        self._ask("continued")
+        older = {
+            task.model_id: [w for w in self.further.get(task.model_id, ()) if w.end <= task.window.start][:most]
+            for task in planned
+        }
+        return {model_id: windows for model_id, windows in older.items() if windows}
+
     async def outstanding(self) -> Outstanding:
         self._ask("outstanding")
         out = [row for row in self.rows.values() if row.state != "waiting"]
@@ -195,10 +206,13 @@ class MemoryPlanning:
 
     async def plan(self, term: Term, planned: Sequence[Planned], *, probes: Sequence[str] = ()) -> int:
         self._ask("plan", term)
-        count = 0
+        count, out = 0, {need.model_id: self._out(need) for need in self.desired}
+        lanes: dict[int, Lane] = {}
         for each in planned:
             (need,) = (need for need in self.desired if need.model_id == each.model_id)
-            if each.lane.is_live in self._out(need) or each.epoch != need.epoch or self._overlaps(need, each):
+            if not each.lane.is_live and lanes.setdefault(each.model_id, each.lane) is not each.lane:
+                continue
+            if each.lane.is_live in out[each.model_id] or each.epoch != need.epoch or self._overlaps(need, each):
                 continue
             self.last_id += 1
             spec = a_spec(need.ref.name, project=need.ref.project)
@@ -380,6 +394,8 @@ class MemoryWork:
     ordered: Controls = field(default_factory=Controls)
     beats: list[tuple[int, int]] = field(default_factory=list)  #: tasks in flight, and how many there may be
     claims: int = 0
+    claim_batches: list[int] = field(default_factory=list)
+    locked: set[int] = field(default_factory=set)  #: tasks that a batch of claims leaves out
 
     def __post_init__(self) -> None:
         self.board = Circuits(self.clock)
@@ -428,6 +444,13 @@ class MemoryWork:
             task_id, self.claims, 0, starts, stored_in, task.ref, task.window, task.epoch, incarnation
         )
         return self.held[task_id]
+
+    async def claim_many(self, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> Mapping[int, Claim]:
+        self._ask()
+        self.claim_batches.append(len(tasks))
+        free = {place: task for place, task in enumerate(tasks) if task.id not in self.locked}
+        claims = {place: await self.claim(task, executor_id, lease) for place, task in free.items()}
+        return {place: claim for place, claim in claims.items() if claim is not None}
 
     async def examine(self, task: Task) -> Mismatch | None:
         self._ask()

@@ -7,6 +7,7 @@ class System(StrEnum):
     """Kinds of foreign systems."""
 
     MODELS = "gordo"  #: each project is a system of its own
+    MODEL_SERVER = "gordo-server"  #: one of several servers that share the models
     SENSORS = "sensors"
     SINK = "sink"
 

@@ -92,6 +92,10 @@ class Unavailable(LatigoError):
         self.retry_after = retry_after
         self.alarm = alarm
 
+    def at(self, downstream: str) -> "Unavailable":
+        """Return the same error of another downstream."""
+        return type(self)(str(self), downstream=downstream, retry_after=self.retry_after, alarm=self.alarm)
+
 
 class TimedOut(Unavailable):
     """A downstream did not answer within the time limit."""

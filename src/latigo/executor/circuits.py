@@ -1,13 +1,14 @@
 """Circuit breakers: failed calls are counted here, open circuits are published in the ledger."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
+from latigo.domain.circuits import System
 from latigo.domain.errors import CircuitOpen, LatigoError, PartlyDown, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.ledger.protocol import Circuit, ExecutorLedger
@@ -92,6 +93,13 @@ class CircuitBoard:
         if self.is_open(downstream) and not probe:
             raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
 
+    async def forget(self, system: System, names: Collection[str]) -> None:
+        """Close the open circuits of a system that has none but these downstreams any more."""
+        for downstream in [name for name in self._open if name.startswith(f"{system}/") and name not in names]:
+            await self._close(downstream)
+        for downstream in [name for name in self._breakers if name.startswith(f"{system}/") and name not in names]:
+            del self._breakers[downstream]
+
     async def may_probe(self, downstream: str) -> bool:
         """Return whether this process may probe a downstream that no task waits for.
 
@@ -142,11 +150,14 @@ class CircuitBoard:
     async def _succeeded(self, downstream: str, *, probe: bool) -> None:
         self._breaker(downstream).succeeded()
         if probe and self.is_open(downstream):
-            await self._ledger.close_circuit(downstream)
-            self._opened_here.discard(downstream)
-            self._open = {name: circuit for name, circuit in self._open.items() if name != downstream}
-            self._breaker(downstream).reset()
-            _log.info("circuit.closed", downstream=downstream)
+            await self._close(downstream)
+
+    async def _close(self, downstream: str) -> None:
+        await self._ledger.close_circuit(downstream)
+        self._opened_here.discard(downstream)
+        self._open = {name: circuit for name, circuit in self._open.items() if name != downstream}
+        self._breaker(downstream).reset()
+        _log.info("circuit.closed", downstream=downstream)
 
     async def _failed(self, error: Unavailable, *, probe: bool) -> None:
         downstream = error.downstream

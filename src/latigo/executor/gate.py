@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.model import ModelRef
-from latigo.domain.task import Lane
+from latigo.domain.task import Lane, Task
 from latigo.runtime.in_progress import InProgress
 from latigo.task_queue.protocol import Delivery
 
@@ -18,9 +18,9 @@ ROOM = 4
 class Gate:
     """Starts deliveries: at most ``concurrency`` at once, live ones first, without starving the other lanes.
 
-    No project has more than half of the starts while others wait. No model runs twice at once, so one that hangs blocks
-    one call of its server instead of one per lane. A delivery that needs exclusive execution waits until nothing else
-    runs, and nothing is started until it has ended.
+    No project has more than half of the starts while others wait. A model runs once at a time, but for two windows of
+    its past: the second one is read while the first is predicted. A delivery that needs exclusive execution waits until
+    nothing else runs, and nothing is started until it has ended.
 
     Args:
         concurrency: deliveries at once.
@@ -33,8 +33,9 @@ class Gate:
         self._share = share
         self._tasks = tasks or InProgress()
         self._lanes: dict[Lane, deque[Delivery]] = {lane: deque() for lane in Lane}
+        self._waiting: Counter[str] = Counter()  #: deliveries that have not been started, by project
         self._running: Counter[str] = Counter()
-        self._models: set[ModelRef] = set()
+        self._models: dict[ModelRef, list[Lane]] = {}  #: lanes of the deliveries that run, by model
         self._active = 0
         self._exclusive = asyncio.Lock()
         self._changed = asyncio.Condition()
@@ -70,6 +71,7 @@ class Gate:
                     await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
                 finally:
                     self._lanes[delivery.task.lane].append(delivery)
+                    self._waiting[delivery.task.ref.project] += 1
                     is_added = True
                     self._changed.notify_all()
         except BaseException:
@@ -83,7 +85,7 @@ class Gate:
             while True:
                 if delivery := self._choose():
                     self._running[delivery.task.ref.project] += 1
-                    self._models.add(delivery.task.ref)
+                    self._models.setdefault(delivery.task.ref, []).append(delivery.task.lane)
                     self._active += 1
                     self._changed.notify_all()
                     return delivery
@@ -96,7 +98,10 @@ class Gate:
             self._running[project] -= 1
             if not self._running[project]:
                 del self._running[project]
-            self._models.discard(delivery.task.ref)
+            lanes = self._models[delivery.task.ref]
+            lanes.remove(delivery.task.lane)
+            if not lanes:
+                del self._models[delivery.task.ref]
             self._active -= 1
             self._changed.notify_all()
         self._tasks.end()
@@ -125,20 +130,32 @@ class Gate:
             self._active -= 1
             self._changed.notify_all()
 
+    def _may_join(self, task: Task) -> bool:
+        """Return whether a task may run at the same time as those of its model that run already."""
+        lanes = self._models.get(task.ref)
+        if lanes is None:
+            return True
+        both_fill = lanes == [Lane.BACKFILL] and task.lane is Lane.BACKFILL
+        return both_fill and all(delivery.task.ref != task.ref for delivery in self._lanes[Lane.LIVE])
+
     def _choose(self) -> Delivery | None:
         if self.running >= self._concurrency or self._exclusive.locked():
             return None
-        waiting = {delivery.task.ref.project for queue in self._lanes.values() for delivery in queue}
-        full = {project for project in waiting if self._running[project] >= max(self._concurrency // 2, 1)}
-        barred = full if len(waiting) > 1 else set()
+        full = {project for project in self._waiting if self._running[project] >= max(self._concurrency // 2, 1)}
+        barred = full if len(self._waiting) > 1 else set()
         ready: dict[Lane, Delivery] = {}
         for lane, queue in self._lanes.items():
             for delivery in queue:
-                if delivery.task.ref.project not in barred and delivery.task.ref not in self._models:
+                if delivery.task.ref.project not in barred and self._may_join(delivery.task):
                     ready[lane] = delivery
                     break
         chosen = self._share.choose(ready)
         if chosen is None:
             return None
-        self._lanes[chosen].remove(ready[chosen])
-        return ready[chosen]
+        delivery = ready[chosen]
+        self._lanes[chosen].remove(delivery)
+        project = delivery.task.ref.project
+        self._waiting[project] -= 1
+        if not self._waiting[project]:
+            del self._waiting[project]
+        return delivery

@@ -2,13 +2,17 @@
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+from latigo.domain.circuits import System
 from latigo.domain.errors import CircuitOpen, Unavailable
+from latigo.domain.model import ModelRef
+from latigo.executor.turns import Turn, Turns
 from latigo.runtime.clock import Clock
 
+#: That a Gordo worker keeps in memory by default.
+MODELS_KEPT = 2
 FIRST_LIMIT = 2.0
 LOWEST_LIMIT = 1.0
 #: Calls that may wait at the server, times the square root of the limit. One waiting call keeps a server of unknown
@@ -40,12 +44,12 @@ class AdaptiveLimit:
     nor restored during the call.
     """
 
-    def __init__(self, ceiling: int, clock: Clock) -> None:
+    def __init__(self, ceiling: int, clock: Clock, kept: int = MODELS_KEPT) -> None:
         self._clock = clock
         self._ceiling = float(ceiling)
         self._limit = min(FIRST_LIMIT, self._ceiling)
         self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns(kept)
         self._samples: list[float] = []
         self._best: float | None = None
         self._was_full = False
@@ -77,9 +81,9 @@ class AdaptiveLimit:
         return self._in_flight
 
     @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Run one call; wait for its turn first, in order."""
-        await self._enter()
+    async def call(self, model: ModelRef | None = None) -> AsyncIterator[None]:
+        """Run one call, of a model; wait for its turn first, see `Turns`."""
+        await self._enter(model)
         started, phase = self._clock.monotonic(), self._phase
         try:
             yield
@@ -92,32 +96,32 @@ class AdaptiveLimit:
             if phase == self._phase:
                 self._answered(self._clock.monotonic() - started)
         finally:
-            self._in_flight -= 1
-            self._admit()
+            self._leave(model)
 
-    async def _enter(self) -> None:
-        if not self._waiting and self._in_flight < self.limit:
-            self._in_flight += 1
-        else:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+    async def _enter(self, model: ModelRef | None) -> None:
+        turn = Turn(model, asyncio.get_running_loop().create_future())
+        self._turns.add(turn)
+        self._admit()
+        if not turn.begins.done():
             try:
-                await turn
+                await turn.begins
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # admitted and cancelled at the same moment
-                    self._in_flight -= 1
-                    self._admit()
-                elif turn in self._waiting:  # `_admit` may have passed over it since it was cancelled
-                    self._waiting.remove(turn)
+                if turn.begins.done() and not turn.begins.cancelled():  # admitted and cancelled at the same moment
+                    self._leave(model)
+                else:
+                    self._turns.withdraw(turn)
                 raise
         self._was_full |= self._in_flight >= self.limit
 
+    def _leave(self, model: ModelRef | None) -> None:
+        self._in_flight -= 1
+        self._turns.ended(model)
+        self._admit()
+
     def _admit(self) -> None:
-        while self._waiting and self._in_flight < self.limit:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._in_flight += 1
-                turn.set_result(None)
+        while self._in_flight < self.limit and (turn := self._turns.take()):
+            self._in_flight += 1
+            turn.begins.set_result(None)
 
     def _answered(self, seconds: float) -> None:
         self._samples.append(seconds)
@@ -150,16 +154,22 @@ class AdaptiveLimit:
 
 
 class ProjectLimits(dict[str, AdaptiveLimit]):
-    """The working limit of each project, created on first use."""
+    """The working limit of each project, or of each server where several share the models; created on first use."""
 
-    def __init__(self, ceiling: int, clock: Clock) -> None:
+    def __init__(self, ceiling: int, clock: Clock, kept: int = MODELS_KEPT) -> None:
         super().__init__()
+        self._kept = kept
         self._ceiling = ceiling
         self._clock = clock
 
     def __missing__(self, project: str) -> AdaptiveLimit:
-        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock)
+        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock, self._kept)
         return limit
+
+    def forget(self, system: System, names: Collection[str]) -> None:
+        """Forget the limits of a system that has none but these downstreams any more."""
+        for name in [name for name in self if name.startswith(f"{system}/") and name not in names]:
+            del self[name]
 
     def set_ceiling(self, ceiling: int) -> None:
         """Change the most that each limit may grow to."""

@@ -12,12 +12,14 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from latigo.domain import outcome
+from latigo.domain.circuits import System
 from latigo.domain.errors import LatigoError, Reason, Rejected, Unavailable
 from latigo.domain.limits import Controls
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
+from latigo.executor.claimer import Claimer
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
@@ -85,6 +87,7 @@ class Executor:
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
+        self._claimer = Claimer(ledger, info.id, rules.lease)
         self._settler = Settler(ledger, clock)
         self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -107,6 +110,7 @@ class Executor:
         try:
             async with asyncio.TaskGroup() as group:
                 background = [
+                    group.create_task(self._claimer.run(), name="claimer"),
                     group.create_task(self._settler.run(), name="settler"),
                     group.create_task(self._renew_leases(), name="leases"),
                     group.create_task(self._refresh_circuits(), name="circuits"),
@@ -209,7 +213,7 @@ class Executor:
         while True:
             try:
                 with self._metrics.stage("claim", stages):
-                    return await self._ledger.claim(task, self._info.id, self._rules.lease)
+                    return await self._claimer.claim(task)
             except Unavailable as error:
                 _log.warning("claim.delayed", error=str(error))
                 await self._clock.sleep(LEDGER_PAUSE)
@@ -402,9 +406,13 @@ class Executor:
             await self._beat()
 
     async def _refresh_circuits(self) -> None:
+        circuits = self._pipeline.circuits
         while True:
             try:
-                await self._pipeline.circuits.refresh()
+                await circuits.refresh()
+                if servers := self._pipeline.models.all_servers():
+                    self._pipeline.limits.forget(System.MODEL_SERVER, servers)
+                    await circuits.forget(System.MODEL_SERVER, servers)
             except Unavailable as error:
                 _log.warning("circuits.not_read", error=str(error))
             await self._clock.sleep(REFRESH)

@@ -292,12 +292,42 @@ class Pipeline:
 
     async def _predict(self, progress: Progress, dataset: Dataset, window: Window) -> Execution:
         task = progress.task
-        project = task.ref.project
-        async with (
-            self.limits[project].call(),
-            self._call(progress, "predict", circuit_name(System.MODELS, project)),
-        ):
+        project, servers = task.ref.project, self.models.servers(task.ref)
+        downstream = circuit_name(System.MODELS, project)
+        if servers:
+            async with self.circuits.call(downstream, task.ref, probe=task.probe):
+                return await self._predict_on(progress, servers, dataset, window, downstream)
+        async with self.limits[project].call(task.ref), self._call(progress, "predict", downstream):
             return await self.models.execute_model(task.model, window, dataset.x, dataset.y)
+
+    async def _predict_on(
+        self, progress: Progress, servers: Sequence[str], dataset: Dataset, window: Window, downstream: str
+    ) -> Execution:
+        """Predict on the first of several servers that answers; each has a circuit and a working limit of its own.
+
+        After a time-out no other is asked: the call would only take as long again, and the first one still works on it.
+
+        Raises:
+            Unavailable, TimedOut: of ``downstream``: no server answers.
+        """
+        task = progress.task
+        unavailable = Unavailable(f"the circuits of all {len(servers)} servers are open", downstream=downstream)
+        for server in servers:
+            probe = self.circuits.is_open(server) and (task.probe or await self.circuits.may_probe(server))
+            if self.circuits.is_open(server) and not probe:
+                continue
+            try:
+                async with self.limits[server].call(task.ref), self._call(progress, "predict", server, probe=probe):
+                    try:
+                        return await self.models.execute_model(task.model, window, dataset.x, dataset.y, server=server)
+                    except Unavailable as error:
+                        raise error.at(server) from error
+            except Unavailable as error:
+                unavailable = error.at(downstream)
+                if isinstance(error, TimedOut) or isinstance(error.__cause__, TimedOut):
+                    break
+                _log.warning("server.passed_over", downstream=server, error=str(error))
+        raise unavailable
 
     async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
         """Write to every sink; return how the slots ended, and the rows that every required sink holds."""

@@ -105,24 +105,15 @@ class PostgresExecutorLedger:
         return Controls(limits) if row is None else Controls(limits, drained=row["drained"], stops=row["stops"])
 
     async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
-        window, ref, ledger = task.window, task.ref, task.ledger
-        identity = (ledger.id, ledger.incarnation) if ledger else (None, None)
-        key = (window.start, window.end, ref.project, ref.name)
-        row = await self._database.row(SQL["claim"], task.id, task.epoch, executor_id, lease, *key, *identity)
-        if row is None:
-            return None
-        return Claim(
-            task_id=task.id,
-            number=row["claim"],
-            attempts=row["attempts"],
-            starts=row["unsettled_starts"],
-            stored_in=frozenset(row["stored_in"]),
-            ref=ref,
-            window=window,
-            epoch=task.epoch,
-            incarnation=row["incarnation"],
-            recorded=None if row["swept"] is None else dict(zip(row["swept"], row["cells"], strict=True)),
-        )
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["claim_lock"], task.id)
+            return (await _claim(connection, [task], executor_id, lease)).get(0)
+
+    async def claim_many(self, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> Mapping[int, Claim]:
+        if not tasks:
+            return {}
+        async with self._database.connection() as connection:
+            return await _claim(connection, tasks, executor_id, lease)
 
     async def examine(self, task: Task) -> Mismatch | None:
         async with self._database.connection() as connection:
@@ -205,6 +196,39 @@ class PostgresExecutorLedger:
                 return False
             await release_holds(connection, downstream)
         return True
+
+
+async def _claim(connection: Any, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> dict[int, Claim]:
+    """Claim tasks that no other transaction has locked; return the claims by the place of their task."""
+    keys = columns(
+        (
+            task.id,
+            task.epoch,
+            task.window.start,
+            task.window.end,
+            task.ref.project,
+            task.ref.name,
+            *((task.ledger.id, task.ledger.incarnation) if task.ledger else (None, None)),
+        )
+        for task in tasks
+    )
+    rows = await connection.fetch(SQL["claim"], executor_id, lease, *keys)
+    return {row["place"] - 1: _claim_of(tasks[row["place"] - 1], row) for row in rows}
+
+
+def _claim_of(task: Task, row: Any) -> Claim:
+    return Claim(
+        task_id=task.id,
+        number=row["claim"],
+        attempts=row["attempts"],
+        starts=row["unsettled_starts"],
+        stored_in=frozenset(row["stored_in"]),
+        ref=task.ref,
+        window=task.window,
+        epoch=task.epoch,
+        incarnation=row["incarnation"],
+        recorded=None if row["swept"] is None else dict(zip(row["swept"], row["cells"], strict=True)),
+    )
 
 
 def _key(claim: Claim) -> tuple[int, int, datetime, datetime, str, str, int]:

@@ -37,6 +37,10 @@ class PostgresModelLedger:
             for row in await self._database.fetch(SQL["projects"])
         ]
 
+    async def active_models(self) -> Sequence[ModelRef]:
+        """Return the models that are predicted, in no order."""
+        return [ModelRef(*row) for row in await self._database.fetch(SQL["active_models"])]
+
     async def known_models(self, project: str) -> Sequence[KnownModel]:
         return [
             KnownModel(

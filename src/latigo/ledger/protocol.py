@@ -47,7 +47,8 @@ class Need:
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole; repair is
     the newest window that an overtaken claim may have written over; manual is the newest that a request wants. One
-    window at a time can be outstanding in all lanes but live together: see `SchedulerLedger.plan`.
+    window, or one run of windows in lane backfill, can be outstanding in all lanes but live together: see
+    `SchedulerLedger.plan`.
     """
 
     model_id: int
@@ -285,7 +286,13 @@ class ExecutorLedger(Protocol):
         """Claim a task, before any other I/O for it. Return None if it is done, stale, paused or claimed by another.
 
         So it is where model, window or epoch are not those of the task with this number, and where the message is of
-        another ledger or another incarnation of this one.
+        another ledger or another incarnation of this one. Waits while another transaction has the task locked.
+        """
+
+    async def claim_many(self, tasks: Sequence[Task], executor_id: str, lease: timedelta) -> Mapping[int, Claim]:
+        """Claim several tasks in one transaction, each as `claim` does. Return the claims by the place of their task.
+
+        Waits for no lock: a task without a claim may have been locked. Of a task that is there twice, one is claimed.
         """
 
     async def examine(self, task: Task) -> Mismatch | None:
@@ -356,6 +363,14 @@ class SchedulerLedger(Protocol):
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         """Return desired - actual coverage of all models, at most one window per lane and model."""
 
+    async def continued(
+        self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
+    ) -> Mapping[int, Sequence[Window]]:
+        """Return what else is missing of models before a window that is planned of each: by model, the newest first.
+
+        At most ``most`` windows of each, no longer than its fold; none of a silent model.
+        """
+
     async def outstanding(self) -> Outstanding:
         """Return how many tasks are outstanding."""
 
@@ -374,7 +389,8 @@ class SchedulerLedger(Protocol):
         Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, live and backfill tasks
         whose window is covered, tasks in other lanes than live while backfill is paused, and tasks that their request
         does not want any more; tasks in lanes but live and backfill may repeat what is covered. A model has at most one
-        live task and one task of all other lanes outstanding, those that wait for another attempt not counted.
+        live task and one of all other lanes outstanding, or one run of lane backfill, which is planned in one call;
+        those that wait for another attempt are not counted.
 
         Args:
             term: of the planner's lease.

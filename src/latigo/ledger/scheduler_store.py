@@ -9,6 +9,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
+from latigo.domain.windows import Window
 from latigo.ledger.protocol import Circuit, ModelTags, Need, Outstanding, Planned, RequestChange, Term
 from latigo.ledger.shared import (
     REPAIR_AFTER,
@@ -53,6 +54,17 @@ class PostgresSchedulerLedger:
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         with collector_paused():
             return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
+
+    async def continued(
+        self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
+    ) -> Mapping[int, Sequence[Window]]:
+        if not planned or most < 1:
+            return {}
+        ids, times = [task.model_id for task in planned], [task.window.start for task in planned]
+        windows: dict[int, list[Window]] = {}
+        for row in await self._database.fetch(SQL["continued"], ids, times, max_catch_up, most):
+            windows.setdefault(row["model_id"], []).append(to_window(row["span"]))
+        return windows
 
     async def outstanding(self) -> Outstanding:
         async with self._database.connection() as connection:
@@ -204,11 +216,14 @@ async def _park_tasks(connection: Any, parked: Sequence[tuple[Any, Reason, str]]
 
 
 async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
-    """Insert tasks; return how many are not outdated."""
+    """Insert tasks; return how many are not outdated. Of a model, all but the live one are of one lane."""
     if not planned:
         return 0
+    lanes: dict[int, Lane] = {}
     rows = (
-        (p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace, p.request) for p in planned
+        (p.model_id, p.epoch, p.window.start, p.window.end, p.lane.value, p.probe, p.trace, p.request)
+        for p in planned
+        if p.lane.is_live or lanes.setdefault(p.model_id, p.lane) is p.lane
     )
     return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
 

@@ -6,7 +6,7 @@ promises an order among concurrent calls. A provider is opened by ``latigo.wirin
 manager and not used after it is closed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -245,8 +245,21 @@ class ModelExecutionProvider(Protocol):
     async def get_model_status(self, name: ModelRef) -> ModelStatus:
         """Return the full status of one model, registered or not, whether or not it exists."""
 
-    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:
+    def servers(self, name: ModelRef) -> Sequence[str]:
+        """Return the names of the circuits of the servers that can run a model, the one first that should.
+
+        Empty where there is a single server, which has the circuit of the project alone.
+        """
+
+    def all_servers(self) -> Collection[str]:
+        """Return the names of the circuits of all servers that are known; none as in `servers`."""
+
+    async def execute_model(
+        self, name: ModelSpec, window: Window, x: Frame, y: Frame, *, server: str = ""
+    ) -> Execution:
         """Send X and y, already checked against the model's metadata, to the revision that ``name`` pins.
+
+        ``server`` is one of `servers`, by default the first.
 
         X reaches back before ``window``, and so may the predictions, which are returned uncropped
         without ``start``, ``end`` and ``model-input``.

@@ -4,12 +4,15 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 _MOST_DOUBLINGS = 64  # beyond any sensible limit; 2**attempt would overflow a float
 _log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 def backoff(attempt: int, first: timedelta, longest: timedelta, random: Callable[[], float]) -> timedelta:
@@ -38,10 +41,10 @@ def short_outage(
     longest: timedelta = timedelta(seconds=2),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = random.random,
-) -> AsyncRetrying:
+) -> Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]:
     """Return a policy that retries for a moment; a longer outage is not for an adapter to wait out.
 
-    ``await short_outage(is_connection_error)(session.fetch, url)``. The last error is raised as it is. An error that
+    ``await short_outage(is_connection_error)(fetch)``. The last error is raised as it is. An error that
     carries a ``retry_after`` longer than ``longest`` is raised at once, a shorter one is waited for.
 
     Args:
@@ -60,14 +63,31 @@ def short_outage(
         requested = _retry_after(state.outcome.exception() if state.outcome else None)
         return max(backoff(state.attempt_number, first, longest, random), requested).total_seconds()
 
-    return AsyncRetrying(
-        retry=retry_if_exception(worth_it),
-        stop=stop_after_attempt(attempts),
-        wait=wait,
-        sleep=sleep,
-        before_sleep=_log_retry,
-        reraise=True,
-    )
+    async def call(work: Callable[[], Awaitable[T]]) -> T:
+        # A policy costs more than the rest of a call that succeeds, so it is made for one that has failed.
+        try:
+            return await work()
+        except Exception as error:
+            if attempts < 2 or not worth_it(error):
+                raise
+            failed = [error]
+        policy = AsyncRetrying(
+            retry=retry_if_exception(worth_it),
+            stop=stop_after_attempt(attempts),
+            wait=wait,
+            sleep=sleep,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+
+        async def again() -> T:
+            if failed:
+                raise failed.pop()
+            return await work()
+
+        return await policy(again)
+
+    return call
 
 
 def _retry_after(error: BaseException | None) -> timedelta:

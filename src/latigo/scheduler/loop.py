@@ -14,14 +14,14 @@ from latigo.domain.lane_share import LaneShare
 from latigo.domain.limits import most_outstanding
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, SchedulerLedger, Term
+from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, Planned, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
 from latigo.scheduler.freshness import FreshnessCounter, blocks_of
 from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
@@ -42,6 +42,8 @@ UPKEEP = timedelta(minutes=1)
 RELIST = timedelta(seconds=10)
 #: All lanes but live take at most this fraction of the outstanding tasks, so that there is always room for live work.
 BACKGROUND_PART = 0.5
+#: Windows of a model's past that are predicted one after the other, while the model server has the model in memory.
+LONGEST_RUN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Scheduler:
         self._next_recover = 0.0
         self._next_upkeep = 0.0
         self._full = False
+        self._run = 1.0  #: windows in a run, on average
 
     @property
     def plans(self) -> bool:
@@ -259,11 +262,22 @@ class Scheduler:
             await self._plan_probes(term, groups, blockade)
             self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
             room_in_background = 0 if limits.backfill_paused else int(most * BACKGROUND_PART) - out.background
-            if planned := self._agenda.take(room, room_in_background, self._share, out.room):
+            if planned := await self._take(room, room_in_background, out.room):
                 trace = new_trace()
                 count = await self._ledger.plan(term, [replace(task, trace=trace) for task in planned])
                 _log.debug("tasks.planned", count=count, trace=trace)
         return await self._publish(term, most, out.readable)
+
+    async def _take(self, room: int, room_in_background: int, room_of_requests: Mapping[int, int]) -> list[Planned]:
+        """Take the next tasks from the agenda, those of lane backfill in runs."""
+        firsts = self._agenda.take(room, room_in_background, self._share, room_of_requests, self._run)
+        filling = [task for task in firsts if task.lane is Lane.BACKFILL]
+        if not filling:
+            return firsts
+        most = min(room_in_background, LONGEST_RUN) - 1
+        continued = await self._ledger.continued(filling, self._rules.max_catch_up, most)
+        self._run = 1 + sum(map(len, continued.values())) / len(filling)
+        return in_runs(firsts, continued, room, room_in_background)
 
     async def _blockade(self) -> tuple[Groups, Blockade]:
         circuits = await self._open_circuits()

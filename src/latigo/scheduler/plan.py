@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
+from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
 
@@ -43,14 +44,20 @@ class Agenda:
         self.lanes = {lane: needs for lane, needs in kept.items() if needs}
 
     def take(
-        self, room: int, room_in_background: int, share: LaneShare, room_of_requests: Mapping[int, int] | None = None
+        self,
+        room: int,
+        room_in_background: int,
+        share: LaneShare,
+        room_of_requests: Mapping[int, int] | None = None,
+        run: float = 1.0,
     ) -> list[Planned]:
         """Take the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live.
 
-        ``room_of_requests`` has how many there may be for each request that is limited.
+        ``room_of_requests`` has how many there may be for each request that is limited. Where a task of lane backfill
+        is the first of a ``run`` of so many, on average, it takes as much room.
         """
         with self._limited(room_of_requests or {}):
-            return self._take_all(room, room_in_background, share)
+            return self._take_all(room, room_in_background, share, run)
 
     @contextmanager
     def _limited(self, room_of_requests: Mapping[int, int]) -> Iterator[None]:
@@ -69,14 +76,16 @@ class Agenda:
         if needs:
             self.lanes.setdefault(lane, deque()).extend(needs)
 
-    def _take_all(self, room: int, room_in_background: int, share: LaneShare) -> list[Planned]:
+    def _take_all(self, room: float, room_in_background: float, share: LaneShare, run: float) -> list[Planned]:
         taken: list[Planned] = []
-        while len(taken) < room:
+        while room > 0:
             lane = share.choose([lane for lane in self.lanes if lane.is_live or room_in_background > 0])
             if lane is None:
                 break
             taken.append(self._take(lane, self.lanes[lane][0]))
-            room_in_background -= not lane.is_live
+            tasks = run if lane is Lane.BACKFILL else 1
+            room -= tasks
+            room_in_background -= 0 if lane.is_live else tasks
         return taken
 
     def take_probe(self, belongs: Callable[[Need], bool]) -> Planned | None:
@@ -100,6 +109,21 @@ def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
     if lane.is_live:
         return sorted(needs, key=lambda need: (need.covered_end or _NEVER_COVERED, need.ref))
     return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), need.ref))
+
+
+def in_runs(
+    planned: Sequence[Planned], continued: Mapping[int, Sequence[Window]], room: int, room_in_background: int
+) -> list[Planned]:
+    """Return planned tasks, each of lane backfill with the windows that continue it, as far as there is room."""
+    tasks = [task for task in planned if task.lane.is_live]
+    left = min(room - len(tasks), room_in_background)
+    for first in planned:
+        if not first.lane.is_live:
+            windows = (first.window, *(continued.get(first.model_id, ()) if first.lane is Lane.BACKFILL else ()))
+            run = [replace(first, window=window) for window in windows[: max(left, 0)]]
+            tasks += run
+            left -= len(run)
+    return tasks
 
 
 def in_turns(needs: Sequence[Need]) -> list[Need]:

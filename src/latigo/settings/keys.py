@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Discriminator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -123,6 +123,11 @@ class _Place(NamedTuple):
     def list_of_tables(self) -> bool:
         return any(sections_of(section.model_fields[self.last]) for section in self.around)
 
+    @property
+    def has_alternatives(self) -> bool:
+        fields = [section.model_fields[self.last] for section in self.around if self.last in section.model_fields]
+        return any(isinstance(part, Discriminator) for field in fields for part in field.metadata)
+
     def below(self, part: str) -> "_Place":
         part = part[:_LONGEST_KEY]
         variable = f"{self.variable}__{part}" if self.variable else part
@@ -134,7 +139,7 @@ def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
     for part in loc:
         if isinstance(part, int):
             place = place._replace(key=f"{place.key}[{part}]")
-        elif part in {ONE, SEVERAL} and here:  # which alternative a section is
+        elif part in {ONE, SEVERAL} and (here or place.has_alternatives):  # which of them it is
             continue
         elif len(here) > 1 and (chosen := [kind for kind in here if _tag(kind) == part]):
             here = chosen

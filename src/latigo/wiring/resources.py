@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.domain.lateness import LatenessCounts
 from latigo.executor.pipeline import Sink
-from latigo.ledger.model_store import PostgresRoster
+from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.prediction_metadata import FirstWindows, PostgresMetadataLedger
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database, open_database
@@ -452,7 +452,9 @@ async def open_resources_on(
     async with AsyncExitStack() as opened:
         roster, tasks = PostgresRoster(database, user_at_host()), InProgress()
         sinks = await opened.enter_async_context(open_sinks(settings, database, tasks))
-        gordo = await opened.enter_async_context(open_gordo(settings.models, roster))
+        gordo = await opened.enter_async_context(
+            open_gordo(settings.models, roster, read_models=PostgresModelLedger(database).active_models)
+        )
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
         savings = Savings()
         metrics.bad_readings.set_function(bad.total)

@@ -82,7 +82,7 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__, sinks=required)
     circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
     budget = ByteBudget(settings.read_budget)
-    limits = ProjectLimits(executor.concurrency, resources.clock)
+    limits = ProjectLimits(executor.concurrency, resources.clock, settings.models.cached_per_worker)
     gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share), resources.tasks)
     resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
     resources.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))

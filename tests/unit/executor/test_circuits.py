@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from latigo.domain.circuits import System
 from latigo.domain.errors import CircuitOpen, Failed, LatigoError, PartlyDown, Reason, Rejected, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.executor.circuits import CircuitBoard
@@ -291,3 +292,16 @@ async def test_only_one_may_probe_what_nothing_waits_for_and_only_when_it_is_due
     turns = [await harness.board.may_probe(GORDO), await other.may_probe(GORDO), await harness.board.may_probe(SINK)]
 
     assert (early, turns) == (False, [True, False, False])
+
+
+async def test_circuits_of_servers_that_are_gone_are_closed_and_no_others():
+    harness = Harness()
+    gone, there = "gordo-server/10.0.0.1", "gordo-server/10.0.0.2"
+    for downstream in (gone, there, GORDO):
+        await harness.ledger.open_circuit(downstream, "503", alarm=False, pause=SECOND)
+    await harness.board.refresh()
+
+    await harness.board.forget(System.MODEL_SERVER, [there])
+
+    assert {circuit.downstream for circuit in await harness.ledger.circuits()} == {there, GORDO}
+    assert [harness.board.is_open(downstream) for downstream in (gone, there, GORDO)] == [False, True, True]

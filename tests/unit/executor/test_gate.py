@@ -196,6 +196,25 @@ async def test_a_model_runs_once_at_a_time_and_others_pass_what_waits_for_it():
     fourth.cancel()
 
 
+async def test_two_windows_of_the_past_of_a_model_run_at_once_and_no_more():
+    gate = Gate(8, lane_share())
+    run = [Held(a_task(a_spec("model-1"), id=number, lane=Lane.BACKFILL)) for number in (1, 2, 3)]
+    live = Held(a_task(a_spec("model-1"), id=4))
+    await fill(gate, *run)
+
+    first = [task.id for task in await started(gate, 2)]
+    third = asyncio.create_task(gate.next())
+    stuck = await is_stuck(third)
+    await fill(gate, live)
+    stuck_too = await is_stuck(third)
+    await gate.ended(run[0])
+    waits_for_live = await is_stuck(third)
+    await gate.ended(run[1])
+
+    assert (first, stuck, stuck_too, waits_for_live) == ([1, 2], True, True, True)
+    assert (await third).task.id == live.task.id
+
+
 async def test_an_isolated_task_waits_for_the_others_and_nothing_starts_while_it_runs():
     gate = Gate(4, lane_share())
     isolated, other, later = a_delivery(1), a_delivery(2), a_delivery(3)

@@ -25,7 +25,7 @@ from latigo.executor.slots import TOO_FEW_ROWS
 from latigo.ledger.protocol import ClaimLost, MismatchKind
 from latigo.providers.memory import MemorySensors
 from latigo.providers.routed import RoutedSensors, Routing
-from tests.support.build import a_spec, a_task, at, window
+from tests.support.build import a_spec, a_task, at, circuit_rules, window
 from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
 from tests.support.waiting import eventually
@@ -773,3 +773,85 @@ async def test_a_task_that_could_not_read_has_a_receipt_without_readings():
     receipt = progress.receipt(elapsed=0.5)
     assert (receipt.inputs, receipt.sinks, receipt.score) == (None, (), None)
     assert "predict" not in receipt.stages
+
+
+# Several servers
+
+SERVERS = ("gordo-server/a", "gordo-server/b", "gordo-server/c")
+REFUSED_CALL = Unavailable("503", downstream="gordo/plant")
+
+
+def a_plant_with_servers() -> Plant:
+    plant = Plant()
+    plant.models.several = SERVERS
+    return plant
+
+
+async def test_a_model_is_run_by_the_server_that_it_prefers():
+    plant = a_plant_with_servers()
+
+    settlement, _ = await run(plant)
+
+    assert settlement.covered == Coverage((REQUESTED,))
+    assert plant.models.asked == ["gordo-server/a"]
+    assert set(plant.limits) == {"gordo-server/a"}
+
+
+async def test_the_next_server_runs_what_one_does_not_answer_which_counts_for_its_own_circuit():
+    plant = a_plant_with_servers()
+    plant.models.down["gordo-server/a"] = REFUSED_CALL
+    failures = circuit_rules().failures
+
+    for _ in range(failures + 1):
+        await run(plant)
+
+    assert plant.models.asked == ["gordo-server/a", "gordo-server/b"] * failures + ["gordo-server/b"]
+    assert [circuit.downstream for circuit in await plant.ledger.circuits()] == ["gordo-server/a"]
+
+
+async def test_a_server_that_is_back_is_found_by_a_probe():
+    plant = a_plant_with_servers()
+    await plant.ledger.open_circuit("gordo-server/a", "503", alarm=False, pause=timedelta(seconds=15))
+    await plant.board.refresh()
+
+    await run(plant)
+    await plant.clock.advance(timedelta(seconds=15))
+    await plant.board.refresh()
+    await run(plant)
+
+    assert plant.models.asked == ["gordo-server/b", "gordo-server/a"]
+    assert await plant.ledger.circuits() == []
+
+
+async def test_where_no_server_answers_the_project_is_unavailable():
+    plant = a_plant_with_servers()
+    plant.models.down = dict.fromkeys(SERVERS, REFUSED_CALL)
+
+    with pytest.raises(Unavailable) as refused:
+        await run(plant)
+
+    assert (refused.value.downstream, plant.models.asked) == ("gordo/plant", list(SERVERS))
+
+
+async def test_where_the_circuits_of_all_servers_are_open_none_is_asked_but_by_the_probe_of_the_project():
+    plant = a_plant_with_servers()
+    for server in SERVERS:
+        await plant.ledger.open_circuit(server, "503", alarm=False, pause=timedelta(minutes=1))
+    await plant.board.refresh()
+
+    with pytest.raises(Unavailable, match="circuits of all 3 servers") as refused:
+        await run(plant)
+    asked = list(plant.models.asked)
+    await run(plant, replace(a_task(span=REQUESTED), probe=True))
+
+    assert (refused.value.downstream, asked, plant.models.asked) == ("gordo/plant", [], ["gordo-server/a"])
+
+
+async def test_after_a_time_out_no_other_server_is_asked():
+    plant = a_plant_with_servers()
+    plant.models.down["gordo-server/a"] = TimedOut("300 s", downstream="gordo/plant")
+
+    with pytest.raises(TimedOut) as late:
+        await run(plant)
+
+    assert (late.value.downstream, plant.models.asked) == ("gordo/plant", ["gordo-server/a"])

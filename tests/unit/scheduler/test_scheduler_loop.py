@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -17,14 +18,14 @@ from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane, Task
-from latigo.domain.windows import DAY
+from latigo.domain.windows import DAY, Window
 from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
 from latigo.scheduler.freshness import EVERY, FreshnessCounter
 from latigo.scheduler.groups import Sources
-from latigo.scheduler.loop import Scheduler, SchedulerRules
+from latigo.scheduler.loop import LONGEST_RUN, Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
 from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
@@ -396,6 +397,23 @@ async def test_the_share_of_backfill_that_is_changed_meanwhile_holds_from_the_ne
         await harness.clock.advance(5 * SECOND)
 
     assert Counter(task.lane for task in harness.queue.sent) == {Lane.LIVE: 2, Lane.BACKFILL: 2}
+
+
+async def test_backfill_is_planned_in_runs_of_a_model_within_its_room():
+    harness = Harness(models=3, back=True)
+    harness.ledger.desired = [replace(need, windows={Lane.BACKFILL: BACK}) for need in harness.ledger.desired]
+    older = [Window(BACK.start - (n + 1) * 2 * HALF_HOUR, BACK.start - n * 2 * HALF_HOUR) for n in range(12)]
+    harness.ledger.further = {1: older, 2: older[:2]}
+
+    async with running(harness, harness.scheduler(max_outstanding=40)):
+        await harness.clock.advance(SECOND / 2)
+
+    planned = [(row.task.ref.name, row.task.window) for row in harness.ledger.rows.values()]
+    assert planned == [
+        *(("model-1", window) for window in (BACK, *older[: LONGEST_RUN - 1])),
+        *(("model-2", window) for window in (BACK, *older[:2])),
+        ("model-3", BACK),
+    ]
 
 
 async def test_backfill_takes_at_most_half_of_the_room():

@@ -14,27 +14,37 @@ SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHE
 -- deregister_executor --
 DELETE FROM executor WHERE id = $1;
 
+-- claim_lock --
+-- Waits for what another transaction does with a task that is claimed by itself.
+SELECT FROM task WHERE id = $1 FOR UPDATE;
+
 -- claim --
--- The right to work on a task, before any other I/O. No row: the task is claimed by another executor, or stale, or the
--- message is of another task that once had this number: the ledger may have been restored since ($10: its
--- incarnation).
+-- The right to work on tasks, before any other I/O. No row: the task is claimed by another executor, or stale, or locked by
+-- another transaction, or the message is of another task that once had this number: the ledger may have been restored since.
 -- A task that was started before and never settled is not counted as started here: it waits for an isolated start.
+-- Locks in the order of `settle_lock`, but waits for no lock: one task must not delay the others.
 UPDATE task t
-SET state = 'claimed', claim = t.claim + 1, claimed_by = $3, claimed_at = ledger_now(),
-    lease_until = ledger_now() + $4::interval, starts = greatest(t.starts, 1)
-FROM (SELECT id, starts, request_id IS NOT NULL AND EXISTS (SELECT FROM request r WHERE r.id = task.request_id AND r.kind = 'sweep')
-                         AS sweeps
-      FROM task WHERE id = $1 FOR UPDATE) was, model m, ledger_identity l
-WHERE t.id = was.id AND t.epoch = $2 AND t.span = tstzrange($5, $6)
-  AND m.id = t.model_id AND m.epoch = t.epoch AND m.project = $7 AND m.name = $8
-  AND ($9::uuid IS NULL OR (l.id = $9 AND l.incarnation = $10::bigint))
-  AND m.state = 'active' AND NOT m.paused
-  AND (t.state IN ('planned', 'published') OR t.lease_until <= ledger_now())
-RETURNING t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, l.incarnation,
+SET state = 'claimed', claim = t.claim + 1, claimed_by = $1, claimed_at = ledger_now(),
+    lease_until = ledger_now() + $2::interval, starts = greatest(t.starts, 1)
+FROM (
+    SELECT o.id, o.state, o.lease_until, o.starts, r.kind IS NOT DISTINCT FROM 'sweep' AS sweeps, l.incarnation, mine.place
+    FROM unnest($3::bigint[], $4::integer[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::uuid[],
+                $10::bigint[])
+         WITH ORDINALITY AS mine (id, epoch, low, high, project, name, ledger, incarnation, place)
+    JOIN task o ON o.id = mine.id AND o.epoch = mine.epoch AND o.span = tstzrange(mine.low, mine.high)
+    JOIN model m ON m.id = o.model_id AND m.epoch = o.epoch AND m.project = mine.project AND m.name = mine.name
+                AND m.state = 'active' AND NOT m.paused
+    JOIN ledger_identity l ON mine.ledger IS NULL OR (l.id = mine.ledger AND l.incarnation = mine.incarnation)
+    LEFT JOIN request r ON r.id = o.request_id
+    ORDER BY o.model_id, o.id
+    FOR UPDATE OF o SKIP LOCKED
+) was
+WHERE t.id = was.id AND (was.state IN ('planned', 'published') OR was.lease_until <= ledger_now())
+RETURNING was.place, t.claim, t.attempts, was.starts AS unsettled_starts, t.stored_in, was.incarnation,
           CASE WHEN was.sweeps THEN ARRAY(SELECT f.low FROM fingerprint f
-                                          WHERE f.model_id = t.model_id AND f.low >= $5 AND f.low < $6 ORDER BY f.low) END AS swept,
+                                          WHERE f.model_id = t.model_id AND t.span @> f.low ORDER BY f.low) END AS swept,
           CASE WHEN was.sweeps THEN ARRAY(SELECT f.cells FROM fingerprint f
-                                          WHERE f.model_id = t.model_id AND f.low >= $5 AND f.low < $6 ORDER BY f.low) END AS cells;
+                                          WHERE f.model_id = t.model_id AND t.span @> f.low ORDER BY f.low) END AS cells;
 
 -- examine --
 -- What the ledger knows about a task that could not be claimed.

@@ -37,6 +37,9 @@ DELETE FROM project WHERE name = $1;
 SELECT id, name, revision, state, stale_metadata, slot, delay, fold, spec ->> 'resolution' AS resolution
 FROM model WHERE project = $1;
 
+-- active_models --
+SELECT project, name FROM model WHERE state = 'active';
+
 -- lock_models --
 -- In the order of `settle_lock`: waits for models that are being settled.
 SELECT c.model_id

@@ -93,6 +93,33 @@ SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.request_id, f.li
 FROM found f JOIN model m ON m.id = f.model_id
 WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.manual IS NOT NULL;
 
+-- continued --
+-- What is missing of models ($1) before some time ($2) of each, as windows, the newest first: $4 of each at most. $3:
+-- max_catch_up. Of a silent model nothing. Read for each model by itself, unlike the needs: these are few models.
+WITH RECURSIVE missing AS MATERIALIZED (
+    SELECT m.id AS model_id, least(m.fold, m.fold_limit) AS fold,
+           tstzmultirange(tstzrange(least(greatest(m.since, date_bin(m.slot, ledger_now() - $3::interval, 'epoch') + m.slot), n.low), n.low))
+               - c.covered - c.expired
+               - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = m.id), '{}')
+               - coalesce((SELECT range_agg(s) FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS s
+                           WHERE e.model_id = m.id AND e.next_look > ledger_now()), '{}')
+               - coalesce((SELECT range_agg(s) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS s
+                           WHERE p.model_id = m.id), '{}') AS slots
+    FROM unnest($1::bigint[], $2::timestamptz[]) AS n (model_id, low)
+    JOIN model m ON m.id = n.model_id JOIN coverage c ON c.model_id = m.id
+    WHERE c.silent_since IS NULL
+),
+run AS (
+    SELECT model_id, fold, slots, NULL::tstzrange AS span, 0 AS place FROM missing
+    UNION ALL
+    SELECT r.model_id, r.fold, r.slots - tstzmultirange(w.span), w.span, r.place + 1
+    FROM run r CROSS JOIN LATERAL (
+        SELECT s AS span FROM unnest(r.slots * tstzmultirange(tstzrange(upper(r.slots) - r.fold, upper(r.slots)))) AS s
+        ORDER BY s DESC LIMIT 1) w
+    WHERE r.place < $4
+)
+SELECT model_id, span FROM run WHERE place > 0 ORDER BY model_id, place;
+
 -- plan_tasks --
 -- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were
 -- covered: every other lane repeats what is covered. So are windows that their request does not want any more, what is not
@@ -100,16 +127,20 @@ WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.
 INSERT INTO task (model_id, epoch, span, lane, state, probe, trace, request_id, planned_at)
 SELECT n.model_id, n.epoch, tstzrange(n.low, n.high), n.lane, 'planned', n.probe, n.trace, n.request_id, ledger_now()
 FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[],
-            $8::bigint[]) AS n (model_id, epoch, low, high, lane, probe, trace, request_id)
+            $8::bigint[])
+     WITH ORDINALITY AS n (model_id, epoch, low, high, lane, probe, trace, request_id, place)
 JOIN model m ON m.id = n.model_id AND m.epoch = n.epoch AND m.state = 'active' AND NOT m.paused
 JOIN coverage c ON c.model_id = n.model_id
      AND (n.lane NOT IN ('live', 'backfill') OR NOT c.covered && tstzrange(n.low, n.high))
 WHERE (n.lane = 'live' OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
   AND date_bin(m.slot, n.low, 'epoch') = n.low AND date_bin(m.slot, n.high, 'epoch') = n.high
-  AND NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id AND t.span && tstzrange(n.low, n.high))
+  AND NOT EXISTS (SELECT FROM task t WHERE t.model_id = n.model_id
+                  AND (t.span && tstzrange(n.low, n.high)
+                       OR (n.lane <> 'live' AND t.lane <> 'live' AND t.state <> 'waiting')))
   AND (n.request_id IS NULL
        OR EXISTS (SELECT FROM request_model q JOIN request_running r ON r.id = q.request_id
                   WHERE q.request_id = n.request_id AND q.model_id = n.model_id AND q.wanted @> tstzrange(n.low, n.high)))
+ORDER BY n.place
 ON CONFLICT DO NOTHING
 RETURNING id;
 

@@ -31,6 +31,7 @@ from typing import NamedTuple
 from latigo.providers.gordo.catalogue import GordoCatalogue
 from latigo.providers.gordo.client import SizeLimits, open_client
 from latigo.providers.gordo.execution import GordoExecution
+from latigo.providers.gordo.servers import LookUp, ReadModels
 from latigo.providers.protocols import ModelRoster
 from latigo.settings import GordoModels
 
@@ -46,15 +47,22 @@ class Gordo(NamedTuple):
 
 @asynccontextmanager
 async def open_gordo(
-    models: GordoModels, roster: ModelRoster, *, sizes: SizeLimits | None = None
+    models: GordoModels,
+    roster: ModelRoster,
+    *,
+    sizes: SizeLimits | None = None,
+    read_models: ReadModels | None = None,
+    look_up: LookUp | None = None,
 ) -> AsyncIterator[Gordo]:
-    """Open a Gordo server; nothing is sent before the first call.
+    """Open a Gordo server, or several that share the models; nothing is sent before the first call.
 
     Args:
         models: the section of the settings.
         roster: models registered or unregistered by hand.
         sizes: smaller ones for tests.
+        read_models: returns every model that is predicted, to be shared out evenly.
+        look_up: returns the addresses of a host; the system's by default.
     """
-    async with open_client(models, sizes or SizeLimits()) as client:
+    async with open_client(models, sizes or SizeLimits(), read_models, look_up) as client:
         catalogue = GordoCatalogue(client)
         yield Gordo(catalogue, GordoExecution(client, catalogue, roster))

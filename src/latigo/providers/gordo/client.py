@@ -1,7 +1,8 @@
 """Requests to a Gordo server: one HTTP session, with a limit on the time and the size of everything."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,8 +14,10 @@ import structlog
 from yarl import URL
 
 from latigo.domain.circuits import System, circuit_name
+from latigo.domain.errors import TimedOut, Unavailable
 from latigo.providers.gordo.frames import RequestBody
-from latigo.providers.gordo.responses import Response
+from latigo.providers.gordo.responses import UNAVAILABLE, Response
+from latigo.providers.gordo.servers import LookUp, ReadModels, Server, Servers
 from latigo.providers.login import Login, NoLogin, open_login
 from latigo.providers.transport import transport_failures, trusting
 from latigo.runtime.documents import LARGEST
@@ -54,15 +57,22 @@ class GordoClient:
     """Sends requests and reads responses of any status; knows nothing of what they mean."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, models: GordoModels, sizes: SizeLimits, login: Login | None = None
+        self,
+        session: aiohttp.ClientSession,
+        models: GordoModels,
+        sizes: SizeLimits,
+        login: Login | None = None,
+        servers: Servers | None = None,
     ) -> None:
+        self.servers = servers or Servers(models, None)
         self.sizes = sizes
         self._session = session
         self._login = login or NoLogin()
         self._models = models
+        self._answered_last = ""
 
     async def get(self, project: str, *path: str, revision: str | None = None) -> Response:
-        """Read a list, or one model's metadata.
+        """Read a list, or one model's metadata; where there are several servers, of the first that answers.
 
         Raises:
             Unavailable, TimedOut: there is no complete response.
@@ -76,10 +86,31 @@ class GordoClient:
             time_limit=self._models.list_timeout,
             size_limit=self.sizes.document,
         )
-        return await self._send(request)
+        *others, last = self._in_turn()
+        for server in others:
+            try:
+                response = await self._send(request, self.servers.server(server))
+            except Unavailable as error:
+                if isinstance(error, TimedOut):
+                    raise
+                _log.debug("server.passed_over", downstream=server, error=str(error))
+            else:
+                if response.status not in UNAVAILABLE:
+                    self._answered_last = server
+                    return response
+        response = await self._send(request, self.servers.server(last))
+        self._answered_last = last
+        return response
 
-    async def post(self, project: str, *path: str, revision: str, body: RequestBody) -> Response:
-        """Request a prediction, in parquet. Never retried after a time-out: Gordo runs abandoned calls to the end.
+    def _in_turn(self) -> Sequence[str]:
+        """Return the servers, the one first that has answered last; an unnamed one where there is a single one."""
+        names = self.servers.names or ("",)
+        return sorted(names, key=lambda name: name != self._answered_last)
+
+    async def post(self, project: str, *path: str, revision: str, body: RequestBody, server: str = "") -> Response:
+        """Request a prediction, in parquet, of one of `Servers.names`; of any by default.
+
+        Never retried after a time-out: Gordo runs abandoned calls to the end.
 
         Raises:
             Unavailable, TimedOut: there is no complete response.
@@ -94,39 +125,42 @@ class GordoClient:
             size_limit=self.sizes.prediction,
             body=body,
         )
-        return await self._send(request)
+        return await self._send(request, self.servers.server(server))
 
-    async def _send(self, request: "_Request") -> Response:
+    async def _send(self, request: "_Request", server: Server) -> Response:
         failures = transport_failures(request.downstream)
         async with time_limit(request.time_limit, request.doing, failures):
             token = await self._login.token(request.downstream)
-            response = await self._send_once(request, token)
+            response = await self._send_once(request, server, token)
             if response.status != UNAUTHORIZED or not self._login.refused(token):
                 return response
-            return await self._send_once(request, await self._login.token(request.downstream))
+            return await self._send_once(request, server, await self._login.token(request.downstream))
 
-    async def _send_once(self, request: "_Request", token: str | None) -> Response:
+    async def _send_once(self, request: "_Request", server: Server, token: str | None) -> Response:
         """Send with this token; once more where the connection had been closed while it was idle."""
         with transport_errors(request.doing, transport_failures(request.downstream)):
             attempt = _Attempt()
             try:
-                return await self._exchange(request, token, attempt)
+                return await self._exchange(request, server, token, attempt)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 if not attempt.went_stale:
                     raise
                 _log.debug("connection.renewed", downstream=request.downstream, error=repr(error))
-            return await self._exchange(request, token, _Attempt())
+            return await self._exchange(request, server, token, _Attempt())
 
-    async def _exchange(self, request: "_Request", token: str | None, attempt: "_Attempt") -> Response:
+    async def _exchange(self, request: "_Request", server: Server, token: str | None, attempt: "_Attempt") -> Response:
         headers = {"Content-Type": request.body.content_type} if request.body else {}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        if server.host:
+            headers["Host"] = server.host
         asked = self._session.request(
             request.method,
-            request.url(self._models.url),
+            request.url(server.url),
             data=request_body(request.body.data) if request.body else None,
             headers=headers,
             allow_redirects=False,
+            server_hostname=server.host.partition(":")[0] or None,
             trace_request_ctx=attempt,
         )
         async with asked as response:
@@ -143,8 +177,16 @@ class GordoClient:
 
 
 @asynccontextmanager
-async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[GordoClient]:
-    """Open one session for all projects of a server. Connects only when a request is sent.
+async def open_client(
+    models: GordoModels, sizes: SizeLimits, read_models: ReadModels | None = None, look_up: LookUp | None = None
+) -> AsyncIterator[GordoClient]:
+    """Open one session for all projects of the servers. Connects only when a request is sent.
+
+    Args:
+        models: the section of the settings.
+        sizes: largest responses.
+        read_models: as in `Servers`.
+        look_up: as in `Servers`.
 
     Raises:
         ConfigurationError: ``models.ca_file`` cannot be read.
@@ -161,7 +203,24 @@ async def open_client(models: GordoModels, sizes: SizeLimits) -> AsyncIterator[G
             trace_configs=[_reuse_trace()],
         ) as session,
     ):
-        yield GordoClient(session, models, sizes, login)
+        servers = Servers(models, read_models, look_up)
+        async with following(servers):
+            yield GordoClient(session, models, sizes, login, servers)
+
+
+@asynccontextmanager
+async def following(servers: Servers) -> AsyncIterator[None]:
+    """Follow addresses and models of several servers while the context lasts."""
+    if not servers.are_several:
+        yield
+        return
+    task = asyncio.create_task(servers.follow(), name="servers")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

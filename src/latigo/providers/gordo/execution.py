@@ -4,6 +4,7 @@ What each status code means stands in the package's docstring.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -59,7 +60,23 @@ class GordoExecution(RosterRegistration):
         """
         return replace(await self._catalogue.describe(name), registered=await self.is_registered(name))
 
-    async def execute_model(self, name: ModelSpec, window: Window, x: Frame, y: Frame) -> Execution:  # noqa: ARG002 - the protocol's; Gordo takes rows
+    def servers(self, name: ModelRef) -> Sequence[str]:
+        """Return the names of the servers' circuits, in the order in which they should be asked for a model."""
+        return self._client.servers.preferred(name)
+
+    def all_servers(self) -> Collection[str]:
+        """Return the names of the servers' circuits; empty where there is a single one."""
+        return self._client.servers.names
+
+    async def execute_model(
+        self,
+        name: ModelSpec,
+        window: Window,  # noqa: ARG002 - the protocol's; Gordo takes rows
+        x: Frame,
+        y: Frame,
+        *,
+        server: str = "",
+    ) -> Execution:
         """Send X and y to the revision that ``name`` pins, on the path that its model answers.
 
         Where the model is no anomaly model, the same body is sent to ``prediction``, now and from then on; that is
@@ -73,38 +90,44 @@ class GordoExecution(RosterRegistration):
         key = (name.ref, name.revision)
         plain = name.anomaly is False or key in self._plain
         body = await off_loop(_numbers(x) + _numbers(y), _MANY_NUMBERS, lambda: request_body(x, None if plain else y))
-        response = await self._predict(name, PLAIN if plain else ANOMALY, body)
+        server = server or next(iter(self.servers(name.ref)), "")
+        response = await self._predict(name, PLAIN if plain else ANOMALY, body, server)
         if not plain and not_an_anomaly_model(response):
             plain = True
             self._plain.add(key)
             _log.info("model.downgraded", model=str(name.ref), revision=name.revision)
-            response = await self._predict(name, PLAIN, body)
+            response = await self._predict(name, PLAIN, body, server)
         if response.status != 200:
-            raise await self._refusal(name, response, x, y, plain=plain)
+            raise await self._refusal(name, response, x, y, plain=plain, server=server)
         predictions = await self._read(name, response, x)
         check_predictions(name, x, predictions, anomaly=not plain)
         return Execution(predictions, anomaly=not plain)
 
-    async def _predict(self, spec: ModelSpec, path: tuple[str, ...], body: RequestBody) -> Response:
-        response = await self._client.post(spec.ref.project, spec.ref.name, *path, revision=spec.revision, body=body)
+    async def _predict(self, spec: ModelSpec, path: tuple[str, ...], body: RequestBody, server: str) -> Response:
+        response = await self._client.post(
+            spec.ref.project, spec.ref.name, *path, revision=spec.revision, body=body, server=server
+        )
         return accepted(response, spec.ref.project, doing=_doing(spec.ref, *path), revision=spec.revision)
 
-    async def _refusal(self, spec: ModelSpec, response: Response, x: Frame, y: Frame, *, plain: bool) -> LatigoError:
+    async def _refusal(
+        self, spec: ModelSpec, response: Response, x: Frame, y: Frame, *, plain: bool, server: str
+    ) -> LatigoError:
         doing = _doing(spec.ref, *(PLAIN if plain else ANOMALY))
         if response.status == 404:
             return await self._catalogue.missing(spec.ref, spec.revision, doing)
         if response.status == 500 and not plain:
-            return await self._reason(spec, x, y)
+            return await self._reason(spec, x, y, server)
         return refusal(response, doing=doing)
 
-    async def _reason(self, spec: ModelSpec, x: Frame, y: Frame) -> LatigoError:
+    async def _reason(self, spec: ModelSpec, x: Frame, y: Frame, server: str) -> LatigoError:
         """Return why ``anomaly/prediction`` answered 500, which only ``prediction`` reports.
 
         Raises:
             Unavailable, TimedOut, RevisionGone: ``prediction`` did not answer either.
             Rejected: ``VALUES_REFUSED``; X is fine, and the scores cannot be computed from y.
         """
-        response = await self._predict(spec, PLAIN, await off_loop(_numbers(x), _MANY_NUMBERS, lambda: request_body(x)))
+        body = await off_loop(_numbers(x), _MANY_NUMBERS, lambda: request_body(x))
+        response = await self._predict(spec, PLAIN, body, server)
         if response.status == 200:
             check_targets(y)
             return Failed(f"{_doing(spec.ref, *ANOMALY)}: 500, while prediction takes the same X")

@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import msgpack
-import numpy as np
 
-from latigo.domain.series import Series, Times, Values
+from latigo.domain.series import Series
 from latigo.providers.influx.query import Layout
+from latigo.providers.influx.rows import Body, read_rows
 from latigo.runtime.collector import collector_paused
 from latigo.runtime.documents import MOST_VALUES, DocumentTooLarge, read_json
 from latigo.runtime.redaction import excerpt, shown
@@ -32,13 +32,10 @@ _NAME_BYTES: Final = 6  #: of a byte in JSON that is escaped
 #: A duration as SHOW RETENTION POLICIES has it, such as ``168h0m0s``; ``0s`` is for ever.
 _DURATION: Final = re.compile(r"(?:(\d{1,8})h)?(?:(\d{1,8})m)?(\d{1,8})s")
 #: A row of a time and a float in MessagePack: an array of two, an int64 and a float64, all big-endian.
-_PAIR, _INT64, _FLOAT64 = 0x92, 0xD3, 0xCB
-_ROW = np.dtype([("pair", "u1"), ("int64", "u1"), ("time", ">i8"), ("float64", "u1"), ("value", ">f8")])
 _MINUS_ZERO = b",-0]"  #: as Go writes it in JSON, which is an integer to everybody else
 #: Values in an array or a map other than those of results, series and rows, which are read one by one.
 _LONGEST_ARRAY: Final = 10_000
 
-Body = bytes | bytearray
 _Values = TypeVar("_Values", list[Any], dict[Any, Any])
 
 
@@ -254,9 +251,9 @@ class _Reader:
     def _rows(self) -> Series | list[Any]:
         count = self._length()
         begin = self._unpacker.tell()
-        if (series := _fixed_width(self._body, begin, count)) is not None:
-            self._unpacker.read_bytes(count * _ROW.itemsize)
-            return series
+        if (rows := read_rows(self._body, begin, count)) is not None:
+            self._unpacker.read_bytes(rows.end - begin)
+            return rows.series
         return [self._unpacker.unpack() for _ in range(self._room.check(count))]
 
     def _map(self, take: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -274,24 +271,6 @@ class _Reader:
         if count > len(self._body):
             raise ValueError(f"an array of {count} values in {len(self._body)} bytes")
         return count
-
-
-def _fixed_width(body: Body, begin: int, count: int) -> Series | None:
-    """Return the rows if each is a time and a float, which take 19 bytes then; None otherwise.
-
-    The size does not show that, since integers are of any length: every row has to have the three type bytes where a
-    row of floats has them.
-    """
-    end = begin + count * _ROW.itemsize
-    if not count or end > len(body):
-        return None
-    marks = ((0, _PAIR), (1, _INT64), (10, _FLOAT64))
-    if any(body[begin + place : end : _ROW.itemsize].count(mark) != count for place, mark in marks):
-        return None
-    rows = np.frombuffer(body, _ROW, count, begin)
-    times: Times = rows["time"].astype(np.int64)
-    values: Values = rows["value"].astype(np.float64)
-    return Series(times, values)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------

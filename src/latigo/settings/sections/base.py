@@ -27,7 +27,9 @@ def of_https_only(ca_file: Path | None, info: ValidationInfo) -> Path | None:
     Raises:
         ValueError: they would be ignored.
     """
-    if ca_file is not None and str(info.data.get("url", "https:")).startswith("http:"):
+    given = info.data.get("url", ())
+    urls = (given,) if isinstance(given, str) else given
+    if ca_file is not None and any(url.startswith("http:") for url in urls):
         raise ValueError("needs an https url")
     return ca_file
 

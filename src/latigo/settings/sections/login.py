@@ -1,13 +1,17 @@
 """Keys of a login to Microsoft Entra ID, the same wherever one is needed."""
 
 from datetime import timedelta
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from latigo.runtime.azure import Identity, IdentityKind
-from latigo.settings.sections.base import Section, of_https_only
-from latigo.settings.values import HttpUrl, PathName, Positive, Secret, Secrets, Text
+from latigo.settings.keys import ONE, SEVERAL
+from latigo.settings.sections.base import ONE_OR_SEVERAL, Section, of_https_only
+from latigo.settings.values import HttpUrl, HttpUrls, PathName, Positive, Secret, Secrets, Text
+
+#: One URL, or those of several servers.
+ServerUrls = Annotated[Annotated[HttpUrl, Tag(ONE)] | Annotated[HttpUrls, Tag(SEVERAL)], ONE_OR_SEVERAL]
 
 
 class EntraIdentity(Section):
@@ -72,7 +76,7 @@ class BearerLogin(EntraIdentity):
 class TokenServer(BearerLogin):
     """A server that is reached over HTTP with a token: a fixed one, or one of a login."""
 
-    url: HttpUrl = Field(description="URL of the server.")
+    url: ServerUrls = Field(description="URL of the server.")
     token: Secret | None = Field(
         default=None,
         description="Bearer token sent with every request, instead of credential and scope.",

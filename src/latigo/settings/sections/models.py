@@ -1,14 +1,16 @@
 """``[models]``: the model server, and what names the models to predict."""
 
+import ipaddress
 from datetime import timedelta
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, Tag, model_validator
 
 from latigo.settings.sections.base import Section, by_kind
-from latigo.settings.sections.login import TokenServer
+from latigo.settings.sections.login import ServerUrls, TokenServer
 from latigo.settings.sections.plugin import PluginOptions
-from latigo.settings.values import Globs, HttpUrl, PluginKind, Positive, Projects
+from latigo.settings.values import Globs, PluginKind, Positive, Projects
 
 
 class GordoDiscovery(Section):
@@ -41,7 +43,16 @@ class GordoModels(TokenServer):
     """A Gordo server."""
 
     kind: Literal["gordo"] = Field(default="gordo", description="Kind of the model server.")
-    url: HttpUrl = Field(default="http://localhost:5555", description="URL of the server.")
+    url: ServerUrls = Field(
+        default="http://localhost:5555",
+        description="URL of the server, or a list of those that share the models: each runs the same part of them in"
+        " every wave, and the next one takes over while it does not answer.",
+    )
+    endpoints: Literal["url", "dns"] = Field(
+        default="url",
+        description="What the servers are: url for each URL, dns for each address of the host in url, such as a"
+        " headless service of Kubernetes.",
+    )
     projects: Projects = Field(
         default=(), description="Projects whose models are predicted; with none, only models registered by hand."
     )
@@ -58,6 +69,13 @@ class GordoModels(TokenServer):
     exclude: Globs = Field(
         default=(), description="Patterns on project/model that are left out; stronger than include."
     )
+    cached_per_worker: int = Field(
+        default=2,
+        ge=1,
+        le=100_000,
+        description="Models that a worker of the server keeps in memory, Gordo's N_CACHED_MODELS: the past of so many"
+        " models is filled at a time, one model after the other.",
+    )
     refresh: Positive = Field(
         default=timedelta(minutes=5), description="How often the lists of models and revisions are read."
     )
@@ -65,6 +83,21 @@ class GordoModels(TokenServer):
         default=timedelta(seconds=60), description="Time limit to read a list of models or the metadata of one."
     )
     predict_timeout: Positive = Field(default=timedelta(seconds=300), description="Time limit of one prediction.")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all servers."""
+        return (self.url,) if isinstance(self.url, str) else self.url
+
+    @model_validator(mode="after")
+    def _names_servers_once(self) -> Self:
+        if len(set(self.urls)) < len(self.urls):
+            raise ValueError("url names a server twice")
+        if self.endpoints == "dns" and (len(self.urls) > 1 or is_address(self.urls[0])):
+            raise ValueError(
+                'endpoints = "dns" looks up the host of url, which should be one URL with the name of a host'
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_projects_once(self) -> Self:
@@ -74,3 +107,12 @@ class GordoModels(TokenServer):
                 " them with include and exclude"
             )
         return self
+
+
+def is_address(url: str) -> bool:
+    """Return whether the host of a URL is an IP address."""
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True

@@ -24,8 +24,9 @@ from latigo.task_queue.postgres.sender import CHANNEL, NOTICES, SQL
 
 _log = structlog.get_logger()
 
-#: Taken and not done, for each task that runs at once: more would only keep work from others.
-_AHEAD: Final = 2
+#: Taken and not done, for each task that runs at once: more would only keep work from others. Of the eight windows of a
+#: run two may run at once, so that these are enough models for all that may run.
+_AHEAD: Final = 4
 _LONGEST_DETAIL: Final = 400  #: characters
 
 

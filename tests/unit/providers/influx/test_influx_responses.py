@@ -122,6 +122,35 @@ def test_rows_of_floats_are_never_python_objects():
     assert result.rows == 2
 
 
+@given(
+    st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**64 - 1) | finite), min_size=1),
+    st.booleans(),
+)
+def test_rows_of_numbers_are_never_python_objects(rows: list[tuple[int, float]], more: bool):
+    parts = [series([list(row) for row in rows]), *([series([[1, 2]])] if more else [])]
+
+    (result,) = decode(MSGPACK, as_server_packs(answer({"series": parts})))
+
+    read = result.tables[0].rows
+    assert isinstance(read, Series)
+    assert list(zip(read.times.tolist(), bits(read.values), strict=True)) == [
+        (time, float(value).hex()) for time, value in rows
+    ]
+
+
+def test_bytes_of_a_number_that_look_like_the_begin_of_a_row_are_none():
+    looks = int.from_bytes(b"\x92\xd3\x92\xd3\x92\xd3\x92\xd3", "big")
+    rows = [[looks - 2**64, 2**63 + number] for number in range(2)] + [[looks - 2**64, looks], [7, looks], [8, 1]]
+
+    (result,) = decode(MSGPACK, as_server_packs(answer({"series": [series(rows)]})))
+
+    read = result.tables[0].rows
+    assert isinstance(read, Series)
+    assert list(zip(read.times.tolist(), read.values.tolist(), strict=True)) == [
+        (time, float(value)) for time, value in rows
+    ]
+
+
 @pytest.mark.parametrize("kind", [MSGPACK, JSON])
 def test_several_statements_and_what_is_around_their_rows(kind: str):
     document = answer(

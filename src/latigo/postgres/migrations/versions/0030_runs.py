@@ -1,0 +1,11 @@
+"""Runs of windows of a model's past."""
+
+from latigo.postgres.migrate import run_file
+
+revision = "0030"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    """Let several windows of a model's past be out at once."""
+    run_file("0030_runs.sql")

@@ -1,0 +1,150 @@
+"""Several Gordo servers: addresses that come and go, and which one is asked."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from latigo.domain.errors import TimedOut, Unavailable
+from latigo.domain.model import ModelRef
+from latigo.providers.gordo import Gordo, open_gordo
+from latigo.providers.gordo.servers import Servers
+from latigo.settings import GordoModels
+from tests.support.gordo_replay import DictRoster, Replay, Reply, replaying
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+MODELS = [ModelRef("plant", f"model-{number}") for number in range(40)]
+
+
+class Names:
+    """Looks hosts up, as a test says."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses: Sequence[str] | OSError = addresses
+        self.asked: list[tuple[str, int]] = []
+
+    async def look_up(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append((host, port))
+        if isinstance(self.addresses, OSError):
+            raise self.addresses
+        return self.addresses
+
+
+async def all_models() -> Sequence[ModelRef]:
+    return MODELS
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[tuple[Replay, Replay]]:
+    async with replaying() as first, replaying() as second:
+        for replay in (first, second):
+            replay.lists("pump", project="plant")
+        yield first, second
+
+
+@asynccontextmanager
+async def opened(*urls: str) -> AsyncIterator[Gordo]:
+    async with open_gordo(GordoModels(url=urls), DictRoster()) as gordo:
+        yield gordo
+
+
+def name(url: str) -> str:
+    return url.replace("http://", "gordo-server/")
+
+
+async def test_a_single_url_has_no_circuit_of_its_own(two: tuple[Replay, Replay]) -> None:
+    async with opened(two[0].url) as gordo:
+        assert gordo.execution.servers(MODELS[0]) == []
+        assert not gordo.execution.all_servers()
+        assert await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+
+
+async def test_every_url_is_a_server_that_some_models_prefer(two: tuple[Replay, Replay]) -> None:
+    urls = [replay.url for replay in two]
+    async with opened(*urls) as gordo:
+        preferred = {model: gordo.execution.servers(model) for model in MODELS}
+
+    assert {tuple(sorted(servers)) for servers in preferred.values()} == {tuple(sorted(map(name, urls)))}
+    assert {servers[0] for servers in preferred.values()} == set(map(name, urls))
+
+
+async def test_lists_are_read_from_the_next_server_when_one_does_not_answer(two: tuple[Replay, Replay]) -> None:
+    first, second = two
+    nothing = f"http://127.0.0.1:{free_port()}"
+    async with opened(nothing, first.url) as gordo:
+        assert await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+    first.on("GET", "revisions", Reply(503), project="plant")
+    async with opened(first.url, second.url) as gordo:
+        assert await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+        refused = len(first.received)
+        assert await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+
+    assert len(first.received) == refused  # the one that has answered is asked first
+
+
+async def test_lists_are_unavailable_when_no_server_answers() -> None:
+    async with opened(*(f"http://127.0.0.1:{free_port()}" for _ in range(2))) as gordo:
+        with pytest.raises(Unavailable) as error:
+            await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+
+    assert error.value.downstream == "gordo/plant"
+
+
+async def test_no_other_server_reads_a_list_for_one_that_answers_too_late(two: tuple[Replay, Replay]) -> None:
+    first, second = two
+    first.on("GET", "revisions", Reply(hang=True), project="plant")
+    section = GordoModels.model_validate({"url": (first.url, second.url), "list_timeout": "200ms"})
+    async with open_gordo(section, DictRoster()) as gordo:
+        with pytest.raises(TimedOut):
+            await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+
+    assert second.received == []
+
+
+async def test_shares_are_even_once_the_models_are_known() -> None:
+    servers = Servers(GordoModels(url=("http://a", "http://b", "http://c", "http://d")), all_models)
+    following = asyncio.create_task(servers.follow())
+
+    def shares() -> list[int]:
+        return sorted(Counter(servers.preferred(model)[0] for model in MODELS).values())
+
+    try:
+        assert max(shares()) > 11
+        await eventually(lambda: max(shares()) <= 11, what="shares of at most 1.1 times the mean")
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_every_address_of_a_host_is_a_server_that_is_asked_for_the_host(two: tuple[Replay, Replay]) -> None:
+    port = two[0].url.rpartition(":")[2]
+    names = Names("127.0.0.1")
+    section = GordoModels(url=f"http://gordo.example:{port}", endpoints="dns")
+    async with open_gordo(section, DictRoster(), look_up=names.look_up) as gordo:
+        await eventually(gordo.execution.all_servers, what="an address")
+        assert await gordo.catalogue.model_exists(ModelRef("plant", "pump"))
+        assert gordo.execution.servers(MODELS[0]) == [f"gordo-server/127.0.0.1:{port}"]
+
+    assert names.asked == [("gordo.example", int(port))]
+    assert two[0].received[0].headers["Host"] == f"gordo.example:{port}"
+
+
+async def test_addresses_are_followed_and_the_last_ones_stay_while_there_is_no_answer() -> None:
+    names = Names("10.0.0.2", "10.0.0.1")
+    servers = Servers(GordoModels(url="https://gordo.example/models", endpoints="dns"), None, names.look_up)
+    before = servers.server()
+    seen = []
+    for addresses in (("10.0.0.2", "10.0.0.1"), OSError("no answer"), (), ("10.0.0.3", "fd00::1")):
+        names.addresses = addresses
+        await servers.look_up()
+        seen.append(list(servers.names))
+
+    first = ["gordo-server/10.0.0.1", "gordo-server/10.0.0.2"]
+    assert (before.url, before.host) == ("https://gordo.example/models", "")
+    assert seen == [first, first, first, ["gordo-server/10.0.0.3", "gordo-server/[fd00::1]"]]
+    assert names.asked == [("gordo.example", 443)] * 4
+    server = servers.server("gordo-server/[fd00::1]")
+    assert (server.url, server.host) == ("https://[fd00::1]/models", "gordo.example")
