@@ -217,6 +217,15 @@ async def test_a_drained_executor_is_ordered_to_start_nothing_until_it_is_resume
     ]
 
 
+async def test_an_executor_is_still_drained_after_an_outage_in_which_others_are_forgotten(ledger: Ledgers):
+    await drain(ledger.database, "anna", "host-a/1/abc", "patched")
+    await ledger.set_clock(NOW + timedelta(hours=5))
+    await ledger.scheduler.maintain(history=timedelta(days=30))
+
+    assert [row["id"] for row in await ledger.fetch("SELECT id FROM executor")] == ["host-a/1/abc"]
+    assert await ledger.executor.controls("host-a/1/abc") == Controls(drained=True)
+
+
 async def test_an_executor_is_named_without_doubt(ledger: Ledgers):
     with pytest.raises(UnknownName, match="host-a/2: unknown executor; the nearest known one is host-a/1"):
         await drain(ledger.database, "anna", "host-a/2", "patched")

@@ -95,8 +95,8 @@ class PostgresExecutorLedger:
     async def deregister(self, executor_id: str) -> None:
         await self._database.execute(SQL["deregister_executor"], executor_id)
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
-        await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit, concurrency)
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> bool:
+        return await self._database.row(SQL["heartbeat"], executor_id, in_flight, limit, concurrency) is not None
 
     async def controls(self, executor_id: str) -> Controls:
         async with self._database.connection() as connection:

@@ -6,7 +6,9 @@ VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
 -- heartbeat --
-UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1;
+-- No row: the executor was away for so long that it was deleted.
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1
+RETURNING id;
 
 -- drained --
 SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHERE id = $1;
