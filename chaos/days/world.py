@@ -235,7 +235,7 @@ def _settings(pace: Pace, ledger: str, gordo: str, projects: Sequence[str], fold
         "schedule": {"interval": _minutes(SLOT), "delay": _minutes(DELAY)},
         "backfill": {"horizon": _minutes(SLOT)},
         "late_data": {"sweep": True},
-        "planner": {"lease": pace.real(15), "renew": pace.real(1), "max_clock_difference": pace.real(15)},
+        "planner": {"lease": pace.real(15), "renew": "5m", "max_clock_difference": pace.real(15)},
         "ledger": {"kind": "postgres", "url": ledger, "pool_size": 5},
         "task_queue": {"kind": "postgres", "expiration": pace.real(15)},
         "models": {"kind": "gordo", "url": gordo, "projects": list(projects)},
@@ -244,7 +244,7 @@ def _settings(pace: Pace, ledger: str, gordo: str, projects: Sequence[str], fold
         "executor": {
             "concurrency": 8,
             "lease": pace.real(30),
-            "renew": pace.real(2),
+            "renew": "20m",  # of executors that were not seen for an hour nothing is known
             "hard_limit": pace.real(900),
         },
         "http": {"enabled": False},
