@@ -94,8 +94,9 @@ def a_day(speed: float, models: int, new_models: int) -> Timetable:
             Absence(Part.GORDO, _hours(12, 16), "plant-3"),
         ],
         fates=[
-            Fate(frozenset({dead}), *_edges(10, 22), None),
-            Fate(late, *_edges(3, 14), _LATE_BY),
+            Fate(frozenset({dead}), BEGIN - DELAY + 10 * _HOUR, BEGIN - DELAY + 22 * _HOUR, None),
+            # Up to the middle of a bucket: its slot is predicted from half of it, which only a sweep finds.
+            Fate(late, BEGIN - DELAY + 3 * _HOUR, BEGIN + 14 * _HOUR, _LATE_BY),
         ],
         releases=[
             Release(BEGIN + 17 * _HOUR, "plant-1", NEWER),
@@ -118,8 +119,3 @@ def eight_days_without(part: Part, speed: float, models: int) -> Timetable:
 
 def _hours(first: float, last: float) -> Window:
     return Window(BEGIN + first * _HOUR, BEGIN + last * _HOUR)
-
-
-def _edges(first: float, last: float) -> tuple[datetime, datetime]:
-    """Return edges of slots."""
-    return BEGIN - DELAY + first * _HOUR, BEGIN - DELAY + last * _HOUR
