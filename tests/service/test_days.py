@@ -34,7 +34,7 @@ async def test_a_day_in_the_life(ledger_url: str):
 
     There are a new revision of one project, and new models in another one.
     """
-    projects = {f"plant-{number}": definitions(10 * number, 10) for number in range(4)}
+    projects = {f"plant-{number}": definitions(5 * number, 5) for number in range(4)}
 
     def hour(number: float) -> datetime:
         return BEGIN + number * HOUR
@@ -47,8 +47,8 @@ async def test_a_day_in_the_life(ledger_url: str):
 
     async with open_plant(ledger_url, projects) as plant:
         plant.sensors.fates += [
-            Fate(frozenset({"SHARED-02"}), hour(10), hour(22), None),
-            Fate(frozenset({"PT-015", "TT-027"}), hour(3) - DELAY, hour(14) - DELAY, timedelta(hours=2, minutes=20)),
+            Fate(frozenset({"SHARED-00"}), hour(10), hour(22), None),
+            Fate(frozenset({"PT-007", "TT-013"}), hour(3) - DELAY, hour(14) - DELAY, timedelta(hours=2, minutes=20)),
         ]
         moments = [BEGIN + number * TICK for number in range(26 * 12)]
         moments += [hour(26) + number * SLOT for number in range(26 * 2)]  # until late readings have been looked for
@@ -68,13 +68,13 @@ async def test_a_day_in_the_life(ledger_url: str):
                 plant.gordo.projects["plant-1"].publish(NEWER)
             if moment == hour(18):
                 grown = plant.gordo.projects["plant-2"]
-                grown.publish(NEWER, [*grown.revisions[grown.latest].values(), *definitions(40, 10)])
-            await plant.at(moment)
+                grown.publish(NEWER, [*grown.revisions[grown.latest].values(), *definitions(20, 5)])
+            await plant.at(moment, sync=(moment - BEGIN) % SLOT == timedelta(0))
 
         slots, fewest, _ = await judged(plant, moments, works)
         calls = len(plant.predictions.calls)
 
-    assert slots == 40 * 104 + 10 * 68 - 3 * 25  # old and new models, and those whose tag was dead
+    assert slots == 20 * 104 + 5 * 68 - 3 * 25  # old and new models, and those whose tag was dead
     assert calls <= MOST_CALLS * fewest
 
 
@@ -120,7 +120,7 @@ AWAY = ["scheduler", "executors", "model server", "source", "sink", "queue"]
 @pytest.mark.parametrize("away", AWAY)
 async def test_eight_days_without_a_part_are_made_up_for(away: str, ledger_url: str):
     begins, ends = BEGIN + 2 * HOUR, BEGIN + 2 * HOUR + timedelta(days=8)
-    projects = {f"plant-{number}": definitions(5 * number, 5) for number in range(2)}
+    projects = {f"plant-{number}": definitions(3 * number, 3) for number in range(2)}
 
     def is_there(_project: str, moment: datetime) -> bool:
         return not begins <= moment < ends
@@ -149,5 +149,5 @@ async def test_eight_days_without_a_part_are_made_up_for(away: str, ledger_url: 
         slots, fewest, _ = await judged(plant, moments, is_there)
         calls = len(plant.predictions.calls)
 
-    assert slots == 10 * (1 + 4 + 8 * 48 + 8 - 1)
+    assert slots == 6 * (1 + 4 + 8 * 48 + 8 - 1)
     assert calls <= MOST_CALLS * fewest
