@@ -10,7 +10,7 @@ DEPLOY := deploy
 COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench chaos mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
+.PHONY: help demo test check test-python docs bench chaos day mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,6 +38,9 @@ bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; with
 
 chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number, QUEUE=postgres)
 	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE))
+
+day: $(VENV)/.ready ## Let a day with many troubles pass on real processes and a fast clock, and 8 days without each part (SPEED=120, ONLY="a day")
+	$(BIN)/python -m chaos.days $(if $(SPEED),--speed $(SPEED)) $(if $(ONLY),--only "$(ONLY)")
 
 mutate: $(VENV)/.ready ## Change the pure and the ledger's code in one place at a time, and count what the tests notice (an hour at most)
 	$(BIN)/python -m benchmarks.mutation

@@ -21,7 +21,8 @@ from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
 from latigo.postgres.ranges import to_range
 from latigo.reports.backfills import read_backfills
-from latigo.reports.limits import ConfiguredLimits, read_limits
+from latigo.reports.limits import BackfillPause, ConfiguredLimits, read_executors, read_limits
+from latigo.reports.plan import read_plan
 from latigo.reports.status import ALL_DRAINED, BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, read_status, read_stopped
 from latigo.reports.tasks import TaskEnd, wait_for_end
 from latigo.runtime.clock import SystemClock
@@ -91,6 +92,7 @@ async def test_changed_limits_hold_for_schedulers_and_executors_until_they_are_r
     changed = Limits(concurrency=4, backfill_share=0.5, outstanding=100)
     await set_limits(ledger.database, "anna", changed, "slow server")
     await set_limits(ledger.database, "bo", Limits(concurrency=2), "slower")
+    await set_limits(ledger.database, "bo", Limits(concurrency=2, backfill_share=0.5), "as slow as before")
     held = (await ledger.scheduler.outstanding()).limits
     controls = await ledger.executor.controls("host-a/1/abc")
     report = await read_limits(ledger.database, CONFIGURED)
@@ -107,6 +109,7 @@ async def test_changed_limits_hold_for_schedulers_and_executors_until_they_are_r
     assert await recorded(ledger) == [
         ("limits", "anna", "slow server"),
         ("limits", "bo", "slower"),
+        ("limits", "bo", "as slow as before"),
         ("limits_reset", "anna", "it is fast again"),
     ]
 
@@ -158,12 +161,15 @@ async def test_while_backfill_is_paused_requests_wait_and_everything_that_shows_
     status = await read_status(ledger.database, "test")
     (shown,) = await read_backfills(ledger.database)
     preview = await preview_backfill(ledger.database, asked)
+    planned = await read_plan(ledger.database)
     await resume_backfill(ledger.database, "anna", "done")
     (resumed,) = await read_backfills(ledger.database)
 
     assert (status.backlog.slots, status.requests.active, status.limited_by) == (0, 1, BACKFILL_WAITS)
     assert [each.backfill_paused for each in (before.preview, preview, shown, resumed)] == [False, True, True, False]
     assert "backfill is paused" in progress_line(shown, 0, 10)
+    assert planned.backfill_paused == BackfillPause(who="anna", at=NOW, reason="reports")
+    assert (await read_plan(ledger.database)).backfill_paused is None
 
 
 async def test_while_backfill_is_paused_a_failed_window_of_it_waits_and_a_live_one_is_tried_again(ledger: Ledgers):
@@ -200,7 +206,7 @@ async def test_what_is_paused_is_taken_back_from_the_queue_so_that_it_is_publish
 
 @pytest.mark.parametrize("name", ["host-a/1/abc", "host-a/1/"])
 async def test_a_drained_executor_is_ordered_to_start_nothing_until_it_is_resumed(ledger: Ledgers, name: str):
-    drained, _ = await drain(ledger.database, "anna", name, "patched")
+    drained = (await drain(ledger.database, "anna", name, "patched")).executor
     orders = [await ledger.executor.controls(each) for each in ("host-a/1/abc", "host-a/12/def", "unknown")]
     await drain(ledger.database, "anna", name, "patched", stop=True)
     stops = await ledger.executor.controls("host-a/1/abc")
@@ -215,6 +221,29 @@ async def test_a_drained_executor_is_ordered_to_start_nothing_until_it_is_resume
         ("executors_drain", "anna", "patched"),
         ("executors_resume", "anna", "done"),
     ]
+
+
+async def test_a_second_drain_keeps_who_when_and_why_and_can_add_that_it_stops(ledger: Ledgers):
+    first = await drain(ledger.database, "anna", "host-a/1/abc", "patched")
+    await ledger.set_clock(NOW + timedelta(minutes=1))
+    await ledger.executor.heartbeat("host-a/1/abc", in_flight=3, limit=4, concurrency=32)
+    stopping = await drain(ledger.database, "bo", "host-a/1/abc", "moved", stop=True)
+    third = await drain(ledger.database, "bo", "host-a/1/abc", "moved")
+    shown = (await read_executors(ledger.database))[0]
+
+    assert first == ("host-a/1/abc", 0, False, None)
+    assert stopping == ("host-a/1/abc", 3, True, ("anna", NOW, "patched"))
+    assert third == stopping
+    assert (shown.drained_by, shown.drained_at, shown.drain_reason) == ("anna", NOW, "patched")
+
+
+async def test_an_executor_is_still_drained_after_an_outage_in_which_others_are_forgotten(ledger: Ledgers):
+    await drain(ledger.database, "anna", "host-a/1/abc", "patched")
+    await ledger.set_clock(NOW + timedelta(hours=5))
+    await ledger.scheduler.maintain(history=timedelta(days=30))
+
+    assert [row["id"] for row in await ledger.fetch("SELECT id FROM executor")] == ["host-a/1/abc"]
+    assert await ledger.executor.controls("host-a/1/abc") == Controls(drained=True)
 
 
 async def test_an_executor_is_named_without_doubt(ledger: Ledgers):
@@ -358,7 +387,7 @@ async def test_the_newest_slot_is_predicted_again_although_it_is_covered(ledger:
     counted = await ledger.executor.settle([(claimed, Stored.in_full(NEWEST, rows=3))])
     end = await wait_for_end(ledger.database, running.task, SystemClock())
 
-    assert (task.id, task.ref, task.window, task.lane) == (running.task, PUMP, NEWEST, Lane.MANUAL)
+    assert (task.id, task.ref, task.window, task.lane) == (running.task, PUMP, NEWEST, Lane.LIVE)
     assert counted == {task.id}
     assert end == TaskEnd(outcome="stored", reason="", detail="", rows=3, next_attempt=None)
     assert await recorded(ledger) == [("models_run_now", "anna", "recalibrated")]
@@ -367,17 +396,18 @@ async def test_the_newest_slot_is_predicted_again_although_it_is_covered(ledger:
 async def test_what_is_planned_of_the_model_makes_room_and_is_planned_again(ledger: Ledgers):
     before = await plan(ledger, Lane.LIVE, Lane.BACKFILL)
     await run_now(ledger.database, "anna", PUMP, "")
-    old = [
-        await ledger.executor.claim(before["pump", lane], "host-a/1/abc", LEASE) for lane in (Lane.LIVE, Lane.BACKFILL)
-    ]
+    live = await ledger.executor.claim(before["pump", Lane.LIVE], "host-a/1/abc", LEASE)
+    backfill = await claim(ledger, before["pump", Lane.BACKFILL])
     (task,) = (await publish(ledger)).values()
     claimed = await claim(ledger, task)
-    await ledger.executor.settle([(claimed, Stored.in_full(NEWEST))])
+    await ledger.executor.settle(
+        [(claimed, Stored.in_full(NEWEST)), (backfill, Stored.in_full(window("10:00", "11:00")))]
+    )
     (need,) = await ledger.scheduler.needs(CATCH_UP)
 
-    assert old == [None, None]
-    assert (task.window, task.lane) == (NEWEST, Lane.MANUAL)
-    assert (need.ref, need.windows) == (PUMP, {Lane.BACKFILL: window("10:30", "11:30")})
+    assert live is None
+    assert (task.window, task.lane) == (NEWEST, Lane.LIVE)
+    assert (need.ref, need.windows) == (PUMP, {Lane.BACKFILL: window("11:00", "11:30")})
 
 
 async def test_a_task_that_has_begun_with_the_slot_is_not_repeated(ledger: Ledgers):
@@ -390,9 +420,10 @@ async def test_a_task_that_has_begun_with_the_slot_is_not_repeated(ledger: Ledge
     assert await publish(ledger) == {}
 
 
-async def test_it_waits_for_the_end_of_another_task_that_has_begun_also_while_backfill_is_paused(ledger: Ledgers):
-    tasks = await plan(ledger, Lane.BACKFILL)
-    claimed = await claim(ledger, tasks["pump", Lane.BACKFILL])
+async def test_it_waits_for_the_end_of_another_live_task_that_has_begun_also_while_backfill_is_paused(ledger: Ledgers):
+    tasks = await plan(ledger, Lane.LIVE)
+    claimed = await claim(ledger, tasks["pump", Lane.LIVE])
+    await ledger.set_clock(NOW + timedelta(minutes=30))
     await set_limits(ledger.database, "anna", Limits(backfill_paused=True), "reports")
 
     running = await run_now(ledger.database, "anna", PUMP, "")

@@ -29,10 +29,12 @@ async def test_an_executor_may_register_twice_send_heartbeats_and_leave(role_led
 
     await role_ledgers.executor.register(executor)
     await role_ledgers.executor.register(executor)
-    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
+    is_known = await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
     await role_ledgers.executor.deregister("executor-1")
-    await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
+    is_known_afterwards = await role_ledgers.executor.heartbeat("executor-1", in_flight=1, limit=4, concurrency=8)
     await role_ledgers.executor.deregister("executor-1")
+
+    assert (is_known, is_known_afterwards) == (True, False)
 
 
 async def test_a_first_claim_has_no_history(role_ledgers: RoleLedgers):

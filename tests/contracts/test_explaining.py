@@ -234,6 +234,18 @@ async def test_a_covered_moment_has_the_task_that_covered_it(ledger: Ledgers):
     assert "written to sink/postgres by executor-1" in text
 
 
+async def test_a_moment_of_slots_of_another_length_is_stored_although_its_slot_is_a_gap(ledger: Ledgers):
+    await settle(ledger)
+    await ledger.fetch(
+        "UPDATE coverage SET covered = '{}', partial = tstzmultirange(tstzrange($1, $2))", at("11:00"), at("11:20")
+    )
+
+    stored, beside = await explain(ledger, at("11:10")), await explain(ledger, at("11:25"))
+
+    assert [(each.state, each.partial) for each in (stored, beside)] == [("missing", True), ("missing", False)]
+    assert ["is stored, from when slots" in " ".join(sentences(each)) for each in (stored, beside)] == [True, False]
+
+
 async def test_the_end_of_a_slot_belongs_to_the_next_one(ledger: Ledgers):
     await settle(ledger)
 

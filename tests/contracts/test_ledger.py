@@ -424,9 +424,10 @@ async def test_a_failed_task_waits_with_its_window_and_is_parked_after_its_attem
         assert (again.attempts, again.isolated) == (attempt, False)
         claim = again
 
-    await ledger.executor.settle([(claim, Retry(detail="server said 500"))])
+    await ledger.executor.settle([(claim, Retry(detail="a long traceback, " * 500 + "server said 500"))])
 
     (parked,) = await ledger.fetch("SELECT reason, detail, windows FROM v_parked")
+    assert await ledger.fetch("SELECT id, state FROM v_tasks") == [{"id": claim.task_id, "state": "rejected"}]
     assert parked["reason"] == "attempts"
     assert "server said 500" in str(parked["detail"])
     assert [(part.lower, part.upper) for part in parked["windows"]] == [(at("10:00"), at("12:00"))]  # type: ignore[attr-defined]
@@ -501,10 +502,14 @@ async def test_a_model_that_only_answers_on_prediction_is_remembered_for_its_rev
     await ledger.executor.settle([(claim, Stored(Coverage((window("10:00", "12:00"),)), prediction_only=True))])
 
     same_revision = await ledger.fetch("SELECT anomaly FROM model")
+    await ledger.set_clock(NOW + timedelta(hours=1))
+    await plan(ledger)
+    (task,) = await ledger.scheduler.unpublished(await lead(ledger), 10)
     await ledger.models.put_models([an_entry(revision="1001")])
     next_revision = await ledger.fetch("SELECT anomaly FROM model")
 
     assert (same_revision, next_revision) == ([{"anomaly": False}], [{"anomaly": None}])
+    assert task.model.anomaly is False
 
 
 async def test_what_is_learnt_is_learnt_of_one_model_and_nothing_else_with_it(ledger: Ledgers):

@@ -129,6 +129,17 @@ async def test_what_was_learnt_of_another_revision_does_not_outlive_bad_metadata
     assert await ledger.fetch("SELECT anomaly, fold_limit FROM model") == [{"anomaly": None, "fold_limit": None}]
 
 
+async def test_what_was_parked_of_another_revision_is_parked_no_more_when_the_next_one_has_bad_metadata(
+    ledger: Ledgers,
+):
+    await ledger.models.put_models([an_entry()])
+    await park(ledger, "values_refused")
+
+    await unusable(ledger, revision="1001")
+
+    assert await parked(ledger) == [("pump", "1001", "bad_metadata")]
+
+
 async def test_bad_metadata_of_an_older_revision_changes_nothing(ledger: Ledgers):
     await ledger.models.put_models([an_entry(revision="1001")])
 

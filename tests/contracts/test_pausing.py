@@ -60,7 +60,7 @@ async def test_what_is_paused_is_neither_planned_nor_published_nor_started(
 ):
     term, tasks = await planned(ledger)
 
-    count = await pause(ledger.database, "operator", project, model, "repair")
+    count, _ = await pause(ledger.database, "operator", project, model, "repair")
 
     assert (count, await paused(ledger)) == (len(stopped), stopped)
     assert {pair(task.ref) for task in await ledger.scheduler.unpublished(term, 100)} == set(MODELS) - stopped
@@ -137,9 +137,11 @@ async def test_what_is_not_paused_cannot_be_resumed(ledger: Ledgers):
 
 
 async def test_who_when_and_why_are_kept_and_shown(ledger: Ledgers):
-    await pause(ledger.database, "anna", "plant", None, "turnaround")
-    await pause(ledger.database, "bo", "plant", None, "longer turnaround")
+    first = await pause(ledger.database, "anna", "plant", None, "turnaround")
+    await ledger.set_clock(NOW + timedelta(hours=1))
+    second = await pause(ledger.database, "bo", "plant", None, "longer turnaround")
 
+    assert (first.already, second) == (None, (0, ("anna", NOW, "turnaround")))
     status = await read_status(ledger.database, "test")
     requests: list[Any] = await ledger.fetch(
         "SELECT kind, who, selector ->> 'reason' AS reason FROM request ORDER BY id"
@@ -147,7 +149,7 @@ async def test_who_when_and_why_are_kept_and_shown(ledger: Ledgers):
 
     (shown,) = status.pauses
     assert (shown.project, shown.model, shown.who, shown.at, shown.reason) == (
-        *("plant", "", "bo", NOW, "longer turnaround"),
+        *("plant", "", "anna", NOW, "turnaround"),
     )
     assert [(row["kind"], row["who"], row["reason"]) for row in requests] == [
         ("pause", "anna", "turnaround"),

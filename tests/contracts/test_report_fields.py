@@ -401,7 +401,7 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
         "requested": FLAG,
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
-    assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project]})
+    assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project], "backfill_paused": None})
 
 
 RECEIPT = {
@@ -483,6 +483,7 @@ EXPLANATION = {
     "executors": COUNT,
     "drained_executors": COUNT,
     "outstanding": COUNT,
+    "partial": FLAG,
 }
 
 

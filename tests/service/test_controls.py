@@ -93,7 +93,7 @@ async def test_one_model_runs_now_and_a_drained_executor_does_nothing_until_it_i
     assert (now["ended"]["outcome"], now["ended"]["rows"]) == ("stored", 6)
     assert runs(sandbox, model, datetime.fromisoformat(now["end"])) >= 2
     assert "executors_drained" in [cause["kind"] for cause in status["causes"]]
-    assert (model, "manual") in [(task["model"], task["lane"]) for task in undone]
+    assert (model, "live", end) in [(task["model"], task["lane"], task["window"].upper) for task in undone]
     assert code == 0
 
 

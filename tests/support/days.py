@@ -5,25 +5,24 @@ are the time, the readings, which arrive when a test says, and the predictions, 
 happens between two moments: at each, everything that can be done is done.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from pydantic import SecretStr
 
 from benchmarks.simulation import CLOCK, VirtualClock
-from chaos.formulas import output, reading
-from chaos.gordo_program import FormulaPredictions
+from chaos.days.gordo import REVISION, CountedPredictions
+from chaos.days.judge import DELAY, MAX_WINDOW, SLOT, Found, read_found
+from chaos.days.source import ArrivingSensors
 from latigo.domain.errors import Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.outcome import Settlement
-from latigo.domain.series import Point, Predictions, Readings, Series, Written
+from latigo.domain.series import Predictions, Written
 from latigo.domain.task import Task
-from latigo.domain.windows import DAY, Window
+from latigo.domain.windows import DAY
 from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
@@ -36,7 +35,6 @@ from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
 from latigo.providers.protocols import PredictionStorageProvider
 from latigo.sandbox.gordo import ModelDefinition, ProjectDefinition, SandboxGordo, open_sandbox_gordo
-from latigo.sandbox.gordo.frames import Index
 from latigo.scheduler.loop import Scheduler
 from latigo.scheduler.model_sync import ModelSync
 from latigo.settings import (
@@ -53,80 +51,11 @@ from latigo.task_queue.internal import InternalQueue
 from latigo.wiring.resources import Resources, open_resources
 from latigo.wiring.roles import circuit_rules, comparison, create_model_sync, create_scheduler, retry_rules
 
-SLOT = timedelta(minutes=30)
-DELAY = timedelta(minutes=5)
-MAX_WINDOW = DAY
-RESOLUTION = timedelta(minutes=10)
-READ_EVERY = timedelta(minutes=5)
 #: A slot falls due at this moment.
 BEGIN = datetime(2025, 10, 20, 6, tzinfo=UTC) + DELAY
-REVISION = "1764547200000"
 
 _LEASE = timedelta(days=1000)
 _EXECUTOR = "executor"
-
-
-class Fate(NamedTuple):
-    """What becomes of the readings of some tags in a period."""
-
-    tags: frozenset[str]
-    start: datetime
-    end: datetime
-    late_by: timedelta | None  #: None: there are none
-
-
-class ArrivingSensors:
-    """A source whose readings arrive when the test says; every tag has one every five minutes."""
-
-    downstream = "sensors/plant"
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.fates: list[Fate] = []
-        self.away = False
-
-    def arrives(self, tag: str, time: datetime) -> datetime | None:
-        """Return when the reading of this time can be read; None: never."""
-        for fate in self.fates:
-            if tag in fate.tags and fate.start <= time < fate.end:
-                return None if fate.late_by is None else time + fate.late_by
-        return time
-
-    async def ping(self) -> str:
-        return "any tag"
-
-    async def get_sensor_list(self) -> Sequence[str]:
-        return ()
-
-    async def sensor_exists(self, name: str) -> bool:  # noqa: ARG002 - every name is one
-        return True
-
-    def get_native_range_specifier(self, window: Window, parameters: Mapping[str, str]) -> str:
-        return f"{dict(parameters)} in {window}"
-
-    async def get_data_for_range(self, tags: Sequence[str], window: Window, *, max_bytes: int) -> Readings:  # noqa: ARG002 - it is never much
-        self._require_there()
-        return {tag: self._series(tag, window.start, window.end) for tag in tags}
-
-    async def get_last_before(
-        self, tags: Sequence[str], time: datetime, not_older_than: datetime
-    ) -> Mapping[str, Point]:
-        self._require_there()
-        series = {tag: self._series(tag, not_older_than, time) for tag in tags}
-        return {tag: Point(int(each.times[-1]), float(each.values[-1])) for tag, each in series.items() if len(each)}
-
-    def _require_there(self) -> None:
-        if self.away:
-            raise Unavailable("nothing answers", downstream=self.downstream)
-
-    def _series(self, tag: str, start: datetime, end: datetime) -> Series:
-        now = self._clock.now()
-        step = int(READ_EVERY.total_seconds())
-        seconds = np.arange(-(-int(start.timestamp()) // step) * step, int(end.timestamp()), step, dtype=np.int64)
-        moments = [datetime.fromtimestamp(second, UTC) for second in seconds.tolist()]
-        there = [(arrival := self.arrives(tag, moment)) is not None and arrival <= now for moment in moments]
-        seconds = seconds[np.array(there, np.bool_)]
-        return Series(seconds * 1_000_000_000, np.array([reading(tag, second) for second in seconds.tolist()], float))
 
 
 class AbsentableSink:
@@ -167,36 +96,6 @@ class AbsentableQueue(InternalQueue):
     def take(self) -> list[Task]:
         """Return what waits."""
         return [self._tasks.get_nowait() for _ in range(self._tasks.qsize())]
-
-
-class Call(NamedTuple):
-    """A prediction that the model server has made."""
-
-    model: str
-    revision: str
-    rows: int
-
-
-class CountedPredictions(FormulaPredictions):
-    """Predictions by formula, which are counted."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-
-    def predict(
-        self, definition: ModelDefinition, revision: str, body: bytes, content_type: str, *, anomaly: bool
-    ) -> tuple[bytes, Index] | None:
-        answer = super().predict(definition, revision, body, content_type, anomaly=anomaly)
-        if answer is not None:
-            self.calls.append(Call(definition.name, revision, len(answer[1])))
-        return answer
-
-
-class Row(NamedTuple):
-    """What the sink holds of one row of a model."""
-
-    revision: str
-    outputs: Mapping[str, float]  #: of ``model-output``, by tag
 
 
 @dataclass
@@ -283,52 +182,10 @@ class Plant:
             settlement = settlement_of(error, progress)
         await self.executors.settle([(claim, settlement)])
 
-    async def covered(self) -> Mapping[str, Sequence[Window]]:
-        """Return what the ledger says is covered, by model."""
+    async def found(self) -> Found:
+        """Return what the ledger and the sink hold."""
         async with self.database.connection() as connection:
-            rows = await connection.fetch("SELECT model, unnest(covered) AS span FROM v_coverage")
-        result: defaultdict[str, list[Window]] = defaultdict(list)
-        for row in rows:
-            result[row["model"]].append(Window(row["span"].lower, row["span"].upper))
-        return result
-
-    async def since(self) -> Mapping[str, datetime]:
-        """Return where the time of each model begins."""
-        async with self.database.connection() as connection:
-            return {row["model"]: row["since"] for row in await connection.fetch("SELECT model, since FROM v_models")}
-
-    async def rows(self) -> Mapping[tuple[str, datetime], Row]:
-        """Return what the sink holds, by model and time."""
-        async with self.database.connection() as connection:
-            found = await connection.fetch(
-                "SELECT model, revision, tag, time, value FROM v_predictions WHERE column_group = 'model-output'"
-            )
-        result: dict[tuple[str, datetime], Row] = {}
-        for row in found:
-            outputs = dict(result[key].outputs) if (key := (row["model"], row["time"])) in result else {}
-            result[key] = Row(row["revision"], outputs | {row["tag"]: row["value"]})
-        return result
-
-    def expected(self, tags: Collection[str], revision: str, label: datetime) -> Mapping[str, float]:
-        """Return what a row has to be, all readings of which there are."""
-        second, step = int(label.timestamp()), int(READ_EVERY.total_seconds())
-        seconds = range(second, second + int(RESOLUTION.total_seconds()), step)
-        return {
-            tag: output(revision, sum(reading(tag, each) for each in seconds) / len(seconds), second) for tag in tags
-        }
-
-
-def definitions(first: int, count: int) -> tuple[ModelDefinition, ...]:
-    """Return models with two tags of their own each, and a tag that three of them share."""
-    return tuple(
-        ModelDefinition(
-            f"pump-{number:03d}",
-            (f"PT-{number:03d}", f"TT-{number:03d}", f"SHARED-{number // 3:02d}"),
-            resolution=RESOLUTION,
-            interpolation_limit="10T",
-        )
-        for number in range(first, first + count)
-    )
+            return await read_found(connection)
 
 
 @asynccontextmanager

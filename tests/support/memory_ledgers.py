@@ -416,9 +416,10 @@ class MemoryWork:
         self._ask()
         self.known.discard(executor_id)
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> bool:
         self._ask()
         self.beats.append((in_flight, concurrency))
+        return executor_id in self.known
 
     async def controls(self, executor_id: str) -> Controls:
         self._ask()

@@ -1,8 +1,10 @@
 -- What people change at run time: limits, executors, circuits, tasks and dismissed failures.
 
 -- set_limit --
+-- Who has set a value, when and why stays when it is set again.
 INSERT INTO runtime_limit (name, value, who, at, reason) VALUES ($1, $2, $3, ledger_now(), $4)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value, who = excluded.who, at = excluded.at, reason = excluded.reason;
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, who = excluded.who, at = excluded.at, reason = excluded.reason
+WHERE runtime_limit.value <> excluded.value;
 
 -- end_limits --
 DELETE FROM runtime_limit WHERE name = ANY ($1::text[]) RETURNING name;
@@ -20,7 +22,13 @@ WHERE m.paused AND t.state IN ('planned', 'published') AND m.project = $1 AND ($
 SELECT id FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
 
 -- drain_executor --
-UPDATE executor SET drained_at = ledger_now(), drained_by = $2, drain_reason = $3, drain_stops = $4 WHERE id = $1 RETURNING in_flight;
+-- One that is drained already keeps who, when and why; that it stops can be added. The row has the order before.
+UPDATE executor e
+SET drained_at = coalesce(o.drained_at, ledger_now()), drain_stops = o.drain_stops OR $4,
+    drained_by = CASE WHEN o.drained_at IS NULL THEN $2 ELSE o.drained_by END,
+    drain_reason = CASE WHEN o.drained_at IS NULL THEN $3 ELSE o.drain_reason END
+FROM (SELECT * FROM executor WHERE id = $1 FOR UPDATE) o WHERE e.id = o.id
+RETURNING e.in_flight, e.drain_stops AS stops, o.drained_by AS who, o.drained_at AS at, o.drain_reason AS reason;
 
 -- resume_executor --
 UPDATE executor SET drained_at = NULL, drained_by = '', drain_reason = '', drain_stops = false
@@ -57,9 +65,9 @@ UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE mo
 DELETE FROM parked WHERE model_id = $1 AND isempty(windows);
 
 -- plan_by_hand --
--- Where the lane is taken, it waits for its end.
+-- In lane live, since it is the newest slot. Where the lane is taken, it waits for its end.
 INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before)
-VALUES ($1, $2, tstzrange($3, $4), 'manual', $5, ledger_now(), CASE WHEN $5::text = 'waiting' THEN ledger_now() END)
+VALUES ($1, $2, tstzrange($3, $4), 'live', $5, ledger_now(), CASE WHEN $5::text = 'waiting' THEN ledger_now() END)
 RETURNING id;
 
 -- select_failures --

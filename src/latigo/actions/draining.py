@@ -1,15 +1,26 @@
 """Drain executors, and let them work again."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from latigo.actions.record import SQL, record
+from latigo.actions.record import SQL, Order, record
 from latigo.domain.errors import Misused
 from latigo.domain.names import unknown_name
 from latigo.postgres.database import Database
 
 
-async def drain(database: Database, who: str, name: str, reason: str, *, stop: bool = False) -> tuple[str, int]:
+class Drained(NamedTuple):
+    """An executor that starts no tasks."""
+
+    executor: str
+    in_flight: int  #: tasks, when it last reported
+    stops: bool  #: its process ends when they have ended
+    already: Order | None  #: by which it was drained before, and which stays
+
+
+async def drain(database: Database, who: str, name: str, reason: str, *, stop: bool = False) -> Drained:
     """Let an executor finish its tasks and start none; with ``stop``, let its process end then.
+
+    One that is drained already keeps who, when and why, and that it stops; the second order is recorded.
 
     Args:
         database: the ledger's.
@@ -17,9 +28,6 @@ async def drain(database: Database, who: str, name: str, reason: str, *, stop: b
         name: of a running executor, or the beginning of only one of them.
         reason: why.
         stop: whether the process ends.
-
-    Returns:
-        the executor, and how many tasks it had in flight when it last reported.
 
     Raises:
         UnknownName: no such executor is running.
@@ -29,7 +37,8 @@ async def drain(database: Database, who: str, name: str, reason: str, *, stop: b
         row = await connection.fetchrow(SQL["drain_executor"], executor, who, reason, stop)
         selector = {"executor": executor, "reason": reason, "stop": stop}
         await record(connection, "executors_drain", who, selector, f"{row['in_flight']} tasks in flight")
-    return executor, row["in_flight"]
+    already = Order(row["who"], row["at"], row["reason"]) if row["at"] else None
+    return Drained(executor, row["in_flight"], row["stops"], already)
 
 
 async def resume_executor(database: Database, who: str, name: str, reason: str) -> str:

@@ -1,24 +1,31 @@
 """Pause projects and models, and resume them."""
 
-from latigo.actions.record import SQL, record
+from typing import NamedTuple
+
+from latigo.actions.record import SQL, Order, record
 from latigo.domain.errors import Misused
 from latigo.ledger.shared import withdraw_tasks
 from latigo.postgres.database import Database
 from latigo.runtime.units import counted
 
 
-async def pause(database: Database, who: str, project: str, model: str | None, reason: str) -> int:
+class Paused(NamedTuple):
+    """What a pause has changed."""
+
+    models: int  #: that are paused by this, and were not before
+    already: Order | None  #: the pause of the same that is in force, and stays
+
+
+async def pause(database: Database, who: str, project: str, model: str | None, reason: str) -> Paused:
     """Stop planning and starting tasks of a model, or of a project with the models that it gets later.
 
     Tasks that run end as usual. Coverage stays, and what becomes due meanwhile is a gap until it is resumed. A pause
-    that is there already gets the new reason.
-
-    Returns:
-        the number of models that are paused by this, and were not before.
+    that is there already keeps who, when and why; the second one is recorded.
     """
     selected = (project, model)
     async with database.transaction() as connection:
         await connection.fetch(SQL["lock_selected"], *selected)
+        already = await connection.fetchrow(SQL["paused_by"], *selected)
         await connection.execute(SQL["pause"], *selected, who, reason)
         models = len(await connection.fetch(SQL["apply_pauses"], *selected))
         # A message that no executor may claim is gone, and its task would stay published for ever.
@@ -27,7 +34,7 @@ async def pause(database: Database, who: str, project: str, model: str | None, r
         )
         selector = {"project": project, "model": model, "reason": reason}
         await record(connection, "pause", who, selector, f"{counted(models, 'model')} paused")
-    return models
+    return Paused(models, Order(**already) if already else None)
 
 
 async def resume(database: Database, who: str, project: str, model: str | None, reason: str = "") -> int:

@@ -122,7 +122,10 @@ WHERE m.project = $1 AND ($2::text IS NULL OR m.name = $2) ORDER BY c.model_id F
 
 -- pause --
 INSERT INTO pause (project, model, who, at, reason) VALUES ($1, coalesce($2, ''), $3, ledger_now(), $4)
-ON CONFLICT (project, model) DO UPDATE SET who = excluded.who, at = excluded.at, reason = excluded.reason;
+ON CONFLICT (project, model) DO NOTHING;
+
+-- paused_by --
+SELECT who, at, reason FROM pause WHERE project = $1 AND model = coalesce($2, '');
 
 -- resume --
 -- Of a project, with those of its models.

@@ -1,11 +1,20 @@
 """The record of actions."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from latigo.postgres.statements import load_statements
 
 SQL = load_statements("latigo.actions", "queries.sql", "controls.sql")
+
+
+class Order(NamedTuple):
+    """An order that is in force: a second one of the same leaves it as it is."""
+
+    who: str
+    at: datetime
+    reason: str
 
 
 async def record(connection: Any, kind: str, who: str, selector: Mapping[str, Any], result: str) -> None:

@@ -22,10 +22,11 @@ class RunningNow(NamedTuple):
 
 
 async def run_now(database: Database, who: str, model: ModelRef, reason: str) -> RunningNow:
-    """Plan the newest due slot of a model in lane manual, before everything that is not published yet.
+    """Plan the newest due slot of a model in lane live, before everything that is not planned yet.
 
-    Also if it is covered or parked: it is predicted again and overwritten. Tasks of the model that no executor has
-    begun make room, and what they were for is planned again later. One that has begun with this slot is left to end.
+    Also if it is covered or parked: it is predicted again and overwritten. Live tasks of the model, and those with this
+    slot, make room if no executor has begun; what they were for is planned again later. One that has begun with this
+    slot is left to end.
 
     Raises:
         LatigoError: the model is not predicted now, or has no due slot.
@@ -50,7 +51,7 @@ async def _plan(connection: Any, row: Any, window: Window) -> RunningNow:
     await connection.execute(SQL["unpark_window"], row["id"], window.start, window.end)
     await connection.execute(SQL["delete_unparked"], row["id"])
     left = await connection.fetch(SQL["tasks_of_model"], row["id"])
-    waits = any(task["lane"] != "live" and task["state"] != "waiting" for task in left)
+    waits = any(task["lane"] == "live" and task["state"] != "waiting" for task in left)
     state = "waiting" if waits else "planned"
     planned = await connection.fetchrow(SQL["plan_by_hand"], row["id"], row["epoch"], window.start, window.end, state)
     return RunningNow(planned["id"], window, "", waits)
@@ -63,7 +64,7 @@ async def _make_room(connection: Any, tasks: Sequence[Any], window: Window) -> R
         overlaps = to_window(task["span"]).intersect(window) is not None
         if task["state"] == "claimed" and overlaps:
             return RunningNow(task["id"], to_window(task["span"]), task["executor"], waits=False)
-        if overlaps or (task["lane"] != "live" and task["state"] != "waiting"):
+        if overlaps or (task["lane"] == "live" and task["state"] not in {"waiting", "claimed"}):
             in_the_way.append(task["id"])
     await withdraw_tasks(connection, in_the_way)
     return None

@@ -38,4 +38,5 @@ def progress_line(backfill: Backfill, done: int, seconds: float) -> str:
     if done <= 0 or seconds <= 0:
         return line
     rate, left = done / seconds, backfill.slots_left - backfill.slots_parked
-    return f"{line}, {rate:.3g} slots/s, {rough_time(timedelta(seconds=left / rate))} left"
+    line += f", {rate:.3g} slots/s"
+    return f"{line}, {rough_time(timedelta(seconds=left / rate))} left" if left else line

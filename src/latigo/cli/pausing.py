@@ -1,35 +1,37 @@
-"""What ``latigo pause`` and ``latigo resume`` have in common."""
+"""What commands that pause and resume have in common."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from latigo.cli.options import selected_subject, settings_of, subject_text, with_ledger
-from latigo.cli.tables import show_json
-from latigo.runtime.units import counted
+from latigo.cli.options import Selected, selected_subject, settings_of, with_ledger
+from latigo.cli.tables import cell
 
 if TYPE_CHECKING:
+    from latigo.actions.record import Order
     from latigo.postgres.database import Database
+
+T = TypeVar("T")
 
 
 def change_models(
-    action: "Callable[[Database, str, str, str | None, str], Awaitable[int]]",
+    action: "Callable[[Database, str, str, str | None, str], Awaitable[T]]",
     subject: str,
     reason: str,
     config: Path | None,
-    *,
-    as_json: bool,
-) -> str:
-    """Pause or resume a project or model; return what has changed in words, or print it as JSON and return nothing."""
+) -> tuple[Selected, T]:
+    """Pause or resume a project or model; return which, and what has changed."""
     from latigo.wiring.resources import user_at_host
 
     selected = selected_subject(subject)
-    models = with_ledger(
+    changed = with_ledger(
         settings_of(config),
         lambda database: action(database, user_at_host(), selected.project or "", selected.model, reason),
         selected,
     )
-    if as_json:
-        show_json({"project": selected.project, "model": selected.model, "models": models})
-        return ""
-    return f"{subject_text(selected)}: {counted(models, 'model')}"
+    return selected, changed
+
+
+def in_force(what: str, order: "Order") -> str:
+    """Return a sentence on an order that was there before, and stays."""
+    return f"{what}, since {cell(order.at)} by {order.who}: {order.reason}"

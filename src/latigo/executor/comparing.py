@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from latigo.dataset.build import Dataset
+from latigo.dataset.build import Buckets, Dataset
 from latigo.dataset.fingerprint import fingerprint_of, has_moved, making_of
 from latigo.domain.coverage import Coverage
 from latigo.domain.outcome import SlotState
@@ -23,23 +23,29 @@ class Comparison:
         """Return whether a sweep may read some of a window again."""
         return self.keep is not None and now - window.end < self.keep
 
-    def fingerprints(self, task: Task, dataset: Dataset, covered: Coverage) -> Mapping[datetime, bytes]:
-        """Return the fingerprints of covered slots, by their start."""
-        making, length = making_of(task.model), timedelta(seconds=task.slot_seconds)
-        slots = (slot for window in covered for slot in window.slots(length))
-        return {slot.start: fingerprint_of(task.model, making, dataset, slot) for slot in slots}
+    def fingerprints(self, task: Task, buckets: Buckets) -> Mapping[datetime, bytes]:
+        """Return the fingerprints of all slots of a task, by their start."""
+        making, slots = making_of(task.model), task.window.slots(timedelta(seconds=task.slot_seconds))
+        return {slot.start: fingerprint_of(task.model, making, buckets, slot) for slot in slots}
 
-    def moved(self, task: Task, dataset: Dataset, recorded: Mapping[datetime, bytes]) -> Coverage:
+    def moved(
+        self, task: Task, dataset: Dataset, recorded: Mapping[datetime, bytes], now: Mapping[datetime, bytes]
+    ) -> Coverage:
         """Return the slots that have to be predicted again.
 
         Not those that would not be covered now: readings that are gone are no reason to replace a prediction. Nor those
         of which nothing is recorded.
+
+        Args:
+            task: that compares them.
+            dataset: of its window.
+            recorded: fingerprints of what its slots were predicted from.
+            now: fingerprints of what they would be predicted from.
         """
-        making, length = making_of(task.model), timedelta(seconds=task.slot_seconds)
         return Coverage.of(
             slot
-            for slot in task.window.slots(length)
+            for slot in task.window.slots(timedelta(seconds=task.slot_seconds))
             if slot.start in recorded
             and dataset.outcome(slot).state is SlotState.COVERED
-            and has_moved(recorded[slot.start], fingerprint_of(task.model, making, dataset, slot), self.tolerance)
+            and has_moved(recorded[slot.start], now[slot.start], self.tolerance)
         )

@@ -368,9 +368,11 @@ class Executor:
 
     async def _beat(self) -> None:
         limit = sum(limit.limit for limit in self._pipeline.limits.values())
-        await self._ledger.heartbeat(
-            self._info.id, in_flight=self._gate.running, limit=limit, concurrency=self._concurrency
-        )
+        state = {"in_flight": self._gate.running, "limit": limit, "concurrency": self._concurrency}
+        if not await self._ledger.heartbeat(self._info.id, **state):
+            # After a long outage the scheduler may have been sooner, and have deleted what had not been seen for long.
+            await self._ledger.register(self._info)
+            await self._ledger.heartbeat(self._info.id, **state)
 
     @property
     def _concurrency(self) -> int:

@@ -66,6 +66,7 @@ class Progress:
     #: that later readings may change, is written again: how much it holds is not remembered.
     stored_in: set[str] = field(default_factory=set)
     recorded: Mapping[datetime, bytes] | None = None  #: of a sweep, as in `latigo.ledger.protocol.Claim`
+    fingerprints: Mapping[datetime, bytes] | None = None  #: of its slots, by their start; None: nothing is compared
     stage: Stage = "claim"
     calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
     call_started: float | None = None  #: monotonic time at which the first of them began
@@ -132,20 +133,16 @@ class Pipeline:
         if task.copy_to:
             return await self._copy(progress)
         dataset = await self._frame(progress, task.window)
-        if progress.recorded is not None:
-            recorded, size = progress.recorded, dataset.x.values.nbytes
-            moved = await off_loop(size, _MUCH_WORK, lambda: self.comparison.moved(task, dataset, recorded))
+        fingerprints = progress.fingerprints
+        if progress.recorded is not None and fingerprints is not None:
+            moved = self.comparison.moved(task, dataset, progress.recorded, fingerprints)
             if moved != Coverage((task.window,)):
                 return Compared(moved)
         stored = await self._predict_and_write(progress, dataset)
-        if progress.recorded is None and not self.comparison.keeps(task.window, self.clock.now()):
+        if fingerprints is None:
             return stored
-        fingerprints = await off_loop(
-            dataset.x.values.nbytes,
-            _MUCH_WORK,
-            lambda: self.comparison.fingerprints(task, dataset, stored.covered),
-        )
-        return replace(stored, fingerprints=fingerprints)
+        slots = (slot for window in stored.covered for slot in window.slots(timedelta(seconds=task.slot_seconds)))
+        return replace(stored, fingerprints={slot.start: fingerprints[slot.start] for slot in slots})
 
     async def _predict_and_write(self, progress: Progress, dataset: Dataset) -> Stored:
         task = progress.task
@@ -241,6 +238,8 @@ class Pipeline:
             work = nbytes + rows * len(spec.dataset.row_filter)
 
             def build(before: Mapping[str, Point]) -> Dataset:
+                if self._compares(progress, read_at):
+                    progress.fingerprints = self.comparison.fingerprints(progress.task, buckets)
                 dataset = buckets.dataset(before)
                 progress.inputs = measure_inputs(buckets, readings, progress.task.window)
                 return dataset
@@ -252,6 +251,11 @@ class Pipeline:
             before = await self._read_before(progress, buckets, period)
             with self._stage(progress, "frame"):
                 return await off_loop(work, _MUCH_WORK, lambda: build(before))
+
+    def _compares(self, progress: Progress, now: datetime) -> bool:
+        """Return whether what the slots of a task are predicted from is compared, now or later."""
+        task = progress.task
+        return not task.copy_to and (progress.recorded is not None or self.comparison.keeps(task.window, now))
 
     async def _read(self, progress: Progress, tags: Sequence[str], period: Window) -> Readings:
         """Read from every source that has some of the tags, each under its own circuit."""

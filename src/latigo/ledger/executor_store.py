@@ -95,8 +95,8 @@ class PostgresExecutorLedger:
     async def deregister(self, executor_id: str) -> None:
         await self._database.execute(SQL["deregister_executor"], executor_id)
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
-        await self._database.execute(SQL["heartbeat"], executor_id, in_flight, limit, concurrency)
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> bool:
+        return await self._database.row(SQL["heartbeat"], executor_id, in_flight, limit, concurrency) is not None
 
     async def controls(self, executor_id: str) -> Controls:
         async with self._database.connection() as connection:
@@ -253,6 +253,7 @@ class _ModelChange:
 
     covered: Coverage
     silent_since: datetime | None
+    since: datetime  #: where the model's time begins
     hold_until: datetime | None = None
     held_for: str = ""
     deferrals: int = 0
@@ -331,7 +332,7 @@ class _Batch:
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)
         self._end(task, settlement, verdict, receipt.to_bytes() if receipt and verdict.waiting is None else b"")
-        change = before or _ModelChange(Coverage(), task.silent_since, now=task.now)
+        change = before or _ModelChange(Coverage(), task.silent_since, row["since"], now=task.now)
         change.silent_since = verdict.silent_since
         if verdict.hold_until:
             change.hold_until, change.held_for = verdict.hold_until, verdict.held_for
@@ -439,11 +440,11 @@ class _Batch:
             assert change.now is not None  # noqa: S101 - set for every model that a row was locked for
             revised = known[model_id]
             if change.reopen:
-                revised = revise(revised, None, (), change.now, reopen=True)
+                revised = revise(revised, None, (), change.now, reopen=True, since=change.since)
             if change.rows_returned:
                 revised = reopen_unstored(revised, change.rows_returned, change.now)
             for window, exceptions in change.settled:
-                revised = revise(revised, window, exceptions, change.now, silence=change.silence)
+                revised = revise(revised, window, exceptions, change.now, silence=change.silence, since=change.since)
             rows += [(model_id, row) for row in revised]
         await add_exceptions(connection, rows)
 

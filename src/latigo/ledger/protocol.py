@@ -276,8 +276,8 @@ class ExecutorLedger(Protocol):
     async def deregister(self, executor_id: str) -> None:
         """Remove an executor."""
 
-    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> None:
-        """Record that an executor is alive, and what limits it."""
+    async def heartbeat(self, executor_id: str, *, in_flight: int, limit: int, concurrency: int) -> bool:
+        """Record that an executor is alive, and what limits it. Return False if it has to register again."""
 
     async def controls(self, executor_id: str) -> Controls:
         """Return what people have ordered this executor to do."""

@@ -167,7 +167,7 @@ class PostgresSchedulerLedger:
             await make_partitions(connection)
             for row in await connection.fetch(SQL["old_history"], history):
                 await connection.execute(f'DROP TABLE "{row["name"]}"')
-            await connection.execute(SQL["delete_executors"])
+            await connection.execute(SQL["delete_executors"], history)
             await connection.execute(SQL["delete_dismissals"])
             await connection.execute(SQL["delete_request_models"], history)
             await connection.execute(SQL["delete_replaced_tags"], history)

@@ -28,6 +28,7 @@ from latigo.runtime.retry import backoff
 
 #: Time to the next recheck of an exception, after each check; after the last one it is final.
 RECHECK_AFTER = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+EVER = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)  #: the driver writes it as ``infinity``
 
 #: A deferred model is held for the first of these, doubling up to the second. The circuit does not open for one model
@@ -216,6 +217,7 @@ def revise(
     *,
     reopen: bool = False,
     silence: Window | None = None,
+    since: datetime = EVER,
 ) -> list[Exceptions]:
     """Return the exceptions of a model after ``window`` was settled with ``exceptions``.
 
@@ -227,6 +229,8 @@ def revise(
         now: time of the settlement.
         reopen: make all other exceptions due now, because the model's data has returned.
         silence: slots that are not rechecked before the data returns; so those that ended alike stay one row.
+        since: where the model's time begins. What a request has tried before it is not planned by itself, and so is not
+            rechecked.
     """
     settled = Coverage((window,)) if window else Coverage()
     revised: list[Exceptions] = []
@@ -243,8 +247,9 @@ def revise(
                 revised.append(_exception(new, row.checks + 1, again, now))
         if first_time:
             revised.append(_exception(new, 0, first_time, now))
-    if silence:
-        revised = [part for row in revised for part in _without_recheck(row, Coverage((silence,)))]
+    unchecked = Coverage.of([*([silence] if silence else []), *([Window(EVER, since)] if since > EVER else [])])
+    if unchecked:
+        revised = [part for row in revised for part in _without_recheck(row, unchecked)]
     merged: dict[tuple[SlotState, str, int, datetime], Exceptions] = {}
     for row in revised:
         key = (row.state, row.reason, row.checks, row.recheck_at)
@@ -276,10 +281,10 @@ def _is_unstored(row: Exceptions) -> bool:
     return row.reason.partition(":")[0] in UNSTORED
 
 
-def _without_recheck(row: Exceptions, silence: Coverage) -> Iterator[Exceptions]:
-    if silent := row.slots & silence:
-        yield replace(row, recheck_at=NEVER, slots=silent)
-    if others := row.slots - silence:
+def _without_recheck(row: Exceptions, unchecked: Coverage) -> Iterator[Exceptions]:
+    if final := row.slots & unchecked:
+        yield replace(row, recheck_at=NEVER, slots=final)
+    if others := row.slots - unchecked:
         yield replace(row, slots=others)
 
 

@@ -77,6 +77,8 @@ async def begin_sweep(connection: Any, ages: Sequence[timedelta]) -> int | None:
 
 async def end_sweeps(connection: Any) -> None:
     """End what is left of sweeps, which are not wanted any more, and forget what slots were predicted from."""
+    if not (await connection.fetchrow(SQL["is_left"]))["is_left"]:
+        return
     await connection.execute(SQL["lock_swept"])
     await connection.execute(SQL["end_sweeps"], "late_data.sweep is off", None)
     await connection.execute(SQL["forget_fingerprints"])

@@ -176,6 +176,7 @@ class Explanation(Report):
     executors: int
     drained_executors: int = 0  #: of them, those that start no tasks
     outstanding: int
+    partial: bool = False  #: it is stored from when slots had another length, and its slot is not covered as a whole
 
 
 async def read_explanation(database: Database, ref: ModelRef, at: datetime, history: timedelta) -> Explanation:
@@ -229,6 +230,7 @@ async def read_explanation(database: Database, ref: ModelRef, at: datetime, hist
         since=moment["since"],
         first_seen=moment["first_seen"],
         covered=moment["covered"],
+        partial=moment["partial"],
         expired=moment["expired"],
         history=history,
         receipt=settled[0] if settled else None,

@@ -5,7 +5,7 @@
 SELECT m.id AS model_id, ledger_now() AS now, m.state, m.paused, known_state(m.state, m.paused AND m.state = 'active', m.missing_since) AS known_state,
        m.missing_since, m.revision, m.epoch, m.since, m.first_seen, m.delay, m.slot AS length,
        s.start, s.start + m.slot AS "end", s.start + m.slot + m.delay AS due_at,
-       c.covered @> $3::timestamptz AS covered, c.expired @> $3::timestamptz AS expired,
+       c.covered @> $3::timestamptz AS covered, c.partial @> $3::timestamptz AS partial, c.expired @> $3::timestamptz AS expired,
        c.silent_since, CASE WHEN c.hold_until > ledger_now() THEN c.hold_until END AS held_until, c.held_for
 FROM model m JOIN coverage c ON c.model_id = m.id
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, $3::timestamptz, 'epoch') AS start) s

@@ -9,6 +9,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
 from latigo.reports.choices import WindowOrder, WindowState
+from latigo.reports.limits import BackfillPause
 
 SQL = load_statements("latigo.reports", "plan.sql")
 MOST_WINDOWS = 1000
@@ -43,6 +44,7 @@ class Plan(Report):
 
     windows: Sequence[MissingWindow]
     projects: Sequence[ProjectBacklog]
+    backfill_paused: BackfillPause | None = None  #: then only live windows are planned
     total: int = Field(exclude=True)  #: windows, if all were shown
 
 
@@ -59,10 +61,12 @@ async def read_plan(
 ) -> Plan:
     """Return the windows, cut to ``[start, end)``, ``most`` of them (0: all), and all that each project needs."""
     windows, projects, total = [], [], 0
+    paused = await database.row(SQL["backfill_paused"])
     for row in await database.fetch(SQL["plan"], project, model, start, end, state, order, most):
         if row["model"] is None:
             projects.append(ProjectBacklog(**{name: row[name] for name in ProjectBacklog.model_fields}))
         else:
             windows.append(MissingWindow(**{name: row[name] for name in MissingWindow.model_fields}))
             total = row["total"]
-    return Plan(windows=windows, projects=projects, total=total)
+    backfill_paused = BackfillPause(**paused) if paused else None
+    return Plan(windows=windows, projects=projects, backfill_paused=backfill_paused, total=total)

@@ -60,3 +60,6 @@ SELECT count(DISTINCT w.model), w.project, NULL, NULL, NULL,
        sum(ceil(extract(epoch FROM upper(r) - lower(r)) / extract(epoch FROM w.fold)))::float8, NULL, NULL, NULL, NULL, NULL, NULL
 FROM wanted w CROSS JOIN LATERAL unnest(w.stretches) AS r GROUP BY w.project
 ORDER BY rank, project, model, start;
+
+-- backfill_paused --
+SELECT who, at, reason FROM runtime_limit WHERE name = 'backfill_paused';

@@ -91,6 +91,8 @@ def limited_by(snapshot: Snapshot, trouble: str = "") -> str:
         waits = snapshot.backlog.slots or snapshot.requests.active or snapshot.repairs.models
         if waits and _backfill_paused(snapshot):
             return BACKFILL_WAITS
+        if snapshot.backlog.slots:  # which was counted earlier
+            return "nothing: no task is out, and what is left of the backlog is planned within seconds"
         return "nothing: there is nothing to do now"
     if any(executor.in_flight >= executor.concurrency for executor in snapshot.executors):
         limits = sum(executor.working_limit for executor in snapshot.executors)
@@ -370,6 +372,8 @@ def _repairs(snapshot: Snapshot) -> list[Cause]:
         return []
     slots, models = counted(math.ceil(repairs.slots), "slot"), counted(repairs.models, "model")
     text = f"{slots} of {models} in {some_of(repairs.projects)} may hold rows of an overtaken executor: predicted again"
-    if repairs.due_at is not None and repairs.due_at > snapshot.now:
+    if _backfill_paused(snapshot):
+        text += f" when backfill is resumed: {BACKFILL_WAITS}"
+    elif repairs.due_at is not None and repairs.due_at > snapshot.now:
         text += f", the first from {iso(repairs.due_at.replace(microsecond=0))} on"
     return [Cause(kind="repairs", state=State.RECOVERING, text=text, projects=repairs.projects)]

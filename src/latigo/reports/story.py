@@ -400,7 +400,16 @@ def _dismissed(moment: Explanation) -> Iterator[str]:
 # --- what else is true of it ------------------------------------------------------------------------------------------
 
 
+def _stored_before(moment: Explanation) -> Iterator[str]:
+    if moment.partial and not moment.covered:
+        yield (
+            "This moment itself is stored, from when slots of the model had another length; it is predicted again"
+            " with the rest of its slot."
+        )
+
+
 def _also(moment: Explanation) -> Iterator[str]:
+    yield from _stored_before(moment)
     yield from _dismissed(moment)
     if moment.model_state == "paused":
         for pause in moment.pauses:

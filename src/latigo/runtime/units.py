@@ -42,11 +42,11 @@ def format_duration(duration: timedelta) -> str:
 
 
 def rough_time(duration: timedelta) -> str:
-    """Write a duration in whole units, rounded up, of which there are at least two."""
+    """Write a duration in whole units, rounded up, of which there are at least two; a second at least."""
     for unit in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
         if duration >= 2 * unit:
             return format_duration(-(-duration // unit) * unit)
-    return format_duration(timedelta(seconds=-(-duration // timedelta(seconds=1))))
+    return format_duration(timedelta(seconds=max(-(-duration // timedelta(seconds=1)), 1)))
 
 
 def format_size(size: int) -> str:

@@ -166,8 +166,6 @@ class Scheduler:
             await self._ledger.forgive_crashes(self._rules.version)
             for sink in await self._ledger.require_sinks(term, self._sinks) if self._sinks else ():
                 _log.warning("sink.joined", downstream=sink)
-            if not self._rules.sweep:
-                await self._ledger.end_sweeps(term)
             self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
             self._freshness.forget()
         self._lease.hold(term, requested + self._rules.lease.total_seconds())
@@ -210,6 +208,8 @@ class Scheduler:
                 _log.warning("slots.expired", model=str(ref), count=slots)
             if self._rules.sweep:
                 await self._ledger.begin_sweep(term, self._rules.sweep)
+            else:  # every time: executors may be set otherwise, and keep fingerprints that nothing compares
+                await self._ledger.end_sweeps(term)
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             recovered = await self._ledger.recover(

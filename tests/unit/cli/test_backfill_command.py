@@ -72,10 +72,12 @@ def test_progress_has_the_rate_and_the_time_left_once_something_is_done():
     assert progress_line(a_backfill(), 0, 10) == "75.0% of 400 slots, 3 tasks out"
     line = progress_line(a_backfill(slots_parked=20), 40, 10)
     assert line == "75.0% of 400 slots, 3 tasks out, 20 slots failed, 4 slots/s, 20s left"
+    assert progress_line(a_backfill(slots_left=0), 100, 10) == "100.0% of 400 slots, 3 tasks out, 10 slots/s"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1s"), (119, "119s"), (121, "3m"), (7200, "2h"), (90_000, "25h"), (172_801, "3d")]
+    ("seconds", "text"),
+    [(0, "1s"), (0.2, "1s"), (119, "119s"), (121, "3m"), (7200, "2h"), (90_000, "25h"), (172_801, "3d")],
 )
 def test_a_rough_time_is_rounded_up_in_units_of_which_there_are_two(seconds: float, text: str):
     assert rough_time(timedelta(seconds=seconds)) == text

@@ -71,3 +71,11 @@ def test_a_message_as_long_as_what_a_peer_sent_is_cut_and_other_parts_are_kept()
 
     assert len(text) < 20_000
     assert number == 7
+
+
+def test_an_error_about_tags_has_its_message_and_all_of_them():
+    for error in (
+        NoData("no rows", tags=["b", "a"]),
+        Rejected("no rows", reason=Reason.UNKNOWN_SENSOR, tags=["b", "a"]),
+    ):
+        assert (str(error), error.tags) == ("no rows", ("b", "a"))

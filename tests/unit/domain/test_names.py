@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.domain.names import nearest_name, unknown_name
+from latigo.domain.names import nearest_name, printable, unknown_name
 
 KNOWN = ("plant-a/pump-001", "plant-a/pump-002", "plant-a/compressor-001", "plant-b/Pump-001", "x")
 
@@ -80,3 +80,8 @@ def test_a_message_says_no_more_than_it_was_given() -> None:
     assert str(unknown_name("model", "pump", [])) == "pump: unknown model; no model is known yet"
     assert str(unknown_name("model", "pump", ["fan"])) == "pump: unknown model; the nearest known one is fan"
     assert str(unknown_name("model", "pump", ["fan"], note="try")).endswith("is fan; try")
+
+
+def test_a_name_is_shown_whole_up_to_200_characters():
+    assert printable("x" * 200) == "x" * 200
+    assert printable("x" * 201) == "x" * 200 + "..."

@@ -284,6 +284,16 @@ async def test_a_server_that_holds_every_call_beyond_the_hard_limit_is_unavailab
 # --- the ledger is unavailable ----------------------------------------------------------------------------------------
 
 
+async def test_it_registers_again_when_the_ledger_has_forgotten_it_during_an_outage():
+    harness = Harness()
+
+    async with running(harness):
+        await harness.clock.advance(SECOND)
+        harness.ledger.known.clear()
+        await harness.clock.advance(10 * SECOND)
+        assert harness.ledger.known == {"executor-1"}
+
+
 async def test_it_waits_for_the_ledger_before_it_takes_anything():
     harness = Harness()
     harness.ledger.unavailable = True

@@ -74,8 +74,8 @@ def ended(error: BaseException, *, span: tuple[str, str] = ("10:00", "10:30"), s
             id="the revision is gone",
         ),
         pytest.param(
-            Rejected("no 'x'", reason=Reason.UNKNOWN_SENSOR),
-            outcome.Rejected(reason=Reason.UNKNOWN_SENSOR),
+            Rejected("no 'x'", reason=Reason.UNKNOWN_SENSOR, tags=["x"]),
+            outcome.Rejected(reason=Reason.UNKNOWN_SENSOR, tags=("x",)),
             id="the window cannot work",
         ),
         pytest.param(

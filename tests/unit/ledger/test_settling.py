@@ -170,6 +170,19 @@ def test_what_leads_up_to_the_returned_rows_becomes_due_and_nothing_else():
     ]
 
 
+def test_what_a_request_has_tried_before_the_beginning_of_a_model_is_not_rechecked_also_when_data_returns():
+    absent = SlotException(SlotState.ABSENT, Coverage((window("09:00", "11:00"),)), "no 'a'")
+
+    rows = revise([], window("09:00", "11:00"), [absent], NOW, since=at("10:00"))
+    reopened = revise(rows, None, (), NOW + HOUR, reopen=True, since=at("10:00"))
+
+    assert [(row.recheck_at, row.slots.windows) for row in rows] == [
+        (NEVER, (window("09:00", "10:00"),)),
+        (NOW + HOUR, (window("10:00", "11:00"),)),
+    ]
+    assert [row.recheck_at for row in reopened] == [NEVER, NOW + HOUR]
+
+
 def test_what_ended_before_a_good_slot_stays_as_it_is():
     known = [Exceptions(SlotState.ABSENT, NO_FINITE_VALUES, 3, NEVER, Coverage((window("08:00", "09:30"),)))]
 

@@ -6,18 +6,21 @@ from typing import Any
 import pytest
 
 from latigo.domain.health import State
+from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.reports.freshness import Counted, Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
     RATE_SECONDS,
     BacklogTotals,
+    ChangedLimit,
     DiscoveryTrouble,
     ExecutorStatus,
     OpenCircuit,
     OutstandingTasks,
     ParkedModels,
     PartitionLag,
+    PendingRepairs,
     Planner,
     ProjectStatus,
     QueueOutage,
@@ -28,7 +31,7 @@ from latigo.reports.snapshot import (
     UnpostedMetadata,
     UnstoredModels,
 )
-from latigo.reports.status import NO_EXECUTOR, NO_PLANNER, assess
+from latigo.reports.status import BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, assess
 from latigo.settings import ObjectiveSettings
 
 HOUR = timedelta(hours=1)
@@ -142,6 +145,10 @@ def test_a_snapshot_is_kept_whole_in_its_status() -> None:
         ({"executors": [], "circuits": [OPEN]}, NO_EXECUTOR),
         ({"circuits": [OPEN, OPEN.model_copy(update={"downstream": "sink/a"})]}, "waiting for gordo/plant, sink/a"),
         ({}, "nothing: there is nothing to do now"),
+        (
+            {"backlog": BacklogTotals(slots=3, calls=1)},
+            "nothing: no task is out, and what is left of the backlog is planned within seconds",
+        ),
         ({"outstanding": AT_WORK}, "nothing: work is under way"),
         (
             {"outstanding": AT_WORK, "executors": [an_executor(8), an_executor(0)]},
@@ -155,6 +162,19 @@ def test_a_snapshot_is_kept_whole_in_its_status() -> None:
 )
 def test_what_limits_the_service_is_named(changes: Any, limit: str) -> None:
     assert assess(a_snapshot(**changes)).limited_by == limit
+
+
+def test_repairs_wait_while_backfill_is_paused() -> None:
+    repairs = PendingRepairs(slots=2, models=1, projects=["plant"], due_at=NOW)
+    pause = ChangedLimit(name=BACKFILL_PAUSED, value=1, who="anna", at=NOW, reason="reports")
+
+    (going_on,), (waiting,) = (
+        [cause.text for cause in assess(a_snapshot(repairs=repairs, limits=limits)).causes if cause.kind == "repairs"]
+        for limits in ([], [pause])
+    )
+
+    assert going_on.endswith("predicted again")
+    assert waiting.endswith(f"predicted again when backfill is resumed: {BACKFILL_WAITS}")
 
 
 def test_each_reason_for_an_operator_to_act_is_an_alarm() -> None:

@@ -655,13 +655,13 @@ async def test_sweeps_are_begun_again_and_again_while_they_are_on():
     assert "end_sweeps" not in harness.ledger.log
 
 
-async def test_while_they_are_off_what_is_left_of_them_is_ended_once():
+async def test_while_they_are_off_what_is_left_of_them_is_ended_also_when_executors_add_to_it():
     harness = Harness()
 
     async with running(harness, harness.scheduler()):
         await harness.clock.advance(3 * MINUTE)
 
-    assert harness.ledger.log.count("end_sweeps") == 1
+    assert harness.ledger.log.count("end_sweeps") >= 3
     assert "begin_sweep" not in harness.ledger.log
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
-from latigo.cli.tables import show_json
+from latigo.cli.pausing import in_force
+from latigo.cli.tables import show_json, show_line
 
 EXAMPLES = (
     "latigo executors drain worker-3/4711 --reason 'the host is being patched'",
@@ -22,20 +23,25 @@ def run(
 ) -> None:
     """Let an executor finish its tasks and start no more.
 
-    It learns of it within seconds. Once its tasks have ended, it stays idle until latigo executors resume; with --stop,
-    its process ends with 0, and a supervisor that restarts it starts a new executor. An event hub gives what it had not
-    begun to others. Exit code 2 when there is no such executor.
+    It learns of it within seconds. One that is drained already keeps who, when and why. Once its tasks have ended, it
+    stays idle until latigo executors resume; with --stop, its process ends with 0, and a supervisor that restarts it
+    starts a new executor. An event hub gives what it had not begun to others. Exit code 2 when there is no such
+    executor.
     """
     from latigo.actions.draining import drain
     from latigo.runtime.units import counted
     from latigo.wiring.resources import user_at_host
 
-    executor, tasks = with_ledger(
+    drained = with_ledger(
         settings_of(config), lambda database: drain(database, user_at_host(), name, reason, stop=stop)
     )
+    executor, tasks = drained.executor, drained.in_flight
     if as_json:
-        show_json({"executor": executor, "in_flight": tasks, "stop": stop})
+        already = drained.already and drained.already._asdict()
+        show_json({"executor": executor, "in_flight": tasks, "stop": drained.stops, "already": already})
         return
     finishes = f", finishes {counted(tasks, 'task')}" if tasks else ""
-    then = "ends" if stop else f"stays idle until latigo executors resume {executor}"
+    then = "ends" if drained.stops else f"stays idle until latigo executors resume {executor}"
     typer.echo(f"{executor} starts no more tasks{finishes} and {then}")
+    if drained.already:
+        show_line(in_force("It was drained already", drained.already))

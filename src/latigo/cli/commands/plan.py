@@ -16,7 +16,7 @@ from latigo.cli.options import (
     time_range,
     with_ledger,
 )
-from latigo.cli.tables import show_cut, show_json, show_table
+from latigo.cli.tables import cell, show_cut, show_json, show_line, show_table
 from latigo.reports.choices import WindowOrder, WindowState
 
 EXAMPLES = ("latigo plan --project plant-a", "latigo plan --from -7d --to now --sort slots --json")
@@ -59,4 +59,9 @@ def run(
         show_table(plan.windows, columns, empty=empty, if_any=("held", "repair", "requested"))
         if plan.projects:
             show_table(plan.projects, ("project", "models", "slots", "calls"), title="In all")
+        if paused := plan.backfill_paused:
+            show_line(
+                f"Only live windows are planned: backfill is paused since {cell(paused.at)} by {paused.who}:"
+                f" {paused.reason} (latigo limits --resume-backfill)"
+            )
     show_cut(len(plan.windows), plan.total)

@@ -2,8 +2,10 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption
+from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption, subject_text
 from latigo.cli.pausing import change_models
+from latigo.cli.tables import show_json
+from latigo.runtime.units import counted
 
 EXAMPLES = ("latigo resume plant-a/pump-001", "latigo resume plant-a")
 
@@ -20,5 +22,8 @@ def run(
     """
     from latigo.actions.pausing import resume
 
-    if changed := change_models(resume, subject, reason, config, as_json=as_json):
-        typer.echo(f"Resumed {changed}")
+    selected, models = change_models(resume, subject, reason, config)
+    if as_json:
+        show_json({"project": selected.project, "model": selected.model, "models": models})
+    else:
+        typer.echo(f"Resumed {subject_text(selected)}: {counted(models, 'model')}")

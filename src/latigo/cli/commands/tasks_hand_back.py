@@ -1,7 +1,8 @@
 """``latigo tasks hand-back``."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,10 @@ from latigo.cli.options import (
     with_ledger,
 )
 from latigo.cli.tables import show_json, show_table
+
+if TYPE_CHECKING:
+    from latigo.actions.hand_back import TakenBack
+    from latigo.postgres.database import Database
 
 EXAMPLES = (
     "latigo tasks hand-back plant-a/pump-001 --reason 'hangs since noon'",
@@ -55,15 +60,26 @@ def run(
         raise typer.BadParameter("Say why, for the record", param_hint="--reason")
     from latigo.actions.hand_back import Held, hand_back
     from latigo.domain.task import Lane
+    from latigo.reports.status import NO_PLANNER, read_stopped
     from latigo.wiring.resources import user_at_host
 
     held = Held(models or (), executor, None if lane is None else Lane(lane.value))
-    tasks = with_ledger(
-        settings_of(config), lambda database: hand_back(database, user_at_host(), held, reason, dry_run=dry_run)
-    )
+
+    async def work(database: "Database") -> "tuple[Sequence[TakenBack], str]":
+        tasks = await hand_back(database, user_at_host(), held, reason, dry_run=dry_run)
+        return tasks, await read_stopped(database)
+
+    tasks, stopped = with_ledger(settings_of(config), work)
     if as_json:
         show_json(tasks)
         return
     rows = [{**dict(task), "from": task.start, "to": task.end} for task in tasks]
     show_table(rows, ("project", "model", "from", "to", "lane", "state", "executor"), if_any=("executor",))
-    typer.echo("Nothing was changed" if dry_run else "Taken back, and published again within seconds")
+    if dry_run:
+        typer.echo("Nothing was changed")
+    elif stopped == NO_PLANNER:
+        typer.echo(f"Taken back, and published again when a scheduler runs: {stopped}")
+    else:
+        typer.echo(
+            "Taken back, and published again within seconds" + (f"; nothing is started: {stopped}" if stopped else "")
+        )

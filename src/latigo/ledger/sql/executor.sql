@@ -6,7 +6,9 @@ VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
 -- heartbeat --
-UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1;
+-- No row: the executor was away for so long that it was deleted.
+UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1
+RETURNING id;
 
 -- drained --
 SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHERE id = $1;
@@ -158,7 +160,7 @@ FOR UPDATE OF t, c;
 -- settling --
 -- The locked tasks ($1) that count, and their models. A statement of its own: one that has waited for a lock still sees
 -- other rows as they were before, and the epoch may have risen meanwhile.
-SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, c.silent_since, c.deferrals,
+SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, m.since, c.silent_since, c.deferrals,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
        EXISTS (SELECT FROM repair r WHERE r.model_id = t.model_id AND r.slots && t.span) AS repairs,
        EXISTS (SELECT FROM request_model q WHERE q.model_id = t.model_id AND q.open AND q.wanted && t.span) AS requested,

@@ -350,7 +350,9 @@ WHERE i.inhparent = 'task_history'::regclass
   AND c.relname < 'task_history_' || to_char((ledger_now() - $1::interval) AT TIME ZONE 'UTC', 'YYYYMMDD');
 
 -- delete_executors --
-DELETE FROM executor WHERE seen_at < ledger_now() - interval '1 hour';
+-- One that comes back registers again; that it was drained has to outlast an outage of the ledger ($1: the history).
+DELETE FROM executor
+WHERE seen_at < ledger_now() - CASE WHEN drained_at IS NULL THEN interval '1 hour' ELSE $1::interval END;
 
 -- delete_dismissals --
 -- Of revisions that their models have no longer.

@@ -62,6 +62,10 @@ WITH closed AS (
 UPDATE request SET state = 'cancelled', note = $1, ended_at = ledger_now()
 WHERE kind = 'sweep' AND state IN ('active', 'paused') AND id IS DISTINCT FROM $2;
 
+-- is_left --
+SELECT EXISTS (SELECT FROM fingerprint)
+    OR EXISTS (SELECT FROM request WHERE kind = 'sweep' AND state IN ('active', 'paused')) AS is_left;
+
 -- forget_fingerprints --
 DELETE FROM fingerprint;
 
