@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODELS = 30
 #: Seconds that it may look for something; less when it has tried all that it knows.
-LOOKS_FOR = 45
+LOOKS_FOR = 30
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
