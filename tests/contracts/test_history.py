@@ -13,7 +13,7 @@ DAY = timedelta(days=1)
 USUAL = Sample(fresh=9, stale=1, live_oldest_s=0.0, backlog=0.0, rate=0.0)
 
 
-async def keep(ledgers: Ledgers, time: str, **values: float) -> None:
+async def keep(ledgers: Ledgers, time: str, **values: int) -> None:
     await ledgers.set_clock(at(time))
     await keep_sample(ledgers.database, USUAL._replace(**values))
 
