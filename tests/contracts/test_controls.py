@@ -11,6 +11,7 @@ from latigo.actions.hand_back import Held, hand_back
 from latigo.actions.limits import reset_limits, resume_backfill, set_limits
 from latigo.actions.pausing import pause, resume
 from latigo.actions.probing import probe_circuit
+from latigo.actions.record import Order
 from latigo.actions.run_now import run_now
 from latigo.cli.backfill_progress import progress_line
 from latigo.domain.errors import LatigoError, Misused, UnknownName
@@ -24,8 +25,7 @@ from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import BackfillPause, ConfiguredLimits, read_executors, read_limits
 from latigo.reports.plan import read_plan
 from latigo.reports.status import ALL_DRAINED, BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, read_status, read_stopped
-from latigo.reports.tasks import TaskEnd, wait_for_end
-from latigo.runtime.clock import SystemClock
+from latigo.reports.tasks import TaskEnd, read_task_end
 from tests.support.build import NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -232,7 +232,7 @@ async def test_a_second_drain_keeps_who_when_and_why_and_can_add_that_it_stops(l
     shown = (await read_executors(ledger.database))[0]
 
     assert first == ("host-a/1/abc", 0, False, None)
-    assert stopping == ("host-a/1/abc", 3, True, ("anna", NOW, "patched"))
+    assert stopping == ("host-a/1/abc", 3, True, Order(who="anna", at=NOW, reason="patched"))
     assert third == stopping
     assert (shown.drained_by, shown.drained_at, shown.drain_reason) == ("anna", NOW, "patched")
 
@@ -385,7 +385,7 @@ async def test_the_newest_slot_is_predicted_again_although_it_is_covered(ledger:
     (task,) = (await publish(ledger)).values()
     claimed = await claim(ledger, task)
     counted = await ledger.executor.settle([(claimed, Stored.in_full(NEWEST, rows=3))])
-    end = await wait_for_end(ledger.database, running.task, SystemClock())
+    _, end = await read_task_end(ledger.database, running.task)
 
     assert (task.id, task.ref, task.window, task.lane) == (running.task, PUMP, NEWEST, Lane.LIVE)
     assert counted == {task.id}
@@ -475,7 +475,7 @@ async def test_how_it_failed_is_known(ledger: Ledgers, settlement: Any, outcome:
     running = await run_now(ledger.database, "anna", PUMP, "")
     (task,) = (await publish(ledger)).values()
     await ledger.executor.settle([(await claim(ledger, task), settlement)])
-    end = await wait_for_end(ledger.database, running.task, SystemClock())
+    _, end = await read_task_end(ledger.database, running.task)
     await pause(ledger.database, "anna", "plant", "pump", "repair")
 
     assert end is not None
@@ -488,4 +488,4 @@ async def test_a_task_that_was_taken_back_has_no_end(ledger: Ledgers):
     running = await run_now(ledger.database, "anna", PUMP, "")
     await pause(ledger.database, "anna", "plant", "pump", "repair")
 
-    assert await wait_for_end(ledger.database, running.task, SystemClock()) is None
+    assert await read_task_end(ledger.database, running.task) == (False, None)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.actions.pausing import pause, resume
+from latigo.actions.record import Order
 from latigo.domain.errors import Misused, Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Stored
@@ -141,7 +142,7 @@ async def test_who_when_and_why_are_kept_and_shown(ledger: Ledgers):
     await ledger.set_clock(NOW + timedelta(hours=1))
     second = await pause(ledger.database, "bo", "plant", None, "longer turnaround")
 
-    assert (first.already, second) == (None, (0, ("anna", NOW, "turnaround")))
+    assert (first.already, second) == (None, (0, Order(who="anna", at=NOW, reason="turnaround")))
     status = await read_status(ledger.database, "test")
     requests: list[Any] = await ledger.fetch(
         "SELECT kind, who, selector ->> 'reason' AS reason FROM request ORDER BY id"

@@ -244,7 +244,7 @@ def test_the_network_lets_out_what_the_example_connects_to_and_in_what_scrapes_i
     loaded = settings(tmp_path)
     names, systems = policy["egress"]
     open_ports = {each["port"] for each in systems["ports"]}
-    urls = [loaded.models.url, *(source.url for source in loaded.sources)]  # type: ignore[union-attr]
+    urls = [*loaded.models.urls, *(source.url for source in loaded.sources)]  # type: ignore[union-attr]
     needed = {url.port or 443 for url in map(urlsplit, urls)} | {5432, 5671}
 
     assert needed <= open_ports

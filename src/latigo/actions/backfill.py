@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from latigo.actions.record import record
-from latigo.domain.errors import LatigoError, Misused
+from latigo.domain.errors import LatigoError, Misused, SelectionChanged
 from latigo.domain.model import ModelRef
 from latigo.domain.selector import select_models
 from latigo.domain.windows import Window, iso
@@ -68,7 +68,8 @@ async def request_backfill(database: Database, who: str, asked: Asked, *, why: s
     """Make a request, which is planned until it is done, paused or cancelled.
 
     Raises:
-        Misused: nothing is selected, or the selection is not that of the digest ``expect``; nothing was changed.
+        Misused: nothing is selected.
+        SelectionChanged: it is not the selection of the digest ``expect``; nothing was changed.
     """
     async with database.transaction() as connection:
         chosen = await _chosen(connection, asked)
@@ -78,7 +79,7 @@ async def request_backfill(database: Database, who: str, asked: Asked, *, why: s
         row = await connection.fetchrow(SQL["begin_request"], asked.kind, who, why, asked.selector(), *limits)
         preview = await _select(connection, asked, chosen, row["id"])
         if expect and expect != preview.digest:
-            raise Misused(
+            raise SelectionChanged(
                 f"the selection has changed: its digest is {preview.digest}, not {expect}; nothing was changed. See"
                 " --dry-run, and write the ends of the time as it shows them: relative ones move on"
             )
@@ -95,7 +96,7 @@ async def pause_backfill(database: Database, who: str, number: int, why: str = "
     """Pause a request; tasks that an executor has claimed end by themselves.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it is not active.
     """
     await _change(database, who, number, "pause", ("active",), "paused", why)
@@ -105,7 +106,7 @@ async def resume_backfill(database: Database, who: str, number: int, why: str = 
     """Go on with a paused request; its failures are counted anew.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it is not paused.
     """
     await _change(database, who, number, "resume", ("paused",), "active", why)
@@ -115,7 +116,7 @@ async def cancel_backfill(database: Database, who: str, number: int, why: str = 
     """End a request for good; what it has predicted stays.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it has ended.
     """
     await _change(database, who, number, "cancel", ("active", "paused"), "cancelled", why)
@@ -125,7 +126,7 @@ async def retry_failed(database: Database, who: str, number: int, why: str = "")
     """Unpark what a request wants, and go on with it. Return how many windows were parked.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it was cancelled.
     """
     return await _change(database, who, number, "retry-failed", ("active", "paused", "done"), "active", why)

@@ -37,7 +37,7 @@ async def drain(database: Database, who: str, name: str, reason: str, *, stop: b
         row = await connection.fetchrow(SQL["drain_executor"], executor, who, reason, stop)
         selector = {"executor": executor, "reason": reason, "stop": stop}
         await record(connection, "executors_drain", who, selector, f"{row['in_flight']} tasks in flight")
-    already = Order(row["who"], row["at"], row["reason"]) if row["at"] else None
+    already = Order(who=row["who"], at=row["at"], reason=row["reason"]) if row["at"] else None
     return Drained(executor, row["in_flight"], row["stops"], already)
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from latigo.postgres.statements import load_statements
+from latigo.reports.base import Report
 
 SQL = load_statements("latigo.actions", "queries.sql", "controls.sql")
 
 
-class Order(NamedTuple):
+class Order(Report):
     """An order that is in force: a second one of the same leaves it as it is."""
 
     who: str

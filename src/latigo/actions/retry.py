@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from latigo.actions.record import SQL, record
-from latigo.domain.errors import Misused
+from latigo.domain.errors import SelectionChanged
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.choices import NO_READINGS
@@ -54,7 +54,9 @@ async def count_retried(database: Database, wanted: Retried = EVERYTHING) -> Ret
         return await _count(connection, wanted)
 
 
-async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, expect: str = "") -> RetryResult:
+async def retry(
+    database: Database, who: str, wanted: Retried = EVERYTHING, *, why: str = "", expect: str = ""
+) -> RetryResult:
     """Unpark what is parked, and end the back-off of what waits.
 
     With a sensor, or ``no_readings`` as the reason, slots that lack readings are rechecked now.
@@ -63,14 +65,15 @@ async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, e
         database: the ledger's.
         who: ``user@host``, for the record.
         wanted: what to try again.
+        why: for the record.
         expect: the digest of what was counted before; empty: whatever there is.
 
     Raises:
-        Misused: the selection has another digest by now.
+        SelectionChanged: the selection has another digest by now.
     """
     async with database.transaction() as connection:
         if expect and expect != (counted := await _count(connection, wanted)).digest:
-            raise Misused(
+            raise SelectionChanged(
                 f"the selection has changed: its digest is {counted.digest}, not {expect}; nothing was changed, and"
                 " --dry-run shows what it is now"
             )
@@ -85,7 +88,7 @@ async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, e
             await connection.execute(SQL["revive_models"], wanted.project, wanted.model)
             woken = len(await connection.fetch(SQL["end_waiting"], *wanted[:3]))
         result = f"{len(parked)} unparked, {woken} woken, {len(lacking)} rechecked"
-        await record(connection, "retry", who, wanted._asdict(), result)
+        await record(connection, "retry", who, {**wanted._asdict(), **({"why": why} if why else {})}, result)
     return RetryResult(parked, woken, len(lacking))
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from latigo.cli.times import parse_time
 from latigo.domain.errors import LatigoError, Misused
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
 from latigo.reports.choices import CAUSES
+from latigo.runtime.times import parse_time
 
 if TYPE_CHECKING:
     from latigo.postgres.database import Database
@@ -89,9 +89,6 @@ class Selected(NamedTuple):
     sensor: str | None = None
 
 
-EVERYTHING = Selected()
-
-
 def settings_of(config: Path | None, *, quiet: bool = True, required: bool = True) -> "Settings":
     """Read the settings and configure the log; ``quiet`` raises its level to warnings.
 
@@ -112,22 +109,13 @@ def settings_of(config: Path | None, *, quiet: bool = True, required: bool = Tru
     return settings
 
 
-def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]", selected: Selected = EVERYTHING) -> T:
-    """Run ``work`` on the open ledger.
-
-    Raises:
-        UnknownName: the ledger does not know what is selected.
-    """
-    from latigo.reports.names import read_names, require_sensor
+def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> T:
+    """Run ``work`` on the open ledger itself; see `latigo.cli.asking` for what a service answers as well."""
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_ledger
 
     async def opened() -> T:
         async with open_ledger(settings) as database:
-            if selected[:2] != EVERYTHING[:2]:
-                (await read_names(database, settings.models.projects)).require(selected.project, selected.model)
-            if selected.sensor is not None:
-                await require_sensor(database, selected.sensor)
             return await work(database)
 
     return run_async(opened)

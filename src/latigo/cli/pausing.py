@@ -1,35 +1,27 @@
 """What commands that pause and resume have in common."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from latigo.cli.options import Selected, selected_subject, settings_of, with_ledger
+from latigo.cli.asking import with_service
+from latigo.cli.options import selected_subject, subject_text
 from latigo.cli.tables import cell
 
 if TYPE_CHECKING:
     from latigo.actions.record import Order
-    from latigo.postgres.database import Database
+    from latigo.reports.base import Report
+    from latigo.web.api.endpoint import Endpoint
 
-T = TypeVar("T")
+A = TypeVar("A", bound="Report")
 
 
-def change_models(
-    action: "Callable[[Database, str, str, str | None, str], Awaitable[T]]",
-    subject: str,
-    reason: str,
-    config: Path | None,
-) -> tuple[Selected, T]:
-    """Pause or resume a project or model; return which, and what has changed."""
-    from latigo.wiring.resources import user_at_host
-
+def change_models(action: "Endpoint[Any, A]", subject: str, reason: str, config: Path | None) -> tuple[str, A]:
+    """Pause or resume a project or model; return which in words, and what has changed."""
     selected = selected_subject(subject)
-    changed = with_ledger(
-        settings_of(config),
-        lambda database: action(database, user_at_host(), selected.project or "", selected.model, reason),
-        selected,
+    changed = with_service(
+        config, lambda service: service.ask(action, project=selected.project, model=selected.model, reason=reason)
     )
-    return selected, changed
+    return subject_text(selected), changed
 
 
 def in_force(what: str, order: "Order") -> str:

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
-from latigo.cli.pausing import in_force
+from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption
 from latigo.cli.tables import show_json, show_line
 
 EXAMPLES = (
     "latigo executors drain worker-3/4711 --reason 'the host is being patched'",
     "latigo executors drain worker-3/4711 --stop --reason 'the host is being patched'",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -28,20 +28,18 @@ def run(
     starts a new executor. An event hub gives what it had not begun to others. Exit code 2 when there is no such
     executor.
     """
-    from latigo.actions.draining import drain
+    from latigo.cli.asking import with_service
+    from latigo.cli.pausing import in_force
     from latigo.runtime.units import counted
-    from latigo.wiring.resources import user_at_host
+    from latigo.web.api.queue import DRAIN
 
-    drained = with_ledger(
-        settings_of(config), lambda database: drain(database, user_at_host(), name, reason, stop=stop)
-    )
+    drained = with_service(config, lambda service: service.ask(DRAIN, executor=name, reason=reason, stop=stop))
     executor, tasks = drained.executor, drained.in_flight
     if as_json:
-        already = drained.already and drained.already._asdict()
-        show_json({"executor": executor, "in_flight": tasks, "stop": drained.stops, "already": already})
+        show_json(drained)
         return
     finishes = f", finishes {counted(tasks, 'task')}" if tasks else ""
-    then = "ends" if drained.stops else f"stays idle until latigo executors resume {executor}"
+    then = "ends" if drained.stop else f"stays idle until latigo executors resume {executor}"
     typer.echo(f"{executor} starts no more tasks{finishes} and {then}")
     if drained.already:
         show_line(in_force("It was drained already", drained.already))

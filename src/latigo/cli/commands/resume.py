@@ -2,12 +2,12 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption, subject_text
-from latigo.cli.pausing import change_models
+from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption
 from latigo.cli.tables import show_json
 from latigo.runtime.units import counted
 
 EXAMPLES = ("latigo resume plant-a/pump-001", "latigo resume plant-a")
+OVER_HTTP = True
 
 
 def run(
@@ -20,10 +20,11 @@ def run(
 
     A project is resumed with all its models. Exit code 2 when there is no such project or model, or it is not paused.
     """
-    from latigo.actions.pausing import resume
+    from latigo.cli.pausing import change_models
+    from latigo.web.api.controls import RESUME
 
-    selected, models = change_models(resume, subject, reason, config)
+    what, resumed = change_models(RESUME, subject, reason, config)
     if as_json:
-        show_json({"project": selected.project, "model": selected.model, "models": models})
+        show_json(resumed)
     else:
-        typer.echo(f"Resumed {subject_text(selected)}: {counted(models, 'model')}")
+        typer.echo(f"Resumed {what}: {counted(resumed.models, 'model')}")

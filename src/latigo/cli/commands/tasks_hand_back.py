@@ -1,8 +1,7 @@
 """``latigo tasks hand-back``."""
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,19 +11,14 @@ from latigo.cli.options import (
     ExecutorOption,
     JsonOption,
     WhyOption,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_json, show_table
-
-if TYPE_CHECKING:
-    from latigo.actions.hand_back import TakenBack
-    from latigo.postgres.database import Database
 
 EXAMPLES = (
     "latigo tasks hand-back plant-a/pump-001 --reason 'hangs since noon'",
     "latigo tasks hand-back --executor worker-3/4711/1a2b3c4d --reason 'the host does not answer' --dry-run",
 )
+OVER_HTTP = True
 
 
 class LaneName(StrEnum):
@@ -58,18 +52,13 @@ def run(
         raise typer.BadParameter("Name projects, models or --executor; '*' is every model")
     if not (reason or dry_run):
         raise typer.BadParameter("Say why, for the record", param_hint="--reason")
-    from latigo.actions.hand_back import Held, hand_back
-    from latigo.domain.task import Lane
-    from latigo.reports.status import NO_PLANNER, read_stopped
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.reports.status import NO_PLANNER
+    from latigo.web.api.queue import HAND_BACK
 
-    held = Held(models or (), executor, None if lane is None else Lane(lane.value))
-
-    async def work(database: "Database") -> "tuple[Sequence[TakenBack], str]":
-        tasks = await hand_back(database, user_at_host(), held, reason, dry_run=dry_run)
-        return tasks, await read_stopped(database)
-
-    tasks, stopped = with_ledger(settings_of(config), work)
+    held = {"names": models or (), "executor": executor, "lane": None if lane is None else lane.value}
+    answer = with_service(config, lambda service: service.ask(HAND_BACK, **held, reason=reason, dry_run=dry_run))
+    tasks, stopped = answer.tasks, answer.stopped
     if as_json:
         show_json(tasks)
         return
