@@ -4,7 +4,8 @@ WORKDIR /build
 RUN python -m venv /opt/latigo
 COPY requirements.txt ./
 RUN /opt/latigo/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY web ./web
 COPY src ./src
 RUN /opt/latigo/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/latigo/bin/python -m compileall -q /opt/latigo/lib

@@ -200,7 +200,8 @@ def _serve_http(
             host=http.host,
             hint="http.allowed_hosts is not set: list the names that this server has, or *",
         )
-    return run_server(create_app(probes, readiness, metrics, hosts=hosts), host, http.port, listener=listener)
+    app = create_app(probes, readiness, metrics, hosts=hosts, http=http)
+    return run_server(app, host, http.port, listener=listener, base_path=http.base_path)
 
 
 @asynccontextmanager

@@ -11,33 +11,20 @@ from aiohttp import hdrs, web
 
 from latigo.domain.errors import LatigoError
 from latigo.runtime.redaction import excerpt
+from latigo.settings import HttpSettings
 from latigo.web.hosts import named_hosts
 from latigo.web.openapi import document
+from latigo.web.pages import page_routes
 from latigo.web.protocols import MetricsSource, ProbeSource, StatusSource
 from latigo.web.responses import json_response, problem, set_headers
 
 MOST_BODY = 64 * 1024
 STATUS_LIMIT = timedelta(seconds=10)
 _LONGEST_HOST = 100
+_DEFAULT_HTTP = HttpSettings()
 
 #: Probes and scrapes come by address, and show nothing of a plant but figures.
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Latigo</title></head>
-<body>
-<h1>Latigo</h1>
-<ul>
-<li><a href="/api/v1/status">/api/v1/status</a>: how the service is doing</li>
-<li><a href="/api/v1/openapi.json">/api/v1/openapi.json</a>: the API</li>
-<li><a href="/metrics">/metrics</a>: metrics for Prometheus</li>
-<li><a href="/livez">/livez</a>: whether this process is alive</li>
-<li><a href="/readyz">/readyz</a>: whether it can do its work</li>
-</ul>
-</body>
-</html>
-"""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
@@ -49,6 +36,7 @@ def create_app(
     metrics: MetricsSource,
     *,
     hosts: frozenset[str] | None = None,
+    http: HttpSettings = _DEFAULT_HTTP,
     status_limit: timedelta = STATUS_LIMIT,
 ) -> web.Application:
     """Create the web application.
@@ -58,6 +46,7 @@ def create_app(
         status: state behind ``/api/v1/status``.
         metrics: shown by ``/metrics``.
         hosts: names that requests may address, see `latigo.web.hosts`; None: any.
+        http: what the pages are served with.
         status_limit: time limit of reading the status.
     """
     guards = [] if hosts is None else [_require_host(hosts)]
@@ -65,7 +54,7 @@ def create_app(
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
-            web.get("/", _index),
+            *page_routes(http),
             web.get("/livez", _livez(probes)),
             web.get("/readyz", _readyz(probes)),
             web.get("/metrics", _metrics(metrics)),
@@ -74,10 +63,6 @@ def create_app(
         ]
     )
     return app
-
-
-async def _index(_request: web.Request) -> web.Response:
-    return web.Response(text=_PAGE, content_type="text/html")
 
 
 def _livez(probes: ProbeSource) -> _Handler:

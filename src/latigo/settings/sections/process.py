@@ -6,7 +6,17 @@ from typing import Literal
 from pydantic import Field
 
 from latigo.settings.sections.base import Section
-from latigo.settings.values import Duration, HostNames, Positive, Secret, Text
+from latigo.settings.values import (
+    BasePath,
+    Duration,
+    HostNames,
+    Origins,
+    Positive,
+    Secret,
+    Text,
+    TimeZoneName,
+    UrlTemplate,
+)
 
 
 class ExecutorSettings(Section):
@@ -55,6 +65,28 @@ class HttpSettings(Section):
         description="Names by which clients may address this server, without port; * for any. By default loopback"
         " names where host is one, else any. Probes and metrics answer to any name.",
         examples=[["latigo.example.com"]],
+    )
+    base_path: BasePath = Field(
+        default="",
+        description="Path in front of every address, where a reverse proxy serves Latigo below one. Requests with and"
+        " without it are answered, so that the proxy may leave it or take it off.",
+        examples=["/latigo"],
+    )
+    time_zone: TimeZoneName | None = Field(
+        default=None,
+        description="Time zone of the plant, which the pages offer beside UTC and the browser's own.",
+        examples=["Europe/Oslo"],
+    )
+    frame_ancestors: Origins = Field(
+        default=(),
+        description="Origins whose pages may show Latigo's in a frame, such as a Grafana; by default none.",
+        examples=[["https://grafana.example.com"]],
+    )
+    grafana_url: UrlTemplate | None = Field(
+        default=None,
+        description="Address of the board of one model, to which the pages link. {project}, {model}, {from} and {to}"
+        " are filled in; the last two are milliseconds since 1970.",
+        examples=["https://grafana.example.com/d/latigo-model?var-model={model}&from={from}&to={to}"],
     )
     token: Secret | None = Field(
         default=None,
