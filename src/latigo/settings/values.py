@@ -22,7 +22,7 @@ _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 _ORIGIN = re.compile(r"'self'|https?://(\*\.)?[A-Za-z0-9_.-]+(:([0-9]{1,5}|\*))?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 #: Pattern of the names of sources and sinks, which are parts of the names of circuits.
@@ -228,9 +228,11 @@ def _host_name(name: str) -> str:
 
 
 def _base_path(path: str) -> str:
+    if path in {"", "/"}:
+        return ""
     if not _BASE_PATH.fullmatch(path):
-        raise ValueError(f'should be a path such as "/latigo", without a slash at its end, not {path[:100]!r}')
-    return path
+        raise ValueError('should be a path such as "/latigo"')
+    return path.rstrip("/")
 
 
 def _origin(origin: str) -> str:
@@ -273,7 +275,9 @@ Glob = Annotated[Text, AfterValidator(_glob)]
 TagPatterns = Annotated[tuple[Text, ...], Field(max_length=10_000), BeforeValidator(_one_or_more)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator(_names)]
-BasePath = Annotated[str, AfterValidator(_base_path)]
+BasePath = Annotated[str, Field(max_length=200), AfterValidator(_base_path)]
+#: Of who has a token: as it is recorded with every action.
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$")]
 Origins = Annotated[tuple[Annotated[Text, AfterValidator(_origin)], ...], Field(max_length=20), BeforeValidator(_names)]
 TimeZoneName = Annotated[Text, AfterValidator(time_zone)]
 UrlTemplate = Annotated[Text, AfterValidator(_url_template)]

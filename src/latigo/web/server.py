@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import structlog
 from aiohttp import web
-from yarl import URL
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.runtime.redaction import excerpt
-from latigo.web.responses import problem
+from latigo.web.responses import http_problem
 
 _SHUTDOWN_S = 2.0
 _KEEPALIVE_S = 15.0
@@ -96,7 +95,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a part of another response is sent already")
         code = HTTPStatus(status)
-        response = problem(code, _ERRORS.get(code, code.phrase))
+        response = http_problem(code, _ERRORS.get(code, code.phrase))
         response.force_close()
         return response
 
@@ -107,14 +106,6 @@ _ERRORS = {
 }
 
 
-def without_base(path: str, base_path: str) -> str:
-    """Return a path, with its query, without the base path that it may begin with. Pure."""
-    rest = path.removeprefix(base_path)
-    if rest == path or rest[:1] not in {"", "/", "?"}:
-        return path
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
 @asynccontextmanager
 async def run_server(
     app: web.Application,
@@ -122,7 +113,6 @@ async def run_server(
     port: int = 0,
     *,
     listener: socket.socket | None = None,
-    base_path: str = "",
     first_request_s: float = _FIRST_REQUEST_S,
 ) -> AsyncIterator[ServerAddress]:
     """Serve ``app`` while the context lasts; port 0 lets the system choose one.
@@ -132,7 +122,6 @@ async def run_server(
         host: address to listen on.
         port: of it.
         listener: a socket that listens already, instead of host and port.
-        base_path: taken off the paths that begin with it, as some proxies do and some do not.
         first_request_s: seconds after which a connection without a complete request is closed.
 
     Raises:
@@ -159,8 +148,6 @@ async def run_server(
 
     def begin(message: Any, payload: Any, connection: Any, *others: Any) -> web.BaseRequest:
         connection.request_begun()
-        if base_path and (path := without_base(message.path, base_path)) != message.path:
-            message = message._replace(path=path, url=URL(path, encoded=True))
         return make_request(message, payload, connection, *others)
 
     manager.request_factory = begin

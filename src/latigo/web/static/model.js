@@ -1,0 +1,390 @@
+// One model: how it is, its coverage, its series, the story of a moment, what was settled, and what it is made of.
+
+import { get, Problem } from "./api.js";
+import { createChart, short } from "./chart.js";
+import { copy, counted, figure, fill, h, nameOf, visible } from "./dom.js";
+import { onScreen } from "./keys.js";
+import { listPanel } from "./lists.js";
+import { Panel } from "./panel.js";
+import { href, place, set } from "./router.js";
+import { colours, PRECEDENCE, STATES, verdictOf } from "./states.js";
+import { canvas, legend, markColour, patternOf } from "./strip.js";
+import { age, clock, duration, fixed, fullTime, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
+
+const WORST = 8, HEIGHT = 130, TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
+
+export const model = {
+  title: "Model",
+  range: "24h",
+  /** @param {HTMLElement} main @param {any} screen */
+  draw(main, screen) {
+    const { parts } = place();
+    const [project, name] = [parts[1], parts.slice(2).join("/")];
+    const path = `/models/${encodeURIComponent(project)}/${encodeURIComponent(name)}`;
+    const times = () => ({ from: new Date(screen.range.from).toISOString(), to: new Date(screen.range.to).toISOString() });
+    const renew = () => { screen.range = rangeOf(place().query.get("range"), model.range); };
+
+    const head = screen.add(new Panel({ name: "head", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data) }));
+    const strips = screen.add(new Panel({
+      name: "coverage", title: "Coverage", atMost: 5000,
+      load: (signal) => { renew(); return get(`${path}/coverage`, times(), { signal }); }, draw: (data) => stripsOf(data, screen.range),
+    }));
+    const tabs = h("div", { class: "tabs", role: "tablist" });
+    const content = h("div", { role: "tabpanel" });
+    main.append(head.node, strips.node, h("section", { class: "panel", "aria-label": "Details" }, tabs, content));
+
+    /** @type {any} */
+    let shown = null;
+    let tab = "";
+    const update = () => {
+      const wanted = TABS.some(([key]) => key === place().query.get("tab")) ? /** @type {string} */ (place().query.get("tab")) : "series";
+      fill(tabs, TABS.map(([key, text]) => h("button", { type: "button", role: "tab", "aria-selected": String(key === wanted), onclick: () => set({ tab: key }) }, text)));
+      if (wanted !== tab) {
+        shown?.close();
+        tab = wanted;
+        shown = { series: () => seriesTab(content, screen, path, project, name, times), receipts: () => receiptsTab(content, screen, path), about: () => aboutTab(content, screen, head, project) }[wanted]?.();
+      } else shown.update();
+    };
+    let before = screen.range.text;
+    screen.update = () => {
+      if (screen.range.text !== before) { before = screen.range.text; strips.refresh(); }
+      update();
+    };
+    update();
+    onScreen([
+      { keys: "ArrowLeft", does: "moment one slot earlier", run: () => shown.step?.(-1, head.data?.slot_s) },
+      { keys: "ArrowRight", does: "moment one slot later", run: () => shown.step?.(1, head.data?.slot_s) },
+      { keys: "Escape", does: "clear the moment", run: () => set({ at: null }) },
+    ]);
+  },
+};
+
+/** @param {string} project @param {string} name @param {any} data */
+function headOf(project, name, data) {
+  const [sign, words, kind] = verdictOf(data.verdict ?? (data.parked?.length || data.state === "parked" ? "needs_attention" : data.behind_s ? "recovering" : "healthy"));
+  const command = `latigo explain ${quoted(`${project}/${name}`)} --at now`;
+  return [
+    h("h1", { class: "row" }, h("span", { class: `sign ${kind}`, title: words }, sign), h("a", { href: href("/models", { project }) }, nameOf(project)), "/",
+      h("button", { type: "button", class: "plain", title: `Copy ${visible(name)}`, onclick: () => copy(name) }, nameOf(name))),
+    h("p", {}, h("strong", {}, visible(data.headline ?? data.text ?? headline(data)))),
+    h("p", { class: "facts" }, [
+      ["revision", data.revision], ["epoch", data.epoch], ["slot", data.slot_s && duration(data.slot_s)], ["delay", data.delay_s && duration(data.delay_s)],
+      ["fold", data.fold], ["since", data.since && when(data.since)], ["state", data.state],
+    ].filter(([, value]) => value !== undefined && value !== null && value !== "").map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
+    h("p", { class: "row" }, h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${visible(command)}`),
+      grafana(project, name) ? h("a", { href: grafana(project, name), target: "_blank", rel: "noreferrer" }, "Open in Grafana") : null),
+  ];
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return /^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** @param {any} data */
+function headline(data) {
+  const next = data.next ? ` Next at ${clock(data.next.at ?? data.next)} ${zoneLabel()}.` : "";
+  if (!data.covered_until) return `Nothing predicted yet.${next}`;
+  if (data.behind_s) return `Late: predictions until ${when(data.covered_until)} ${zoneLabel()}, ${duration(data.behind_s)} behind.${data.cause ? ` ${data.cause}` : ""}${next}`;
+  return `Fresh: predictions until ${when(data.covered_until)} ${zoneLabel()}, as expected.${next}`;
+}
+
+/** @param {string} project @param {string} name */
+function grafana(project, name) {
+  const template = document.documentElement.dataset.grafana;
+  if (!template) return null;
+  const { from, to } = rangeOf(place().query.get("range"), model.range);
+  return template.replace(/\{(project|model|from|to)\}/g, (_, key) => encodeURIComponent({ project, model: name, from: Math.round(from), to: Math.round(to) }[/** @type {"from"} */ (key)]));
+}
+
+/** @param {any} data @param {import("./time.js").Range} range */
+function stripsOf(data, range) {
+  const stretches = (data.stretches || []).map((/** @type {any} */ one) => ({ ...one, from: moment(one.start), to: moment(one.end) }));
+  const seen = [...new Set(stretches.map((/** @type {any} */ one) => stateKey(one.state)))];
+  const words = PRECEDENCE.map((code) => STATES[code]).filter((state) => seen.includes(state.key)).map((state) => state.word).join(", ");
+  const revisions = data.revisions || [];
+  const lateness = data.lateness || [];
+  return [
+    h("div", { class: "strips" },
+      h("span", {}, "state"), strip(`States in the range: ${words || "none"}`, range, (context, x, width, height) => {
+        const colour = colours();
+        context.fillStyle = colour.none;
+        context.fillRect(0, 0, width, height);
+        for (const one of stretches) {
+          const state = STATES.find(({ key }) => key === stateKey(one.state)) || STATES[0];
+          context.fillStyle = colour[state.key];
+          context.fillRect(x(one.from), 0, Math.max(1, x(one.to) - x(one.from)), height);
+          const pattern = patternOf(context, state.mark, markColour(state.key, colour));
+          if (pattern) { context.fillStyle = pattern; context.fillRect(x(one.from), 0, Math.max(1, x(one.to) - x(one.from)), height); }
+        }
+      }, stretches),
+      revisions.length > 1 ? [h("span", {}, "revision"), strip(`${revisions.length} revisions`, range, (context, x, width, height) => {
+        const colour = colours();
+        revisions.forEach((/** @type {any} */ one, /** @type {number} */ at) => {
+          const from = moment(one.start ?? one.since ?? one.from), to = one.end ?? one.to ? moment(one.end ?? one.to) : range.to;
+          context.fillStyle = at % 2 ? colour.line : colour.quiet;
+          context.fillRect(x(from), height * 0.2, Math.max(1, x(to) - x(from)), height * 0.6);
+        });
+      }, [])] : null,
+      lateness.length ? [h("span", {}, "lateness"), strip("Time from due to settled", range, (context, x, width, height) => {
+        const most = Math.max(...lateness.map((/** @type {any} */ one) => one.seconds ?? one.late_s ?? 0), 1);
+        context.fillStyle = colours().accent;
+        for (const one of lateness) {
+          const tall = Math.max(1, ((one.seconds ?? one.late_s ?? 0) / most) * height);
+          context.fillRect(x(moment(one.start ?? one.at)), height - tall, Math.max(2, x(moment(one.end ?? one.at)) - x(moment(one.start ?? one.at)) - 1), tall);
+        }
+      }, [])] : null,
+      h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`), legend(seen))),
+    stretches.length ? null : h("p", { class: "empty" }, "Nothing is desired in this range."),
+  ];
+}
+
+/** @param {string} state */
+function stateKey(state) {
+  const word = String(state).replaceAll("_", " ");
+  return (STATES.find((one) => one.word === word || one.key === word) || STATES[0]).key;
+}
+
+/**
+ * Return a strip over a range: a click is a moment, dragging a range.
+ * @param {string} label @param {import("./time.js").Range} range
+ * @param {(context: CanvasRenderingContext2D, x: (at: number) => number, width: number, height: number) => void} draw @param {any[]} stretches
+ */
+function strip(label, range, draw, stretches) {
+  const at = (/** @type {any} */ event) => range.from + (event.offsetX / event.target.clientWidth) * (range.to - range.from);
+  return canvas("coverage", label, (context, width, height) => {
+    const x = (/** @type {number} */ when_) => ((Math.max(range.from, Math.min(range.to, when_)) - range.from) / (range.to - range.from)) * width;
+    draw(context, x, width, height);
+    const chosen = Date.parse(place().query.get("at") || "");
+    if (chosen) { context.fillStyle = colours().text; context.fillRect(x(chosen) - 1, 0, 2, height); }
+  }, {
+    onpointerdown: (/** @type {any} */ event) => { event.target.pressed = at(event); },
+    onpointerup: (/** @type {any} */ event) => {
+      const [start, end] = [event.target.pressed, at(event)];
+      if (start !== undefined && Math.abs(end - start) > (range.to - range.from) / 100) set({ range: fixed(Math.min(start, end), Math.max(start, end)) });
+      else set({ at: new Date(end).toISOString() });
+    },
+    onpointermove: (/** @type {any} */ event) => {
+      const found = stretches.find((one) => one.from <= at(event) && at(event) < one.to);
+      if (found) event.target.title = `${slot(found.from, found.to)} ${zoneLabel(found.from)}: ${String(found.state).replaceAll("_", " ")}${found.cause ? `, ${found.cause}` : ""}`;
+    },
+  });
+}
+
+/** @param {HTMLElement} content @param {any} screen @param {string} path @param {string} project @param {string} name @param {() => any} times */
+function seriesTab(content, screen, path, project, name, times) {
+  const charts = h("div", { class: "charts" });
+  /** @type {Map<string, any>} */
+  const drawn = new Map();
+  let everything = false;
+  const series = new Panel({
+    name: "series", title: "", atMost: 15000, every: 60000,
+    load: async (signal) => {
+      const range = times();
+      try {
+        return { ...(await get(`/predictions/${encodeURIComponent(project)}/${encodeURIComponent(name)}`, { ...range, points: 900 }, { signal })), range };
+      } catch (error) {
+        if (error instanceof Problem && [404, 409, 501].includes(error.status)) return { unavailable: error.message, received: performance.now() };
+        throw error;
+      }
+    },
+    draw: (data) => { draw(data); return note(data); },
+  });
+  const moments = new Panel({
+    name: "moment", title: "Moment", events: [], every: 120000,
+    load: (signal) => {
+      const at = place().query.get("at");
+      return at ? get(`${path}/explain`, { at }, { signal }) : Promise.resolve({ none: true, received: performance.now() });
+    },
+    draw: storyOf,
+  });
+  for (const panel of [series, moments]) screen.add(panel);
+  series.node.classList.remove("panel");
+  series.node.append(charts);
+  content.replaceChildren(h("div", { class: "model-body" }, series.node, moments.node));
+
+  /** @param {any} data */
+  function note(data) {
+    if (data.unavailable) return h("p", { class: "empty" }, `${data.unavailable} `, grafana(project, name) ? h("a", { href: grafana(project, name) }, "See the board in Grafana") : null);
+    if (!data.time?.length) return h("p", { class: "empty" }, "No predictions are stored in this range.");
+    return h("p", { class: "row quiet" }, data.bucket_s ? `Each point is ${duration(data.bucket_s)}: lowest, mean and highest are drawn.` : "Every row is drawn.",
+      h("span", {}, "Drag to zoom in, Shift for the height, double click to go back."));
+  }
+
+  /** @param {any} data */
+  async function draw(data) {
+    if (data.unavailable || !data.time?.length) { for (const [key] of drawn) drop(key); return; }
+    const time = data.time.map(moment);
+    const wanted = panelsOf(data);
+    const shown = everything ? wanted : wanted.slice(0, WORST + 1);
+    for (const key of drawn.keys()) if (!shown.some((one) => one.key === key)) drop(key);
+    for (const one of shown) {
+      let chart = drawn.get(one.key);
+      if (!chart) {
+        const title = h("h3", {}), plot = h("div", { class: "chart" }, title), readout = h("span", { class: "readout" });
+        charts.append(plot);
+        chart = { plot, title, readout, lines: one.lines };
+        drawn.set(one.key, chart);
+        chart.made = await createChart(plot, {
+          height: one.main ? HEIGHT + 30 : HEIGHT, label: one.label, onCursor: point, onZoom: (from, to) => set({ range: fixed(from, to) }),
+          onReset: () => set({ range: null }), onClick: (at) => set({ at: new Date(Math.floor(at / 1000) * 1000).toISOString() }),
+        });
+      }
+      chart.lines = one.lines;
+      fill(chart.title, one.main ? h("span", {}, one.label) : nameOf(one.label), chart.readout);
+      const gaps = withGaps(time, one.lines, (data.bucket_s || data.resolution_s || 0) * 1000);
+      chart.made?.setData({ time: gaps.time, lines: gaps.lines, from: screen.range.from, to: screen.range.to, threshold: one.threshold });
+    }
+    fill(more, wanted.length > WORST + 1 ? h("button", { type: "button", onclick: () => { everything = !everything; draw(series.data); } },
+      everything ? `the ${WORST} that carry most of the anomaly` : `all ${wanted.length - 1} sensors`) : null);
+    charts.append(more);
+  }
+  const more = h("p", {});
+
+  /** @param {string} key */
+  function drop(key) {
+    drawn.get(key).made?.destroy();
+    drawn.get(key).plot.remove();
+    drawn.delete(key);
+  }
+
+  /** @param {number | null} at */
+  function point(at) {
+    for (const { made, readout, lines } of drawn.values()) {
+      if (!made) continue;
+      made.setCursor(at);
+      readout.textContent = at === null ? "" : `${clock(at, true)} ${zoneLabel(at)}: ${made.values(at).map((/** @type {number | null} */ value, /** @type {number} */ index) => `${lines[index]?.label ?? ""} ${short(value)}`).join(", ")}`;
+    }
+  }
+
+  series.resized = () => { for (const { made } of drawn.values()) made?.resize(); };
+  let before = location.search;
+  return {
+    update() {
+      if (location.search === before) return;
+      const [was, now] = [new URLSearchParams(before), new URLSearchParams(location.search)];
+      before = location.search;
+      if (was.get("range") !== now.get("range")) series.refresh();
+      if (was.get("at") !== now.get("at")) { moments.refresh(); for (const node of document.querySelectorAll("canvas.coverage")) /** @type {any} */ (node).repaint?.(); }
+    },
+    /** @param {number} slots @param {number} [seconds] */
+    step(slots, seconds = 1800) {
+      const at = Date.parse(place().query.get("at") || "") || Date.now() - seconds * 1000;
+      set({ at: new Date(at + slots * seconds * 1000).toISOString() }, true);
+    },
+    close() { for (const key of [...drawn.keys()]) drop(key); for (const panel of [series, moments]) { panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); } },
+  };
+}
+
+/**
+ * Return the charts that answer to an answer: the total anomaly, then sensors by how much they carry of it.
+ * @param {any} data
+ */
+function panelsOf(data) {
+  const columns = (data.columns || []).map((/** @type {any} */ one, /** @type {number} */ at) => ({ ...one, at }));
+  const values = (/** @type {number} */ at) => data.mean[at];
+  const line = (/** @type {any} */ one, /** @type {string} */ label, /** @type {string} */ colour, /** @type {any} */ more = {}) => ({
+    label, colour, values: values(one.at), ...(data.bucket_s && data.min?.[one.at] ? { low: data.min[one.at], high: data.max[one.at] } : {}), ...more,
+  });
+  const find = (/** @type {string} */ group, /** @type {string | null} */ tag = null) => columns.find((/** @type {any} */ one) => one.group === group && (tag === null || one.tag === tag));
+  const charts = [];
+  const total = find("total-anomaly-confidence") || find("total-anomaly-scaled") || find("total-anomaly-unscaled");
+  if (total) {
+    const threshold = data.thresholds?.[total.group] ?? (total.group === "total-anomaly-confidence" ? 1 : null);
+    charts.push({ key: "total", main: true, label: total.group === "total-anomaly-confidence" ? "Anomaly, as a multiple of its threshold" : "Anomaly, total", threshold, lines: [line(total, "anomaly", "alarm")], weight: Infinity });
+  }
+  const tags = [...new Set(columns.map((/** @type {any} */ one) => one.tag).filter((/** @type {any} */ tag) => tag && tag !== "total"))];
+  for (const tag of tags) {
+    const [input, output] = [find("model-input", tag), find("model-output", tag)];
+    const anomaly = find("anomaly-confidence", tag) || find("tag-anomaly-scaled", tag) || find("tag-anomaly-unscaled", tag);
+    const lines = [input && line(input, "input", "input"), output && line(output, "output", "output", { dash: [5, 3], width: 1.8 })].filter(Boolean);
+    if (!lines.length && anomaly) lines.push(line(anomaly, "anomaly", "alarm"));
+    const numbers = anomaly ? values(anomaly.at).filter((/** @type {any} */ value) => value !== null) : [];
+    const weight = numbers.reduce((/** @type {number} */ sum, /** @type {number} */ value) => sum + value, 0) / (numbers.length || 1);
+    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, threshold: null, lines, weight });
+  }
+  return charts.sort((a, b) => b.weight - a.weight);
+}
+
+/**
+ * Put a gap where rows are missing: a line must not run over time without predictions.
+ * @param {number[]} time @param {any[]} lines @param {number} step
+ */
+function withGaps(time, lines, step) {
+  const steps = time.slice(1).map((at, index) => at - time[index]).sort((a, b) => a - b);
+  const usual = step || steps[Math.floor(steps.length / 2)] || 0;
+  const holes = [];
+  for (let at = 1; at < time.length; at += 1) if (usual && time[at] - time[at - 1] > usual * 1.9) holes.push(at);
+  if (!holes.length) return { time, lines };
+  const spread = (/** @type {any[]} */ list, /** @type {(at: number) => any} */ filler) => {
+    const result = [];
+    let next = 0;
+    for (let at = 0; at < list.length; at += 1) {
+      if (holes[next] === at) { result.push(filler(at)); next += 1; }
+      result.push(list[at]);
+    }
+    return result;
+  };
+  const empty = () => null;
+  return {
+    time: spread(time, (at) => time[at - 1] + usual),
+    lines: lines.map((line) => ({ ...line, values: spread(line.values, empty), ...(line.low ? { low: spread(line.low, empty), high: spread(line.high, empty) } : {}) })),
+  };
+}
+
+/** @param {any} data */
+function storyOf(data) {
+  if (data.none) return h("p", { class: "empty" }, "Click a moment in the strip or a chart, or press ← and →: the story of its slot is told here: which task, from what readings, and how long it took.");
+  const sentences = Array.isArray(data.text) ? data.text : String(data.text ?? "").split("\n").filter(Boolean);
+  const receipt = data.receipt;
+  const stages = receipt?.stages || data.steps?.filter?.((/** @type {any} */ one) => one.seconds !== undefined) || [];
+  return [
+    h("p", { class: "quiet" }, `${when(data.at_moment ?? place().query.get("at"))} ${zoneLabel()}`),
+    h("div", { class: "story" }, sentences.map((/** @type {string} */ one) => h("p", {}, visible(one)))),
+    stages.length ? h("dl", { class: "pairs" }, stages.map((/** @type {any} */ one) => [h("dt", {}, one.stage ?? one.name), h("dd", {}, duration(one.seconds ?? one.s))])) : null,
+  ];
+}
+
+/** @param {HTMLElement} content @param {any} screen @param {string} path */
+function receiptsTab(content, screen, path) {
+  const panel = listPanel({
+    title: "", name: "receipts", path: `${path}/receipts`, key: (row) => String(row.id ?? row.task),
+    query: () => ({ limit: 100, outcome: place().query.get("outcome") || null }),
+    empty: "Nothing is settled yet: the first window appears here as soon as it has ended.",
+    columns: [
+      { title: "window", label: "", cell: (row) => h("a", { href: href(place().path, { at: row.start ?? row.from, tab: null }) }, slot(row.start ?? row.from, row.end ?? row.to)) },
+      { title: "settled", cell: (row) => h("span", { title: row.settled_at ? fullTime(row.settled_at) : "" }, when(row.settled_at)) },
+      { title: "lane", cell: (row) => row.lane },
+      { title: "outcome", cell: (row) => row.outcome },
+      { title: "reason", kind: "wide", cell: (row) => visible(row.reason || row.detail || "") },
+      { title: "rows", kind: "number", cell: (row) => figure(row.rows) },
+      { title: "attempts", kind: "number", cell: (row) => figure(row.attempts ?? row.attempt) },
+      { title: "took", kind: "number", cell: (row) => duration(row.seconds ?? row.took_s) },
+      { title: "executor", cell: (row) => visible(row.worker ?? row.executor ?? "") },
+    ],
+  });
+  panel.node.classList.remove("panel");
+  screen.add(panel);
+  content.replaceChildren(panel.node);
+  return { update() { panel.refresh(); }, close() { panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); } };
+}
+
+/** @param {HTMLElement} content @param {any} screen @param {Panel} head @param {string} project */
+function aboutTab(content, screen, head, project) {
+  const body = h("div", {});
+  content.replaceChildren(body);
+  const draw = () => {
+    const data = head.data;
+    if (!data) return;
+    const tags = data.tags || [];
+    fill(body,
+      h("h3", {}, counted(tags.length, "sensor")),
+      h("ul", {}, tags.map((/** @type {any} */ tag) => h("li", {}, h("a", { href: href("/models", { q: tag.tag ?? tag.name ?? tag, project: null }) }, nameOf(tag.tag ?? tag.name ?? tag)),
+        tag.last_at ? h("span", { class: "quiet" }, ` last value ${when(tag.last_at)} (${age(tag.last_at)} ago)`) : null))),
+      h("h3", {}, "Dataset"), h("pre", { tabindex: "0" }, JSON.stringify(data.dataset ?? data.definition ?? null, null, 2)),
+      data.sinks?.length ? [h("h3", {}, "Stored in"), h("p", {}, data.sinks.map((/** @type {any} */ one) => visible(one.name ?? one)).join(", "))] : null,
+      h("p", {}, h("a", { href: href("/models", { project }) }, "All models of the project")));
+  };
+  draw();
+  return { update: draw, close() {} };
+}
