@@ -57,19 +57,18 @@ document.body.replaceChildren(
   main, h("p", { id: "message", role: "status", hidden: true }));
 
 const status = new Panel({
-  name: "status", load: (signal) => get("/status", {}, { signal }), draw: () => null, every: 10000, events: ["status", "failures", "circuits", "executors"],
+  name: "status", load: (signal) => get("/status", {}, { signal }), draw: () => null, every: 10000, events: ["status", "failures", "circuits", "executors", "trouble"],
 });
 const showStatus = status.show.bind(status);
-status.show = () => { showStatus(); drawFrame(); if (screen) for (const panel of screen.panels) if (panel.withStatus) panel.show(); };
+status.show = () => { showStatus(); drawFrame(); screen?.onStatus?.(); };
 
 /** Draw what is the same on every screen. */
 function drawFrame() {
   const { parts, query } = place();
   const summary = status.data;
   const here = parts[0] || "";
-  if (summary) projects = (summary.projects || []).map((/** @type {any} */ one) => one.project);
-  const counts = { failures: summary?.stale?.by_cause?.parked || summary?.projects?.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + (one.parked || 0), 0),
-    backfills: summary?.requests?.active };
+  if (summary) projects = summary.projects.map((/** @type {any} */ one) => one.project);
+  const counts = { failures: summary?.projects.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.parked, 0), backfills: summary?.requests.active };
   fill(navigation, NAVIGATION.map(([part, title, key]) => h("a", {
     href: href(`/${part}`), class: part === "settings" || part === "anomalies" ? "minor" : null, "aria-current": here === part ? "page" : null, title: `${title} (g ${key})`,
   }, title, counts[/** @type {"failures"} */ (part)] ? h("span", { class: "count" }, figure(counts[/** @type {"failures"} */ (part)])) : null)));
@@ -91,12 +90,12 @@ function drawFrame() {
     }));
   drawMark();
   const unreachable = status.problem !== null;
-  const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.verdict);
+  const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.state);
   const sentence = summary ? summary.headline : "";
   fill(verdict, summary || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
     h("span", { class: "sign", "aria-hidden": "true" }, sign),
     h("span", { class: "sentence", title: sentence || "" },
-      unreachable ? [h("strong", {}, `${words}. `), summary ? `Last known at ${clock(summary.at ?? summary.now)} ${zoneLabel()}: ` : "", visible(sentence || "")]
+      unreachable ? [h("strong", {}, `${words}. `), summary ? `Last known at ${clock(summary.now)} ${zoneLabel()}: ` : "", visible(sentence || "")]
         : [h("strong", {}, sentence && sentence.toLowerCase().startsWith(words.toLowerCase()) ? "" : `${words}: `), visible(sentence || "")])) : null);
   fill(banner, bannerText(summary) ? h("p", { class: "banner", role: "alert" }, bannerText(summary)) : null);
   document.title = `${summary && !unreachable ? `${sign} ` : ""}${screenTitle()} · Latigo`;
@@ -105,7 +104,7 @@ function drawFrame() {
 /** @param {any} summary */
 function bannerText(summary) {
   const problem = status.problem;
-  const from = summary ? `; what you see is from ${clock(summary.at ?? summary.now)} ${zoneLabel()}` : "";
+  const from = summary ? `; what you see is from ${clock(summary.now)} ${zoneLabel()}` : "";
   if (problem && problem.status === 0) return `Latigo cannot be reached${from}. This page tries again every few seconds.`;
   if (problem) return `The ledger cannot be reached${from}: ${problem.message}`;
   if (summary && summary.planner === null) return "No scheduler runs: what is planned already is still predicted, and nothing new is planned.";
@@ -157,6 +156,7 @@ function screenTitle() {
 
 function redraw() {
   drawFrame();
+  screen?.onStatus?.();
   if (screen) for (const panel of screen.panels) panel.show();
 }
 

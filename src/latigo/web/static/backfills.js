@@ -1,13 +1,13 @@
 // Backfills: what was asked for, how far each is, and one of them in detail.
 
 import { get } from "./api.js";
-import { figure, h, percent, visible } from "./dom.js";
+import { counted, figure, h, percent, visible } from "./dom.js";
 import { listPanel, walk } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place } from "./router.js";
-import { duration, fullTime, when, zoneLabel } from "./time.js";
+import { fullTime, when, zoneLabel } from "./time.js";
 
-const VERBS = /** @type {{[kind: string]: string}} */ ({ fill: "fill what is missing", backfill: "fill what is missing", replace: "predict again" });
+const VERBS = /** @type {{[kind: string]: string}} */ ({ fill: "fill what is missing", replace: "predict again", copy: "copy to a sink", recompute: "predict again", sweep: "predict again" });
 
 export const backfills = {
   title: "Backfills",
@@ -37,24 +37,21 @@ export const backfills = {
 
 /** @param {any} row */
 function selection(row) {
-  const { selector } = row;
-  if (!selector) return row.selection ?? "";
-  if (typeof selector === "string") return selector;
-  return Object.entries(selector).filter(([, value]) => value && (!Array.isArray(value) || value.length)).map(([name, value]) => `${name} ${[value].flat().join(", ")}`).join("; ") || "all models";
+  const { names, sensor, sink } = row.selector;
+  const text = [names?.length ? names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "") : null, sensor ? `sensor ${sensor}` : null, sink ?? row.sink ? `to ${sink ?? row.sink}` : null].filter(Boolean).join("; ");
+  return text || counted(row.models, "model");
 }
 
 /** @param {any} row */
 function range(row) {
-  return row.from ? h("span", { title: `${fullTime(row.from)} – ${fullTime(row.to)}` }, `${when(row.from)} – ${when(row.to)} ${zoneLabel()}`) : "–";
+  return h("span", { title: `${fullTime(row.start)} – ${fullTime(row.end)}` }, `${when(row.start)} – ${when(row.end)} ${zoneLabel()}`);
 }
 
 /** @param {any} row */
 function progress(row) {
-  const { slots = row.slots, left = 0, failed = 0 } = row.counts || {};
-  if (!slots) return "–";
-  const share = (slots - left) / slots;
-  return [h("span", { class: "share meter", role: "img", "aria-label": percent(share) }, h("i", { "width%": share * 100 })), percent(share), failed ? ` · ${figure(failed)} failed` : "",
-    row.eta_s ? ` · ${duration(row.eta_s)} left` : ""];
+  const share = row.slots ? (row.slots - row.slots_left) / row.slots : 1;
+  return [h("span", { class: "share meter", role: "img", "aria-label": percent(share) }, h("i", { "width%": share * 100 })), percent(share), row.slots_parked ? ` · ${figure(row.slots_parked)} slots failed` : "",
+    row.backfill_paused ? " · waits: backfill is paused" : ""];
 }
 
 /** @param {HTMLElement} main @param {any} screen @param {string} id */
@@ -63,12 +60,12 @@ function one(main, screen, id) {
     title: `Backfill #${visible(id)}`, name: "request", events: ["request", "status"],
     load: (signal) => get(`/requests/${encodeURIComponent(id)}`, {}, { signal }),
     draw: (row) => [
-      h("p", {}, h("strong", {}, VERBS[row.kind] ?? row.kind ?? ""), ` · ${row.state} · `, visible(selection(row)), " · ", range(row)),
+      h("p", {}, h("strong", {}, VERBS[row.kind] ?? row.kind), ` · ${row.state}${row.note ? `: ${visible(row.note)}` : ""} · `, visible(selection(row)), " · ", range(row)),
       h("p", {}, progress(row)),
-      h("dl", { class: "pairs" }, Object.entries(row.counts || {}).map(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, figure(Math.round(Number(value))))]),
-        row.who ? [h("dt", {}, "asked by"), h("dd", {}, visible(row.who), " ", when(row.at))] : null, row.note ? [h("dt", {}, "note"), h("dd", {}, visible(row.note))] : null),
-      (row.failures || []).length ? [h("h3", {}, "Failures it met"), h("ul", {}, row.failures.map((/** @type {any} */ failure) => h("li", {}, visible(failure.text ?? `${failure.reason ?? ""} ${failure.models ?? ""}`))))] : null,
-      h("p", { class: "quiet" }, `Pause, resume or cancel it: latigo backfills pause ${visible(id)}`),
+      h("dl", { class: "pairs" }, [["models", figure(row.models)], ["models left", figure(row.models_left)], ["slots", figure(row.slots)], ["slots left", figure(row.slots_left)],
+        ["slots that failed", figure(row.slots_parked)], ["tasks out now", figure(row.tasks)], ["asked by", `${visible(row.who)}, ${when(row.at)} ${zoneLabel()}`], ["why", visible(row.why || "–")],
+        ["ended", row.ended_at ? when(row.ended_at) : "–"]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+      row.state === "active" || row.state === "paused" ? h("p", { class: "quiet" }, `From a terminal: latigo backfills ${row.state === "paused" ? "resume" : "pause"} ${row.id}, or cancel`) : null,
     ],
   }));
   main.append(h("p", {}, h("a", { href: href("/backfills") }, "← all backfills")), panel.node);

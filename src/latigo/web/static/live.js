@@ -3,7 +3,7 @@
 import { address } from "./api.js";
 
 const SILENT_MS = 20000, POLL_MS = 10000, RETRY_MS = 60000;
-const KINDS = ["status", "grid", "failures", "circuits", "executors", "request"];
+const KINDS = ["status", "grid", "failures", "circuits", "executors", "request", "trouble"];
 
 /** @type {Map<string, Set<(data: any) => void>>} */
 const listeners = new Map();

@@ -12,7 +12,10 @@ import { legend } from "./strip.js";
 import { Table } from "./table.js";
 import { age, duration, fullTime, moment, slot, when, zoneLabel } from "./time.js";
 
-const ORDERS = [["worst", "worst first"], ["name", "by name"], ["behind", "furthest behind"], ["parked", "parked longest"]];
+const ORDERS = { grid: [["worst", "worst first"], ["name", "by name"], ["behind", "furthest behind"], ["parked", "parked longest"]],
+  table: [["name", "by name"], ["behind", "furthest behind"], ["silent", "silent longest"], ["state", "by state"]] };
+const STATES_OF = { grid: ["active", "paused", "unusable", "parked", "silent", "missing", "lacking"],
+  table: ["active", "paused", "unusable", "parked", "silent", "missing", "retired", "disabled", "unregistered", "expected"] };
 const CELL_WAIT_MS = 150, GRID_MS = 15000, SEARCH_WAIT_MS = 200;
 
 export const models = {
@@ -61,11 +64,11 @@ function drawControls(controls) {
     h("label", {}, `${label} `, h("select", { "aria-label": label, onchange: (/** @type {any} */ event) => set({ [name]: event.target.value }) },
       options.map(([key, text]) => h("option", { value: key, selected: key === value }, text))));
   const state = query.get("state") ?? "";
-  const states = [["", "any state"], ["parked", "parked"], ["missing", "missing"], ["stale", "stale"], ["silent", "silent"], ["absent", "absent"], ["short", "short"],
-    ["provisional", "provisional"], ["paused", "paused"]];
+  const kind = /** @type {"grid"} */ (view);
+  const states = [["", "any state"], ...STATES_OF[kind].map((word) => [word, word])];
   fill(controls.querySelector(".rest"),
     select("State", "state", states.some(([key]) => key === state) ? states : [...states, [state, state]], state),
-    select("Order", "order", ORDERS, query.get("order") || "worst"),
+    select("Order", "order", ORDERS[kind], orderOf(kind)),
     view === "grid" ? buttons("Zoom", [["projects", "projects"], ["fit", "fit"], ["3", "3"], ["8", "8"], ["16", "16 px"]], zoom, (value) => set({ zoom: value })) : null,
     buttons("View", [["grid", "heat map"], ["table", "table"]], view, (value) => set({ view: value })));
   for (const list of controls.querySelectorAll("select")) {
@@ -74,9 +77,17 @@ function drawControls(controls) {
   }
 }
 
-function filters() {
+/** @param {"grid" | "table"} view */
+function orderOf(view) {
+  const order = place().query.get("order");
+  return ORDERS[view].find(([key]) => key === order)?.[0] ?? ORDERS[view][0][0];
+}
+
+/** @param {"grid" | "table"} view */
+function filters(view) {
   const { query } = place();
-  return { project: query.get("project") || null, q: query.get("q") || null, state: query.get("state") || null, order: query.get("order") || "worst" };
+  const state = query.get("state");
+  return { project: query.get("project") || null, q: query.get("q") || null, state: state && STATES_OF[view].includes(state) ? state : null, order: orderOf(view) };
 }
 
 /** @param {any} screen @param {HTMLElement} content */
@@ -122,11 +133,11 @@ function gridView(screen, content) {
     load: async (signal) => {
       const narrow = matchMedia("(max-width: 640px)").matches && !place().query.get("range");
       const range = screen.range;
-      const query = { ...filters(), from: range.relative ? `-${narrow ? "24h" : range.text}` : new Date(range.from).toISOString(), to: range.relative ? "now" : new Date(range.to).toISOString() };
+      const query = { ...filters("grid"), from: range.relative ? `-${narrow ? "24h" : range.text}` : new Date(range.from).toISOString(), to: range.relative ? "now" : new Date(range.to).toISOString() };
       asked = JSON.stringify(query);
       const meta = await get("/grid", query, { signal });
       if (!shape || meta.version !== shape.version || asked !== shape.asked) {
-        const cells = meta.rows && meta.columns ? await get("/grid/cells", { version: meta.version, rows: `0-${meta.rows}` }, { signal, octets: true }) : new Uint8Array();
+        const cells = meta.rows && meta.columns && !meta.sums_only ? await get("/grid/cells", { version: meta.version }, { signal, octets: true }) : new Uint8Array();
         meta.cells = new Uint8Array(cells);
       }
       meta.asked = asked;
@@ -145,7 +156,7 @@ function gridView(screen, content) {
 
   /** @param {any} meta */
   function take(meta) {
-    const from = moment(meta.from), step = meta.step_s * 1000;
+    const from = moment(meta.start), step = meta.step_s * 1000;
     shape = {
       version: meta.version, asked: meta.asked, from, step, to: from + step * meta.columns, columns: meta.columns, rows: meta.rows, ids: meta.ids, names: meta.names, marks: meta.marks || [],
       groups: (meta.groups || []).map((/** @type {any} */ group) => ({ project: group.project, first: group.first_row, rows: group.rows })),
@@ -174,8 +185,9 @@ function gridView(screen, content) {
     try {
       const rows = data.rows.filter((/** @type {any} */ id) => shape.ids.includes(id));
       if (!rows.length) return;
-      const octets = await get("/grid/rows", { version: data.version, ids: rows.join(",") }, { octets: true });
-      grid.setRows(new Map(rows.map((/** @type {any} */ id, /** @type {number} */ at) => [id, octets.subarray(at * shape.columns, (at + 1) * shape.columns)])));
+      const now = await get("/grid/rows", { version: shape.version, ids: rows.join(",") });
+      if (moment(now.start) !== shape.from || now.columns !== shape.columns) { panel.refresh(); return; }
+      grid.setRows(new Map(now.ids.map((/** @type {any} */ id, /** @type {number} */ at) => [id, Uint8Array.from(now.cells[at], (digit) => digit.charCodeAt(0) - 48)])));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       panel.refresh();
@@ -187,11 +199,11 @@ function gridView(screen, content) {
     { keys: "Enter", does: "open the model at that moment", run: () => { if (grid.cell) go(address(grid.cell)); } },
     { keys: "Escape", does: "clear the selection", run: () => { grid.clear(); set({ at: null }, true); } },
   ]);
-  let before = JSON.stringify([filters(), screen.range.text]);
+  let before = JSON.stringify([filters("grid"), screen.range.text]);
   /** @type {any} */ (window).latigoGrid = grid;
   return {
     update() {
-      const now = JSON.stringify([filters(), screen.range.text]);
+      const now = JSON.stringify([filters("grid"), screen.range.text]);
       if (now !== before) { before = now; shape = null; panel.refresh(); }
       grid.setZoom(place().query.get("zoom") || "fit");
     },
@@ -215,14 +227,14 @@ function marksOf(meta) {
     const known = causes.get(mark.cause) || { first: mark.column, last: mark.column };
     causes.set(mark.cause, { first: Math.min(known.first, mark.column), last: Math.max(known.last, mark.column) });
   }
-  const from = moment(meta.from), step = meta.step_s * 1000;
+  const from = moment(meta.start), step = meta.step_s * 1000;
   return h("p", { class: "quiet" }, "▼ More than a fifth of the models lack something: ", [...causes].slice(0, 3).map(([cause, { first, last }], at) =>
     [at ? "; " : "", h("strong", {}, visible(cause || "cause not known")), ` ${slot(from + first * step, from + (last + 1) * step)} ${zoneLabel(from)}`]));
 }
 
 /** @param {any} screen @param {any} data */
 function nothing(screen, data) {
-  const { q, state, project } = filters();
+  const { q, state, project } = filters("table");
   if (q || state || project) {
     const near = data.nearest || data.suggestions || [];
     return h("p", { class: "empty" }, `No model matches${q ? ` “${visible(q)}”` : ""}${state ? ` in the state ${state}` : ""}${project ? ` in ${visible(project)}` : ""}. `,
@@ -239,23 +251,24 @@ function nothing(screen, data) {
 function tableView(screen, content) {
   const table = new Table({
     caption: "Models", key: (row) => `${row.project}/${row.model}`, open: (row) => modelHref(row.project, row.model), empty: null,
-    order: filters().order, onOrder: (order) => set({ order }),
+    order: orderOf("table"), onOrder: (order) => set({ order }),
     columns: [
       { title: "model", order: "name", label: "", cell: (row) => h("a", { href: modelHref(row.project, row.model) }, nameOf(`${row.project}/${row.model}`)) },
-      { title: "state", order: "worst", label: "", cell: (row) => stateWord(row.state) },
-      { title: "behind", order: "behind", kind: "number", cell: (row) => (row.behind_s ? duration(row.behind_s) : row.behind_s === 0 ? "on time" : "–") },
+      { title: "state", order: "state", label: "", cell: (row) => stateWord(row.parked ? "parked" : row.silent_since ? "silent" : row.state) },
+      { title: "behind", order: "behind", kind: "number", cell: (row) => behind(row) },
       { title: "covered until", cell: (row) => time(row.covered_until) },
-      { title: "cause", kind: "wide", cell: (row) => visible(row.cause || "") },
-      { title: "parked", order: "parked", cell: (row) => (row.parked ? typeof row.parked === "string" ? time(row.parked) : row.parked === true ? "yes" : `${figure(row.parked)}` : "") },
-      { title: "silent since", cell: (row) => (row.silent_since ? time(row.silent_since) : "") },
-      { title: "slot", kind: "number", cell: (row) => duration(row.slot_s) },
-      { title: "delay", kind: "number", cell: (row) => duration(row.delay_s) },
+      { title: "silent since", order: "silent", cell: (row) => (row.silent_since ? time(row.silent_since) : "") },
+      { title: "not listed since", cell: (row) => (row.missing_since ? time(row.missing_since) : "") },
+      { title: "slot", kind: "number", cell: (row) => duration(row.slot) },
+      { title: "delay", kind: "number", cell: (row) => duration(row.delay) },
+      { title: "since", cell: (row) => time(row.since) },
       { title: "revision", cell: (row) => h("span", { class: "quiet" }, visible(row.revision || "–")) },
+      { title: "anomaly", cell: (row) => (row.anomaly === null ? "" : row.anomaly ? "yes" : "no") },
     ],
   });
   const panel = screen.add(new Panel({
     name: "models", title: "Models", events: ["status"], atMost: 5000,
-    load: (signal) => get("/models", { ...filters(), limit: 100, cursor: place().query.get("cursor") }, { signal }),
+    load: (signal) => get("/models", { ...filters("table"), limit: 100, cursor: place().query.get("cursor") }, { signal }),
     draw: (data, self) => [
       data.items.length ? table.draw(data.items, () => self.show()) : nothing(screen, data),
       h("p", { class: "row" },
@@ -274,12 +287,19 @@ function tableView(screen, content) {
     update() {
       if (location.search === before) return;
       before = location.search;
-      table.options.order = filters().order;
+      table.options.order = orderOf("table");
       table.order = [];
       panel.refresh();
     },
     close() { panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); },
   };
+}
+
+/** Return how far a model is behind its newest due slot. @param {any} row */
+function behind(row) {
+  if (!row.covered_until || !row.slot) return "–";
+  const late = (Date.now() - moment(row.covered_until)) / 1000 - row.delay - row.slot;
+  return late > 60 ? duration(late) : "on time";
 }
 
 /** @param {any} at */

@@ -42,14 +42,10 @@ export function modelHref(project, model, query = {}) {
   return href(`/models/${encodeURIComponent(project)}/${encodeURIComponent(model)}`, query);
 }
 
-/**
- * Return the address that the API names: below the base path, and of this site.
- * @param {string} address
- */
+/** Return the address that the API names, relative to the base of all. @param {string} address */
 export function ownHref(address) {
-  if (typeof address !== "string" || !address.startsWith("/") || address.startsWith("//")) return href("/");
-  const url = new URL(address, location.origin);
-  return href(url.pathname.startsWith(`${base}/`) && base ? url.pathname.slice(base.length) : url.pathname, Object.fromEntries(url.searchParams));
+  const [path, query] = address.split("?");
+  return href(`/${path.replace(/^\/+/, "")}`, Object.fromEntries(new URLSearchParams(query)));
 }
 
 /** Go to an address of ours. @param {string} address @param {boolean} [replace] */

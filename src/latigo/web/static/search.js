@@ -51,7 +51,7 @@ export function searchBox() {
     fill(list, message ? h("li", { class: "empty" }, message) : items.map((item, at) =>
       h("li", { role: "option", id: `found-${at}`, "aria-selected": String(at === chosen) },
         h("a", { href: address(item), tabindex: "-1", onclick: done },
-          h("span", { class: "kind" }, item.kind), nameOf(item.label || [item.project, item.model].filter(Boolean).join("/") || item.tag)))));
+          h("span", { class: "kind" }, item.kind), nameOf(item.kind === "model" ? `${item.project}/${item.model}` : item.label)))));
     field.setAttribute("aria-activedescendant", message ? "" : `found-${chosen}`);
     open(true);
   }
@@ -59,8 +59,7 @@ export function searchBox() {
   /** @param {any} item */
   function address(item) {
     if (item.kind === "model") return modelHref(item.project, item.model);
-    if (item.href) return ownHref(item.href);
-    return href("/models", { project: item.project ?? null, q: item.tag ?? null });
+    return ownHref(item.href);
   }
 
   function done() {

@@ -25,14 +25,15 @@ export const settings = {
       draw: (data) => h("pre", { tabindex: "0" }, visible(JSON.stringify(data.settings ?? data.items ?? data, null, 2)).replaceAll("␊", "\n")),
     });
     const actions = listPanel({
-      title: "What people did", name: "actions", path: "/actions", query: () => ({ limit: 100 }), key: (row) => String(row.id ?? `${row.at}${row.action ?? row.kind}`),
+      title: "What people did", name: "actions", path: "/actions", query: () => ({ limit: 100 }), key: (row) => String(row.id),
       empty: "No action is recorded yet. What people change is listed here, with who, when and why.",
       columns: [
         { title: "when", label: "", cell: (row) => h("span", { title: fullTime(row.at) }, when(row.at)) },
         { title: "who", cell: (row) => visible(row.who ?? "") },
-        { title: "what", cell: (row) => visible(row.action ?? row.kind ?? row.what ?? "") },
-        { title: "of", cell: (row) => visible(typeof row.detail === "object" ? JSON.stringify(row.detail) : row.detail ?? row.selector ?? "") },
-        { title: "why", kind: "wide", cell: (row) => visible(row.reason ?? row.note ?? "") },
+        { title: "what", cell: (row) => visible(row.kind) },
+        { title: "of", cell: (row) => visible(Object.entries(row.selector || {}).map(([name, value]) => `${name} ${[value].flat().join(", ")}`).join("; ")) },
+        { title: "result", cell: (row) => visible(row.state ?? row.result ?? "") },
+        { title: "why", kind: "wide", cell: (row) => visible(row.reason) },
       ],
     });
     for (const panel of [about, actions, effective]) { screen.add(panel); main.append(panel.node); }
