@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from latigo.web.api import models, status
+from latigo.web.api import controls, failures, models, queue, requests, status
 from latigo.web.api.endpoint import Endpoint
 
-ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (*status.ENDPOINTS, *models.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
+    *status.ENDPOINTS,
+    *models.ENDPOINTS,
+    *failures.ENDPOINTS,
+    *requests.ENDPOINTS,
+    *queue.ENDPOINTS,
+    *controls.ENDPOINTS,
+)
