@@ -27,7 +27,8 @@ export async function get(path, query = {}, options = {}) {
   const response = await send(address(path, query), {}, options.signal);
   if (options.octets) return new Uint8Array(await response.arrayBuffer());
   const body = await response.json();
-  if (body && typeof body === "object") body.received = performance.now();
+  body.received = performance.now();
+  body.age = Number(response.headers.get("Age")) || 0;
   return body;
 }
 
@@ -77,7 +78,7 @@ async function send(url, init, signal) {
 
 /** Return how many seconds old an answer is. @param {any} body */
 export function ageOf(body) {
-  return (Number(body.age_s) || 0) + (performance.now() - (body.received || 0)) / 1000;
+  return (body.age || 0) + (performance.now() - (body.received || 0)) / 1000;
 }
 
 export function forgetToken() {

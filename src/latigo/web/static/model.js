@@ -9,7 +9,7 @@ import { Panel } from "./panel.js";
 import { href, place, set } from "./router.js";
 import { colours, PRECEDENCE, STATES, verdictOf } from "./states.js";
 import { canvas, legend, markColour, patternOf } from "./strip.js";
-import { age, clock, duration, fixed, fullTime, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
+import { clock, duration, fixed, fullTime, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
 
 const WORST = 8, HEIGHT = 130, TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
 
@@ -52,8 +52,8 @@ export const model = {
     };
     update();
     onScreen([
-      { keys: "ArrowLeft", does: "moment one slot earlier", run: () => shown.step?.(-1, head.data?.slot_s) },
-      { keys: "ArrowRight", does: "moment one slot later", run: () => shown.step?.(1, head.data?.slot_s) },
+      { keys: "ArrowLeft", does: "moment one slot earlier", run: () => shown.step?.(-1, head.data?.known?.slot) },
+      { keys: "ArrowRight", does: "moment one slot later", run: () => shown.step?.(1, head.data?.known?.slot) },
       { keys: "Escape", does: "clear the moment", run: () => set({ at: null }) },
     ]);
   },
@@ -61,32 +61,49 @@ export const model = {
 
 /** @param {string} project @param {string} name @param {any} data */
 function headOf(project, name, data) {
-  const [sign, words, kind] = verdictOf(data.verdict ?? (data.parked?.length || data.state === "parked" ? "needs_attention" : data.behind_s ? "recovering" : "healthy"));
+  const known = data.known || {};
+  const [state, text] = verdictAndWords(data, known);
+  const [sign, words, kind] = verdictOf(state);
   const command = `latigo explain ${quoted(`${project}/${name}`)} --at now`;
+  const failures = data.failures.slice(0, 5);
   return [
     h("h1", { class: "row" }, h("span", { class: `sign ${kind}`, title: words }, sign), h("a", { href: href("/models", { project }) }, nameOf(project)), "/",
       h("button", { type: "button", class: "plain", title: `Copy ${visible(name)}`, onclick: () => copy(name) }, nameOf(name))),
-    h("p", {}, h("strong", {}, visible(data.headline ?? data.text ?? headline(data)))),
+    h("p", {}, h("strong", {}, text)),
+    failures.length ? h("ul", {}, failures.map((/** @type {any} */ one) => h("li", {}, h("strong", {}, `${one.state} ${slotOf(one)}`), ` since ${when(one.since)}: ${visible(one.detail || one.reason)}`,
+      one.next_attempt ? h("span", { class: "quiet" }, ` · next attempt ${when(one.next_attempt)}`) : null)),
+    data.failure_count > failures.length ? h("li", { class: "quiet" }, `and ${data.failure_count - failures.length} more`) : null) : null,
     h("p", { class: "facts" }, [
-      ["revision", data.revision], ["epoch", data.epoch], ["slot", data.slot_s && duration(data.slot_s)], ["delay", data.delay_s && duration(data.delay_s)],
-      ["fold", data.fold], ["since", data.since && when(data.since)], ["state", data.state],
-    ].filter(([, value]) => value !== undefined && value !== null && value !== "").map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
+      ["revision", known.revision], ["epoch", known.epoch], ["slot", known.slot && duration(known.slot)], ["delay", known.delay !== undefined && known.delay !== null && duration(known.delay)],
+      ["fold", known.fold && duration(known.fold)], ["since", known.since && when(known.since)], ["state", known.state],
+      ["to do", data.missing_count ? counted(data.missing_count, "window") : null],
+    ].filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false).map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
     h("p", { class: "row" }, h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${visible(command)}`),
       grafana(project, name) ? h("a", { href: grafana(project, name), target: "_blank", rel: "noreferrer" }, "Open in Grafana") : null),
   ];
 }
 
+/** @param {any} one */
+function slotOf(one) {
+  return one.first && one.last ? slot(one.first, one.last) : "";
+}
+
+/** Return the verdict of a model, and it in words. @param {any} data @param {any} known @returns {[string, string]} */
+function verdictAndWords(data, known) {
+  const next = data.next_due ? ` Next at ${clock(data.next_due)} ${zoneLabel()}.` : "";
+  const until = known.covered_until ? `predictions until ${when(known.covered_until)} ${zoneLabel()}` : "";
+  if (known.state && known.state !== "active") return ["unknown", `Not predicted now: the model is ${known.state}.${until ? ` It has ${until}.` : ""}`];
+  if (known.parked) return ["needs_attention", `Parked: ${data.failures.find((/** @type {any} */ one) => one.state === "parked")?.detail || "it needs an action"}. It has ${until || "no predictions yet"}.`];
+  if (known.silent_since) return ["recovering", `Its sensors have sent nothing since ${when(known.silent_since)} ${zoneLabel()}. Latigo goes on when they report.`];
+  if (!until) return ["recovering", `Nothing predicted yet.${next}`];
+  const due = data.newest_due ? moment(data.newest_due) + (known.slot || 0) * 1000 : 0;
+  if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due)}.${next}`];
+  return ["healthy", `Fresh: ${until}, as expected.${next}`];
+}
+
 /** @param {string} text */
 function quoted(text) {
   return /^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** @param {any} data */
-function headline(data) {
-  const next = data.next ? ` Next at ${clock(data.next.at ?? data.next)} ${zoneLabel()}.` : "";
-  if (!data.covered_until) return `Nothing predicted yet.${next}`;
-  if (data.behind_s) return `Late: predictions until ${when(data.covered_until)} ${zoneLabel()}, ${duration(data.behind_s)} behind.${data.cause ? ` ${data.cause}` : ""}${next}`;
-  return `Fresh: predictions until ${when(data.covered_until)} ${zoneLabel()}, as expected.${next}`;
 }
 
 /** @param {string} project @param {string} name */
@@ -334,33 +351,35 @@ function withGaps(time, lines, step) {
 
 /** @param {any} data */
 function storyOf(data) {
-  if (data.none) return h("p", { class: "empty" }, "Click a moment in the strip or a chart, or press ← and →: the story of its slot is told here: which task, from what readings, and how long it took.");
-  const sentences = Array.isArray(data.text) ? data.text : String(data.text ?? "").split("\n").filter(Boolean);
-  const receipt = data.receipt;
-  const stages = receipt?.stages || data.steps?.filter?.((/** @type {any} */ one) => one.seconds !== undefined) || [];
+  if (data.none) return h("p", { class: "empty" }, "Click a moment in the strip or a chart, or press ← and →. The story of its slot stands here: which task, from what readings, and how long it took.");
+  const stages = Object.entries(data.receipt?.stages || {});
+  const total = stages.reduce((sum, [, ms]) => sum + Number(ms), 0) || 1;
+  const tags = data.receipt?.inputs?.tags || [];
   return [
-    h("p", { class: "quiet" }, `${when(data.at_moment ?? place().query.get("at"))} ${zoneLabel()}`),
-    h("div", { class: "story" }, sentences.map((/** @type {string} */ one) => h("p", {}, visible(one)))),
-    stages.length ? h("dl", { class: "pairs" }, stages.map((/** @type {any} */ one) => [h("dt", {}, one.stage ?? one.name), h("dd", {}, duration(one.seconds ?? one.s))])) : null,
+    h("p", {}, h("strong", {}, `${slot(data.slot_start, data.slot_end)} ${zoneLabel(moment(data.slot_start))} · ${String(data.state).replaceAll("_", " ")}`)),
+    h("div", { class: "story" }, data.story.map((/** @type {string} */ one) => h("p", {}, visible(one)))),
+    stages.length ? [h("h3", {}, "Stages"), h("dl", { class: "pairs" }, stages.map(([name, ms]) => [h("dt", {}, name), h("dd", {}, h("span", { class: "share meter", role: "img", "aria-label": duration(Number(ms) / 1000) },
+      h("i", { "width%": (100 * Number(ms)) / total })), duration(Number(ms) / 1000))]))] : null,
+    tags.length ? h("details", {}, h("summary", {}, `Readings of ${counted(tags.length, "sensor")}`), h("dl", { class: "pairs" }, tags.map((/** @type {any} */ tag) => [h("dt", {}, nameOf(tag.tag)), h("dd", {}, `${figure(tag.readings)} readings, ${figure(tag.rows)} rows`)]))) : null,
   ];
 }
 
 /** @param {HTMLElement} content @param {any} screen @param {string} path */
 function receiptsTab(content, screen, path) {
   const panel = listPanel({
-    title: "", name: "receipts", path: `${path}/receipts`, key: (row) => String(row.id ?? row.task),
+    title: "", name: "receipts", path: `${path}/receipts`, key: (row) => `${row.task} ${row.settled_at}`,
     query: () => ({ limit: 100, outcome: place().query.get("outcome") || null }),
     empty: "Nothing is settled yet: the first window appears here as soon as it has ended.",
     columns: [
-      { title: "window", label: "", cell: (row) => h("a", { href: href(place().path, { at: row.start ?? row.from, tab: null }) }, slot(row.start ?? row.from, row.end ?? row.to)) },
-      { title: "settled", cell: (row) => h("span", { title: row.settled_at ? fullTime(row.settled_at) : "" }, when(row.settled_at)) },
+      { title: "window", label: "", cell: (row) => h("a", { href: href(place().path, { at: row.start }) }, slot(row.start, row.end)) },
+      { title: "settled", cell: (row) => h("span", { title: fullTime(row.settled_at) }, when(row.settled_at)) },
       { title: "lane", cell: (row) => row.lane },
       { title: "outcome", cell: (row) => row.outcome },
-      { title: "reason", kind: "wide", cell: (row) => visible(row.reason || row.detail || "") },
+      { title: "reason", kind: "wide", cell: (row) => visible(row.detail || row.reason) },
       { title: "rows", kind: "number", cell: (row) => figure(row.rows) },
-      { title: "attempts", kind: "number", cell: (row) => figure(row.attempts ?? row.attempt) },
-      { title: "took", kind: "number", cell: (row) => duration(row.seconds ?? row.took_s) },
-      { title: "executor", cell: (row) => visible(row.worker ?? row.executor ?? "") },
+      { title: "attempts", kind: "number", cell: (row) => figure(row.attempts + 1) },
+      { title: "took", kind: "number", cell: (row) => (row.stages ? duration(Object.entries(row.stages).reduce((sum, [name, ms]) => sum + (name === "claim" ? 0 : Number(ms)), 0) / 1000) : "–") },
+      { title: "executor", cell: (row) => nameOf(row.worker ?? "–") },
     ],
   });
   panel.node.classList.remove("panel");
@@ -379,10 +398,8 @@ function aboutTab(content, screen, head, project) {
     const tags = data.tags || [];
     fill(body,
       h("h3", {}, counted(tags.length, "sensor")),
-      h("ul", {}, tags.map((/** @type {any} */ tag) => h("li", {}, h("a", { href: href("/models", { q: tag.tag ?? tag.name ?? tag, project: null }) }, nameOf(tag.tag ?? tag.name ?? tag)),
-        tag.last_at ? h("span", { class: "quiet" }, ` last value ${when(tag.last_at)} (${age(tag.last_at)} ago)`) : null))),
-      h("h3", {}, "Dataset"), h("pre", { tabindex: "0" }, JSON.stringify(data.dataset ?? data.definition ?? null, null, 2)),
-      data.sinks?.length ? [h("h3", {}, "Stored in"), h("p", {}, data.sinks.map((/** @type {any} */ one) => visible(one.name ?? one)).join(", "))] : null,
+      h("ul", {}, tags.map((/** @type {any} */ tag) => h("li", {}, nameOf(tag), data.spec?.assets?.[tag] ? h("span", { class: "quiet" }, ` ${visible(data.spec.assets[tag])}`) : null))),
+      h("h3", {}, "Dataset"), h("pre", { tabindex: "0" }, visible(JSON.stringify(data.spec, null, 1) || "not described yet").replaceAll("␊", "\n")),
       h("p", {}, h("a", { href: href("/models", { project }) }, "All models of the project")));
   };
   draw();
