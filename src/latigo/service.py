@@ -27,10 +27,11 @@ from latigo.runtime.redaction import know
 from latigo.settings import EventHubQueue, GordoDiscovery, HttpSettings, PostgresSink, Settings
 from latigo.telemetry.gauges import keep_gauges
 from latigo.telemetry.metrics import Metrics
+from latigo.web.api.tokens import Tokens
+from latigo.web.app import Access, create_app
 from latigo.web.hosts import allowed_hosts
 from latigo.web.probes import Probes
 from latigo.web.protocols import MetricsSource
-from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.executor_processes import ExecutorProcesses
 from latigo.wiring.readiness import Readiness
@@ -200,7 +201,9 @@ def _serve_http(
             host=http.host,
             hint="http.allowed_hosts is not set: list the names that this server has, or *",
         )
-    return run_server(create_app(probes, readiness, metrics, hosts=hosts), host, http.port, listener=listener)
+    access = Access(hosts, http.base_path, Tokens.of(http))
+    app = create_app(probes, readiness, metrics, SystemClock(), access)
+    return run_server(app, host, http.port, listener=listener)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from latigo.actions.record import record
-from latigo.domain.errors import LatigoError, Misused
+from latigo.domain.errors import LatigoError, Misused, SelectionChanged
 from latigo.domain.model import ModelRef
 from latigo.domain.selector import select_models
 from latigo.domain.windows import Window, iso
@@ -68,7 +68,8 @@ async def request_backfill(database: Database, who: str, asked: Asked, *, why: s
     """Make a request, which is planned until it is done, paused or cancelled.
 
     Raises:
-        Misused: nothing is selected, or the selection is not that of the digest ``expect``; nothing was changed.
+        Misused: nothing is selected.
+        SelectionChanged: it is not the selection of the digest ``expect``; nothing was changed.
     """
     async with database.transaction() as connection:
         chosen = await _chosen(connection, asked)
@@ -78,7 +79,7 @@ async def request_backfill(database: Database, who: str, asked: Asked, *, why: s
         row = await connection.fetchrow(SQL["begin_request"], asked.kind, who, why, asked.selector(), *limits)
         preview = await _select(connection, asked, chosen, row["id"])
         if expect and expect != preview.digest:
-            raise Misused(
+            raise SelectionChanged(
                 f"the selection has changed: its digest is {preview.digest}, not {expect}; nothing was changed. See"
                 " --dry-run, and write the ends of the time as it shows them: relative ones move on"
             )

@@ -4,7 +4,7 @@ from typing import Any
 
 from latigo.actions.record import SQL, record
 from latigo.actions.retry import Retried
-from latigo.domain.errors import Misused
+from latigo.domain.errors import SelectionChanged
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 
@@ -37,12 +37,12 @@ async def dismiss(
         undo: end their dismissal instead.
 
     Raises:
-        Misused: the selection has another digest by now.
+        SelectionChanged: the selection has another digest by now.
     """
     async with database.transaction() as connection:
         counted = await _count(connection, wanted, undo=undo)
         if expect and expect != counted.digest:
-            raise Misused(
+            raise SelectionChanged(
                 f"the selection has changed: its digest is {counted.digest}, not {expect}; nothing was changed, and"
                 " --dry-run shows what it is now"
             )

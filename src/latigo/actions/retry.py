@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from latigo.actions.record import SQL, record
-from latigo.domain.errors import Misused
+from latigo.domain.errors import SelectionChanged
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.choices import NO_READINGS
@@ -66,11 +66,11 @@ async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, e
         expect: the digest of what was counted before; empty: whatever there is.
 
     Raises:
-        Misused: the selection has another digest by now.
+        SelectionChanged: the selection has another digest by now.
     """
     async with database.transaction() as connection:
         if expect and expect != (counted := await _count(connection, wanted)).digest:
-            raise Misused(
+            raise SelectionChanged(
                 f"the selection has changed: its digest is {counted.digest}, not {expect}; nothing was changed, and"
                 " --dry-run shows what it is now"
             )

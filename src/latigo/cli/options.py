@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from latigo.cli.times import parse_time
 from latigo.domain.errors import LatigoError, Misused
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
 from latigo.reports.choices import CAUSES
+from latigo.runtime.times import parse_time
 
 if TYPE_CHECKING:
     from latigo.postgres.database import Database

@@ -18,6 +18,7 @@
     x NoData                  nothing to predict from; a result rather than a failure
     x Misused                 a request that cannot be meant as it was made
       + UnknownName           it names a project, model or sensor that does not exist; names the nearest known one
+      + SelectionChanged      it was meant for another selection than there is now
 
 Adapters translate the errors of their drivers into these and keep the cause.
 """
@@ -72,6 +73,10 @@ class Misused(LatigoError):
 
 class UnknownName(Misused):
     """A project, model or sensor that is not known; the message names the nearest known one, see `domain.names`."""
+
+
+class SelectionChanged(Misused):
+    """What is selected differs from what a dry run has shown; nothing was changed."""
 
 
 class Unavailable(LatigoError):

@@ -1,9 +1,11 @@
 """A pool of connections to PostgreSQL, with time limits; errors are those of `latigo.postgres.errors`."""
 
 import asyncio
+import copy
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -71,6 +73,27 @@ async def changed_session(connection: Any) -> AsyncIterator[None]:
             raise
 
 
+@asynccontextmanager
+async def _limited(connection: Any, limit: timedelta | None) -> AsyncIterator[None]:
+    """Let the server end each statement of a session after a time; None: leave the session as it is."""
+    if limit is None:
+        yield
+        return
+    async with changed_session(connection):
+        await connection.execute(f"SET statement_timeout = {max(limit // timedelta(milliseconds=1), 1)}")
+        yield
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """The last error that an operator has to repair."""
+
+    text: str = ""
+    at: float = -math.inf
+    logged_kind: type[object] = object
+    logged_at: float = -math.inf
+
+
 class Database:
     """A pool of connections. Opened by `open_database`.
 
@@ -97,22 +120,27 @@ class Database:
         self._downstream = downstream
         self._acquire_timeout = acquire_timeout.total_seconds()
         self._clock = clock or SystemClock()
-        self._trouble, self._trouble_at = "", -math.inf
-        self._logged_kind: type[object] = object
-        self._logged_at = -math.inf
+        self._trouble = _Trouble()
+        self._limit: timedelta | None = None  # of each statement, within that of the pool
+
+    def limited(self, limit: timedelta) -> "Database":
+        """Return the same database, whose server ends each statement after this time."""
+        other = copy.copy(self)
+        other._limit = limit  # noqa: SLF001 - of the same class
+        return other
 
     @property
     def trouble(self) -> str:
         """What an operator has to repair, by the last error of that kind; empty when it has not come again."""
-        recent = self._clock.monotonic() < self._trouble_at + REMINDER.total_seconds()
-        return self.server_trouble() or (self._trouble if recent else "")
+        recent = self._clock.monotonic() < self._trouble.at + REMINDER.total_seconds()
+        return self.server_trouble() or (self._trouble.text if recent else "")
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """Lend a connection without a transaction: every statement commits by itself."""
         try:
             with translated_errors(self._downstream, downstream=self._downstream):
-                async with lend(self.pool, self._acquire_timeout) as connection:
+                async with lend(self.pool, self._acquire_timeout) as connection, _limited(connection, self._limit):
                     yield connection
         except Unavailable as error:
             if error.alarm and error.downstream == self._downstream:
@@ -125,16 +153,17 @@ class Database:
         """Remember an error that needs an operator; log it once in a while for each kind."""
         now = self._clock.monotonic()
         kind: type[object] = type(error.__cause__)
-        if kind is not self._logged_kind or now >= self._logged_at + REMINDER.total_seconds():
+        trouble = self._trouble
+        if kind is not trouble.logged_kind or now >= trouble.logged_at + REMINDER.total_seconds():
             _log.error("database.failing", downstream=self._downstream, error=str(error))
-            self._logged_kind, self._logged_at = kind, now
-        self._trouble, self._trouble_at = str(error).removeprefix(f"{self._downstream}: "), now
+            trouble.logged_kind, trouble.logged_at = kind, now
+        trouble.text, trouble.at = str(error).removeprefix(f"{self._downstream}: "), now
         self.failed.set()
 
     async def forget_connections(self) -> None:
         """Replace every connection when it is next used, and forget what failed on them."""
         await self.pool.expire_connections()
-        self._trouble_at = -math.inf
+        self._trouble.at = -math.inf
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:

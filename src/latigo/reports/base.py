@@ -23,11 +23,16 @@ class Listing(list[T]):
         self.total = max(total, len(self))
 
     @classmethod
-    def of(cls, kind: type[T], rows: Iterable[Mapping[str, Any]]) -> "Listing[T]":
-        """Create a listing from rows that have ``total`` as a column of its own."""
-        total, reports = 0, []
+    def of(cls, kind: type[T], rows: Iterable[Mapping[str, Any]], skipped: int = 0) -> "Listing[T]":
+        """Create a listing from rows that have ``total`` as a column of its own, after those that were skipped."""
+        total, reports = skipped, []
         for row in rows:
             columns = dict(row)
             total = columns.pop("total")
             reports.append(kind(**columns))
         return cls(reports, total)
+
+
+def escape_like(text: str) -> str:
+    """Return a pattern for LIKE that matches a text alone."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -12,7 +12,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.providers.protocols import ModelStatus
-from latigo.reports.base import Listing, Report
+from latigo.reports.base import Listing, Report, escape_like
 from latigo.reports.choices import ModelOrder, ModelState
 from latigo.reports.failures import Failure, FailureFilter, read_failures
 
@@ -91,11 +91,17 @@ async def read_models(
     *,
     state: ModelState | None = None,
     order: ModelOrder = "name",
+    q: str = "",
     most: int = MOST_MODELS,
+    skip: int = 0,
 ) -> Listing[KnownModel]:
-    """Return the models that the ledger knows, ``most`` of them (0: all); None matches all."""
-    async with database.connection() as connection:
-        return Listing.of(KnownModel, await connection.fetch(SQL["models"], project, model, state, order, most))
+    """Return the models that the ledger knows, ``most`` of them (0: all) after the first ``skip``; None matches all.
+
+    ``q`` has parts of ``project/model``, in any order and case.
+    """
+    parts = [f"%{escape_like(part)}%" for part in q.split()]
+    rows = await database.fetch(SQL["models"], project, model, state, order, most, parts, skip)
+    return Listing.of(KnownModel, rows, skip)
 
 
 async def read_model_details(database: Database, server: ModelStatusSource, ref: ModelRef) -> ModelDetails:

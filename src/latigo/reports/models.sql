@@ -2,7 +2,7 @@
 
 -- models --
 -- Null matches all; a state is also parked or silent, which several states may be. Those that are expected and not built
--- are listed for that state only. Ordered by $4.
+-- are listed for that state only. Ordered by $4; $5 at most (0: all) after $7 others. $6 are patterns that all match.
 SELECT k.*, count(*) OVER () AS total FROM (
     SELECT m.project, m.name AS model, m.revision, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state,
            m.since, m.slot, m.delay, m.fold, m.anomaly, m.spec ->> 'resolution' AS resolution,
@@ -16,10 +16,11 @@ SELECT k.*, count(*) OVER () AS total FROM (
     FROM expected_model e
     WHERE $3::text = 'expected' AND ($1 IS NULL OR e.project = $1) AND ($2 IS NULL OR e.name = $2)
 ) AS k
-WHERE $3::text IS NULL OR k.state = $3 OR ($3 = 'parked' AND k.parked) OR ($3 = 'silent' AND k.silent_since IS NOT NULL)
+WHERE ($3::text IS NULL OR k.state = $3 OR ($3 = 'parked' AND k.parked) OR ($3 = 'silent' AND k.silent_since IS NOT NULL))
+  AND k.project || '/' || k.model ILIKE ALL ($6::text[])
 ORDER BY CASE WHEN $4::text = 'behind' THEN coalesce(k.covered_until, '-infinity') END,
          CASE WHEN $4 = 'silent' THEN k.silent_since END, CASE WHEN $4 = 'state' THEN k.state END, k.project, k.model
-LIMIT nullif($5::bigint, 0);
+LIMIT nullif($5::bigint, 0) OFFSET $7;
 
 -- spec --
 -- What the ledger keeps of a model's metadata; null while it is unusable.

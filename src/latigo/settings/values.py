@@ -22,6 +22,7 @@ _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^\[:,@/?#]+)(:[0-9]*)?"
 _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 #: Pattern of the names of sources and sinks, which are parts of the names of circuits.
 SYSTEM_NAME = r"^[a-z0-9][a-z0-9_.:-]*$"
@@ -225,6 +226,14 @@ def _host_name(name: str) -> str:
     return name
 
 
+def _base_path(path: str) -> str:
+    if path in {"", "/"}:
+        return ""
+    if not _BASE_PATH.fullmatch(path):
+        raise ValueError('should be a path such as "/latigo"')
+    return path.rstrip("/")
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 SweepAge = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
@@ -250,6 +259,9 @@ Glob = Annotated[Text, AfterValidator(_glob)]
 TagPatterns = Annotated[tuple[Text, ...], Field(max_length=10_000), BeforeValidator(_one_or_more)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator(_names)]
+BasePath = Annotated[str, Field(max_length=200), AfterValidator(_base_path)]
+#: Of who has a token: as it is recorded with every action.
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$")]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PathName = Annotated[Path, BeforeValidator(_home)]

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from latigo.reports.base import Report
-
 #: Returns the metrics and their content type, for what a request accepts.
 MetricsSource: TypeAlias = Callable[[str], Awaitable[tuple[bytes, str]]]
 
@@ -20,14 +18,3 @@ class ProbeSource(Protocol):
 
     async def not_ready(self) -> Sequence[str]:
         """Return the reasons why the process cannot work now; none while it can. Bounded in time, without secrets."""
-
-
-class StatusSource(Protocol):
-    """State of the service."""
-
-    async def status(self) -> Report:
-        """Return a `latigo.reports.status.Status`.
-
-        Raises:
-            LatigoError: it cannot be read now.
-        """

@@ -1,4 +1,4 @@
-"""Responses of the HTTP server: JSON, errors, and the headers that every response has."""
+"""Responses of the HTTP server, and the headers that every one has."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from latigo.reports.base import Report
 from latigo.runtime.serialization import to_json
+from latigo.web.problems import MEDIA_TYPE, Problem, refuse
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -28,7 +29,7 @@ class Response(web.Response):
 
 
 def set_headers(response: web.StreamResponse) -> None:
-    """Set the headers that every response has."""
+    """Set the headers that every response has, where it has no other of its own."""
     response.headers.pop(hdrs.SERVER, None)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
@@ -39,6 +40,16 @@ def json_response(content: Mapping[str, Any] | Report, status: HTTPStatus = HTTP
     return Response(body=to_json(content), status=status, content_type="application/json")
 
 
-def problem(status: HTTPStatus, error: str) -> web.Response:
-    """Return the response for an error."""
-    return json_response({"error": error}, status)
+def problem_response(problem: Problem) -> web.Response:
+    """Return the response for a problem."""
+    response = Response(body=to_json(problem), status=problem.status, content_type=MEDIA_TYPE)
+    if problem.retry_after_s is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(max(round(problem.retry_after_s), 1))
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="latigo"'
+    return response
+
+
+def http_problem(status: HTTPStatus, detail: str) -> web.Response:
+    """Return the response for an error of HTTP itself."""
+    return problem_response(refuse("http", status, detail).problem)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.runtime.redaction import excerpt
-from latigo.web.responses import problem
+from latigo.web.responses import http_problem
 
 _SHUTDOWN_S = 2.0
 _KEEPALIVE_S = 15.0
@@ -95,7 +95,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a part of another response is sent already")
         code = HTTPStatus(status)
-        response = problem(code, _ERRORS.get(code, code.phrase))
+        response = http_problem(code, _ERRORS.get(code, code.phrase))
         response.force_close()
         return response
 

@@ -1,15 +1,15 @@
-"""State behind the probes and ``/api/v1/status``."""
+"""State behind the probes and the API."""
 
 from collections.abc import Sequence
 
-from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.executor.loop import Executor
 from latigo.ledger.protocol import DOWNSTREAM
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
-from latigo.reports.status import Status, read_status
 from latigo.runtime.heartbeat import Heartbeat
+from latigo.web.api.context import Context, Kept
 from latigo.web.probes import Probes
+from latigo.wiring.answering import context_of
 from latigo.wiring.executor_processes import ExecutorProcesses
 from latigo.wiring.resources import Queue, Resources
 
@@ -27,6 +27,7 @@ class Readiness:
         self.missing = "is starting"  #: why the process is not ready
         self._resources: Resources | None = None
         self._queue: Queue | None = None
+        self._kept = Kept()
 
     def open(self, resources: Resources, queue: Queue) -> None:
         """Become ready."""
@@ -60,10 +61,13 @@ class Readiness:
         if self._queue is not None and (troubles := self._queue.troubles()):
             raise Unavailable("; ".join(dict.fromkeys(troubles)), downstream="task_queue")
 
-    async def status(self) -> Status:
-        """Return how the service is doing."""
-        resources = self._opened()
-        return await read_status(resources.database, __version__, resources.settings.objective)
+    def context(self) -> Context:
+        """Return what the API answers from.
+
+        Raises:
+            Unavailable: not everything is open.
+        """
+        return context_of(self._opened(), self._kept)
 
     def _opened(self) -> Resources:
         if self._resources is None:

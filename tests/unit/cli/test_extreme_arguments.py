@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from latigo.cli.main import cli
-from latigo.cli.times import parse_time
+from latigo.runtime.times import parse_time
 
 USAGE = 2
 

@@ -10,11 +10,13 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from latigo.reports.base import Report
+from latigo.runtime.clock import SystemClock
 from latigo.runtime.metrics import metrics_of, new_registry
+from latigo.web.api.context import Context
+from latigo.web.app import Access, create_app
 from latigo.web.hosts import allowed_hosts, host_of
-from latigo.web.routes import create_app
 from latigo.web.server import ServerAddress, run_server
+from tests.support.web import context_without_ledger
 
 _WITHIN = 20.0
 HEADERS = {
@@ -23,7 +25,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "cache-control": "no-store",
-    "content-type": "application/json",
+    "content-type": "application/problem+json",
 }
 
 
@@ -36,8 +38,8 @@ class Nothing:
     async def not_ready(self) -> list[str]:
         return []
 
-    async def status(self) -> Report:
-        return Report()
+    def context(self) -> Context:
+        return context_without_ledger()
 
 
 class Response(NamedTuple):
@@ -49,13 +51,13 @@ class Response(NamedTuple):
 
     @property
     def error(self) -> str:
-        return str(orjson.loads(self.body)["error"])
+        return str(orjson.loads(self.body)["detail"])
 
 
 @asynccontextmanager
 async def serving(hosts: frozenset[str] | None = None, **options: Any) -> AsyncIterator[ServerAddress]:
     async with run_server(
-        create_app(Nothing(), Nothing(), metrics_of(new_registry()), hosts=hosts), **options
+        create_app(Nothing(), Nothing(), metrics_of(new_registry()), SystemClock(), Access(hosts)), **options
     ) as address:
         yield address
 
@@ -157,7 +159,7 @@ async def test_odd_requests_are_answered_without_the_servers_name(request_: byte
         response = parsed(await send(address, request_))
 
     assert response.status < HTTPStatus.INTERNAL_SERVER_ERROR
-    assert is_like_all_others(response._replace(headers={**response.headers, "content-type": "application/json"}))
+    assert is_like_all_others(response._replace(headers={**response.headers, "content-type": "application/problem+json"}))
 
 
 async def test_a_bad_request_after_a_good_one_is_answered() -> None:

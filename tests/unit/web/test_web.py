@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from prometheus_client import Counter
@@ -17,10 +18,15 @@ from structlog.testing import capture_logs
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.reports.base import Report
 from latigo.reports.status import Status
+from latigo.runtime.clock import SystemClock
 from latigo.runtime.metrics import metrics_of, new_registry
-from latigo.web.openapi import document
-from latigo.web.routes import MOST_BODY, create_app
+from latigo.web.api.context import Context
+from latigo.web.api.endpoint import Endpoint, Question
+from latigo.web.api.openapi import document
+from latigo.web.api.registry import ENDPOINTS
+from latigo.web.app import MOST_BODY, create_app
 from latigo.web.server import run_server
+from tests.support.web import context_without_ledger
 
 
 class Answer(Report):
@@ -47,12 +53,29 @@ class Latigo:
         self.calls.append("ready")
         return self.unready
 
-    async def status(self) -> Report:
+    async def status(self, _context: Context, _question: Question) -> Answer:
         self.calls.append("status")
         await self.slow.wait()
         if isinstance(self.answer, BaseException):
             raise self.answer
         return Answer(**self.answer)
+
+    def context(self) -> Context:
+        return context_without_ledger()
+
+    @property
+    def endpoints(self) -> list[Endpoint[Any, Any]]:
+        return [
+            Endpoint(
+                path="/status",
+                summary="How it is.",
+                question=Question,
+                answer=Answer,
+                handle=self.status,
+                limit=timedelta(milliseconds=100),
+                shared_for=timedelta(0),
+            )
+        ]
 
 
 @pytest.fixture
@@ -64,7 +87,7 @@ async def latigo() -> Latigo:
 def app(latigo: Latigo) -> web.Application:
     registry = new_registry()
     Counter("latigo_tasks_total", "Tasks.", registry=registry).inc(4)
-    return create_app(latigo, latigo, metrics_of(registry), status_limit=timedelta(milliseconds=100))
+    return create_app(latigo, latigo, metrics_of(registry), SystemClock(), endpoints=latigo.endpoints)
 
 
 @pytest.fixture
@@ -127,14 +150,17 @@ async def test_a_status_that_does_not_come_in_time_is_a_time_out(latigo: Latigo,
     latigo.slow.clear()
 
     async with asyncio.timeout(30), client.get("/api/v1/status") as answer:
-        assert (answer.status, await answer.json()) == (503, {"error": "no status within 0.1 s"})
+        assert (answer.status, answer.content_type) == (503, "application/problem+json")
+        assert (await answer.json())["type"] == "too-slow"
+        assert answer.headers["Retry-After"] == "2"
 
 
 async def test_an_unavailable_status_has_the_reason(latigo: Latigo, client: ClientSession) -> None:
     latigo.answer = Unavailable("the ledger does not answer", downstream="ledger")
 
     async with client.get("/api/v1/status") as answer:
-        assert (answer.status, await answer.json()) == (503, {"error": "the ledger does not answer"})
+        problem = await answer.json()
+        assert (answer.status, problem["type"], problem["detail"]) == (503, "unavailable", "the ledger does not answer")
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("inside information"), {"what": object()}])
@@ -143,9 +169,9 @@ async def test_a_bug_is_logged_and_not_shown_to_clients(latigo: Latigo, client: 
 
     with capture_logs() as log:
         async with client.get("/api/v1/status") as answer:
-            assert (answer.status, await answer.json()) == (
+            assert (answer.status, (await answer.json())["detail"]) == (
                 500,
-                {"error": "internal error; its traceback is in the log"},
+                "internal error; its traceback is in the log",
             )
 
     assert [(line["event"], line["path"]) for line in log] == [("request.crashed", "/api/v1/status")]
@@ -156,25 +182,25 @@ async def test_the_front_page_leads_to_everything_else(client: ClientSession) ->
         assert answer.content_type == "text/html"
         links = re.findall(r'href="([^"]+)"', await answer.text())
 
-    assert "/api/v1/status" in links
+    assert "api/v1/status" in links
     for link in links:
-        async with client.get(link) as answer:
+        async with client.get(f"/{link}") as answer:
             assert answer.status == 200
 
 
-async def test_every_path_is_described_and_no_other(app: web.Application, client: ClientSession) -> None:
+async def test_every_path_for_programs_is_described_and_no_other(app: web.Application, client: ClientSession) -> None:
     async with client.get("/api/v1/openapi.json") as answer:
         described = await answer.json()
 
     served = {(route.method.lower(), route.resource.canonical) for route in app.router.routes() if route.resource}
     assert described["openapi"] == "3.1.0"
     assert {(method, path) for path, methods in described["paths"].items() for method in methods} == {
-        (method, path) for method, path in served if method != "head"
+        (method, path) for method, path in served if method != "head" and path != "/"
     }
 
 
 def test_the_status_is_described_field_by_field_and_every_reference_leads_somewhere() -> None:
-    described = document()
+    described = document(ENDPOINTS)
 
     schemas = described["components"]["schemas"]
     assert list(schemas["Status"]["properties"]) == list(Status.model_fields)
@@ -185,19 +211,26 @@ def test_the_status_is_described_field_by_field_and_every_reference_leads_somewh
 
 async def test_what_is_not_there_is_answered_in_json(client: ClientSession) -> None:
     async with client.get("/nothing") as answer:
-        assert (answer.status, await answer.json()) == (404, {"error": "Not Found"})
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+        assert (await answer.json())["title"] == "Not Found"
 
 
 async def test_a_method_that_is_not_for_a_path_is_answered_with_those_that_are(client: ClientSession) -> None:
     async with client.post("/livez") as answer:
-        assert (answer.status, await answer.json()) == (405, {"error": "not for POST"})
+        assert (answer.status, (await answer.json())["detail"]) == (405, "not for POST")
         assert answer.headers["Allow"] == "GET, HEAD"
 
 
-async def test_a_request_that_is_too_large_is_refused_unread(client: ClientSession) -> None:
-    async with client.post("/livez", data=b"x" * (MOST_BODY + 1)) as answer:
-        assert answer.status == 413
-        assert (await answer.json())["error"] == f"a request has at most {MOST_BODY} bytes"
+async def test_a_request_that_is_too_large_is_refused_unread(app: web.Application) -> None:
+    async with run_server(app) as server, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (MOST_BODY + 1))
+        head, _, _ = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+        problem = orjson.loads(await reader.readuntil(b"}"))
+        writer.close()
+
+    assert head == b"HTTP/1.1 413 Request Entity Too Large"
+    assert problem["detail"] == f"a request has at most {MOST_BODY} bytes"
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/metrics", "/api/v1/status", "/nothing"])
@@ -207,7 +240,7 @@ async def test_every_answer_has_the_headers_of_a_careful_server(client: ClientSe
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Cache-Control"] in {"no-store", "private, no-cache"}
         assert "Server" not in answer.headers
 
 
@@ -220,7 +253,7 @@ async def test_a_server_listens_on_loopback_and_reports_its_port(app: web.Applic
 
 
 async def test_a_port_that_is_taken_may_be_free_later(app: web.Application, latigo: Latigo) -> None:
-    other = create_app(latigo, latigo, metrics_of(new_registry()))
+    other = create_app(latigo, latigo, metrics_of(new_registry()), SystemClock(), endpoints=latigo.endpoints)
 
     async with run_server(app) as server:
         with pytest.raises(Unavailable, match=rf"http\.port: cannot listen on 127\.0\.0\.1:{server.port}"):

@@ -7,7 +7,7 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.tables import show_json
-from latigo.cli.times import parse_time
+from latigo.runtime.times import parse_time
 
 if TYPE_CHECKING:
     from latigo.reports.explain import Explanation

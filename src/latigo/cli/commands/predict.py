@@ -9,8 +9,8 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.tables import show_json, show_pairs, show_table
-from latigo.cli.times import parse_time
 from latigo.domain.windows import Window
+from latigo.runtime.times import parse_time
 
 EXAMPLES = (
     "latigo predict plant-a/pump-001 --from -6h",

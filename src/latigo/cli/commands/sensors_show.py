@@ -7,8 +7,8 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json, show_pairs
-from latigo.cli.times import parse_time
 from latigo.domain.windows import Window, from_ns
+from latigo.runtime.times import parse_time
 
 EXAMPLES = ("latigo sensors show GRA-TT-0001.PV", "latigo sensors show GRA-TT-0001.PV --from -2d --to -1d")
 

@@ -8,7 +8,7 @@ from latigo.settings.sections.ledger import EmbeddedLedger, Ledger, PostgresLedg
 from latigo.settings.sections.metadata_api import MetadataApiSettings
 from latigo.settings.sections.models import GordoDiscovery, GordoModels, MetadataApiDiscovery, PluginDiscovery
 from latigo.settings.sections.predictions import InfluxSink, PluginSink, PostgresSink, Sink, TimeseriesSink
-from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, LogSettings
+from latigo.settings.sections.process import CircuitSettings, ExecutorSettings, HttpSettings, HttpToken, LogSettings
 from latigo.settings.sections.schedule import (
     BackfillSettings,
     LateDataSettings,
@@ -41,6 +41,7 @@ __all__ = [
     "GordoDiscovery",
     "GordoModels",
     "HttpSettings",
+    "HttpToken",
     "InfluxSensors",
     "InfluxSink",
     "InternalQueue",

@@ -1,12 +1,16 @@
 """One process: ``[executor]``, ``[circuit]``, ``[http]`` and ``[log]``."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latigo.settings.sections.base import Section
-from latigo.settings.values import Duration, HostNames, Positive, Secret, Text
+from latigo.settings.values import BasePath, Duration, HostNames, Positive, Secret, Text, TokenName
+
+#: The name of the token that ``http.token`` is.
+DEFAULT_TOKEN = "default"  # noqa: S105 - a name
 
 
 class ExecutorSettings(Section):
@@ -44,6 +48,20 @@ class CircuitSettings(Section):
     )
 
 
+class HttpToken(Section):
+    """One entry of ``http.tokens``."""
+
+    token: Secret = Field(description="The bearer token; its file may be named by file as well.")
+    may: Literal["read", "act"] = Field(default="read", description="Whether who has it may act, or read only.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_of_the_token(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "file" in given and "token_file" not in given:
+            return {("token_file" if key == "file" else key): value for key, value in given.items()}
+        return given
+
+
 class HttpSettings(Section):
     """``[http]``."""
 
@@ -56,12 +74,43 @@ class HttpSettings(Section):
         " names where host is one, else any. Probes and metrics answer to any name.",
         examples=[["latigo.example.com"]],
     )
+    base_path: BasePath = Field(
+        default="",
+        description="Path below which a reverse proxy serves Latigo, where it passes that on; empty for none.",
+        examples=["/latigo"],
+    )
+    tokens: Annotated[dict[TokenName, HttpToken], Field(max_length=1000)] = Field(
+        default={},
+        description="Bearer tokens by the name of who has them, which actions are recorded under: each a file, and"
+        " whether it may read or act. Acting needs one.",
+        json_schema_extra={"example": '{ op1 = { file = "/etc/latigo/op1.token", may = "act" } }'},
+    )
+    require_token_to_read: bool = Field(default=False, description="Whether reading needs a token as well.")
     token: Secret | None = Field(
         default=None,
-        description="Deprecated: nothing reads it. It is accepted, with a warning.",
+        description="Deprecated: the token named default in http.tokens, which may act.",
         examples=["a-bearer-token"],
-        json_schema_extra={"deprecated": "nothing reads it, so leave it out"},
+        json_schema_extra={"deprecated": "it is the token default of http.tokens, so name it there"},
     )
+
+    @model_validator(mode="after")
+    def _every_token_once(self) -> Self:
+        if self.token is not None and DEFAULT_TOKEN in self.tokens:
+            raise ValueError("http.token: is set, and so is http.tokens.default: keep the latter")
+        names: dict[str, str] = {}
+        for name, each in self.all_tokens().items():
+            other = names.setdefault(each.token.get_secret_value(), name)
+            if other != name:
+                raise ValueError(f"http.tokens: {other} and {name} have the same token, so actions would be of either")
+        if self.require_token_to_read and not names:
+            raise ValueError("http.require_token_to_read: needs http.tokens, without which nothing could be read")
+        return self
+
+    def all_tokens(self) -> Mapping[str, HttpToken]:
+        """Return the tokens by name, the deprecated one among them."""
+        if self.token is None:
+            return self.tokens
+        return {DEFAULT_TOKEN: HttpToken(token=self.token, may="act"), **self.tokens}
 
 
 class LogSettings(Section):

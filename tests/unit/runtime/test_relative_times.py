@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latigo.cli.times import parse_time
+from latigo.runtime.times import parse_time
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Times as people write them on the command line; pure."""
+"""Times as people write them, on the command line or in a URL; pure."""
 
 import re
 from datetime import UTC, datetime

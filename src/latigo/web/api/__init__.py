@@ -1,0 +1,1 @@
+"""The API: questions and answers that are typed, asked over HTTP or in this process."""

@@ -1,0 +1,8 @@
+"""Every endpoint of the API."""
+
+from typing import Any
+
+from latigo.web.api import models, status
+from latigo.web.api.endpoint import Endpoint
+
+ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (*status.ENDPOINTS, *models.ENDPOINTS)
