@@ -54,3 +54,7 @@ SELECT downstream, opened_at FROM circuit ORDER BY opened_at;
 -- workers --
 SELECT EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
        EXISTS (SELECT FROM executor WHERE seen_at > ledger_now() - interval '1 minute') AS executors;
+
+-- usual_slot --
+-- The commonest length of a slot, and how many models a grid has.
+SELECT mode() WITHIN GROUP (ORDER BY slot) AS slot, count(*) AS models FROM model WHERE state IN ('active', 'unusable');

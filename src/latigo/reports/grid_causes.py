@@ -37,14 +37,21 @@ class Causes:
     def __init__(self, rows: int) -> None:
         self.texts: list[str] = [""]
         self._numbers: dict[str, int] = {"": 0}
-        self._of_rows: dict[State, npt.NDArray[np.int32]] = {}
+        self.by_state: dict[State, npt.NDArray[np.int32]] = {}
         self._rows = rows
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Causes) or self.texts != other.texts or self.by_state.keys() != other.by_state.keys():
+            return False
+        return all(np.array_equal(rows, other.by_state[state]) for state, rows in self.by_state.items())
+
+    __hash__ = None  # type: ignore[assignment] # it changes
 
     def add(self, state: State, row: int, text: str) -> None:
         """Name the cause of a state of a row; the last one counts."""
-        of_rows = self._of_rows.get(state)
+        of_rows = self.by_state.get(state)
         if of_rows is None:
-            of_rows = self._of_rows[state] = np.zeros(self._rows, np.int32)
+            of_rows = self.by_state[state] = np.zeros(self._rows, np.int32)
         number = self._numbers.get(text)
         if number is None:
             number = self._numbers[text] = len(self.texts)
@@ -53,12 +60,12 @@ class Causes:
 
     def of(self, state: State, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the numbers of the texts for this state of these rows; 0: not known."""
-        of_rows = self._of_rows.get(state)
+        of_rows = self.by_state.get(state)
         return np.zeros(len(rows), np.int32) if of_rows is None else of_rows[rows]
 
     def text(self, state: State, row: int) -> str:
         """Return the cause of a state of a row; empty: not known."""
-        of_rows = self._of_rows.get(state)
+        of_rows = self.by_state.get(state)
         return "" if of_rows is None else self.texts[int(of_rows[row])]
 
 
