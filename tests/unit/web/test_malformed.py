@@ -159,7 +159,9 @@ async def test_odd_requests_are_answered_without_the_servers_name(request_: byte
         response = parsed(await send(address, request_))
 
     assert response.status < HTTPStatus.INTERNAL_SERVER_ERROR
-    assert is_like_all_others(response._replace(headers={**response.headers, "content-type": "application/problem+json"}))
+    assert is_like_all_others(
+        response._replace(headers={**response.headers, "content-type": "application/problem+json"})
+    )
 
 
 async def test_a_bad_request_after_a_good_one_is_answered() -> None:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from latigo.web.api import controls, failures, models, queue, requests, status
+from latigo.web.api import failures, grid, models, queue, requests, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *status.ENDPOINTS,
     *models.ENDPOINTS,
+    *grid.ENDPOINTS,
     *failures.ENDPOINTS,
-    *requests.ENDPOINTS,
     *queue.ENDPOINTS,
-    *controls.ENDPOINTS,
+    *requests.ENDPOINTS,
 )

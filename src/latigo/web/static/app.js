@@ -47,12 +47,12 @@ const banner = h("div", {});
 const main = h("main", { id: "main", tabindex: "-1" });
 const markButton = h("button", { type: "button", class: "mark plain", title: "Pause or resume live updates (p)", onclick: pauseOrGoOn });
 const choices = h("div", { class: "choosing" });
-const tools = h("div", { class: "tools" }, searchBox(), choices, markButton);
+const tools = h("div", { class: "tools" }, searchBox(), choices);
 
 document.body.replaceChildren(
   h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => { event.preventDefault(); main.focus(); } }, "Skip to the content"),
   h("header", { class: "top" },
-    h("div", { class: "bar" }, h("a", { class: "brand", href: href("/") }, "Latigo"), navigation, tools),
+    h("div", { class: "bar" }, h("a", { class: "brand", href: href("/") }, "Latigo"), navigation, tools, markButton),
     banner, verdict),
   main, h("p", { id: "message", role: "status", hidden: true }));
 
@@ -92,7 +92,7 @@ function drawFrame() {
   const unreachable = status.problem !== null;
   const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.state);
   const sentence = summary ? summary.headline : "";
-  fill(verdict, summary || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
+  fill(verdict, (summary && here !== "") || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
     h("span", { class: "sign", "aria-hidden": "true" }, sign),
     h("span", { class: "sentence", title: sentence || "" },
       unreachable ? [h("strong", {}, `${words}. `), summary ? `Last known at ${clock(summary.now)} ${zoneLabel()}: ` : "", visible(sentence || "")]
@@ -106,6 +106,7 @@ function bannerText(summary) {
   const problem = status.problem;
   const from = summary ? `; what you see is from ${clock(summary.now)} ${zoneLabel()}` : "";
   if (problem && problem.status === 0) return `Latigo cannot be reached${from}. This page tries again every few seconds.`;
+  if (problem && /starting/.test(problem.message)) return "Latigo is starting, and waits for its systems. This page goes on by itself.";
   if (problem) return `The ledger cannot be reached${from}: ${problem.message}`;
   if (summary && summary.planner === null) return "No scheduler runs: what is planned already is still predicted, and nothing new is planned.";
   return "";

@@ -43,7 +43,7 @@ export const overview = {
     }));
     screen.onStatus = () => {
       const status = screen.status();
-      if (!status) return;
+      if (!status) { fill(causes, h("p", { class: "quiet" }, "Loading…")); return; }
       fill(causes, causesOf(status));
       fill(tiles, tilesOf(status, history));
       fill(stages, stagesOf(status));
