@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.web.api import failures, grid, models, queue, requests, status
+from latigo.web.api import controls, failures, grid, models, queue, requests, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -10,6 +10,7 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *models.ENDPOINTS,
     *grid.ENDPOINTS,
     *failures.ENDPOINTS,
-    *queue.ENDPOINTS,
     *requests.ENDPOINTS,
+    *queue.ENDPOINTS,
+    *controls.ENDPOINTS,
 )
