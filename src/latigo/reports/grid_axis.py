@@ -14,7 +14,19 @@ _HOUR: Final = timedelta(hours=1)
 #: Up to these lengths of a range, columns are as long as slots, two hours, and a day.
 _BY_SLOT: Final = 8 * DAY
 _BY_TWO_HOURS: Final = 45 * DAY
-_STEPS: Final = (_HOUR, 2 * _HOUR, 4 * _HOUR, 6 * _HOUR, 12 * _HOUR, DAY, 7 * DAY, 28 * DAY)
+_STEPS: Final = (
+    5 * _LEAST_STEP,
+    15 * _LEAST_STEP,
+    30 * _LEAST_STEP,
+    _HOUR,
+    2 * _HOUR,
+    4 * _HOUR,
+    6 * _HOUR,
+    12 * _HOUR,
+    DAY,
+    7 * DAY,
+    28 * DAY,
+)
 
 
 def choose_axis(start: datetime, end: datetime, step: timedelta | None, slot: timedelta, models: int) -> Axis:
@@ -37,7 +49,7 @@ def choose_axis(start: datetime, end: datetime, step: timedelta | None, slot: ti
     if step is None:
         length = end - start
         step = slot if length <= _BY_SLOT else 2 * _HOUR if length <= _BY_TWO_HOURS else DAY
-    if step < _LEAST_STEP:
+    elif step < _LEAST_STEP:
         raise Misused(f"step_s: should be at least {_LEAST_STEP.total_seconds():g}")
     most = max(min(MOST_COLUMNS, MOST_CELLS // max(models, 1)), 1)
     for wider in (step, *(each for each in _STEPS if each > step)):

@@ -69,7 +69,7 @@ function drawControls(controls) {
   fill(controls.querySelector(".rest"),
     select("State", "state", states.some(([key]) => key === state) ? states : [...states, [state, state]], state),
     select("Order", "order", ORDERS[kind], orderOf(kind)),
-    view === "grid" ? buttons("Zoom", [["projects", "projects"], ["fit", "fit"], ["3", "3"], ["8", "8"], ["16", "16 px"]], zoom, (value) => set({ zoom: value })) : null,
+    view === "grid" ? buttons("Zoom", [["projects", "projects"], ["fit", "fit"], ["3", "3 px"], ["8", "8 px"], ["16", "16 px"]], zoom, (value) => set({ zoom: value })) : null,
     buttons("View", [["grid", "heat map"], ["table", "table"]], view, (value) => set({ view: value })));
   for (const list of controls.querySelectorAll("select")) {
     const chosen = list.querySelector("option[selected]");

@@ -85,7 +85,7 @@ function tilesOf(status, history) {
   const models = freshness.fresh + freshness.stale;
   const possible = rates.possible_slots_per_second, needed = rates.needed_slots_per_second, now = rates.covered_slots_per_second;
   return [
-    tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "of the models now",
+    tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "now",
       [freshness.share === null ? null : `${percent(freshness.share)} of the last 30 days, goal ${percent(freshness.target)}`,
         freshness.budget_left === null ? null : freshness.budget_left <= 0 ? "budget spent" : `budget left ${percent(freshness.budget_left)}`,
         freshness.stale ? `${figure(freshness.stale)} stale: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : null], series("fresh"), "share of models that were fresh, last 24 h"),
