@@ -47,7 +47,7 @@ function draw(group, opened, panel) {
   const parked = group.states.includes("parked");
   return h("article", { class: "group", key },
     h("h3", {}, h("span", { class: `sign ${parked ? "needs-attention" : "recovering"}`, title: parked ? "Needs attention" : "Recovering" }, parked ? "▲ " : "◐ "),
-      by === "cause" ? visible(group.name) : nameOf(group.name)),
+      by === "cause" ? visible(titleOf(group.name)) : nameOf(group.name)),
     h("p", { class: "quiet" }, `${counted(group.models, "model")} · ${counted(group.failures, "failure")} · ${group.states.join(", ")}${by === "cause" ? "" : ` · ${group.reasons.slice(0, 3).map(visible).join(", ")}`}`,
       h("span", { title: fullTime(group.since) }, ` · since ${when(group.since)} (${age(group.since)})`),
       group.next_attempt ? h("span", { title: fullTime(group.next_attempt) }, ` · next attempt ${when(group.next_attempt)}`) : null),
@@ -59,6 +59,13 @@ function draw(group, opened, panel) {
       h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${command}`)),
     shown ? h("ul", {}, shown.map((/** @type {any} */ one) => h("li", {}, one.error ? visible(one.error)
       : [h("a", { href: modelHref(one.project, one.model, one.first ? { at: one.first } : {}) }, nameOf(`${one.project}/${one.model}`)), h("span", { class: "quiet" }, ` ${one.state}: ${visible(one.detail)}`)]))) : null);
+}
+
+const TITLES = /** @type {{[cause: string]: string}} */ ({ attempts: "Every attempt has failed", crashed: "Executors crashed on it" });
+
+/** Return a cause in words. @param {string} cause */
+function titleOf(cause) {
+  return TITLES[cause] ?? (cause.charAt(0).toUpperCase() + cause.slice(1)).replaceAll("_", " ");
 }
 
 /** @param {string} text */

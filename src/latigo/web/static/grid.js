@@ -273,7 +273,7 @@ export class Grid {
     context.textAlign = "center";
     for (const { at, text } of ticks(shape.from, shape.to, wide / 90)) {
       const x = left + ((at - shape.from) / (shape.to - shape.from)) * wide;
-      context.fillText(text, x, 18);
+      if (x - context.measureText(text).width / 2 >= /** @type {number} */ (this.label)) context.fillText(text, x, 18);
       context.fillRect(x, 27, 1, 5);
     }
     context.restore();

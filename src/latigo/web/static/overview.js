@@ -88,7 +88,7 @@ function tilesOf(status, history) {
     tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "now",
       [freshness.share === null ? null : `${percent(freshness.share)} of the last 30 days, goal ${percent(freshness.target)}`,
         freshness.budget_left === null ? null : freshness.budget_left <= 0 ? "budget spent" : `budget left ${percent(freshness.budget_left)}`,
-        freshness.stale ? `${figure(freshness.stale)} stale: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : null], series("fresh"), "share of models that were fresh, last 24 h"),
+        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null], series("fresh"), "share of models that were fresh, last 24 h"),
     tile("Live", href("/queue"), figure(outstanding.live), "tasks out",
       [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null],
       series("live_oldest"), "age of the oldest live task, last 24 h"),
