@@ -96,7 +96,7 @@ async def pause_backfill(database: Database, who: str, number: int, why: str = "
     """Pause a request; tasks that an executor has claimed end by themselves.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it is not active.
     """
     await _change(database, who, number, "pause", ("active",), "paused", why)
@@ -106,7 +106,7 @@ async def resume_backfill(database: Database, who: str, number: int, why: str = 
     """Go on with a paused request; its failures are counted anew.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it is not paused.
     """
     await _change(database, who, number, "resume", ("paused",), "active", why)
@@ -116,7 +116,7 @@ async def cancel_backfill(database: Database, who: str, number: int, why: str = 
     """End a request for good; what it has predicted stays.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it has ended.
     """
     await _change(database, who, number, "cancel", ("active", "paused"), "cancelled", why)
@@ -126,7 +126,7 @@ async def retry_failed(database: Database, who: str, number: int, why: str = "")
     """Unpark what a request wants, and go on with it. Return how many windows were parked.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
         LatigoError: it was cancelled.
     """
     return await _change(database, who, number, "retry-failed", ("active", "paused", "done"), "active", why)

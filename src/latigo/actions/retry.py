@@ -54,7 +54,9 @@ async def count_retried(database: Database, wanted: Retried = EVERYTHING) -> Ret
         return await _count(connection, wanted)
 
 
-async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, expect: str = "") -> RetryResult:
+async def retry(
+    database: Database, who: str, wanted: Retried = EVERYTHING, *, why: str = "", expect: str = ""
+) -> RetryResult:
     """Unpark what is parked, and end the back-off of what waits.
 
     With a sensor, or ``no_readings`` as the reason, slots that lack readings are rechecked now.
@@ -63,6 +65,7 @@ async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, e
         database: the ledger's.
         who: ``user@host``, for the record.
         wanted: what to try again.
+        why: for the record.
         expect: the digest of what was counted before; empty: whatever there is.
 
     Raises:
@@ -85,7 +88,7 @@ async def retry(database: Database, who: str, wanted: Retried = EVERYTHING, *, e
             await connection.execute(SQL["revive_models"], wanted.project, wanted.model)
             woken = len(await connection.fetch(SQL["end_waiting"], *wanted[:3]))
         result = f"{len(parked)} unparked, {woken} woken, {len(lacking)} rechecked"
-        await record(connection, "retry", who, wanted._asdict(), result)
+        await record(connection, "retry", who, {**wanted._asdict(), **({"why": why} if why else {})}, result)
     return RetryResult(parked, woken, len(lacking))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from latigo.domain.errors import Misused
+from latigo.domain.errors import UnknownName
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
@@ -87,28 +87,30 @@ class BackfillModel(Report):
 
 
 async def read_backfills(
-    database: Database, *, state: BackfillState | None = None, most: int = MOST_BACKFILLS
+    database: Database, *, state: BackfillState | None = None, most: int = MOST_BACKFILLS, skip: int = 0
 ) -> Listing[Backfill]:
-    """Return the newest requests, ``most`` of them (0: all)."""
-    return Listing.of(Backfill, await database.fetch(SQL["backfills"], None, state, most))
+    """Return the newest requests, ``most`` of them (0: all) after the first ``skip``."""
+    return Listing.of(Backfill, await database.fetch(SQL["backfills"], None, state, most, skip), skip)
 
 
 async def read_backfill(database: Database, number: int) -> Backfill:
     """Return one request.
 
     Raises:
-        Misused: there is none of this number.
+        UnknownName: there is none of this number.
     """
-    for backfill in Listing.of(Backfill, await database.fetch(SQL["backfills"], number, None, 1)):
+    for backfill in Listing.of(Backfill, await database.fetch(SQL["backfills"], number, None, 1, 0)):
         return backfill
     raise no_backfill(number)
 
 
-async def read_backfill_models(database: Database, number: int, most: int = MOST_MODELS) -> Listing[BackfillModel]:
-    """Return the models of a request, those with most left first, ``most`` of them (0: all)."""
-    return Listing.of(BackfillModel, await database.fetch(SQL["backfill_models"], number, most))
+async def read_backfill_models(
+    database: Database, number: int, most: int = MOST_MODELS, skip: int = 0
+) -> Listing[BackfillModel]:
+    """Return the models of a request, those with most left first, ``most`` (0: all) after the first ``skip``."""
+    return Listing.of(BackfillModel, await database.fetch(SQL["backfill_models"], number, most, skip), skip)
 
 
-def no_backfill(number: int) -> Misused:
+def no_backfill(number: int) -> UnknownName:
     """Return the error for a number that no request has."""
-    return Misused(f"there is no request {number}; latigo backfills list shows all")
+    return UnknownName(f"there is no request {number}; latigo backfills list shows all")

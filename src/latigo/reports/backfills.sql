@@ -5,7 +5,7 @@
 WITH chosen AS MATERIALIZED (
     SELECT r.*, count(*) OVER () AS total FROM request r
     WHERE r.state IS NOT NULL AND ($1::bigint IS NULL OR r.id = $1) AND ($2::text IS NULL OR r.state = $2)
-    ORDER BY r.id DESC LIMIT nullif($3::bigint, 0)
+    ORDER BY r.id DESC LIMIT nullif($3::bigint, 0) OFFSET $4
 ),
 left_over AS (
     SELECT q.request_id, sum(count_slots(q.wanted, m.slot))::bigint AS slots_left,
@@ -32,4 +32,4 @@ SELECT m.project, m.name AS model, q.slots, CASE WHEN q.open THEN count_slots(q.
        count(*) OVER () AS total
 FROM request_model q JOIN model m ON m.id = q.model_id LEFT JOIN model_parked p ON p.model_id = q.model_id AND q.open
 WHERE q.request_id = $1
-ORDER BY slots_left DESC, m.project, m.name LIMIT nullif($2::bigint, 0);
+ORDER BY slots_left DESC, m.project, m.name LIMIT nullif($2::bigint, 0) OFFSET $3;

@@ -71,10 +71,14 @@ async def read_failures(
     *,
     order: FailureOrder = "name",
     most: int = MOST_FAILURES,
+    skip: int = 0,
 ) -> Listing[Failure]:
-    """Return failures, ``most`` of them (0: all); silent models only where sensor, reason or state ask for them."""
+    """Return failures, ``most`` of them (0: all) after the first ``skip``.
+
+    Silent models are among them only where sensor, reason or state ask for them.
+    """
     async with database.connection() as connection:
-        return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted, order, most))
+        return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted, order, most, skip), skip)
 
 
 async def count_dismissed_failures(database: Database, wanted: FailureFilter = ALL) -> int:
@@ -84,12 +88,17 @@ async def count_dismissed_failures(database: Database, wanted: FailureFilter = A
 
 
 async def read_failure_groups(
-    database: Database, by: FailureGrouping, wanted: FailureFilter = ALL, *, most: int = MOST_FAILURES
+    database: Database,
+    by: FailureGrouping,
+    wanted: FailureFilter = ALL,
+    *,
+    most: int = MOST_FAILURES,
+    skip: int = 0,
 ) -> Listing[FailureGroup]:
     """Return failures by what they have in common, silent models among them; the groups of most models first."""
     async with database.connection() as connection:
-        rows = await connection.fetch(SQL["failure_groups"], *wanted, by, most)
-    return Listing.of(FailureGroup, [_with_advice(row) for row in rows])
+        rows = await connection.fetch(SQL["failure_groups"], *wanted, by, most, skip)
+    return Listing.of(FailureGroup, [_with_advice(row) for row in rows], skip)
 
 
 def _with_advice(row: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ WHERE (d.model_id IS NOT NULL) = $6::boolean
   AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $6 OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
 ORDER BY CASE WHEN $7::text = 'oldest' THEN since END, CASE WHEN $7 = 'newest' THEN since END DESC,
          CASE WHEN $7 = 'reason' THEN reason END, project, model, since
-LIMIT nullif($8::bigint, 0);
+LIMIT nullif($8::bigint, 0) OFFSET $9;
 
 -- count_dismissed --
 -- The same, dismissed: how many.
@@ -45,4 +45,4 @@ SELECT member AS name, count(DISTINCT model_id) AS models, count(*) AS failures,
        (array_agg(detail ORDER BY since DESC, model_id))[1] AS example, count(*) OVER () AS total
 FROM grouped GROUP BY member
 ORDER BY count(DISTINCT model_id) DESC, count(*) DESC, member
-LIMIT nullif($8::bigint, 0);
+LIMIT nullif($8::bigint, 0) OFFSET $9;

@@ -14,10 +14,14 @@ from latigo.postgres.statements import load_statements
 from latigo.providers.protocols import ModelStatus
 from latigo.reports.base import Listing, Report, escape_like
 from latigo.reports.choices import ModelOrder, ModelState
+from latigo.reports.explain import read_explanation
 from latigo.reports.failures import Failure, FailureFilter, read_failures
+from latigo.reports.plan import MissingWindow, read_plan
+from latigo.reports.story import sentences
 
 SQL = load_statements("latigo.reports", "models.sql")
 MOST_MODELS = 100_000
+_SHOWN = 100
 ANSWER_LIMIT = timedelta(seconds=10)
 
 T = TypeVar("T")
@@ -63,6 +67,24 @@ class ModelDetails(Report):
     failure_count: int  #: all of them
 
 
+class ModelInLedger(Report):
+    """One model, as the ledger knows it."""
+
+    project: str
+    model: str
+    known: KnownModel | None
+    registered: bool | None  #: None: never decided by hand
+    tags: Sequence[str]
+    spec: dict[str, Any] | None
+    story: Sequence[str]  #: of its newest due slot, in sentences
+    newest_due: datetime | None  #: the beginning of that slot
+    next_due: datetime | None  #: when the next one is due
+    failures: Sequence[Failure]  #: the first hundred
+    failure_count: int
+    missing: Sequence[MissingWindow]  #: what could be planned now, the newest first; the first hundred
+    missing_count: int
+
+
 async def within_limit(work: Awaitable[T]) -> T:
     """Return what the model server answers, for a person who waits for it.
 
@@ -86,8 +108,8 @@ class ModelStatusSource(Protocol):
 
 async def read_models(
     database: Database,
-    project: str | None = None,
-    model: str | None = None,
+    projects: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
     *,
     state: ModelState | None = None,
     order: ModelOrder = "name",
@@ -95,18 +117,57 @@ async def read_models(
     most: int = MOST_MODELS,
     skip: int = 0,
 ) -> Listing[KnownModel]:
-    """Return the models that the ledger knows, ``most`` of them (0: all) after the first ``skip``; None matches all.
+    """Return the models that the ledger knows, ``most`` of them (0: all) after the first ``skip``.
 
-    ``q`` has parts of ``project/model``, in any order and case.
+    Args:
+        database: the ledger's.
+        projects: names or patterns with ``*``, of which one matches; None: of any.
+        names: the same of models.
+        state: that they are in; None: any.
+        order: of the list.
+        q: parts of ``project/model`` that it has, in any order and case.
+        most: how many.
+        skip: how many are left out before.
     """
     parts = [f"%{escape_like(part)}%" for part in q.split()]
-    rows = await database.fetch(SQL["models"], project, model, state, order, most, parts, skip)
+    rows = await database.fetch(SQL["models"], _likes(projects), _likes(names), state, order, most, parts, skip)
     return Listing.of(KnownModel, rows, skip)
+
+
+def _likes(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else [escape_like(name).replace("*", "%") for name in names]
+
+
+async def read_model_in_ledger(database: Database, ref: ModelRef, history: timedelta) -> ModelInLedger:
+    """Return everything that the ledger knows about one model that it knows."""
+    known = [each for each in await read_models(database, [ref.project], [ref.name]) if each.model == ref.name]
+    status = await _of_ledger(database, ref)
+    failures = await read_failures(database, FailureFilter(ref.project, ref.name), most=_SHOWN)
+    plan = await read_plan(database, ref.project, ref.name, most=_SHOWN)
+    row = await database.row(SQL["newest_due"], *ref)
+    story: list[str] = []
+    if row is not None:
+        story = sentences(await read_explanation(database, ref, row["newest"], history))
+    return ModelInLedger(
+        project=ref.project,
+        model=ref.name,
+        known=known[0] if known else None,
+        registered=status.registered,
+        tags=status.spec.dataset.tags if status.spec else (),
+        spec=_in_full(status.spec) if status.spec else None,
+        story=story,
+        newest_due=row["newest"] if row else None,
+        next_due=row["next_due"] if row else None,
+        failures=failures,
+        failure_count=failures.total,
+        missing=plan.windows,
+        missing_count=plan.total,
+    )
 
 
 async def read_model_details(database: Database, server: ModelStatusSource, ref: ModelRef) -> ModelDetails:
     """Return everything about one model, whether or not the server can be asked."""
-    known = await read_models(database, ref.project, ref.name)
+    known = await read_models(database, [ref.project], [ref.name])
     not_asked = ""
     try:
         status = await within_limit(server.get_model_status(ref))

@@ -10,11 +10,11 @@ SELECT k.*, count(*) OVER () AS total FROM (
            EXISTS (SELECT FROM parked p WHERE p.model_id = m.id) AS parked, c.not_finite AS not_finite_share,
            CASE WHEN m.state = 'gone' THEN m.missing_since END AS missing_since
     FROM model m JOIN coverage c ON c.model_id = m.id
-    WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+    WHERE ($1::text[] IS NULL OR m.project LIKE ANY ($1)) AND ($2::text[] IS NULL OR m.name LIKE ANY ($2))
     UNION ALL
     SELECT e.project, e.name, '', 0, 'expected', e.since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, NULL
     FROM expected_model e
-    WHERE $3::text = 'expected' AND ($1 IS NULL OR e.project = $1) AND ($2 IS NULL OR e.name = $2)
+    WHERE $3::text = 'expected' AND ($1 IS NULL OR e.project LIKE ANY ($1)) AND ($2 IS NULL OR e.name LIKE ANY ($2))
 ) AS k
 WHERE ($3::text IS NULL OR k.state = $3 OR ($3 = 'parked' AND k.parked) OR ($3 = 'silent' AND k.silent_since IS NOT NULL))
   AND k.project || '/' || k.model ILIKE ALL ($6::text[])
@@ -25,6 +25,13 @@ LIMIT nullif($5::bigint, 0) OFFSET $7;
 -- spec --
 -- What the ledger keeps of a model's metadata; null while it is unusable.
 SELECT revision, anomaly, spec FROM model WHERE project = $1 AND name = $2;
+
+-- newest_due --
+-- The newest due slot of a model, and when the next one is due; no row where it is before the model's beginning.
+SELECT n.newest, n.newest + 2 * n.slot + n.delay AS next_due
+FROM (SELECT date_bin(slot, ledger_now() - delay, 'epoch') - slot AS newest, slot, delay, since FROM model
+      WHERE project = $1 AND name = $2) n
+WHERE n.newest >= n.since;
 
 -- registered --
 SELECT registered FROM roster WHERE project = $1 AND name = $2;

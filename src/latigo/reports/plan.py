@@ -56,10 +56,11 @@ async def read_plan(
     state: WindowState | None = None,
     order: WindowOrder = "newest",
     most: int = MOST_WINDOWS,
+    skip: int = 0,
 ) -> Plan:
-    """Return the windows, cut to ``[start, end)``, ``most`` of them (0: all), and all that each project needs."""
-    windows, projects, total = [], [], 0
-    for row in await database.fetch(SQL["plan"], project, model, start, end, state, order, most):
+    """Return windows, cut to ``[start, end)``, ``most`` (0: all) after ``skip``, and all that each project needs."""
+    windows, projects, total = [], [], skip
+    for row in await database.fetch(SQL["plan"], project, model, start, end, state, order, most, skip):
         if row["model"] is None:
             projects.append(ProjectBacklog(**{name: row[name] for name in ProjectBacklog.model_fields}))
         else:

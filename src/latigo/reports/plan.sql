@@ -2,7 +2,7 @@
 
 -- plan --
 -- The windows that could be planned now or are held, cut to $3..$4; of the state $5, where null matches all. Ordered by $6,
--- $7 at most; total counts all. Then, without a model, what each project needs in all. One statement, since a slot may
+-- $7 at most after $8 others; total counts all. Then, without a model, what each project needs in all. One statement, since a slot may
 -- become due between two. Repairs are whole slots that are predicted again, as in `needs`;
 -- requested is what requests want and the schedule does not.
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
@@ -52,7 +52,7 @@ SELECT NULL::bigint AS models, a.* FROM (
     SELECT c.*, count(*) OVER () AS total FROM cut c
     WHERE CASE $5::text WHEN 'live' THEN c.live WHEN 'backfill' THEN NOT c.live AND NOT c.repair AND NOT c.requested
                         WHEN 'repair' THEN c.repair WHEN 'requested' THEN c.requested WHEN 'held' THEN c.held ELSE true END
-    ORDER BY c.rank, c.project, c.model, c.start LIMIT nullif($7::bigint, 0)
+    ORDER BY c.rank, c.project, c.model, c.start LIMIT nullif($7::bigint, 0) OFFSET $8
 ) a
 UNION ALL
 SELECT count(DISTINCT w.model), w.project, NULL, NULL, NULL,

@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from latigo.domain.model import ModelRef
 from latigo.domain.receipt import Inputs, Receipt
-from latigo.reports.base import Report
+from latigo.postgres.database import Database
+from latigo.postgres.statements import load_statements
+from latigo.reports.base import Listing, Report
+
+SQL = load_statements("latigo.reports", "receipts.sql")
 
 
 class TagCount(Report):
@@ -78,6 +83,48 @@ def receipt_report(row: Mapping[str, Any]) -> ReceiptReport:
         highest_total_anomaly=None if receipt.score is None else receipt.score.highest,
         rows_over_threshold=None if receipt.score is None else receipt.score.over,
     )
+
+
+async def read_receipts(
+    database: Database, ref: ModelRef, outcome: str | None = None, *, most: int = 100, skip: int = 0
+) -> Listing[ReceiptReport]:
+    """Return the settled windows of a model, the newest first; ``outcome`` None matches all. Of the last 10 000."""
+    rows = await database.fetch(SQL["receipts_of_model"], *ref, outcome, most, skip)
+    return Listing([receipt_report(row) for row in rows], rows[0]["total"] if rows else skip)
+
+
+class StageStatus(Report):
+    """How long a stage took in the last five minutes."""
+
+    stage: str  #: waiting, read, frame, predict, write or settle
+    median_s: float
+    p95_s: float
+    share: float  #: of the time of all stages
+
+
+async def read_stages(connection: Any, now: datetime) -> Sequence[StageStatus]:
+    """Return the stages of the windows that were settled lately; none where none was."""
+    times: dict[str, list[int]] = {}
+    for row in await connection.fetch(SQL["measured_lately"], now):
+        if (receipt := Receipt.from_bytes(row["receipt"])) is not None:
+            for stage, ms in _stages(receipt, row["claimed_at"], row["settled_at"]):
+                if stage != "claim":
+                    times.setdefault(stage, []).append(ms)
+    return stages_of(times)
+
+
+def stages_of(times: Mapping[str, Sequence[int]]) -> Sequence[StageStatus]:
+    """Return the summary of each stage, by its times in ms. Pure."""
+    total = sum(map(sum, times.values()))
+    return [
+        StageStatus(
+            stage=stage,
+            median_s=sorted(each)[len(each) // 2] / 1000,
+            p95_s=sorted(each)[min(len(each) * 95 // 100, len(each) - 1)] / 1000,
+            share=sum(each) / total if total else 0.0,
+        )
+        for stage, each in times.items()
+    ]
 
 
 def _stages(receipt: Receipt, claimed_at: datetime | None, settled_at: datetime) -> StageTimes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from latigo.domain.health import State
 from latigo.domain.lateness import delay_for
 from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.ledger.protocol import MismatchKind
@@ -11,6 +12,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
 from latigo.reports.freshness import Freshness, freshness_of, read_counted
+from latigo.reports.receipts import StageStatus, read_stages
 from latigo.settings import ObjectiveSettings
 
 SQL = load_statements("latigo.reports", "status.sql")
@@ -87,6 +89,10 @@ class ProjectStatus(Report):
     outdated_revision: str = ""  #: which
     fresh: int = 0  #: models; those that are paused, silent or new are neither fresh nor stale
     late: int = 0  #: stale models whose newest slots are neither parked nor wait for a recheck
+    state: State = State.HEALTHY  #: by the causes that name it
+    stuck: int = 0  #: models that are parked with their newest slot
+    circuit: str = ""  #: why its model server is not used for now; empty: it is
+    behind_s: float | None = None  #: from the end of what is settled of the model that is furthest behind
 
 
 class BacklogTotals(Report):
@@ -107,6 +113,7 @@ class OutstandingTasks(Report):
     live: int
     waiting: int  #: for another attempt; not among the outstanding ones
     unpublished: int
+    oldest_live_at: datetime | None = None  #: when the live task that is out for longest was planned
 
 
 class PartitionLag(Report):
@@ -180,6 +187,7 @@ class OpenCircuit(Report):
     alarm: bool
     opened_at: datetime
     pause_s: float
+    probe_at: datetime | None = None
 
 
 class SlotExceptions(Report):
@@ -364,6 +372,7 @@ class Snapshot(Report):
     sinks: Sequence[LackingSink] = ()
     lateness: Sequence[SourceLateness] = ()
     freshness: Freshness = Freshness()
+    stages: Sequence[StageStatus] = ()  #: of the windows that were settled in the last five minutes
 
 
 async def read_snapshot(database: Database, version: str, objective: ObjectiveSettings) -> Snapshot:
@@ -399,6 +408,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         not_built = await connection.fetch(SQL["not_built"], NAMED)
         sinks = await connection.fetch(SQL["sinks"])
         lateness = await connection.fetch(SQL["lateness"])
+        stages = await read_stages(connection, now)
     backlog = [row for row in totals if row["kind"] == "backlog"]
     rate = _rates(rates, speed, sum(row["slots_per_second"] for row in freshness))
     return Snapshot(
@@ -423,6 +433,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
                 alarm=row["alarm"],
                 opened_at=row["opened_at"],
                 pause_s=row["pause"].total_seconds(),
+                probe_at=row["probe_at"],
             )
             for row in circuits
         ],
@@ -454,6 +465,7 @@ async def read_snapshot(database: Database, version: str, objective: ObjectiveSe
         not_built_count=not_built[0]["models"] if not_built else 0,
         sinks=[LackingSink(**row) for row in sinks],
         lateness=_lateness(lateness),
+        stages=stages,
         freshness=freshness_of(
             counted,
             objective,
@@ -505,6 +517,7 @@ def _project(
     name: str, listed: Mapping[str, Any] | None, fresh: Mapping[str, Any] | None, backlog_slots: float
 ) -> ProjectStatus:
     counts = ("active", "paused", "unusable", "missing", "retired", "silent", "parked", "stale", "fresh", "late")
+    counted: dict[str, Any] = {key: fresh[key] if fresh else 0 for key in counts}
     return ProjectStatus(
         project=name,
         revision=listed["revision"] if listed else "",
@@ -517,7 +530,7 @@ def _project(
         not_built=listed["not_built"] if listed else 0,
         outdated_since=listed["outdated_since"] if listed else None,
         outdated_revision=listed["outdated_revision"] if listed else "",
-        **{key: fresh[key] if fresh else 0 for key in counts},
+        **counted,
     )
 
 

@@ -4,10 +4,11 @@ Command line, API and gauges all read `assess`, so that they cannot disagree.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from latigo.domain.circuits import System
+from latigo.domain.circuits import System, circuit_name
 from latigo.domain.health import State
 from latigo.domain.windows import iso
 from latigo.postgres.database import Database
@@ -49,6 +50,30 @@ class Cause(Report):
     text: str
     projects: Sequence[str] = ()  #: that it touches; none for all of them
     since: datetime | None = None
+    next_try: datetime | None = None  #: when Latigo tries again by itself, where it does so at a time
+    href: str = ""  #: the page that has more, relative to the base of all
+
+
+#: The page of each kind of cause.
+_PAGES = {
+    "parked": "failures?state=parked",
+    "unstored": "failures",
+    "silent_sensors": "failures?state=silent",
+    "no_scheduler": "queue",
+    "no_executor": "queue",
+    "executors_drained": "queue",
+    "queue_unreachable": "queue",
+    "queue_recreated": "queue",
+    "unavailable": "queue",
+    "sink_lacks": "backfills",
+    "repairs": "backfills",
+    "stale": "models?order=behind",
+    "list_quarantined": "settings?tab=lists",
+    "discovery_quarantined": "settings?tab=lists",
+    "discovery_failing": "settings?tab=lists",
+    "not_listed": "settings?tab=lists",
+    "list_outdated": "settings?tab=lists",
+}
 
 
 class Status(Snapshot):
@@ -60,6 +85,7 @@ class Status(Snapshot):
     healthy: bool
     state: State
     causes: Sequence[Cause]  #: those that need attention first
+    headline: str = ""  #: the verdict in a sentence
 
 
 async def read_status(database: Database, version: str, objective: ObjectiveSettings = DEFAULT_OBJECTIVE) -> Status:
@@ -70,10 +96,16 @@ async def read_status(database: Database, version: str, objective: ObjectiveSett
 def assess(snapshot: Snapshot, trouble: str = "") -> Status:
     """Add what follows from a snapshot, and from the reason why the ledger takes no writes, if any. Pure."""
     failures = _failures(snapshot, trouble)
-    causes = sorted((*failures, *_delays(snapshot, failures)), key=lambda cause: cause.state is State.RECOVERING)
+    causes = [
+        _with_page(snapshot, cause)
+        for cause in sorted(
+            (*failures, *_delays(snapshot, failures)), key=lambda cause: cause.state is State.RECOVERING
+        )
+    ]
     state = causes[0].state if causes else State.HEALTHY
     return Status(
-        **dict(snapshot),
+        **{**dict(snapshot), "projects": _judged(snapshot, causes)},
+        headline=_headline(snapshot, state, causes),
         limited_by=limited_by(snapshot, trouble),
         alarms=[failure.text for failure in failures],
         stale_models=sum(project.stale for project in snapshot.projects),
@@ -81,6 +113,46 @@ def assess(snapshot: Snapshot, trouble: str = "") -> Status:
         state=state,
         causes=causes,
     )
+
+
+def _headline(snapshot: Snapshot, state: State, causes: Sequence[Cause]) -> str:
+    if causes:
+        return f"{state.words.capitalize()}: {causes[0].text}"
+    fresh, models = snapshot.freshness.fresh, sum(project.active for project in snapshot.projects)
+    return f"Healthy: {fresh} of {counted(models, 'model')} are fresh" if models else "Healthy: no model is known yet"
+
+
+def _with_page(snapshot: Snapshot, cause: Cause) -> Cause:
+    """Return a cause with the page that has more about it, and the next time that Latigo tries by itself."""
+    probes = [
+        circuit.probe_at
+        for circuit in snapshot.circuits
+        if circuit.probe_at is not None and circuit.opened_at == cause.since
+    ]
+    next_try = min(probes) if cause.kind == "unavailable" and probes else None
+    return cause.model_copy(update={"href": _PAGES.get(cause.kind, ""), "next_try": next_try})
+
+
+def _judged(snapshot: Snapshot, causes: Sequence[Cause]) -> list[ProjectStatus]:
+    """Return the projects, each with its own verdict, and why its model server is not used."""
+    states = {
+        project: cause.state for cause in reversed(causes) for project in cause.projects
+    }  # the first is the worst
+    circuits = {circuit.downstream: circuit.reason for circuit in snapshot.circuits}
+    stuck: Counter[str] = Counter()
+    for failure in snapshot.failures:
+        stuck[failure.project] += failure.stuck
+    return [
+        project.model_copy(
+            update={
+                "state": states.get(project.project, State.HEALTHY),
+                "stuck": stuck[project.project],
+                "circuit": circuits.get(circuit_name(System.MODELS, project.project), ""),
+                "behind_s": None if project.oldest is None else (snapshot.now - project.oldest).total_seconds(),
+            }
+        )
+        for project in snapshot.projects
+    ]
 
 
 def limited_by(snapshot: Snapshot, trouble: str = "") -> str:

@@ -25,11 +25,12 @@ SELECT project, name AS model, since, count(*) OVER () AS models FROM expected_m
 SELECT count(*) FILTER (WHERE state <> 'waiting') AS outstanding,
        count(*) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS live,
        count(*) FILTER (WHERE state = 'waiting') AS waiting,
-       count(*) FILTER (WHERE state = 'planned') AS unpublished
+       count(*) FILTER (WHERE state = 'planned') AS unpublished,
+       min(planned_at) FILTER (WHERE state <> 'waiting' AND lane = 'live') AS oldest_live_at
 FROM task;
 
 -- circuits --
-SELECT downstream, reason, alarm, opened_at, pause FROM circuit ORDER BY downstream;
+SELECT downstream, reason, alarm, opened_at, pause, probe_at FROM circuit ORDER BY downstream;
 
 -- freshness --
 -- Per project: how many models, how many of them are stale ($1: the objective) and how many late, which of these are for

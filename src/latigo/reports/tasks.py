@@ -1,6 +1,6 @@
 """Outstanding tasks, and how one of them ended."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from latigo.domain.outcome import Outcome
@@ -8,13 +8,10 @@ from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
 from latigo.reports.choices import TaskState
-from latigo.runtime.clock import Clock
 
 SQL = load_statements("latigo.reports", "tasks.sql")
 
 MOST_TASKS = 1000
-#: Interval between two reads of a task that is waited for.
-_POLL = timedelta(seconds=1)
 
 
 class TaskFilter(NamedTuple):
@@ -59,18 +56,19 @@ class TaskEnd(Report):
         return self.outcome == Outcome.STORED
 
 
-async def read_tasks(database: Database, wanted: TaskFilter, *, most: int = MOST_TASKS) -> Listing[OutstandingTask]:
-    """Return outstanding tasks, the oldest first, ``most`` of them (0: all)."""
+async def read_tasks(
+    database: Database, wanted: TaskFilter, *, most: int = MOST_TASKS, skip: int = 0
+) -> Listing[OutstandingTask]:
+    """Return outstanding tasks, the oldest first, ``most`` of them (0: all) after the first ``skip``."""
     async with database.connection() as connection:
-        return Listing.of(OutstandingTask, await connection.fetch(SQL["outstanding_tasks"], *wanted, most))
+        return Listing.of(OutstandingTask, await connection.fetch(SQL["outstanding_tasks"], *wanted, most, skip), skip)
 
 
-async def wait_for_end(database: Database, task: int, clock: Clock) -> TaskEnd | None:
-    """Return how a task ended, as soon as it has, or fails for now; None if it was withdrawn."""
-    while True:
-        row = await database.row(SQL["task_state"], task)
-        if row is None:
-            return None
-        if row["state"] == "ended" or (row["state"] == "waiting" and row["detail"]):
-            return TaskEnd(**{name: row[name] for name in TaskEnd.model_fields})
-        await clock.sleep(_POLL)
+async def read_task_end(database: Database, task: int) -> tuple[bool, TaskEnd | None]:
+    """Return whether a task is known, which it is not if it was withdrawn, and how it ended or fails for now."""
+    row = await database.row(SQL["task_state"], task)
+    if row is None:
+        return False, None
+    if row["state"] == "ended" or (row["state"] == "waiting" and row["detail"]):
+        return True, TaskEnd(**{name: row[name] for name in TaskEnd.model_fields})
+    return True, None

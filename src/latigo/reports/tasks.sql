@@ -1,7 +1,7 @@
 -- Outstanding tasks.
 
 -- outstanding_tasks --
--- Tasks that are planned and not settled, the oldest first; null matches all, $5 at most.
+-- Tasks that are planned and not settled, the oldest first; null matches all, $5 at most after $6 others.
 SELECT m.project, m.name AS model, lower(t.span) AS start, upper(t.span) AS "end", t.lane, t.state, t.attempts, t.starts,
        CASE WHEN t.state = 'claimed' THEN t.claimed_by ELSE '' END AS executor, t.planned_at,
        CASE WHEN t.state = 'claimed' THEN t.claimed_at END AS claimed_at,
@@ -10,7 +10,7 @@ SELECT m.project, m.name AS model, lower(t.span) AS start, upper(t.span) AS "end
 FROM task t JOIN model m ON m.id = t.model_id
 WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
   AND ($3::text IS NULL OR t.state = $3) AND ($4::text IS NULL OR (t.state = 'claimed' AND t.claimed_by = $4))
-ORDER BY t.planned_at, t.id LIMIT nullif($5::bigint, 0);
+ORDER BY t.planned_at, t.id LIMIT nullif($5::bigint, 0) OFFSET $6;
 
 -- task_state --
 -- How far a task is: its end, if it has ended.

@@ -23,8 +23,10 @@ EXECUTORS = 2
 PARTITIONS = 8
 
 
-async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path) -> Mapping[str, Any]:
-    """Run the demo with these settings; return its summary."""
+async def run_distributed(
+    progress: Progress, tree: dict[str, Any], folder: Path, address: str | None = None
+) -> Mapping[str, Any]:
+    """Run the demo with these settings, seen at ``address`` in words; return its summary."""
     options = progress.options
     if not options.readings_in_a_server:
         plant = {"began": progress.began.isoformat(), "models": options.models}
@@ -51,6 +53,8 @@ async def run_distributed(progress: Progress, tree: dict[str, Any], folder: Path
             progress.report(
                 f"A scheduler and {counted(executors, 'executor')} are processes {numbers}: kill one and see"
             )
+            if options.port and address is not None:
+                progress.report(address)
             await progress.follow(database)
         return await progress.summary(database)
 

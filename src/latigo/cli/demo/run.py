@@ -1,6 +1,7 @@
 """The demo: opens the plant and the sandbox's servers, and runs Latigo in this process or in several."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,9 @@ from latigo.web.server import ServerAddress
 from latigo.wiring.plugins import extra
 from latigo.wiring.resources import Resources
 from latigo.wiring.role_names import RoleName
+
+#: The name of the token of the demo.
+TOKEN = "demo"  # noqa: S105 - a name
 
 
 async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[str, Any]:
@@ -44,7 +48,7 @@ async def run_demo(options: Options, report: Callable[[str], None]) -> Mapping[s
         if options.distributed or options.executors:
             from latigo.cli.demo.processes import run_distributed
 
-            summary = await run_distributed(progress, tree, folder)
+            summary = await run_distributed(progress, tree, folder, seen_at(f"http://127.0.0.1:{options.port}/", tree))
         else:
             summary = await _run_in_this_process(progress, demo, tree)
         if count_points is not None:
@@ -63,8 +67,13 @@ def demo_settings(gordo: str, data_dir: Path, port: int) -> dict[str, Any]:
         "sensors": {"kind": "simulated"},
         "predictions": [{"kind": "postgres"}],
         "executor": {"concurrency": 16, "grace": "10s"},
-        "http": {"port": port},
+        "http": {"port": port, "tokens": {TOKEN: {"token": secrets.token_urlsafe(12), "may": "act"}}},
     }
+
+
+def seen_at(url: str, tree: Mapping[str, Any]) -> str:
+    """Return where the demo is seen, and the token by which it is acted on."""
+    return f"See {url}, and act there with the token {tree['http']['tokens'][TOKEN]['token']}"
 
 
 async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[str, Any]) -> Mapping[str, Any]:
@@ -73,7 +82,7 @@ async def _run_in_this_process(progress: Progress, demo: DemoPlant, tree: dict[s
 
     async def follow(resources: Resources, address: ServerAddress | None, _stopping: asyncio.Event) -> None:
         if address is not None:
-            progress.report(f"See {address.url}")
+            progress.report(seen_at(address.url, tree))
         await progress.follow(resources.database)
         await progress.drained(resources.database)
         summary.update(await progress.summary(resources.database))

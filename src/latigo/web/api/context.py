@@ -1,13 +1,14 @@
 """What answers are made from."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from latigo.actions.roster import ModelServer
 from latigo.postgres.database import Database
 from latigo.providers.protocols import PredictionStorageProvider, SensorSource
-from latigo.reports.models import ModelStatusSource
 from latigo.reports.names import read_names, require_sensor
 from latigo.runtime.clock import Clock
 from latigo.settings import Settings
@@ -49,7 +50,7 @@ class Context:
     settings: Settings
     clock: Clock
     who: str = ""  #: that acts: the name of the token, or ``user@host``
-    server: ModelStatusSource | None = None
+    open_server: Callable[[str], AbstractAsyncContextManager[ModelServer]] | None = None  #: for who decides
     readings: SensorSource | None = None
     stores: Sequence[PredictionStorageProvider] = ()
     readings_kept: ReadingsKept = _unknown
@@ -58,6 +59,16 @@ class Context:
     def limited(self, limit: timedelta) -> "Context":
         """Return the same with a time limit for each statement."""
         return replace(self, database=self.database.limited(limit))
+
+    def model_server(self) -> AbstractAsyncContextManager[ModelServer]:
+        """Open the server that runs the models.
+
+        Raises:
+            ConfigurationError: it cannot be used as it is configured.
+        """
+        if self.open_server is None:
+            raise ValueError("no model server is known here")
+        return self.open_server(self.who)
 
     def now(self) -> datetime:
         """Return the time."""
