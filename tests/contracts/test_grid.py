@@ -13,7 +13,17 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.windows import DAY, Window, floor_to_slot
 from latigo.postgres.ranges import to_multirange
 from latigo.reports.grid import Memory, read_ledger, to_image
-from latigo.reports.grid_cells import PRECEDENCE, Axis, Layers, State, exact_edges, make_cells, no_stretches, paint
+from latigo.reports.grid_cells import (
+    PRECEDENCE,
+    Axis,
+    Layers,
+    State,
+    equal_edges,
+    exact_edges,
+    make_cells,
+    no_stretches,
+    paint,
+)
 from tests.support.build import at
 from tests.support.ledgers import Ledgers
 
@@ -186,7 +196,7 @@ async def test_columns_between_the_changes_of_a_model_have_one_state_each(
     image = to_image(await read_ledger(ledgers.database, axis, model=("plant", "000")))
     length = (axis.end - axis.start) // timedelta(microseconds=1)
     states = image.layers.by_state(length)
-    edges = exact_edges(states, length, 2000)
+    edges = exact_edges(states, length)
     (cells,) = paint(states, 1, edges)
 
     shown = [
@@ -241,7 +251,7 @@ def test_more_cells_than_are_allowed_are_refused_before_they_are_made():
 
 @ONE_DATABASE
 @given(_models, _axes, st.integers(1, 9))
-async def test_more_changes_than_are_wanted_become_equal_columns(
+async def test_columns_that_do_not_divide_a_range_end_with_a_shorter_one(
     ledgers: Ledgers, model: dict[str, Any], axis: Axis, most: int
 ):
     await ledgers.set_clock(NOW)
@@ -250,7 +260,7 @@ async def test_more_changes_than_are_wanted_become_equal_columns(
     image = to_image(await read_ledger(ledgers.database, axis))
     length = (axis.end - axis.start) // timedelta(microseconds=1)
     states = image.layers.by_state(length)
-    edges = exact_edges(states, length, most)
+    edges = equal_edges(length, most)
     (cells,) = paint(states, 1, edges)
 
     assert len(cells) <= most

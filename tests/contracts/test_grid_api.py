@@ -1,13 +1,14 @@
 """The grid over HTTP: rows, cells, sums and changes, from memory that is brought up to date."""
 
 import gzip
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientResponse, ClientSession
 
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
@@ -18,6 +19,7 @@ from tests.support.api import ask, serve_api
 from tests.support.build import NOW, an_entry, at, window
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers
+from tests.support.waiting import eventually
 
 #: From 09:30, half an hour before models are predicted, until the end of the slot in progress.
 RANGE = {"from": "2026-03-01T09:30Z", "to": "now"}
@@ -75,6 +77,15 @@ async def settle(ledger: Ledgers, model: str, start: str, end: str) -> None:
 async def client(ledger: Ledgers, clock: ManualClock, kept: Kept) -> AsyncIterator[ClientSession]:
     async with serve_api(ledger, clock, kept=kept) as session:
         yield session
+
+
+async def event_of(stream: ClientResponse, name: str) -> dict[str, Any]:
+    """The data of the next event of this name."""
+    async for line in stream.content:
+        if line.decode().strip() == f"event: {name}":
+            data: dict[str, Any] = json.loads((await stream.content.readline()).removeprefix(b"data: "))
+            return data
+    raise AssertionError("the stream has ended")
 
 
 async def cells_of(client: ClientSession, grid: dict[str, Any], **query: Any) -> list[list[int]]:
@@ -147,12 +158,12 @@ async def test_models_are_chosen_and_ordered(client: ClientSession, wanted: dict
 
 async def test_cells_are_sent_compressed_and_what_did_not_change_is_not_sent_again(client: ClientSession):
     many = await ask(client, "/grid", **{**RANGE, "from": "-30d", "step_s": "1800"})
-    asked = {"params": {"version": many["version"]}, "headers": {"Accept-Encoding": "gzip"}}
-    async with client.get("/api/v1/grid/cells", **asked, auto_decompress=False) as answer:
+    path, asked = "/api/v1/grid/cells", {"version": many["version"]}
+    async with client.get(path, params=asked, headers={"Accept-Encoding": "gzip"}, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert len(gzip.decompress(await answer.read())) == many["columns"] * 3
         tag = answer.headers["ETag"]
-    async with client.get("/api/v1/grid/cells", **{**asked, "headers": {"If-None-Match": tag}}) as answer:
+    async with client.get(path, params=asked, headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
 
 
@@ -160,7 +171,7 @@ async def test_a_grid_is_made_again_after_fifteen_seconds_and_only_its_changed_r
     ledger: Ledgers, client: ClientSession, clock: ManualClock, kept: Kept
 ):
     grid = await ask(client, "/grid", **RANGE)
-    keeper = kept.of(GridKeeper, lambda: pytest.fail("there is none"))
+    keeper: GridKeeper = kept.of(GridKeeper, lambda: pytest.fail("there is none"))
     ids = dict(zip(grid["names"], grid["ids"], strict=True))
     assert await keeper.changes() is None
     await settle(ledger, "pump", "10:00", "12:00")
@@ -216,7 +227,7 @@ async def test_what_nobody_asks_for_is_not_made_any_more(
     ledger: Ledgers, client: ClientSession, clock: ManualClock, kept: Kept
 ):
     await ask(client, "/grid", **RANGE)
-    keeper = kept.of(GridKeeper, lambda: pytest.fail("there is none"))
+    keeper: GridKeeper = kept.of(GridKeeper, lambda: pytest.fail("there is none"))
     await settle(ledger, "pump", "10:00", "12:00")
     await clock.advance(timedelta(minutes=2, seconds=1))
 
@@ -232,6 +243,19 @@ async def test_the_next_slot_moves_a_range_that_ends_now(ledger: Ledgers, client
 
     assert (grid["start"], moved["start"]) == ("2026-03-01T10:00:00Z", "2026-03-01T10:30:00Z")
     assert [row[-2] for row in await cells_of(client, moved)] == [MISSING] * 3
+
+
+async def test_a_stream_says_which_rows_have_changed(ledger: Ledgers, client: ClientSession, clock: ManualClock):
+    grid = await ask(client, "/grid", **RANGE)
+    ids = dict(zip(grid["names"], grid["ids"], strict=True))
+    await settle(ledger, "pump", "10:00", "12:00")
+    async with client.get("/api/v1/events") as stream:
+        await eventually(lambda: clock.sleepers, what="the stream has looked once")
+        await clock.advance(timedelta(seconds=16))
+
+        data = await event_of(stream, "grid")
+
+    assert (data["rows"], data["reload"]) == ([ids["pump"]], False)
 
 
 async def test_a_range_that_is_used_least_is_dropped(client: ClientSession, clock: ManualClock):

@@ -58,3 +58,13 @@ SELECT EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
 -- usual_slot --
 -- The commonest length of a slot, and how many models a grid has.
 SELECT mode() WITHIN GROUP (ORDER BY slot) AS slot, count(*) AS models FROM model WHERE state IN ('active', 'unusable');
+
+-- settled --
+-- Windows of a model in a range that left predictions, in the order in which they were settled; the newest $5 of them.
+SELECT * FROM (
+    SELECT lower(h.span) AS start, upper(h.span) AS "end", h.revision, h.settled_at, upper(h.span) + m.delay AS due_at
+    FROM task_history h JOIN model m ON m.id = h.model_id
+    WHERE m.project = $1 AND m.name = $2 AND h.span && tstzrange($3, $4) AND h.settled_at >= $3
+      AND h.covered > '0' AND h.outcome <> 'copied'
+    ORDER BY h.settled_at DESC LIMIT $5
+) newest ORDER BY settled_at;

@@ -246,14 +246,17 @@ def paint(states: Mapping[State, Stretches], rows: int, edges: Numbers) -> Cells
     return cells
 
 
-def exact_edges(states: Mapping[State, Stretches], length: int, most: int) -> Numbers:
-    """Return the edges of columns in which no state changes; of equal columns where these were more than ``most``."""
+def exact_edges(states: Mapping[State, Stretches], length: int) -> Numbers:
+    """Return the edges of columns in which no state of one row changes; ``length`` is that of the axis."""
     bounds = [np.array((0, length)), *(part for each in states.values() for part in (each.lower, each.upper))]
-    edges = np.unique(np.clip(np.concatenate(bounds), 0, length))
-    if len(edges) > most + 1:
-        step = -(-length // most)
-        return np.minimum(np.arange(most + 1, dtype=np.int64) * step, length)[: -(-length // step) + 1]
-    return edges.astype(np.int64)
+    edges: Numbers = np.unique(np.clip(np.concatenate(bounds), 0, length))
+    return edges
+
+
+def equal_edges(length: int, columns: int) -> Numbers:
+    """Return the edges of at most so many columns; the last one may be shorter than the others."""
+    step = -(-length // columns)
+    return np.minimum(np.arange(-(-length // step) + 1, dtype=np.int64) * step, length)
 
 
 def _columns(stretches: Stretches, edges: Numbers) -> tuple[Numbers, Numbers]:

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from latigo.web.api import controls, failures, grid, models, queue, requests, status
+from latigo.web.api import controls, failures, grid, models, queue, requests, series, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *status.ENDPOINTS,
     *models.ENDPOINTS,
-    *grid.ENDPOINTS,
     *failures.ENDPOINTS,
     *requests.ENDPOINTS,
     *queue.ENDPOINTS,
     *controls.ENDPOINTS,
+    *grid.ENDPOINTS,
+    *series.ENDPOINTS,
 )
