@@ -1,8 +1,8 @@
 // One model: how it is, its coverage, its series, the story of a moment, what was settled, and what it is made of.
 
-import { get, Problem } from "./api.js";
+import { get } from "./api.js";
 import { createChart, short } from "./chart.js";
-import { copy, counted, figure, fill, h, nameOf, visible } from "./dom.js";
+import { copy, counted, figure, fill, h, nameOf, percent, visible } from "./dom.js";
 import { onScreen } from "./keys.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
@@ -138,17 +138,17 @@ function stripsOf(data, range) {
       revisions.length > 1 ? [h("span", {}, "revision"), strip(`${revisions.length} revisions`, range, (context, x, width, height) => {
         const colour = colours();
         revisions.forEach((/** @type {any} */ one, /** @type {number} */ at) => {
-          const from = moment(one.start ?? one.since ?? one.from), to = one.end ?? one.to ? moment(one.end ?? one.to) : range.to;
+          const from = moment(one.start), to = moment(one.end);
           context.fillStyle = at % 2 ? colour.line : colour.quiet;
           context.fillRect(x(from), height * 0.2, Math.max(1, x(to) - x(from)), height * 0.6);
         });
       }, [])] : null,
-      lateness.length ? [h("span", {}, "lateness"), strip("Time from due to settled", range, (context, x, width, height) => {
-        const most = Math.max(...lateness.map((/** @type {any} */ one) => one.seconds ?? one.late_s ?? 0), 1);
+      lateness.length ? [h("span", {}, "lateness"), strip(`Time from due to settled, at most ${duration(Math.max(...lateness.map((/** @type {any} */ one) => one.late_s)))}`, range, (context, x, width, height) => {
+        const most = Math.max(...lateness.map((/** @type {any} */ one) => one.late_s), 60);
         context.fillStyle = colours().accent;
         for (const one of lateness) {
-          const tall = Math.max(1, ((one.seconds ?? one.late_s ?? 0) / most) * height);
-          context.fillRect(x(moment(one.start ?? one.at)), height - tall, Math.max(2, x(moment(one.end ?? one.at)) - x(moment(one.start ?? one.at)) - 1), tall);
+          const tall = Math.max(1, (Math.max(0, one.late_s) / most) * height);
+          context.fillRect(x(moment(one.end)) - 2, height - tall, 2, tall);
         }
       }, [])] : null,
       h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`), legend(seen))),
@@ -190,7 +190,7 @@ function strip(label, range, draw, stretches) {
 
 /** @param {HTMLElement} content @param {any} screen @param {string} path @param {string} project @param {string} name @param {() => any} times */
 function seriesTab(content, screen, path, project, name, times) {
-  const charts = h("div", { class: "charts" });
+  const charts = h("div", { class: "charts" }), more = h("p", {});
   /** @type {Map<string, any>} */
   const drawn = new Map();
   let everything = false;
@@ -198,12 +198,7 @@ function seriesTab(content, screen, path, project, name, times) {
     name: "series", title: "", atMost: 15000, every: 60000,
     load: async (signal) => {
       const range = times();
-      try {
-        return { ...(await get(`/predictions/${encodeURIComponent(project)}/${encodeURIComponent(name)}`, { ...range, points: 900 }, { signal })), range };
-      } catch (error) {
-        if (error instanceof Problem && [404, 409, 501].includes(error.status)) return { unavailable: error.message, received: performance.now() };
-        throw error;
-      }
+      return get(`/predictions/${encodeURIComponent(project)}/${encodeURIComponent(name)}`, { ...range, points: 900, columns: everything ? "all" : `worst${WORST}` }, { signal });
     },
     draw: (data) => { draw(data); return note(data); },
   });
@@ -217,23 +212,23 @@ function seriesTab(content, screen, path, project, name, times) {
   });
   for (const panel of [series, moments]) screen.add(panel);
   series.node.classList.remove("panel");
-  series.node.append(charts);
+  series.node.append(charts, more);
   content.replaceChildren(h("div", { class: "model-body" }, series.node, moments.node));
 
   /** @param {any} data */
   function note(data) {
-    if (data.unavailable) return h("p", { class: "empty" }, `${data.unavailable} `, grafana(project, name) ? h("a", { href: grafana(project, name) }, "See the board in Grafana") : null);
-    if (!data.time?.length) return h("p", { class: "empty" }, "No predictions are stored in this range.");
+    if (!data.time.length) return h("p", { class: "empty" }, "No predictions are stored in this range.");
     return h("p", { class: "row quiet" }, data.bucket_s ? `Each point is ${duration(data.bucket_s)}: lowest, mean and highest are drawn.` : "Every row is drawn.",
       h("span", {}, "Drag to zoom in, Shift for the height, double click to go back."));
   }
 
   /** @param {any} data */
   async function draw(data) {
-    if (data.unavailable || !data.time?.length) { for (const [key] of drawn) drop(key); return; }
-    const time = data.time.map(moment);
-    const wanted = panelsOf(data);
-    const shown = everything ? wanted : wanted.slice(0, WORST + 1);
+    if (!data.time.length) { for (const [key] of drawn) drop(key); return; }
+    const time = data.time.map((/** @type {number} */ at) => at * 1000);
+    const shown = panelsOf(data);
+    fill(more, everything || data.shares.length > WORST ? h("button", { type: "button", onclick: () => { everything = !everything; series.refresh(); } },
+      everything ? `the ${WORST} sensors that carry most of the anomaly` : `all ${data.shares.length} sensors`) : null);
     for (const key of drawn.keys()) if (!shown.some((one) => one.key === key)) drop(key);
     for (const one of shown) {
       let chart = drawn.get(one.key);
@@ -248,16 +243,13 @@ function seriesTab(content, screen, path, project, name, times) {
         });
       }
       chart.lines = one.lines;
-      fill(chart.title, one.main ? h("span", {}, one.label) : nameOf(one.label), chart.readout);
-      const gaps = withGaps(time, one.lines, (data.bucket_s || data.resolution_s || 0) * 1000);
+      fill(chart.title, one.main ? h("span", {}, one.label) : nameOf(one.label), one.share ? h("span", { class: "quiet" }, `carries ${percent(one.share)}`) : null,
+        one.main ? null : h("span", { class: "quiet" }, one.lines.map((/** @type {any} */ line) => h("b", { class: `key ${line.label}` }, line.label))));
+      if (chart.readout.parentNode !== chart.title) chart.title.after(chart.readout);
+      const gaps = withGaps(time, one.lines, data.bucket_s * 1000);
       chart.made?.setData({ time: gaps.time, lines: gaps.lines, from: screen.range.from, to: screen.range.to, threshold: one.threshold });
     }
-    fill(more, wanted.length > WORST + 1 ? h("button", { type: "button", onclick: () => { everything = !everything; draw(series.data); } },
-      everything ? `the ${WORST} that carry most of the anomaly` : `all ${wanted.length - 1} sensors`) : null);
-    charts.append(more);
   }
-  const more = h("p", {});
-
   /** @param {string} key */
   function drop(key) {
     drawn.get(key).made?.destroy();
@@ -307,18 +299,17 @@ function panelsOf(data) {
   const charts = [];
   const total = find("total-anomaly-confidence") || find("total-anomaly-scaled") || find("total-anomaly-unscaled");
   if (total) {
-    const threshold = data.thresholds?.[total.group] ?? (total.group === "total-anomaly-confidence" ? 1 : null);
+    const threshold = data.thresholds[total.group] ?? null;
     charts.push({ key: "total", main: true, label: total.group === "total-anomaly-confidence" ? "Anomaly, as a multiple of its threshold" : "Anomaly, total", threshold, lines: [line(total, "anomaly", "alarm")], weight: Infinity });
   }
-  const tags = [...new Set(columns.map((/** @type {any} */ one) => one.tag).filter((/** @type {any} */ tag) => tag && tag !== "total"))];
+  const tags = [...new Set(columns.map((/** @type {any} */ one) => one.tag).filter(Boolean))];
   for (const tag of tags) {
     const [input, output] = [find("model-input", tag), find("model-output", tag)];
     const anomaly = find("anomaly-confidence", tag) || find("tag-anomaly-scaled", tag) || find("tag-anomaly-unscaled", tag);
     const lines = [input && line(input, "input", "input"), output && line(output, "output", "output", { dash: [5, 3], width: 1.8 })].filter(Boolean);
     if (!lines.length && anomaly) lines.push(line(anomaly, "anomaly", "alarm"));
-    const numbers = anomaly ? values(anomaly.at).filter((/** @type {any} */ value) => value !== null) : [];
-    const weight = numbers.reduce((/** @type {number} */ sum, /** @type {number} */ value) => sum + value, 0) / (numbers.length || 1);
-    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, threshold: null, lines, weight });
+    const weight = data.shares.find((/** @type {any} */ one) => one.tag === tag)?.share ?? 0;
+    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, threshold: null, lines, weight, share: anomaly ? weight : null });
   }
   return charts.sort((a, b) => b.weight - a.weight);
 }

@@ -120,7 +120,7 @@ function gridView(screen, content) {
       timer = setTimeout(async () => {
         try {
           const said = await get("/cell", { project, model: name, at: new Date(start).toISOString() });
-          if (grid.cell && grid.cell.row === cell.row && grid.cell.column === cell.column) line(visible(cellWords(said)));
+          if (grid.cell && grid.cell.row === cell.row && grid.cell.column === cell.column) line(visible(said.text));
         } catch (error) {
           if (!(error instanceof Problem)) throw error;
         }
@@ -209,13 +209,6 @@ function gridView(screen, content) {
     },
     close() { leave(); grid.close(); panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); },
   };
-}
-
-/** @param {any} said */
-function cellWords(said) {
-  if (said.text) return said.text;
-  return [said.cause || said.reason, said.since ? `since ${when(said.since)}` : null,
-    said.settled_at ? `covered ${when(said.settled_at)} by task ${said.task}` : null, said.revision ? `revision ${said.revision}` : null].filter(Boolean).join(", ");
 }
 
 /** @param {any} meta */
