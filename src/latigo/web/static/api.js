@@ -32,16 +32,6 @@ export async function get(path, query = {}, options = {}) {
   return body;
 }
 
-/** Ask for a change. @param {string} path @param {any} body @returns {Promise<any>} */
-export async function post(path, body) {
-  const response = await send(address(path, {}), {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) },
-    body: JSON.stringify(body),
-  });
-  return response.json();
-}
-
 /** Return the address of what the API has. @param {string} path @param {{[name: string]: any}} [query] */
 export function address(path, query = {}) {
   const search = new URLSearchParams();
@@ -79,12 +69,4 @@ async function send(url, init, signal) {
 /** Return how many seconds old an answer is. @param {any} body */
 export function ageOf(body) {
   return (body.age || 0) + (performance.now() - (body.received || 0)) / 1000;
-}
-
-export function forgetToken() {
-  sessionStorage.removeItem(TOKEN);
-}
-
-export function hasToken() {
-  return sessionStorage.getItem(TOKEN) !== null;
 }

@@ -93,7 +93,7 @@ function drawFrame() {
   const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.state);
   const sentence = summary ? summary.headline : "";
   fill(verdict, (summary && here !== "") || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
-    h("span", { class: "sign", "aria-hidden": "true" }, sign),
+    h("span", { class: `sign ${kind}`, "aria-hidden": "true" }, sign),
     h("span", { class: "sentence", title: sentence || "" },
       unreachable ? [h("strong", {}, `${words}. `), summary ? `Last known at ${clock(summary.now)} ${zoneLabel()}: ` : "", visible(sentence || "")]
         : [h("strong", {}, sentence && sentence.toLowerCase().startsWith(words.toLowerCase()) ? "" : `${words}: `), visible(sentence || "")])) : null);
@@ -192,7 +192,7 @@ function pauseOrGoOn() {
 function shift(screens) {
   const { from, to } = currentRange();
   const length = (to - from) * screens;
-  if (to + length > Date.now() + 60000) set({ range: rangeOf(null, `${Math.round((to - from) / 60000)}min`).text });
+  if (to + length > Date.now() + 60000) set({ range: rangeOf(null, `${Math.round((to - from) / 60000)}m`).text });
   else set({ range: fixed(from + length, to + length) });
 }
 
@@ -200,7 +200,7 @@ function shift(screens) {
 function zoom(factor) {
   const { from, to, relative } = currentRange();
   const length = Math.max(600e3, Math.min(92 * 86400e3, (to - from) * factor));
-  if (relative) set({ range: `${Math.round(length / 60000)}min` });
+  if (relative) set({ range: `${Math.round(length / 60000)}m` });
   else set({ range: fixed((from + to - length) / 2, (from + to + length) / 2) });
 }
 
@@ -212,7 +212,7 @@ everywhere([
   { keys: "]", does: "range one screen forward", run: () => shift(1) },
   { keys: "+", does: "zoom in", run: () => zoom(0.5) },
   { keys: "-", does: "zoom out", run: () => zoom(2) },
-  { keys: ".", does: "range ends now", run: () => { const { from, to } = currentRange(); set({ range: `${Math.max(1, Math.round((to - from) / 60000))}min` }); } },
+  { keys: ".", does: "range ends now", run: () => { const { from, to } = currentRange(); set({ range: `${Math.max(1, Math.round((to - from) / 60000))}m` }); } },
   { keys: "p", does: "pause or resume live updates", run: pauseOrGoOn },
   { keys: "t", does: "UTC or the browser's zone", run: () => chooseZoneAndKeep(zoneName() === "utc" ? "local" : "utc") },
   { keys: "c", does: "copy the address of this page", run: () => copy(location.href) },

@@ -54,7 +54,11 @@ export function nearest(time, at) {
 function valuesAt(data, at) {
   if (!data) return [];
   const index = nearest(data.time, at);
-  return data.lines.map(({ values }) => (index < 0 ? null : values[index] ?? null));
+  const step = (/** @type {(number | null)[]} */ values) => {  // the nearest moment may be another line's
+    for (let away = 0; away < 4; away += 1) for (const place of [index - away, index + away]) if (values[place] !== undefined) return values[place];
+    return null;
+  };
+  return data.lines.map(({ values }) => (index < 0 ? null : step(values)));
 }
 
 /** Return a number in at most six characters or so. @param {number | null} value */
@@ -69,7 +73,7 @@ export function short(value) {
 function span(data) {
   let low = Infinity, high = -Infinity;
   for (const { values, low: lows, high: highs } of data.lines) {
-    for (const list of [values, lows, highs]) for (const value of list || []) if (value !== null) { low = Math.min(low, value); high = Math.max(high, value); }
+    for (const list of [values, lows, highs]) for (const value of list || []) if (value !== null && value !== undefined) { low = Math.min(low, value); high = Math.max(high, value); }
   }
   if (data.threshold !== null && data.threshold !== undefined && low <= high) { high = Math.max(high, data.threshold * 1.1); low = Math.min(low, 0); }
   if (low > high) return [0, 1];
@@ -181,7 +185,7 @@ function above(data) {
   const step = data.time.length > 1 ? (data.time[data.time.length - 1] - data.time[0]) / (data.time.length - 1) : 0;
   let start = -1;
   for (let at = 0; at <= data.time.length; at += 1) {
-    const over = at < data.time.length && values[at] !== null && /** @type {number} */ (values[at]) > /** @type {number} */ (data.threshold);
+    const over = at < data.time.length && values[at] != null && /** @type {number} */ (values[at]) > /** @type {number} */ (data.threshold);
     if (over && start < 0) start = at;
     if (!over && start >= 0) { stretches.push([data.time[start], data.time[at - 1] + step]); start = -1; }
   }
@@ -242,6 +246,7 @@ function plain(node, options) {
         pen.beginPath();
         let down = false;
         list.forEach((value, at) => {
+          if (value === undefined) return;
           if (value === null) { down = false; return; }
           if (down) pen.lineTo(x(data.time[at]), y(value));
           else pen.moveTo(x(data.time[at]), y(value));

@@ -136,6 +136,11 @@ export function percent(share) {
   return `${Math.min(99.9, share * 100).toFixed(share > 0.995 || share < 0.01 ? 1 : 0)} %`;
 }
 
+/** Return a text as an argument in a shell. @param {string} text */
+export function quoted(text) {
+  return /^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** Copy a text, and say so in the line for messages. @param {string} text @param {string} [what] */
 export async function copy(text, what = "Copied") {
   try {

@@ -1,7 +1,7 @@
 // Failures by cause: what Latigo does about each by itself, and what is left to a person.
 
 import { get } from "./api.js";
-import { copy, counted, h, nameOf, visible } from "./dom.js";
+import { copy, counted, h, nameOf, quoted, visible } from "./dom.js";
 import { Panel } from "./panel.js";
 import { modelHref, place, set } from "./router.js";
 import { age, fullTime, when } from "./time.js";
@@ -66,11 +66,6 @@ const TITLES = /** @type {{[cause: string]: string}} */ ({ attempts: "Every atte
 /** Return a cause in words. @param {string} cause */
 function titleOf(cause) {
   return TITLES[cause] ?? (cause.charAt(0).toUpperCase() + cause.slice(1)).replaceAll("_", " ");
-}
-
-/** @param {string} text */
-function quoted(text) {
-  return /^[\w./@:-]+$/.test(text) ? text : `'${visible(text).replaceAll("'", "'\\''")}'`;
 }
 
 /** @param {string} key @param {any} selector @param {Map<string, any>} opened @param {Panel} panel */

@@ -1,17 +1,17 @@
 // One model: how it is, its coverage, its series, the story of a moment, what was settled, and what it is made of.
 
-import { get } from "./api.js";
+import { get, Problem } from "./api.js";
 import { createChart, short } from "./chart.js";
-import { copy, counted, figure, fill, h, nameOf, percent, visible } from "./dom.js";
+import { copy, counted, figure, fill, h, nameOf, percent, quoted, visible } from "./dom.js";
 import { onScreen } from "./keys.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place, set } from "./router.js";
 import { colours, PRECEDENCE, STATES, verdictOf } from "./states.js";
 import { canvas, legend, markColour, patternOf } from "./strip.js";
-import { clock, duration, fixed, fullTime, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
+import { clock, duration, fixed, fullTime, inZone, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
 
-const WORST = 8, HEIGHT = 130, TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
+const WORST = 8, MOST_TAGS = 50, READINGS_DAYS = 1, HEIGHT = 130, TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
 
 export const model = {
   title: "Model",
@@ -99,11 +99,6 @@ function verdictAndWords(data, known) {
   const due = data.newest_due ? moment(data.newest_due) + (known.slot || 0) * 1000 : 0;
   if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due)}.${next}`];
   return ["healthy", `Fresh: ${until}, as expected.${next}`];
-}
-
-/** @param {string} text */
-function quoted(text) {
-  return /^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** @param {string} project @param {string} name */
@@ -198,7 +193,19 @@ function seriesTab(content, screen, path, project, name, times) {
     name: "series", title: "", atMost: 15000, every: 60000,
     load: async (signal) => {
       const range = times();
-      return get(`/predictions/${encodeURIComponent(project)}/${encodeURIComponent(name)}`, { ...range, points: 900, columns: everything ? "all" : `worst${WORST}` }, { signal });
+      const of = `${encodeURIComponent(project)}/${encodeURIComponent(name)}`;
+      const data = await get(`/predictions/${of}`, { ...range, points: 900, columns: everything ? "all" : `worst${WORST}` }, { signal });
+      const tags = [...new Set(data.columns.map((/** @type {any} */ one) => one.tag).filter(Boolean))];
+      const days = (screen.range.to - screen.range.from) / 86400e3;
+      const stored = data.columns.some((/** @type {any} */ one) => one.group === "model-input");
+      if (stored || !tags.length || !data.time.length || days > READINGS_DAYS) return data;
+      try {
+        data.readings = await get(`/readings/${of}`, { ...range, points: 900, tag: tags.slice(0, MOST_TAGS) }, { signal });
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        data.unread = error.message;
+      }
+      return data;
     },
     draw: (data) => { draw(data); return note(data); },
   });
@@ -218,7 +225,7 @@ function seriesTab(content, screen, path, project, name, times) {
   /** @param {any} data */
   function note(data) {
     if (!data.time.length) return h("p", { class: "empty" }, "No predictions are stored in this range.");
-    return h("p", { class: "row quiet" }, data.bucket_s ? `Each point is ${duration(data.bucket_s)}: lowest, mean and highest are drawn.` : "Every row is drawn.",
+    return h("p", { class: "row quiet" }, data.unread ? h("span", {}, `Readings are not shown: ${visible(data.unread)}.`) : null, data.bucket_s ? `Each point is ${duration(data.bucket_s)}: lowest, mean and highest are drawn.` : "Every row is drawn.",
       h("span", {}, "Drag to zoom in, Shift for the height, double click to go back."));
   }
 
@@ -242,11 +249,11 @@ function seriesTab(content, screen, path, project, name, times) {
           onReset: () => set({ range: null }), onClick: (at) => set({ at: new Date(Math.floor(at / 1000) * 1000).toISOString() }),
         });
       }
-      chart.lines = one.lines;
       fill(chart.title, one.main ? h("span", {}, one.label) : nameOf(one.label), one.share ? h("span", { class: "quiet" }, `carries ${percent(one.share)}`) : null,
-        one.main ? null : h("span", { class: "quiet" }, one.lines.map((/** @type {any} */ line) => h("b", { class: `key ${line.label}` }, line.label))));
+        one.main ? null : h("span", { class: "quiet" }, [...(data.readings && !one.lines.some((/** @type {any} */ line) => line.label === "input") ? ["input"] : []), ...one.lines.map((/** @type {any} */ line) => line.label)].map((label) => h("b", { class: `key ${label}` }, label))));
       if (chart.readout.parentNode !== chart.title) chart.title.after(chart.readout);
-      const gaps = withGaps(time, one.lines, data.bucket_s * 1000);
+      const gaps = one.tag ? withReadings(withGaps(time, one.lines, data.bucket_s * 1000), data.readings, one.tag) : withGaps(time, one.lines, data.bucket_s * 1000);
+      chart.lines = gaps.lines;
       chart.made?.setData({ time: gaps.time, lines: gaps.lines, from: screen.range.from, to: screen.range.to, threshold: one.threshold });
     }
   }
@@ -299,7 +306,7 @@ function panelsOf(data) {
   const charts = [];
   const total = find("total-anomaly-confidence") || find("total-anomaly-scaled") || find("total-anomaly-unscaled");
   if (total) {
-    const threshold = data.thresholds[total.group] ?? null;
+    const threshold = total.group === "total-anomaly-confidence" ? 1 : data.thresholds[total.group] ?? null;
     charts.push({ key: "total", main: true, label: total.group === "total-anomaly-confidence" ? "Anomaly, as a multiple of its threshold" : "Anomaly, total", threshold, lines: [line(total, "anomaly", "alarm")], weight: Infinity });
   }
   const tags = [...new Set(columns.map((/** @type {any} */ one) => one.tag).filter(Boolean))];
@@ -309,7 +316,7 @@ function panelsOf(data) {
     const lines = [input && line(input, "input", "input"), output && line(output, "output", "output", { dash: [5, 3], width: 1.8 })].filter(Boolean);
     if (!lines.length && anomaly) lines.push(line(anomaly, "anomaly", "alarm"));
     const weight = data.shares.find((/** @type {any} */ one) => one.tag === tag)?.share ?? 0;
-    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, threshold: null, lines, weight, share: anomaly ? weight : null });
+    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, tag, threshold: null, lines, weight, share: anomaly ? weight : null });
   }
   return charts.sort((a, b) => b.weight - a.weight);
 }
@@ -340,6 +347,27 @@ function withGaps(time, lines, step) {
   };
 }
 
+/**
+ * Add the readings of a tag to the lines of its chart: at their own times, and nothing at those of others.
+ * @param {{time: number[], lines: any[]}} drawn @param {any} readings @param {string} tag
+ */
+function withReadings(drawn, readings, tag) {
+  const column = readings ? readings.columns.findIndex((/** @type {any} */ one) => one.tag === tag) : -1;
+  if (column < 0) return drawn;
+  const times = readings.time.map((/** @type {number} */ at) => at * 1000);
+  const input = { label: "input", colour: "input", values: readings.mean[column], ...(readings.bucket_s && readings.min[column] ? { low: readings.min[column], high: readings.max[column] } : {}) };
+  const spaced = withGaps(times, [input], readings.bucket_s * 1000);
+  const time = [...new Set([...drawn.time, ...spaced.time])].sort((a, b) => a - b);
+  const places = new Map(time.map((at, index) => [at, index]));
+  const spread = (/** @type {number[]} */ own, /** @type {any[]} */ list) => {
+    const result = new Array(time.length);
+    list.forEach((value, at) => { result[/** @type {number} */ (places.get(own[at]))] = value; });
+    return result;
+  };
+  const all = (/** @type {number[]} */ own, /** @type {any} */ line) => ({ ...line, values: spread(own, line.values), ...(line.low ? { low: spread(own, line.low), high: spread(own, line.high) } : {}) });
+  return { time, lines: [...spaced.lines.map((line) => all(spaced.time, line)), ...drawn.lines.map((line) => all(drawn.time, line))] };
+}
+
 /** @param {any} data */
 function storyOf(data) {
   if (data.none) return h("p", { class: "empty" }, "Click a moment in the strip or a chart, or press ← and →. The story of its slot stands here: which task, from what readings, and how long it took.");
@@ -348,7 +376,7 @@ function storyOf(data) {
   const tags = data.receipt?.inputs?.tags || [];
   return [
     h("p", {}, h("strong", {}, `${slot(data.slot_start, data.slot_end)} ${zoneLabel(moment(data.slot_start))} · ${String(data.state).replaceAll("_", " ")}`)),
-    h("div", { class: "story" }, data.story.map((/** @type {string} */ one) => h("p", {}, visible(one)))),
+    h("div", { class: "story" }, data.story.map((/** @type {string} */ one) => h("p", {}, inZone(visible(one))))),
     stages.length ? [h("h3", {}, "Stages"), h("dl", { class: "pairs" }, stages.map(([name, ms]) => [h("dt", {}, name), h("dd", {}, h("span", { class: "share meter", role: "img", "aria-label": duration(Number(ms) / 1000) },
       h("i", { "width%": (100 * Number(ms)) / total })), duration(Number(ms) / 1000))]))] : null,
     tags.length ? h("details", {}, h("summary", {}, `Readings of ${counted(tags.length, "sensor")}`), h("dl", { class: "pairs" }, tags.map((/** @type {any} */ tag) => [h("dt", {}, nameOf(tag.tag)), h("dd", {}, `${figure(tag.readings)} readings, ${figure(tag.rows)} rows`)]))) : null,

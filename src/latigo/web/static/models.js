@@ -10,7 +10,7 @@ import { go, modelHref, place, set } from "./router.js";
 import { STATES } from "./states.js";
 import { legend } from "./strip.js";
 import { Table } from "./table.js";
-import { age, duration, fullTime, moment, slot, when, zoneLabel } from "./time.js";
+import { age, duration, fullTime, inZone, moment, slot, when, zoneLabel } from "./time.js";
 
 const ORDERS = { grid: [["worst", "worst first"], ["name", "by name"], ["behind", "furthest behind"], ["parked", "parked longest"]],
   table: [["name", "by name"], ["behind", "furthest behind"], ["silent", "silent longest"], ["state", "by state"]] };
@@ -120,7 +120,7 @@ function gridView(screen, content) {
       timer = setTimeout(async () => {
         try {
           const said = await get("/cell", { project, model: name, at: new Date(start).toISOString() });
-          if (grid.cell && grid.cell.row === cell.row && grid.cell.column === cell.column) line(visible(said.text));
+          if (grid.cell && grid.cell.row === cell.row && grid.cell.column === cell.column) line(inZone(visible(said.text)));
         } catch (error) {
           if (!(error instanceof Problem)) throw error;
         }
@@ -145,8 +145,8 @@ function gridView(screen, content) {
     },
     draw: (meta) => {
       if (meta.cells) { take(meta); meta.cells = null; }
-      notes.textContent = meta.rows ? `${counted(meta.rows, "model")}, a column is ${duration(meta.step_s)}${meta.note ? `; ${meta.note}` : ""}` : "";
-      return meta.rows ? marksOf(meta) : nothing(screen, meta);
+      notes.textContent = meta.rows ? `${counted(meta.rows, "model")}, a column is ${duration(meta.step_s)}` : "";
+      return meta.rows ? marksOf(meta) : nothing(screen);
     },
   }));
   content.replaceChildren(panel.node);
@@ -225,13 +225,11 @@ function marksOf(meta) {
     [at ? "; " : "", h("strong", {}, visible(cause || "cause not known")), ` ${slot(from + first * step, from + (last + 1) * step)} ${zoneLabel(from)}`]));
 }
 
-/** @param {any} screen @param {any} data */
-function nothing(screen, data) {
+/** @param {any} screen */
+function nothing(screen) {
   const { q, state, project } = filters("table");
   if (q || state || project) {
-    const near = data.nearest || data.suggestions || [];
     return h("p", { class: "empty" }, `No model matches${q ? ` “${visible(q)}”` : ""}${state ? ` in the state ${state}` : ""}${project ? ` in ${visible(project)}` : ""}. `,
-      near.length ? ["The nearest names: ", near.slice(0, 5).map((/** @type {any} */ one) => [h("a", { href: modelHref(one.project, one.model ?? one.name) }, nameOf(`${one.project}/${one.model ?? one.name}`)), " "])] : null,
       h("button", { type: "button", onclick: () => set({ q: null, state: null, project: null }) }, "Show all models"));
   }
   const projects = screen.status()?.projects || [];
@@ -263,7 +261,7 @@ function tableView(screen, content) {
     name: "models", title: "Models", events: ["status"], atMost: 5000,
     load: (signal) => get("/models", { ...filters("table"), limit: 100, cursor: place().query.get("cursor") }, { signal }),
     draw: (data, self) => [
-      data.items.length ? table.draw(data.items, () => self.show()) : nothing(screen, data),
+      data.items.length ? table.draw(data.items, () => self.show()) : nothing(screen),
       h("p", { class: "row" },
         place().query.get("cursor") ? h("button", { type: "button", onclick: () => set({ cursor: null }) }, "First page") : null,
         data.next ? h("button", { type: "button", onclick: () => set({ cursor: data.next }) }, "Next page") : null,

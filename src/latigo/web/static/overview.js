@@ -61,8 +61,8 @@ function causesOf(status) {
   const list = status.causes.length ? status.causes : [{ state: status.state, text: status.headline }];
   return h("ol", { class: "sentences" }, list.slice(0, MOST_CAUSES).map((/** @type {any} */ one) => {
     const [sign, words, kind] = verdictOf(one.state);
-    return h("li", { class: kind },
-      h("span", { class: "sign", title: words }, sign),
+    return h("li", {},
+      h("span", { class: `sign ${kind}`, title: words }, sign),
       h("span", { class: "text" }, visible(one.text),
         one.since ? h("span", { class: "quiet", title: fullTime(one.since) }, ` · since ${when(one.since)} (${age(one.since)})`) : null,
         one.next_try ? h("span", { class: "quiet" }, ` · Latigo tries again in ${duration((Date.parse(one.next_try) - Date.now()) / 1000)}`) : null),

@@ -90,7 +90,6 @@ export class Panel {
     fill(this.trouble, problem ? h("p", { class: "problem" },
       h("strong", {}, problem.message), " ",
       this.data !== null ? "What you see is from before. " : null,
-      problem.body.suggestions?.length ? ["Did you mean ", problem.body.suggestions.join(", "), "? "] : null,
       h("button", { type: "button", onclick: () => this.refresh() }, "Try again")) : null);
     this.showAge();
   }

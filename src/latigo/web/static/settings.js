@@ -1,9 +1,7 @@
 // Settings and health: what Latigo is, what people did, and what the settings are.
 
-import { get } from "./api.js";
 import { h, visible } from "./dom.js";
 import { listPanel, walk } from "./lists.js";
-import { Panel } from "./panel.js";
 import { fullTime, when } from "./time.js";
 
 const root = document.documentElement.dataset.base || "";
@@ -13,17 +11,10 @@ export const settings = {
   range: "24h",
   /** @param {HTMLElement} main @param {any} screen */
   draw(main, screen) {
-    const about = new Panel({
-      title: "About", name: "about", events: [], load: (signal) => get("/about", {}, { signal }),
-      draw: (data) => h("dl", { class: "pairs" }, Object.entries(data).filter(([name]) => !["received", "at", "age_s"].includes(name)).map(([name, value]) =>
-        [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, visible(typeof value === "object" ? JSON.stringify(value) : String(value)))]),
-        h("dt", {}, "for programs"), h("dd", {}, h("a", { href: `${root}/api/v1/openapi.json` }, "OpenAPI"), " · ", h("a", { href: `${root}/metrics` }, "metrics"), " · ",
-          h("a", { href: `${root}/livez` }, "alive"), " · ", h("a", { href: `${root}/readyz` }, "ready"))),
-    });
-    const effective = new Panel({
-      title: "Settings", name: "effective", events: [], load: (signal) => get("/settings", {}, { signal }),
-      draw: (data) => h("pre", { tabindex: "0" }, visible(JSON.stringify(data.settings ?? data.items ?? data, null, 2)).replaceAll("␊", "\n")),
-    });
+    const links = [["api/v1/openapi.json", "the API"], ["metrics", "metrics for Prometheus"], ["livez", "whether this process is alive"], ["readyz", "whether it can do its work"]];
+    const about = h("section", { class: "panel", "aria-label": "About" }, h("h2", {}, "About"),
+      h("p", {}, "The effective settings: ", h("code", {}, "latigo config"), ". What every system says: ", h("code", {}, "latigo check"), "."),
+      h("ul", {}, links.map(([path, text]) => h("li", {}, h("a", { href: `${root}/${path}` }, `/${path}`), ` ${text}`))));
     const actions = listPanel({
       title: "What people did", name: "actions", path: "/actions", query: () => ({ limit: 100 }), key: (row) => String(row.id),
       empty: "No action is recorded yet. What people change is listed here, with who, when and why.",
@@ -36,7 +27,8 @@ export const settings = {
         { title: "why", kind: "wide", cell: (row) => visible(row.reason) },
       ],
     });
-    for (const panel of [about, actions, effective]) { screen.add(panel); main.append(panel.node); }
+    screen.add(actions);
+    main.append(actions.node, about);
     walk(() => actions.table);
     screen.update = () => {};
   },

@@ -1,7 +1,7 @@
 // Times carry their zone, slots both of their ends, and ages are words. All moments are milliseconds since 1970.
 
 const MINUTE = 60e3, HOUR = 3600e3, DAY = 86400e3;
-const UNITS = /** @type {{[unit: string]: number}} */ ({ s: 1e3, m: MINUTE, min: MINUTE, h: HOUR, d: DAY, w: 7 * DAY });
+const UNITS = /** @type {{[unit: string]: number}} */ ({ s: 1e3, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY });
 
 /** @type {{name: string, zone: string}[]} */
 let zones = [{ name: "utc", zone: "UTC" }];
@@ -78,10 +78,26 @@ export function fullTime(at) {
   return `${day(at)} ${clock(at, true)} ${zoneLabel(moment(at))}`;
 }
 
-/** Return a slot with both ends. @param {any} start @param {any} end */
+/** Return a slot with both ends, in seconds where it is no whole minutes. @param {any} start @param {any} end */
 export function slot(start, end) {
-  const late = day(start) === day(end) || clock(end) === "00:00" ? clock(end) : `${day(end)} ${clock(end)}`;
-  return `${when(start)}–${late}`;
+  const seconds = moment(start) % MINUTE !== 0 || moment(end) % MINUTE !== 0;
+  const time = (/** @type {any} */ at) => clock(at, seconds);
+  const first = day(start) === day(Date.now()) ? time(start) : `${day(start)} ${time(start)}`;
+  const late = day(start) === day(end) || clock(end) === "00:00" ? time(end) : `${day(end)} ${time(end)}`;
+  return `${first}–${late}`;
+}
+
+const WRITTEN = /(\d{4}-\d\d-\d\d)?T?(\d\d:\d\d:\d\d)(\.\d+)?Z/g;
+
+/** Return a text of the server with its moments, which are in UTC, in the chosen zone. @param {string} text */
+export function inZone(text) {
+  let date = "";
+  return text.replace(WRITTEN, (whole, named, time) => {
+    date = named || date;
+    const at = Date.parse(`${date}T${time}Z`);
+    if (Number.isNaN(at)) return whole;
+    return `${named && day(at) !== day(Date.now()) ? `${day(at)} ` : ""}${clock(at, time.slice(6) !== "00")} ${zoneLabel(at)}`;
+  });
 }
 
 /** Return a duration in words. @param {number} seconds */
@@ -115,7 +131,7 @@ export function age(at, now = Date.now()) {
  * @returns {Range}
  */
 export function rangeOf(text, otherwise, now = Date.now()) {
-  const relative = /^-?(\d{1,5})(min|[smhdw])$/.exec(text || "");
+  const relative = /^-?(\d{1,5})([smhdw])$/.exec(text || "");
   if (relative) {
     const length = Math.min(Number(relative[1]) * UNITS[relative[2]], 400 * DAY);
     if (length > 0) return { from: now - length, to: now, text: `${relative[1]}${relative[2]}`, relative: true };
@@ -134,7 +150,7 @@ export function fixed(from, to) {
 /** Return a range in words. @param {Range} range */
 export function rangeWords(range) {
   if (!range.relative) return `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`;
-  return `last ${range.text.replace(/(\D+)$/, " $1")}`;
+  return `last ${range.text.replace(/(\D+)$/, " $1").replace(/m$/, "min")}`;
 }
 
 /**
