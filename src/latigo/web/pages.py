@@ -92,7 +92,7 @@ def without_comments(text: str, content_type: str) -> str:
     if content_type == "text/javascript":
         text = re.sub(r"^\s*//.*\n", "", re.sub(r"/\*\*.*?\*/ ?", "", text, flags=re.DOTALL), flags=re.MULTILINE)
     elif content_type == "text/css":
-        text = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"/\*.*?\*/\n?", "", text, flags=re.DOTALL))
+        text = re.sub(r"\s*([{};,])\s*|(?<=:)\s+", r"\1", re.sub(r"/\*.*?\*/\n?", "", text, flags=re.DOTALL))
     return re.sub(r"^\s+", "", text, flags=re.MULTILINE)
 
 

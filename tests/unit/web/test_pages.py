@@ -119,7 +119,7 @@ def test_comments_and_indentation_are_not_sent() -> None:
     source = "/** @type {X} */\nconst a = /** @type {any} */ (b); // stays\n  // goes\n  f(`https://x/**`);\n"
 
     assert without_comments(source, "text/javascript") == "const a = (b); // stays\nf(`https://x/**`);\n"
-    assert without_comments("/* why */\na {\n  color: red;\n}\n", "text/css") == "a{color: red;}"
+    assert without_comments("/* why */\na {\n  color: red;\n}\n", "text/css") == "a{color:red;}"
 
 
 def test_own_files_are_no_larger_than_the_budget() -> None:

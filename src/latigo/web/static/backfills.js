@@ -1,7 +1,7 @@
 // Backfills: what was asked for, how far each is, and one of them in detail.
 
 import { get } from "./api.js";
-import { counted, figure, h, percent, visible } from "./dom.js";
+import { counted, figure, h, meter, visible } from "./dom.js";
 import { listPanel, walk } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place } from "./router.js";
@@ -50,7 +50,7 @@ function range(row) {
 /** @param {any} row */
 function progress(row) {
   const share = row.slots ? (row.slots - row.slots_left) / row.slots : 1;
-  return [h("span", { class: "share meter", role: "img", "aria-label": percent(share) }, h("i", { "width%": share * 100 })), percent(share), row.slots_parked ? ` · ${figure(row.slots_parked)} slots failed` : "",
+  return [meter(share), row.slots_parked ? ` · ${figure(row.slots_parked)} slots failed` : "",
     row.backfill_paused ? " · waits: backfill is paused" : ""];
 }
 

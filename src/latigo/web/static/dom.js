@@ -136,6 +136,11 @@ export function percent(share) {
   return `${Math.min(99.9, share * 100).toFixed(share > 0.995 || share < 0.01 ? 1 : 0)} %`;
 }
 
+/** Return a bar of a share, and what it says. @param {number} share @param {string} [text] @param {string} [kind] */
+export function meter(share, text = percent(share), kind = "meter") {
+  return [h("span", { class: `share ${kind}`, role: "img", "aria-label": text }, h("i", { "width%": share * 100 })), text];
+}
+
 /** Return a text as an argument in a shell. @param {string} text */
 export function quoted(text) {
   return /^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -2,7 +2,7 @@
 
 import { get, Problem } from "./api.js";
 import { createChart, short } from "./chart.js";
-import { copy, counted, figure, fill, h, nameOf, percent, quoted, visible } from "./dom.js";
+import { copy, counted, figure, fill, h, meter, nameOf, percent, quoted, visible } from "./dom.js";
 import { onScreen } from "./keys.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
@@ -377,8 +377,7 @@ function storyOf(data) {
   return [
     h("p", {}, h("strong", {}, `${slot(data.slot_start, data.slot_end)} ${zoneLabel(moment(data.slot_start))} · ${String(data.state).replaceAll("_", " ")}`)),
     h("div", { class: "story" }, data.story.map((/** @type {string} */ one) => h("p", {}, inZone(visible(one))))),
-    stages.length ? [h("h3", {}, "Stages"), h("dl", { class: "pairs" }, stages.map(([name, ms]) => [h("dt", {}, name), h("dd", {}, h("span", { class: "share meter", role: "img", "aria-label": duration(Number(ms) / 1000) },
-      h("i", { "width%": (100 * Number(ms)) / total })), duration(Number(ms) / 1000))]))] : null,
+    stages.length ? [h("h3", {}, "Stages"), h("dl", { class: "pairs" }, stages.map(([name, ms]) => [h("dt", {}, name), h("dd", {}, meter(Number(ms) / total, duration(Number(ms) / 1000)))]))] : null,
     tags.length ? h("details", {}, h("summary", {}, `Readings of ${counted(tags.length, "sensor")}`), h("dl", { class: "pairs" }, tags.map((/** @type {any} */ tag) => [h("dt", {}, nameOf(tag.tag)), h("dd", {}, `${figure(tag.readings)} readings, ${figure(tag.rows)} rows`)]))) : null,
   ];
 }

@@ -1,11 +1,12 @@
 // Overview: how it is doing, what is wrong and since when, by project, by stage, and what happened.
 
 import { get } from "./api.js";
-import { counted, figure, fill, h, nameOf, percent, visible } from "./dom.js";
+import { counted, figure, fill, h, meter, nameOf, percent, visible } from "./dom.js";
 import { Panel } from "./panel.js";
 import { href, ownHref, place } from "./router.js";
 import { STATES, verdictOf } from "./states.js";
 import { shareStrip, sparkline } from "./strip.js";
+import { Table } from "./table.js";
 import { age, duration, fullTime, when } from "./time.js";
 
 const SHOWN = 30, MOST_CAUSES = 6, STATE_COUNT = STATES.length, MISSING = 6, PARKED = 7, EXPIRED = 8;
@@ -166,7 +167,7 @@ function projectRow(one, strip, now) {
   return h("tr", { key: one.project },
     h("th", { scope: "row" }, h("span", { class: `sign ${kind}`, title: words }, `${sign} `), h("a", { href: href("/models", { project: one.project }) }, nameOf(one.project))),
     h("td", { class: "number", "data-title": "models" }, figure(one.active)),
-    h("td", { "data-title": "fresh" }, models ? [h("span", { class: "share", role: "img", "aria-label": `${percent(one.fresh / models)} fresh` }, h("i", { "width%": (100 * one.fresh) / models })), percent(one.fresh / models)] : "–"),
+    h("td", { "data-title": "fresh" }, models ? meter(one.fresh / models, undefined, "fresh") : "–"),
     h("td", { "data-title": "behind" }, one.late && one.behind_s ? h("span", { title: one.oldest ? `settled until ${fullTime(one.oldest)}` : "" }, `${duration(one.behind_s)}, ${counted(one.late, "model")}`) : "on time"),
     h("td", { class: "wide", "data-title": "" }, strip ? shareStrip(strip, lost ? `${counted(lost, "hour")} of the last 7 days with more than a fifth missing` : "nothing large is missing in the last 7 days") : h("span", { class: "quiet" }, "–")),
     numberCell("stale", one.stale), numberCell("parked", one.parked, one.project, "parked"), numberCell("silent", one.silent, one.project, "silent"),
@@ -185,14 +186,12 @@ function numberCell(title, number, project, state) {
 function stagesOf(status) {
   const stages = status.stages || [];
   const longest = Math.max(...stages.map((/** @type {any} */ one) => one.share || 0), 0);
-  return [h("h2", {}, "Stages of a task, last 5 min"), stages.length ? h("div", { class: "table" }, h("table", {},
-    h("caption", { class: "hidden" }, "Where the time of a task goes"),
-    h("thead", {}, h("tr", {}, ["stage", "median", "95 %", "share of time"].map((title, at) => h("th", { scope: "col", class: at === 1 || at === 2 ? "number" : "" }, title)))),
-    h("tbody", {}, stages.map((/** @type {any} */ one) => h("tr", { key: one.stage },
-      h("th", { scope: "row" }, one.stage, one.share === longest && longest ? h("strong", {}, " ◂ longest") : null),
-      h("td", { class: "number", "data-title": "median" }, duration(one.median_s)),
-      h("td", { class: "number", "data-title": "95 %" }, duration(one.p95_s)),
-      h("td", { "data-title": "share" }, h("span", { class: "share meter", role: "img", "aria-label": percent(one.share) }, h("i", { "width%": (one.share || 0) * 100 })), percent(one.share))))))) : h("p", { class: "empty" }, "No task has ended in the last 5 minutes.")];
+  return [h("h2", {}, "Stages of a task, last 5 min"), stages.length ? new Table({
+    caption: "Where the time of a task goes", key: (one) => one.stage, columns: [
+      { title: "stage", label: "", cell: (one) => [one.stage, one.share === longest && longest ? h("strong", {}, " ◂ longest") : null] },
+      { title: "median", kind: "number", cell: (one) => duration(one.median_s) }, { title: "95 %", kind: "number", cell: (one) => duration(one.p95_s) },
+      { title: "share of time", cell: (one) => meter(one.share) }],
+  }).draw(stages, () => {}) : h("p", { class: "empty" }, "No task has ended in the last 5 minutes.")];
 }
 
 /** @param {any[]} items */

@@ -1,10 +1,11 @@
 // Queue and executors: what flows, who works, what is unavailable, and what takes longest.
 
 import { get } from "./api.js";
-import { counted, figure, h, nameOf, visible } from "./dom.js";
+import { counted, figure, h, meter, nameOf, visible } from "./dom.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
 import { modelHref } from "./router.js";
+import { Table } from "./table.js";
 import { age, duration, fullTime, slot, when } from "./time.js";
 
 export const queue = {
@@ -18,7 +19,7 @@ export const queue = {
       empty: "No executor is running, so nothing is predicted. Start one: latigo serve --role executor",
       columns: [
         { title: "executor", label: "", cell: (row) => nameOf(row.id) },
-        { title: "in flight", cell: (row) => [h("span", { class: "share meter", role: "img", "aria-label": `${row.in_flight} of ${row.concurrency}` }, h("i", { "width%": (100 * row.in_flight) / row.concurrency })), `${row.in_flight} of ${row.working_limit}, at most ${row.concurrency}`] },
+        { title: "in flight", cell: (row) => meter(row.in_flight / row.concurrency, `${row.in_flight} of ${row.working_limit}, at most ${row.concurrency}`) },
         { title: "seen", cell: (row) => `${age(row.seen_at)} ago` },
         { title: "since", cell: (row) => h("span", { title: fullTime(row.started_at) }, when(row.started_at)) },
         { title: "version", cell: (row) => visible(row.version) },
@@ -71,8 +72,10 @@ function flowOf(data) {
     h("div", { class: "tiles" }, boxes.map(([name, count, since]) => h("div", { class: "tile" }, h("span", { class: "label" }, name), h("span", { class: "value" }, figure(count)),
       since ? h("span", { class: "note" }, `oldest ${age(since)}`) : null))),
     data.outages.map((/** @type {any} */ one) => h("p", { class: "problem" }, `The queue is unreachable for ${counted(one.processes, one.role)} since ${when(one.since)}: ${visible(one.reason)}`)),
-    data.partitions.length ? h("div", { class: "table" }, h("table", {}, h("caption", { class: "hidden" }, "Partitions"), h("thead", {}, h("tr", {}, ["partition", "lag", "checkpoint", "last", "read"].map((title) => h("th", { scope: "col" }, title)))),
-      h("tbody", {}, data.partitions.map((/** @type {any} */ one) => h("tr", { key: one.partition }, h("th", { scope: "row" }, visible(one.partition)), h("td", { "data-title": "lag" }, figure(one.lag)),
-        h("td", { "data-title": "checkpoint" }, one.checkpoint ?? "–"), h("td", { "data-title": "last" }, one.last), h("td", { "data-title": "read" }, `${age(one.read_at)} ago`)))))) : null,
+    data.partitions.length ? new Table({
+      caption: "Partitions", key: (row) => row.partition, columns: [
+        { title: "partition", label: "", cell: (row) => visible(row.partition) }, { title: "lag", kind: "number", cell: (row) => figure(row.lag) },
+        { title: "checkpoint", kind: "number", cell: (row) => row.checkpoint ?? "–" }, { title: "last", kind: "number", cell: (row) => row.last }, { title: "read", cell: (row) => `${age(row.read_at)} ago` }],
+    }).draw(data.partitions, () => {}) : null,
   ];
 }
