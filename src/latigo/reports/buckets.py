@@ -25,7 +25,7 @@ class Bucketed(NamedTuple):
     least: Values
     greatest: Values
     mean: Values
-    bucket_s: float  #: length of a bucket in seconds; 0: rows as they are
+    bucket_s: float | None  #: length of a bucket in seconds; None: rows as they are
 
 
 def bucket_length(seconds: float, points: int) -> int:
@@ -65,7 +65,7 @@ def bucketed(times: Times, columns: Sequence[Column], values: Values, seconds: f
     """
     if len(times) <= points:
         table = values.T
-        return Bucketed(columns, times, table, table, table, 0.0)
+        return Bucketed(columns, times, table, table, table, None)
     length = bucket_length(seconds, points)
     starts, firsts = np.unique(times // (length * _SECOND), return_index=True)
     finite = np.isfinite(values)

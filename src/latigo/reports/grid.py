@@ -60,7 +60,7 @@ async def read_ledger(
     Args:
         database: the ledger's.
         axis: the range.
-        memory: of the reading before, which is brought up to date. Where it is of this axis, the coverage of only those
+        memory: of the reading before, which is renewed. Where it is of this axis, the coverage of only those
             models is read of which tasks have been settled since.
         model: project and name of the only one that is wanted.
     """

@@ -9,23 +9,16 @@ from latigo.reports.grid_cells import MOST_CELLS, Axis
 
 MOST_COLUMNS: Final = 1500
 LONGEST: Final = 400 * DAY
-_LEAST_STEP: Final = timedelta(minutes=1)
+_LEAST_STEP: Final = timedelta(seconds=10)
+_MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 #: Up to these lengths of a range, columns are as long as slots, two hours, and a day.
 _BY_SLOT: Final = 8 * DAY
 _BY_TWO_HOURS: Final = 45 * DAY
 _STEPS: Final = (
-    5 * _LEAST_STEP,
-    15 * _LEAST_STEP,
-    30 * _LEAST_STEP,
-    _HOUR,
-    2 * _HOUR,
-    4 * _HOUR,
-    6 * _HOUR,
-    12 * _HOUR,
-    DAY,
-    7 * DAY,
-    28 * DAY,
+    *(_MINUTE * minutes for minutes in (1, 10, 30)),
+    *(_HOUR * hours for hours in (1, 2, 4, 6, 12)),
+    *(DAY * days for days in (1, 7, 28)),
 )
 
 
@@ -40,7 +33,7 @@ def choose_axis(start: datetime, end: datetime, step: timedelta | None, slot: ti
         models: how many rows there will be.
 
     Raises:
-        Misused: the range is empty or too long, or the step is too short.
+        Misused: the range is empty or too long.
     """
     if not start < end:
         raise Misused("from: should be before to")
@@ -48,9 +41,7 @@ def choose_axis(start: datetime, end: datetime, step: timedelta | None, slot: ti
         raise Misused(f"from: a grid is of at most {LONGEST.days} days")
     if step is None:
         length = end - start
-        step = slot if length <= _BY_SLOT else 2 * _HOUR if length <= _BY_TWO_HOURS else DAY
-    elif step < _LEAST_STEP:
-        raise Misused(f"step_s: should be at least {_LEAST_STEP.total_seconds():g}")
+        step = max(slot, _LEAST_STEP) if length <= _BY_SLOT else 2 * _HOUR if length <= _BY_TWO_HOURS else DAY
     most = max(min(MOST_COLUMNS, MOST_CELLS // max(models, 1)), 1)
     for wider in (step, *(each for each in _STEPS if each > step)):
         axis = _axis(start, end, wider)

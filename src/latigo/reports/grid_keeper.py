@@ -1,6 +1,6 @@
 """Keeps grids of a few ranges in memory, so that many viewers cost what one costs.
 
-A grid is made anew when a viewer asks and the last one is old enough: at most every 15 s, and for at most a tenth of
+A grid is renewed when a viewer asks and the last one is old enough: at most every 15 s, and for at most a tenth of
 the time. So nothing is made while nothing is asked for. Numbers are worked out in a thread.
 """
 
@@ -28,7 +28,7 @@ EVERY: Final = timedelta(seconds=15)
 SHARE: Final = 0.1
 FULL_EVERY: Final = timedelta(minutes=10)
 KEPT_FOR: Final = timedelta(seconds=60)  #: a version that has been replaced
-IDLE_AFTER: Final = timedelta(minutes=2)  #: without a question, a range is not made anew any more
+IDLE_AFTER: Final = timedelta(minutes=2)  #: without a question, a range is not renewed any more
 OLDEST: Final = timedelta(minutes=2)  #: that is shown while the ledger does not answer
 MOST_RANGES: Final = 3
 MOST_OCTETS: Final = 160_000_000
@@ -142,7 +142,7 @@ class GridKeeper:
         return grid, self._checked(asked, grid)
 
     async def changes(self) -> Changes | None:
-        """Bring every range that is looked at up to date; return what has changed since the last time, if anything."""
+        """Renew every range that has viewers; return what has changed since the last time, if anything."""
         now = self._clock.monotonic()
         for kept_range, kept in list(self._ranges.items()):
             if kept.asked_at > now - IDLE_AFTER.total_seconds() and self._is_due(kept):

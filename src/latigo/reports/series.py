@@ -24,7 +24,7 @@ MOST_NUMBERS: Final = 200_000
 MOST_TAGS: Final = 50  #: whose readings are read at once
 READINGS_OCTETS: Final = 64_000_000
 _AT_ONCE: Final = 7 * DAY  #: of predictions, so that nothing waits long for the rows of one answer
-_SECOND: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000  #: in nanoseconds
 _DIGITS: Final = 6  #: of numbers, which is more than a chart shows
 
 
@@ -51,8 +51,8 @@ class SeriesReport(Report):
     end: datetime
     source: str  #: that was read, by the name of its circuit
     columns: Sequence[SeriesColumn]
-    time: Sequence[float]  #: seconds since 1970, UTC: begins of buckets, or times of rows
-    bucket_s: float  #: length of a bucket; 0: rows as they are, in ``mean``, and ``min`` and ``max`` are empty
+    time: Sequence[int]  #: milliseconds since 1970, UTC: begins of buckets, or times of rows
+    bucket_s: float | None  #: length of a bucket; None: rows as they are, in ``mean``; ``min`` and ``max`` are empty
     min: Sequence[Sequence[float | None]]
     max: Sequence[Sequence[float | None]]
     mean: Sequence[Sequence[float | None]]
@@ -180,7 +180,7 @@ def _chosen(columns: Sequence[Column], shares: dict[str, float], chosen: Chosen)
 
 
 def _with(table: Bucketed, ref: ModelRef, window: Window, source: str, rows: int, **rest: Any) -> SeriesReport:
-    raw = table.bucket_s == 0
+    raw = table.bucket_s is None
     return SeriesReport(
         project=ref.project,
         model=ref.name,
@@ -188,7 +188,7 @@ def _with(table: Bucketed, ref: ModelRef, window: Window, source: str, rows: int
         end=window.end,
         source=source,
         columns=[SeriesColumn(group=column.group, tag=column.tag) for column in table.columns],
-        time=[each // _SECOND if each % _SECOND == 0 else each / _SECOND for each in table.times.tolist()],
+        time=(table.times // _MILLISECOND).tolist(),
         bucket_s=table.bucket_s,
         min=[] if raw else _numbers(table.least),
         max=[] if raw else _numbers(table.greatest),
@@ -219,14 +219,13 @@ def to_arrow(series: SeriesReport) -> bytes:
     """
     import pyarrow as pa  # noqa: PLC0415 - takes long, and most answers are JSON
 
-    times = np.round(np.array(series.time) * 1e6).astype(np.int64)
-    names, arrays = ["time"], [pa.array(times, pa.timestamp("us", "UTC"))]
+    names, arrays = ["time"], [pa.array(series.time, pa.timestamp("ms", "UTC"))]
     for kind, table in (("min", series.min), ("max", series.max), ("mean", series.mean)):
         for column, numbers in zip(series.columns, table, strict=False):
             names.append(f"{column.group}|{column.tag}|{kind}")
             arrays.append(pa.array(numbers, pa.float64()))
     batch = pa.record_batch(arrays, names=names)
-    metadata = {"source": series.source, "bucket_s": str(series.bucket_s), "rows": str(series.rows)}
+    metadata = {"source": series.source, "bucket_s": str(series.bucket_s or ""), "rows": str(series.rows)}
     batch = batch.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:

@@ -32,7 +32,7 @@ class GridQuestion(Question):
     from_: Annotated[str, Field(alias="from", max_length=60, description="Begin: ISO 8601, or -7d.")] = "-7d"
     to: Annotated[str, Field(max_length=60, description="End: the same, or now.")] = "now"
     step_s: Annotated[
-        float | None, Field(ge=60, le=28 * 86400, description="Length of a column; by default by that of the range.")
+        float | None, Field(ge=10, le=28 * 86400, description="Length of a column; by default by that of the range.")
     ] = None
     project: Annotated[
         tuple[Name, ...], Field(max_length=100, description="Names of projects, or patterns with *.")
@@ -108,7 +108,7 @@ def keeper_of(context: Context) -> GridKeeper:
 
 
 async def grid_changes(context: Context) -> Changes | None:
-    """Bring the grids that are looked at up to date; return what has changed, None: nothing."""
+    """Renew the grids that have viewers; return what has changed, None: nothing."""
     return await keeper_of(context).changes()
 
 
