@@ -232,7 +232,7 @@ function seriesTab(content, screen, path, project, name, times) {
   /** @param {any} data */
   async function draw(data) {
     if (!data.time.length) { for (const [key] of drawn) drop(key); return; }
-    const time = data.time.map((/** @type {number} */ at) => at * 1000);
+    const { time } = data;
     const shown = panelsOf(data);
     fill(more, everything || data.shares.length > WORST ? h("button", { type: "button", onclick: () => { everything = !everything; series.refresh(); } },
       everything ? `the ${WORST} sensors that carry most of the anomaly` : `all ${data.shares.length} sensors`) : null);
@@ -354,9 +354,8 @@ function withGaps(time, lines, step) {
 function withReadings(drawn, readings, tag) {
   const column = readings ? readings.columns.findIndex((/** @type {any} */ one) => one.tag === tag) : -1;
   if (column < 0) return drawn;
-  const times = readings.time.map((/** @type {number} */ at) => at * 1000);
   const input = { label: "input", colour: "input", values: readings.mean[column], ...(readings.bucket_s && readings.min[column] ? { low: readings.min[column], high: readings.max[column] } : {}) };
-  const spaced = withGaps(times, [input], readings.bucket_s * 1000);
+  const spaced = withGaps(readings.time, [input], readings.bucket_s * 1000);
   const time = [...new Set([...drawn.time, ...spaced.time])].sort((a, b) => a - b);
   const places = new Map(time.map((at, index) => [at, index]));
   const spread = (/** @type {number[]} */ own, /** @type {any[]} */ list) => {
