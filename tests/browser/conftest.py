@@ -5,9 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
 
+import orjson
 import pytest
 from playwright.sync_api import Browser
 
@@ -16,6 +21,24 @@ from tests.support.populated import Populated, populated_plant
 from tests.support.process import environment
 
 LARGE = 9000
+
+
+class Demo(NamedTuple):
+    """A demo that runs."""
+
+    url: str
+    seconds: float  #: from its start to the first predictions
+    said: str  #: up to its address and token
+
+
+def wait_for_predictions(url: str, began: float) -> float:
+    """Return after how many seconds the first model had predictions."""
+    while time.monotonic() - began < 240:
+        with suppress(OSError), urlopen(f"{url}/api/v1/models?limit=1", timeout=10) as response:
+            if any(model["covered_until"] for model in orjson.loads(response.read())["items"]):
+                return time.monotonic() - began
+        time.sleep(0.2)
+    raise AssertionError("no predictions")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +77,7 @@ def empty(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The address of `latigo demo`: 20 models, a sandbox server of models, and all of Latigo."""
     folder: Path = tmp_path_factory.mktemp("demo")
     process = subprocess.Popen(
@@ -66,7 +89,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text=True,
         start_new_session=True,
     )
-    said = []
+    said, began = [], time.monotonic()
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -75,7 +98,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 break
         else:
             raise AssertionError("".join(said))
-        yield found[1]
+        said += [process.stdout.readline()]
+        yield Demo(found[1], wait_for_predictions(found[1], began), "".join(said))
     finally:
         os.kill(process.pid, signal.SIGINT)
         try:

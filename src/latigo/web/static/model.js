@@ -24,7 +24,7 @@ export const model = {
     const times = () => ({ from: new Date(screen.range.from).toISOString(), to: new Date(screen.range.to).toISOString() });
     const renew = () => { screen.range = rangeOf(place().query.get("range"), model.range); };
 
-    const head = screen.add(new Panel({ name: "head", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data) }));
+    const head = screen.add(new Panel({ name: "the-model", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data) }));
     const strips = screen.add(new Panel({
       name: "coverage", title: "Coverage", atMost: 5000,
       load: (signal) => { renew(); return get(`${path}/coverage`, times(), { signal }); }, draw: (data) => stripsOf(data, screen.range),

@@ -5,7 +5,7 @@ import { counted, figure, fill, h, meter, nameOf, percent, visible } from "./dom
 import { Panel } from "./panel.js";
 import { href, ownHref, place } from "./router.js";
 import { STATES, verdictOf } from "./states.js";
-import { shareStrip, sparkline } from "./strip.js";
+import { shareStrip } from "./strip.js";
 import { Table } from "./table.js";
 import { age, duration, fullTime, when } from "./time.js";
 
@@ -17,8 +17,6 @@ export const overview = {
   /** @param {HTMLElement} main @param {any} screen */
   draw(main, screen) {
     let all = false;
-    /** @type {any} */
-    let history = null;
     /** @type {Map<string, (number | null)[]>} */
     let strips = new Map();
     const tiles = h("div", { class: "tiles" });
@@ -37,16 +35,11 @@ export const overview = {
       name: "happened", title: "What happened", atMost: 10000,
       load: (signal) => get("/events/recent", { limit: 20 }, { signal }), draw: ({ items }) => eventsOf(items),
     }));
-    screen.add(new Panel({
-      name: "history", every: 120000, events: [],
-      load: (signal) => get("/history", { series: "fresh,live_oldest,backlog,rate", range: "24h", points: 96 }, { signal }),
-      draw: (data) => { history = data; screen.onStatus(); return null; },
-    }));
     screen.onStatus = () => {
       const status = screen.status();
       if (!status) { fill(causes, h("p", { class: "quiet" }, "Loading…")); return; }
       fill(causes, causesOf(status));
-      fill(tiles, tilesOf(status, history));
+      fill(tiles, tilesOf(status));
       fill(stages, stagesOf(status));
       if (projects.data === null) fill(projects.body, drawProjects());
       else projects.show();
@@ -77,11 +70,10 @@ function linkWords(address) {
   return { models: "Models", failures: "Failures", queue: "Queue", backfills: "Backfills", settings: "Settings", anomalies: "Anomalies" }[part] || "Open";
 }
 
-/** @param {any} status @param {any} history */
-function tilesOf(status, history) {
+/** @param {any} status */
+function tilesOf(status) {
   const { freshness, backlog, rates, outstanding, projects, executors } = status;
   const sum = (/** @type {string} */ name) => projects.reduce((/** @type {number} */ total, /** @type {any} */ one) => total + (one[name] || 0), 0);
-  const series = (/** @type {string} */ name) => history?.series?.[name]?.values ?? history?.series?.[name] ?? null;
   const causes = Object.entries(freshness.stale_by_cause || {}).filter(([, number]) => number).sort((a, b) => Number(b[1]) - Number(a[1]));
   const models = freshness.fresh + freshness.stale;
   const possible = rates.possible_slots_per_second, needed = rates.needed_slots_per_second, now = rates.covered_slots_per_second;
@@ -89,30 +81,25 @@ function tilesOf(status, history) {
     tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "now",
       [freshness.share === null ? null : `${percent(freshness.share)} of the last 30 days, goal ${percent(freshness.target)}`,
         freshness.budget_left === null ? null : freshness.budget_left <= 0 ? "budget spent" : `budget left ${percent(freshness.budget_left)}`,
-        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null], series("fresh"), "share of models that were fresh, last 24 h"),
+        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null]),
     tile("Live", href("/queue"), figure(outstanding.live), "tasks out",
-      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null],
-      series("live_oldest"), "age of the oldest live task, last 24 h"),
+      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null]),
     tile("Backfill", href("/backfills"), figure(backlog.slots), "slots left",
-      [backlog.slots ? `${figure(backlog.calls)} calls` : "nothing is left", backlog.seconds ? `done in ${duration(backlog.seconds)}` : null], series("backlog"), "slots left, last 24 h"),
+      [backlog.slots ? `${figure(backlog.calls)} calls` : "nothing is left", backlog.seconds ? `done in ${duration(backlog.seconds)}` : null]),
     tile("Rate", href("/queue"), figure(now, now < 10 ? 1 : 0), "slots/s now",
       [`${figure(needed, needed < 10 ? 1 : 0)} needed${possible ? `, ${figure(possible, possible < 10 ? 1 : 0)} possible` : ""}`,
-        status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")], series("rate"), "slots per second, last 24 h"),
+        status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")]),
     tile("Failures", href("/failures"), figure(sum("parked")), sum("parked") === 1 ? "model parked" : "models parked",
-      [sum("stuck") ? `${figure(sum("stuck"))} stuck: newest slot included` : "none stuck"], null, ""),
+      [sum("stuck") ? `${figure(sum("stuck"))} stuck: newest slot included` : "none stuck"]),
     tile("Silent", href("/failures", { by: "sensor" }), figure(sum("silent")), sum("silent") === 1 ? "model" : "models",
-      [status.silent_sensor_count ? `wait for ${counted(status.silent_sensor_count, "sensor")} without readings` : "every sensor reports"], null, ""),
+      [status.silent_sensor_count ? `wait for ${counted(status.silent_sensor_count, "sensor")} without readings` : "every sensor reports"]),
   ];
 }
 
-/**
- * @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes
- * @param {(number | null)[] | null} series @param {string} words
- */
-function tile(label, address, value, unit, notes, series, words) {
+/** @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes */
+function tile(label, address, value, unit, notes) {
   return h("a", { class: "tile", href: address, key: label },
     h("span", { class: "label" }, label), h("span", { class: "value" }, value, " ", h("small", {}, unit)),
-    series && series.filter((one) => one !== null).length > 1 ? sparkline(series, words) : null,
     notes.filter(Boolean).map((note) => h("span", { class: "note" }, visible(/** @type {string} */ (note)))));
 }
 

@@ -31,7 +31,7 @@ export class Panel {
     this.ageLine = h("span", { class: "age" });
     this.trouble = h("div", { class: "trouble", role: "status" });
     this.body = h("div", { class: "body" });
-    this.node = h("section", { class: `panel ${name}`, "aria-label": title || name, "aria-busy": "true" },
+    this.node = h("section", { class: `panel ${name}`, "aria-label": title || name.replaceAll("-", " "), "aria-busy": "true" },
       title ? h("h2", {}, title, " ", this.ageLine, extra) : this.ageLine, this.trouble, this.body);
     this.leave = events.map((kind) => on(kind, () => this.refreshSoon()));
     open.add(this);
