@@ -22,6 +22,10 @@ class Scores(NamedTuple):
     carriers: npt.NDArray[np.int64]  #: of shape (n, 3): places of tags, -1: none
     percents: npt.NDArray[np.int64]  #: the same: what they carry
 
+    def of(self, order: npt.NDArray[np.int64]) -> "Scores":
+        """Return those of these receipts, in this order."""
+        return Scores(self.highest[order], self.over[order], self.carriers[order], self.percents[order])
+
 
 def decode_scores(octets: bytes, lengths: npt.NDArray[np.int64]) -> Scores:
     """Return the scores of receipts that stand one behind the other; of one that is cut off or not known, none."""
