@@ -82,7 +82,7 @@ async def measure() -> list[Row]:
 
 async def _fill(database: Database, models: int, covered: str, requests: int) -> None:
     async with database.connection() as connection:
-        await _put_models(connection, models)
+        await put_models(connection, models)
         await connection.execute(f"INSERT INTO coverage (model_id, covered) SELECT id, {covered} FROM model")
         await connection.execute(_REQUESTED, requests)
         await connection.execute("VACUUM ANALYZE")
@@ -90,10 +90,11 @@ async def _fill(database: Database, models: int, covered: str, requests: int) ->
 
 async def _fill_models(database: Database, models: int) -> None:
     async with database.connection() as connection:
-        await _put_models(connection, models)
+        await put_models(connection, models)
 
 
-async def _put_models(connection: Any, models: int) -> None:
+async def put_models(connection: Any, models: int) -> None:
+    """Replace all models of a ledger by so many of ten projects."""
     await connection.execute("TRUNCATE model, request RESTART IDENTITY CASCADE")
     await connection.execute(_MODELS, models, SPEC)
 

@@ -23,8 +23,7 @@ from latigo.postgres.ranges import to_range
 from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import ConfiguredLimits, read_limits
 from latigo.reports.status import ALL_DRAINED, BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, read_status, read_stopped
-from latigo.reports.tasks import TaskEnd, wait_for_end
-from latigo.runtime.clock import SystemClock
+from latigo.reports.tasks import TaskEnd, read_task_end
 from tests.support.build import NOW, an_entry, at, window
 from tests.support.ledgers import Ledgers
 
@@ -356,7 +355,7 @@ async def test_the_newest_slot_is_predicted_again_although_it_is_covered(ledger:
     (task,) = (await publish(ledger)).values()
     claimed = await claim(ledger, task)
     counted = await ledger.executor.settle([(claimed, Stored.in_full(NEWEST, rows=3))])
-    end = await wait_for_end(ledger.database, running.task, SystemClock())
+    _, end = await read_task_end(ledger.database, running.task)
 
     assert (task.id, task.ref, task.window, task.lane) == (running.task, PUMP, NEWEST, Lane.MANUAL)
     assert counted == {task.id}
@@ -444,7 +443,7 @@ async def test_how_it_failed_is_known(ledger: Ledgers, settlement: Any, outcome:
     running = await run_now(ledger.database, "anna", PUMP, "")
     (task,) = (await publish(ledger)).values()
     await ledger.executor.settle([(await claim(ledger, task), settlement)])
-    end = await wait_for_end(ledger.database, running.task, SystemClock())
+    _, end = await read_task_end(ledger.database, running.task)
     await pause(ledger.database, "anna", "plant", "pump", "repair")
 
     assert end is not None
@@ -457,4 +456,4 @@ async def test_a_task_that_was_taken_back_has_no_end(ledger: Ledgers):
     running = await run_now(ledger.database, "anna", PUMP, "")
     await pause(ledger.database, "anna", "plant", "pump", "repair")
 
-    assert await wait_for_end(ledger.database, running.task, SystemClock()) is None
+    assert await read_task_end(ledger.database, running.task) == (False, None)

@@ -220,10 +220,20 @@ STATUS = {
             "outdated_revision": TEXT,
             "fresh": COUNT,
             "late": COUNT,
+            "state": TEXT,
+            "stuck": COUNT,
+            "circuit": TEXT,
+            "behind_s": NUMBER,
         }
     ],
     "backlog": {"slots": COUNT, "calls": COUNT, "as_of": TIME, "seconds": None},
-    "outstanding": {"outstanding": COUNT, "live": COUNT, "waiting": COUNT, "unpublished": COUNT},
+    "outstanding": {
+        "outstanding": COUNT,
+        "live": COUNT,
+        "waiting": COUNT,
+        "unpublished": COUNT,
+        "oldest_live_at": None,
+    },
     "queue": {
         "lag": COUNT,
         "partitions": [
@@ -248,7 +258,9 @@ STATUS = {
         "recent_slots_per_second": NUMBER,
         "possible_slots_per_second": NUMBER,
     },
-    "circuits": [{"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER}],
+    "circuits": [
+        {"downstream": TEXT, "reason": TEXT, "alarm": FLAG, "opened_at": TIME, "pause_s": NUMBER, "probe_at": TIME}
+    ],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
     "failures": [
         {"project": TEXT, "reason": TEXT, "models": COUNT, "stuck": COUNT, "since": TIME, "example": TEXT},
@@ -301,12 +313,16 @@ STATUS = {
         "counted_until": TIME,
         "projects": [{**ACHIEVED, "project": TEXT}],
     },
+    "stages": [],
     "limited_by": TEXT,
     "alarms": [TEXT],
     "stale_models": COUNT,
     "healthy": FLAG,
     "state": TEXT,
-    "causes": [{"kind": TEXT, "state": TEXT, "text": TEXT, "projects": [], "since": TIME}],
+    "causes": [
+        {"kind": TEXT, "state": TEXT, "text": TEXT, "projects": [], "since": TIME, "next_try": None, "href": TEXT}
+    ],
+    "headline": TEXT,
 }
 FAILURE: dict[str, Any] = {
     "project": TEXT,

@@ -5,21 +5,22 @@ from datetime import timedelta
 
 import typer
 
-from latigo.postgres.database import Database
-from latigo.reports.backfills import Backfill, read_backfill
+from latigo.cli.asking import Service
+from latigo.reports.backfills import Backfill
 from latigo.reports.status import BACKFILL_WAITS
 from latigo.runtime.clock import Clock
 from latigo.runtime.units import rough_time
+from latigo.web.api.requests import REQUEST
 
 #: Interval between two looks at a request; a line of progress comes on a terminal each time, elsewhere now and then.
 _POLL = timedelta(seconds=1)
 _LINES_APART = 30
 
 
-async def follow(database: Database, number: int, clock: Clock) -> Backfill:
+async def follow(service: Service, number: int, clock: Clock) -> Backfill:
     """Report progress on standard error until a request is not active any more; return it as it is then."""
     began, first, looks = clock.monotonic(), None, 0
-    while (backfill := await read_backfill(database, number)).state == "active":
+    while (backfill := await service.ask(REQUEST, id=number)).state == "active":
         first = backfill.slots_left if first is None else first
         if sys.stderr.isatty() or looks % _LINES_APART == 0:
             typer.echo(progress_line(backfill, first - backfill.slots_left, clock.monotonic() - began), err=True)

@@ -1,12 +1,17 @@
 """Groups of commands that are imported when they are called, and listed without that."""
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from functools import wraps
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from latigo.cli.remote import RefusedUrl, TokenFileOption, UrlOption, choose, refuse
 
 PACKAGE = "latigo.cli.commands"
 
@@ -129,12 +134,38 @@ class LazyCommands(MutableMapping[str, Any]):
         return len(self._table)
 
 
+def _where(module: Any) -> Any:
+    """Return the function of a command, with the options that say whom it asks.
+
+    Its module has ``OVER_HTTP``: True, or why it cannot ask a service over HTTP.
+    """
+
+    @wraps(module.run)
+    def run(*, url: str | None = None, token_file: Path | None = None, **arguments: Any) -> Any:
+        if module.OVER_HTTP is True:
+            choose(url, token_file)
+        else:
+            refuse(url, module.OVER_HTTP, reads_settings="config" in arguments)
+        return module.run(**arguments)
+
+    signature = inspect.signature(module.run)
+    added = {"url": UrlOption, "token_file": TokenFileOption} if module.OVER_HTTP is True else {"url": RefusedUrl}
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in added.items()
+    ]
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *parameters])  # type: ignore[attr-defined]
+    run.__annotations__ = {**module.run.__annotations__, **added}
+    return run
+
+
 def _load(name: str, path: str) -> Any:
     """Return the command of a module; its examples end its help."""
     module = import_module(path)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
-    single.command(name, cls=LazyCommand, epilog=f"\b\nExamples:\n{examples}")(module.run)
+    run = _where(module)
+    single.command(name, cls=LazyCommand, epilog=f"\b\nExamples:\n{examples}")(run)
     command = typer.main.get_command(single)
     if COMPLETE_VARIABLE in os.environ:
         for parameter in command.params:  # the values do not matter, and converting them takes longer than all the rest

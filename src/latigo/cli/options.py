@@ -89,9 +89,6 @@ class Selected(NamedTuple):
     sensor: str | None = None
 
 
-EVERYTHING = Selected()
-
-
 def settings_of(config: Path | None, *, quiet: bool = True, required: bool = True) -> "Settings":
     """Read the settings and configure the log; ``quiet`` raises its level to warnings.
 
@@ -112,22 +109,13 @@ def settings_of(config: Path | None, *, quiet: bool = True, required: bool = Tru
     return settings
 
 
-def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]", selected: Selected = EVERYTHING) -> T:
-    """Run ``work`` on the open ledger.
-
-    Raises:
-        UnknownName: the ledger does not know what is selected.
-    """
-    from latigo.reports.names import read_names, require_sensor
+def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> T:
+    """Run ``work`` on the open ledger itself; see `latigo.cli.asking` for what a service answers as well."""
     from latigo.runtime.event_loop import run_async
     from latigo.wiring.resources import open_ledger
 
     async def opened() -> T:
         async with open_ledger(settings) as database:
-            if selected[:2] != EVERYTHING[:2]:
-                (await read_names(database, settings.models.projects)).require(selected.project, selected.model)
-            if selected.sensor is not None:
-                await require_sensor(database, selected.sensor)
             return await work(database)
 
     return run_async(opened)

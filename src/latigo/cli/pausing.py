@@ -1,35 +1,27 @@
 """What ``latigo pause`` and ``latigo resume`` have in common."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from latigo.cli.options import selected_subject, settings_of, subject_text, with_ledger
+from latigo.cli.asking import with_service
+from latigo.cli.options import selected_subject, subject_text
 from latigo.cli.tables import show_json
 from latigo.runtime.units import counted
 
 if TYPE_CHECKING:
-    from latigo.postgres.database import Database
+    from latigo.web.api.controls import ChangedModels
+    from latigo.web.api.endpoint import Endpoint
 
 
 def change_models(
-    action: "Callable[[Database, str, str, str | None, str], Awaitable[int]]",
-    subject: str,
-    reason: str,
-    config: Path | None,
-    *,
-    as_json: bool,
+    action: "Endpoint[Any, ChangedModels]", subject: str, reason: str, config: Path | None, *, as_json: bool
 ) -> str:
     """Pause or resume a project or model; return what has changed in words, or print it as JSON and return nothing."""
-    from latigo.wiring.resources import user_at_host
-
     selected = selected_subject(subject)
-    models = with_ledger(
-        settings_of(config),
-        lambda database: action(database, user_at_host(), selected.project or "", selected.model, reason),
-        selected,
+    changed = with_service(
+        config, lambda service: service.ask(action, project=selected.project, model=selected.model, reason=reason)
     )
     if as_json:
-        show_json({"project": selected.project, "model": selected.model, "models": models})
+        show_json({"project": selected.project, "model": selected.model, "models": changed.models})
         return ""
-    return f"{subject_text(selected)}: {counted(models, 'model')}"
+    return f"{subject_text(selected)}: {counted(changed.models, 'model')}"

@@ -380,17 +380,6 @@ async def _open_event_hub(
         )
 
 
-def event_hub(settings: Settings) -> EventHubQueue:
-    """Return the settings of the event hub.
-
-    Raises:
-        ConfigurationError: the task queue is of another kind.
-    """
-    if not isinstance(settings.task_queue, EventHubQueue):
-        raise ConfigurationError(f'task_queue.kind = "{settings.task_queue.kind}" has no partitions')
-    return settings.task_queue
-
-
 @dataclass(frozen=True)
 class Resources:
     """All foreign systems, opened."""

@@ -15,18 +15,13 @@ from latigo.cli.options import (
     JsonOption,
     WhyOption,
     required_range,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_json, show_pairs, show_table
-from latigo.domain.circuits import System, circuit_name
-from latigo.domain.errors import Misused
-from latigo.domain.names import unknown_name
 
 if TYPE_CHECKING:
-    from latigo.postgres.database import Database
+    from latigo.cli.asking import Service
     from latigo.reports.backfills import Backfill, BackfillPreview
-    from latigo.settings import Settings
+    from latigo.web.api.requests import BackfillAnswer
 
 EXAMPLES = (
     "latigo backfill plant-a --from -90d --to -30d --dry-run",
@@ -34,6 +29,7 @@ EXAMPLES = (
     "latigo backfill --models-from models.txt --sensor 1902.TT-0001.PV --from -7d --wait",
     "latigo backfill --sink influx --dry-run",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -77,12 +73,10 @@ def run(
 
     Exit code 2 when nothing is selected or --expect does not match, 3 when --wait ends with slots left.
     """
-    from latigo.actions.backfill import Asked, preview_backfill, request_backfill
+    from latigo.cli.asking import with_service
     from latigo.cli.backfill_progress import follow
     from latigo.runtime.clock import SystemClock
-    from latigo.settings import predictions_kept_for
-    from latigo.wiring.resources import user_at_host
-    from latigo.wiring.retention import readings_kept_for
+    from latigo.web.api.requests import BACKFILL
 
     clock = SystemClock()
     names = [*(models or []), *(read_names_file(models_from) if models_from else [])]
@@ -91,40 +85,31 @@ def run(
             raise typer.BadParameter("Name projects or models, --models-from or --sensor; '*' selects every model")
         names = ["*"]
     window = required_range(since, until, clock.now()) if since or sink is None else None
-    settings = settings_of(config)
-    circuit = circuit_of(settings, sink) if sink is not None else ""
+    wanted = {
+        "selector": {"names": names, "sensor": sensor},
+        "replace": replace,
+        "sink": sink,
+        "at_most": at_most,
+        "stop_after": stop_after,
+        "dry_run": dry_run,
+        "expect": expect,
+        "reason": reason,
+        **({} if window is None else {"since": window.start.isoformat(), "until": window.end.isoformat()}),
+    }
 
-    async def asked() -> Asked:
-        return Asked(
-            kind="copy" if sink is not None else "replace" if replace else "fill",
-            window=window,
-            names=names,
-            sensor=sensor,
-            kept_for=predictions_kept_for(settings),
-            readable_for=await readings_kept_for(settings, clock, report=lambda text: typer.echo(text, err=True)),
-            at_most=at_most,
-            stop_after=stop_after,
-            sink=circuit,
-            everything=replace,
-            readable=[circuit_name(System.SINK, each.sink_name) for each in settings.predictions],
-        )
+    async def work(service: "Service") -> "tuple[BackfillAnswer, Backfill | None]":
+        answer = await service.ask(BACKFILL, **wanted)
+        for note in answer.notes:
+            typer.echo(note, err=True)
+        if answer.id is None or not wait:
+            return answer, None
+        return answer, await follow(service, answer.id, clock)
 
+    answer, ended = with_service(config, work)
+    number, preview = answer.id, answer.preview
     if dry_run:
-
-        async def look(database: "Database") -> "BackfillPreview":
-            return await preview_backfill(database, await asked())
-
-        preview = with_ledger(settings, look)
         show_json(preview) if as_json else _show_preview(preview)
         return
-
-    async def work(database: "Database") -> "tuple[int | None, BackfillPreview, Backfill | None]":
-        number, preview = await request_backfill(database, user_at_host(), await asked(), why=reason, expect=expect)
-        if number is None or not wait:
-            return number, preview, None
-        return number, preview, await follow(database, number, clock)
-
-    number, preview, ended = with_ledger(settings, work)
     if as_json:
         show_json({"id": number, **dict(preview), "ended": ended})
     else:
@@ -132,21 +117,6 @@ def run(
         _show_request(number, ended)
     if ended and (ended.slots_left or ended.state != "done"):
         raise typer.Exit(Exit.UNHEALTHY)
-
-
-def circuit_of(settings: "Settings", sink: str) -> str:
-    """Return the name of the circuit of a required sink.
-
-    Raises:
-        UnknownName: the settings have no sink of this name.
-        Misused: it is not required.
-    """
-    required = {each.sink_name: each.required for each in settings.predictions}
-    if sink not in required:
-        raise unknown_name("sink", sink, required)
-    if not required[sink]:
-        raise Misused(f"{sink} is not required (predictions.required), so the ledger does not know what it has")
-    return circuit_name(System.SINK, sink)
 
 
 def _show_request(number: int | None, ended: "Backfill | None") -> None:

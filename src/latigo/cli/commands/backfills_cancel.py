@@ -2,9 +2,10 @@
 
 import typer
 
-from latigo.cli.options import BackfillArgument, ConfigOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import BackfillArgument, ConfigOption, WhyOption
 
 EXAMPLES = ("latigo backfills cancel 12 --reason 'maintenance of the model server'",)
+OVER_HTTP = True
 
 
 def run(number: BackfillArgument, reason: WhyOption = "", config: ConfigOption = None) -> None:
@@ -12,8 +13,8 @@ def run(number: BackfillArgument, reason: WhyOption = "", config: ConfigOption =
 
     What it has predicted stays. Exit code 1 when it has ended, 2 when there is no such request.
     """
-    from latigo.actions.backfill import cancel_backfill
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.requests import CANCEL
 
-    with_ledger(settings_of(config), lambda database: cancel_backfill(database, user_at_host(), number, reason))
+    with_service(config, lambda service: service.ask(CANCEL, id=number, reason=reason))
     typer.echo(f"Request {number} is cancelled")

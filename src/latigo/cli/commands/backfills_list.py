@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import MOST_IN_JSON, ConfigOption, JsonOption, LimitOption, settings_of, with_ledger
+from latigo.cli.options import MOST_IN_JSON, ConfigOption, JsonOption, LimitOption
 from latigo.cli.tables import show_cut, show_json_list, show_table
 from latigo.reports.choices import BackfillState
 
 EXAMPLES = ("latigo backfills list", "latigo backfills list --state active --json")
+OVER_HTTP = True
 
 
 def run(
@@ -21,10 +22,12 @@ def run(
 
     At most 100 are shown, with --json 100 000.
     """
-    from latigo.reports.backfills import MOST_BACKFILLS, read_backfills
+    from latigo.cli.asking import listing, with_service
+    from latigo.reports.backfills import MOST_BACKFILLS
+    from latigo.web.api.requests import REQUESTS
 
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_BACKFILLS
-    found = with_ledger(settings_of(config), lambda database: read_backfills(database, state=state, most=most))
+    found = listing(with_service(config, lambda service: service.list(REQUESTS, most, state=state)))
     if as_json:
         show_json_list(found, found.total, limit)
     else:

@@ -2,9 +2,10 @@
 
 import typer
 
-from latigo.cli.options import BackfillArgument, ConfigOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import BackfillArgument, ConfigOption, WhyOption
 
 EXAMPLES = ("latigo backfills pause 12 --reason 'maintenance of the model server'",)
+OVER_HTTP = True
 
 
 def run(number: BackfillArgument, reason: WhyOption = "", config: ConfigOption = None) -> None:
@@ -13,8 +14,8 @@ def run(number: BackfillArgument, reason: WhyOption = "", config: ConfigOption =
     Tasks that an executor works on end by themselves; nothing else of it is done until it is resumed. Exit code 1 when
     it is not active, 2 when there is no such request.
     """
-    from latigo.actions.backfill import pause_backfill
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.requests import PAUSE
 
-    with_ledger(settings_of(config), lambda database: pause_backfill(database, user_at_host(), number, reason))
+    with_service(config, lambda service: service.ask(PAUSE, id=number, reason=reason))
     typer.echo(f"Request {number} is paused")

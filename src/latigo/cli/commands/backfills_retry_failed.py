@@ -2,10 +2,11 @@
 
 import typer
 
-from latigo.cli.options import BackfillArgument, ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import BackfillArgument, ConfigOption, JsonOption, WhyOption
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo backfills retry-failed 12 --reason 'the model server is repaired'",)
+OVER_HTTP = True
 
 
 def run(
@@ -15,10 +16,10 @@ def run(
 
     Exit code 1 when it was cancelled, 2 when there is no such request.
     """
-    from latigo.actions.backfill import retry_failed
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.requests import RETRY_FAILED
 
-    windows = with_ledger(settings_of(config), lambda database: retry_failed(database, user_at_host(), number, reason))
+    windows = with_service(config, lambda service: service.ask(RETRY_FAILED, id=number, reason=reason)).unparked
     if as_json:
         show_json({"id": number, "windows": windows})
     else:

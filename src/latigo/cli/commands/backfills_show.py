@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from latigo.cli.options import BackfillArgument, ConfigOption, JsonOption, LimitOption, settings_of, with_ledger
+from latigo.cli.options import BackfillArgument, ConfigOption, JsonOption, LimitOption
 from latigo.cli.tables import show_cut, show_json, show_pairs, show_table
 
 if TYPE_CHECKING:
-    from latigo.postgres.database import Database
+    from latigo.cli.asking import Service
     from latigo.reports.backfills import Backfill, BackfillModel
-    from latigo.reports.base import Listing
+    from latigo.web.api.paging import Page
 
 EXAMPLES = ("latigo backfills show 12", "latigo backfills show 12 --limit 0 --json")
+OVER_HTTP = True
 
 
 def run(
@@ -20,13 +21,16 @@ def run(
 
     The 1000 models with most left are shown. Exit code 2 when there is no such request.
     """
-    from latigo.reports.backfills import MOST_MODELS, read_backfill, read_backfill_models
+    from latigo.cli.asking import listing, with_service
+    from latigo.reports.backfills import MOST_MODELS
+    from latigo.web.api.requests import REQUEST, REQUEST_MODELS
 
-    async def work(database: "Database") -> "tuple[Backfill, Listing[BackfillModel]]":
+    async def work(service: "Service") -> "tuple[Backfill, Page[BackfillModel]]":
         most = MOST_MODELS if limit is None else limit
-        return await read_backfill(database, number), await read_backfill_models(database, number, most)
+        return await service.ask(REQUEST, id=number), await service.list(REQUEST_MODELS, most, id=number)
 
-    backfill, models = with_ledger(settings_of(config), work)
+    backfill, page = with_service(config, work)
+    models = listing(page)
     if as_json:
         show_json({**dict(backfill), "by_model": list(models), "total": models.total})
         return

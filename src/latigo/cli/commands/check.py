@@ -7,6 +7,7 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo check --config latigo.toml", "latigo check --json")
+OVER_HTTP = "it reaches every system from this machine"
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -1,9 +1,10 @@
 """``latigo circuits list``."""
 
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption
 from latigo.cli.tables import show_json, show_table
 
 EXAMPLES = ("latigo circuits", "latigo circuits list --json")
+OVER_HTTP = True
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -12,9 +13,10 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     Each has an open circuit: nothing that needs it is started, but for one probe from time to time, which closes the
     circuit when it is answered. Model servers have a circuit for each project.
     """
-    from latigo.reports.circuits import read_open_circuits
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import CIRCUITS
 
-    circuits = with_ledger(settings_of(config), read_open_circuits)
+    circuits = with_service(config, lambda service: service.ask(CIRCUITS)).items
     if as_json:
         show_json(circuits)
         return

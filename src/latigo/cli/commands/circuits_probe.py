@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption, WhyOption
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo circuits probe gordo/plant-a --reason 'the server is back'",)
+OVER_HTTP = True
 
 
 def run(
@@ -21,10 +22,10 @@ def run(
     A scheduler sends a task that needs it as the probe within seconds, if there is one; when it is answered, the
     circuit closes and all that waited goes on. Exit code 2 when no open circuit has this name.
     """
-    from latigo.actions.probing import probe_circuit
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import PROBE
 
-    with_ledger(settings_of(config), lambda database: probe_circuit(database, user_at_host(), downstream, reason))
+    with_service(config, lambda service: service.ask(PROBE, downstream=downstream, reason=reason))
     if as_json:
         show_json({"downstream": downstream})
         return

@@ -8,6 +8,7 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 from latigo.cli.lazy import COMPLETE_VARIABLE
 
 EXAMPLES = ("source <(latigo completion bash)", "latigo completion fish > ~/.config/fish/completions/latigo.fish")
+OVER_HTTP = "it asks nothing"
 
 
 def run(shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="Your shell.")]) -> None:

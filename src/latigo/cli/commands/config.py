@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latigo.settings import Settings
 
 EXAMPLES = ("latigo config", "LATIGO_EXECUTOR__CONCURRENCY=64 latigo config --config latigo.toml")
+OVER_HTTP = "it shows the configuration of this machine"
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:

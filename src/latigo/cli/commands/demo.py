@@ -14,6 +14,7 @@ EXAMPLES = (
     "latigo demo --distributed --influx",
     "latigo demo --timeseries-api",
 )
+OVER_HTTP = "it runs a service of its own"
 
 
 def run(

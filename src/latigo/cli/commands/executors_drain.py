@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption
 from latigo.cli.tables import show_json
 
 EXAMPLES = (
     "latigo executors drain worker-3/4711 --reason 'the host is being patched'",
     "latigo executors drain worker-3/4711 --stop --reason 'the host is being patched'",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -26,13 +27,12 @@ def run(
     its process ends with 0, and a supervisor that restarts it starts a new executor. An event hub gives what it had not
     begun to others. Exit code 2 when there is no such executor.
     """
-    from latigo.actions.draining import drain
+    from latigo.cli.asking import with_service
     from latigo.runtime.units import counted
-    from latigo.wiring.resources import user_at_host
+    from latigo.web.api.queue import DRAIN
 
-    executor, tasks = with_ledger(
-        settings_of(config), lambda database: drain(database, user_at_host(), name, reason, stop=stop)
-    )
+    drained = with_service(config, lambda service: service.ask(DRAIN, executor=name, reason=reason, stop=stop))
+    executor, tasks = drained.executor, drained.in_flight
     if as_json:
         show_json({"executor": executor, "in_flight": tasks, "stop": stop})
         return

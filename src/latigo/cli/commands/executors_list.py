@@ -2,10 +2,11 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption
 from latigo.cli.tables import show_json, show_table
 
 EXAMPLES = ("latigo executors", "latigo executors list --json")
+OVER_HTTP = True
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -14,9 +15,10 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     Each is one process; its name has the host, the process number and what makes it unlike any other. Concurrency is
     how many tasks it may work on at once, the working limit how many calls the model servers take.
     """
-    from latigo.reports.limits import read_executors
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import EXECUTORS
 
-    executors = with_ledger(settings_of(config), read_executors)
+    executors = with_service(config, lambda service: service.ask(EXECUTORS)).items
     if as_json:
         show_json(executors)
         return

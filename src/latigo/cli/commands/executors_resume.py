@@ -2,10 +2,11 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, ExecutorArgument, JsonOption, WhyOption
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo executors resume worker-3/4711 --reason 'patched'",)
+OVER_HTTP = True
 
 
 def run(
@@ -15,12 +16,11 @@ def run(
 
     It learns of it within seconds. Exit code 2 when there is no such executor, or it is not drained.
     """
-    from latigo.actions.draining import resume_executor
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import RESUME_EXECUTOR
 
-    executor = with_ledger(
-        settings_of(config), lambda database: resume_executor(database, user_at_host(), name, reason)
-    )
+    resumed = with_service(config, lambda service: service.ask(RESUME_EXECUTOR, executor=name, reason=reason))
+    executor = resumed.executor
     if as_json:
         show_json({"executor": executor})
         return

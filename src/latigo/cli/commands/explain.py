@@ -7,17 +7,19 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.tables import show_json
+from latigo.domain.errors import Misused
 from latigo.runtime.times import parse_time
 
 if TYPE_CHECKING:
-    from latigo.reports.explain import Explanation
     from latigo.reports.verification import Verification
+    from latigo.web.api.models import Explained
 
 EXAMPLES = (
     "latigo explain plant-a/pump-001 --at -2h",
     "latigo explain plant-a/pump-001 --at 2024-05-01T12:00Z --verify",
     "latigo explain plant-a/pump-001 --at -2h --json",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -37,20 +39,29 @@ def run(
     window is predicted again, as latigo predict does, and compared with the first sink that can be read: exit code 3
     when they differ. Exit code 2 when there is no such model.
     """
-    from latigo.cli.explaining import explain
-    from latigo.reports.story import sentences
+    from latigo.cli.asking import with_service
+    from latigo.cli.remote import chosen
     from latigo.runtime.clock import SystemClock
-    from latigo.runtime.event_loop import run_async
+    from latigo.web.api.models import EXPLAIN
 
-    ref, settings = model_ref(model), settings_of(config)
+    ref = model_ref(model)
     try:
         time = parse_time(at, SystemClock().now())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--at") from error
-    explanation, verification = run_async(lambda: explain(settings, ref, time, verify=verify))
-    story = sentences(explanation)
+    if verify and chosen() is not None:
+        raise Misused("--verify predicts from this machine, so it needs the configuration, not --url")
+    explained = with_service(
+        config, lambda service: service.ask(EXPLAIN, project=ref.project, model=ref.name, at=time.isoformat())
+    )
+    verification = None
+    if verify:
+        from latigo.cli.explaining import verified
+
+        verification = verified(settings_of(config), ref, explained)
+    story = explained.story
     if as_json:
-        show_json(_document(explanation, story, verification))
+        show_json(_document(explained, verification))
     else:
         for sentence in story:
             typer.echo(sentence)
@@ -62,6 +73,5 @@ def run(
         raise typer.Exit(Exit.UNHEALTHY)
 
 
-def _document(explanation: "Explanation", story: list[str], verification: "Verification | None") -> dict[str, object]:
-    verified = {} if verification is None else {"verification": verification}
-    return {**dict(explanation), "story": story, **verified}
+def _document(explained: "Explained", verification: "Verification | None") -> dict[str, object]:
+    return {**dict(explained), **({} if verification is None else {"verification": verification})}

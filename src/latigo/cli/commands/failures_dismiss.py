@@ -18,22 +18,21 @@ from latigo.cli.options import (
     reason_option,
     require_terminal,
     selection,
-    settings_of,
     why,
-    with_ledger,
 )
 from latigo.cli.tables import show_json, show_pairs
 from latigo.reports.choices import DISMISSED
 
 if TYPE_CHECKING:
     from latigo.actions.dismissing import DismissalCount
-    from latigo.postgres.database import Database
+    from latigo.cli.asking import Service
 
 EXAMPLES = (
     "latigo failures dismiss --sensor GRA-TT-001 --note 'gone since the rebuild of May' --dry-run",
     "latigo failures dismiss --project plant-a --reason values_refused --note 'model 12 is being retrained'",
     "latigo failures dismiss --sensor GRA-TT-001 --undo",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -63,23 +62,29 @@ def run(
         raise typer.BadParameter("Name --project, --model, --sensor or --reason, or use --all")
     if not (note or undo or dry_run):
         raise typer.BadParameter("Say why, for those who meet the failure next", param_hint="--note")
-    from latigo.actions.dismissing import count_dismissed, dismiss
-    from latigo.actions.retry import Retried
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.failures import DISMISS
 
-    selected, asks, settings = selection(project, model, sensor), everything and not yes, settings_of(config)
-    wanted = Retried(selected.project, selected.model, reason, sensor)
+    selected, asks = selection(project, model, sensor), everything and not yes
+    wanted = {
+        "selector": {**selected._asdict(), "reason": reason, "everything": everything},
+        "undo": undo,
+        "reason": note,
+    }
 
-    async def work(database: "Database") -> "DismissalCount":
-        if dry_run:
-            return await count_dismissed(database, wanted, undo=undo)
-        if asks:
-            require_terminal("latigo failures dismiss --all", yes=yes)
-            count = await count_dismissed(database, wanted, undo=undo)
+    async def work(service: "Service") -> "DismissalCount":
+        expected = expect
+        if dry_run or asks:
+            if not dry_run:
+                require_terminal("latigo failures dismiss --all", yes=yes)
+            count = (await service.ask(DISMISS, **wanted, dry_run=True)).count
+            if dry_run:
+                return count
             confirm(f"{'End the dismissal of' if undo else 'Dismiss'} {count.failures} failures?")
-        return await dismiss(database, user_at_host(), wanted, note, expect=expect, undo=undo)
+            expected = expect or count.digest
+        return (await service.ask(DISMISS, **wanted, expect=expected)).count
 
-    count = with_ledger(settings, work, selected)
+    count = with_service(config, work)
     if as_json:
         show_json(count)
     elif dry_run:

@@ -1,7 +1,6 @@
 """``latigo failures list``."""
 
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,19 +15,14 @@ from latigo.cli.options import (
     check_reason,
     reason_option,
     selection,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import age, show_cut, show_json_list, show_table
 from latigo.reports.choices import CAUSES, FailureGrouping, FailureOrder, FailureState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from latigo.postgres.database import Database
     from latigo.reports.failures import Failure, FailureGroup
-
-T = TypeVar("T")
 
 EXAMPLES = (
     "latigo failures --by sensor",
@@ -36,6 +30,7 @@ EXAMPLES = (
     "latigo failures --dismissed",
     "latigo failures --reason crashed --sort newest --limit 20 --json",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -64,43 +59,29 @@ def run(
     are counted, and listed with --dismissed. At most 1000 are shown, with --json 100 000. Exit code 2 when there is no
     such project, model or sensor.
     """
-    from latigo.reports.failures import (
-        MOST_FAILURES,
-        FailureFilter,
-        count_dismissed_failures,
-        read_failure_groups,
-        read_failures,
-    )
+    from latigo.cli.asking import listing, with_service
+    from latigo.reports.failures import MOST_FAILURES
     from latigo.runtime.units import counted
+    from latigo.web.api.failures import FAILURES, GROUPS
 
     check_reason(reason)
-    selected, settings = selection(project, model, sensor), settings_of(config)
+    selected = selection(project, model, sensor)
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_FAILURES
-    wanted = FailureFilter(selected.project, selected.model, reason, sensor, state, dismissed)
+    wanted = {**selected._asdict(), "reason": reason, "state": state, "dismissed": dismissed}
     empty = "Nothing like that has failed" if reason or state or sensor else "Nothing has failed"
     if dismissed:
         empty = "Nothing like that is dismissed"
-
-    async def with_dismissed(read: "Callable[[Database], Awaitable[T]]", database: "Database") -> "tuple[T, int]":
-        return await read(database), 0 if dismissed else await count_dismissed_failures(database, wanted)
-
     if by is not None:
-        groups, more = with_ledger(
-            settings,
-            partial(with_dismissed, lambda database: read_failure_groups(database, by, wanted, most=most)),
-            selected,
-        )
+        found = with_service(config, lambda service: service.list(GROUPS, most, **wanted, by=by))
+        groups, more = listing(found), found.dismissed
         if as_json:
             show_json_list(groups, groups.total, limit)
         else:
             _show_groups(groups, by, empty)
         show_cut(len(groups), groups.total)
     else:
-        failures, more = with_ledger(
-            settings,
-            partial(with_dismissed, lambda database: read_failures(database, wanted, order=sort, most=most)),
-            selected,
-        )
+        page = with_service(config, lambda service: service.list(FAILURES, most, **wanted, order=sort))
+        failures, more = listing(page), page.dismissed
         if as_json:
             show_json_list(failures, failures.total, limit)
         else:

@@ -14,6 +14,7 @@ from latigo.cli.options import (
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo ledger restored", "latigo ledger restored --yes --json")
+OVER_HTTP = "it needs the ledger's database itself, while no service runs"
 
 
 def run(

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latigo.cli.options import ConfigOption, JsonOption, WhyOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption, WhyOption
 from latigo.cli.tables import cell, show_json, show_line, show_table
 
 if TYPE_CHECKING:
-    from latigo.postgres.database import Database
-    from latigo.reports.limits import ConfiguredLimits, LimitsReport
-    from latigo.settings import Settings
+    from latigo.cli.asking import Service
+    from latigo.reports.limits import LimitsReport
 
 EXAMPLES = (
     "latigo limits",
@@ -18,6 +17,7 @@ EXAMPLES = (
     "latigo limits --pause-backfill --reason 'month-end reports need the model server'",
     "latigo limits --resume-backfill --reset --reason 'all is done'",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -66,35 +66,19 @@ def run(
         raise typer.BadParameter("--reset returns to the settings, so it takes no other limits")
     if (limits != CONFIGURED or resume_backfill or reset) and not reason:
         raise typer.BadParameter("Say why, for the record", param_hint="--reason")
-    from latigo.actions.limits import reset_limits, set_limits
-    from latigo.actions.limits import resume_backfill as resume
-    from latigo.reports.limits import read_limits
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import CHANGE_LIMITS, LIMITS
 
-    settings = settings_of(config)
+    changes = {"concurrency": concurrency, "backfill_share": share, "outstanding": outstanding, "reset": reset}
+    paused = True if pause_backfill else False if resume_backfill else None
 
-    async def work(database: "Database") -> "LimitsReport":
-        who = user_at_host()
-        if reset:
-            await reset_limits(database, who, reason)
-        if resume_backfill:
-            await resume(database, who, reason)
-        if limits != CONFIGURED:
-            await set_limits(database, who, limits, reason)
-        return await read_limits(database, _configured(settings))
+    async def work(service: "Service") -> "LimitsReport":
+        if limits == CONFIGURED and not resume_backfill and not reset:
+            return await service.ask(LIMITS)
+        return await service.ask(CHANGE_LIMITS, **changes, backfill_paused=paused, reason=reason)
 
-    report = with_ledger(settings, work)
+    report = with_service(config, work)
     show_json(report) if as_json else _show(report)
-
-
-def _configured(settings: "Settings") -> "ConfiguredLimits":
-    from latigo.reports.limits import ConfiguredLimits
-
-    return ConfiguredLimits(
-        concurrency=settings.executor.concurrency,
-        backfill_share=settings.backfill.min_share,
-        outstanding=settings.task_queue.max_outstanding,
-    )
 
 
 def _show(report: "LimitsReport") -> None:

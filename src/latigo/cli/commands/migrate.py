@@ -5,6 +5,7 @@ import typer
 from latigo.cli.options import ConfigOption, settings_of
 
 EXAMPLES = ("latigo migrate --config latigo.toml",)
+OVER_HTTP = "it changes the schema of the ledger's database itself"
 
 
 def run(config: ConfigOption = None) -> None:

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from latigo.cli.exits import Exit
-from latigo.cli.options import ConfigOption, Selected, settings_of, with_ledger
+from latigo.cli.options import ConfigOption
 
 EXAMPLES = ("latigo models accept-loss plant-a", "latigo models accept-loss")
+OVER_HTTP = True
 
 
 def run(
@@ -22,16 +23,11 @@ def run(
     Such a list is quarantined until it has stood for an hour: the model list of a project, or the list of projects by
     models.discover. Exit code 3 when there is none, 2 when there is no such project.
     """
-    from latigo.actions.accept_loss import accept_discovery_loss, accept_loss
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.controls import ACCEPT_LOSS
 
-    what, who = "list of projects" if project is None else f"model list of {project}", user_at_host()
-    accepted = with_ledger(
-        settings_of(config),
-        lambda ledger: accept_discovery_loss(ledger, who) if project is None else accept_loss(ledger, who, project),
-        Selected(project),
-    )
-    if not accepted:
+    what = "list of projects" if project is None else f"model list of {project}"
+    if not with_service(config, lambda service: service.ask(ACCEPT_LOSS, project=project)).accepted:
         typer.echo(f"The {what} is not quarantined")
         raise typer.Exit(Exit.UNHEALTHY)
     typer.echo(f"The next {what} is accepted")

@@ -10,14 +10,12 @@ from latigo.cli.options import (
     JsonOption,
     LimitOption,
     ProjectOption,
-    Selected,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_cut, show_json_list, show_table
 from latigo.reports.choices import ModelOrder, ModelState
 
 EXAMPLES = ("latigo models list --project plant-a", "latigo models list --state silent --sort behind --json")
+OVER_HTTP = True
 
 
 def run(
@@ -35,13 +33,13 @@ def run(
 
     All of them, unless there are more than 100 000. Exit code 2 when there is no such project.
     """
-    from latigo.reports.models import read_models
+    from latigo.cli.asking import listing, with_service
+    from latigo.web.api.models import MODELS
 
     most = MOST_IN_JSON if limit is None else limit
-    models = with_ledger(
-        settings_of(config),
-        lambda database: read_models(database, project, state=state, order=sort, most=most),
-        Selected(project),
+    projects = () if project is None else (project,)
+    models = listing(
+        with_service(config, lambda service: service.list(MODELS, most, project=projects, state=state, order=sort))
     )
     if as_json:
         show_json_list(models, models.total, limit)

@@ -2,9 +2,10 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, ModelArgument, model_ref, settings_of
+from latigo.cli.options import ConfigOption, ModelArgument, model_ref
 
 EXAMPLES = ("latigo models register plant-a/pump-001",)
+OVER_HTTP = True
 
 
 def run(model: ModelArgument, config: ConfigOption = None) -> None:
@@ -12,16 +13,9 @@ def run(model: ModelArgument, config: ConfigOption = None) -> None:
 
     The model server has to have it; exit code 2 when it does not.
     """
-    from latigo.actions.roster import register
-    from latigo.reports.names import read_names
-    from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_models
+    from latigo.cli.asking import with_service
+    from latigo.web.api.controls import REGISTER
 
-    ref, settings = model_ref(model), settings_of(config)
-
-    async def work() -> None:
-        async with open_models(settings) as (database, server):
-            await register(server, await read_names(database, settings.models.projects), ref)
-
-    run_async(work)
+    ref = model_ref(model)
+    with_service(config, lambda service: service.ask(REGISTER, project=ref.project, model=ref.name))
     typer.echo(f"{ref} is registered; it is predicted once a scheduler has read its metadata: latigo models show {ref}")

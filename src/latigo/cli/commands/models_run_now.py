@@ -1,31 +1,27 @@
 """``latigo models run-now``."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latigo.cli.exits import Exit
-from latigo.cli.options import (
-    ConfigOption,
-    JsonOption,
-    ModelArgument,
-    Selected,
-    WhyOption,
-    model_ref,
-    settings_of,
-    with_ledger,
-)
+from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, WhyOption, model_ref
 from latigo.cli.tables import cell, last_line, show_json
 
 if TYPE_CHECKING:
-    from latigo.actions.run_now import RunningNow
-    from latigo.postgres.database import Database
+    from latigo.cli.asking import Service
     from latigo.reports.tasks import TaskEnd
+    from latigo.web.api.controls import Running
 
 EXAMPLES = (
     "latigo models run-now plant-a/pump-001 --reason 'the sensor was repaired' --wait",
     "latigo models run-now plant-a/pump-001 --reason 'after a new calibration' --json",
 )
+OVER_HTTP = True
+
+#: Interval between two looks at a task that is waited for.
+_POLL = timedelta(seconds=1)
 
 
 def run(
@@ -41,25 +37,28 @@ def run(
     again. A task that an executor has begun ends first. Exit code 1 when the model is not predicted now or, with
     --wait, when it fails; 2 when there is no such model.
     """
-    from latigo.actions.run_now import run_now
-    from latigo.reports.status import read_stopped
-    from latigo.reports.tasks import wait_for_end
+    from latigo.cli.asking import with_service
     from latigo.runtime.clock import SystemClock
-    from latigo.wiring.resources import user_at_host
+    from latigo.web.api.controls import RUN_NOW, TASK
 
     ref = model_ref(model)
 
-    async def work(database: "Database") -> "tuple[RunningNow, TaskEnd | None]":
-        running = await run_now(database, user_at_host(), ref, reason)
+    async def work(service: "Service") -> "tuple[Running, TaskEnd | None]":
+        running = await service.ask(RUN_NOW, project=ref.project, model=ref.name, reason=reason)
         if wait and not as_json:
             typer.echo(_planned(model, running), err=True)
-        if stopped := await read_stopped(database):
-            typer.echo(f"It waits: {stopped}", err=True)
-        return running, await wait_for_end(database, running.task, SystemClock()) if wait else None
+        if running.stopped:
+            typer.echo(f"It waits: {running.stopped}", err=True)
+        while wait:
+            state = await service.ask(TASK, task=running.task)
+            if state.end is not None or not state.known:
+                return running, state.end
+            await SystemClock().sleep(_POLL)
+        return running, None
 
-    running, end = with_ledger(settings_of(config), work, Selected(*ref))
+    running, end = with_service(config, work)
     if as_json:
-        window = {"start": running.window.start, "end": running.window.end}
+        window = {"start": running.start, "end": running.end}
         show_json({"model": model, **window, "claimed_by": running.claimed_by, "waits": running.waits, "ended": end})
     elif wait:
         typer.echo(_ended(model, running, end))
@@ -69,17 +68,17 @@ def run(
         raise typer.Exit(Exit.FAILED)
 
 
-def _planned(model: str, running: "RunningNow") -> str:
+def _planned(model: str, running: "Running") -> str:
     if running.claimed_by:
         return f"{model}: {running.claimed_by} is at {_span(running)} already"
     return f"{model}: {_span(running)} is planned" + (", for when its running task has ended" if running.waits else "")
 
 
-def _span(running: "RunningNow") -> str:
-    return f"{cell(running.window.start)} to {cell(running.window.end)}"
+def _span(running: "Running") -> str:
+    return f"{cell(running.start)} to {cell(running.end)}"
 
 
-def _ended(model: str, running: "RunningNow", end: "TaskEnd | None") -> str:
+def _ended(model: str, running: "Running", end: "TaskEnd | None") -> str:
     from latigo.runtime.units import counted
 
     if end is None:

@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from latigo.cli.exits import Exit
-from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
+from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref
 from latigo.cli.tables import show_json, show_pairs, show_table
-from latigo.domain.errors import Unavailable
 
 if TYPE_CHECKING:
-    from latigo.providers.gordo import Gordo
     from latigo.reports.models import ModelDetails
-    from latigo.reports.names import KnownNames
 
 EXAMPLES = ("latigo models show plant-a/pump-001",)
+OVER_HTTP = True
 
 
 def run(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -23,29 +21,11 @@ def run(model: ModelArgument, config: ConfigOption = None, as_json: JsonOption =
     While the server cannot be asked, what the ledger knows. Exit code 3 when the server does not have it or could not
     be asked, or the model cannot be predicted; 2 when neither knows it.
     """
-    from latigo.reports.models import read_model_details, within_limit
-    from latigo.reports.names import not_on_server, read_names, require_project
-    from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_models
+    from latigo.cli.asking import with_service
+    from latigo.web.api.models import MODEL_ON_SERVER
 
-    ref, settings = model_ref(model), settings_of(config)
-
-    async def require_known(server: "Gordo", known: "KnownNames") -> None:
-        await require_project(server.catalogue, ref.project, known)
-        if not await server.catalogue.model_exists(ref):
-            raise await not_on_server(server.catalogue, ref, known)
-
-    async def work() -> "ModelDetails":
-        async with open_models(settings) as (database, server):
-            known = await read_names(database, settings.models.projects)
-            if ref not in known.models:
-                try:
-                    await within_limit(require_known(server, known))
-                except Unavailable:
-                    known.require(*ref)
-            return await read_model_details(database, server.execution, ref)
-
-    details = run_async(work)
+    ref = model_ref(model)
+    details = with_service(config, lambda service: service.ask(MODEL_ON_SERVER, project=ref.project, model=ref.name))
     if as_json:
         show_json(details)
     else:

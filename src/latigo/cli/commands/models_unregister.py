@@ -2,9 +2,10 @@
 
 import typer
 
-from latigo.cli.options import ConfigOption, ModelArgument, model_ref, settings_of
+from latigo.cli.options import ConfigOption, ModelArgument, model_ref
 
 EXAMPLES = ("latigo models unregister plant-a/pump-001",)
+OVER_HTTP = True
 
 
 def run(model: ModelArgument, config: ConfigOption = None) -> None:
@@ -12,18 +13,9 @@ def run(model: ModelArgument, config: ConfigOption = None) -> None:
 
     Its coverage and predictions stay. Exit code 2 when neither the ledger nor the model server knows it.
     """
-    from latigo.actions.roster import unregister
-    from latigo.ledger.model_store import PostgresModelLedger
-    from latigo.reports.names import read_names
-    from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_models
+    from latigo.cli.asking import with_service
+    from latigo.web.api.controls import UNREGISTER
 
-    ref, settings = model_ref(model), settings_of(config)
-
-    async def work() -> None:
-        async with open_models(settings) as (database, server):
-            known = await read_names(database, settings.models.projects)
-            await unregister(server, PostgresModelLedger(database), known, ref)
-
-    run_async(work)
+    ref = model_ref(model)
+    with_service(config, lambda service: service.ask(UNREGISTER, project=ref.project, model=ref.name))
     typer.echo(f"{ref} is no longer predicted; latigo models register {ref} reverts that")

@@ -3,12 +3,12 @@
 import typer
 
 from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption
-from latigo.cli.pausing import change_models
 
 EXAMPLES = (
     'latigo pause plant-a/pump-001 --reason "sensor is being replaced"',
     'latigo pause plant-a --reason "turnaround until May"',
 )
+OVER_HTTP = True
 
 
 def run(subject: SubjectArgument, reason: WhyOption, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -19,8 +19,9 @@ def run(subject: SubjectArgument, reason: WhyOption, config: ConfigOption = None
     backfill.max_catch_up. Latigo records who paused, when and why; latigo status shows it. Exit code 2 when there is no
     such project or model.
     """
-    from latigo.actions.pausing import pause
+    from latigo.cli.pausing import change_models
+    from latigo.web.api.controls import PAUSE
 
-    changed = change_models(pause, subject, reason, config, as_json=as_json)
+    changed = change_models(PAUSE, subject, reason, config, as_json=as_json)
     if changed:
         typer.echo(f"Paused {changed}; latigo resume {subject} resumes it")

@@ -7,6 +7,7 @@ from latigo.cli.options import JsonOption
 from latigo.cli.tables import show_json, show_table
 
 EXAMPLES = ("latigo plugins", "latigo plugins --json")
+OVER_HTTP = "it lists what is installed on this machine"
 
 
 def run(as_json: JsonOption = False) -> None:

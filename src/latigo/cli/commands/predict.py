@@ -17,6 +17,7 @@ EXAMPLES = (
     "latigo predict plant-a/pump-001 --from 2024-05-01 --to 2024-05-02 --out pump.parquet --plot pump.html",
     "latigo predict plant-a/pump-001 --from -6h --explain-query",
 )
+OVER_HTTP = "it reads, predicts and writes from this machine"
 
 
 def run(

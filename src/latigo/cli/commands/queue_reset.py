@@ -1,5 +1,7 @@
 """``latigo queue reset``."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from latigo.cli.options import (
@@ -8,12 +10,14 @@ from latigo.cli.options import (
     YesOption,
     confirm,
     require_terminal,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_json
 
+if TYPE_CHECKING:
+    from latigo.cli.asking import Service
+
 EXAMPLES = ("latigo queue reset --yes",)
+OVER_HTTP = True
 
 
 def run(
@@ -26,17 +30,20 @@ def run(
     Its events are numbered from the start, so executors read it from its beginning. Nothing is lost and nothing is done
     twice: what the old hub held is planned again, and tasks that are done already are skipped.
     """
-    from latigo.actions.reset_queue import reset_queue
-    from latigo.wiring.resources import event_hub, user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.domain.errors import ConfigurationError
+    from latigo.web.api.queue import QUEUE, RESET
 
-    settings = settings_of(config)
-    hub = event_hub(settings)
-    require_terminal("latigo queue reset", yes=yes)
-    if not yes:
-        confirm("Forget how far executors are, and read the hub from its beginning?")
-    count = with_ledger(
-        settings, lambda database: reset_queue(database, user_at_host(), hub.address.channel, hub.consumer_group)
-    )
+    async def work(service: "Service") -> int:
+        queue = await service.ask(QUEUE)
+        if queue.ledger is not None:
+            raise ConfigurationError(f'task_queue.kind = "{queue.kind}" has no partitions')
+        require_terminal("latigo queue reset", yes=yes)
+        if not yes:
+            confirm("Forget how far executors are, and read the hub from its beginning?")
+        return (await service.ask(RESET)).forgotten
+
+    count = with_service(config, work)
     if as_json:
         show_json({"forgotten": count})
     else:

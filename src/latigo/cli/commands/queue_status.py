@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from latigo.cli.exits import Exit
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption
 from latigo.cli.tables import age, show_json, show_table
 
 if TYPE_CHECKING:
-    from latigo.postgres.database import Database
-    from latigo.reports.queue import PartitionReading
-    from latigo.reports.snapshot import QueueOutage
-    from latigo.settings import Settings
+    from latigo.reports.queue import LedgerQueue, PartitionReading
 
 EXAMPLES = ("latigo queue", "latigo queue status --json")
+OVER_HTTP = True
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -25,22 +23,15 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     them the executors of other processes have taken from the ledger's database. Exit code 3 when the hub cannot be
     reached, or was recreated after its checkpoints.
     """
-    from latigo.settings import EventHubQueue
-
-    settings = settings_of(config)
-    queue = settings.task_queue
-    if not isinstance(queue, EventHubQueue):
-        _show_ledger_queue(settings, as_json=as_json)
-        return
-    from latigo.reports.queue import read_partitions, read_queue_outages
+    from latigo.cli.asking import with_service
     from latigo.reports.status import describe_queue_outages
+    from latigo.web.api.queue import QUEUE
 
-    channel, group = queue.address.channel, queue.consumer_group
-
-    async def work(database: "Database") -> "tuple[Sequence[PartitionReading], Sequence[QueueOutage]]":
-        return await read_partitions(database, channel, group), await read_queue_outages(database)
-
-    partitions, outages = with_ledger(settings, work)
+    queue = with_service(config, lambda service: service.ask(QUEUE))
+    if queue.ledger is not None:
+        show_json(queue.ledger) if as_json else _show_ledger_queue(queue.ledger)
+        return
+    partitions, outages = queue.partitions, queue.outages
     if as_json:
         show_json(partitions)
     else:
@@ -63,14 +54,9 @@ def _show_partitions(partitions: "Sequence[PartitionReading]") -> None:
     show_table(rows, columns, empty="The scheduler has not read the event hub yet")
 
 
-def _show_ledger_queue(settings: "Settings", *, as_json: bool) -> None:
-    from latigo.reports.queue import read_ledger_queue
+def _show_ledger_queue(queue: "LedgerQueue") -> None:
     from latigo.runtime.clock import SystemClock
 
-    queue = with_ledger(settings, read_ledger_queue)
-    if as_json:
-        show_json(queue)
-        return
     tasks, now = queue.tasks, SystemClock().now()
     oldest = f", the oldest for {age(queue.oldest, now)}" if queue.oldest else ""
     typer.echo(

@@ -3,9 +3,9 @@
 import typer
 
 from latigo.cli.options import ConfigOption, JsonOption, SubjectArgument, WhyOption
-from latigo.cli.pausing import change_models
 
 EXAMPLES = ("latigo resume plant-a/pump-001", "latigo resume plant-a")
+OVER_HTTP = True
 
 
 def run(
@@ -18,7 +18,8 @@ def run(
 
     A project is resumed with all its models. Exit code 2 when there is no such project or model, or it is not paused.
     """
-    from latigo.actions.pausing import resume
+    from latigo.cli.pausing import change_models
+    from latigo.web.api.controls import RESUME
 
-    if changed := change_models(resume, subject, reason, config, as_json=as_json):
+    if changed := change_models(RESUME, subject, reason, config, as_json=as_json):
         typer.echo(f"Resumed {changed}")

@@ -18,22 +18,22 @@ from latigo.cli.options import (
     reason_option,
     require_terminal,
     selection,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_json, show_pairs, show_table
 from latigo.domain.outcome import UNSTORED
 from latigo.reports.choices import RETRIED
 
 if TYPE_CHECKING:
-    from latigo.actions.retry import RetryCount, RetryResult
-    from latigo.postgres.database import Database
+    from latigo.actions.retry import RetryCount
+    from latigo.cli.asking import Service
+    from latigo.web.api.failures import RetryAnswer
 
 EXAMPLES = (
     "latigo retry --project plant-a --reason unknown_sensor",
     "latigo retry --sensor GRA-TT-001 --dry-run",
     "latigo retry --all --yes",
 )
+OVER_HTTP = True
 
 
 def run(
@@ -57,23 +57,26 @@ def run(
     _check_reason(reason)
     if project is None and model is None and sensor is None and reason is None and not everything:
         raise typer.BadParameter("Name --project, --model, --sensor or --reason, or use --all")
-    from latigo.actions.retry import Retried, count_retried, retry
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.failures import RETRY
 
-    selected, asks, settings = selection(project, model, sensor), everything and not yes, settings_of(config)
-    wanted = Retried(selected.project, selected.model, reason, sensor)
-    if dry_run:
-        _show_count(with_ledger(settings, lambda database: count_retried(database, wanted), selected), as_json=as_json)
-        return
+    selected, asks = selection(project, model, sensor), everything and not yes
+    wanted = {"selector": {**selected._asdict(), "reason": reason, "everything": everything}}
 
-    async def work(database: "Database") -> "RetryResult":
-        if asks:
+    async def work(service: "Service") -> "RetryAnswer":
+        expected = expect
+        if asks and not dry_run:
             require_terminal("latigo retry --all", yes=yes)
-            counted = await count_retried(database, wanted)
-            confirm(f"Retry {counted.windows} parked windows and {counted.waiting} waiting tasks?")
-        return await retry(database, user_at_host(), wanted, expect=expect)
+            count = (await service.ask(RETRY, **wanted, dry_run=True)).count
+            confirm(f"Retry {count.windows} parked windows and {count.waiting} waiting tasks?")
+            expected = expect or count.digest
+        return await service.ask(RETRY, **wanted, dry_run=dry_run, expect=expected)
 
-    unparked, woken, rechecked = with_ledger(settings, work, selected)
+    answer = with_service(config, work)
+    if dry_run:
+        _show_count(answer.count, as_json=as_json)
+        return
+    unparked, woken, rechecked = answer.unparked, answer.woken, answer.rechecked
     if as_json:
         show_json(unparked)
         return

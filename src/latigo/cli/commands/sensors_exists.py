@@ -9,6 +9,7 @@ from latigo.cli.options import ConfigOption, JsonOption, settings_of
 from latigo.cli.tables import show_json
 
 EXAMPLES = ("latigo sensors exists GRA-TT-0001.PV",)
+OVER_HTTP = "it asks the source of readings from this machine"
 
 
 def run(

@@ -9,6 +9,7 @@ from latigo.cli.options import ConfigOption, JsonOption, LimitOption, settings_o
 from latigo.cli.tables import show_cut, show_json_list
 
 EXAMPLES = ("latigo sensors list | grep GRA-TT", "latigo sensors list --limit 20 --json")
+OVER_HTTP = "it asks the source of readings from this machine"
 
 
 def run(config: ConfigOption = None, limit: LimitOption = None, as_json: JsonOption = False) -> None:

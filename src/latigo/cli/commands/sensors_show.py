@@ -11,6 +11,7 @@ from latigo.domain.windows import Window, from_ns
 from latigo.runtime.times import parse_time
 
 EXAMPLES = ("latigo sensors show GRA-TT-0001.PV", "latigo sensors show GRA-TT-0001.PV --from -2d --to -1d")
+OVER_HTTP = "it asks the source of readings from this machine"
 
 
 def run(

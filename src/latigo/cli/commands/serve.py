@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_EXECUTORS = 256
 
 EXAMPLES = ("latigo serve --config latigo.toml", "latigo serve --executors auto", "latigo serve --role executor")
+OVER_HTTP = "it is the service"
 
 
 def run(

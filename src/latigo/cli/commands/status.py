@@ -9,7 +9,7 @@ import typer
 
 from latigo import __version__
 from latigo.cli.exits import Exit, fail
-from latigo.cli.options import ConfigOption, JsonOption, settings_of, with_ledger
+from latigo.cli.options import ConfigOption, JsonOption
 from latigo.cli.tables import age, show_json, show_line, show_table
 from latigo.domain.errors import Unavailable
 from latigo.domain.health import State
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from latigo.reports.status import Status
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
+OVER_HTTP = True
 
 #: Before a cause: an exclamation mark where somebody has to act.
 _MARKS = {State.NEEDS_ATTENTION: "!", State.RECOVERING: "~"}
@@ -34,11 +35,11 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     needs attention; or unknown, while the ledger is unavailable. Below it is a line for each cause. Exit code 0 when it
     is healthy, 1 when it is unknown, else 3.
     """
-    from latigo.reports.status import read_status
+    from latigo.cli.asking import with_service
+    from latigo.web.api.status import STATUS
 
-    settings = settings_of(config)
     try:
-        status = with_ledger(settings, lambda database: read_status(database, __version__, settings.objective))
+        status = with_service(config, lambda service: service.ask(STATUS))
     except Unavailable as error:
         if as_json:
             show_json({"version": __version__, "healthy": False, "state": State.UNKNOWN, "error": str(error)})

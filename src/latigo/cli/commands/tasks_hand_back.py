@@ -11,8 +11,6 @@ from latigo.cli.options import (
     ExecutorOption,
     JsonOption,
     WhyOption,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import show_json, show_table
 
@@ -20,6 +18,7 @@ EXAMPLES = (
     "latigo tasks hand-back plant-a/pump-001 --reason 'hangs since noon'",
     "latigo tasks hand-back --executor worker-3/4711/1a2b3c4d --reason 'the host does not answer' --dry-run",
 )
+OVER_HTTP = True
 
 
 class LaneName(StrEnum):
@@ -53,14 +52,11 @@ def run(
         raise typer.BadParameter("Name projects, models or --executor; '*' is every model")
     if not (reason or dry_run):
         raise typer.BadParameter("Say why, for the record", param_hint="--reason")
-    from latigo.actions.hand_back import Held, hand_back
-    from latigo.domain.task import Lane
-    from latigo.wiring.resources import user_at_host
+    from latigo.cli.asking import with_service
+    from latigo.web.api.queue import HAND_BACK
 
-    held = Held(models or (), executor, None if lane is None else Lane(lane.value))
-    tasks = with_ledger(
-        settings_of(config), lambda database: hand_back(database, user_at_host(), held, reason, dry_run=dry_run)
-    )
+    held = {"names": models or (), "executor": executor, "lane": None if lane is None else lane.value}
+    tasks = with_service(config, lambda service: service.ask(HAND_BACK, **held, reason=reason, dry_run=dry_run)).tasks
     if as_json:
         show_json(tasks)
         return

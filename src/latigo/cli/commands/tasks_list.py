@@ -13,8 +13,6 @@ from latigo.cli.options import (
     ModelOption,
     ProjectOption,
     selection,
-    settings_of,
-    with_ledger,
 )
 from latigo.cli.tables import age, show_cut, show_json_list, show_table
 from latigo.reports.choices import TaskState
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from latigo.reports.tasks import OutstandingTask
 
 EXAMPLES = ("latigo tasks", "latigo tasks list --state claimed", "latigo tasks list --model plant-a/pump-001 --json")
+OVER_HTTP = True
 
 
 def run(
@@ -42,12 +41,14 @@ def run(
     waiting one has failed and is tried again. At most 1000 are shown, with --json 100 000. Exit code 2 when there is no
     such project or model.
     """
-    from latigo.reports.tasks import MOST_TASKS, TaskFilter, read_tasks
+    from latigo.cli.asking import listing, with_service
+    from latigo.reports.tasks import MOST_TASKS
+    from latigo.web.api.queue import TASKS
 
-    selected, settings = selection(project, model), settings_of(config)
+    selected = selection(project, model)
     most = limit if limit is not None else MOST_IN_JSON if as_json else MOST_TASKS
-    wanted = TaskFilter(selected.project, selected.model, state, executor)
-    tasks = with_ledger(settings, lambda database: read_tasks(database, wanted, most=most), selected)
+    wanted = {"project": selected.project, "model": selected.model, "state": state, "executor": executor}
+    tasks = listing(with_service(config, lambda service: service.list(TASKS, most, **wanted)))
     if as_json:
         show_json_list(tasks, tasks.total, limit)
     else:
