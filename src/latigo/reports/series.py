@@ -15,6 +15,7 @@ from latigo.domain.windows import DAY, Window, to_ns
 from latigo.providers.protocols import PredictionStorageProvider, SensorDataProvider
 from latigo.reports.base import Report
 from latigo.reports.buckets import Bucketed, bucketed, bucketed_readings, united
+from latigo.reports.receipts import TagShare
 
 LONGEST: Final = 92 * DAY
 LONGEST_READINGS: Final = DAY
@@ -33,13 +34,6 @@ class SeriesColumn(Report):
 
     group: str
     tag: str  #: empty: of the whole model
-
-
-class TagShare(Report):
-    """How much of the total anomaly a tag carries."""
-
-    tag: str
-    share: float  #: of the squares of ``tag-anomaly-scaled``: of rows over the threshold, or of all where none is
 
 
 class SeriesReport(Report):

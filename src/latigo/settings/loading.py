@@ -19,6 +19,8 @@ from latigo.settings.model import Settings
 
 PREFIX = "LATIGO_"
 CONFIG_VARIABLE = "LATIGO_CONFIG"
+#: Whom commands ask, and with which token; no settings. See `latigo.cli.remote`.
+OF_THE_COMMAND_LINE = ("LATIGO_URL", "LATIGO_TOKEN", "LATIGO_TOKEN_FILE")
 CONFIG_FILE = Path("latigo.toml")
 
 _LARGEST_FILE = 1 << 20  #: bytes
@@ -137,7 +139,8 @@ class _Variables(EnvSettingsSource):
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
         variables = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
-        variables.pop(CONFIG_VARIABLE, None)
+        for name in (CONFIG_VARIABLE, *OF_THE_COMMAND_LINE):
+            variables.pop(name, None)
         self.names = {name.upper(): name for name in variables}
         self.env_vars = {name.lower(): value for name, value in variables.items()}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.web.api import controls, failures, grid, models, queue, requests, series, status
+from latigo.web.api import anomalies, controls, failures, grid, models, queue, requests, series, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -14,4 +14,5 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *controls.ENDPOINTS,
     *grid.ENDPOINTS,
     *series.ENDPOINTS,
+    *anomalies.ENDPOINTS,
 )
