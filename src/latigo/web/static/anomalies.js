@@ -1,14 +1,14 @@
-// Anomalies: which models see something unusual, since when, and which sensors carry it.
+// Anomalies: which models see something unusual, what changed, since when, and which sensors carry it.
 
 import { get } from "./api.js";
-import { counted, figure, h, nameOf, percent, visible } from "./dom.js";
+import { short } from "./chart.js";
+import { counted, figure, h, meter, nameOf, percent, visible } from "./dom.js";
 import { walk } from "./lists.js";
 import { Panel } from "./panel.js";
 import { modelHref, place } from "./router.js";
 import { sparkline } from "./strip.js";
 import { Table } from "./table.js";
 import { age, fullTime, rangeWords, when } from "./time.js";
-import { short } from "./chart.js";
 
 const LIMIT = 100;
 
@@ -18,17 +18,17 @@ export const anomalies = {
   /** @param {HTMLElement} main @param {any} screen */
   draw(main, screen) {
     const table = new Table({
-      caption: "Models by anomaly, worst first", key: (row) => `${row.project}/${row.model}`,
-      open: (row) => modelHref(row.project, row.model),
-      empty: "No model has an anomaly output that is stored in this range.",
+      caption: "Models by anomaly, worst first", key: (row) => `${row.project}/${row.model}`, open: (row) => modelHref(row.project, row.model, { at: row.max_at }),
+      empty: "No window of this range has an anomaly on record. Models are listed as soon as one of their windows is settled.",
       columns: [
         { title: "model", label: "", cell: (row) => h("a", { href: modelHref(row.project, row.model) }, nameOf(`${row.project}/${row.model}`)) },
-        { title: "now", kind: "number", cell: (row) => level(row.now ?? row.current) },
-        { title: "highest", kind: "number", cell: (row) => h("span", { title: row.max_at ? fullTime(row.max_at) : "" }, level(row.max ?? row.highest)) },
-        { title: "above threshold", kind: "number", cell: (row) => (row.share_above ?? row.above_share ? percent(row.share_above ?? row.above_share) : "never") },
-        { title: "since", cell: (row) => (row.since ? h("span", { title: fullTime(row.since) }, `${when(row.since)} (${age(row.since)})`) : "") },
-        { title: "over the range", kind: "wide", label: "", cell: (row) => (row.series ? sparkline(row.series, "anomaly over threshold in the range") : "") },
-        { title: "carried by", kind: "wide", cell: (row) => (row.tags || []).slice(0, 3).map((/** @type {any} */ tag) => [nameOf(tag.tag ?? tag), tag.share === undefined ? "" : ` ${percent(tag.share)}`, " "]) },
+        { title: "rows over threshold now", cell: (row) => (row.share_now === null ? `highest ${short(row.now)}` : [row.share_now > 0 ? h("strong", { class: "over" }, "▲ ") : null, meter(row.share_now)]) },
+        { title: "over the range", kind: "number", cell: (row) => percent(row.share) },
+        { title: "change", kind: "number", cell: (row) => changed(row.change) },
+        { title: "since", cell: (row) => (row.since ? h("span", { title: fullTime(row.since) }, `${row.since_before ? "before " : ""}${when(row.since)} (${age(row.since)})`) : "") },
+        { title: "highest", cell: (row) => h("a", { href: modelHref(row.project, row.model, { at: row.max_at }), title: `total anomaly ${row.max}` }, when(row.max_at)) },
+        { title: "share in the range", kind: "wide", label: "", cell: (row) => sparkline(row.series, "share of rows over the threshold in the range") },
+        { title: "carried by", cell: (row) => row.tags.slice(0, 3).map((/** @type {any} */ one) => h("div", {}, nameOf(one.tag), ` ${percent(one.share)}`)) },
       ],
     });
     const panel = screen.add(new Panel({
@@ -41,10 +41,9 @@ export const anomalies = {
         }, { signal });
       },
       draw: (data, self) => [
-        h("p", { class: "quiet" }, `Anomaly as a multiple of each model's threshold: 1 is the threshold. ${rangeWords(screen.range)}, worst first.`),
-        table.draw(data.items, () => self.show()),
-        data.next || data.items.length === LIMIT ? h("p", { class: "quiet" }, `The worst ${figure(data.items.length)}; choose a project for the rest.`) : null,
-        without(data),
+        data.items.length ? h("p", {}, h("strong", {}, data.over ? `${counted(data.over, "model")} of ${figure(data.total)} over ${data.over === 1 ? "its" : "their"} threshold now` : `None of ${counted(data.total, "model")} is over its threshold now`),
+          h("span", { class: "quiet" }, ` · ${rangeWords(screen.range)}, worst first${data.total > data.items.length ? `; the first ${data.items.length}` : ""}`)) : null,
+        table.draw(data.items, () => self.show()), apart(data),
       ],
     }));
     main.append(panel.node);
@@ -53,17 +52,17 @@ export const anomalies = {
   },
 };
 
-/** @param {number | null} value */
-function level(value) {
-  if (value === null || value === undefined) return "–";
-  return value >= 1 ? h("strong", { class: "over" }, `▲ ${short(value)}`) : short(value);
+/** @param {number | null} change */
+function changed(change) {
+  if (change === null || Math.abs(change) < 0.001) return change === null ? "–" : "none";
+  return `${change > 0 ? "+" : "−"}${percent(Math.abs(change))}`;
 }
 
 /** @param {any} data */
-function without(data) {
-  const names = data.without || data.without_anomaly || [];
-  const number = data.without_count ?? names.length;
-  if (!number) return null;
-  return h("details", {}, h("summary", {}, `${counted(number, "model")} without anomaly outputs`),
-    h("p", {}, names.slice(0, 200).map((/** @type {any} */ one) => [h("a", { href: modelHref(one.project, one.model) }, visible(`${one.project}/${one.model}`)), "  "])));
+function apart(data) {
+  return [
+    data.unscored_count ? h("p", { class: "quiet" }, `${counted(data.unscored_count, "model")} may have one and had no window settled in this range.`) : null,
+    data.without_count ? h("details", {}, h("summary", {}, `${counted(data.without_count, "model")} without anomaly in their answers`),
+      h("ul", {}, data.without.map((/** @type {any} */ one) => h("li", {}, h("a", { href: modelHref(one.project, one.model) }, visible(`${one.project}/${one.model}`)))))) : null,
+  ];
 }
