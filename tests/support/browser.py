@@ -98,7 +98,7 @@ class Visitor:
                 if page.url.startswith("http"):
                     self.messages += page.evaluate("window.violations || []")
             context.close()
-        assert self.messages == []
+        assert not self.messages, self.messages
 
 
 def settled(page: Page) -> None:

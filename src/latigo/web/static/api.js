@@ -25,8 +25,14 @@ export class Problem extends Error {
  */
 export async function get(path, query = {}, options = {}) {
   const response = await send(address(path, query), {}, options.signal);
-  if (options.octets) return new Uint8Array(await response.arrayBuffer());
-  const body = await response.json();
+  let body;
+  try {
+    if (options.octets) return new Uint8Array(await response.arrayBuffer());
+    body = await response.json();
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Problem(0, "The server has not sent the whole answer.");
+  }
   body.received = performance.now();
   body.age = Number(response.headers.get("Age")) || 0;
   return body;

@@ -94,10 +94,8 @@ function withLibrary(uPlot, node, options) {
   });
 
   function build() {
-    plot?.destroy();
-    plot = null;
     if (!data) return;
-    const series = [{}], columns = [data.time.map((at) => at / 1000)], bands = [];
+    const series = [{ label: "" }], columns = [data.time.map((at) => at / 1000)], bands = [];
     for (const line of data.lines) {
       series.push({
         label: line.label, stroke: () => colours()[line.colour], width: line.width ?? 1.5, dash: line.dash, spanGaps: false, points: { show: line.hollow, size: 5 },
@@ -110,6 +108,9 @@ function withLibrary(uPlot, node, options) {
         bands.push({ series: [series.length - 2, series.length - 1], fill: () => `${toHex(colours()[line.colour])}33` });
       }
     }
+    const kind = series.map(({ label }) => label).join("\n");
+    if (plot && plot.kind === kind) { plot.setData(columns); return; }
+    plot?.destroy();
     plot = new uPlot({
       width: Math.max(80, node.clientWidth), height: options.height, series, bands, legend: { show: false }, pxAlign: true,
       scales: { x: { time: false, range: () => [data.from / 1000, data.to / 1000] }, y: { range: (/** @type {any} */ self, /** @type {number} */ low, /** @type {number} */ high) => (self.zoomedY ? [low, high] : span(data)) } },
@@ -135,8 +136,9 @@ function withLibrary(uPlot, node, options) {
         draw: [(/** @type {any} */ self) => threshold(self)],
       },
     }, columns, node);
+    plot.kind = kind;
     plot.over.addEventListener("mousedown", (/** @type {MouseEvent} */ event) => { plot.cursor.drag.y = event.shiftKey; plot.cursor.drag.x = !event.shiftKey; }, true);
-    plot.over.addEventListener("click", () => { if (plot.cursor.left >= 0) options.onClick?.(plot.posToVal(plot.cursor.left, "x") * 1000); });
+    plot.over.addEventListener("click", (/** @type {MouseEvent} */ event) => options.onClick?.(plot.posToVal(event.offsetX, "x") * 1000));
     const canvas = plot.root.querySelector("canvas");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", options.label);
