@@ -42,6 +42,7 @@ EVENTS = {
     "executor.stopping": "The executor was drained to stop, has finished, and ends its process: reason.",
     "executor.stuck": "An executor process has not answered /livez for a minute and is killed: executor, pid.",
     "frame.passed": "The emulator of Event Hubs received or sent a frame; with --trace only.",
+    "events.failed": "What has changed could not be found out for server-sent events, by a bug: its traceback.",
     "frame.refused": "The emulator of Event Hubs received something other than AMQP: connection, reason.",
     "gauges.not_read": "The gauges that only the ledger knows could not be read and keep their last values: error.",
     "grid.not_made": "The grid of models over time could not be renewed, and keeps its age: error.",
