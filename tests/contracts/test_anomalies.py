@@ -1,7 +1,9 @@
 """Models by anomaly, from the receipts of their windows in a real ledger."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,16 @@ from hypothesis import strategies as st
 
 from latigo.domain.errors import Misused
 from latigo.domain.receipt import Carrier, Receipt, Score
-from latigo.domain.windows import DAY, Window
+from latigo.domain.windows import DAY, Window, floor_to_slot
 from latigo.postgres.ranges import to_range
+from latigo.reports import anomalies
 from latigo.reports.anomalies import Anomalies, Anomaly, read_anomalies
+from latigo.runtime.clock import SystemClock
+from latigo.settings.reference import to_toml
 from tests.support.api import ask, serve_api
 from tests.support.build import HALF_HOUR, NOW, an_entry, at
 from tests.support.clock import ManualClock
+from tests.support.commands import command
 from tests.support.ledgers import Ledgers
 
 EIGHT, NOON = at("08:00"), at("12:00")
@@ -180,8 +186,41 @@ async def test_shares_are_those_of_counting_slot_after_slot(ledger: Ledgers, win
 async def test_too_many_windows_are_refused_with_what_would_do(ledger: Ledgers):
     await ledger.fetch("UPDATE model SET slot = '1 second'")
 
-    with pytest.raises(Misused, match="name a project, or a range of at most 48 h"):
-        await read(ledger, NOON - 4 * DAY)
+    with pytest.raises(Misused, match="name a project, or a range of at most 97 h"):
+        await read(ledger, NOON - 5 * DAY)
+
+
+async def test_where_windows_are_many_there_is_no_comparison(ledger: Ledgers, monkeypatch: pytest.MonkeyPatch):
+    await slots(ledger, "pump", at("04:00"), *([3] * 16))
+    assert (await of_pump(ledger)).share_before == 1.0
+
+    monkeypatch.setattr(anomalies, "MOST_SLOTS", 15)
+
+    item = await of_pump(ledger)
+    assert (item.share, item.share_before, item.since, item.windows) == (1.0, None, EIGHT, 8)
+
+
+async def test_the_command_shows_the_worst_first_and_counts_the_rest(ledger: Ledgers, tmp_path: Path):
+    now = SystemClock().now()
+    newest = floor_to_slot(now, HALF_HOUR)
+    await ledger.set_clock(now)
+    await slots(ledger, "fan", newest - 3 * HALF_HOUR, 3, 3, 0, carriers=[Carrier(0, 100)])
+    await slots(ledger, "pump", newest - HALF_HOUR, 2, carriers=[Carrier(1, 75), Carrier(0, 25)])
+    config = tmp_path / "latigo.toml"
+    config.write_text(to_toml({"ledger": {"kind": "postgres", "url": ledger.url}}))
+
+    code, text, beyond = await command("anomalies", "--project", "plant", "--config", str(config))
+    _, in_json, _ = await command("anomalies", "--project", "plant", "--json", "--config", str(config))
+
+    assert code == 0
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[1].startswith("plant/pump 66.7 % 66.7 % - > ")
+    assert lines[1].endswith("b 75%, a 25%")
+    assert lines[2].startswith("plant/fan 0 % 66.7 % - - 3.5 ")
+    assert "1 without anomalies in what they answer" in beyond
+    report = json.loads(in_json)
+    assert [item["model"] for item in report["items"]] == ["pump", "fan"]
+    assert report["items"][0]["tags"] == [{"tag": "b", "share": 0.75}, {"tag": "a", "share": 0.25}]
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Anomaly(Report):
     model: str
     share_now: float | None  #: in the newest window
     share: float | None  #: over the range
-    share_before: float | None  #: over as long a time before the range
+    share_before: float | None  #: over as long a time before the range, unless that were too many windows
     change: float | None  #: of the share, from before to now in the range
     now: float  #: highest total anomaly (``total-anomaly-scaled``) of the newest window
     now_at: datetime  #: its end
@@ -90,10 +90,10 @@ async def read_anomalies(
         raise Misused("from: should be before to")
     if end - start > LONGEST:
         raise Misused(f"from: at most {LONGEST.days} days before to")
-    before = start - (end - start)
     models = await database.fetch(SQL["models"], project, model)
     wanted = [row for row in models if row["anomaly"] is not False]
-    slots = sum((end - before) / row["slot"] for row in wanted)
+    slots = sum((end - start) / row["slot"] for row in wanted)
+    before = start - (end - start) if 2 * slots <= MOST_SLOTS else start
     if slots > MOST_SLOTS:
         shorter = (end - start) * (MOST_SLOTS / slots)
         raise Misused(
