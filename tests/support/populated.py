@@ -58,14 +58,14 @@ class Served:
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, *, port: int = 0) -> None:
+        """Start it, and wait until it listens; port 0 is any."""
         log = self.config.with_suffix(".log")
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 (sys.executable, "-m", "latigo", "serve", "--role", "executor", "--config", str(self.config)),
                 cwd=self.config.parent,
-                env=environment(),
+                env={**environment(), "LATIGO_HTTP__PORT": str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

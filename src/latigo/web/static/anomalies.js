@@ -17,6 +17,7 @@ export const anomalies = {
   range: "24h",
   /** @param {HTMLElement} main @param {any} screen */
   draw(main, screen) {
+    let highest = 1;
     const table = new Table({
       caption: "Models by anomaly, worst first", key: (row) => `${row.project}/${row.model}`, open: (row) => modelHref(row.project, row.model, { at: row.max_at }),
       empty: "No window of this range has an anomaly on record. Models are listed as soon as one of their windows is settled.",
@@ -27,7 +28,7 @@ export const anomalies = {
         { title: "change", kind: "number", cell: (row) => changed(row.change) },
         { title: "since", cell: (row) => (row.since ? h("span", { title: fullTime(row.since) }, `${row.since_before ? "before " : ""}${when(row.since)} (${age(row.since)})`) : "") },
         { title: "highest", cell: (row) => h("a", { href: modelHref(row.project, row.model, { at: row.max_at }), title: `total anomaly ${row.max}` }, when(row.max_at)) },
-        { title: "share in the range", kind: "wide", label: "", cell: (row) => sparkline(row.series, "share of rows over the threshold in the range") },
+        { title: "share in the range", kind: "wide", label: "", cell: (row) => sparkline(row.series, "share of rows over the threshold in the range", highest) },
         { title: "carried by", cell: (row) => row.tags.slice(0, 3).map((/** @type {any} */ one) => h("div", {}, nameOf(one.tag), ` ${percent(one.share)}`)) },
       ],
     });
@@ -40,11 +41,13 @@ export const anomalies = {
           from: range.relative ? `-${range.text}` : new Date(range.from).toISOString(), to: range.relative ? "now" : new Date(range.to).toISOString(),
         }, { signal });
       },
-      draw: (data, self) => [
+      draw: (data, self) => {
+        highest = Math.max(0, ...data.items.flatMap((/** @type {any} */ row) => (row.share === null ? [] : row.series)));
+        return [
         data.items.length ? h("p", {}, h("strong", {}, data.over ? `${counted(data.over, "model")} of ${figure(data.total)} over ${data.over === 1 ? "its" : "their"} threshold now` : `None of ${counted(data.total, "model")} is over its threshold now`),
           h("span", { class: "quiet" }, ` · ${rangeWords(screen.range)}, worst first${data.total > data.items.length ? `; the first ${data.items.length}` : ""}`)) : null,
-        table.draw(data.items, () => self.show()), apart(data),
-      ],
+        table.draw(data.items, () => self.show()), apart(data)];
+      },
     }));
     main.append(panel.node);
     walk(() => table);

@@ -132,7 +132,7 @@ export function counted(number, noun) {
 /** Return a share between 0 and 1 as per cent: 100 % only where it is all. @param {number} share */
 export function percent(share) {
   if (share === null || share === undefined || Number.isNaN(share)) return "–";
-  if (share >= 1) return "100 %";
+  if (share >= 1 || share === 0) return share ? "100 %" : "0 %";
   return `${Math.min(99.9, share * 100).toFixed(share > 0.995 || share < 0.01 ? 1 : 0)} %`;
 }
 

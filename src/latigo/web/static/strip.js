@@ -55,12 +55,9 @@ export function shareStrip(shares, label) {
   });
 }
 
-/** Draw a line of numbers; null is a gap. @param {(number | null)[]} values @param {string} label */
-export function sparkline(values, label) {
+/** Draw a line of numbers up to a height that lines beside it share; null is a gap. @param {(number | null)[]} values @param {string} label @param {number} high */
+export function sparkline(values, label, high) {
   return canvas("spark", label, (context, width, height) => {
-    const known = /** @type {number[]} */ (values.filter((value) => value !== null && value !== undefined));
-    if (known.length < 2) return;
-    const [low, high] = [Math.min(...known, 0), Math.max(...known)];
     context.strokeStyle = colours().accent;
     context.lineWidth = 1.5;
     context.beginPath();
@@ -68,7 +65,7 @@ export function sparkline(values, label) {
     values.forEach((value, at) => {
       if (value === null || value === undefined) { pen = false; return; }
       const x = (at / (values.length - 1)) * width;
-      const y = height - 2 - ((value - low) / (high - low || 1)) * (height - 4);
+      const y = height - 2 - (value / (high || 1)) * (height - 4);
       if (pen) context.lineTo(x, y);
       else context.moveTo(x, y);
       pen = true;
