@@ -33,7 +33,7 @@ export const anomalies = {
       ],
     });
     const panel = screen.add(new Panel({
-      name: "anomalies", title: "Models by anomaly", atMost: 15000, every: 60000,
+      name: "anomalies", title: "Models by anomaly", atMost: 15000,
       load: (signal) => {
         const { range } = screen;
         return get("/anomalies", {

@@ -54,7 +54,7 @@ export function nearest(time, at) {
 function valuesAt(data, at) {
   if (!data) return [];
   const index = nearest(data.time, at);
-  const step = (/** @type {(number | null)[]} */ values) => {  // the nearest moment may be another line's
+  const step = (/** @type {(number | null)[]} */ values) => {
     for (let away = 0; away < 4; away += 1) for (const place of [index - away, index + away]) if (values[place] !== undefined) return values[place];
     return null;
   };

@@ -84,7 +84,7 @@ function connect() {
     stream.addEventListener(kind, (event) => {
       heard();
       let data = {};
-      try { data = JSON.parse(/** @type {MessageEvent} */ (event).data); } catch { /* an event without data still says that something changed */ }
+      try { data = JSON.parse(/** @type {MessageEvent} */ (event).data); } catch { data = {}; }
       emit(kind, data);
     });
   }

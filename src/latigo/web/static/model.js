@@ -190,7 +190,7 @@ function seriesTab(content, screen, path, project, name, times) {
   const drawn = new Map();
   let everything = false;
   const series = new Panel({
-    name: "series", title: "", atMost: 15000, every: 60000,
+    name: "series", title: "", atMost: 15000,
     load: async (signal) => {
       const range = times();
       const of = `${encodeURIComponent(project)}/${encodeURIComponent(name)}`;
@@ -210,7 +210,7 @@ function seriesTab(content, screen, path, project, name, times) {
     draw: (data) => { draw(data); return note(data); },
   });
   const moments = new Panel({
-    name: "moment", title: "Moment", events: [], every: 120000,
+    name: "moment", title: "Moment", events: [],
     load: (signal) => {
       const at = place().query.get("at");
       return at ? get(`${path}/explain`, { at }, { signal }) : Promise.resolve({ none: true, received: performance.now() });

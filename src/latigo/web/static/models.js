@@ -129,7 +129,7 @@ function gridView(screen, content) {
   });
 
   const panel = screen.add(new Panel({
-    name: "models", title: "Coverage", every: 60000, events: [], extra: h("span", { class: "quiet" }),
+    name: "models", title: "Coverage", events: [], extra: h("span", { class: "quiet" }),
     load: async (signal) => {
       const narrow = matchMedia("(max-width: 640px)").matches && !place().query.get("range");
       const range = screen.range;

@@ -24,7 +24,7 @@ export const overview = {
     const drawProjects = () => projectsOf(screen.status(), strips, all, () => { all = !all; projects.show(); });
     const causes = h("section", { class: "panel summary", "aria-label": "How it is doing" });
     const projects = screen.add(new Panel({
-      name: "projects", title: "Projects", every: 120000, events: [],
+      name: "projects", title: "Projects", events: [],
       load: async (signal) => {
         const grid = await get("/grid", { from: "-7d", to: "now", step_s: 3600, order: "name" }, { signal });
         return { grid, counts: grid.rows ? await get("/grid/summary", { version: grid.version }, { signal, octets: true }) : null, received: grid.received };
@@ -64,10 +64,9 @@ function causesOf(status) {
   }), list.length > MOST_CAUSES ? h("li", {}, h("span", {}), h("span", { class: "quiet" }, `and ${list.length - MOST_CAUSES} more: latigo status lists all`), h("span", {})) : null);
 }
 
-/** @param {string} address */
+/** Return the name of the screen that an address of the API is of. @param {string} address */
 function linkWords(address) {
-  const part = address.split(/[/?]/).filter((word) => word && !["ui", "api", "v1"].includes(word))[0] || "";
-  return { models: "Models", failures: "Failures", queue: "Queue", backfills: "Backfills", settings: "Settings", anomalies: "Anomalies" }[part] || "Open";
+  return address.charAt(0).toUpperCase() + address.slice(1).split(/[/?]/)[0];
 }
 
 /** @param {any} status */

@@ -5,7 +5,7 @@ import { fill, h } from "./dom.js";
 import { heard, isPaused, on } from "./live.js";
 import { duration } from "./time.js";
 
-const OLD_S = 30, STALE_S = 120, BACKSTOP_MS = 30000, RETRY_MS = 5000;
+const OLD_S = 30, STALE_S = 120, BACKSTOP_MS = 25000, RETRY_MS = 5000;
 
 /** @type {Set<Panel>} */
 const open = new Set();
@@ -66,6 +66,7 @@ export class Panel {
     const control = (this.control = new AbortController());
     this.asked = performance.now();
     clearTimeout(this.timer);
+    this.node.setAttribute("aria-busy", "true");
     try {
       const data = await this.load(control.signal);
       if (control.signal.aborted) return;
@@ -95,7 +96,7 @@ export class Panel {
   }
 
   showAge() {
-    if (this.data === null) return;
+    if (this.data === null || this.data.none) return;
     const seconds = ageOf(this.data);
     this.node.classList.toggle("old", seconds > OLD_S);
     this.node.classList.toggle("stale", seconds > STALE_S || (this.problem !== null && this.problem.status === 0));
