@@ -78,11 +78,11 @@ def test_every_screen_fits_its_window_and_can_be_read(visit: Visit, large: Popul
     wrong = {}
     for path in SCREENS:
         visitor.go(page, path)
+        expect(page.locator(".problem")).to_have_count(0)
         found = {
             "wide": page.evaluate(_WIDER_THAN_THE_WINDOW) > 0,
             "nameless": page.evaluate(_WITHOUT_NAME),
             "faint": page.evaluate(_FAINT),
-            "failed": page.locator(".problem").all_inner_texts(),
             "tab order": page.locator("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").count(),
             "no zone": "UTC" not in page.locator("header").inner_text(),
         }

@@ -88,7 +88,8 @@ class Visitor:
         settled(page)
 
     def _said(self, message: ConsoleMessage) -> None:
-        if not (self.offline and message.text.startswith((_FAILED_REQUEST, "Access to"))):
+        late = message.text.startswith(_FAILED_REQUEST) and "503" in message.text  # the machine is busy; it asks again
+        if not late and not (self.offline and message.text.startswith((_FAILED_REQUEST, "Access to"))):
             self.messages.append(f"{message.location}: {message.text}")
 
     def leave(self) -> None:
