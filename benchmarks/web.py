@@ -42,7 +42,7 @@ WATCHED = 60.0  #: seconds
 CHANGED = 150
 ANOMALOUS = 500
 #: Milliseconds of CPU of the database and of this process together.
-LIMITS = {timedelta(days=7): 300.0, timedelta(days=30): 600.0}
+LIMITS = {timedelta(days=7): 500.0, timedelta(days=30): 1000.0}
 ANOMALIES_LIMIT = 2000.0
 SENT_LIMIT = 250.0  #: kilobytes
 SHARE_LIMIT = 0.05  #: of a core
