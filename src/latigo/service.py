@@ -13,19 +13,22 @@ import structlog
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.ledger.bad_readings import BadReadingReports, keep_bad_readings
+from latigo.ledger.history import keep_sample
 from latigo.ledger.lateness import keep_lateness
 from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.postgres.retention import keep_retention
 from latigo.providers.protocols import SensorSource
-from latigo.reports.gauges import read_gauges
+from latigo.reports.gauges import gauges_of
+from latigo.reports.history import sample_of
+from latigo.reports.status import read_status
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
 from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.runtime.redaction import know
 from latigo.settings import EventHubQueue, GordoDiscovery, HttpSettings, PostgresSink, Settings
-from latigo.telemetry.gauges import keep_gauges
+from latigo.telemetry.gauges import LedgerGauges, keep_gauges
 from latigo.telemetry.metrics import Metrics
 from latigo.web.api.tokens import Tokens
 from latigo.web.app import Access, create_app
@@ -175,15 +178,20 @@ async def _roles_of(
     if queue.sender is not None:
         roles |= await opened.enter_async_context(open_scheduler(resources, queue.sender))
         roles["retention"] = lambda stop: keep_retention(_retentions(resources), clock, stop)
-        roles["gauges"] = lambda stop: keep_gauges(
-            lambda: read_gauges(resources.database, __version__, settings.objective), metrics, clock, stop
-        )
+        roles["gauges"] = lambda stop: keep_gauges(lambda: _gauges(resources), metrics, clock, stop)
     skipped = BadReadingReports(database, process_id())
     roles["bad readings"] = lambda stop: keep_bad_readings(skipped, resources.bad_readings.counts, clock, stop)
     if isinstance(settings.task_queue, EventHubQueue):
         reports = QueueOutages(database, process_id())
         roles["queue outages"] = lambda stop: keep_queue_outages(reports, queue.outages, clock, stop)
     return roles
+
+
+async def _gauges(resources: Resources) -> LedgerGauges:
+    """Return what the ledger says of the service, and keep what pages draw of it."""
+    status = await read_status(resources.database, __version__, resources.settings.objective)
+    await keep_sample(resources.database, sample_of(status))
+    return gauges_of(status)
 
 
 def _serve_http(

@@ -38,3 +38,56 @@ def test_none_at_all_is_refused_and_nothing_is_the_default(tmp_path: Path) -> No
 
 def test_a_variable_lists_names_with_commas(tmp_path: Path) -> None:
     assert http(tmp_path, LATIGO_HTTP__ALLOWED_HOSTS="a, b").allowed_hosts == ("a", "b")
+
+
+def test_tokens_have_names_and_say_what_they_may(tmp_path: Path) -> None:
+    (tmp_path / "anna.token").write_text("secret-of-anna\n")
+    toml = f'tokens.anna = {{ file = "{tmp_path}/anna.token", may = "act" }}\ntokens.board = {{ token = "abcdef" }}'
+
+    tokens = http(tmp_path, toml).all_tokens()
+
+    assert {name: (each.token.get_secret_value(), each.may) for name, each in tokens.items()} == {
+        "anna": ("secret-of-anna", "act"),
+        "board": ("abcdef", "read"),
+    }
+
+
+def test_the_single_token_is_the_one_named_default_and_may_act(tmp_path: Path) -> None:
+    token = http(tmp_path, 'token = "abcdef"').all_tokens()["default"]
+
+    assert (token.token.get_secret_value(), token.may) == ("abcdef", "act")
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        (
+            'token = "a1b2"\ntokens.default = { token = "c3d4" }',
+            r"http\.token: is set, and so is http\.tokens\.default",
+        ),
+        ('tokens = { a = { token = "a1b2" }, b = { token = "a1b2" } }', r"http\.tokens: a and b have the same token"),
+        ("require_token_to_read = true", r"http\.require_token_to_read: needs http\.tokens"),
+        ('tokens.a = { token = "a1b2", may = "rule" }', r"http\.tokens\.a\.may: should be 'read' or 'act'"),
+        ('tokens.a = { may = "act" }', r"http\.tokens\.a\.token: is missing"),
+        ('tokens."a b" = { token = "a1b2" }', r"http\.tokens"),
+        ('tokens.a = { file = "/nowhere/token" }', r"http\.tokens\.a\.token: /nowhere/token cannot be read"),
+        ('base_path = "latigo"', r'http\.base_path: should be a path such as "/latigo"'),
+        ('base_path = "/a b"', r"http\.base_path: should"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, toml: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        http(tmp_path, toml)
+
+
+def test_a_base_path_ends_without_a_slash(tmp_path: Path) -> None:
+    assert [http(tmp_path, f'base_path = "{path}"').base_path for path in ("/latigo/", "/a/b", "/", "")] == [
+        "/latigo",
+        "/a/b",
+        "",
+        "",
+    ]
+
+
+def test_no_command_takes_the_variables_of_the_command_line_for_settings(tmp_path: Path) -> None:
+    assert http(tmp_path, LATIGO_URL="http://x", LATIGO_TOKEN="y", LATIGO_TOKEN_FILE="z").tokens == {}

@@ -25,6 +25,9 @@ ModelState = Literal[
 ]
 ModelOrder = Literal["name", "behind", "silent", "state"]
 
+#: Share of fresh models; age in seconds of the oldest live task; slots to do; slots covered in a second.
+HistorySeries = Literal["fresh", "live_oldest", "backlog", "rate"]
+
 TaskState = Literal["planned", "published", "claimed", "waiting"]
 
 WindowState = Literal["live", "backfill", "repair", "requested", "held"]

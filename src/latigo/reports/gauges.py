@@ -1,14 +1,7 @@
 """The metrics that only the ledger knows, out of a status."""
 
-from latigo.postgres.database import Database
-from latigo.reports.status import Status, read_status
-from latigo.settings import ObjectiveSettings
+from latigo.reports.status import Status
 from latigo.telemetry.gauges import LedgerGauges, ProjectGauges
-
-
-async def read_gauges(database: Database, version: str, objective: ObjectiveSettings) -> LedgerGauges:
-    """Read the ledger for the gauges."""
-    return gauges_of(await read_status(database, version, objective))
 
 
 def gauges_of(status: Status) -> LedgerGauges:

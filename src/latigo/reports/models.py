@@ -16,7 +16,6 @@ from latigo.reports.base import Listing, Report, escape_like
 from latigo.reports.choices import ModelOrder, ModelState
 from latigo.reports.explain import read_explanation
 from latigo.reports.failures import Failure, FailureFilter, read_failures
-from latigo.reports.plan import MissingWindow, read_plan
 from latigo.reports.story import sentences
 
 SQL = load_statements("latigo.reports", "models.sql")
@@ -67,6 +66,13 @@ class ModelDetails(Report):
     failure_count: int  #: all of them
 
 
+class Stretch(Report):
+    """A stretch of time."""
+
+    start: datetime
+    end: datetime
+
+
 class ModelInLedger(Report):
     """One model, as the ledger knows it."""
 
@@ -81,7 +87,7 @@ class ModelInLedger(Report):
     next_due: datetime | None  #: when the next one is due
     failures: Sequence[Failure]  #: the first hundred
     failure_count: int
-    missing: Sequence[MissingWindow]  #: what could be planned now, the newest first; the first hundred
+    missing: Sequence[Stretch]  #: what could be planned now, the newest first; the first hundred
     missing_count: int
 
 
@@ -143,7 +149,7 @@ async def read_model_in_ledger(database: Database, ref: ModelRef, history: timed
     known = [each for each in await read_models(database, [ref.project], [ref.name]) if each.model == ref.name]
     status = await _of_ledger(database, ref)
     failures = await read_failures(database, FailureFilter(ref.project, ref.name), most=_SHOWN)
-    plan = await read_plan(database, ref.project, ref.name, most=_SHOWN)
+    holes = await database.fetch(SQL["holes"], *ref, _SHOWN)
     row = await database.row(SQL["newest_due"], *ref)
     story: list[str] = []
     if row is not None:
@@ -160,8 +166,8 @@ async def read_model_in_ledger(database: Database, ref: ModelRef, history: timed
         next_due=row["next_due"] if row else None,
         failures=failures,
         failure_count=failures.total,
-        missing=plan.windows,
-        missing_count=plan.total,
+        missing=[Stretch(start=row["start"], end=row["end"]) for row in holes],
+        missing_count=holes[0]["total"] if holes else 0,
     )
 
 

@@ -33,5 +33,12 @@ FROM (SELECT date_bin(slot, ledger_now() - delay, 'epoch') - slot AS newest, slo
       WHERE project = $1 AND name = $2) n
 WHERE n.newest >= n.since;
 
+-- holes --
+-- What could be planned now of a model, the newest first, $3 at most; total counts all.
+SELECT lower(r) AS start, upper(r) AS "end", count(*) OVER () AS total
+FROM model_holes h CROSS JOIN LATERAL unnest(h.holes) AS r
+WHERE h.model_id = (SELECT id FROM model WHERE project = $1 AND name = $2)
+ORDER BY r DESC LIMIT $3;
+
 -- registered --
 SELECT registered FROM roster WHERE project = $1 AND name = $2;

@@ -31,6 +31,7 @@ EVENTS = {
     "embedded.stop_delayed": "The embedded PostgreSQL does not stop; it gets a stronger signal: data_dir, pid, signal.",
     "embedded.stopped": "The embedded PostgreSQL was stopped: data_dir.",
     "error.not_raised": "An error where none can be raised, such as in a finaliser; with its traceback: where.",
+    "events.failed": "What has changed could not be found out for server-sent events, by a bug: its traceback.",
     "executor.draining": "The executor starts no more tasks and finishes those that are running: count.",
     "executor.ended": "An executor process ended and is started again: executor, code, restarts_in_s.",
     "executor.failed": "A bug in the executor ended the process; with its traceback.",

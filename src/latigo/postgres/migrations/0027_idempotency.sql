@@ -11,3 +11,14 @@ CREATE TABLE idempotency_key (
     content         bytea,
     PRIMARY KEY (who, key)
 );
+
+-- service_history --
+-- How the service did, every five minutes of the last month: what pages draw as lines.
+CREATE TABLE service_history (
+    period          timestamptz PRIMARY KEY,
+    fresh           integer NOT NULL,           -- models
+    stale           integer NOT NULL,
+    live_oldest_s   double precision NOT NULL,  -- age of the oldest live task that was out; 0: none was
+    backlog         double precision NOT NULL,  -- slots
+    rate            double precision NOT NULL   -- slots a second, covered in the five minutes before
+);

@@ -20,7 +20,7 @@ from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 from latigo.runtime.serialization import to_json
 from latigo.web.api.context import Context
 from latigo.web.api.endpoint import PREFIX, Endpoint, Octets, Question
-from latigo.web.api.idempotency import KEY_HEADER, IdempotencyKeys, request_digest
+from latigo.web.api.idempotency import KEY_HEADER, IdempotencyKeys, checked_key, request_digest
 from latigo.web.api.paging import Page
 from latigo.web.api.sharing import Rendered, SharedAnswers
 from latigo.web.api.tokens import Caller, Tokens
@@ -154,7 +154,8 @@ class Api:
     ) -> web.StreamResponse:
         context = replace(self._source.context(), who=caller.name)
         keys = IdempotencyKeys(context.database.limited(endpoint.limit))
-        key = None if getattr(question, "dry_run", False) else request.headers.get(KEY_HEADER)
+        given = checked_key(request.headers.get(KEY_HEADER))
+        key = None if getattr(question, "dry_run", False) else given
         digest = request_digest(endpoint.method, request.path, question)
         if key is not None and (before := await keys.begin(caller.name, key, digest)) is not None:
             headers = {"Idempotency-Replayed": "true"}

@@ -1,6 +1,7 @@
 """Idempotency keys: an action that is requested again with the same key is not done again."""
 
 import hashlib
+import re
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from latigo.web.problems import refuse
 
 SQL = load_statements("latigo.web.api", "idempotency.sql")
 KEY_HEADER = "Idempotency-Key"
-_LONGEST_KEY = 200
+_KEY = re.compile(r"[!-~]{1,200}")
 _AGAIN_S = 1.0
 
 
@@ -28,6 +29,17 @@ def request_digest(method: str, path: str, question: Question) -> bytes:
     return hashlib.sha256(f"{method} {path} {question.model_dump_json()}".encode()).digest()
 
 
+def checked_key(key: str | None) -> str | None:
+    """Return a key as it was given, None for none.
+
+    Raises:
+        RefusedRequest: it is no key.
+    """
+    if key is not None and not _KEY.fullmatch(key):
+        raise refuse("misused", HTTPStatus.BAD_REQUEST, f"{KEY_HEADER}: should be 1 to 200 plain characters")
+    return key
+
+
 class IdempotencyKeys:
     """The keys of the last day, in the ledger."""
 
@@ -38,10 +50,8 @@ class IdempotencyKeys:
         """Take a key; return what was answered to it before, None if it is new.
 
         Raises:
-            RefusedRequest: it is no key, was used for something else, or what it is for is being done.
+            RefusedRequest: it was used for something else, or what it is for is being done.
         """
-        if not key.strip() or len(key) > _LONGEST_KEY or not key.isprintable():
-            raise refuse("misused", HTTPStatus.BAD_REQUEST, f"{KEY_HEADER}: should have 1 to {_LONGEST_KEY} characters")
         if await self._database.row(SQL["take_key"], who, key, request) is not None:
             return None
         row = await self._database.row(SQL["answer_of_key"], who, key)

@@ -97,6 +97,7 @@ MODEL = Endpoint(
     question=ModelQuestion,
     answer=ModelInLedger,
     handle=_model,
+    limit=timedelta(seconds=2),
     largest=1_000_000,
 )
 

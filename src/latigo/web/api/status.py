@@ -2,20 +2,32 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from latigo import __version__
 from latigo.reports.actions import Happening, RecordedAction, read_actions, read_recent
 from latigo.reports.base import Report
+from latigo.reports.choices import HistorySeries
+from latigo.reports.history import History, read_history
 from latigo.reports.snapshot import ProjectStatus
 from latigo.reports.status import Status, read_status
+from latigo.runtime.units import parse_duration
 from latigo.web.api.context import Context
 from latigo.web.api.endpoint import Endpoint, Name, Question
 from latigo.web.api.paging import Page, Paged
 
 EVERY = timedelta(seconds=5)
+
+
+_LONGEST = timedelta(days=32)
+
+
+def _length(text: str) -> str:
+    if not timedelta(0) < parse_duration(text) <= _LONGEST:
+        raise ValueError("should be longer than 0 and at most 32d")
+    return text
 
 
 class StatusQuestion(Question):
@@ -61,6 +73,32 @@ RECENT = Endpoint(
     handle=_recent,
     largest=500_000,
     shared_for=EVERY,
+)
+
+
+class HistoryQuestion(Question):
+    """Which lines, and of how long."""
+
+    series: Annotated[tuple[HistorySeries, ...], Field(max_length=10, description="By default all.")] = ()
+    range: Annotated[
+        str, Field(max_length=20, description="Such as 24h or 30d; at most 32d."), AfterValidator(_length)
+    ] = "24h"
+    points: Annotated[int, Field(ge=1, le=1000, description="At most so many; five minutes are the least.")] = 288
+
+
+async def _history(context: Context, asked: HistoryQuestion) -> History:
+    series = dict.fromkeys(asked.series or get_args(HistorySeries))
+    return await read_history(context.database, list(series), context.now(), parse_duration(asked.range), asked.points)
+
+
+HISTORY = Endpoint(
+    path="/history",
+    summary="How the service did: lines over time.",
+    question=HistoryQuestion,
+    answer=History,
+    handle=_history,
+    largest=100_000,
+    shared_for=timedelta(seconds=30),
 )
 
 
@@ -111,4 +149,4 @@ PROJECTS = Endpoint(
     shared_for=EVERY,
 )
 
-ENDPOINTS = (STATUS, RECENT, ACTIONS, PROJECTS)
+ENDPOINTS = (STATUS, HISTORY, RECENT, ACTIONS, PROJECTS)
