@@ -71,13 +71,12 @@ class Grid:
     def scores(self) -> npt.NDArray[np.float32]:
         """How bad each model is: parked at its newest end first, then missing time, the newer the more, then the rest.
 
-        Where the newest desired column is parked, that is 2. Missing and parked time adds up to 1, in which the newest
-        column counts twice as much as the mean, and the oldest nothing; short, provisional, absent and expired time
-        adds up to a thousandth.
+        Where the newest desired column is parked, that is 2. Missing and parked time adds up to 1, in which a column
+        counts by its place: the newest most. Short, provisional, absent and expired time adds up to a thousandth.
         """
         rows, columns = self.cells.shape
-        newer = np.linspace(0, 2, columns, dtype=np.float32) if columns > 1 else np.ones(columns, np.float32)
-        newer /= max(columns, 1)
+        newer = np.arange(1, columns + 1, dtype=np.float32)
+        newer /= max(newer.sum(), 1)
         odd = np.zeros(256, np.uint8)
         odd[[State.SHORT, State.PROVISIONAL, State.ABSENT, State.EXPIRED]] = 1
         scores = np.zeros(rows, np.float32)
