@@ -22,6 +22,7 @@ from benchmarks import (
     planning,
     timeseries_api,
     wave,
+    web,
 )
 from benchmarks.report import RESULTS, Row, machine, table, write_head
 from tests.support.real_gordo import gordo_home
@@ -38,6 +39,7 @@ PARTS = {
     "memory": memory.measure,
     "planning": planning.measure,
     "pauses": pauses.measure,
+    "web": web.measure,
 }
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
@@ -69,6 +71,8 @@ benchmarks --write` writes this page again, and the docstring of each part descr
   9000 models every half hour are five tasks a second.
 - **calls** and **overload** run the real scheduler and ledger under a virtual clock; executors are played.
 - **the longest pause** is by the clock, less the pause while a thread counts in Python, in turn with the others.
+- **the web interface** is CPU time of the database's server and of the process that answers; ten viewers for a minute
+  do what the page of models does, while models are settled.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 

@@ -26,32 +26,32 @@ async def measure_status(ledger: PostgresSchedulerLedger, database: Database) ->
             await connection.execute(statement)
         await connection.execute("VACUUM ANALYZE")
         models = await connection.fetchval("SELECT count(*) FROM model")
-        server = int(_stat(await connection.fetchval("SELECT pg_backend_pid()"))[1])
+        server = int(process_stat(await connection.fetchval("SELECT pg_backend_pid()"))[1])
     term = await ledger.acquire_lease("bench", timedelta(minutes=10))
     if term is None:
         raise RuntimeError("someone else plans")
     await PostgresFreshnessLedger(database).sum_slots(term, timedelta(minutes=10))
     await read_status(database, "bench")
-    began = _cpu_of_children(server)
+    began = cpu_of_children(server)
     for _ in range(ROUNDS):
         await read_status(database, "bench")
-    took = (_cpu_of_children(server) - began) / ROUNDS * 1000
+    took = (cpu_of_children(server) - began) / ROUNDS * 1000
     name = f"status, {models} models x 30 d with holes, CPU of the database"
     return Row(name, f"{took:.1f} ms", f"<= {LIMIT:g} ms", took / LIMIT, at_most=1.0)
 
 
-def _stat(pid: int) -> list[str]:
+def process_stat(pid: int) -> list[str]:
     """The fields of a process from its state on: see proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _cpu_of_children(parent: int) -> float:
+def cpu_of_children(parent: int) -> float:
     """Seconds of CPU of all processes that a process has started and that run."""
     ticks = 0
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                fields = _stat(int(folder.name))
+                fields = process_stat(int(folder.name))
             except OSError:  # it has ended
                 continue
             if int(fields[1]) == parent:

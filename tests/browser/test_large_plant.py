@@ -193,6 +193,7 @@ def test_names_that_mean_harm_are_text(visit: Visit, large: Populated) -> None:
     for _ in HOSTILE:
         page.keyboard.press("ArrowDown")
         expect(page.locator("#detail")).to_contain_text("hostile/")
+    visitor.offline = True  # there is no such project
     visitor.go(
         page, "/models?q=%3Cscript%3Ewindow.hostile%3D1%3C%2Fscript%3E&project=%3Cb%3E&range=%22%3E&at=%22%3E&order=%3C"
     )

@@ -118,6 +118,7 @@ async def test_a_slot_counts_for_the_window_that_wrote_it_last(ledger: Ledgers):
     item = await of_pump(ledger)
 
     assert (item.windows, item.share, item.share_now, item.max) == (4, 0.75, 1.0, 9.0)
+    assert (item.max_at, item.now_at) == (at("10:00"), at("10:00"))
 
 
 async def test_a_model_without_a_threshold_has_the_highest_anomaly_alone(ledger: Ledgers):

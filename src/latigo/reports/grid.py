@@ -30,8 +30,8 @@ class Rows:
     paused: npt.NDArray[np.bool_]
     unusable: npt.NDArray[np.bool_]
     silent: npt.NDArray[np.bool_]
-    covered_end: npt.NDArray[np.int64]  #: microseconds from the beginning of the axis; nothing is covered: the least
-    parked_since: npt.NDArray[np.int64]  #: the same; not parked: the greatest
+    covered_end: npt.NDArray[np.int64]  #: microseconds since 1970; nothing is covered: the least
+    parked_since: npt.NDArray[np.int64]  #: microseconds from the beginning of the axis; not parked: the greatest
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,7 +70,6 @@ async def read_ledger(
         models = await connection.fetch(SQL["models"], start, end, *(model or (None, None)))
         one = models[0]["id"] if model and models else 0 if model else None
         ids: list[int] | None = [one] if one is not None else None
-        at = models[0]["at"] if models else await connection.fetchval("SELECT ledger_now()")
         if ids is None and memory.axis == axis and memory.at is not None:
             changed = await connection.fetch(SQL["changed"], memory.at - SETTLING)
             ids = [row["model_id"] for row in changed]
@@ -84,6 +83,7 @@ async def read_ledger(
         ]
         circuits = await connection.fetch(SQL["circuits"])
         workers = await connection.fetchrow(SQL["workers"])
+        at = workers["at"]
     for id_, covered, expired in coverage:
         memory.covered[id_] = covered
         memory.expired.pop(id_, None)
@@ -154,7 +154,7 @@ def to_image(read: Read) -> Image:
         unusable=np.fromiter((row["unusable"] for row in models), np.bool_, len(models)),
         silent=np.fromiter((row["silent"] for row in models), np.bool_, len(models)),
         covered_end=np.fromiter(
-            (_NO_TIME if row["covered_end"] is None else axis.offset(row["covered_end"]) for row in models),
+            (_NO_TIME if row["covered_end"] is None else row["covered_end"] for row in models),
             np.int64,
             len(models),
         ),

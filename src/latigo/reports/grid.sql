@@ -6,12 +6,13 @@
 WITH clock AS MATERIALIZED (SELECT ledger_now() AS at),
 edge AS (
     SELECT m.id, m.project, m.name, m.paused AND m.state = 'active' AS paused, m.state = 'unusable' AS unusable, m.since, m.slot,
-           c.silent_since, c.covered_end, CASE WHEN c.hold_until > clock.at THEN c.held_for ELSE '' END AS held_for, clock.at,
+           c.silent_since, (date_part('epoch', c.covered_end) * 1000000)::bigint AS covered_end,
+           CASE WHEN c.hold_until > clock.at THEN c.held_for ELSE '' END AS held_for, clock.at,
            CASE WHEN m.state = 'active' THEN date_bin(m.slot, clock.at - m.delay, 'epoch') ELSE '-infinity' END AS due
     FROM model m JOIN coverage c ON c.model_id = m.id CROSS JOIN clock
     WHERE m.state IN ('active', 'unusable') AND ($3::text IS NULL OR (m.project = $3 AND m.name = $4::text))
 )
-SELECT id, project, name, paused, unusable, silent_since IS NOT NULL AS silent, covered_end, held_for, at,
+SELECT id, project, name, paused, unusable, silent_since IS NOT NULL AS silent, covered_end, held_for,
        CASE WHEN since < due THEN multirange_send(tstzmultirange(tstzrange(since, due) * tstzrange($1, $2)))
             ELSE multirange_send('{}'::tstzmultirange) END AS desired,
        CASE WHEN silent_since < due - slot
@@ -52,7 +53,7 @@ FROM task WHERE span && tstzrange($1, $2) AND ($3::bigint IS NULL OR model_id = 
 SELECT downstream, opened_at FROM circuit ORDER BY opened_at;
 
 -- workers --
-SELECT EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
+SELECT ledger_now() AS at, EXISTS (SELECT FROM planner WHERE lease_until > ledger_now()) AS planner,
        EXISTS (SELECT FROM executor WHERE seen_at > ledger_now() - interval '1 minute') AS executors;
 
 -- usual_slot --

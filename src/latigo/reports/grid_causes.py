@@ -1,6 +1,6 @@
 """Why models lack predictions, from what was read for a grid. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -77,8 +77,9 @@ def causes_of(read: Read, row_of: Mapping[int, int]) -> Causes:
         row_of: the row of each model, by id.
     """
     causes = Causes(len(read.models))
+    why_missing = _why_missing(read)
     for row, model in enumerate(read.models):
-        causes.add(State.MISSING, row, _why_missing(read, model))
+        causes.add(State.MISSING, row, why_missing(model))
     for id_, state, text in _of_models(read):
         if id_ in row_of:
             causes.add(state, row_of[id_], text)
@@ -103,17 +104,22 @@ def with_tags(reason: str, tags: Sequence[str]) -> str:
     return f"{reason}: {tags[0]}{more}" if tags else reason
 
 
-def _why_missing(read: Read, model: Any) -> str:
-    """Return why what a model lacks has not been predicted yet, as far as it is known without its tasks."""
-    own = circuit_name(System.MODELS, model["project"])
+def _why_missing(read: Read) -> Callable[[Any], str]:
+    """Return what says why a model lacks what it lacks, as far as it is known without its tasks."""
     opened = {row["downstream"] for row in read.circuits}
-    if own in opened:
-        return f"{own} is unavailable"
-    if model["held_for"]:
-        return f"{model['held_for']} is unavailable"
-    if not read.workers["planner"]:
-        return "no scheduler plans"
-    if not read.workers["executors"]:
-        return "no executor runs"
     other = next((each for each in sorted(opened) if not each.startswith(f"{System.MODELS}/")), "")
-    return f"{other} is unavailable" if other else "waits for its turn"
+    rest = "waits for its turn"
+    if not read.workers["planner"]:
+        rest = "no scheduler plans"
+    elif not read.workers["executors"]:
+        rest = "no executor runs"
+    elif other:
+        rest = f"{other} is unavailable"
+
+    def why(model: Any) -> str:
+        own = circuit_name(System.MODELS, model["project"]) if opened else ""
+        if own in opened:
+            return f"{own} is unavailable"
+        return f"{model['held_for']} is unavailable" if model["held_for"] else rest
+
+    return why

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -277,8 +277,10 @@ def _chunks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
 
 
 def _filled(row: Numbers, first: Numbers, last: Numbers, rows: int, columns: int) -> npt.NDArray[np.bool_]:
-    edge = np.zeros(rows * (columns + 1), np.int32)
-    np.add.at(edge, row * (columns + 1) + first, 1)
-    np.subtract.at(edge, row * (columns + 1) + last, 1)
-    filled = np.cumsum(edge.reshape(rows, columns + 1), axis=1, dtype=np.int32)[:, :columns]
+    narrow = int(np.bincount(row).max(initial=0)) < np.iinfo(np.int16).max
+    depth: Any = np.int16 if narrow else np.int32  # of stretches that overlap
+    edge = np.zeros(rows * (columns + 1), depth)
+    np.add.at(edge, row * (columns + 1) + first, depth(1))
+    np.subtract.at(edge, row * (columns + 1) + last, depth(1))
+    filled = np.cumsum(edge.reshape(rows, columns + 1), axis=1, dtype=depth)[:, :columns]
     return filled > 0

@@ -71,20 +71,20 @@ class Grid:
     def scores(self) -> npt.NDArray[np.float32]:
         """How bad each model is: parked at its newest end first, then missing time, the newer the more, then the rest.
 
-        Where the newest desired column is parked, that is 2. Missing and parked time adds up to 1, in which the newest
-        column counts twice as much as the mean, and the oldest nothing; short, provisional, absent and expired time
-        adds up to a thousandth.
+        Where the newest desired column is parked, that is 2. Missing and parked time adds up to 1, in which a column
+        counts by its place: the newest most. Short, provisional, absent and expired time adds up to a thousandth.
         """
         rows, columns = self.cells.shape
-        newer = np.linspace(0, 2, columns, dtype=np.float32) if columns > 1 else np.ones(columns, np.float32)
-        newer /= max(columns, 1)
-        bad, odd = np.zeros(256, np.float32), np.zeros(256, np.float32)
-        bad[[State.MISSING, State.PARKED]] = 1
-        odd[[State.SHORT, State.PROVISIONAL, State.ABSENT, State.EXPIRED]] = 0.001 / max(columns, 1)
+        newer = np.arange(1, columns + 1, dtype=np.float32)
+        newer /= max(newer.sum(), 1)
+        odd = np.zeros(256, np.uint8)
+        odd[[State.SHORT, State.PROVISIONAL, State.ABSENT, State.EXPIRED]] = 1
         scores = np.zeros(rows, np.float32)
         for first in range(0, rows, _CHUNK_ROWS):
             part = self.cells[first : first + _CHUNK_ROWS]
-            scores[first : first + _CHUNK_ROWS] = bad[part] @ newer + odd[part].sum(axis=1)
+            bad = (part == State.MISSING) | (part == State.PARKED)
+            rest = np.count_nonzero(odd[part], axis=1) * (0.001 / max(columns, 1))
+            scores[first : first + _CHUNK_ROWS] = bad.astype(np.float32) @ newer + rest
         if columns:
             newest = columns - 1 - (self.cells[:, ::-1] != State.NOT_DESIRED).argmax(axis=1)
             scores[self.cells[np.arange(rows), newest] == State.PARKED] += 2

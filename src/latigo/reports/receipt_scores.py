@@ -11,6 +11,7 @@ from latigo.domain.receipt import MOST_CARRIERS
 _PLAIN, _WITH_TAGS = 1, 2
 _COUNT_OF_TAGS: Final = 7  #: which of the numbers it is
 _OVER, _FLAGS = 11, 12  #: the same, where no tags are counted
+_AT_ONCE: Final = 10_000  #: receipts, so that they stay in the processor's cache
 _LONGEST: Final = 9  #: octets of a number below 2^63
 
 
@@ -29,6 +30,16 @@ class Scores(NamedTuple):
 
 def decode_scores(octets: bytes, lengths: npt.NDArray[np.int64]) -> Scores:
     """Return the scores of receipts that stand one behind the other; of one that is cut off or not known, none."""
+    data, stops = np.frombuffer(octets, np.uint8), np.cumsum(lengths)
+    parts = []
+    for first in range(0, max(len(lengths), 1), _AT_ONCE):
+        some = lengths[first : first + _AT_ONCE]
+        begin = int(stops[first] - lengths[first]) if len(some) else 0
+        parts.append(_decoded(data[begin : begin + int(some.sum())], some))
+    return Scores(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _decoded(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> Scores:
     count = len(lengths)
     scores = Scores(
         np.full(count, np.nan),
@@ -36,7 +47,6 @@ def decode_scores(octets: bytes, lengths: npt.NDArray[np.int64]) -> Scores:
         np.full((count, MOST_CARRIERS), -1, np.int64),
         np.zeros((count, MOST_CARRIERS), np.int64),
     )
-    data = np.frombuffer(octets, np.uint8)
     stops = np.cumsum(lengths)
     starts = stops - lengths
     known = np.flatnonzero(lengths > 0)

@@ -46,3 +46,13 @@ def test_all_at_once_is_one_by_one(receipts: list[bytes]) -> None:
             assert scores.over[number] == (-1 if score.over is None else score.over)
             pairs = zip(scores.carriers[number], scores.percents[number], strict=True)
             assert [pair for pair in pairs if pair[0] >= 0] == list(score.carriers)
+
+
+def test_more_receipts_than_are_read_at_once_keep_their_order() -> None:
+    kinds = [Receipt(score=Score(float(number), number, (Carrier(number, 1),))).to_bytes() for number in range(200)]
+    numbers = [number % 200 for number in range(25_003)]
+    octets = [kinds[number] for number in numbers]
+
+    scores = decode_scores(b"".join(octets), np.array([len(each) for each in octets], np.int64))
+
+    assert scores.highest.tolist() == scores.over.tolist() == scores.carriers[:, 0].tolist() == numbers
