@@ -84,13 +84,14 @@ def static_files() -> StaticFiles:
 
 
 def without_comments(text: str, content_type: str) -> str:
-    """Return one of our own files without indentation and comments, a third less to send. Pure.
+    """Return one of our own files without indentation and comments, a fifth less to send. Pure.
 
     It relies on how they are written, and a test on what they are: comments have lines of their own or are types in
-    ``/** */``, and no text runs over several lines.
+    ``/** */``, and no text runs over several lines or has a brace next to a space.
     """
     if content_type == "text/javascript":
         text = re.sub(r"^\s*//.*\n", "", re.sub(r"/\*\*.*?\*/ ?", "", text, flags=re.DOTALL), flags=re.MULTILINE)
+        text = re.sub(r"(?<=\{) (?=\S)|(?<=\S) (?=\})", "", text)
     elif content_type == "text/css":
         text = re.sub(r"\s*([{};,])\s*|(?<=:)\s+", r"\1", re.sub(r"/\*.*?\*/\n?", "", text, flags=re.DOTALL))
     return re.sub(r"^\s+", "", text, flags=re.MULTILINE)

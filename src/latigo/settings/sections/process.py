@@ -92,7 +92,7 @@ class HttpSettings(Section):
     )
     time_zone: TimeZoneName | None = Field(
         default=None,
-        description="Time zone of the plant, which the pages offer beside UTC and the browser's own.",
+        description="Time zone of the plant, which the pages offer with UTC and the browser's own.",
         examples=["Europe/Oslo"],
     )
     frame_ancestors: Origins = Field(

@@ -5,7 +5,7 @@ import { counted, figure, fill, h, meter, nameOf, percent, visible } from "./dom
 import { Panel } from "./panel.js";
 import { href, ownHref, place } from "./router.js";
 import { STATES, verdictOf } from "./states.js";
-import { shareStrip } from "./strip.js";
+import { shareStrip, sparkline } from "./strip.js";
 import { Table } from "./table.js";
 import { age, duration, fullTime, when } from "./time.js";
 
@@ -35,11 +35,14 @@ export const overview = {
       name: "happened", title: "What happened", atMost: 10000,
       load: (signal) => get("/events/recent", { limit: 20 }, { signal }), draw: ({ items }) => eventsOf(items),
     }));
+    const past = screen.add(new Panel({
+      name: "history", events: [], load: (signal) => get("/history", { points: 96 }, { signal }), draw: () => { screen.onStatus(); return null; },
+    }));
     screen.onStatus = () => {
       const status = screen.status();
       if (!status) { fill(causes, h("p", { class: "quiet" }, "Loading…")); return; }
       fill(causes, causesOf(status));
-      fill(tiles, tilesOf(status));
+      fill(tiles, tilesOf(status, past.data?.lines || []));
       fill(stages, stagesOf(status));
       if (projects.data === null) fill(projects.body, drawProjects());
       else projects.show();
@@ -69,25 +72,26 @@ function linkWords(address) {
   return address.charAt(0).toUpperCase() + address.slice(1).split(/[/?]/)[0];
 }
 
-/** @param {any} status */
-function tilesOf(status) {
+/** @param {any} status @param {any[]} lines */
+function tilesOf(status, lines) {
   const { freshness, backlog, rates, outstanding, projects, executors } = status;
   const sum = (/** @type {string} */ name) => projects.reduce((/** @type {number} */ total, /** @type {any} */ one) => total + (one[name] || 0), 0);
   const causes = Object.entries(freshness.stale_by_cause || {}).filter(([, number]) => number).sort((a, b) => Number(b[1]) - Number(a[1]));
   const models = freshness.fresh + freshness.stale;
   const possible = rates.possible_slots_per_second, needed = rates.needed_slots_per_second, now = rates.covered_slots_per_second;
+  const line = (/** @type {string} */ name) => lines.find(({ series }) => series === name)?.values ?? [];
   return [
     tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "now",
       [freshness.share === null ? null : `${percent(freshness.share)} of the last 30 days, goal ${percent(freshness.target)}`,
         freshness.budget_left === null ? null : freshness.budget_left <= 0 ? "budget spent" : `budget left ${percent(freshness.budget_left)}`,
-        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null]),
+        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null], line("fresh")),
     tile("Live", href("/queue"), figure(outstanding.live), "tasks out",
-      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null]),
+      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null], line("live_oldest")),
     tile("Backfill", href("/backfills"), figure(backlog.slots), "slots left",
-      [backlog.slots ? `${figure(backlog.calls)} calls` : "nothing is left", backlog.seconds ? `done in ${duration(backlog.seconds)}` : null]),
+      [backlog.slots ? `${figure(backlog.calls)} calls` : "nothing is left", backlog.seconds ? `done in ${duration(backlog.seconds)}` : null], line("backlog")),
     tile("Rate", href("/queue"), figure(now, now < 10 ? 1 : 0), "slots/s now",
       [`${figure(needed, needed < 10 ? 1 : 0)} needed${possible ? `, ${figure(possible, possible < 10 ? 1 : 0)} possible` : ""}`,
-        status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")]),
+        status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")], line("rate")),
     tile("Failures", href("/failures"), figure(sum("parked")), sum("parked") === 1 ? "model parked" : "models parked",
       [sum("stuck") ? `${figure(sum("stuck"))} stuck: newest slot included` : "none stuck"]),
     tile("Silent", href("/failures", { by: "sensor" }), figure(sum("silent")), sum("silent") === 1 ? "model" : "models",
@@ -95,10 +99,11 @@ function tilesOf(status) {
   ];
 }
 
-/** @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes */
-function tile(label, address, value, unit, notes) {
+/** @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes @param {(number | null)[]} [line] */
+function tile(label, address, value, unit, notes, line = []) {
   return h("a", { class: "tile", href: address, key: label },
     h("span", { class: "label" }, label), h("span", { class: "value" }, value, " ", h("small", {}, unit)),
+    line.length > 1 ? sparkline(line, `${label}, last 24 h`, Math.max(...line.map(Number))) : null,
     notes.filter(Boolean).map((note) => h("span", { class: "note" }, visible(/** @type {string} */ (note)))));
 }
 
