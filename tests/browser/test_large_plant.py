@@ -94,7 +94,7 @@ def test_what_is_wrong_stands_first_with_its_cause_and_a_way_on(visit: Visit, la
     page = visit(large.url).page("/")
 
     first = page.locator(".sentences li").first
-    expect(first).to_contain_text("parked")
+    expect(first).to_contain_text(re.compile("^.Needs attention: .*parked"))
     expect(first.locator(".sign")).to_have_attribute("title", "Needs attention")
     first.get_by_role("link").click()
     expect(page).to_have_url(re.compile("/failures"))

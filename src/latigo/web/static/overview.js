@@ -56,11 +56,11 @@ export const overview = {
 /** @param {any} status */
 function causesOf(status) {
   const list = status.causes.length ? status.causes : [{ state: status.state, text: status.headline }];
-  return h("ol", { class: "sentences" }, list.slice(0, MOST_CAUSES).map((/** @type {any} */ one) => {
+  return h("ol", { class: "sentences" }, list.slice(0, MOST_CAUSES).map((/** @type {any} */ one, /** @type {number} */ at) => {
     const [sign, words, kind] = verdictOf(one.state);
     return h("li", {},
       h("span", { class: `sign ${kind}`, title: words }, sign),
-      h("span", { class: "text" }, visible(one.text),
+      h("span", { class: "text" }, visible(at ? one.text : status.headline),
         one.since ? h("span", { class: "quiet", title: fullTime(one.since) }, ` · since ${when(one.since)} (${age(one.since)})`) : null,
         one.next_try ? h("span", { class: "quiet" }, ` · Latigo tries again in ${duration((Date.parse(one.next_try) - Date.now()) / 1000)}`) : null),
       one.href ? h("a", { href: ownHref(one.href) }, `${linkWords(one.href)} →`) : h("span", {}));
@@ -103,7 +103,7 @@ function tilesOf(status, lines) {
 function tile(label, address, value, unit, notes, line = []) {
   return h("a", { class: "tile", href: address, key: label },
     h("span", { class: "label" }, label), h("span", { class: "value" }, value, " ", h("small", {}, unit)),
-    line.length > 1 ? sparkline(line, `${label}, last 24 h`, Math.max(...line.map(Number))) : null,
+    line.filter((value) => value !== null).length > 1 ? sparkline(line, `${label}, last 24 h`, Math.max(...line.map(Number))) : null,
     notes.filter(Boolean).map((note) => h("span", { class: "note" }, visible(/** @type {string} */ (note)))));
 }
 
