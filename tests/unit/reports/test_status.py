@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from latigo.domain.health import State
-from latigo.reports.freshness import Counted, Spent, freshness_of
+from latigo.reports.freshness import Counted, Freshness, Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
 from latigo.reports.snapshot import (
@@ -131,8 +131,49 @@ def test_a_snapshot_is_kept_whole_in_its_status() -> None:
 
     status = assess(snapshot)
 
+    judged = {"state", "stuck", "circuit", "behind_s"}
+    whole, kept = snapshot.model_dump(), status.model_dump(include=set(Snapshot.model_fields))
+    for dump in (whole, kept):
+        dump["projects"] = [
+            {name: value for name, value in project.items() if name not in judged} for project in dump["projects"]
+        ]
     assert status.stale_models == 5
-    assert status.model_dump(include=set(Snapshot.model_fields)) == snapshot.model_dump()
+    assert kept == whole
+
+
+def test_each_project_has_its_own_verdict_and_the_worst_of_it() -> None:
+    names = ("calm", "late", "stuck", "down")
+    projects = [a_project(project=name, stale=int(name in {"late", "stuck"})) for name in names]
+    failures = [parked(stuck=2).model_copy(update={"project": "stuck", "reason": reason}) for reason in ("a", "b")]
+
+    judged = assess(a_snapshot(projects=projects, failures=failures, circuits=[refused("down")])).projects
+
+    assert [(each.project, each.state, each.stuck, bool(each.circuit), each.behind_s) for each in judged] == [
+        ("calm", State.HEALTHY, 0, False, 1800.0),
+        ("late", State.RECOVERING, 0, False, 1800.0),
+        ("stuck", State.NEEDS_ATTENTION, 4, False, 1800.0),
+        ("down", State.RECOVERING, 0, True, 1800.0),
+    ]
+
+
+def test_a_cause_leads_to_the_page_that_has_more_and_says_when_it_is_tried_again() -> None:
+    probe = NOW + timedelta(seconds=15)
+    circuits = [refused("plant").model_copy(update={"probe_at": probe})]
+
+    stuck, down = assess(a_snapshot(failures=[parked(stuck=1)], circuits=circuits)).causes
+
+    assert (stuck.kind, stuck.href, stuck.next_try) == ("parked", "failures?state=parked", None)
+    assert (down.kind, down.href, down.next_try) == ("unavailable", "queue", probe)
+
+
+def test_the_headline_is_the_verdict_with_its_worst_cause() -> None:
+    fresh = Freshness(fresh=8, stale=0)
+    healthy = assess(a_snapshot(projects=[a_project(active=9)], freshness=fresh))
+    ill = assess(a_snapshot(projects=[a_project(stale=1)], failures=[parked(stuck=1)]))
+
+    assert healthy.headline == "Healthy: 8 of 9 models are fresh"
+    assert assess(a_snapshot(projects=[])).headline == "Healthy: no model is known yet"
+    assert ill.headline == f"Needs attention: {ill.causes[0].text}"
 
 
 @pytest.mark.parametrize(
