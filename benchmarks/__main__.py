@@ -25,6 +25,7 @@ from benchmarks import (
     planning,
     timeseries_api,
     wave,
+    web,
 )
 from benchmarks.report import RESULTS, Row, machine, table, write_head
 from tests.support.real_gordo import gordo_home
@@ -44,6 +45,7 @@ PARTS = {
     "ledger": ledger.measure,
     "planning": planning.measure,
     "pauses": pauses.measure,
+    "web": web.measure,
 }
 GORDO = (gordo_home(), "real Gordo (make gordo)")
 PEERS = (influx.peers_home(), "aioinflux with pandas (benchmarks/peers/setup.sh)")
@@ -85,6 +87,8 @@ benchmarks --write` writes this page again, and the docstring of each part descr
 - **the longest pause** is by the clock, less the pause while a thread counts in Python, in turn with the others.
 - **claims and settlements** have nothing else to do: what a queue, readings and Gordo take is left out. The rate is by
   the clock, with the executors and PostgreSQL on the same cores; CPU and transactions are those of the whole server.
+- **the web interface** is CPU time of the database's server and of the process that answers; ten viewers for a minute
+  do what the page of models does, while models are settled.
 - **memory** is the resident size of the executor process. Every window has readings of its own, as from a network.
 """
 

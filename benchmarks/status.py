@@ -40,14 +40,14 @@ async def measure_status(ledger: PostgresSchedulerLedger, database: Database) ->
     return Row(name, f"{took:.1f} ms", f"<= {LIMIT:g} ms", took / LIMIT, at_most=1.0)
 
 
-def _stat(pid: int) -> list[str]:
+def process_stat(pid: int) -> list[str]:
     """The fields of a process from its state on: see proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def parent_of(process: int) -> int:
     """Return the parent of a process."""
-    return int(_stat(process)[1])
+    return int(process_stat(process)[1])
 
 
 def cpu_of_children(parent: int) -> float:
@@ -56,7 +56,7 @@ def cpu_of_children(parent: int) -> float:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                fields = _stat(int(folder.name))
+                fields = process_stat(int(folder.name))
             except OSError:  # it has ended
                 continue
             if int(fields[1]) == parent:

@@ -34,6 +34,7 @@ from latigo.telemetry.metrics import Metrics
 from latigo.web.api.tokens import Tokens
 from latigo.web.app import Access, create_app
 from latigo.web.hosts import allowed_hosts
+from latigo.web.pages import PageSettings
 from latigo.web.probes import Probes
 from latigo.web.protocols import MetricsSource
 from latigo.web.server import ServerAddress, run_server
@@ -223,7 +224,7 @@ def _serve_http(
             hint="http.allowed_hosts is not set: list the names that this server has, or *",
         )
     access = Access(hosts, http.base_path, Tokens.of(http))
-    app = create_app(probes, readiness, metrics, SystemClock(), access)
+    app = create_app(probes, readiness, metrics, SystemClock(), access, pages=PageSettings.of(http))
     return run_server(app, host, http.port, listener=listener)
 
 

@@ -15,7 +15,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES
-from latigo.domain.receipt import Inputs, Receipt, Score
+from latigo.domain.receipt import Carrier, Inputs, Receipt, Score
 from latigo.domain.windows import DAY, Window
 from latigo.ledger.bad_readings import BadReadingReports
 from latigo.ledger.freshness_store import PostgresFreshnessLedger
@@ -456,6 +456,7 @@ RECEIPT = {
     "sinks": [TEXT],
     "highest_total_anomaly": NUMBER,
     "rows_over_threshold": COUNT,
+    "anomaly_carried_by": [{"tag": TEXT, "share": NUMBER}],
 }
 EXPLANATION = {
     "project": TEXT,
@@ -505,7 +506,7 @@ EXPLANATION = {
 
 async def test_an_explanation_of_a_covered_moment_has_these_fields(ledger: Ledgers):
     measured = Inputs(readings=(3, 3), rows=(3, 2), labels=3, filled=1, newest_age=60)
-    receipt = Receipt({"read": 5}, 10, measured, ("sink/postgres",), Score(0.5, 0))
+    receipt = Receipt({"read": 5}, 10, measured, ("sink/postgres",), Score(0.5, 0, (Carrier(0, 100),)))
     await ledger.fetch(
         "UPDATE task_history SET receipt = $1, claimed_by = 'host/1', claimed_at = settled_at", receipt.to_bytes()
     )

@@ -1,5 +1,6 @@
 """Every answer of the API about a ledger of 9000 models: within its size, and as the document says."""
 
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -24,12 +25,18 @@ MODELS = 9000
 #: What stands in the path of an endpoint.
 PARTS = {"project": "plant-1", "model": "model-1", "id": "1", "task": "1"}
 #: What an endpoint has to be asked; by default nothing, and lists their largest page.
-ASKED = {"/models/{project}/{model}/explain": {"at": "-1h"}, "/search": {"q": "mod 1", "limit": "100"}}
+ASKED = {
+    "/models/{project}/{model}/explain": {"at": "-1h"},
+    "/search": {"q": "mod 1", "limit": "100"},
+    "/cell": {"project": "plant-1", "model": "model-1"},
+}
 #: Octets that fewer than the limit of all have to do, since a page asks for them all the time.
 SMALL = {"/status": 200_000, "/search": 50_000, "/models/{project}/{model}": 200_000}
 #: Calls the model server, or a source.
-NOT_HERE = {"/models/{project}/{model}/server"}
-READ = [endpoint for endpoint in ENDPOINTS if not endpoint.acts and endpoint.path not in NOT_HERE]
+NOT_HERE = {"/models/{project}/{model}/server", "/predictions/{project}/{model}", "/readings/{project}/{model}"}
+#: Are about an answer of /grid.
+OF_A_GRID = {"/grid/cells", "/grid/rows", "/grid/summary"}
+READ = [endpoint for endpoint in ENDPOINTS if not endpoint.acts and endpoint.path not in NOT_HERE | OF_A_GRID]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -71,6 +78,21 @@ async def test_every_answer_is_within_its_size(client: ClientSession, endpoint: 
     assert answer.status == 200, content[:500]
     assert len(content) <= SMALL.get(endpoint.path, endpoint.largest)
     assert endpoint.answer.model_validate_json(content)
+
+
+async def test_a_grid_of_every_model_is_small_when_compressed(client: ClientSession):
+    async with client.get(f"{PREFIX}/grid", params={"from": "-7d"}) as answer:
+        grid = await answer.json()
+    sent = {}
+    for path in sorted(OF_A_GRID - {"/grid/rows"}):
+        asked, headers = {"version": grid["version"]}, {"Accept-Encoding": "gzip"}
+        async with client.get(f"{PREFIX}{path}", params=asked, headers=headers, auto_decompress=False) as answer:
+            sent[path] = await answer.read()
+
+    assert grid["rows"] == len(grid["names"]) == MODELS
+    assert len(gzip.decompress(sent["/grid/cells"])) == MODELS * grid["columns"]
+    assert len(sent["/grid/cells"]) <= 250_000
+    assert len(sent["/grid/summary"]) <= 60_000
 
 
 async def test_every_model_is_on_exactly_one_page(client: ClientSession):

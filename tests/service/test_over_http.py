@@ -96,6 +96,8 @@ ASKED = [
     "backfill plant-1 plant-2/model-1* --from 2026-01-01 --to 2026-01-03 --dry-run",
     "backfill nothing --from 2026-01-01 --to 2026-01-03",
     "backfill --sink influx --dry-run",
+    "anomalies --project plant-3 --from 2026-01-01 --to 2026-01-02",
+    "anomalies --project nowhere",
     "explain plant-7/model-7 --at -1h",
     "explain plant-7/model-8 --at -1h",
     "models accept-loss plant-1",

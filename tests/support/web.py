@@ -58,7 +58,7 @@ async def serving_api(
 ) -> AsyncIterator[ServerAddress]:
     """Serve the API over HTTP."""
     process, access = Process(context), Access(base_path=base_path, tokens=Tokens(TOKENS, required=required))
-    app = create_app(process, process, metrics_of(new_registry()), SystemClock(), access, endpoints)
+    app = create_app(process, process, metrics_of(new_registry()), context.clock, access, endpoints)
     async with run_server(app) as address:
         yield address
 

@@ -10,13 +10,14 @@ import pytest
 
 SOURCES = Path(__file__).parents[2] / "src/latigo"
 CLOCK = SOURCES / "runtime/clock.py"
-#: Attributes called ``time`` that are no clock: the time of a point, and midnight.
+#: Attributes called ``time`` that are no clock: the times of points, and midnight.
 NO_CLOCK = {
     "column.time",
     "datetime.min.time",
     "point.time",
     "points[chunk.tag].time",
     "points[tag].time",
+    "series.time",
 }
 
 

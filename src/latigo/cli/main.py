@@ -140,6 +140,7 @@ class Commands(LazyGroup):
         "backfill": "Request predictions of a stretch of time, however long ago",
         "backfills": Backfills,
         "explain": "Explain one moment of one model: where its prediction comes from, or why there is none",
+        "anomalies": "List models by anomaly, the worst first: what changed, since when, and which tags carry it",
         "predict": "Predict a stretch of time of one model, here and now",
         "models": Models,
         "sensors": Sensors,

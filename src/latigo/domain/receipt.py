@@ -12,8 +12,11 @@ Stage = Literal["claim", "read", "frame", "predict", "write", "settle"]
 STAGES: Final[tuple[Stage, ...]] = ("claim", "read", "frame", "predict", "write")
 
 _VERSION: Final = 1  #: of the form below; a reader skips what it does not know
+_WITH_TAGS: Final = 2  #: the same with what tags carry: a count in an octet, and `CARRIED` for each
 _HAS_SCORE: Final = 1
 _SCORE: Final = struct.Struct("<d")
+_CARRIED: Final = struct.Struct("<HB")
+MOST_CARRIERS: Final = 3
 
 
 class Inputs(NamedTuple):
@@ -26,15 +29,24 @@ class Inputs(NamedTuple):
     newest_age: int | None  #: seconds from the newest reading of any tag to the end of the window; None: no readings
 
 
+class Carrier(NamedTuple):
+    """A tag that carries much of an anomaly."""
+
+    tag: int  #: its place in `DatasetConfig.tags`, in the epoch of the task
+    percent: int  #: of the total anomaly of the rows over the threshold, or of all where none is
+
+
 class Score(NamedTuple):
     """How far a window is from normal: the answer's columns ``total-anomaly-scaled`` and ``total-anomaly-confidence``.
 
     ``highest`` is the greatest finite value of the first. ``over`` counts the rows in which the second, which is the
-    first divided by the model's threshold, exceeds 1; None: the model has no threshold.
+    first divided by the model's threshold, exceeds 1; None: the model has no threshold. ``carriers`` are the tags that
+    carry most of it, at most `MOST_CARRIERS`, the first one most; none: that was not measured.
     """
 
     highest: float
     over: int | None
+    carriers: tuple[Carrier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,11 @@ class Receipt:
     score: Score | None = None  #: None: nothing was predicted, or the model is no anomaly detector
 
     def to_bytes(self) -> bytes:
-        """Return the compact form: whole numbers of seven bits an octet, then the score, then the sinks."""
+        """Return the compact form: whole numbers of seven bits an octet, then the score with carriers, then sinks."""
         inputs, score = self.inputs or Inputs((), (), 0, 0, None), self.score
         packed = _packed(
             (
-                _VERSION,
+                _WITH_TAGS if score is not None and score.carriers else _VERSION,
                 *(self.stages.get(stage, 0) for stage in STAGES),
                 self.elapsed,
                 len(inputs.readings),
@@ -69,6 +81,9 @@ class Receipt:
         )
         if score is not None:
             packed += _SCORE.pack(score.highest)
+            if score.carriers:
+                packed.append(len(score.carriers))
+                packed += b"".join(_CARRIED.pack(*carrier) for carrier in score.carriers)
         packed += "\n".join(self.sinks).encode()
         return bytes(packed)
 
@@ -79,14 +94,18 @@ class Receipt:
         Raises:
             ValueError: it ends too early.
         """
-        if not data or data[0] != _VERSION:
+        if not data or data[0] not in {_VERSION, _WITH_TAGS}:
             return None
         reader = _Reader(data, at=1)
         stages = dict(zip(STAGES, reader.numbers(len(STAGES)), strict=True))
         elapsed, tags = reader.numbers(2)
         readings, rows = reader.numbers(tags), reader.numbers(tags)
         labels, filled, newest, over, flags = reader.numbers(5)
-        score = Score(reader.score(), over - 1 if over else None) if flags & _HAS_SCORE else None
+        score = None
+        if flags & _HAS_SCORE:
+            highest = reader.score()
+            carriers = reader.carriers() if data[0] == _WITH_TAGS else ()
+            score = Score(highest, over - 1 if over else None, carriers)
         return cls(
             stages=stages,
             elapsed=elapsed,
@@ -133,3 +152,10 @@ class _Reader:
         (score,) = _SCORE.unpack_from(self._data, self.at)
         self.at += _SCORE.size
         return float(score)
+
+    def carriers(self) -> tuple[Carrier, ...]:
+        count = self._data[self.at] if self.at < len(self._data) else 1
+        first, self.at = self.at + 1, self.at + 1 + count * _CARRIED.size
+        if self.at > len(self._data):
+            raise ValueError("a receipt ends within its tags")
+        return tuple(map(Carrier._make, _CARRIED.iter_unpack(self._data[first : self.at])))

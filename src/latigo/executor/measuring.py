@@ -1,18 +1,20 @@
 """What the receipt of a window says about its readings and its predictions, from what is at hand anyway. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from latigo.dataset.build import Buckets
-from latigo.domain.receipt import Inputs, Score
-from latigo.domain.series import Column, Predictions, Readings, Series
+from latigo.domain.anomaly import TOTAL, over_threshold, tag_shares
+from latigo.domain.receipt import MOST_CARRIERS, Carrier, Inputs, Score
+from latigo.domain.series import Predictions, Readings, Series
 from latigo.domain.windows import Window, to_ns
 
-_TOTAL: Final = Column("total-anomaly-scaled", "")
-_CONFIDENCE: Final = Column("total-anomaly-confidence", "")
 _NOTHING: Final = Series.empty()
 _SECOND: Final = 1_000_000_000
+_LAST_PLACE: Final = 0xFFFF  #: of a tag that a receipt can name
+_LEAST_SHARE: Final = 0.01
 
 
 def measure_inputs(buckets: Buckets, readings: Readings, window: Window) -> Inputs:
@@ -33,16 +35,23 @@ def measure_inputs(buckets: Buckets, readings: Readings, window: Window) -> Inpu
     )
 
 
-def measure_score(predictions: Predictions) -> Score | None:
-    """Return the highest total anomaly of the rows and how many are over the threshold; None: no such column."""
-    columns = predictions.columns
-    if _TOTAL not in columns:
+def measure_score(predictions: Predictions, tags: Sequence[str] = ()) -> Score | None:
+    """Return the highest total anomaly of rows, how many are over the threshold, and the tags that carry most of it.
+
+    None: the model is no anomaly detector. ``tags`` are those of its dataset, in order.
+    """
+    columns, values = predictions.columns, predictions.values
+    if TOTAL not in columns:
         return None
-    totals = predictions.values[:, columns.index(_TOTAL)]
+    totals = values[:, columns.index(TOTAL)]
     finite = totals[np.isfinite(totals)]
     if not len(finite):
         return None
-    over = None
-    if _CONFIDENCE in columns:
-        over = int(np.count_nonzero(predictions.values[:, columns.index(_CONFIDENCE)] > 1))
-    return Score(float(finite.max()), over)
+    over = over_threshold(columns, values)
+    odd = values[over] if over is not None and over.any() else values
+    carriers = [
+        Carrier(tags.index(tag), round(share * 100))
+        for tag, share in list(tag_shares(columns, odd).items())[:MOST_CARRIERS]
+        if tag in tags and tags.index(tag) <= _LAST_PLACE and share >= _LEAST_SHARE
+    ]
+    return Score(float(finite.max()), None if over is None else int(over.sum()), tuple(carriers))

@@ -154,7 +154,7 @@ class Pipeline:
             _log.debug("task.too_few_rows", reason=str(error))
             return _unpredicted(task, dataset)
         predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-        progress.score = measure_score(predictions)
+        progress.score = measure_score(predictions, task.model.dataset.tags)
         slots, rows = await self._write(progress, dataset, predictions)
         return Stored(
             covered=slots.covered,

@@ -196,6 +196,14 @@ async def read_model_details(database: Database, server: ModelStatusSource, ref:
     )
 
 
+async def read_tags(database: Database, ref: ModelRef) -> Sequence[str]:
+    """Return the tags of a model in its newest usable revision, each once; none while it is unusable."""
+    row = await database.row(SQL["spec"], *ref)
+    if row is None or row["spec"] is None:
+        return ()
+    return ModelSpec.from_json(ref, row["revision"], row["anomaly"], row["spec"]).dataset.tags
+
+
 def _in_full(spec: ModelSpec) -> dict[str, Any]:
     """Return all that the ledger keeps of a spec."""
     fields = {**asdict(spec), "ref": str(spec.ref)}

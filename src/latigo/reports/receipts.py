@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from latigo.domain.model import ModelRef
-from latigo.domain.receipt import Inputs, Receipt
+from latigo.domain.receipt import Carrier, Inputs, Receipt
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Listing, Report
@@ -19,6 +19,13 @@ class TagCount(Report):
     tag: str
     readings: int  #: of the period that was read, which begins before the window
     rows: int  #: labels of the window with readings of their own
+
+
+class TagShare(Report):
+    """A tag that carries much of an anomaly."""
+
+    tag: str
+    share: float  #: of the squares of ``tag-anomaly-scaled``: in rows over the threshold, or in all where none is
 
 
 class InputCounts(Report):
@@ -67,6 +74,7 @@ class ReceiptReport(Report):
     sinks: Sequence[str] = ()  #: that were written to, or had the result already
     highest_total_anomaly: float | None = None  #: of ``total-anomaly-scaled``
     rows_over_threshold: int | None = None  #: in which ``total-anomaly-confidence`` exceeds 1
+    anomaly_carried_by: Sequence[TagShare] = ()  #: the tags that carry most of it, at most three
 
 
 def receipt_report(row: Mapping[str, Any]) -> ReceiptReport:
@@ -82,6 +90,7 @@ def receipt_report(row: Mapping[str, Any]) -> ReceiptReport:
         sinks=receipt.sinks,
         highest_total_anomaly=None if receipt.score is None else receipt.score.highest,
         rows_over_threshold=None if receipt.score is None else receipt.score.over,
+        anomaly_carried_by=[] if receipt.score is None else named(receipt.score.carriers, row["tags"]),
     )
 
 
@@ -125,6 +134,12 @@ def stages_of(times: Mapping[str, Sequence[int]]) -> Sequence[StageStatus]:
         )
         for stage, each in times.items()
     ]
+
+
+def named(carriers: Sequence[Carrier], tags: Sequence[str] | None) -> list[TagShare]:
+    """Return carriers by the names of their tags, which are those of a model in the epoch; None: they are not known."""
+    names = list(dict.fromkeys(tags or ()))
+    return [TagShare(tag=names[each.tag], share=each.percent / 100) for each in carriers if each.tag < len(names)]
 
 
 def _stages(receipt: Receipt, claimed_at: datetime | None, settled_at: datetime) -> StageTimes:

@@ -23,6 +23,7 @@ _OPTION = r"[^=&#]+=[^&#]*"
 _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+_ORIGIN = re.compile(r"'self'|https?://(\*\.)?[A-Za-z0-9_.-]+(:([0-9]{1,5}|\*))?")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 #: Pattern of the names of sources and sinks, which are parts of the names of circuits.
 SYSTEM_NAME = r"^[a-z0-9][a-z0-9_.:-]*$"
@@ -231,6 +232,21 @@ def _base_path(path: str) -> str:
     return path.rstrip("/")
 
 
+def _origin(origin: str) -> str:
+    """Refuse what would be more than one source in a Content-Security-Policy."""
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(f'should be an origin such as "https://grafana.example.com", not {origin[:100]!r}')
+    return origin
+
+
+def _url_template(template: str) -> str:
+    if not re.match(r"https?://[^/]", template) or len(template) > _LONGEST_URL:
+        raise ValueError("should be an address that begins with http:// or https://")
+    if unknown := set(re.findall(r"\{(.*?)\}", template)) - {"project", "model", "from", "to"}:
+        raise ValueError(f"fills in {{project}}, {{model}}, {{from}} and {{to}}, and no {{{min(unknown)}}}")
+    return one_line(template)
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 SweepAge = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=7))]
@@ -259,6 +275,9 @@ HostNames = Annotated[tuple[HostName, ...], Field(min_length=1), BeforeValidator
 BasePath = Annotated[str, Field(max_length=200), AfterValidator(_base_path)]
 #: Of who has a token: as it is recorded with every action.
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$")]
+Origins = Annotated[tuple[Annotated[Text, AfterValidator(_origin)], ...], Field(max_length=20), BeforeValidator(_names)]
+TimeZoneName = Annotated[Text, AfterValidator(time_zone)]
+UrlTemplate = Annotated[Text, AfterValidator(_url_template)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HttpUrls = Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1000), BeforeValidator(_names)]

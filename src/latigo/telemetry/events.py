@@ -46,6 +46,7 @@ EVENTS = {
     "frame.passed": "The emulator of Event Hubs received or sent a frame; with --trace only.",
     "frame.refused": "The emulator of Event Hubs received something other than AMQP: connection, reason.",
     "gauges.not_read": "The gauges that only the ledger knows could not be read and keep their last values: error.",
+    "grid.not_made": "The grid of models over time could not be renewed, and keeps its age: error.",
     "http.every_host_accepted": "Requests may name any host: host, hint.",
     "http.started": "Probes, metrics and API are served: url.",
     "influxd.fetched": "The program influxd was unpacked from Debian's package: program.",

@@ -17,6 +17,7 @@ from latigo.web.api.openapi import document
 from latigo.web.api.registry import ENDPOINTS
 from latigo.web.api.tokens import Tokens
 from latigo.web.hosts import named_hosts
+from latigo.web.pages import PageSettings, page_routes
 from latigo.web.problems import RefusedRequest, problem_of
 from latigo.web.protocols import MetricsSource, ProbeSource
 from latigo.web.responses import http_problem, json_response, problem_response, set_headers
@@ -26,22 +27,6 @@ _LONGEST_HOST = 100
 
 #: Probes and scrapes come by address, and show nothing of a plant but figures.
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Latigo</title></head>
-<body>
-<h1>Latigo</h1>
-<ul>
-<li><a href="api/v1/status">api/v1/status</a>: how the service is doing</li>
-<li><a href="api/v1/openapi.json">api/v1/openapi.json</a>: the API</li>
-<li><a href="metrics">metrics</a>: metrics for Prometheus</li>
-<li><a href="livez">livez</a>: whether this process is alive</li>
-<li><a href="readyz">readyz</a>: whether it can do its work</li>
-</ul>
-</body>
-</html>
-"""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
@@ -56,6 +41,7 @@ class Access(NamedTuple):
 
 
 OPEN = Access()
+PLAIN = PageSettings()
 
 
 def create_app(
@@ -65,6 +51,7 @@ def create_app(
     clock: Clock,
     access: Access = OPEN,
     endpoints: Sequence[Endpoint[Any, Any]] = ENDPOINTS,
+    pages: PageSettings = PLAIN,
 ) -> web.Application:
     """Create the web application.
 
@@ -75,6 +62,7 @@ def create_app(
         clock: the machine's.
         access: how it may be addressed, and by whom.
         endpoints: all of the API.
+        pages: what the web pages are served with.
     """
     guards = [] if access.hosts is None else [_require_host(access.hosts)]
     app = web.Application(client_max_size=MOST_BODY, middlewares=[_errors_as_problems, *guards])
@@ -94,17 +82,13 @@ def create_app(
     for base_path in dict.fromkeys(("", access.base_path)):  # a proxy may pass it on or not
         app.add_routes(
             [
-                web.get(f"{base_path}/", _index),
+                *page_routes(pages, base_path),
                 web.get(f"{base_path}{PREFIX}/openapi.json", openapi),
                 web.get(f"{base_path}{PREFIX}/events", streams.respond),
                 *api.routes(base_path),
             ]
         )
     return app
-
-
-async def _index(_request: web.Request) -> web.Response:
-    return web.Response(text=_PAGE, content_type="text/html")
 
 
 def _livez(probes: ProbeSource) -> _Handler:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from latigo.dataset.build import Buckets
 from latigo.domain.model import ModelRef
-from latigo.domain.receipt import Inputs, Score
+from latigo.domain.receipt import Carrier, Inputs, Score
 from latigo.domain.series import Column, Point, Predictions, Series
 from latigo.domain.windows import to_ns
 from latigo.executor.measuring import measure_inputs, measure_score
@@ -78,3 +78,21 @@ def test_a_model_without_threshold_has_a_highest_total_only() -> None:
 def test_without_total_there_is_no_score() -> None:
     assert measure_score(predictions((Column("model-output", "a"),), (1.0,))) is None
     assert measure_score(predictions((TOTAL,), (np.nan,))) is None
+
+
+def test_the_tags_that_carry_most_of_the_rows_over_the_threshold_are_named_by_their_places() -> None:
+    by_tag = tuple(Column("tag-anomaly-scaled", tag) for tag in "abcde")
+    calm, odd = (9.0, 9.0, 0.0, 0.0, 0.0), (1.0, 0.0, 3.0, np.nan, 2.0)
+    rows = predictions((TOTAL, CONFIDENCE, *by_tag), (0.5, 0.5, *calm), (2.5, 1.5, *odd))
+
+    assert measure_score(rows, ["z", "c", "a", "e", "b", "d"]) == Score(
+        2.5, 1, (Carrier(1, 64), Carrier(3, 29), Carrier(2, 7))
+    )
+
+
+def test_without_a_row_over_the_threshold_all_rows_count_and_unknown_tags_are_not_named() -> None:
+    by_tag = tuple(Column("tag-anomaly-scaled", tag) for tag in "ab")
+    rows = predictions((TOTAL, CONFIDENCE, *by_tag), (0.5, 0.5, 3.0, 4.0), (0.5, 0.4, 0.0, 0.0))
+
+    assert measure_score(rows, ["b"]) == Score(0.5, 0, (Carrier(0, 64),))
+    assert measure_score(rows) == Score(0.5, 0)

@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from latigo.settings.sections.base import Section
-from latigo.settings.values import BasePath, Duration, HostNames, Positive, Secret, Text, TokenName
+from latigo.settings.values import (
+    BasePath,
+    Duration,
+    HostNames,
+    Origins,
+    Positive,
+    Secret,
+    Text,
+    TimeZoneName,
+    TokenName,
+    UrlTemplate,
+)
 
 #: The name of the token that ``http.token`` is.
 DEFAULT_TOKEN = "default"  # noqa: S105 - a name
@@ -78,6 +89,22 @@ class HttpSettings(Section):
         default="",
         description="Path below which a reverse proxy serves Latigo, where it passes that on; empty for none.",
         examples=["/latigo"],
+    )
+    time_zone: TimeZoneName | None = Field(
+        default=None,
+        description="Time zone of the plant, which the pages offer with UTC and the browser's own.",
+        examples=["Europe/Oslo"],
+    )
+    frame_ancestors: Origins = Field(
+        default=(),
+        description="Origins whose pages may show Latigo's in a frame, such as a Grafana; by default none.",
+        examples=[["https://grafana.example.com"]],
+    )
+    grafana_url: UrlTemplate | None = Field(
+        default=None,
+        description="Address of the board of one model, to which the pages link. {project}, {model}, {from} and {to}"
+        " are filled in; the last two are milliseconds since 1970.",
+        examples=["https://grafana.example.com/d/latigo-model?var-model={model}&from={from}&to={to}"],
     )
     tokens: Annotated[dict[TokenName, HttpToken], Field(max_length=1000)] = Field(
         default={},

@@ -6,7 +6,7 @@ well (`latigo.cli.asking`).
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -100,9 +100,3 @@ class Endpoint(Generic[Q, A]):
     def acts(self) -> bool:
         """True if it changes something."""
         return self.method != "GET"
-
-
-class Done(Report):
-    """That an action was done."""
-
-    at: datetime

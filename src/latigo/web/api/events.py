@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 
 from latigo.domain.errors import LatigoError
 from latigo.runtime.clock import Clock
+from latigo.web.api.grid import grid_changes
 from latigo.web.api.handling import Api
 from latigo.web.api.status import STATUS, StatusQuestion
 from latigo.web.problems import RefusedRequest, refuse
@@ -154,7 +155,19 @@ class EventStreams:
                 self._versions.pop("trouble", None)
                 self._last.pop("trouble", None)
                 self._publish_status(status)
+            await self._publish_grid()
             await self._clock.sleep(_EVERY)
+
+    async def _publish_grid(self) -> None:
+        try:
+            changes = await grid_changes(self._api.context())
+        except LatigoError:
+            return  # the grid keeps its age
+        except Exception:  # noqa: BLE001 - a bug ends one look, which is logged
+            _log.exception("events.failed")
+            return
+        if changes is not None:
+            self.publish("grid", changes._asdict())
 
     def _publish_status(self, status: Mapping[str, Any]) -> None:
         summary = {

@@ -82,6 +82,14 @@ class Api:
         self._shared = SharedAnswers(clock)
         self._turns = asyncio.Semaphore(at_once)
 
+    def context(self) -> Context:
+        """Return what answers are made from.
+
+        Raises:
+            Unavailable: not everything is open.
+        """
+        return self._source.context()
+
     def routes(self, base_path: str = "") -> list[web.RouteDef]:
         """Return the route of every endpoint."""
         return [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.web.api import controls, failures, models, queue, requests, status
+from latigo.web.api import anomalies, controls, failures, grid, models, queue, requests, series, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -12,4 +12,7 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *requests.ENDPOINTS,
     *queue.ENDPOINTS,
     *controls.ENDPOINTS,
+    *grid.ENDPOINTS,
+    *series.ENDPOINTS,
+    *anomalies.ENDPOINTS,
 )

@@ -1,0 +1,78 @@
+// Requests of the API: JSON, its problems as errors with a sentence, and the token of the person who acts.
+
+import { askToken } from "./dialog.js";
+
+const root = `${document.documentElement.dataset.base || ""}/api/v1`;
+const LIMIT_MS = 20000;
+const TOKEN = "latigo-token";
+
+/** What went wrong, in words for the page. */
+export class Problem extends Error {
+  /** @param {number} status  0: no answer @param {string} text @param {any} [body] */
+  constructor(status, text, body = {}) {
+    super(text);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/**
+ * Return what the API has at a path; a list of values repeats its name.
+ * @param {string} path
+ * @param {{[name: string]: any}} [query]
+ * @param {{signal?: AbortSignal, octets?: boolean}} [options]
+ * @returns {Promise<any>}
+ */
+export async function get(path, query = {}, options = {}) {
+  const response = await send(address(path, query), {}, options.signal);
+  let body;
+  try {
+    if (options.octets) return new Uint8Array(await response.arrayBuffer());
+    body = await response.json();
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Problem(0, "The server has not sent the whole answer.");
+  }
+  body.received = performance.now();
+  body.age = Number(response.headers.get("Age")) || 0;
+  return body;
+}
+
+/** Return the address of what the API has. @param {string} path @param {{[name: string]: any}} [query] */
+export function address(path, query = {}) {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of Array.isArray(value) ? value : [value]) if (each !== null && each !== undefined) search.append(name, String(each));
+  }
+  const text = search.toString();
+  return `${root}${path}${text ? `?${text}` : ""}`;
+}
+
+/**
+ * @param {string} url @param {RequestInit & {headers?: {[name: string]: string}}} init @param {AbortSignal} [signal]
+ * @returns {Promise<Response>}
+ */
+async function send(url, init, signal) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = { ...init.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const limit = AbortSignal.timeout(LIMIT_MS);
+  let response;
+  try {
+    response = await fetch(url, { ...init, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+  } catch (error) {
+    if (signal && signal.aborted) throw error;
+    throw new Problem(0, limit.aborted ? "The server has not answered within 20 s." : "The server cannot be reached.");
+  }
+  if (response.status === 401) {
+    sessionStorage.removeItem(TOKEN);
+    if (await askToken((given) => sessionStorage.setItem(TOKEN, given))) return send(url, init, signal);
+  }
+  if (response.ok) return response;
+  const body = await response.json().catch(() => ({}));
+  throw new Problem(response.status, body.detail || body.title || body.error || `The server answered ${response.status}.`, body);
+}
+
+/** Return how many seconds old an answer is. @param {any} body */
+export function ageOf(body) {
+  return (body.age || 0) + (performance.now() - (body.received || 0)) / 1000;
+}

@@ -1,0 +1,51 @@
+// Dialogs: the list of keys, the token of who acts, and what an action would do before it does it.
+
+import { h } from "./dom.js";
+
+/**
+ * Show a dialog; it closes by Esc, its cross, or `close`.
+ * @param {string} title
+ * @param {(close: () => void) => any} content
+ * @param {() => void} [closed]
+ */
+export function show(title, content, closed = () => {}) {
+  const dialog = h("dialog", { "aria-label": title });
+  const close = () => dialog.close();
+  dialog.append(
+    h("header", {}, h("h2", {}, title), h("button", { type: "button", class: "plain", "aria-label": "Close", onclick: close }, "✕")),
+    content(close),
+  );
+  dialog.addEventListener("close", () => { dialog.remove(); closed(); });
+  dialog.addEventListener("click", (/** @type {MouseEvent} */ event) => { if (event.target === dialog) close(); });
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** @type {Promise<boolean> | null} */
+let asked = null;
+
+/**
+ * Ask for a bearer token; several requests at once ask one time. Return whether one was given.
+ * @param {(token: string) => void} keep
+ */
+export function askToken(keep) {
+  asked ||= new Promise((done) => {
+    let given = false;
+    show("Token needed", (close) => {
+      const field = h("input", { type: "password", autocomplete: "off", "aria-label": "Token", name: "token", required: true });
+      const submit = (/** @type {Event} */ event) => {
+        event.preventDefault();
+        if (!field.value.trim()) return;
+        given = true;
+        keep(field.value.trim());
+        close();
+      };
+      return h("form", { onsubmit: submit },
+        h("p", {}, "This needs a token. It stays in this tab, is never part of an address, and names you in the records."),
+        h("label", {}, "Token ", field),
+        h("p", { class: "row end" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main" }, "Go on")));
+    }, () => { asked = null; done(given); });
+  });
+  return asked;
+}

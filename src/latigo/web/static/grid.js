@@ -1,0 +1,509 @@
+// The heat map: one canvas over one octet a cell; rows are models, columns time. Only what is in sight is drawn.
+
+import { h, visible } from "./dom.js";
+import { channels, colours, PRECEDENCE, STATES } from "./states.js";
+import { markColour, mixed, patternOf, strength } from "./strip.js";
+import { duration, ticks } from "./time.js";
+
+const AXIS = 34, BAND = 22, LEAST_COLUMN = 2, MOST_ROW = 18, NAMES_FROM = 11;
+const COVERED = 1, MISSING = 6, PARKED = 7, PAUSED = 9;
+
+/**
+ * @typedef {{version: any, from: number, to: number, step: number, columns: number, rows: number,
+ *   groups: {project: string, first: number, rows: number}[], ids: any[], names: string[], marks: {column: number, share: number, cause: string}[]}} Shape
+ * @typedef {{row: number, column: number}} Cell
+ */
+
+export class Grid {
+  /** @param {{onCell: (cell: Cell | null, pinned: boolean) => void, onOpen: (cell: Cell) => void, onBlock: (text: string) => void}} handlers */
+  constructor(handlers) {
+    this.handlers = handlers;
+    this.canvas = h("canvas", {});
+    this.space = h("div", { class: "space" });
+    this.node = h("div", {
+      class: "grid", tabindex: "0", role: "application", "aria-describedby": "detail",
+      "aria-label": "Heat map of models and time. Arrow keys move, Enter opens the model. The table view says the same in words.",
+    }, this.space, this.canvas);
+    this.shape = /** @type {Shape | null} */ (null);
+    this.cells = new Uint8Array();
+    this.zoom = "fit";
+    this.collapsed = new Set();
+    this.cell = /** @type {Cell | null} */ (null);
+    this.pinned = false;
+    this.block = /** @type {{from: Cell, to: Cell} | null} */ (null);
+    this.images = new Map();
+    this.bands = new Map();
+    this.waiting = 0;
+    this.node.addEventListener("scroll", () => this.later());
+    this.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.moved(event));
+    this.canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => this.pressed(event));
+    this.canvas.addEventListener("pointerup", (/** @type {PointerEvent} */ event) => this.released(event));
+    this.canvas.addEventListener("pointerleave", () => { if (!this.pinned && !this.dragged) this.point(null); });
+    this.canvas.addEventListener("dblclick", (/** @type {MouseEvent} */ event) => { const cell = this.cellAt(event); if (cell) handlers.onOpen(cell); });
+    this.observer = new ResizeObserver(() => this.lay());
+    this.observer.observe(this.node);
+  }
+
+  close() {
+    this.observer.disconnect();
+  }
+
+  /** Show other cells; the place that one looks at stays. @param {Shape} shape @param {Uint8Array} cells */
+  setData(shape, cells) {
+    this.shape = shape;
+    this.cells = cells;
+    if (this.cell && (this.cell.row >= shape.rows || this.cell.column >= shape.columns)) this.point(null);
+    this.changed();
+  }
+
+  /** Replace the cells of some rows. @param {Map<any, Uint8Array>} rows  by id */
+  setRows(rows) {
+    if (!this.shape) return;
+    const places = new Map(this.shape.ids.map((id, row) => [id, row]));
+    for (const [id, octets] of rows) {
+      const row = places.get(id);
+      if (row !== undefined) this.cells.set(octets.subarray(0, this.shape.columns), row * this.shape.columns);
+    }
+    this.changed();
+  }
+
+  changed() {
+    this.images.clear();
+    this.bands.clear();
+    this.lay();
+  }
+
+  /** @param {string} zoom */
+  setZoom(zoom) {
+    this.zoom = zoom;
+    this.images.clear();
+    this.lay();
+  }
+
+  /** Work out where everything is. */
+  lay() {
+    const { shape } = this;
+    const width = this.node.clientWidth, height = this.node.clientHeight;
+    if (!shape || !width || !height) return;
+    const narrow = width < 560;
+    const open = shape.groups.filter(({ project }) => this.zoom !== "projects" && !this.collapsed.has(project));
+    const rows = open.reduce((sum, group) => sum + group.rows, 0);
+    const room = height - AXIS - shape.groups.length * BAND - 2;
+    let each = this.zoom === "fit" ? Math.min(MOST_ROW, room / Math.max(1, rows)) : Number(this.zoom) || 0;
+    if (each >= 1) each = Math.floor(each);
+    this.each = each = Math.max(each, Math.min(1, (open.length * 6) / Math.max(1, rows)));
+    this.names = each >= NAMES_FROM;
+    this.label = narrow ? 96 : Math.round(Math.min(240, Math.max(130, width * 0.17)));
+    this.column = Math.max(LEAST_COLUMN, (width - this.label) / Math.max(1, shape.columns));
+    let y = 0;
+    this.places = shape.groups.map((group) => {
+      const shown = open.includes(group);
+      const place = { group, y, rows: shown ? group.rows : 0, height: shown ? Math.ceil(group.rows * each) : 0 };
+      y += BAND + place.height;
+      return place;
+    });
+    this.space.style.height = `${Math.max(y + AXIS, 1)}px`;
+    this.space.style.width = `${this.label + this.column * shape.columns}px`;
+    const scale = devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * scale);
+    this.canvas.height = Math.round(height * scale);
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.height = `${height}px`;
+    this.draw();
+  }
+
+  later() {
+    if (!this.waiting) this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
+  }
+
+  /** Draw what is in sight; returns the milliseconds that it took. */
+  draw() {
+    const { shape, places } = this;
+    if (!shape || !places) return 0;
+    const began = performance.now();
+    const colour = colours();
+    const scale = devicePixelRatio || 1;
+    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    const width = this.canvas.width / scale, height = this.canvas.height / scale;
+    const { scrollTop, scrollLeft } = this.node;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.fillStyle = colour.panel;
+    context.fillRect(0, 0, width, height);
+    context.imageSmoothingEnabled = false;
+    context.font = "12px ui-monospace, DejaVu Sans Mono, monospace";
+    context.textBaseline = "middle";
+    const left = this.label - scrollLeft;
+    const sight = height - AXIS;
+    context.save();
+    context.beginPath();
+    context.rect(this.label, AXIS, width - this.label, sight);
+    context.clip();
+    for (const place of places) {
+      const top = AXIS + place.y - scrollTop;
+      if (top > height || top + BAND + place.height < AXIS) continue;
+      context.drawImage(this.bandOf(place.group), left, top + 4, this.column * shape.columns, BAND - 8);
+      if (place.height) this.drawRows(context, place, left, top + BAND, sight, colour);
+    }
+    context.restore();
+    this.drawLabels(context, places, scrollTop, height, colour);
+    this.drawAxis(context, left, width, colour);
+    this.drawCross(context, left, width, height, colour);
+    return performance.now() - began;
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context @param {any} place @param {number} left @param {number} top @param {number} sight
+   * @param {{[name: string]: string}} colour
+   */
+  drawRows(context, place, left, top, sight, colour) {
+    const shape = /** @type {Shape} */ (this.shape);
+    const each = /** @type {number} */ (this.each), wide = /** @type {number} */ (this.column) * shape.columns;
+    if (each < 1) {
+      context.drawImage(this.shareOf(place), left, top, wide, place.height);
+      return;
+    }
+    const first = Math.max(0, Math.floor((AXIS - top) / each)), last = Math.min(place.rows, Math.ceil((AXIS + sight - top) / each));
+    if (last <= first) return;
+    const image = this.imageOf(place.group.first + first, last - first);
+    context.drawImage(image, 0, 0, shape.columns, last - first, left, top + first * each, wide, (last - first) * each);
+    if (each >= 8) this.drawMarks(context, place.group.first + first, last - first, left, top + first * each, colour);
+    if (each >= 6) {
+      context.fillStyle = colour.panel;
+      for (let row = first; row < last; row += 1) context.fillRect(left, top + row * each, wide, 1);
+    }
+  }
+
+  /** Return a canvas with one pixel a cell. @param {number} first @param {number} rows */
+  imageOf(first, rows) {
+    const shape = /** @type {Shape} */ (this.shape);
+    if (!this.tile || this.tile.width !== shape.columns || this.tile.height < rows) {
+      this.tile = h("canvas", { width: shape.columns, height: rows });
+    }
+    const pen = this.tile.getContext("2d");
+    const image = pen.createImageData(shape.columns, rows);
+    const pixels = new Uint32Array(image.data.buffer), palette = paletteOf();
+    const from = first * shape.columns;
+    for (let at = 0; at < pixels.length; at += 1) pixels[at] = palette[this.cells[from + at]];
+    pen.putImageData(image, 0, 0);
+    return this.tile;
+  }
+
+  /** Return a canvas whose pixels stand for several rows each, by shares: nothing is exaggerated. @param {any} place */
+  shareOf(place) {
+    const known = this.images.get(place.group.project);
+    if (known) return known;
+    const { columns } = /** @type {Shape} */ (this.shape);
+    const image = shares(this.cells, columns, place.group.first, place.rows, Math.max(1, place.height));
+    this.images.set(place.group.project, image);
+    return image;
+  }
+
+  /** Return the canvas of a project's band: the share that is not covered, by column. @param {any} group */
+  bandOf(group) {
+    const known = this.bands.get(group.project);
+    if (known) return known;
+    const image = shares(this.cells, /** @type {Shape} */ (this.shape).columns, group.first, group.rows, 1);
+    this.bands.set(group.project, image);
+    return image;
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {number} first @param {number} rows @param {number} left @param {number} top @param {{[name: string]: string}} colour */
+  drawMarks(context, first, rows, left, top, colour) {
+    const { columns } = /** @type {Shape} */ (this.shape);
+    const each = /** @type {number} */ (this.each), wide = /** @type {number} */ (this.column);
+    for (let row = 0; row < rows; row += 1) {
+      const from = (first + row) * columns;
+      for (let column = 0; column < columns; column += 1) {
+        const state = STATES[this.cells[from + column]];
+        if (!state || !state.mark) continue;
+        let end = column + 1;
+        while (end < columns && this.cells[from + end] === state.code) end += 1;
+        context.fillStyle = patternOf(context, state.mark, markColour(state.key, colour)) || colour.quiet;
+        context.fillRect(left + column * wide, top + row * each, (end - column) * wide, each);
+        column = end - 1;
+      }
+    }
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {any[]} places @param {number} scrollTop @param {number} height @param {{[name: string]: string}} colour */
+  drawLabels(context, places, scrollTop, height, colour) {
+    const shape = /** @type {Shape} */ (this.shape);
+    const each = /** @type {number} */ (this.each), room = /** @type {number} */ (this.label) - 8;
+    context.textAlign = "left";
+    for (const place of places) {
+      const top = AXIS + place.y - scrollTop;
+      if (top > height || top + BAND + place.height < AXIS) continue;
+      context.fillStyle = colour.text;
+      context.font = "600 12px system-ui, sans-serif";
+      const count = ` ${place.group.rows}`;
+      const sign = place.height ? "▾ " : "▸ ";
+      context.fillText(sign + middle(context, visible(place.group.project), room - context.measureText(sign + count).width) + count, 4, top + BAND / 2);
+      if (!this.names || !place.height) continue;
+      context.font = "12px ui-monospace, DejaVu Sans Mono, monospace";
+      const first = Math.max(0, Math.floor((AXIS - top - BAND) / each)), last = Math.min(place.rows, Math.ceil((height - top - BAND) / each));
+      for (let row = first; row < last; row += 1) {
+        context.fillStyle = this.cell && this.cell.row === place.group.first + row ? colour.text : colour.quiet;
+        context.fillText(middle(context, visible(shape.names[place.group.first + row]), room - 10), 14, top + BAND + (row + 0.5) * each);
+      }
+    }
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} width @param {{[name: string]: string}} colour */
+  drawAxis(context, left, width, colour) {
+    const shape = /** @type {Shape} */ (this.shape);
+    const wide = /** @type {number} */ (this.column) * shape.columns;
+    context.fillStyle = colour.panel;
+    context.fillRect(0, 0, width, AXIS);
+    context.save();
+    context.beginPath();
+    context.rect(/** @type {number} */ (this.label), 0, width, AXIS);
+    context.clip();
+    context.fillStyle = colour.alarm;
+    for (const { column } of shape.marks) {
+      const x = left + (column + 0.5) * /** @type {number} */ (this.column);
+      context.beginPath();
+      context.moveTo(x - 4, 1);
+      context.lineTo(x + 4, 1);
+      context.lineTo(x, 8);
+      context.fill();
+    }
+    context.font = "12px system-ui, sans-serif";
+    context.fillStyle = colour.quiet;
+    context.strokeStyle = colour.line;
+    context.textAlign = "center";
+    for (const { at, text } of ticks(shape.from, shape.to, wide / 90)) {
+      const x = left + ((at - shape.from) / (shape.to - shape.from)) * wide;
+      if (x - context.measureText(text).width / 2 >= /** @type {number} */ (this.label)) context.fillText(text, x, 18);
+      context.fillRect(x, 27, 1, 5);
+    }
+    context.restore();
+    context.fillStyle = colour.line;
+    context.fillRect(0, AXIS - 1, width, 1);
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} width @param {number} height @param {{[name: string]: string}} colour */
+  drawCross(context, left, width, height, colour) {
+    const wide = /** @type {number} */ (this.column);
+    context.save();
+    context.beginPath();
+    context.rect(/** @type {number} */ (this.label), AXIS, width, height);
+    context.clip();
+    context.strokeStyle = colour.text;
+    if (this.block) {
+      const [first, last] = [Math.min(this.block.from.row, this.block.to.row), Math.max(this.block.from.row, this.block.to.row)];
+      const [start, end] = [Math.min(this.block.from.column, this.block.to.column), Math.max(this.block.from.column, this.block.to.column) + 1];
+      const top = this.topOf(first), bottom = this.topOf(last);
+      if (top !== null && bottom !== null) {
+        context.lineWidth = 2;
+        context.strokeRect(left + start * wide, top, (end - start) * wide, Math.max(2, bottom - top + /** @type {number} */ (this.each)));
+      }
+    }
+    if (this.cell) {
+      const top = this.topOf(this.cell.row);
+      const x = left + this.cell.column * wide;
+      context.globalAlpha = 0.35;
+      context.fillStyle = colour.text;
+      context.fillRect(x, AXIS, 1, height);
+      context.fillRect(x + Math.max(wide, 2), AXIS, 1, height);
+      context.globalAlpha = 1;
+      if (top !== null) {
+        context.lineWidth = this.pinned ? 2 : 1;
+        context.strokeRect(x - 0.5, top - 0.5, Math.max(wide, 3) + 1, Math.max(/** @type {number} */ (this.each), 3) + 1);
+      }
+    }
+    context.restore();
+  }
+
+  /** Return where a row begins in the canvas; null where its project is closed. @param {number} row */
+  topOf(row) {
+    for (const { group, y, rows } of this.places || []) {
+      if (row >= group.first && row < group.first + group.rows) {
+        return rows ? AXIS + y + BAND + (row - group.first) * /** @type {number} */ (this.each) - this.node.scrollTop : null;
+      }
+    }
+    return null;
+  }
+
+  /** @param {MouseEvent} event @returns {Cell | null} */
+  cellAt(event) {
+    const { shape } = this;
+    if (!shape) return null;
+    const box = this.canvas.getBoundingClientRect();
+    const x = event.clientX - box.left - /** @type {number} */ (this.label) + this.node.scrollLeft, y = event.clientY - box.top - AXIS + this.node.scrollTop;
+    const column = Math.floor(x / /** @type {number} */ (this.column));
+    if (column < 0 || column >= shape.columns || event.clientY - box.top < AXIS || event.clientX - box.left < /** @type {number} */ (this.label)) return null;
+    for (const { group, y: top, rows } of this.places || []) {
+      const row = Math.floor((y - top - BAND) / /** @type {number} */ (this.each));
+      if (y >= top + BAND && row < rows) return { row: group.first + row, column };
+    }
+    return null;
+  }
+
+  /** @param {MouseEvent} event */
+  groupAt(event) {
+    const y = event.clientY - this.canvas.getBoundingClientRect().top - AXIS + this.node.scrollTop;
+    return (this.places || []).find((place) => y >= place.y && y < place.y + BAND)?.group ?? null;
+  }
+
+  /** @param {PointerEvent} event */
+  moved(event) {
+    const cell = this.cellAt(event);
+    if (this.start && cell && event.buttons === 1 && event.pointerType === "mouse") {
+      if (this.dragged || cell.row !== this.start.row || cell.column !== this.start.column) {
+        this.dragged = true;
+        this.block = { from: this.start, to: cell };
+        this.later();
+        return;
+      }
+    }
+    if (!this.pinned && event.pointerType === "mouse") this.point(cell);
+  }
+
+  /** @param {PointerEvent} event */
+  pressed(event) {
+    this.start = this.cellAt(event);
+    this.dragged = false;
+  }
+
+  /** @param {PointerEvent} event */
+  released(event) {
+    const cell = this.cellAt(event);
+    if (this.dragged && this.block) {
+      this.handlers.onBlock(this.wordsOf(this.block));
+    } else if (cell) {
+      this.block = null;
+      this.handlers.onBlock("");
+      this.point(cell, true);
+    } else {
+      const group = this.groupAt(event);
+      if (group) this.toggle(group.project);
+    }
+    this.start = null;
+    this.dragged = false;
+  }
+
+  /** Open or close the rows of a project. @param {string} project */
+  toggle(project) {
+    if (!this.collapsed.delete(project)) this.collapsed.add(project);
+    this.images.clear();
+    this.lay();
+  }
+
+  /** Select a cell. @param {Cell | null} cell @param {boolean} [pinned] */
+  point(cell, pinned = false) {
+    this.cell = cell;
+    this.pinned = pinned && cell !== null;
+    this.handlers.onCell(cell, this.pinned);
+    this.later();
+  }
+
+  /** Move the selected cell by the keys. @param {number} rows @param {number} columns */
+  step(rows, columns) {
+    const { shape } = this;
+    if (!shape || !shape.rows || !shape.columns) return;
+    const cell = this.cell || { row: 0, column: shape.columns - 1 };
+    const next = {
+      row: Math.max(0, Math.min(shape.rows - 1, cell.row + rows)),
+      column: Math.max(0, Math.min(shape.columns - 1, cell.column + (this.cell ? columns : 0))),
+    };
+    const top = this.topOf(next.row), each = /** @type {number} */ (this.each);
+    if (top !== null && top < AXIS + 4) this.node.scrollTop -= AXIS + 4 - top;
+    if (top !== null && top + each > this.node.clientHeight) this.node.scrollTop += top + each - this.node.clientHeight + 4;
+    const x = this.label + next.column * this.column - this.node.scrollLeft;
+    if (x < this.label) this.node.scrollLeft -= this.label - x;
+    if (x + this.column > this.node.clientWidth) this.node.scrollLeft += x + this.column - this.node.clientWidth;
+    this.point(next, true);
+  }
+
+  clear() {
+    this.block = null;
+    this.handlers.onBlock("");
+    this.point(null);
+  }
+
+  /** Return the state of a cell. @param {Cell} cell */
+  stateOf({ row, column }) {
+    return STATES[this.cells[row * /** @type {Shape} */ (this.shape).columns + column]] || STATES[0];
+  }
+
+  /** Return the project of a row. @param {number} row */
+  projectOf(row) {
+    return /** @type {Shape} */ (this.shape).groups.find((group) => row >= group.first && row < group.first + group.rows)?.project ?? "";
+  }
+
+  /** Return what a block holds, in words. @param {{from: Cell, to: Cell}} block */
+  wordsOf({ from, to }) {
+    const shape = /** @type {Shape} */ (this.shape);
+    const [first, last] = [Math.min(from.row, to.row), Math.max(from.row, to.row)];
+    const [start, end] = [Math.min(from.column, to.column), Math.max(from.column, to.column)];
+    const counts = new Array(STATES.length).fill(0);
+    for (let row = first; row <= last; row += 1) for (let column = start; column <= end; column += 1) counts[this.cells[row * shape.columns + column]] += 1;
+    const said = PRECEDENCE.filter((code) => counts[code] && code !== 0).map((code) => `${counts[code]} ${STATES[code].word}`);
+    return `${last - first + 1} models × ${duration(((end - start + 1) * shape.step) / 1000)}: ${said.join(", ") || "nothing desired"}`;
+  }
+}
+
+/**
+ * Return a canvas in which each pixel is the share of several rows: from covered to missing by the root of the share in
+ * six steps, parked from a half on, and what else most of them are where nothing is missing.
+ * @param {Uint8Array} cells @param {number} columns @param {number} first @param {number} rows @param {number} height
+ */
+export function shares(cells, columns, first, rows, height) {
+  const width = Math.max(1, columns), states = STATES.length;
+  const canvas = h("canvas", { width, height });
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const palette = paletteOf(), steps = stepsOf();
+  const counts = new Uint32Array(width * states);
+  let row = 0;
+  for (let y = 0; y < height; y += 1) {
+    counts.fill(0);
+    const end = Math.max(row + 1, Math.round(((y + 1) / height) * rows));
+    let at = (first + row) * columns;
+    for (; row < Math.min(end, rows); row += 1) for (let column = 0; column < columns; column += 1) counts[column * states + cells[at++]] += 1;
+    for (let column = 0; column < columns; column += 1) {
+      const from = column * states;
+      let desired = 0, most = COVERED;
+      for (let code = 1; code < states; code += 1) {
+        if (code === PAUSED) continue;
+        desired += counts[from + code];
+        if (code !== MISSING && counts[from + code] > counts[from + most]) most = code;
+      }
+      const missing = counts[from + MISSING];
+      if (!desired) pixels[y * width + column] = palette[counts[from + PAUSED] ? PAUSED : 0];
+      else if (counts[from + PARKED] * 2 >= desired) pixels[y * width + column] = palette[PARKED];
+      else if (missing) pixels[y * width + column] = steps[Math.round(strength(missing / desired) * 6)];
+      else pixels[y * width + column] = palette[most];
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** @param {string} colour */
+function pixel(colour) {
+  const [red, green, blue] = channels(colour);
+  return (255 << 24 | blue << 16 | green << 8 | red) >>> 0;
+}
+
+function paletteOf() {
+  const colour = colours();
+  return Uint32Array.from({ length: 256 }, (_, code) => pixel(STATES[code] ? colour[STATES[code].key] : colour.none));
+}
+
+function stepsOf() {
+  const colour = colours();
+  return Array.from({ length: 7 }, (_, step) => pixel(mixed(colour.covered, colour.missing, step / 6)));
+}
+
+/** Return a text that is cut in the middle to a width. @param {CanvasRenderingContext2D} context @param {string} text @param {number} width */
+function middle(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let keep = Math.min(text.length - 1, Math.floor(width / Math.max(1, context.measureText("n").width)) - 1);
+  for (; keep > 2; keep -= 1) {
+    const cut = `${text.slice(0, Math.ceil(keep * 0.4))}…${text.slice(-Math.floor(keep * 0.6))}`;
+    if (context.measureText(cut).width <= width) return cut;
+  }
+  return "…";
+}

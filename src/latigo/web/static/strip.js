@@ -1,0 +1,118 @@
+// Small canvases: strips of states or shares over time, and sparklines.
+
+import { h } from "./dom.js";
+import { channels, colours, STATES } from "./states.js";
+
+/**
+ * Return a canvas that draws itself whenever it has a size; `label` says the same in words.
+ * @param {string} name @param {string} label
+ * @param {(context: CanvasRenderingContext2D, width: number, height: number) => void} draw
+ * @param {{[name: string]: any}} [properties]
+ */
+export function canvas(name, label, draw, properties = {}) {
+  const node = h("canvas", { class: name, role: "img", "aria-label": label, title: label, ...properties });
+  node.paint = draw;
+  node.repaint = () => paint(node);
+  requestAnimationFrame(() => paint(node));
+  return node;
+}
+
+/** @param {any} node */
+export function paint(node) {
+  const { clientWidth: width, clientHeight: height } = node;
+  if (!width || !height) return;
+  const scale = devicePixelRatio || 1;
+  node.width = Math.round(width * scale);
+  node.height = Math.round(height * scale);
+  const context = node.getContext("2d");
+  context.scale(scale, scale);
+  context.clearRect(0, 0, width, height);
+  node.paint(context, width, height);
+}
+
+addEventListener("resize", () => { for (const node of document.querySelectorAll("canvas")) if (/** @type {any} */ (node).paint) paint(node); });
+
+/** Return the colour between two by a share. @param {string} from @param {string} to @param {number} share */
+export function mixed(from, to, share) {
+  const [a, b] = [channels(from), channels(to)];
+  return `rgb(${a.map((value, at) => Math.round(value + (b[at] - value) * share)).join(",")})`;
+}
+
+/** Return how strongly a share of missing cells is coloured: in six steps, by its root, so that little is seen and not too much. @param {number} share */
+export function strength(share) {
+  return share <= 0 ? 0 : Math.ceil(Math.sqrt(Math.min(1, share)) * 6) / 6;
+}
+
+/** Draw shares of what is not covered, one a column; null where nothing was desired. @param {(number | null)[]} shares @param {string} label */
+export function shareStrip(shares, label) {
+  return canvas("strip", label, (context, width, height) => {
+    const colour = colours();
+    const each = width / Math.max(1, shares.length);
+    shares.forEach((share, at) => {
+      context.fillStyle = share === null ? colour.none : mixed(colour.covered, colour.missing, strength(share));
+      context.fillRect(at * each, 0, each + 0.5, height);
+    });
+  });
+}
+
+/** Draw a line of numbers up to a height that lines beside it share; null is a gap. @param {(number | null)[]} values @param {string} label @param {number} high */
+export function sparkline(values, label, high) {
+  return canvas("spark", label, (context, width, height) => {
+    context.strokeStyle = colours().accent;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    let pen = false;
+    values.forEach((value, at) => {
+      if (value === null || value === undefined) { pen = false; return; }
+      const x = (at / (values.length - 1)) * width;
+      const y = height - 2 - (value / (high || 1)) * (height - 4);
+      if (pen) context.lineTo(x, y);
+      else context.moveTo(x, y);
+      pen = true;
+    });
+    context.stroke();
+  });
+}
+
+/** @type {Map<string, CanvasPattern>} */
+const patterns = new Map();
+
+/** Return the pattern of a state, which tells it from others without colour; null for none. @param {CanvasRenderingContext2D} context @param {string} mark @param {string} colour */
+export function patternOf(context, mark, colour) {
+  if (!mark) return null;
+  const key = `${mark} ${colour}`;
+  const known = patterns.get(key);
+  if (known) return known;
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 6;
+  const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
+  pen.strokeStyle = pen.fillStyle = colour;
+  pen.lineWidth = 1.2;
+  pen.beginPath();
+  if (mark === "dot") pen.rect(2, 2, 1.6, 1.6);
+  if (mark === "diagonal" || mark === "cross") { pen.moveTo(-1, 7); pen.lineTo(7, -1); }
+  if (mark === "cross") { pen.moveTo(-1, -1); pen.lineTo(7, 7); }
+  if (mark === "horizontal") { pen.moveTo(0, 3); pen.lineTo(6, 3); }
+  if (mark === "dot") pen.fill();
+  else pen.stroke();
+  const made = /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
+  patterns.set(key, made);
+  return made;
+}
+
+/** Return the colour of the pattern of a state. @param {string} key @param {{[name: string]: string}} colour */
+export function markColour(key, colour) {
+  return key === "parked" || key === "provisional" ? colour.panel : colour.quiet;
+}
+
+/** Return the legend of the states that are given. @param {string[]} [keys] */
+export function legend(keys = STATES.map(({ key }) => key)) {
+  return h("p", { class: "legend" }, STATES.filter(({ key }) => keys.includes(key)).map((state) =>
+    h("b", { title: state.meaning }, canvas("swatch", "", (context, width, height) => {
+      const colour = colours();
+      context.fillStyle = colour[state.key];
+      context.fillRect(0, 0, width, height);
+      const pattern = patternOf(context, state.mark, markColour(state.key, colour));
+      if (pattern) { context.fillStyle = pattern; context.fillRect(0, 0, width, height); }
+    }, { role: "presentation" }), state.word)));
+}
