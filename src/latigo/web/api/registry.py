@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.web.api import controls, failures, models, queue, requests, status
+from latigo.web.api import controls, executors, failures, models, queue, requests, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -11,5 +11,6 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *failures.ENDPOINTS,
     *requests.ENDPOINTS,
     *queue.ENDPOINTS,
+    *executors.ENDPOINTS,
     *controls.ENDPOINTS,
 )
