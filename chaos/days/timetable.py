@@ -21,6 +21,8 @@ _ONE_IN = 20
 _AWAY_FOR = timedelta(days=8)
 #: How much faster than a day those eight pass, in which one part of the whole is away.
 _SPEED_AWAY = 12_000.0
+#: Once it is over, the clock is slow: on a busy machine, what is due would leave no room for what is late.
+_AFTERWARDS = Piece(timedelta(days=1), 60.0)
 
 
 class Part(StrEnum):
@@ -85,7 +87,7 @@ def a_day(speed: float, models: int, new_models: int) -> Timetable:
     late = frozenset(tags[_ONE_IN // 2 :: _ONE_IN])
     return Timetable(
         name="a day",
-        pieces=[Piece(25 * _HOUR, speed)],
+        pieces=[Piece(25 * _HOUR, speed), _AFTERWARDS],
         projects=projects,
         end=BEGIN + 25 * _HOUR,
         absences=[
@@ -110,7 +112,12 @@ def eight_days_without(part: Part, speed: float, models: int) -> Timetable:
     away = Window(BEGIN + 2 * _HOUR, BEGIN + 2 * _HOUR + _AWAY_FOR)
     return Timetable(
         name=f"8 days without {part}",
-        pieces=[Piece(2 * _HOUR, speed), Piece(_AWAY_FOR, max(speed, _SPEED_AWAY)), Piece(4 * _HOUR, speed)],
+        pieces=[
+            Piece(2 * _HOUR, speed),
+            Piece(_AWAY_FOR, max(speed, _SPEED_AWAY)),
+            Piece(4 * _HOUR, speed),
+            _AFTERWARDS,
+        ],
         projects={f"plant-{number}": definitions(models * number, models) for number in range(2)},
         end=away.end + 4 * _HOUR,
         absences=[Absence(part, away)],

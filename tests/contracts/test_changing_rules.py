@@ -234,7 +234,7 @@ def ended(window: Window, slot: timedelta, ends: tuple[str, ...]) -> Settlement:
 
 
 @settings(
-    max_examples=120,
+    max_examples=80,
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

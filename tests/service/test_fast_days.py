@@ -12,7 +12,7 @@ from chaos.days.timetable import a_day
 from chaos.days.world import run
 from latigo.runtime.clock import SystemClock
 
-SPEED = 900.0
+SPEED = 1200.0
 START = datetime(2025, 10, 20, 6, tzinfo=UTC)
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 
