@@ -71,7 +71,7 @@ gordo-if-possible:
 omnia-sdk-if-possible: $(VENV)/.ready
 	@tests/omnia_sdk/setup.sh || { test -z "$$CI" && echo "the official client is not available: its tests are skipped"; }
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml
+$(VENV)/.ready: requirements-dev.txt pyproject.toml hatch_build.py web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
 	@if command -v uv >/dev/null; then \
 	    uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
