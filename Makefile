@@ -114,7 +114,7 @@ omnia-sdk-if-possible: $(VENV)/.ready
 deployment-tools-if-possible: $(VENV)/.ready
 	@deploy/tools/setup.sh || { test -z "$$CI" && echo "the tools of deploy/ are not available: their tests are skipped"; }
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml
+$(VENV)/.ready: requirements-dev.txt pyproject.toml hatch_build.py web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latigo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
 	@if command -v uv >/dev/null; then \
 	    uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \

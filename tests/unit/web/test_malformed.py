@@ -151,7 +151,7 @@ async def test_nothing_else_logs_it(caplog: pytest.LogCaptureFixture, request_: 
         b"GET /api/v1/status?" + b"a=%zz&" * 1_000 + b" HTTP/1.0\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nConnection: close\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: close, Upgrade\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: close, Upgrade\r\n\r\n",
     ],
 )
 async def test_odd_requests_are_answered_without_the_servers_name(request_: bytes) -> None:
