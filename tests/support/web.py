@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
+from pydantic import SecretStr
+
 from benchmarks.planning import put_models
 from benchmarks.status import PLANT
 from latigo.ledger.freshness_store import PostgresFreshnessLedger
@@ -23,7 +25,7 @@ from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.answering import context_of_ledger
 
 READER, OPERATOR = "token-of-a-reader", "token-of-an-operator"
-TOKENS = {"reader": (READER, False), "anna": (OPERATOR, True)}
+TOKENS = {"reader": (SecretStr(READER), False), "anna": (SecretStr(OPERATOR), True)}
 
 
 def context_without_ledger() -> Context:

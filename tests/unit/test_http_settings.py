@@ -44,7 +44,7 @@ def test_tokens_have_names_and_say_what_they_may(tmp_path: Path) -> None:
     (tmp_path / "anna.token").write_text("secret-of-anna\n")
     toml = f'tokens.anna = {{ file = "{tmp_path}/anna.token", may = "act" }}\ntokens.board = {{ token = "abcdef" }}'
 
-    tokens = http(tmp_path, toml).all_tokens()
+    tokens = http(tmp_path, toml).all_tokens
 
     assert {name: (each.token.get_secret_value(), each.may) for name, each in tokens.items()} == {
         "anna": ("secret-of-anna", "act"),
@@ -53,7 +53,7 @@ def test_tokens_have_names_and_say_what_they_may(tmp_path: Path) -> None:
 
 
 def test_the_single_token_is_the_one_named_default_and_may_act(tmp_path: Path) -> None:
-    token = http(tmp_path, 'token = "abcdef"').all_tokens()["default"]
+    token = http(tmp_path, 'token = "abcdef"').all_tokens["default"]
 
     assert (token.token.get_secret_value(), token.may) == ("abcdef", "act")
 

@@ -13,7 +13,7 @@ from latigo.reports.anomaly_windows import Period, Windows, figures_of
 from latigo.reports.base import Report
 from latigo.reports.receipts import TagShare
 
-SQL: Final = load_statements("latigo.reports", "anomalies.sql")
+SQL = load_statements("latigo.reports", "anomalies.sql")
 LONGEST: Final = 31 * DAY
 MOST_MODELS: Final = 500  #: of an answer
 MOST_NAMED_APART: Final = 200

@@ -14,7 +14,7 @@ from latigo.postgres.statements import load_statements
 from latigo.reports.grid_causes import EXCEPTED, Causes, Read, causes_of
 from latigo.reports.grid_cells import Axis, Cells, Layers, State, Stretches, decode, joined, make_cells, no_stretches
 
-SQL: Final = load_statements("latigo.reports", "grid.sql")
+SQL = load_statements("latigo.reports", "grid.sql")
 #: A transaction that settles tasks may become visible this long after the time that it records.
 SETTLING: Final = timedelta(minutes=1)
 _NO_TIME: Final = np.iinfo(np.int64).min

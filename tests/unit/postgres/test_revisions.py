@@ -20,7 +20,7 @@ ADDS = (
     r"ALTER TABLE \w+ ADD COLUMN \w+ .*NOT NULL DEFAULT ",
     # Does for an older program what it does not know of: decision 18.
     r"CREATE TRIGGER prediction_of_older_program BEFORE INSERT ",
-    # Refuses less than before: decision 36.
+    # Refuses less than before: decision 29.
     r"CREATE UNIQUE INDEX task_one_live ON task \(model_id\) ",
     r"DROP INDEX task_one_per_lane",
     r"CREATE TRIGGER model_tags_replaced AFTER UPDATE OF spec ON model ",  # decision 22

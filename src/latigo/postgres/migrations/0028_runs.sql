@@ -1,4 +1,4 @@
--- Several windows of a model's past are out at once, as a run: see docs/decisions/0036.
+-- Several windows of a model's past are out at once, as a run: see docs/decisions/0029.
 
 -- task_one_live --
 CREATE UNIQUE INDEX task_one_live ON task (model_id) WHERE lane = 'live' AND state <> 'waiting';

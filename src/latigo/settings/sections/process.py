@@ -125,7 +125,7 @@ class HttpSettings(Section):
         if self.token is not None and DEFAULT_TOKEN in self.tokens:
             raise ValueError("http.token: is set, and so is http.tokens.default: keep the latter")
         names: dict[str, str] = {}
-        for name, each in self.all_tokens().items():
+        for name, each in self.all_tokens.items():
             other = names.setdefault(each.token.get_secret_value(), name)
             if other != name:
                 raise ValueError(f"http.tokens: {other} and {name} have the same token, so actions would be of either")
@@ -133,6 +133,7 @@ class HttpSettings(Section):
             raise ValueError("http.require_token_to_read: needs http.tokens, without which nothing could be read")
         return self
 
+    @property
     def all_tokens(self) -> Mapping[str, HttpToken]:
         """Return the tokens by name, the deprecated one among them."""
         if self.token is None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
+from pydantic import SecretStr
+
 from latigo.settings import HttpSettings
 from latigo.web.problems import refuse
 
@@ -23,19 +25,19 @@ class Tokens:
     """The tokens of the settings.
 
     Args:
-        tokens: by name, the token and whether it may act.
+        tokens: by name, the token and whether it may act; asked for with each request, since it may change.
         required: reading needs one as well.
     """
 
-    def __init__(self, tokens: Mapping[str, tuple[str, bool]], *, required: bool = False) -> None:
-        self._callers = [(_digest(token), Caller(name, may_act)) for name, (token, may_act) in tokens.items()]
+    def __init__(self, tokens: Mapping[str, tuple[SecretStr, bool]], *, required: bool = False) -> None:
+        self._callers = [(token, Caller(name, may_act)) for name, (token, may_act) in tokens.items()]
         self._required = required
 
     @classmethod
     def of(cls, http: HttpSettings) -> "Tokens":
         """Return the tokens that the settings name."""
         return cls(
-            {name: (each.token.get_secret_value(), each.may == "act") for name, each in http.all_tokens().items()},
+            {name: (each.token, each.may == "act") for name, each in http.all_tokens.items()},
             required=http.require_token_to_read,
         )
 
@@ -68,7 +70,7 @@ class Tokens:
     def _find(self, token: str) -> Caller | None:
         found, digest = None, _digest(token)
         for known, caller in self._callers:  # all of them, so that the time shows nothing
-            if hmac.compare_digest(known, digest):
+            if hmac.compare_digest(_digest(known.get_secret_value()), digest):
                 found = caller
         return found
 
