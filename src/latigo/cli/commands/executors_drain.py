@@ -29,7 +29,7 @@ def run(
     """
     from latigo.cli.asking import with_service
     from latigo.runtime.units import counted
-    from latigo.web.api.queue import DRAIN
+    from latigo.web.api.executors import DRAIN
 
     drained = with_service(config, lambda service: service.ask(DRAIN, executor=name, reason=reason, stop=stop))
     executor, tasks = drained.executor, drained.in_flight

@@ -16,7 +16,7 @@ def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     how many tasks it may work on at once, the working limit how many calls the model servers take.
     """
     from latigo.cli.asking import with_service
-    from latigo.web.api.queue import EXECUTORS
+    from latigo.web.api.executors import EXECUTORS
 
     executors = with_service(config, lambda service: service.ask(EXECUTORS)).items
     if as_json:

@@ -17,7 +17,7 @@ def run(
     It learns of it within seconds. Exit code 2 when there is no such executor, or it is not drained.
     """
     from latigo.cli.asking import with_service
-    from latigo.web.api.queue import RESUME_EXECUTOR
+    from latigo.web.api.executors import RESUME_EXECUTOR
 
     resumed = with_service(config, lambda service: service.ask(RESUME_EXECUTOR, executor=name, reason=reason))
     executor = resumed.executor

@@ -44,6 +44,10 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NoChoice(Question):
+    """Nothing to choose."""
+
+
 class OfModel(Question):
     """A question about one model."""
 

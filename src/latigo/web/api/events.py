@@ -18,9 +18,10 @@ from aiohttp import hdrs, web
 
 from latigo.domain.errors import LatigoError
 from latigo.runtime.clock import Clock
+from latigo.web.api.endpoint import NoChoice
 from latigo.web.api.grid import grid_changes
 from latigo.web.api.handling import Api
-from latigo.web.api.status import STATUS, StatusQuestion
+from latigo.web.api.status import STATUS
 from latigo.web.problems import RefusedRequest, refuse
 from latigo.web.responses import set_headers
 
@@ -146,7 +147,7 @@ class EventStreams:
         """Look for changes while there is a stream."""
         while self._streams:
             try:
-                status = orjson.loads((await self._api.answer(STATUS, StatusQuestion())).content)
+                status = orjson.loads((await self._api.answer(STATUS, NoChoice())).content)
             except (LatigoError, RefusedRequest) as error:
                 self.publish("trouble", {"detail": str(error)})
             except Exception:  # noqa: BLE001 - a bug ends one look, which is logged

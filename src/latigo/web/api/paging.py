@@ -66,3 +66,8 @@ class Paged(Question):
         """Return a digest of the filters and the order: a cursor means nothing with others."""
         filters = self.model_dump_json(exclude={"limit", "cursor"})
         return hashlib.sha256(f"{type(self).__name__} {filters}".encode()).hexdigest()[:8]
+
+
+def all_rows(rows: Sequence[T], at: datetime) -> Page[T]:
+    """Return the whole of a short list as its only page."""
+    return Page[T](items=rows, next=None, at=at, total=len(rows))

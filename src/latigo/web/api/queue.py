@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from pydantic import Field
 
-from latigo.actions.draining import drain, resume_executor
 from latigo.actions.hand_back import Held, TakenBack, hand_back
 from latigo.actions.limits import reset_limits, resume_backfill, set_limits
 from latigo.actions.probing import probe_circuit
@@ -17,7 +16,7 @@ from latigo.domain.task import Lane
 from latigo.reports.base import Listing, Report
 from latigo.reports.choices import TaskState, WindowOrder, WindowState
 from latigo.reports.circuits import CircuitStatus, read_open_circuits
-from latigo.reports.limits import ConfiguredLimits, LimitsReport, read_executors, read_limits
+from latigo.reports.limits import ConfiguredLimits, LimitsReport, read_limits
 from latigo.reports.plan import MissingWindow, ProjectBacklog, read_plan
 from latigo.reports.queue import (
     LedgerQueue,
@@ -26,20 +25,14 @@ from latigo.reports.queue import (
     read_partitions,
     read_queue_outages,
 )
-from latigo.reports.snapshot import ExecutorStatus, QueueOutage
+from latigo.reports.snapshot import QueueOutage
 from latigo.reports.tasks import OutstandingTask, TaskFilter, read_tasks
 from latigo.runtime.times import parse_time
 from latigo.settings import EventHubQueue, Settings
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Endpoint, Name, Question, Why
-from latigo.web.api.paging import Page, Paged
+from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Question, Why
+from latigo.web.api.paging import Page, Paged, all_rows
 from latigo.web.api.times import When
-
-ReportT = TypeVar("ReportT", bound=Report)
-
-
-class NoChoice(Question):
-    """Nothing to choose."""
 
 
 class QueueReport(Report):
@@ -68,25 +61,8 @@ QUEUE = Endpoint(
 )
 
 
-async def _executors(context: Context, _asked: NoChoice) -> Page[ExecutorStatus]:
-    return _all(await read_executors(context.database), context)
-
-
-def _all(rows: Sequence[ReportT], context: Context) -> Page[ReportT]:
-    return Page[Any](items=rows, next=None, at=context.now(), total=len(rows))
-
-
-EXECUTORS = Endpoint(
-    path="/executors",
-    summary="The executors that were seen within the last minute.",
-    question=NoChoice,
-    answer=Page[ExecutorStatus],
-    handle=_executors,
-)
-
-
 async def _circuits(context: Context, _asked: NoChoice) -> Page[CircuitStatus]:
-    return _all(await read_open_circuits(context.database), context)
+    return all_rows(await read_open_circuits(context.database), context.now())
 
 
 CIRCUITS = Endpoint(
@@ -262,69 +238,6 @@ PROBE = Endpoint(
 )
 
 
-class DrainQuestion(Question):
-    """Which executor is drained."""
-
-    executor: Annotated[Name, Field(description="Its name, or the beginning of only one.")]
-    stop: Annotated[bool, Field(description="End its process when its tasks have ended.")] = False
-    reason: Why
-
-
-class Drained(Report):
-    """An executor that starts no more tasks."""
-
-    executor: str
-    in_flight: int  #: when it last reported
-    stop: bool
-
-
-async def _drain(context: Context, asked: DrainQuestion) -> Drained:
-    if not asked.reason:
-        raise Misused("reason: say why, for the record")
-    executor, tasks = await drain(context.database, context.who, asked.executor, asked.reason, stop=asked.stop)
-    return Drained(executor=executor, in_flight=tasks, stop=asked.stop)
-
-
-DRAIN = Endpoint(
-    method="POST",
-    path="/executors/drain",
-    summary="Let an executor finish its tasks and start no more.",
-    question=DrainQuestion,
-    answer=Drained,
-    handle=_drain,
-    limit=timedelta(seconds=10),
-)
-
-
-class ResumeExecutorQuestion(Question):
-    """Which executor works again."""
-
-    executor: Annotated[Name, Field(description="Its name, or the beginning of only one.")]
-    reason: Why = ""
-
-
-class ResumedExecutor(Report):
-    """An executor that starts tasks again."""
-
-    executor: str
-
-
-async def _resume_executor(context: Context, asked: ResumeExecutorQuestion) -> ResumedExecutor:
-    executor = await resume_executor(context.database, context.who, asked.executor, asked.reason)
-    return ResumedExecutor(executor=executor)
-
-
-RESUME_EXECUTOR = Endpoint(
-    method="POST",
-    path="/executors/resume",
-    summary="Let a drained executor start tasks again.",
-    question=ResumeExecutorQuestion,
-    answer=ResumedExecutor,
-    handle=_resume_executor,
-    limit=timedelta(seconds=10),
-)
-
-
 class HandBackQuestion(Question):
     """Which tasks are taken back."""
 
@@ -405,15 +318,12 @@ RESET = Endpoint(
 
 ENDPOINTS = (
     QUEUE,
-    EXECUTORS,
     CIRCUITS,
     TASKS,
     PLAN,
     LIMITS,
     CHANGE_LIMITS,
     PROBE,
-    DRAIN,
-    RESUME_EXECUTOR,
     HAND_BACK,
     RESET,
 )

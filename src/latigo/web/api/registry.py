@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.web.api import anomalies, controls, failures, grid, models, queue, requests, series, status
+from latigo.web.api import anomalies, controls, executors, failures, grid, models, queue, requests, series, status
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -11,6 +11,7 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *failures.ENDPOINTS,
     *requests.ENDPOINTS,
     *queue.ENDPOINTS,
+    *executors.ENDPOINTS,
     *controls.ENDPOINTS,
     *grid.ENDPOINTS,
     *series.ENDPOINTS,

@@ -15,7 +15,7 @@ from latigo.reports.snapshot import ProjectStatus
 from latigo.reports.status import Status, read_status
 from latigo.runtime.units import parse_duration
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Endpoint, Name, Question
+from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Question
 from latigo.web.api.paging import Page, Paged
 
 EVERY = timedelta(seconds=5)
@@ -30,18 +30,14 @@ def _length(text: str) -> str:
     return text
 
 
-class StatusQuestion(Question):
-    """Nothing to choose."""
-
-
-async def _status(context: Context, _asked: StatusQuestion) -> Status:
+async def _status(context: Context, _asked: NoChoice) -> Status:
     return await read_status(context.database, __version__, context.settings.objective)
 
 
 STATUS = Endpoint(
     path="/status",
     summary="How the service is doing: its verdict, the causes, and what limits it.",
-    question=StatusQuestion,
+    question=NoChoice,
     answer=Status,
     handle=_status,
     limit=timedelta(seconds=10),
@@ -123,10 +119,6 @@ ACTIONS = Endpoint(
 )
 
 
-class ProjectsQuestion(Question):
-    """Nothing to choose."""
-
-
 class Projects(Report):
     """Every project."""
 
@@ -134,7 +126,7 @@ class Projects(Report):
     at: datetime
 
 
-async def _projects(context: Context, _asked: ProjectsQuestion) -> Projects:
+async def _projects(context: Context, _asked: NoChoice) -> Projects:
     status = await read_status(context.database, __version__, context.settings.objective)
     return Projects(items=status.projects, at=status.now)
 
@@ -142,7 +134,7 @@ async def _projects(context: Context, _asked: ProjectsQuestion) -> Projects:
 PROJECTS = Endpoint(
     path="/projects",
     summary="Every project: its model list, its models by state, and its verdict.",
-    question=ProjectsQuestion,
+    question=NoChoice,
     answer=Projects,
     handle=_projects,
     limit=timedelta(seconds=10),
