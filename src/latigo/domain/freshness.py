@@ -35,7 +35,12 @@ class Cause(StrEnum):
     SINK = "sink"  #: unavailable, or it fails, or does not keep rows
 
 
-_OF_SYSTEM = {System.SENSORS: Cause.SOURCE, System.MODELS: Cause.GORDO, System.SINK: Cause.SINK}
+_OF_SYSTEM = {
+    System.SENSORS: Cause.SOURCE,
+    System.MODELS: Cause.GORDO,
+    System.MODEL_SERVER: Cause.GORDO,
+    System.SINK: Cause.SINK,
+}
 
 
 class TaskPlace(StrEnum):

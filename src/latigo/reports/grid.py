@@ -79,7 +79,8 @@ async def read_ledger(
             memory.expired.clear()
         coverage = await connection.fetch(SQL["covered"], start, end, ids)
         lacking, exceptions, parked, out = [
-            await connection.fetch(SQL[name], start, end, one) for name in ("lacking", "exceptions", "parked", "out")
+            await connection.fetch(statement, start, end, one)
+            for statement in (SQL["lacking"], SQL["exceptions"], SQL["parked"], SQL["out"])
         ]
         circuits = await connection.fetch(SQL["circuits"])
         workers = await connection.fetchrow(SQL["workers"])

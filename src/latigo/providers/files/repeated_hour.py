@@ -285,11 +285,12 @@ def _rows_by_tag(files: Sequence[NearRows]) -> Iterator[list[Rows]]:
 def _place_series(files: Sequence[_Times], length: int) -> list[Runs]:
     """Place the rows of one tag, by the rows of all files together, or else by those of each file alone."""
     directions = _directions(files)
+    one_row_each = all(len(each.first) < 2 for each in files)  # so that none shows an order
     readings = [
         (turned, order, ascending)
         for turned in directions
         for ascending in [[each.take(turned) for each in files]]
-        for order in _orders(ascending, descends=turned != _ASCENDING)
+        for order in _orders(ascending, descends=one_row_each or turned != _ASCENDING)
         if not _overlap(order, ascending, length)
     ]
     if len({turned.step for turned, _, _ in readings}) == len(directions):  # else one may be true that shows nothing
@@ -339,7 +340,7 @@ def _orders(files: Sequence[_Times], *, descends: bool) -> list[list[int]]:
     """Return the possible orders of files from the earliest to the latest, as their numbers.
 
     Files are in the order of their paths, or in the opposite one, as those show that do not overlap. If none shows it,
-    it is the order of the paths; but files in which time descends may do so as well.
+    it is the order of the paths; but files in which time descends, or of one row each, may be in the other as well.
     """
     numbers = [number for number, each in enumerate(files) if len(each.first)]
     rises = falls = False

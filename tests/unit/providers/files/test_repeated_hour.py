@@ -157,6 +157,7 @@ def test_rows_that_are_late_where_the_second_run_begins_are_doubtful_and_the_oth
         ([("02:00", 60), ("02:00", 60)], ["1" * 60, "2" * 60]),
         ([("01:00", 60), ("02:00", 60), ("03:00", 60)], ["", "?" * 60, ""]),
         ([("02:00", 60)], ["?" * 60]),
+        ([("02:30", 1), ("02:00", 1)], ["?", "?"]),
     ],
 )
 def test_files_are_evidence_for_each_other(files: list[tuple[str, int]], expected: list[str]):
