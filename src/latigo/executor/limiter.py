@@ -81,9 +81,9 @@ class AdaptiveLimit:
         return self._in_flight
 
     @asynccontextmanager
-    async def call(self, model: ModelRef | None = None) -> AsyncIterator[None]:
-        """Run one call, of a model; wait for its turn first, see `Turns`."""
-        await self._enter(model)
+    async def call(self, model: ModelRef | None = None, *, live: bool = False) -> AsyncIterator[None]:
+        """Run one call, of a model and for live work or not; wait for its turn first, see `Turns`."""
+        await self._enter(model, live=live)
         started, phase = self._clock.monotonic(), self._phase
         try:
             yield
@@ -98,8 +98,8 @@ class AdaptiveLimit:
         finally:
             self._leave(model)
 
-    async def _enter(self, model: ModelRef | None) -> None:
-        turn = Turn(model, asyncio.get_running_loop().create_future())
+    async def _enter(self, model: ModelRef | None, *, live: bool) -> None:
+        turn = Turn(model, asyncio.get_running_loop().create_future(), live)
         self._turns.add(turn)
         self._admit()
         if not turn.begins.done():

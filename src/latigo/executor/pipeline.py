@@ -301,7 +301,8 @@ class Pipeline:
         if servers:
             async with self.circuits.call(downstream, task.ref, probe=task.probe):
                 return await self._predict_on(progress, servers, dataset, window, downstream)
-        async with self.limits[project].call(task.ref), self._call(progress, "predict", downstream):
+        turn = self.limits[project].call(task.ref, live=task.lane.is_live)
+        async with turn, self._call(progress, "predict", downstream):
             return await self.models.execute_model(task.model, window, dataset.x, dataset.y)
 
     async def _predict_on(
@@ -321,7 +322,8 @@ class Pipeline:
             if self.circuits.is_open(server) and not probe:
                 continue
             try:
-                async with self.limits[server].call(task.ref), self._call(progress, "predict", server, probe=probe):
+                turn = self.limits[server].call(task.ref, live=task.lane.is_live)
+                async with turn, self._call(progress, "predict", server, probe=probe):
                     try:
                         return await self.models.execute_model(task.model, window, dataset.x, dataset.y, server=server)
                     except Unavailable as error:

@@ -16,13 +16,15 @@ class Turn:
 
     model: ModelRef | None
     begins: "asyncio.Future[None]"
+    live: bool = False
 
 
 class Turns:
     """Calls that wait, and the models that the server most likely has in memory.
 
     A model that was called lately goes first while it has calls, up to `RUN` of them in a row; otherwise the first that
-    came. A model has one call at a time: another would wait for the same lock, or load the model once more.
+    came. Live calls come before all others, which wait only until they have the places of all tasks at work: see `Gate`.
+    A model has one call at a time: another would wait for the same lock, or load the model once more.
 
     Args:
         kept: models that the server keeps in memory.
@@ -51,6 +53,7 @@ class Turns:
         ]
         if not ready:
             return None
+        ready = [turn for turn in ready if turn.live] or ready
         continued = (turn for turn in ready if turn.model and 0 < self._recent.get(turn.model, 0) < RUN)
         turn = next(continued, None)
         if turn is not None and turn.model is not None:

@@ -14,11 +14,13 @@ from latigo.dataset.build import Buckets
 from latigo.dataset.fingerprint import MOVED
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, SlotState, Split, Stored
 from latigo.domain.series import Frame, Readings, Series, Times, Values
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.comparing import Comparison
+from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Progress, period_of
 from latigo.executor.slots import TOO_FEW_ROWS
@@ -795,6 +797,24 @@ async def test_a_model_is_run_by_the_server_that_it_prefers():
     assert settlement.covered == Coverage((REQUESTED,))
     assert plant.models.asked == ["gordo-server/a"]
     assert set(plant.limits) == {"gordo-server/a"}
+
+
+@pytest.mark.parametrize("servers", [(), SERVERS])
+async def test_live_work_waits_for_no_other_call_of_its_server(servers: tuple[str, ...]):
+    plant = Plant()
+    plant.models.several = servers
+    turns: list[bool] = []
+
+    class Noted(AdaptiveLimit):
+        def call(self, model: ModelRef | None = None, *, live: bool = False) -> Any:
+            turns.append(live)
+            return super().call(model, live=live)
+
+    plant.limits["gordo-server/a" if servers else "plant"] = Noted(8, plant.clock)
+    for lane in (Lane.LIVE, Lane.BACKFILL, Lane.MANUAL):
+        await run(plant, replace(a_task(span=REQUESTED), lane=lane))
+
+    assert turns == [True, False, False]
 
 
 async def test_the_next_server_runs_what_one_does_not_answer_which_counts_for_its_own_circuit():

@@ -25,12 +25,12 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def turn(model: ModelRef | None) -> Turn:
-    return Turn(model, asyncio.get_event_loop_policy().get_event_loop().create_future())
+def turn(model: ModelRef | None, *, live: bool = False) -> Turn:
+    return Turn(model, asyncio.get_event_loop_policy().get_event_loop().create_future(), live)
 
 
-def waiting(turns: Turns, *models: ModelRef | None) -> list[Turn]:
-    added = [turn(model) for model in models]
+def waiting(turns: Turns, *models: ModelRef | None, live: bool = False) -> list[Turn]:
+    added = [turn(model, live=live) for model in models]
     for each in added:
         turns.add(each)
     return added
@@ -85,6 +85,17 @@ def test_after_a_run_the_others_have_their_turn() -> None:
     waiting(turns, A, B, *[A] * (RUN + 2))
 
     assert called(turns) == [*[A] * RUN, B, *[A] * 3]
+
+
+def test_live_calls_wait_for_no_run() -> None:
+    turns = Turns(1)
+    waiting(turns, A, A, A)
+    first = turns.take()
+    waiting(turns, B, C, live=True)
+
+    assert first is not None
+    turns.ended(first.model)
+    assert called(turns) == [B, C, A, A]
 
 
 def test_a_model_has_one_call_at_a_time() -> None:
