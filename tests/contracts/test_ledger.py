@@ -455,6 +455,25 @@ async def test_a_deferred_task_costs_no_attempt_and_folds_with_what_came_since(l
     assert later.windows.get(Lane.LIVE) == window("10:00", "13:00")
 
 
+async def test_one_outage_holds_a_model_no_longer_for_a_run_of_windows(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(fold=HALF_HOUR)])
+    term, need = await lead(ledger), (await needs(ledger))["pump"]
+    first = Planned(need.model_id, need.epoch, need.windows[Lane.BACKFILL], Lane.BACKFILL)
+    run = [first, *(replace(first, window=window(*span)) for span in (("10:30", "11:00"), ("10:00", "10:30")))]
+    await ledger.scheduler.plan(term, run)
+    tasks = await ledger.scheduler.unpublished(term, 100)
+    claims = [claim for task in tasks if (claim := await ledger.claim(task.id, 1, "executor-1", LEASE))]
+
+    away = Deferred(downstream="gordo/plant")
+    await ledger.executor.settle([(claims[0], away), (claims[1], away)])
+    await ledger.set_clock(NOW + timedelta(seconds=10))
+    await ledger.executor.settle([(claims[2], away)])
+
+    (row,) = await ledger.fetch("SELECT deferrals, hold_until - ledger_now() AS held FROM coverage")
+    assert (len(claims), row["deferrals"]) == (3, 1)
+    assert row["held"] <= timedelta(seconds=2)  # type: ignore[operator]
+
+
 KEEP_RESULTS = [kind for kind in get_args(Settlement) if "stored_in" in {each.name for each in fields(kind)}]
 
 

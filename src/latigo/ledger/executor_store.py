@@ -324,6 +324,8 @@ class _Batch:
             silent_since=before.silent_since if before else row["silent_since"],
             deferrals=before.deferrals if before else row["deferrals"],
             now=row["now"],
+            planned_at=row["planned_at"],
+            hold_until=before.hold_until if before else row["hold_until"],
             unstored=row["unstored"],
             copies=row["copies"],
         )

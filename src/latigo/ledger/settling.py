@@ -60,6 +60,8 @@ class Claimed:
     silent_since: datetime | None
     deferrals: int
     now: datetime
+    planned_at: datetime
+    hold_until: datetime | None = None  #: of the model: nothing of it is planned until then
     unstored: bool = False  #: a slot of the window, or the one before it, lacks rows that its readings allow
     copies: bool = False  #: to a sink; the model itself waits for nothing that fails meanwhile
 
@@ -169,18 +171,21 @@ def _stored(task: Claimed, settlement: Stored) -> Verdict:
 
 
 def _deferred(task: Claimed, settlement: Deferred, random: Callable[[], float]) -> Verdict:
-    pause = backoff(task.deferrals + 1, FIRST_HOLD, LONGEST_HOLD, random)
+    # What was out before the model was held, such as the rest of its run, has met the same outage and counts no more.
+    same = task.hold_until is not None and task.planned_at < task.hold_until
+    deferrals = max(task.deferrals, 1) if same else task.deferrals + 1
+    pause = backoff(deferrals, FIRST_HOLD, LONGEST_HOLD, random)
     until = task.now + max(pause, settlement.retry_after or timedelta(0))
     verdict = Verdict(
         Outcome.DEFERRED,
         silent_since=task.silent_since,
-        deferrals=task.deferrals + 1,
+        deferrals=deferrals,
         stale_metadata=settlement.stale_metadata,
     )
     if task.attempts or settlement.stored_in or task.copies:
         # It keeps its row, with its attempts and sinks; all others are planned anew, folded with slots that became due.
         return replace(verdict, waiting=Waiting(until, task.attempts))
-    return replace(verdict, hold_until=until, held_for=settlement.downstream)
+    return replace(verdict, hold_until=max(until, task.hold_until or until), held_for=settlement.downstream)
 
 
 def _retry(task: Claimed, settlement: Retry, rules: RetryRules, random: Callable[[], float]) -> Verdict:

@@ -61,6 +61,7 @@ def a_claimed(**changes: object) -> Claimed:
         silent_since=None,
         deferrals=0,
         now=NOW,
+        planned_at=NOW - HALF_HOUR,
     )
     return replace(usual, **changes)  # type: ignore[arg-type]  # fields by name, of any type
 
@@ -209,6 +210,19 @@ def test_the_moment_doubles_up_to_a_minute(deferrals: int, pause: int):
     assert verdict.hold_until == NOW + pause * SECOND
     assert pause * SECOND <= LONGEST_HOLD
     assert verdict.deferrals == deferrals + 1
+
+
+@pytest.mark.parametrize("until", [NOW - SECOND, NOW + HOUR])
+def test_windows_of_a_run_that_meet_one_outage_are_counted_once(until: datetime):
+    verdict = decided(a_claimed(deferrals=1, hold_until=until), Deferred(), random=1.0)
+
+    assert (verdict.deferrals, verdict.hold_until) == (1, max(until, NOW + FIRST_HOLD))
+
+
+def test_what_was_planned_after_a_hold_meets_another_outage():
+    held = a_claimed(deferrals=1, hold_until=NOW - SECOND, planned_at=NOW - SECOND)
+
+    assert decided(held, Deferred()).deferrals == 2
 
 
 def test_a_downstream_may_ask_for_longer():

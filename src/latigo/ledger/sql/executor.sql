@@ -160,7 +160,8 @@ FOR UPDATE OF t, c;
 -- settling --
 -- The locked tasks ($1) that count, and their models. A statement of its own: one that has waited for a lock still sees
 -- other rows as they were before, and the epoch may have risen meanwhile.
-SELECT t.id, t.model_id, t.span, t.lane, t.attempts, m.revision, m.slot, m.since, c.silent_since, c.deferrals,
+SELECT t.id, t.model_id, t.span, t.lane, t.attempts, t.planned_at, m.revision, m.slot, m.since,
+       c.silent_since, c.deferrals, c.hold_until,
        EXISTS (SELECT FROM slot_exception e WHERE e.model_id = t.model_id AND e.slots && t.span) AS touches,
        EXISTS (SELECT FROM repair r WHERE r.model_id = t.model_id AND r.slots && t.span) AS repairs,
        EXISTS (SELECT FROM request_model q WHERE q.model_id = t.model_id AND q.open AND q.wanted && t.span) AS requested,
