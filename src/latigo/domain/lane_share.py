@@ -31,3 +31,10 @@ class LaneShare:
         self._turns.remove(other)
         self._turns.append(other)
         return other
+
+    def spend(self, starts: float) -> None:
+        """Count what a lane other than live has started at once, besides the start that was chosen.
+
+        Live work that waits makes up for it; where none waits, the others go on.
+        """
+        self._owed -= starts

@@ -23,7 +23,7 @@ class Turns:
     """Calls that wait, and the models that the server most likely has in memory.
 
     A model that was called lately goes first while it has calls, up to `RUN` of them in a row; otherwise the first that
-    came. Live calls come before all others, which wait only until they have the places of all tasks at work: see `Gate`.
+    came. Live calls come before others, which wait only until they have the places of all tasks at work: see `Gate`.
     A model has one call at a time: another would wait for the same lock, or load the model once more.
 
     Args:

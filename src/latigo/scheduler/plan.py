@@ -84,6 +84,7 @@ class Agenda:
                 break
             taken.append(self._take(lane, self.lanes[lane][0]))
             tasks = run if lane is Lane.BACKFILL else 1
+            share.spend(tasks - 1)
             room -= tasks
             room_in_background -= 0 if lane.is_live else tasks
         return taken

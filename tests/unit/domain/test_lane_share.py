@@ -44,6 +44,20 @@ def test_backfill_that_waits_has_had_its_share_at_every_moment_and_no_more(least
         assert least * start - 1 - EPS <= backfill <= least * start + EPS
 
 
+def test_live_work_makes_up_for_what_another_lane_starts_at_once_and_only_while_it_waits():
+    share, chosen = LaneShare(0.1), []
+
+    for _ in range(200):
+        chosen.append(lane := share.choose(BOTH))
+        if lane is Lane.BACKFILL:
+            share.spend(7)
+
+    assert [place for place, lane in enumerate(chosen, 1) if lane is Lane.BACKFILL] == [10, 90, 170]
+    assert share.choose({Lane.BACKFILL}) is Lane.BACKFILL
+    later = [share.choose(BOTH) for _ in range(10)]
+    assert later[-1] is Lane.BACKFILL
+
+
 @given(shares, waiting)
 def test_a_lane_is_only_chosen_if_something_waits_in_it(least, moments):
     share = LaneShare(least)

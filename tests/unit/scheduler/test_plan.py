@@ -285,6 +285,18 @@ def test_a_run_takes_the_room_that_it_is_expected_to_need():
     assert len(agenda.take(32, 32, LaneShare(0.05), run=1.0)) == 32
 
 
+def test_runs_are_no_more_than_the_share_while_live_work_waits():
+    agenda = Agenda.of([a_need(number, back=BACK) for number in range(400)])
+    share = LaneShare(0.1)
+
+    planned = [task for _ in range(20) for task in agenda.take(10, 5, share, run=8.0)]
+
+    runs = sum(task.lane is Lane.BACKFILL for task in planned)
+    live = len(planned) - runs
+    assert runs > 0
+    assert 8 * (runs - 1) <= 0.1 * (live + 8 * runs)
+
+
 def downstreams(project: str) -> list[str]:
     return [f"gordo/{project}", "sink/postgres"]
 
