@@ -69,7 +69,7 @@ class GordoClient:
         self._session = session
         self._login = login or NoLogin()
         self._models = models
-        self._answered_last = ""
+        self._order: list[str] = []  #: in which servers are asked for what each of them has
 
     async def get(self, project: str, *path: str, revision: str | None = None) -> Response:
         """Read a list, or one model's metadata; where there are several servers, of the first that answers.
@@ -91,21 +91,27 @@ class GordoClient:
             try:
                 response = await self._send(request, self.servers.server(server))
             except Unavailable as error:
+                self._ask_later(server)
                 if isinstance(error, TimedOut):
                     raise
                 _log.debug("server.passed_over", downstream=server, error=str(error))
             else:
                 if response.status not in UNAVAILABLE:
-                    self._answered_last = server
                     return response
-        response = await self._send(request, self.servers.server(last))
-        self._answered_last = last
-        return response
+                self._ask_later(server)
+        return await self._send(request, self.servers.server(last))
 
     def _in_turn(self) -> Sequence[str]:
-        """Return the servers, the one first that has answered last; an unnamed one where there is a single one."""
+        """Return the servers, those last that did not answer lately; an unnamed one where there is a single one."""
         names = self.servers.names or ("",)
-        return sorted(names, key=lambda name: name != self._answered_last)
+        new = [name for name in names if name not in self._order]
+        self._order = [name for name in self._order if name in names] + new
+        return tuple(self._order)
+
+    def _ask_later(self, server: str) -> None:
+        if server in self._order:
+            self._order.remove(server)
+            self._order.append(server)
 
     async def post(self, project: str, *path: str, revision: str, body: RequestBody, server: str = "") -> Response:
         """Request a prediction, in parquet, of one of `Servers.names`; of any by default.
