@@ -12,6 +12,7 @@
       + PartlyDown            it answers, but a part that this task needs does not: not counted by its circuit
     x Failed                  may pass: try again later
       + BadReading            the same, for one reading: ask for the slots of the window one by one
+      + NotThere              the same; another server of the same models may have it
     x RevisionGone            look up the revision again
     x TooLarge                request less at once
     x Rejected                cannot work as it stands: park it
@@ -124,6 +125,10 @@ class Failed(LatigoError):
 
 class BadReading(Failed):
     """A reading cannot be used, and the settings refuse the window for it; its other slots may work."""
+
+
+class NotThere(Failed):
+    """The model server lists a model that it does not have."""
 
 
 class RevisionGone(LatigoError):

@@ -12,7 +12,7 @@ import structlog
 from latigo.dataset.build import Buckets, Dataset
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import LatigoError, NoData, TimedOut, Unavailable
+from latigo.domain.errors import LatigoError, NoData, NotThere, RevisionGone, TimedOut, Unavailable
 from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Compared, Copied, Stored
@@ -311,11 +311,15 @@ class Pipeline:
         """Predict on the first of several servers that answers; each has a circuit and a working limit of its own.
 
         After a time-out no other is asked: the call would only take as long again, and the first one still works on it.
+        The probe of the project asks all, or one server that hangs would keep its circuit open. Where a server lacks
+        the model the next one is asked as well, since it may be late to see the newest files.
 
         Raises:
             Unavailable, TimedOut: of ``downstream``: no server answers.
+            RevisionGone, NotThere: no server that answers has the model.
         """
         task = progress.task
+        lacking: LatigoError | None = None
         unavailable = Unavailable(f"the circuits of all {len(servers)} servers are open", downstream=downstream)
         for server in servers:
             probe = self.circuits.is_open(server) and (task.probe or await self.circuits.may_probe(server))
@@ -330,10 +334,13 @@ class Pipeline:
                         raise error.at(server) from error
             except Unavailable as error:
                 unavailable = error.at(downstream)
-                if isinstance(error, TimedOut) or isinstance(error.__cause__, TimedOut):
-                    break
+                if not task.probe and (isinstance(error, TimedOut) or isinstance(error.__cause__, TimedOut)):
+                    raise unavailable from error
                 _log.warning("server.passed_over", downstream=server, error=str(error))
-        raise unavailable
+            except (RevisionGone, NotThere) as error:
+                lacking = error
+                _log.warning("server.passed_over", downstream=server, error=str(error))
+        raise lacking or unavailable
 
     async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
         """Write to every sink; return how the slots ended, and the rows that every required sink holds."""

@@ -136,7 +136,7 @@ EVENTS = {
     "sensor_files.unread": "Files below the path of the sensors are of no known kind: count, first.",
     "sensors.check_failed": "The sensor files could not be checked at start: error.",
     "series.not_kept": "Ids of series in the Timeseries API could not be kept in the ledger: error.",
-    "server.passed_over": "A model server does not answer, and the next one of the model is asked: downstream, error.",
+    "server.passed_over": "A model server does not answer, or lacks a model, and the next is asked: downstream, error.",
     "servers.changed": "The host of the model server has other addresses, each of which is a server: count.",
     "servers.not_found": "The addresses of the model server were not found; the last known ones are used: error.",
     "settings.deprecated": "A key of the settings is accepted although nothing uses it any more: key, reason.",

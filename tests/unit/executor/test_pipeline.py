@@ -13,7 +13,18 @@ import pytest
 from latigo.dataset.build import Buckets
 from latigo.dataset.fingerprint import MOVED
 from latigo.domain.coverage import Coverage
-from latigo.domain.errors import CircuitOpen, Failed, Reason, Rejected, TimedOut, TooLarge, Unavailable
+from latigo.domain.errors import (
+    CircuitOpen,
+    Failed,
+    LatigoError,
+    NotThere,
+    Reason,
+    Rejected,
+    RevisionGone,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+)
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, SlotState, Split, Stored
 from latigo.domain.series import Frame, Readings, Series, Times, Values
@@ -865,6 +876,38 @@ async def test_where_the_circuits_of_all_servers_are_open_none_is_asked_but_by_t
     await run(plant, replace(a_task(span=REQUESTED), probe=True))
 
     assert (refused.value.downstream, asked, plant.models.asked) == ("gordo/plant", [], ["gordo-server/a"])
+
+
+LACKING = [NotThere("404, although it is listed"), RevisionGone("410")]
+
+
+@pytest.mark.parametrize("lacking", LACKING, ids=["404", "410"])
+async def test_the_next_server_runs_what_one_does_not_have_and_none_is_unavailable_for_that(lacking: LatigoError):
+    plant = a_plant_with_servers()
+    plant.models.down["gordo-server/a"] = lacking
+    for _ in range(circuit_rules().failures + 1):
+        await run(plant)
+    served = list(plant.models.asked)
+    plant.models.down = {**dict.fromkeys(SERVERS, lacking), "gordo-server/c": REFUSED_CALL}
+
+    with pytest.raises(type(lacking)):
+        await run(plant)
+
+    assert served == ["gordo-server/a", "gordo-server/b"] * (circuit_rules().failures + 1)
+    assert await plant.ledger.circuits() == []
+
+
+async def test_a_probe_of_the_project_passes_over_a_server_that_hangs():
+    plant = a_plant_with_servers()
+    for downstream in ("gordo/plant", *SERVERS):
+        await plant.ledger.open_circuit(downstream, "503", alarm=False, pause=timedelta(minutes=1))
+    await plant.board.refresh()
+    plant.models.down["gordo-server/a"] = TimedOut("300 s", downstream="gordo/plant")
+
+    await run(plant, replace(a_task(span=REQUESTED), probe=True))
+
+    assert plant.models.asked == ["gordo-server/a", "gordo-server/b"]
+    assert {circuit.downstream for circuit in await plant.ledger.circuits()} == {"gordo-server/a", "gordo-server/c"}
 
 
 async def test_after_a_time_out_no_other_server_is_asked():

@@ -11,7 +11,7 @@ any status without the header ``revision``, or with another revision;  `Unavaila
 200 with a body that is not Gordo's
 404, 405, 500 on lists of models or revisions                          `Unavailable`
 no response in time                                                    `TimedOut`, never retried
-404 for a model                                                        the list is read: `Rejected` (gone), or `Failed`
+404 for a model                                                        the list is read: `Rejected` (gone), `NotThere`
 410                                                                    `RevisionGone`
 413, or a response beyond the limit                                    `TooLarge`
 422 "not an AnomalyDetector"                                           the same body goes to ``prediction``

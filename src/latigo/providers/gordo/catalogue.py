@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from latigo.domain.errors import Failed, LatigoError, Reason, Rejected, RevisionGone, TooLarge, Unavailable
+from latigo.domain.errors import Failed, LatigoError, NotThere, Reason, Rejected, RevisionGone, TooLarge, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.metadata import model_spec
@@ -117,7 +117,7 @@ class GordoCatalogue:
             downstream = downstream_of(ref.project)
             return Unavailable(f"{doing}: 404, and no model is listed at all", downstream=downstream, alarm=True)
         if ref.name in names:
-            return Failed(f"{doing}: 404, although revision {revision} lists it; it may be unfinished")
+            return NotThere(f"{doing}: 404, although revision {revision} lists it; it may be unfinished")
         message = f"{ref} is no longer in revision {revision}"
         return Rejected(message, reason=Reason.MODEL_GONE, whole_model=True)
 

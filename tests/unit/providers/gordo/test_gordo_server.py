@@ -18,6 +18,7 @@ from latigo.domain.errors import (
     ConfigurationError,
     Failed,
     NoData,
+    NotThere,
     Reason,
     Rejected,
     RevisionGone,
@@ -209,7 +210,7 @@ async def test_404_for_a_model_means_what_the_list_of_its_revision_says(
     replay.on("POST", ANOMALY, pair.reply)
     replay.lists(*(["pca-linear"] if listed else []), "other", revision=revision)
 
-    with pytest.raises(Failed if listed else Rejected) as error:
+    with pytest.raises(NotThere if listed else Rejected) as error:
         await execute_pca(models, replace(spec_of("pca-linear"), revision=revision))
 
     assert replay.received[-1].path == f"{PROJECT}/models"
