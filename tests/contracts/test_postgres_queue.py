@@ -141,6 +141,18 @@ async def test_tasks_of_a_model_wait_while_another_receiver_has_one_of_them(ledg
     assert (first, rest) == ([4], [2, 3])
 
 
+async def test_tasks_of_a_model_wait_for_no_receiver_that_has_stopped_to_show_itself(ledger: Ledgers):
+    timing = replace(EAGER, expiration=HOUR)
+    await send(ledger, *[a_task(a_spec("pump"), id=number) for number in (1, 2)])
+    await ledger.fetch("INSERT INTO queue_receiver VALUES ('frozen', ledger_now())")
+    await ledger.fetch("UPDATE queued_task SET taken_by = 'frozen' WHERE task_id = 1")
+    await ledger.set_clock(NOW + timing.absent)
+
+    async with receiving(ledger, "one", timing) as (_, deliveries):
+        assert [each.task.id for each in await arrivals(deliveries, 1)] == [2]
+        assert await messages(ledger) == {1: "frozen", 2: "one"}
+
+
 async def test_a_model_stays_with_a_receiver_and_is_left_to_others_once_it_has_waited(ledger: Ledgers):
     async with receiving(ledger, "one", EAGER) as (one, first), receiving(ledger, "two", EAGER) as (two, second):
         await eventually(lambda: (one.share, two.share) == ((0, 2), (1, 2)), what="they know of each other")

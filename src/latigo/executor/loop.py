@@ -395,7 +395,7 @@ class Executor:
         if controls != before:
             share = self._rules.min_share if limits.backfill_share is None else limits.backfill_share
             self._pipeline.limits.set_ceiling(self._concurrency)
-            self._receiver.limit(self._concurrency)
+            self._receiver.limit(0 if controls.drained else self._concurrency)
             await self._gate.limit(0 if controls.drained else self._concurrency, share)
             _log.info("executor.limited", concurrency=self._gate.concurrency, min_share=share, drained=controls.drained)
         if not controls.drained:

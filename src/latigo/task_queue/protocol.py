@@ -56,4 +56,4 @@ class TaskReceiver(Protocol):
         """
 
     def limit(self, concurrency: int) -> None:
-        """Adapt what is received ahead to so many tasks at once, from now on."""
+        """Adapt what is received ahead to so many tasks at once, from now on; 0: none will begin."""

@@ -762,7 +762,7 @@ async def test_a_drained_executor_finishes_its_tasks_takes_no_more_and_goes_on_w
         await harness.until(("claim", 1))
         harness.ledger.ordered = Controls(drained=True)
         await harness.clock.advance(REFRESH)
-        still_received = harness.log_when_left is None
+        still_received, ahead = harness.log_when_left is None, harness.received_for
         answers.set()
         await harness.until(("done", 1))
         await harness.clock.advance(2 * REFRESH)
@@ -773,6 +773,7 @@ async def test_a_drained_executor_finishes_its_tasks_takes_no_more_and_goes_on_w
         await harness.until(("done", 2), ("done", 3))
 
     assert still_received  # or the queue would give what runs to others
+    assert (ahead, harness.received_for) == (0, 1)  # what it cannot begin is left to others
     assert left is not None
     assert claimed == [("claim", 1)]
 

@@ -13,11 +13,13 @@ SELECT pg_notify('latigo_tasks', '');
 -- take --
 -- The oldest of a receiver ($1), at most $2. Those of a share ($3 of $4) are its own; others it takes once they have waited ($5), so
 -- that a model stays with the executor that had it, and no task waits for an executor that is busy. Those of a model of which
--- another receiver has one wait until it has none: they are predicted one after the other.
+-- another receiver has one wait until it has none, as long as that shows itself (seen within $6): they are predicted one after
+-- the other.
 UPDATE queued_task q SET taken_by = $1
 FROM (SELECT o.task_id FROM queued_task o
       WHERE o.taken_by IS NULL AND (o.share % $4 = $3 OR o.sent_at < ledger_now() - $5::interval)
-        AND NOT EXISTS (SELECT FROM queued_task h WHERE h.share = o.share AND h.taken_by <> $1)
+        AND NOT EXISTS (SELECT FROM queued_task h JOIN queue_receiver r ON r.id = h.taken_by
+                        WHERE h.share = o.share AND h.taken_by <> $1 AND r.seen_at > ledger_now() - $6::interval)
       ORDER BY o.task_id LIMIT $2 FOR UPDATE SKIP LOCKED) free
 WHERE q.task_id = free.task_id
 RETURNING q.task_id, q.body;

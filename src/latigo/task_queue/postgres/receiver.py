@@ -44,6 +44,11 @@ class ReceiverTiming:
         """How often it shows that it is there."""
         return self.expiration / 6
 
+    @property
+    def absent(self) -> timedelta:
+        """How long one does not show itself before other tasks of its models wait for it no longer."""
+        return self.expiration / 3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PostgresDelivery:
@@ -177,7 +182,8 @@ class PostgresReceiver:
             return ()
         place, of = self.share
         try:
-            rows = await self._database.fetch(SQL["take"], self._name, room, place, of, self._timing.own)
+            timing = self._timing
+            rows = await self._database.fetch(SQL["take"], self._name, room, place, of, timing.own, timing.absent)
         except Unavailable as error:
             _log.warning("queue.not_reached", error=str(error))
             await self._clock.sleep(self._timing.pause)
