@@ -119,9 +119,11 @@ class GordoClient:
         Never retried after a time-out: Gordo runs abandoned calls to the end.
 
         Raises:
-            Unavailable, TimedOut: there is no complete response.
+            Unavailable, TimedOut: there is no complete response, or no such server any more.
             TooLarge: the response is larger than the limit.
         """
+        if server and server not in self.servers.names:  # it went while the call waited for its turn
+            raise Unavailable(f"{server} is not there any more", downstream=downstream_of(project))
         request = _Request(
             method="POST",
             project=project,

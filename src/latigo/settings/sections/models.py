@@ -91,8 +91,9 @@ class GordoModels(TokenServer):
 
     @model_validator(mode="after")
     def _names_servers_once(self) -> Self:
-        if len(set(self.urls)) < len(self.urls):
-            raise ValueError("url names a server twice")
+        for same in (_address, _place):  # circuits are named by the latter
+            if len(set(map(same, self.urls))) < len(self.urls):
+                raise ValueError("url names a server twice")
         if self.endpoints == "dns" and (len(self.urls) > 1 or is_address(self.urls[0])):
             raise ValueError(
                 'endpoints = "dns" looks up the host of url, which should be one URL with the name of a host'
@@ -107,6 +108,15 @@ class GordoModels(TokenServer):
                 " them with include and exclude"
             )
         return self
+
+
+def _address(url: str) -> tuple[str | None, int, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.path
+
+
+def _place(url: str) -> str:
+    return url.partition("://")[2]
 
 
 def is_address(url: str) -> bool:

@@ -10,6 +10,8 @@ import pytest
 from latigo.domain.errors import TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.providers.gordo import Gordo, open_gordo
+from latigo.providers.gordo.client import SizeLimits, open_client
+from latigo.providers.gordo.frames import RequestBody
 from latigo.providers.gordo.servers import Servers
 from latigo.settings import GordoModels
 from tests.support.gordo_replay import DictRoster, Replay, Reply, replaying
@@ -133,6 +135,16 @@ async def test_every_address_of_a_host_is_a_server_that_is_asked_for_the_host(tw
 
     assert names.asked == [("gordo.example", int(port))]
     assert two[0].received[0].headers["Host"] == f"gordo.example:{port}"
+
+
+async def test_a_call_that_waited_for_a_server_that_has_gone_goes_to_no_other(two: tuple[Replay, Replay]) -> None:
+    section = GordoModels(url=tuple(replay.url for replay in two))
+    async with open_client(section, SizeLimits()) as client:
+        with pytest.raises(Unavailable, match="not there any more") as error:
+            await client.post("plant", "pump", revision="1", body=RequestBody("x", b""), server="gordo-server/gone:1")
+
+    assert error.value.downstream == "gordo/plant"
+    assert [replay.received for replay in two] == [[], []]
 
 
 async def test_addresses_are_followed_and_the_last_ones_stay_while_there_is_no_answer() -> None:
