@@ -198,18 +198,16 @@ async def test_an_answer_is_kept_for_its_time_and_until_something_was_changed():
 
 
 async def test_what_was_being_made_when_something_was_changed_is_not_an_answer_afterwards():
-    shared, going = SharedAnswers(SystemClock()), asyncio.Event()
-    made: list[int] = []
+    shared, begun, going = SharedAnswers(SystemClock()), asyncio.Event(), asyncio.Event()
 
     async def make() -> Rendered:
-        made.append(1)
-        seen = b"before" if len(made) == 1 else b"after"
+        seen = b"after" if begun.is_set() else b"before"
+        begun.set()
         await going.wait()
         return Rendered(seen, "text/plain", b"")
 
     early = asyncio.create_task(shared.get("a", timedelta(days=1), make))
-    while not made:
-        await asyncio.sleep(0)
+    await begun.wait()
     shared.forget()
     meanwhile = asyncio.create_task(shared.get("a", timedelta(days=1), make))
     await asyncio.sleep(0)
@@ -297,7 +295,6 @@ async def test_an_answer_that_is_too_large_is_refused(client: ClientSession, ans
         ("", 401, "no-token"),
         ("Bearer nonsense", 401, "no-token"),
         (f"Basic {OPERATOR}", 401, "no-token"),
-        ("Bearer \udcff", 401, "no-token"),  # an octet that is no UTF-8
         (f"Bearer {READER}", 403, "may-not-act"),
     ],
 )
