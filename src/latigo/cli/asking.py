@@ -128,7 +128,7 @@ class OverHttp:
             page: P = await self.ask(endpoint, **fields, limit=limit, cursor=cursor)
             first = first or page
             rows += page.items
-            if page.next is None or (most and len(rows) >= most):
+            if page.next is None or not page.items or (most and len(rows) >= most):
                 return first.model_copy(update={"items": rows, "next": page.next})
             cursor = page.next
 
@@ -164,7 +164,7 @@ class OverHttp:
                     allow_redirects=False,
                 ) as response:
                     content = await read_body(response, endpoint.largest + _MORE)
-                    if response.status == HTTPStatus.OK:
+                    if response.status == HTTPStatus.OK and response.content_type == "application/json":
                         return bytes(content)
                     raise _refusal(self._url, response.status, response.content_type, bytes(content))
 
@@ -191,7 +191,7 @@ def _refusal(url: str, status: int, media_type: str, content: bytes) -> LatigoEr
             if problem.type == "no-token":
                 return LatigoError(f"{problem.detail}: --token-file, LATIGO_TOKEN or LATIGO_TOKEN_FILE has it")
             return error_of(problem, DOWNSTREAM)
-    text = f"{url}: {status}, which is no answer of Latigo's API"
+    text = f"{url}: {status} ({media_type}), which is no answer of Latigo's API"
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         text += ": it leads to another address, which --url should have"
     return Unavailable(text, downstream=DOWNSTREAM)

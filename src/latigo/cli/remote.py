@@ -67,6 +67,8 @@ def choose(url: str | None, token_file: Path | None) -> None:
     try:
         parts = urlsplit(where)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = valid and where.isprintable() and " " not in where
+        (parts.hostname or "").encode("idna")  # as it is looked up
     except ValueError:
         valid = False
     if not valid or parts.username or parts.password or parts.query or parts.fragment:
@@ -93,14 +95,20 @@ def refuse(url: str | None, why: str, *, reads_settings: bool) -> None:
 def _token(file: Path | None) -> str:
     path = file or (Path(named) if not os.environ.get(TOKEN) and (named := os.environ.get(TOKEN_FILE)) else None)
     if path is None:
-        return os.environ.get(TOKEN, "").strip()
+        return _one_word(os.environ.get(TOKEN, ""), TOKEN)
     from latigo.runtime.files import read_limited
 
     name = "--token-file" if file is not None else TOKEN_FILE
     try:
-        token = read_limited(path.expanduser(), _LARGEST_TOKEN).decode().strip()
+        text = read_limited(path.expanduser(), _LARGEST_TOKEN).decode()
     except (OSError, ValueError) as error:
         raise Misused(f"{name}: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return _one_word(text, f"{name}: {path}")
+
+
+def _one_word(text: str, where: str) -> str:
+    """Return a token as it is sent in a header; an error does not quote it."""
+    token = text.strip()
     if not token.isprintable() or not token.isascii() or " " in token:
-        raise Misused(f"{name}: {path} holds no token: one word of plain characters")
+        raise Misused(f"{where} holds no token: one word of plain characters")
     return token

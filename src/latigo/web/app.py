@@ -84,7 +84,7 @@ def create_app(
             [
                 *page_routes(pages, base_path),
                 web.get(f"{base_path}{PREFIX}/openapi.json", openapi),
-                web.get(f"{base_path}{PREFIX}/events", streams.respond),
+                web.get(f"{base_path}{PREFIX}/events", streams.respond, allow_head=False),
                 *api.routes(base_path),
             ]
         )

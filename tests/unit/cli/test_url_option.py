@@ -1,8 +1,10 @@
 """``--url``: which commands take it, and what the others say."""
 
 import pytest
+from aiohttp import web
 
 from latigo.cli.lazy import PACKAGE
+from latigo.web.server import run_server
 from tests.service.test_without_configuration import COMMANDS, arguments
 from tests.support.commands import command
 
@@ -55,3 +57,39 @@ async def test_the_variable_is_refused_by_what_would_work_on_other_systems(monke
 
     assert code == 2
     assert "LATIGO_URL (unset it) cannot be used here" in error
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a", "http://", "http://a..b", "http://a b", "http://a:99999", "http://u:p@a", "http://a\t"]
+)
+async def test_what_is_no_address_is_refused(url: str):
+    code, _, error = await command("status", "--url", url)
+
+    assert code == 2
+    assert error.startswith("latigo: --url, LATIGO_URL: should be a URL such as")
+
+
+@pytest.mark.parametrize("token", ["word-1\nX-Other: y", "word-1 word-2", "word-\xe9"])
+async def test_a_token_that_no_header_can_have_is_refused_without_quoting_it(
+    monkeypatch: pytest.MonkeyPatch, token: str
+):
+    monkeypatch.setenv("LATIGO_TOKEN", token)
+
+    code, _, error = await command("status", "--url", "http://localhost:1")
+
+    assert (code, error) == (2, "latigo: LATIGO_TOKEN holds no token: one word of plain characters\n")
+
+
+async def test_an_answer_of_something_else_is_said_to_be_that():
+    async def log_in(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>Log in</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/api/v1/status", log_in)
+    async with run_server(app) as server:
+        code, _, error = await command("status", "--url", server.url)
+
+    assert (code, error) == (
+        1,
+        f"latigo: {server.url.rstrip('/')}: 200 (text/html), which is no answer of Latigo's API\n",
+    )

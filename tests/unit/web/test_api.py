@@ -197,6 +197,27 @@ async def test_an_answer_is_kept_for_its_time_and_until_something_was_changed():
     assert len(made) == 2
 
 
+async def test_what_was_being_made_when_something_was_changed_is_not_an_answer_afterwards():
+    shared, begun, going = SharedAnswers(SystemClock()), asyncio.Event(), asyncio.Event()
+
+    async def make() -> Rendered:
+        seen = b"after" if begun.is_set() else b"before"
+        begun.set()
+        await going.wait()
+        return Rendered(seen, "text/plain", b"")
+
+    early = asyncio.create_task(shared.get("a", timedelta(days=1), make))
+    await begun.wait()
+    shared.forget()
+    meanwhile = asyncio.create_task(shared.get("a", timedelta(days=1), make))
+    await asyncio.sleep(0)
+    going.set()
+    await early
+    later = await shared.get("a", timedelta(days=1), make)
+
+    assert ((await meanwhile).content, later.content) == (b"after", b"after")
+
+
 async def test_a_failure_is_shared_and_not_kept():
     shared = SharedAnswers(SystemClock())
     made: list[int] = []
@@ -299,12 +320,55 @@ async def test_who_acts_is_the_name_of_the_token(client: ClientSession):
         (b'{"id": 8}', "application/json", 400),
         (b'{"other": 1}', "application/json", 400),
         (b'{"dry_run": "\\u0000"}', "application/json", 400),
+        (b'{"other": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400),
     ],
 )
 async def test_a_body_that_is_no_question_is_refused(client: ClientSession, content: bytes, media: str, status: int):
     headers = {"Authorization": f"Bearer {OPERATOR}", "Content-Type": media}
     async with client.post("/api/v1/things/7/act", data=content, headers=headers) as answer:
         assert answer.status == status
+
+
+async def test_systems_that_hang_leave_the_ledger_its_turns_and_questions_leave_actions_theirs(answers: Answers):
+    class Numbered(Question):
+        number: int
+
+    taken = asyncio.Semaphore(0)
+
+    async def hang(_context: Context, _asked: Numbered) -> Acted:
+        taken.release()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    long = timedelta(days=1)
+    hanging = [
+        Endpoint(
+            path=f"/{path}", summary=".", question=Numbered, answer=Acted, handle=hang, limit=long, asks_others=asks
+        )
+        for path, asks in (("others", True), ("ledger", False))
+    ]
+    async with (
+        serving_api(context_without_ledger(), [*answers.endpoints, *hanging]) as server,
+        ClientSession(server.url, timeout=ClientTimeout(60)) as session,
+    ):
+
+        async def ask(path: str) -> None:
+            await asyncio.gather(*(session.get(f"/api/v1/{path}?number={n}") for n in range(9)))
+
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(ask("others"))
+            await taken.acquire()
+            for n in range(3):
+                async with session.get(f"/api/v1/rows?project={n}") as answer:
+                    assert answer.status == 200
+            reading = group.create_task(ask("ledger"))
+            await taken.acquire()
+            for n in range(3):
+                headers = {"Authorization": f"Bearer {OPERATOR}"}
+                async with session.post(f"/api/v1/things/{n}/act", json={}, headers=headers) as answer:
+                    assert answer.status == 200
+            asking.cancel()
+            reading.cancel()
 
 
 async def test_reading_may_need_a_token_as_well(answers: Answers):

@@ -190,6 +190,7 @@ REGISTER = Endpoint(
     question=RosterQuestion,
     answer=Registered,
     handle=_register,
+    asks_others=True,
     limit=timedelta(seconds=60),
 )
 UNREGISTER = Endpoint(
@@ -199,6 +200,7 @@ UNREGISTER = Endpoint(
     question=RosterQuestion,
     answer=Registered,
     handle=_unregister,
+    asks_others=True,
     limit=timedelta(seconds=60),
 )
 

@@ -84,6 +84,7 @@ class Endpoint(Generic[Q, A]):
         limit: of the time for an answer, waits included, and of each statement of the ledger.
         largest: octets of an answer.
         shared_for: for how long an answer is shared by all who ask the same; zero: only by those who ask meanwhile.
+        asks_others: the answer comes from another system than the ledger, which may hang.
         arrow: makes an Arrow stream of the answer for those who accept one; None: there is none.
         examples: of the question, in the documentation.
     """
@@ -97,6 +98,7 @@ class Endpoint(Generic[Q, A]):
     limit: timedelta = READ_LIMIT
     largest: int = LARGEST
     shared_for: timedelta = SHARED_FOR
+    asks_others: bool = False
     arrow: Callable[[A], bytes] | None = None
     examples: Sequence[Mapping[str, Any]] = field(default=())
 

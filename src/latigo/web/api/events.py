@@ -29,8 +29,10 @@ MOST_STREAMS = 100
 _EVERY = timedelta(seconds=5)
 _HEARTBEAT = timedelta(seconds=15)
 _AGAIN_S = 30.0
-#: Messages that wait for a client; one that does not take them is cut off, and asks again.
+#: Messages that wait for a client, and for how long a message does; one that does not take them is cut off, and asks
+#: again.
 _MOST_WAITING = 100
+_TAKEN_WITHIN = timedelta(seconds=30)
 #: Parts of the status by the event that says they have changed; without what changes all the time.
 _PARTS = {
     "failures": ("failures", "unstored", "silent_sensors", "dismissed_models"),
@@ -107,12 +109,15 @@ class EventStreams:
             self._feeding = asyncio.create_task(self._feed(), name="events")
         try:
             await response.prepare(request)
-            await response.write(b"retry: 5000\n\n")
+            await _write(response, b"retry: 5000\n\n")
             for message in self._missed(request.headers.get("Last-Event-ID", "")):
-                await response.write(message)
+                await _write(response, message)
             await self._send(response, stream)
         except ConnectionError:
             pass  # it has left
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()  # what waits for it would keep the connection
         finally:
             self._streams.discard(stream)
         return response
@@ -135,7 +140,7 @@ class EventStreams:
                 message = b": here\n\n"
             if message is None:
                 return
-            await response.write(message)
+            await _write(response, message)
 
     def _missed(self, last_id: str) -> list[bytes]:
         """Return the newest messages that a client has not seen: all, unless its last one is of this process."""
@@ -184,6 +189,11 @@ class EventStreams:
         for event, names in _PARTS.items():
             part = _calm({name: status.get(name) for name in names})
             self.publish(event, {"version": hashlib.sha256(orjson.dumps(part)).hexdigest()[:12]})
+
+
+async def _write(response: web.StreamResponse, message: bytes) -> None:
+    async with asyncio.timeout(_TAKEN_WITHIN.total_seconds()):
+        await response.write(message)
 
 
 def _calm(value: Any) -> Any:

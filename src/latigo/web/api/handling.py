@@ -32,8 +32,9 @@ CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 OCTETS = "application/octet-stream"
 
-#: Questions that one process answers at the same time: the roles need the rest of the connections.
-_AT_ONCE = 4
+#: Questions that one process answers at the same time: the roles need the rest of the connections. What waits for a
+#: system that hangs leaves the ledger's answers their turns, and questions leave actions theirs.
+_AT_ONCE = {"reading": 3, "asking others": 2, "acting": 2}
 _AGAIN_S = 2.0
 _MOST_ERRORS = 20
 #: Of when an answer was made: they are no part of its version.
@@ -63,7 +64,6 @@ class Api:
         tokens: of those who ask.
         clock: the machine's.
         endpoints: all that there are.
-        at_once: questions that are answered at the same time.
     """
 
     def __init__(
@@ -72,15 +72,13 @@ class Api:
         tokens: Tokens,
         clock: Clock,
         endpoints: Sequence[Endpoint[Any, Any]],
-        *,
-        at_once: int = _AT_ONCE,
     ) -> None:
         self._source = source
         self._tokens = tokens
         self._endpoints = endpoints
         self._clock = clock
         self._shared = SharedAnswers(clock)
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = {kind: asyncio.Semaphore(most) for kind, most in _AT_ONCE.items()}
 
     def context(self) -> Context:
         """Return what answers are made from.
@@ -138,7 +136,7 @@ class Api:
 
     async def _ask(self, endpoint: Endpoint[Any, Any], question: Question, context: Context) -> Any:
         try:
-            async with asyncio.timeout(endpoint.limit.total_seconds()), self._turns:
+            async with asyncio.timeout(endpoint.limit.total_seconds()), self._turns[_kind(endpoint)]:
                 return await endpoint.handle(context.limited(endpoint.limit), question)
         except TimeoutError:
             limit = endpoint.limit.total_seconds()
@@ -192,6 +190,10 @@ class Api:
             content, headers[hdrs.CONTENT_ENCODING] = small, "gzip"
         charset = "utf-8" if rendered.media_type == CSV else None
         return Response(body=content, content_type=rendered.media_type, charset=charset, headers=headers)
+
+
+def _kind(endpoint: Endpoint[Any, Any]) -> str:
+    return "asking others" if endpoint.asks_others else "acting" if endpoint.acts else "reading"
 
 
 async def _render(endpoint: Endpoint[Any, Any], answer: Any, media: str) -> Rendered:
@@ -249,8 +251,6 @@ def _cell(value: object) -> object:
 
 
 def _question(endpoint: Endpoint[Any, Any], given: Mapping[str, Any]) -> Question:
-    if _has_nul(given):
-        raise refuse("misused", HTTPStatus.BAD_REQUEST, "a text has a NUL character, which nothing here has")
     try:
         question: Question = endpoint.question.model_validate(given)
     except ValidationError as error:
@@ -258,13 +258,15 @@ def _question(endpoint: Endpoint[Any, Any], given: Mapping[str, Any]) -> Questio
         lines = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in found[:_MOST_ERRORS]]
         detail = f"{len(found)} of what was given cannot be used"
         raise refuse("misused", HTTPStatus.BAD_REQUEST, detail, errors=lines) from None
+    if _has_nul(question.model_dump()):  # not of what was given, which can be nested as deeply as one likes
+        raise refuse("misused", HTTPStatus.BAD_REQUEST, "a text has a NUL character, which nothing here has")
     return question
 
 
 def _query(question: type[Question], request: web.Request) -> dict[str, Any]:
     lists = {field.alias or name for name, field in question.model_fields.items() if _is_list(field.annotation)}
     given: dict[str, Any] = {}
-    for name in request.query:
+    for name in dict.fromkeys(request.query):
         values = request.query.getall(name)
         if name in lists:
             given[name] = values
@@ -307,7 +309,7 @@ def _has_nul(value: object) -> bool:
             return "\0" in value
         case Mapping():
             return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-        case list():
+        case list() | tuple():
             return any(_has_nul(item) for item in value)
         case _:
             return False

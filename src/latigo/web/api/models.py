@@ -124,6 +124,7 @@ MODEL_ON_SERVER = Endpoint(
     summary="One model, as its server, the roster and the ledger report it.",
     question=ModelQuestion,
     answer=ModelDetails,
+    asks_others=True,
     handle=_model_on_server,
     limit=timedelta(seconds=25),
 )

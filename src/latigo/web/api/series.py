@@ -137,6 +137,7 @@ PREDICTIONS = Endpoint(
     limit=timedelta(seconds=5),
     largest=8_000_000,
     shared_for=_SHARED_FOR,
+    asks_others=True,
     arrow=to_arrow,
 )
 READINGS = Endpoint(
@@ -148,6 +149,7 @@ READINGS = Endpoint(
     limit=timedelta(seconds=10),
     largest=8_000_000,
     shared_for=_SHARED_FOR,
+    asks_others=True,
     arrow=to_arrow,
 )
 

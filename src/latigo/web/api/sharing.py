@@ -66,17 +66,24 @@ class SharedAnswers:
         if task is None:
             task = asyncio.ensure_future(self._make(key, make))
             self._making[key] = task
-            task.add_done_callback(lambda _: self._making.pop(key, None))
+            task.add_done_callback(partial(self._made_now, key))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though all have left
         return await asyncio.shield(task)
 
     def forget(self) -> None:
-        """Forget what was kept: something was changed."""
+        """Forget what was kept, and what is being made: something was changed."""
         self._made.clear()
+        self._making.clear()
+
+    def _made_now(self, key: str, task: asyncio.Task[Rendered]) -> None:
+        if self._making.get(key) is task:
+            del self._making[key]
 
     async def _make(self, key: str, make: Callable[[], Awaitable[Rendered]]) -> Rendered:
         rendered = await make()
         rendered.made_at = self._clock.monotonic()
+        if self._making.get(key) is not asyncio.current_task():
+            return rendered  # it may be of the time before a change
         self._made[key] = rendered
         self._made.move_to_end(key)
         while len(self._made) > 1 and sum(len(each.content) for each in self._made.values()) > _MOST_KEPT:

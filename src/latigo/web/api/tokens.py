@@ -76,7 +76,8 @@ class Tokens:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # The server reads octets of a header that are no UTF-8 as lone surrogates.
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def _unauthorized(why: str, tokens: Tokens) -> Exception:
