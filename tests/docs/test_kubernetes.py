@@ -3,6 +3,7 @@
 `tests/service/test_pod.py` plays the life of a pod by the numbers that stand in it.
 """
 
+import json
 import os
 import re
 import shutil
@@ -113,16 +114,82 @@ def test_a_filled_in_copy_is_accepted_and_what_is_left_of_the_example_is_named(t
         (plant / "secrets" / name).write_text(secret, encoding="utf-8")
     for file in (plant / "kustomization.yaml", plant / "latigo.toml"):
         text = file.read_text(encoding="utf-8").replace("example/", "plant.org/").replace("00000000-0000-", "1234-")
+        text = text.replace("192.0.2.0/24", "10.20.0.0/16")
         file.write_text(text.replace("plant.servicebus", "grane.servicebus"), encoding="utf-8")
     filled = check_overlay(plant)
 
     assert copied.returncode == 1
-    for left in ("registry.example", "api.example", "plant.servicebus", "client-id: 00000000"):
+    for left in ("registry.example", "api.example", "plant.servicebus", "client-id: 00000000", "192.0.2.0/24"):
         assert left in copied.stdout
     for missing in ("ledger.url", "sensors.headers", "predictions[1].headers"):
         assert f"{missing}" in copied.stderr
     assert (filled.returncode, filled.stderr) == (0, ""), filled.stdout
     assert "can be applied" in filled.stdout
+
+
+def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
+    refused = check_overlay(tmp_path)
+
+    assert refused.returncode == 2
+    assert "is no overlay" in refused.stderr
+
+
+def test_what_schemas_and_settings_accept_and_pods_cannot_use_is_named(tmp_path: Path) -> None:
+    (text,) = resources(EXAMPLE)["ConfigMap/latigo-config"]["data"].values()
+    names = {"ledger-url": "postgresql://latigo:secret@db1,db2:6432/latigo", "timeseries-subscription-key": "k"}
+    for name, secret in names.items():
+        (tmp_path / name).write_text(secret, encoding="utf-8")
+    right, wrong = tmp_path / "right.toml", tmp_path / "wrong.toml"
+    right.write_text(text, encoding="utf-8")
+    for mistake, instead in (
+        (
+            'url = "http://gordo.gordo:5555"',
+            'url = ["https://gordo:8443", "https://localhost:5555"]\nca_file = "/etc/ca"',
+        ),
+        ('hub = "latigo"', 'hub = "latigo"\nca_file = "/run/secrets/latigo/ca"'),
+        ("[http]", '[executor]\ngrace = "1m"\n[http]\nport = 9000'),
+        ('scope = "api://timeseries/.default"', 'scope = "s"\nca_file = "/etc/latigo/ca"'),
+    ):
+        assert mistake in text
+        text = text.replace(mistake, instead, 1)
+    wrong.write_text(text, encoding="utf-8")
+
+    fitting, found = fits(right, tmp_path), fits(wrong, tmp_path)
+
+    assert fitting == ["ledger.url: NetworkPolicy/latigo lets nothing out to port 6432"]
+    assert found == [
+        "http: latigo-executor is probed at port 8080; remove http.port and http.enabled",
+        "executor.grace: terminationGracePeriodSeconds of latigo-executor has to be more than 65",
+        "http: latigo-scheduler is probed at port 8080; remove http.port and http.enabled",
+        "executor.grace: terminationGracePeriodSeconds of latigo-scheduler has to be more than 65",
+        "task_queue.ca_file: secrets/ca does not exist",
+        f"models.ca_file: no volume is mounted at /etc/ca; files of secrets/ are below {SECRETS}",
+        "sensors.ca_file: ca is not in files of configMapGenerator",
+        "models.url: NetworkPolicy/latigo lets nothing out to port 8443",
+        "models.url: a pod has nothing at localhost",
+        *fitting,
+    ]
+
+
+def fits(toml: Path, secrets: Path) -> list[str]:
+    """What ``deploy/tools/fits.py`` prints of the example with another configuration."""
+    config = toml.with_suffix(".here")
+    config.write_text(toml.read_text(encoding="utf-8").replace(SECRETS, str(secrets)), encoding="utf-8")
+    manifests = toml.with_suffix(".yaml")
+    manifests.write_text(rendered(EXAMPLE), encoding="utf-8")
+    shown = json.dumps(load_settings(config, {}).masked())
+    script = ROOT / "deploy" / "tools" / "fits.py"
+    ran = subprocess.run(
+        [tool("python"), str(script), str(manifests), str(toml), str(secrets)],
+        input=shown,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stderr == ""
+    assert ran.returncode == int(bool(ran.stdout))
+    return ran.stdout.splitlines()
 
 
 def test_every_place_to_fill_in_is_numbered_and_explained() -> None:
