@@ -10,6 +10,10 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$(cd "$1" && pwd)
 tools=${DEPLOYMENT_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/latigo/deployment-tools}/venv/bin
+if [ ! -x "$tools/kubectl" ]; then
+    echo "check.sh: $tools/kubectl does not exist; deploy/tools/setup.sh installs it" >&2
+    exit 2
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import yaml
 
 SECRETS = PurePosixPath("/run/secrets/latigo")
+WORKLOAD_IDENTITY = "azure.workload.identity/use"
 CLOSING_S = 5.0
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -39,9 +40,9 @@ def problems(
     """
     if config["ledger"]["kind"] != "postgres":
         yield 'ledger.kind: has to be "postgres", which all pods reach'
-    pods = {
-        each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in manifests if each["kind"] == "Deployment"
-    }
+    deployments = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Deployment"}
+    pods = {name: each["spec"]["template"]["spec"] for name, each in deployments.items()}
+    credentials = set(_values(toml, "credential"))
     for name, pod in pods.items():
         (container,) = [each for each in pod["containers"] if each["name"] == "latigo"]
         ports = [each["containerPort"] for each in container["ports"] if each["name"] == "http"]
@@ -50,6 +51,11 @@ def problems(
         needed = _seconds(config["executor"]["grace"]) + CLOSING_S
         if pod["terminationGracePeriodSeconds"] <= needed:
             yield f"executor.grace: terminationGracePeriodSeconds of {name} has to be more than {needed:g}"
+        labels = deployments[name]["spec"]["template"]["metadata"].get("labels", {})
+        if "workload_identity" in credentials and labels.get(WORKLOAD_IDENTITY) != "true":
+            yield f'credential = "workload_identity": {name} has no label {WORKLOAD_IDENTITY}, see components'
+    if "managed_identity" in credentials:
+        yield 'credential = "managed_identity": asks the node, which NetworkPolicy/latigo closes; use workload_identity'
     yield from _missing_files(toml, next(iter(pods.values())), manifests, secrets)
     open_ports = _open_ports(manifests)
     for key, host, port in _connections(config, secrets):
@@ -80,6 +86,17 @@ def _missing_files(
             yield f"{key}: secrets/{name} does not exist"
         if "configMap" in volume and name not in maps.get(volume["configMap"]["name"], {}):
             yield f"{key}: {name} is not in files of configMapGenerator"
+
+
+def _values(given: Any, key: str) -> Iterator[str]:
+    """Yield all values of a key, wherever it is."""
+    if isinstance(given, Mapping):
+        if isinstance(given.get(key), str):
+            yield given[key]
+        given = list(given.values())
+    if isinstance(given, list):
+        for each in given:
+            yield from _values(each, key)
 
 
 def _paths(given: Any, key: str = "") -> Iterator[tuple[str, PurePosixPath]]:

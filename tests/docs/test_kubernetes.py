@@ -147,6 +147,7 @@ def test_what_schemas_and_settings_accept_and_pods_cannot_use_is_named(tmp_path:
             'url = ["https://gordo:8443", "https://localhost:5555"]\nca_file = "/etc/ca"',
         ),
         ('hub = "latigo"', 'hub = "latigo"\nca_file = "/run/secrets/latigo/ca"'),
+        ('credential = "workload_identity"', 'credential = "managed_identity"'),
         ("[http]", '[executor]\ngrace = "1m"\n[http]\nport = 9000'),
         ('scope = "api://timeseries/.default"', 'scope = "s"\nca_file = "/etc/latigo/ca"'),
     ):
@@ -155,13 +156,18 @@ def test_what_schemas_and_settings_accept_and_pods_cannot_use_is_named(tmp_path:
     wrong.write_text(text, encoding="utf-8")
 
     fitting, found = fits(right, tmp_path), fits(wrong, tmp_path)
+    without_identity = fits(right, tmp_path, rendered(EXAMPLE).replace('azure.workload.identity/use: "true"', ""))
 
+    assert [line.partition(" has no label")[0] for line in without_identity if "label" in line] == [
+        f'credential = "workload_identity": latigo-{role}' for role in sorted(ROLES)
+    ]
     assert fitting == ["ledger.url: NetworkPolicy/latigo lets nothing out to port 6432"]
     assert found == [
         "http: latigo-executor is probed at port 8080; remove http.port and http.enabled",
         "executor.grace: terminationGracePeriodSeconds of latigo-executor has to be more than 65",
         "http: latigo-scheduler is probed at port 8080; remove http.port and http.enabled",
         "executor.grace: terminationGracePeriodSeconds of latigo-scheduler has to be more than 65",
+        'credential = "managed_identity": asks the node, which NetworkPolicy/latigo closes; use workload_identity',
         "task_queue.ca_file: secrets/ca does not exist",
         f"models.ca_file: no volume is mounted at /etc/ca; files of secrets/ are below {SECRETS}",
         "sensors.ca_file: ca is not in files of configMapGenerator",
@@ -171,12 +177,12 @@ def test_what_schemas_and_settings_accept_and_pods_cannot_use_is_named(tmp_path:
     ]
 
 
-def fits(toml: Path, secrets: Path) -> list[str]:
-    """What ``deploy/tools/fits.py`` prints of the example with another configuration."""
+def fits(toml: Path, secrets: Path, given: str = "") -> list[str]:
+    """What ``deploy/tools/fits.py`` prints of the example, or of manifests that are given, with a configuration."""
     config = toml.with_suffix(".here")
     config.write_text(toml.read_text(encoding="utf-8").replace(SECRETS, str(secrets)), encoding="utf-8")
     manifests = toml.with_suffix(".yaml")
-    manifests.write_text(rendered(EXAMPLE), encoding="utf-8")
+    manifests.write_text(given or rendered(EXAMPLE), encoding="utf-8")
     shown = json.dumps(load_settings(config, {}).masked())
     script = ROOT / "deploy" / "tools" / "fits.py"
     ran = subprocess.run(
