@@ -314,6 +314,9 @@ def test_two_schedulers_of_which_one_stays_and_executors_that_the_backlog_counts
     assert "replicas" not in deployment("executor")["spec"]  # or each apply would undo the scaling
     assert deployment("executor", BASE)["spec"]["replicas"] >= 2
     assert scaled["scaleTargetRef"] == {"name": deployment("executor")["metadata"]["name"]}
+    assert "cooldownPeriod" not in scaled  # without any effect where there is always one
+    assert scaled["minReplicaCount"] > 0
+    assert everything["Service/latigo-scheduler"]["spec"]["publishNotReadyAddresses"] is True
     assert metrics == {"latigo_backlog_slots"}
     assert f'"{metrics.pop()}"' in emitted
 
@@ -339,6 +342,12 @@ def test_the_network_lets_out_what_the_example_connects_to_and_in_what_scrapes_i
     (inward,) = policy["ingress"]
     assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}} in inward["from"]
     assert inward["ports"] == [{"port": "http", "protocol": "TCP"}]
+
+
+def test_alert_rules_are_those_of_a_prometheus_without_the_operator() -> None:
+    rules = yaml.safe_load((KUBERNETES.parent / "prometheus" / "alerts.yaml").read_text(encoding="utf-8"))
+
+    assert resources(EXAMPLE)["PrometheusRule/latigo"]["spec"] == rules
 
 
 def test_a_changed_configuration_is_a_rolling_update() -> None:
