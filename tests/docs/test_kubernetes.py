@@ -3,6 +3,7 @@
 `tests/service/test_pod.py` plays the life of a pod by the numbers that stand in it.
 """
 
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from latigo.service import CLOSING
 from latigo.settings import Settings, load_settings
 from latigo.web.probes import _LIMIT as CHECK_LIMIT
 from tests.support.deployment_tools import KUBERNETES, rendered, resources, tool, validated
+from tests.support.pods import service_links
 from tests.support.process import ROOT
 
 BASE, EXAMPLE = KUBERNETES / "base", KUBERNETES / "overlays" / "example"
@@ -50,7 +52,9 @@ def settings(folder: Path) -> Settings:
         (folder / Path(path).name).write_text("postgresql://latigo:secret@ledger.example:5432/latigo", encoding="utf-8")
     config = folder / "latigo.toml"
     config.write_text(text.replace(SECRETS, str(folder)), encoding="utf-8")
-    environ = {each["name"]: each["value"] for each in container("executor")["env"]}
+    services = [each for name, each in resources(EXAMPLE).items() if name.startswith("Service/")]
+    links = service_links(pod("executor"), services)
+    environ = links | {each["name"]: each["value"] for each in container("executor")["env"]}
     return load_settings(config, environ)
 
 
@@ -110,16 +114,88 @@ def test_a_filled_in_copy_is_accepted_and_what_is_left_of_the_example_is_named(t
         (plant / "secrets" / name).write_text(secret, encoding="utf-8")
     for file in (plant / "kustomization.yaml", plant / "latigo.toml"):
         text = file.read_text(encoding="utf-8").replace("example/", "plant.org/").replace("00000000-0000-", "1234-")
+        text = text.replace("192.0.2.0/24", "10.20.0.0/16")
         file.write_text(text.replace("plant.servicebus", "grane.servicebus"), encoding="utf-8")
     filled = check_overlay(plant)
 
     assert copied.returncode == 1
-    for left in ("registry.example", "api.example", "plant.servicebus", "client-id: 00000000"):
+    for left in ("registry.example", "api.example", "plant.servicebus", "client-id: 00000000", "192.0.2.0/24"):
         assert left in copied.stdout
     for missing in ("ledger.url", "sensors.headers", "predictions[1].headers"):
         assert f"{missing}" in copied.stderr
     assert (filled.returncode, filled.stderr) == (0, ""), filled.stdout
     assert "can be applied" in filled.stdout
+
+
+def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
+    refused = check_overlay(tmp_path)
+
+    assert refused.returncode == 2
+    assert "is no overlay" in refused.stderr
+
+
+def test_what_schemas_and_settings_accept_and_pods_cannot_use_is_named(tmp_path: Path) -> None:
+    (text,) = resources(EXAMPLE)["ConfigMap/latigo-config"]["data"].values()
+    names = {"ledger-url": "postgresql://latigo:secret@db1,db2:6432/latigo", "timeseries-subscription-key": "k"}
+    for name, secret in names.items():
+        (tmp_path / name).write_text(secret, encoding="utf-8")
+    right, wrong = tmp_path / "right.toml", tmp_path / "wrong.toml"
+    right.write_text(text, encoding="utf-8")
+    for mistake, instead in (
+        (
+            'url = "http://gordo.gordo:5555"',
+            'url = ["https://gordo:8443", "https://localhost:5555"]\nca_file = "/etc/ca"',
+        ),
+        ('hub = "latigo"', 'hub = "latigo"\nca_file = "/run/secrets/latigo/ca"'),
+        ('credential = "workload_identity"', 'credential = "managed_identity"'),
+        ("[http]", '[executor]\ngrace = "1m"\n[http]\nport = 9000'),
+        ('scope = "api://timeseries/.default"', 'scope = "s"\nca_file = "/etc/latigo/ca"'),
+    ):
+        assert mistake in text
+        text = text.replace(mistake, instead, 1)
+    wrong.write_text(text, encoding="utf-8")
+
+    fitting, found = fits(right, tmp_path), fits(wrong, tmp_path)
+    without_identity = fits(right, tmp_path, rendered(EXAMPLE).replace('azure.workload.identity/use: "true"', ""))
+
+    assert [line.partition(" has no label")[0] for line in without_identity if "label" in line] == [
+        f'credential = "workload_identity": latigo-{role}' for role in sorted(ROLES)
+    ]
+    assert fitting == ["ledger.url: NetworkPolicy/latigo lets nothing out to port 6432"]
+    assert found == [
+        "http: latigo-executor is probed at port 8080; remove http.port and http.enabled",
+        "executor.grace: terminationGracePeriodSeconds of latigo-executor has to be more than 65",
+        "http: latigo-scheduler is probed at port 8080; remove http.port and http.enabled",
+        "executor.grace: terminationGracePeriodSeconds of latigo-scheduler has to be more than 65",
+        'credential = "managed_identity": asks the node, which NetworkPolicy/latigo closes; use workload_identity',
+        "task_queue.ca_file: secrets/ca does not exist",
+        f"models.ca_file: no volume is mounted at /etc/ca; files of secrets/ are below {SECRETS}",
+        "sensors.ca_file: ca is not in files of configMapGenerator",
+        "models.url: NetworkPolicy/latigo lets nothing out to port 8443",
+        "models.url: a pod has nothing at localhost",
+        *fitting,
+    ]
+
+
+def fits(toml: Path, secrets: Path, given: str = "") -> list[str]:
+    """What ``deploy/tools/fits.py`` prints of the example, or of manifests that are given, with a configuration."""
+    config = toml.with_suffix(".here")
+    config.write_text(toml.read_text(encoding="utf-8").replace(SECRETS, str(secrets)), encoding="utf-8")
+    manifests = toml.with_suffix(".yaml")
+    manifests.write_text(given or rendered(EXAMPLE), encoding="utf-8")
+    shown = json.dumps(load_settings(config, {}).masked())
+    script = ROOT / "deploy" / "tools" / "fits.py"
+    ran = subprocess.run(
+        [tool("python"), str(script), str(manifests), str(toml), str(secrets)],
+        input=shown,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stderr == ""
+    assert ran.returncode == int(bool(ran.stdout))
+    return ran.stdout.splitlines()
 
 
 def test_every_place_to_fill_in_is_numbered_and_explained() -> None:
@@ -199,6 +275,7 @@ def test_nothing_is_allowed_that_is_not_needed(role: str) -> None:
     assert pod(role)["securityContext"]["runAsNonRoot"] is True
     assert pod(role)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod(role)["automountServiceAccountToken"] is False
+    assert pod(role)["enableServiceLinks"] is False
     assert set(only["resources"]["requests"]) == {"cpu", "memory"}
     assert "memory" in only["resources"]["limits"]
 
@@ -231,10 +308,15 @@ def test_two_schedulers_of_which_one_stays_and_executors_that_the_backlog_counts
     emitted = (ROOT / "src/latigo/telemetry/metrics.py").read_text(encoding="utf-8")
 
     assert deployment("scheduler")["spec"]["replicas"] == 2
-    assert everything["PodDisruptionBudget/latigo-scheduler"]["spec"]["minAvailable"] == 1
+    for role in ROLES:  # with a minimum that is all there is, no node could be drained
+        assert "minAvailable" not in everything[f"PodDisruptionBudget/latigo-{role}"]["spec"]
+        assert everything[f"PodDisruptionBudget/latigo-{role}"]["spec"]["maxUnavailable"] == 1
     assert "replicas" not in deployment("executor")["spec"]  # or each apply would undo the scaling
     assert deployment("executor", BASE)["spec"]["replicas"] >= 2
     assert scaled["scaleTargetRef"] == {"name": deployment("executor")["metadata"]["name"]}
+    assert "cooldownPeriod" not in scaled  # without any effect where there is always one
+    assert scaled["minReplicaCount"] > 0
+    assert everything["Service/latigo-scheduler"]["spec"]["publishNotReadyAddresses"] is True
     assert metrics == {"latigo_backlog_slots"}
     assert f'"{metrics.pop()}"' in emitted
 
@@ -260,6 +342,12 @@ def test_the_network_lets_out_what_the_example_connects_to_and_in_what_scrapes_i
     (inward,) = policy["ingress"]
     assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}} in inward["from"]
     assert inward["ports"] == [{"port": "http", "protocol": "TCP"}]
+
+
+def test_alert_rules_are_those_of_a_prometheus_without_the_operator() -> None:
+    rules = yaml.safe_load((KUBERNETES.parent / "prometheus" / "alerts.yaml").read_text(encoding="utf-8"))
+
+    assert resources(EXAMPLE)["PrometheusRule/latigo"]["spec"] == rules
 
 
 def test_a_changed_configuration_is_a_rolling_update() -> None:

@@ -16,7 +16,7 @@ from latigo.cli.exits import Exit
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.service import CLOSING
-from latigo.settings import ExecutorSettings
+from latigo.settings import ExecutorSettings, PostgresLedger, load_settings
 from tests.support.lacking import lacking
 from tests.support.process import ROOT
 
@@ -113,3 +113,21 @@ def test_the_account_is_made_under_the_name_that_the_units_use() -> None:
     made = (ROOT / "deploy" / "systemd" / "latigo.conf").read_text(encoding="utf-8")
 
     assert {Unit(path)["Service"]["User"] for path in UNITS} == set(re.findall(r"^u (\w+) ", made, re.MULTILINE))
+
+
+def test_the_configuration_to_begin_with_lets_several_processes_share_tasks(tmp_path: Path) -> None:
+    folder = ROOT / "deploy" / "systemd"
+    text = (folder / "latigo.toml").read_text(encoding="utf-8")
+    (path,) = re.findall(r'url_file = "(.+)"', text)
+    url = tmp_path / "ledger-url"
+    url.write_text("postgresql://latigo:secret@localhost:5432/latigo", encoding="utf-8")
+    config = tmp_path / "latigo.toml"
+    config.write_text(text.replace(path, str(url)), encoding="utf-8")
+
+    settings = load_settings(config, Unit(folder / "latigo.service").environment)
+
+    assert isinstance(settings.ledger, PostgresLedger)
+    assert (
+        "kind" not in settings.task_queue.model_fields_set
+    )  # else internal is meant, which no executor process shares
+    assert path in (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")

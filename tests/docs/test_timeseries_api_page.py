@@ -16,7 +16,10 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_is_a_configuration(example: str) -> None:
+def test_every_example_is_a_configuration(example: str, tmp_path: Path) -> None:
+    for path in re.findall(r'_file = "(.+)"', example):
+        (tmp_path / Path(path).name).write_text("secret", encoding="utf-8")
+        example = example.replace(f'"{path}"', f'"{tmp_path / Path(path).name}"')
     settings = Settings.model_validate(
         {"models": {"url": "http://localhost", "projects": ["a"]}} | tomllib.loads(example)
     )

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -55,15 +55,34 @@ class Manifest:
     max_surge: int
 
 
+def service_links(pod: Mapping[str, Any], services: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What the kubelet adds to the environment of a pod for the Services of its namespace, made before it."""
+    links: dict[str, str] = {}
+    if not pod.get("enableServiceLinks", True):
+        return links
+    for service in services:
+        if service["spec"].get("clusterIP") == "None":  # headless: has no address to link to
+            continue
+        name, address = service["metadata"]["name"].upper().replace("-", "_"), "10.0.0.10"
+        for each in service["spec"]["ports"]:
+            port, url = str(each["port"]), f"tcp://{address}:{each['port']}"
+            of_port = f"{name}_PORT_{port}_TCP"
+            links |= {f"{name}_SERVICE_HOST": address, f"{name}_SERVICE_PORT": port, f"{name}_PORT": url}
+            links |= {f"{name}_SERVICE_PORT_{each['name'].upper()}": port, of_port: url}
+            links |= {f"{of_port}_PROTO": "tcp", f"{of_port}_PORT": port, f"{of_port}_ADDR": address}
+    return links
+
+
 def manifest(role: str) -> Manifest:
     """Read the Deployment of a role."""
     deployment = yaml.safe_load((BASE / f"{role}.yaml").read_text(encoding="utf-8"))["spec"]
     pod = deployment["template"]["spec"]
     (container,) = pod["containers"]
     update = deployment["strategy"]["rollingUpdate"]
+    services = yaml.safe_load_all((BASE / "services.yaml").read_text(encoding="utf-8"))
     return Manifest(
         args=tuple(container["args"]),
-        env={each["name"]: each["value"] for each in container["env"]},
+        env={**service_links(pod, services), **{each["name"]: each["value"] for each in container["env"]}},
         port=next(each["containerPort"] for each in container["ports"] if each["name"] == "http"),
         startup=Probe.of(container["startupProbe"]),
         liveness=Probe.of(container["livenessProbe"]),

@@ -47,7 +47,11 @@ def test_anything_else_is_none(variables: dict[str, str]) -> None:
     ("name", "problem"),
     [
         ("LATIGO_EXECUTR__CONCURRENCY", "executr: unknown key; the nearest known one is executor"),
-        ("LATIGO_HTTP_PORT", "http_port: unknown key"),
+        ("LATIGO_HTTP_PORT", "unknown key; the nearest known one is http.port, in the environment LATIGO_HTTP__PORT"),
+        ("LATIGO_INTERNAL_EVENT_HUB", "unknown key, of equinor/latigo; here it is task_queue.connection_string"),
+        ("LATIGO_SCHEDULER_SERVICE_HOST", "a link to a Service of Kubernetes; enableServiceLinks: false"),
+        ("LATIGO_SCHEDULER_SERVICE_PORT_HTTP", "a link to a Service of Kubernetes"),
+        ("LATIGO_SCHEDULER_PORT_8080_TCP_ADDR", "a link to a Service of Kubernetes"),
         ("LATIGO_LOG", "log: should be a table"),
     ],
 )

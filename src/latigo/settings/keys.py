@@ -4,6 +4,7 @@ Works on any tree of pydantic models whose alternatives differ by ``kind``.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, get_args, get_origin
@@ -13,6 +14,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 _LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
+#: What variables of equinor/latigo set, and the key that does so here.
+_FORMER = {"internal_event_hub": "task_queue.connection_string"}
+#: What the kubelet sets for a Service whose name begins as our variables do.
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 PLUGIN = "python:package.module:factory"
 PLUGIN_SECTIONS = ("sensors", "models", "predictions")  #: those for which packages can offer plug-ins
 #: The alternatives of a section that may be one table or several; they are no parts of keys.
@@ -101,7 +106,9 @@ def describe(
             yield from str(error["ctx"]["error"]).splitlines()
         elif error["type"] == "extra_forbidden":
             if place.parent not in of_unknown_kind:  # the right kind may well know the key
-                yield _unknown_key(place, root) + _origin(prefix + place.variable, variables)
+                variable = prefix + place.variable
+                hint = _unknown_variable(place, root, prefix) if variable in variables else ""
+                yield (hint or _unknown_key(place, root)) + _origin(variable, variables)
         else:
             yield _wrong_value(place, error) + _origin(prefix + place.variable, variables)
 
@@ -168,6 +175,19 @@ def _unknown_key(place: _Place, root: type[BaseModel]) -> str:
         return f"{place.key}: unknown key; the nearest known one is {elsewhere[0]}"
     nearest = nearest or difflib.get_close_matches(place.last, known, n=1, cutoff=0.0)
     return f"{place.key}: unknown key; the nearest known one is {'.'.join(filter(None, (place.parent, *nearest)))}"
+
+
+def _unknown_variable(place: _Place, root: type[BaseModel], prefix: str) -> str:
+    """Describe what is probably meant by a variable that names no section; empty where nothing is known."""
+    meant = [key for key, _ in _all_keys(root) if key.replace(".", "_") == place.key]
+    if meant:
+        variable = prefix + meant[0].replace(".", "__").upper()
+        return f"{place.key}: unknown key; the nearest known one is {meant[0]}, in the environment {variable}"
+    if place.key in _FORMER:
+        return f"{place.key}: unknown key, of equinor/latigo; here it is {_FORMER[place.key]}"
+    if _SERVICE_LINK.fullmatch(place.variable):
+        return f"{place.key}: no key, but a link to a Service of Kubernetes; enableServiceLinks: false leaves them out"
+    return ""
 
 
 def _all_keys(root: type[BaseModel]) -> Iterator[tuple[str, str]]:

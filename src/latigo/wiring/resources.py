@@ -325,8 +325,8 @@ def with_queue(settings: Settings, role: RoleName) -> Settings:
         return settings
     if "kind" in queue.model_fields_set:
         raise ConfigurationError(
-            'task_queue.kind = "internal" works within one process only: use --role all, or leave the key out, so that'
-            " tasks go through the ledger's database"
+            'task_queue.kind = "internal" works within one process only: use --role all without --executors,'
+            " or leave the key out, so that tasks go through the ledger's database"
         )
     return settings.model_copy(update={"task_queue": PostgresQueueSettings(max_outstanding=queue.max_outstanding)})
 
