@@ -146,6 +146,8 @@ function confirm({ title, button, fields, preview, whyNeeded = false, command, n
 const named = (project, model) => `${project}/${model}`;
 /** @param {string} why */
 const because = (why) => (why ? ` --reason ${quoted(why)}` : "");
+/** Return a moment without the parts of a second, and without seconds where there are none. @param {string} at */
+const short = (at) => at.replace(/(:00)?\.\d+Z$/, "Z").replace(/(T\d\d:\d\d):00Z$/, "$1Z");
 /** Return a preview of an action that has no dry run. @param {...any} lines @returns {() => Promise<Preview>} */
 const words = (...lines) => () => Promise.resolve({ lines });
 
@@ -255,7 +257,7 @@ const LEFT_OUT = /** @type {{[reason: string]: string}} */ ({
  */
 export function backfill({ names, from, to, replace = false }) {
   const list = h("textarea", { name: "models", rows: "3", spellcheck: "false", required: !names, placeholder: "plant-a or plant-a/unit-*" });
-  const start = h("input", { name: "from", value: from, required: true, spellcheck: "false" }), end = h("input", { name: "to", value: to, required: true, spellcheck: "false" });
+  const start = h("input", { name: "from", value: short(from), required: true, spellcheck: "false" }), end = h("input", { name: "to", value: short(to), required: true, spellcheck: "false" });
   const how = h("select", { name: "how" }, h("option", { value: "fill" }, "fill what is missing"), h("option", { value: "replace", selected: replace }, "predict again, and overwrite"));
   const atMost = h("input", { name: "at-most", type: "number", min: "1", placeholder: "no limit" }), stopAfter = h("input", { name: "stop-after", type: "number", min: "1", placeholder: "never" });
   const chosen = () => names ?? list.value.split("\n").map((/** @type {string} */ line) => line.trim()).filter(Boolean);
@@ -269,7 +271,7 @@ export function backfill({ names, from, to, replace = false }) {
       return [
         names ? h("p", {}, h("strong", {}, names.length > 1 ? counted(names.length, "name") : ""), ` ${names.slice(0, 3).map(visible).join(", ")}${names.length > 3 ? " …" : ""}`)
           : labelled("Projects or models, one a line; * and ? stand for any characters", list),
-        h("div", { class: "fields" }, labelled("From (ISO 8601, or such as -30d)", start), labelled("To", end), labelled("How", how),
+        h("div", { class: "fields" }, labelled("From (ISO 8601, or -30d)", start), labelled("To", end), labelled("How", how),
           labelled("Tasks at once, at most", atMost), labelled("Pause after failures", stopAfter)),
       ];
     },
@@ -281,7 +283,7 @@ export function backfill({ names, from, to, replace = false }) {
       return {
         counts: { models, slots, calls }, expect: preview.digest, start: preview.start, end: preview.end, nothing: !slots,
         lines: [
-          slots ? `${counted(models, "model")}, ${counted(slots, "slot")} in ${counted(windows, "window")}: ${counted(calls, "call")}, ${seconds === null ? "how long is not known yet" : `about ${duration(seconds)}`} when live tasks leave room.`
+          slots ? `${counted(models, "model")}, ${counted(slots, "slot")} in ${counted(windows, "window")}: ${counted(calls, "call")}, ${seconds === null ? "how long is not known yet" : `about ${duration(Math.max(1, seconds))}`} when live tasks leave room.`
             : "Nothing of this is to be predicted: there is nothing to do.",
           `${fullTime(preview.start)} – ${fullTime(preview.end)}, in whole slots.`,
           question().replace && slots ? h("strong", {}, "Predictions that are there are overwritten.") : null,

@@ -52,7 +52,7 @@ function changes(row) {
 
 /** @param {any} row */
 function range(row) {
-  return h("span", { title: `${fullTime(row.start)} – ${fullTime(row.end)}` }, `${when(row.start)} – ${when(row.end)} ${zoneLabel()}`);
+  return h("span", { title: `${fullTime(row.start)} – ${fullTime(row.end)}` }, `${when(row.start, true)} – ${when(row.end, true)} ${zoneLabel()}`);
 }
 
 /** @param {any} row */

@@ -96,14 +96,14 @@ function slotOf(one) {
 
 /** Return the verdict of a model, and it in words. @param {any} data @param {any} known @returns {[string, string]} */
 function verdictAndWords(data, known) {
-  const next = data.next_due ? ` Next at ${clock(data.next_due)} ${zoneLabel()}.` : "";
-  const until = known.covered_until ? `predictions until ${when(known.covered_until)} ${zoneLabel()}` : "";
+  const next = data.next_due ? ` Next at ${when(data.next_due, true)} ${zoneLabel()}.` : "";
+  const until = known.covered_until ? `predictions until ${when(known.covered_until, true)} ${zoneLabel()}` : "";
   if (known.state && known.state !== "active") return ["unknown", `Not predicted now: the model is ${known.state}.${until ? ` It has ${until}.` : ""}`];
   if (known.parked) return ["needs_attention", `Parked: ${data.failures.find((/** @type {any} */ one) => one.state === "parked")?.detail || "it needs an action"}. It has ${until || "no predictions yet"}.`];
   if (known.silent_since) return ["recovering", `Its sensors have sent nothing since ${when(known.silent_since)} ${zoneLabel()}. Latigo goes on when they report.`];
   if (!until) return ["recovering", `Nothing predicted yet.${next}`];
   const due = data.newest_due ? moment(data.newest_due) + (known.slot || 0) * 1000 : 0;
-  if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due)}.${next}`];
+  if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due, true)}.${next}`];
   return ["healthy", `Fresh: ${until}, as expected.${next}`];
 }
 

@@ -319,7 +319,7 @@ function behind(row) {
 
 /** @param {any} at */
 export function time(at) {
-  return at ? h("span", { title: fullTime(at) }, when(at)) : "–";
+  return at ? h("span", { title: fullTime(at) }, when(at, true)) : "–";
 }
 
 /** Return the word of a state, with its colour before it. @param {string} name */

@@ -67,10 +67,14 @@ export function day(at) {
   return year === parts(Date.now()).year ? `${number} ${month}` : `${number} ${month} ${year}`;
 }
 
-/** Return a moment with its day unless it is today, without zone: for places whose zone is named. @param {any} at */
-export function when(at) {
+/**
+ * Return a moment with its day unless it is today, without zone: for places whose zone is named.
+ * @param {any} at @param {boolean} [edge]  of a slot, which has seconds where it is no whole minute
+ */
+export function when(at, edge = false) {
   if (at === null || at === undefined) return "–";
-  return day(at) === day(Date.now()) ? clock(at) : `${day(at)} ${clock(at)}`;
+  const time = clock(at, edge && moment(at) % MINUTE !== 0);
+  return day(at) === day(Date.now()) ? time : `${day(at)} ${time}`;
 }
 
 /** Return a whole moment with its zone: for titles. @param {any} at */
