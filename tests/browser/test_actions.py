@@ -47,7 +47,7 @@ def test_a_group_is_released_against_its_preview_after_a_wrong_token(visit: Visi
     sign_in(page, "wrong")
     expect(opened(page, "Token needed")).to_contain_text("the token is not one of http.tokens")
     sign_in(page)
-    dialog = opened(page, "Release what failed as attempts?")
+    dialog = opened(page, "Release: Every attempt has failed?")
     expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
     expect(dialog.locator("code")).to_have_text("latigo retry --reason attempts")
 

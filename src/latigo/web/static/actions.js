@@ -18,7 +18,7 @@ const TYPING_MS = 400, NAMES_IN_COMMAND = 20;
  * @typedef {{text: any, link?: string, follow?: string}} Done  `link`: of what is written in `follow`
  * @typedef {{
  *   title: string, button: string, fields?: (changed: () => void) => any, preview: () => Promise<Preview | null>, whyNeeded?: boolean,
- *   command: (why: string) => string, names?: () => string[], send: (why: string, key: string, preview: Preview) => Promise<Done>
+ *   command: (why: string) => string | string[], first?: any, names?: () => string[], send: (why: string, key: string, preview: Preview) => Promise<Done>
  * }} Action  a preview that is null: something is still to be filled in
  */
 
@@ -41,7 +41,7 @@ function difference(before, now) {
 }
 
 /** Open the dialog of an action. @param {Action} action */
-function confirm({ title, button, fields, preview, whyNeeded = false, command, names, send }) {
+function confirm({ title, button, fields, first, preview, whyNeeded = false, command, names, send }) {
   /** @type {Preview | null} */
   let shown = null;
   let key = newKey(), busy = false, open = true, turn = 0;
@@ -54,6 +54,8 @@ function confirm({ title, button, fields, preview, whyNeeded = false, command, n
   const line = h("code", {}), go = h("button", { class: "main", disabled: true }, button);
   const copyNames = h("button", { type: "button", onclick: () => copy(`${names?.().join("\n")}\n`) }, "Copy the names of the models");
 
+  const commands = () => [command(why.value.trim())].flat();
+
   function draw() {
     const [number, noun] = toType(shown);
     guard.hidden = !number;
@@ -63,7 +65,7 @@ function confirm({ title, button, fields, preview, whyNeeded = false, command, n
       typed.pattern = String(number);
       typed.title = `the number of ${noun}, ${number}`;
     }
-    line.textContent = visible(command(why.value.trim())).replaceAll("\u240a", "\n");
+    line.textContent = commands().map(visible).join("\n");
     copyNames.hidden = !names || names().length <= NAMES_IN_COMMAND;
     go.disabled = busy || !shown || !!shown.nothing;
     go.textContent = busy ? "Sending…" : button;
@@ -123,7 +125,7 @@ function confirm({ title, button, fields, preview, whyNeeded = false, command, n
   const form = h("form", { onsubmit: submit },
     fields ? fields(() => { clearTimeout(timer); turn += 1; shown = null; draw(); timer = setTimeout(look, TYPING_MS); }) : null, what,
     h("div", { class: "command" }, h("span", { class: "quiet" }, "The same in a terminal"), line,
-      h("span", { class: "row" }, h("button", { type: "button", onclick: () => copy(command(why.value.trim())) }, "Copy the command"), copyNames)),
+      h("span", { class: "row" }, h("button", { type: "button", onclick: () => copy(commands().join("\n")) }, "Copy the command"), copyNames)),
     h("label", {}, whyNeeded ? "Why (kept with your name) " : "Why (kept with your name; may be empty) ", why), guard, trouble,
     h("p", { class: "row end" }, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), go));
   const dialog = show(title, () => form, () => { open = false; turn += 1; clearTimeout(timer); });
@@ -139,7 +141,7 @@ function confirm({ title, button, fields, preview, whyNeeded = false, command, n
   }
 
   look();
-  why.focus();
+  (first || why).focus();
 }
 
 /** @param {string} project @param {string} model */
@@ -194,14 +196,13 @@ export function resume(project, model) {
 /**
  * Try again what is parked or waits.
  * @param {{project?: string, model?: string, reason?: string, sensor?: string}[]} selectors  each is counted and sent by itself
+ * @param {string} of  what they are, for people
  * @param {string} [verb]
  */
-export function release(selectors, verb = "Release") {
+export function release(selectors, of, verb = "Release") {
   const [only] = selectors;
-  const of = selectors.length > 1 ? counted(selectors.length, "model") : [only.reason && `what failed as ${only.reason}`, only.sensor && `what failed because of ${only.sensor}`,
-    only.model ?? (only.project && `what failed in ${only.project}`)].filter(Boolean).slice(0, 1).join("");
   confirm({
-    title: `${verb} ${visible(of)}?`, button: verb,
+    title: `${verb}: ${visible(of)}?`, button: verb,
     preview: async () => {
       /** @type {{[what: string]: number}} */
       const counts = { models: 0, windows: 0, waiting: 0, rechecked: 0 };
@@ -223,7 +224,7 @@ export function release(selectors, verb = "Release") {
     },
     command: () => selectors.map(({ project, model, reason, sensor }) => [
       "latigo retry", model && project ? `--model ${quoted(named(project, model))}` : project && `--project ${quoted(project)}`, reason && `--reason ${quoted(reason)}`,
-      sensor && `--sensor ${quoted(sensor)}`].filter(Boolean).join(" ")).join("\n"),
+      sensor && `--sensor ${quoted(sensor)}`].filter(Boolean).join(" ")),
     send: async (reason, key, { expect }) => {
       let windows = 0, woken = 0, rechecked = 0, sent = 0;
       for (const [at, selector] of selectors.entries()) {
@@ -269,13 +270,13 @@ export function backfill({ names, from, to, replace = false }) {
     fields: (changed) => {
       for (const field of [list, start, end, how, atMost, stopAfter]) field.addEventListener("input", changed);
       return [
-        names ? h("p", {}, h("strong", {}, names.length > 1 ? counted(names.length, "name") : ""), ` ${names.slice(0, 3).map(visible).join(", ")}${names.length > 3 ? " …" : ""}`)
+        names ? h("p", {}, h("strong", {}, names.length > 1 ? `${names.length} projects or models:` : ""), ` ${names.slice(0, 3).map(visible).join(", ")}${names.length > 3 ? " …" : ""}`)
           : labelled("Projects or models, one a line; * and ? stand for any characters", list),
         h("div", { class: "fields" }, labelled("From (ISO 8601, or -30d)", start), labelled("To", end), labelled("How", how),
           labelled("Tasks at once, at most", atMost), labelled("Pause after failures", stopAfter)),
       ];
     },
-    names: chosen,
+    names: chosen, first: names ? null : list,
     preview: async () => {
       if (!chosen().length || !start.value.trim()) return null;
       const { preview, notes } = await post("/backfill", { ...question(), from: start.value.trim(), to: end.value.trim() || "now", dry_run: true });
@@ -295,7 +296,7 @@ export function backfill({ names, from, to, replace = false }) {
     },
     command: (why) => {
       const all = chosen();
-      return ["latigo backfill", ...(all.length > NAMES_IN_COMMAND ? ["--models-from models.txt"] : all.map(quoted)), `--from ${quoted(start.value.trim())}`, `--to ${quoted(end.value.trim() || "now")}`,
+      return ["latigo backfill", ...(all.length > NAMES_IN_COMMAND ? ["--models-from models.txt"] : all.length ? all.map(quoted) : ["PROJECT/MODEL"]), `--from ${quoted(start.value.trim())}`, `--to ${quoted(end.value.trim() || "now")}`,
         question().replace ? "--replace" : "", number(atMost) ? `--at-most ${number(atMost)}` : "", number(stopAfter) ? `--stop-after ${number(stopAfter)}` : ""].filter(Boolean).join(" ") + because(why);
     },
     send: async (reason, key, sent) => {

@@ -82,7 +82,7 @@ function headOf(project, name, data, times) {
     ].filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false).map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
     data.known ? h("p", { class: "row actions", role: "group", "aria-label": "Actions" },
       acts("Predict now…", "runNow", project, name), stretch("Back-fill…"), stretch("Predict again…", true),
-      known.parked || data.failures.some((/** @type {any} */ one) => one.state === "parked") ? acts("Release…", "release", [{ project, model: name }]) : null,
+      known.parked || data.failures.some((/** @type {any} */ one) => one.state === "parked") ? acts("Release…", "release", [{ project, model: name }], name) : null,
       known.state === "paused" ? acts("Resume…", "resume", project, name) : acts("Pause…", "pause", project, name)) : null,
     h("p", { class: "row" }, h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${visible(command)}`),
       grafana(project, name) ? h("a", { href: grafana(project, name), target: "_blank", rel: "noreferrer" }, "Open in Grafana") : null),

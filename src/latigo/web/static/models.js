@@ -231,7 +231,7 @@ function actionsOf(grid, { from, to }) {
   }
   const time = { names: chosen, from: new Date(begin + start * step).toISOString(), to: new Date(begin + end * step).toISOString() };
   return [acts("Back-fill…", "backfill", time), acts("Predict again…", "backfill", { ...time, replace: true }),
-    parked.length && parked.length <= MOST_RELEASED ? acts("Release…", "release", parked) : null,
+    parked.length && parked.length <= MOST_RELEASED ? acts("Release…", "release", parked, counted(parked.length, "model")) : null,
     parked.length > MOST_RELEASED ? h("a", { href: href("/failures", { state: "parked" }) }, `Release ${parked.length} parked models by their cause`) : null];
 }
 
