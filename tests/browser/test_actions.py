@@ -13,8 +13,8 @@ Visit = Callable[[str], Visitor]
 MODELS = 120  # of which unit-0007 and unit-0107 of plant-7 are parked
 _PARK = """
 INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)
-SELECT id, revision, 'attempts', 'five attempts', tstzmultirange(tstzrange(due - slot, due)), now(), 'test'
-FROM (SELECT *, date_bin(slot, now() - delay, 'epoch') AS due FROM model WHERE project = 'plant-3' AND name LIKE '{}') m
+SELECT id, revision, '{}', 'a test', tstzmultirange(tstzrange(due - slot, due)), now(), 'test'
+FROM (SELECT *, date_bin(slot, now() - delay, 'epoch') AS due FROM model WHERE name LIKE 'unit-{}-%') m
 """
 
 
@@ -22,6 +22,8 @@ FROM (SELECT *, date_bin(slot, now() - delay, 'epoch') AS due FROM model WHERE p
 def plant(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     """A plant that tests change."""
     with populated_plant(postgres_server, ledger_template, tmp_path_factory.mktemp("small"), MODELS) as populated:
+        for unit in ("0004", "0014"):
+            populated.run(_PARK.format("write_refused", unit))
         yield populated
 
 
@@ -51,7 +53,7 @@ def test_a_group_is_released_against_its_preview_after_a_wrong_token(visit: Visi
     expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
     expect(dialog.locator("code")).to_have_text("latigo retry --reason attempts")
 
-    plant.run(_PARK.format("unit-0003%"))
+    plant.run(_PARK.format("attempts", "0003"))
     dialog.get_by_label("Why").fill("the network is back")
     dialog.get_by_role("button", name="Release").click()
     expect(dialog.get_by_role("alert")).to_contain_text("Nothing was done: the selection has changed")
@@ -167,3 +169,27 @@ def test_a_block_of_the_heat_map_is_chosen_by_keys_and_a_large_one_has_its_numbe
     typed.fill(number[1])
     dialog.get_by_role("button", name="Start").click()
     expect(dialog.get_by_role("status")).to_contain_text(f"of {number[1]} models")
+
+
+def test_what_is_released_one_by_one_says_how_far_it_came(visit: Visit, plant: Populated) -> None:
+    visitor = visit(plant.url)
+    visitor.offline = True
+    page = visitor.page("/models?project=plant-4&order=name&range=24h")
+    page.locator(".grid").focus()
+    page.keyboard.press("ArrowDown")
+    page.evaluate(f"window.latigoGrid.step({-MODELS}, 0)")
+    page.evaluate(f"window.latigoGrid.step({MODELS}, -20, true)")
+    page.locator(".block").get_by_role("button", name="Release").click()
+    sign_in(page)
+    dialog = opened(page, "Release: 2 models?")
+    expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
+    expect(dialog.locator("code")).to_contain_text("latigo retry --model plant-4/unit-0014-compressor")
+
+    plant.run(
+        "UPDATE parked SET reason = 'too_large' WHERE model_id = (SELECT id FROM model WHERE name LIKE 'unit-0014%')"
+    )
+    dialog.get_by_role("button", name="Release").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("1 model released, and then stopped: the selection has changed")
+    expect(dialog).to_contain_text("1 model. Tried again: 1 parked window")
+    dialog.get_by_role("button", name="Release").click()
+    expect(dialog.get_by_role("status")).to_contain_text("1 window released.")

@@ -3,7 +3,7 @@
 
 import { get, post, Problem } from "./api.js";
 import { show } from "./dialog.js";
-import { copy, counted, figure, fill, h, quoted, say, visible } from "./dom.js";
+import { copy, counted, figure, fill, h, nameOf, quoted, say, visible } from "./dom.js";
 import { renew } from "./live.js";
 import { href, modelHref } from "./router.js";
 import { duration, fullTime, slot, zoneLabel } from "./time.js";
@@ -270,7 +270,7 @@ export function backfill({ names, from, to, replace = false }) {
     fields: (changed) => {
       for (const field of [list, start, end, how, atMost, stopAfter]) field.addEventListener("input", changed);
       return [
-        names ? h("p", {}, h("strong", {}, names.length > 1 ? `${names.length} projects or models:` : ""), ` ${names.slice(0, 3).map(visible).join(", ")}${names.length > 3 ? " …" : ""}`)
+        names ? h("p", {}, h("strong", {}, names.length > 1 ? `${names.length} projects or models:` : ""), names.slice(0, 3).map((name) => [" ", nameOf(name)]), names.length > 3 ? " …" : "")
           : labelled("Projects or models, one a line; * and ? stand for any characters", list),
         h("div", { class: "fields" }, labelled("From (ISO 8601, or -30d)", start), labelled("To", end), labelled("How", how),
           labelled("Tasks at once, at most", atMost), labelled("Pause after failures", stopAfter)),
