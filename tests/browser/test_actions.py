@@ -161,6 +161,7 @@ def test_a_block_of_the_heat_map_is_chosen_by_keys_and_a_large_one_has_its_numbe
     dialog = opened(page, "Predict again?")
     typed = dialog.get_by_label("To confirm, type the number of models")
     expect(typed).to_be_visible()
+    typed.fill("1")
     dialog.get_by_role("button", name="Start").click()
     assert typed.evaluate("(field) => field.matches(':invalid')")
     number = re.search(r"(\d+) models, ", dialog.inner_text())

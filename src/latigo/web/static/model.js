@@ -121,7 +121,7 @@ function stripsOf(data, range) {
   const seen = [...new Set(stretches.map((/** @type {any} */ one) => stateKey(one.state)))];
   const words = PRECEDENCE.map((code) => STATES[code]).filter((state) => seen.includes(state.key)).map((state) => state.word).join(", ");
   const revisions = data.revisions || [];
-  const lateness = data.lateness || [];
+  const lateness = data.lateness || [], brief = range.to - range.from < 600e3;
   return [
     h("div", { class: "strips" },
       h("span", {}, "state"), strip(`States in the range: ${words || "none"}`, range, (context, x, width, height) => {
@@ -152,7 +152,7 @@ function stripsOf(data, range) {
           context.fillRect(x(moment(one.end)) - 2, height - tall, 2, tall);
         }
       }, [])] : null,
-      h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`), legend(seen))),
+      h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from, brief)} – ${when(range.to, brief)} ${zoneLabel(range.to)}`), legend(seen))),
     stretches.length ? null : h("p", { class: "empty" }, "Nothing is desired in this range."),
   ];
 }

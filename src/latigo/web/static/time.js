@@ -147,13 +147,14 @@ export function rangeOf(text, otherwise, now = Date.now()) {
 
 /** Return a fixed range as it stands in a URL. @param {number} from @param {number} to */
 export function fixed(from, to) {
-  const short = (/** @type {number} */ at) => new Date(Math.round(at / MINUTE) * MINUTE).toISOString().replace(":00.000Z", "Z");
+  const unit = to - from < 10 * MINUTE ? 1000 : MINUTE;
+  const short = (/** @type {number} */ at) => new Date(Math.round(at / unit) * unit).toISOString().replace(/(:00)?\.000Z/, "Z");
   return `${short(from)}/${short(to)}`;
 }
 
 /** Return a range in words. @param {Range} range */
 export function rangeWords(range) {
-  if (!range.relative) return `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`;
+  if (!range.relative) return `${when(range.from, true)} – ${when(range.to, true)} ${zoneLabel(range.to)}`;
   return `last ${range.text.replace(/(\D+)$/, " $1").replace(/m$/, "min")}`;
 }
 
