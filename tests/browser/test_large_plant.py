@@ -37,6 +37,12 @@ _STATUS_MS = """async () => {
   await (await fetch("api/v1/status")).arrayBuffer();
   return performance.now() - began;
 }"""
+_OF_30_SECONDS = """async () => {
+  const time = await import(document.documentElement.dataset.static + "time.js");
+  time.chooseZone("utc");
+  const at = Date.UTC(2024, 10, 1, 22, 8);
+  return [time.slot(at, at + 30e3), time.when(at + 30e3, true), time.when(at, true), time.fixed(at, at + 30e3)];
+}"""
 _DASH = "\N{EN DASH}"
 _WITHOUT_NAME = """() => [...document.querySelectorAll(
   "a, button, input, select, summary, [tabindex], [role=img]"
@@ -94,7 +100,9 @@ def test_what_is_wrong_stands_first_with_its_cause_and_a_way_on(visit: Visit, la
     page = visit(large.url).page("/")
 
     first = page.locator(".sentences li").first
-    expect(first).to_contain_text(re.compile("^.Needs attention: .*parked"))
+    expect(first).to_contain_text(
+        re.compile("^.Needs attention: 90 models of plant-7 get no predictions: all attempts have failed")
+    )
     expect(first.locator(".sign")).to_have_attribute("title", "Needs attention")
     first.get_by_role("link").click()
     expect(page).to_have_url(re.compile("/failures"))
@@ -255,6 +263,12 @@ def test_times_name_their_zone_and_slots_have_both_ends(visit: Visit, large: Pop
     page.keyboard.press("ArrowDown")
     expect(page.locator("#detail")).to_contain_text(re.compile(rf"\d\d:\d\d{_DASH}\d\d:\d\d (GMT-[45]|E[SD]T)"))
     assert "zone" not in page.url  # it is this browser's default from now on
+    assert page.evaluate(_OF_30_SECONDS) == [
+        f"1 Nov 2024 22:08:00{_DASH}22:08:30",
+        "1 Nov 2024 22:08:30",
+        "1 Nov 2024 22:08",
+        "2024-11-01T22:08Z/2024-11-01T22:08:30Z",
+    ]
 
 
 # --- Budgets ---------------------------------------------------------------------------------------------------------

@@ -43,15 +43,19 @@ def test_a_model_that_is_unknown_is_named(visit: Visit, empty: Populated) -> Non
 
 def test_without_the_ledger_there_is_a_banner_and_the_page_comes_back(visit: Visit, empty: Populated) -> None:
     visitor = visit(empty.url)
-    page = visitor.page("/queue")
+    page = visitor.page("/backfills")
+    new = page.get_by_role("button", name="New backfill")
     expect(page.locator(".verdict")).not_to_contain_text("Unknown")
+    expect(new).to_be_visible()
     visitor.offline = True
     with empty.without_ledger():
         expect(page.get_by_role("alert")).to_contain_text(re.compile("ledger cannot be reached; what you see is from"))
         expect(page.locator(".verdict")).to_contain_text("Unknown")
         expect(page.locator(".verdict")).to_contain_text("Last known at")
+        expect(new).to_be_hidden()
 
     expect(page.get_by_role("alert")).to_have_count(0)
+    expect(new).to_be_visible()
     expect(page.locator(".verdict")).not_to_contain_text("Unknown")
 
 

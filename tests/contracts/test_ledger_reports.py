@@ -47,11 +47,11 @@ async def covered_until(ledger: Ledgers, ends: Mapping[str, Any], *, project: st
         )
 
 
-async def parked(ledger: Ledgers, name: str, reason: Reason, slots: Window | None) -> None:
+async def parked(ledger: Ledgers, name: str, reason: Reason, slots: Window | None, *tags: str) -> None:
     await ledger.fetch(
-        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
-        " SELECT id, revision, $2, 'because', tstzmultirange($3), ledger_now(), 'test' FROM model WHERE name = $1",
-        *(name, reason.value, to_range(slots)),
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version, tags)"
+        " SELECT id, revision, $2, 'because', tstzmultirange($3), ledger_now(), 'test', $4 FROM model WHERE name = $1",
+        *(name, reason.value, to_range(slots), tags),
     )
 
 
@@ -71,11 +71,11 @@ async def test_models_that_are_parked_with_their_newest_slot_are_an_alarm_for_ea
 
     assert report["alarms"] == [
         (
-            "plant: models that are parked as attempts, newest slot included: 1"
+            "1 model of plant gets no predictions: all attempts have failed"
             " (latigo failures --project plant --reason attempts)"
         ),
         (
-            "elsewhere, plant: models that are parked as unknown_sensor, newest slot included: 3"
+            "3 models of elsewhere, plant get no predictions: no source has a sensor that is read"
             " (latigo failures --reason unknown_sensor)"
         ),
     ]
@@ -124,6 +124,17 @@ async def test_what_is_parked_of_the_past_is_reported_and_no_alarm(ledger: Ledge
     assert (report["alarms"], report["healthy"]) == ([], True)
 
 
+@pytest.mark.parametrize(("other", "because"), [("TT-1", "the sensor TT-1"), ("TT-2", "a sensor that is read")])
+async def test_the_alarm_names_the_sensor_that_all_of_it_is_about(ledger: Ledgers, other: str, because: str):
+    await covered_until(ledger, dict.fromkeys(("pump", "fan"), FRESH))
+    await parked(ledger, "pump", Reason.UNKNOWN_SENSOR, None, "TT-1")
+    await parked(ledger, "fan", Reason.UNKNOWN_SENSOR, None, other)
+
+    (alarm,) = (await status(ledger))["alarms"]
+
+    assert alarm.split(" (")[0] == f"2 models of plant get no predictions: no source has {because}"
+
+
 async def test_a_model_whose_last_slot_was_parked_is_late_no_sooner_than_any_other(ledger: Ledgers):
     await covered_until(ledger, {"pump": at("11:30")})
     await parked(ledger, "pump", Reason.ATTEMPTS, NEWEST)
@@ -148,10 +159,13 @@ async def test_a_model_that_cannot_be_used_is_an_alarm_until_it_is_left_out(ledg
 
     report = await status(ledger)
 
-    assert [alarm.split(",")[0] for alarm in report["alarms"]] == (
+    assert [alarm.split(" (")[0] for alarm in report["alarms"]] == (
         []
         if left_out
-        else ["plant: models that are parked as bad_metadata", "plant: models that are parked as crashed"]
+        else [
+            "1 model of plant gets no predictions: the metadata cannot be used",
+            "1 model of plant gets no predictions: Latigo crashed on the task",
+        ]
     )
     assert report["healthy"] == left_out
 

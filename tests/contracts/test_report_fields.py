@@ -263,7 +263,15 @@ STATUS = {
     ],
     "exceptions": [{"project": TEXT, "state": TEXT, "models": COUNT, "slots": NUMBER}],
     "failures": [
-        {"project": TEXT, "reason": TEXT, "models": COUNT, "stuck": COUNT, "since": TIME, "example": TEXT},
+        {
+            "project": TEXT,
+            "reason": TEXT,
+            "models": COUNT,
+            "stuck": COUNT,
+            "since": TIME,
+            "example": TEXT,
+            "sensor": None,
+        },
     ],
     "stale": [{"project": TEXT, "model": TEXT, "looked_until": TIME, "due": TIME}],
     "unstored": [{"project": TEXT, "reason": TEXT, "models": COUNT, "names": [TEXT], "example": TEXT}],

@@ -151,7 +151,7 @@ async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
 
     assert (code, text_code) == (UNHEALTHY, UNHEALTHY)
     (alarm,) = report["alarms"]
-    assert alarm.startswith(f"{PROJECT}: models that are parked as unknown_sensor, newest slot included: 3 (")
+    assert alarm.startswith(f"3 models of {PROJECT} get no predictions: no source has ")
     assert alarm.endswith(f" (latigo failures --project {PROJECT} --reason unknown_sensor)")
     assert f"  ! {alarm}\n" in text
     assert datetime.fromisoformat(report["now"]).tzinfo is UTC

@@ -20,6 +20,8 @@ from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.process import environment, write_config
 
 PLANT = load_statements("benchmarks", "plant.sql")
+#: Of one who may act; with "-reads" at its end, of one who may not.
+TOKEN = "token-of-the-operator"
 HOSTILE = (
     "<b>bold</b><script>window.hostile = 1</script>",
     "\"quotes\" 'and' `ticks`",
@@ -148,8 +150,14 @@ def config_for(ledger: str, folder: Path, models: int) -> Path:
         ledger={"kind": "postgres", "url": ledger},
         task_queue={"kind": "postgres"},
         models={"url": "http://127.0.0.1:9", "projects": [f"plant-{n}" for n in range(10)]},
-        http={"port": 0, "time_zone": "Asia/Kolkata"},
+        http={"port": 0, "time_zone": "Asia/Kolkata", "tokens": _tokens(where)},
     )
+
+
+def _tokens(where: Path) -> dict[str, dict[str, str]]:
+    (where / "acts").write_text(TOKEN)
+    (where / "reads").write_text(f"{TOKEN}-reads")
+    return {"op1": {"file": str(where / "acts"), "may": "act"}, "op2": {"file": str(where / "reads"), "may": "read"}}
 
 
 async def _fill(url: str, models: int) -> None:

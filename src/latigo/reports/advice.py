@@ -59,6 +59,29 @@ ADVICE: Mapping[str, Advice] = {
     "too_new": Advice("It publishes the task again, in a form that all executors read", "Update the executors"),
 }
 
+#: Why models get no predictions, as the end of a sentence.
+PARKED_BECAUSE: Mapping[str, str] = {
+    Reason.MODEL_GONE: "the model server lists no such model any more",
+    Reason.BAD_METADATA: "the metadata cannot be used",
+    Reason.UNKNOWN_SENSOR: "no source has a sensor that is read",
+    Reason.COLUMNS_REFUSED: "the model expects other columns than its metadata names",
+    Reason.VALUES_REFUSED: "the model refuses the values of the sensors",
+    Reason.WRITE_REFUSED: "a sink refuses the predictions",
+    Reason.TOO_LARGE: "a single slot is too large to be read or sent",
+    Reason.ATTEMPTS: "all attempts have failed",
+    Reason.CRASHED: "Latigo crashed on the task",
+    Reason.TASK_TOO_LARGE: "the task is too large for the task queue",
+    Reason.KILLS_PROCESS: "every process that started the task died",
+}
+
+
+def parked_because(reason: str, sensor: str | None = None) -> str:
+    """Return why models are parked, as the end of a sentence; ``sensor`` is the one that all of them lack."""
+    if reason == Reason.UNKNOWN_SENSOR and sensor:
+        return f"no source has the sensor {sensor}"
+    because = PARKED_BECAUSE.get(reason, f"parked as {reason}")
+    return f"{because} (sensor {sensor})" if sensor else because
+
 
 def advice_for(reason: str) -> Advice:
     """Return the advice for a reason; of one that a newer Latigo has recorded, none."""

@@ -208,6 +208,7 @@ class ParkedModels(Report):
     stuck: int  #: of them, those that are parked with their newest due slot: they get no more predictions
     since: datetime
     example: str
+    sensor: str | None = None  #: the one that all of it is about
 
 
 class UnstoredModels(Report):

@@ -12,6 +12,7 @@ from latigo.domain.circuits import System, circuit_name
 from latigo.domain.health import State
 from latigo.domain.windows import iso
 from latigo.postgres.database import Database
+from latigo.reports.advice import parked_because
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
 from latigo.reports.snapshot import (
@@ -354,9 +355,11 @@ def _parked(snapshot: Snapshot) -> list[Cause]:
         alike = [failure for failure in snapshot.failures if failure.stuck and failure.reason == reason]
         projects = sorted(failure.project for failure in alike)
         selector = f"--project {projects[0]} --reason {reason}" if len(projects) == 1 else f"--reason {reason}"
+        sensors, number = {failure.sensor for failure in alike}, sum(failure.stuck for failure in alike)
+        because = parked_because(reason, sensors.pop() if len(sensors) == 1 else None)
         text = (
-            f"{some_of(projects)}: models that are parked as {reason}, newest slot included:"
-            f" {sum(failure.stuck for failure in alike)} (latigo failures {selector})"
+            f"{counted(number, 'model')} of {some_of(projects)} {'gets' if number == 1 else 'get'} no predictions:"
+            f" {because} (latigo failures {selector})"
         )
         causes.append(_attention("parked", text, projects, min(failure.since for failure in alike)))
     return causes

@@ -227,7 +227,8 @@ SELECT m.project, p.reason, count(DISTINCT p.model_id) AS models,
                   OR (p.windows @> n.newest - m.slot AND NOT c.covered @> n.newest
                       AND NOT EXISTS (SELECT FROM slot_exception e WHERE e.model_id = m.id AND e.slots @> n.newest)))
        ) AS stuck,
-       min(p.since) AS since, min(p.detail) AS example
+       min(p.since) AS since, min(p.detail) AS example,
+       CASE WHEN bool_and(cardinality(p.tags) = 1) AND min(p.tags[1]) = max(p.tags[1]) THEN min(p.tags[1]) END AS sensor
 FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = m.id
 CROSS JOIN LATERAL (SELECT date_bin(m.slot, ledger_now() - m.delay, 'epoch') - m.slot AS newest) n
 WHERE NOT is_dismissed(p.model_id, p.revision, p.reason)

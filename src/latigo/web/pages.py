@@ -30,6 +30,8 @@ SCREENS = (
     "/queue",
     "/settings",
 )
+#: Modules that a page loads when it first needs them: its budget is of all others.
+ON_DEMAND = frozenset({"actions.js", "dialog.js", "plain.js"})
 _FOLDERS = ("static", "libraries")  #: the second one is made by the build hook, and may be missing
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"}
@@ -115,7 +117,7 @@ def shell(pages: PageSettings) -> str:
     """Return the HTML of every screen: what the page has to know before its first request, and which files it needs."""
     static = static_files()
     place = f"{pages.base_path}/static/{static.digest}/"
-    modules = [name for name in static.files if name.endswith(".js") and name != "uPlot.js"]
+    modules = [name for name in static.files if name.endswith(".js") and name not in {"uPlot.js", *ON_DEMAND}]
     settings = {
         "base": pages.base_path,
         "static": place,

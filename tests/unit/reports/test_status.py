@@ -364,7 +364,7 @@ def test_what_is_parked_or_quarantined_for_one_reason_is_one_line() -> None:
             " (latigo models accept-loss PROJECT)"
         ),
         (
-            "east, north, south and 1 more: models that are parked as crashed, newest slot included: 8"
+            "8 models of east, north, south and 1 more get no predictions: Latigo crashed on the task"
             " (latigo failures --reason crashed)"
         ),
     ]

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, DummyCookieJar
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.web.app import Access, create_app
-from latigo.web.pages import SCREENS, PageSettings, content_policy, static_files, without_comments
+from latigo.web.pages import ON_DEMAND, SCREENS, PageSettings, content_policy, static_files, without_comments
 from latigo.web.server import run_server
 from tests.unit.web.test_malformed import Nothing
 
@@ -123,7 +123,18 @@ def test_comments_and_indentation_are_not_sent() -> None:
 
 
 def test_own_files_are_no_larger_than_the_budget() -> None:
-    own = [file for name, file in static_files().files.items() if not name.startswith("uPlot")]
+    own = {name: file for name, file in static_files().files.items() if not name.startswith("uPlot")}
+    first = [file for name, file in own.items() if name not in ON_DEMAND]
 
-    assert sum(len(file.body) for file in own) <= 150_000
-    assert sum(len(file.compressed) for file in own) <= 60_000
+    assert sum(len(file.body) for file in first) <= 150_000
+    assert sum(len(file.compressed) for file in first) <= 60_000
+    assert sum(len(file.body) for file in own.values()) <= 175_000
+
+
+def test_what_is_loaded_on_demand_is_loaded_by_nothing_else() -> None:
+    files = static_files().files
+    assert files.keys() >= ON_DEMAND
+    for name, file in files.items():
+        if name.endswith(".js") and name not in {"uPlot.js", *ON_DEMAND}:
+            imported = set(re.findall(r'from "\./([^"]+)"', file.body.decode()))
+            assert not imported & ON_DEMAND, name

@@ -1,9 +1,9 @@
 // Requests of the API: JSON, its problems as errors with a sentence, and the token of the person who acts.
 
-import { askToken } from "./dialog.js";
+import { later } from "./later.js";
 
 const root = `${document.documentElement.dataset.base || ""}/api/v1`;
-const LIMIT_MS = 20000;
+const LIMIT_MS = 20000, ACT_LIMIT_MS = 90000;
 const TOKEN = "latigo-token";
 
 /** What went wrong, in words for the page. */
@@ -38,6 +38,17 @@ export async function get(path, query = {}, options = {}) {
   return body;
 }
 
+/**
+ * Have something done; with the same key it is done once, however often it is sent.
+ * @param {string} path @param {any} body @param {string} [key]
+ * @returns {Promise<any>}
+ */
+export async function post(path, body, key) {
+  const headers = { "Content-Type": "application/json", ...(key ? { "Idempotency-Key": key } : {}) };
+  const response = await send(address(path), { method: "POST", headers, body: JSON.stringify(body) });
+  return response.json().catch(() => { throw new Problem(0, "The server has not sent the whole answer."); });
+}
+
 /** Return the address of what the API has. @param {string} path @param {{[name: string]: any}} [query] */
 export function address(path, query = {}) {
   const search = new URLSearchParams();
@@ -55,20 +66,22 @@ export function address(path, query = {}) {
 async function send(url, init, signal) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = { ...init.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const limit = AbortSignal.timeout(LIMIT_MS);
+  const most = init.method ? ACT_LIMIT_MS : LIMIT_MS;
+  const limit = AbortSignal.timeout(most);
   let response;
   try {
     response = await fetch(url, { ...init, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
   } catch (error) {
     if (signal && signal.aborted) throw error;
-    throw new Problem(0, limit.aborted ? "The server has not answered within 20 s." : "The server cannot be reached.");
-  }
-  if (response.status === 401) {
-    sessionStorage.removeItem(TOKEN);
-    if (await askToken((given) => sessionStorage.setItem(TOKEN, given))) return send(url, init, signal);
+    throw new Problem(0, limit.aborted ? `The server has not answered within ${most / 1000} s.` : "The server cannot be reached.");
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
+  if (response.status === 401) {
+    sessionStorage.removeItem(TOKEN);
+    const keep = (/** @type {string} */ given) => sessionStorage.setItem(TOKEN, given);
+    if (await later("dialog", "askToken", keep, token ? body.detail : "")) return send(url, init, signal);
+  }
   throw new Problem(response.status, body.detail || body.title || body.error || `The server answered ${response.status}.`, body);
 }
 

@@ -92,6 +92,7 @@ function drawFrame() {
   const unreachable = status.problem !== null;
   const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.state);
   const sentence = summary ? summary.headline : "";
+  document.documentElement.toggleAttribute("data-unreachable", unreachable);
   fill(verdict, (summary && here !== "") || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
     h("span", { class: `sign ${kind}`, "aria-hidden": "true" }, sign),
     h("span", { class: "sentence", title: sentence || "" },

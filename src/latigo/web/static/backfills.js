@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { counted, figure, h, meter, visible } from "./dom.js";
+import { acts } from "./later.js";
 import { listPanel, walk } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place } from "./router.js";
@@ -17,7 +18,7 @@ export const backfills = {
     const id = place().parts[1];
     if (id) { one(main, screen, id); return; }
     const panel = screen.add(listPanel({
-      title: "Backfills", name: "requests", path: "/requests", query: () => ({ limit: 100 }), events: ["request", "status"],
+      title: "Backfills", extra: acts("New backfill…", "backfill", () => ({ from: new Date(screen.range.from).toISOString(), to: "now" })), name: "requests", path: "/requests", query: () => ({ limit: 100 }), events: ["request", "status"],
       key: (row) => String(row.id), open: (row) => href(`/backfills/${row.id}`),
       empty: "No backfill was ever asked for. Missing time is filled by itself; ask for one to reach further back: latigo backfill --help",
       columns: [
@@ -26,6 +27,7 @@ export const backfills = {
         { title: "of", cell: (row) => visible(selection(row)) },
         { title: "time", cell: (row) => range(row) },
         { title: "progress", cell: progress },
+        { title: "actions", label: "", cell: changes },
         { title: "by", cell: (row) => [visible(row.who || ""), h("span", { class: "quiet", title: row.at ? fullTime(row.at) : "" }, ` ${when(row.at)}`)] },
       ],
     }));
@@ -42,9 +44,15 @@ function selection(row) {
   return text || counted(row.models, "model");
 }
 
+/** Return the buttons for what may be done with a request. @param {any} row */
+function changes(row) {
+  const verbs = { active: ["pause", "cancel"], paused: ["resume", "cancel"] }[/** @type {"active"} */ (row.state)] || [];
+  return verbs.length ? h("span", { class: "row" }, verbs.map((verb) => acts(`${verb[0].toUpperCase()}${verb.slice(1)}…`, "changeRequest", row.id, verb))) : null;
+}
+
 /** @param {any} row */
 function range(row) {
-  return h("span", { title: `${fullTime(row.start)} – ${fullTime(row.end)}` }, `${when(row.start)} – ${when(row.end)} ${zoneLabel()}`);
+  return h("span", { title: `${fullTime(row.start)} – ${fullTime(row.end)}` }, `${when(row.start, true)} – ${when(row.end, true)} ${zoneLabel()}`);
 }
 
 /** @param {any} row */
@@ -65,7 +73,7 @@ function one(main, screen, id) {
       h("dl", { class: "pairs" }, [["models", figure(row.models)], ["models left", figure(row.models_left)], ["slots", figure(row.slots)], ["slots left", figure(row.slots_left)],
         ["slots that failed", figure(row.slots_parked)], ["tasks out now", figure(row.tasks)], ["asked by", `${visible(row.who)}, ${when(row.at)} ${zoneLabel()}`], ["why", visible(row.why || "–")],
         ["ended", row.ended_at ? when(row.ended_at) : "–"]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-      row.state === "active" || row.state === "paused" ? h("p", { class: "quiet" }, `From a terminal: latigo backfills ${row.state === "paused" ? "resume" : "pause"} ${row.id}, or cancel`) : null,
+      changes(row),
     ],
   }));
   main.append(h("p", {}, h("a", { href: href("/backfills") }, "← all backfills")), panel.node);

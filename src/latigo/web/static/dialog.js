@@ -1,9 +1,9 @@
-// Dialogs: the list of keys, the token of who acts, and what an action would do before it does it.
+// Dialogs: the list of keys, and the token of who acts. This module is loaded when the first dialog is opened.
 
 import { h } from "./dom.js";
 
 /**
- * Show a dialog; it closes by Esc, its cross, or `close`.
+ * Show a dialog; it closes by Esc, its cross, or `close`. Focus stays in it, and returns to where it was.
  * @param {string} title
  * @param {(close: () => void) => any} content
  * @param {() => void} [closed]
@@ -16,10 +16,17 @@ export function show(title, content, closed = () => {}) {
     content(close),
   );
   dialog.addEventListener("close", () => { dialog.remove(); closed(); });
-  dialog.addEventListener("click", (/** @type {MouseEvent} */ event) => { if (event.target === dialog) close(); });
+  dialog.addEventListener("mousedown", (/** @type {MouseEvent} */ event) => { if (event.target === dialog) close(); });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
+}
+
+/** @param {import("./keys.js").Key[]} all @param {import("./keys.js").Key[]} ofScreen */
+export function showKeys(all, ofScreen) {
+  const list = (/** @type {import("./keys.js").Key[]} */ keys) => h("dl", { class: "keys" }, keys.map(({ keys: names, does }) =>
+    [h("dt", {}, names.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, does)]));
+  show("Keys", () => h("div", {}, list(all), ofScreen.length ? [h("h3", {}, "On this screen"), list(ofScreen)] : null));
 }
 
 /** @type {Promise<boolean> | null} */
@@ -28,12 +35,13 @@ let asked = null;
 /**
  * Ask for a bearer token; several requests at once ask one time. Return whether one was given.
  * @param {(token: string) => void} keep
+ * @param {string} why  the one before was refused; empty: there was none
  */
-export function askToken(keep) {
+export function askToken(keep, why) {
   asked ||= new Promise((done) => {
     let given = false;
     show("Token needed", (close) => {
-      const field = h("input", { type: "password", autocomplete: "off", "aria-label": "Token", name: "token", required: true });
+      const field = h("input", { type: "password", autocomplete: "off", "aria-label": "Token", name: "token", required: true, autofocus: true });
       const submit = (/** @type {Event} */ event) => {
         event.preventDefault();
         if (!field.value.trim()) return;
@@ -42,6 +50,7 @@ export function askToken(keep) {
         close();
       };
       return h("form", { onsubmit: submit },
+        why ? h("p", { class: "problem", role: "alert" }, why) : null,
         h("p", {}, "This needs a token. It stays in this tab, is never part of an address, and names you in the records."),
         h("label", {}, "Token ", field),
         h("p", { class: "row end" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main" }, "Go on")));

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { copy, counted, h, nameOf, quoted, visible } from "./dom.js";
+import { acts } from "./later.js";
 import { Panel } from "./panel.js";
 import { modelHref, place, set } from "./router.js";
 import { age, fullTime, when } from "./time.js";
@@ -55,6 +56,8 @@ function draw(group, opened, panel) {
     group.latigo_does ? h("p", {}, h("b", {}, "Latigo: "), visible(group.latigo_does)) : null,
     group.you_can_do ? h("p", {}, h("b", {}, "You: "), visible(group.you_can_do)) : null,
     h("p", { class: "row" },
+      parked || group.states.includes("waiting") || group.states.includes("silent") ? acts(parked ? "Release…" : "Try again…", "release",
+        [{ ...selector, ...(place().query.get("project") ? { project: place().query.get("project") } : {}) }], by === "cause" ? titleOf(group.name) : group.name, parked ? "Release" : "Try again") : null,
       h("button", { type: "button", onclick: () => toggle(key, selector, opened, panel) }, shown ? "Hide models" : "Show models"),
       h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${command}`)),
     shown ? h("ul", {}, shown.map((/** @type {any} */ one) => h("li", {}, one.error ? visible(one.error)

@@ -15,7 +15,7 @@ const COVERED = 1, MISSING = 6, PARKED = 7, PAUSED = 9;
  */
 
 export class Grid {
-  /** @param {{onCell: (cell: Cell | null, pinned: boolean) => void, onOpen: (cell: Cell) => void, onBlock: (text: string) => void}} handlers */
+  /** @param {{onCell: (cell: Cell | null, pinned: boolean) => void, onOpen: (cell: Cell) => void, onBlock: (text: string, block: {from: Cell, to: Cell} | null) => void}} handlers */
   constructor(handlers) {
     this.handlers = handlers;
     this.canvas = h("canvas", {});
@@ -369,10 +369,9 @@ export class Grid {
   released(event) {
     const cell = this.cellAt(event);
     if (this.dragged && this.block) {
-      this.handlers.onBlock(this.wordsOf(this.block));
+      this.choose(this.block);
     } else if (cell) {
-      this.block = null;
-      this.handlers.onBlock("");
+      this.choose(null);
       this.point(cell, true);
     } else {
       const group = this.groupAt(event);
@@ -397,8 +396,15 @@ export class Grid {
     this.later();
   }
 
-  /** Move the selected cell by the keys. @param {number} rows @param {number} columns */
-  step(rows, columns) {
+  /** Choose a block. @param {{from: Cell, to: Cell} | null} block */
+  choose(block) {
+    this.block = block;
+    this.handlers.onBlock(block ? this.wordsOf(block) : "", block);
+    this.later();
+  }
+
+  /** Move the selected cell by the keys. @param {number} rows @param {number} columns @param {boolean} [extend]  the block from where it was */
+  step(rows, columns, extend = false) {
     const { shape } = this;
     if (!shape || !shape.rows || !shape.columns) return;
     const cell = this.cell || { row: 0, column: shape.columns - 1 };
@@ -412,12 +418,12 @@ export class Grid {
     const x = this.label + next.column * this.column - this.node.scrollLeft;
     if (x < this.label) this.node.scrollLeft -= this.label - x;
     if (x + this.column > this.node.clientWidth) this.node.scrollLeft += x + this.column - this.node.clientWidth;
+    if (extend || this.block) this.choose(extend ? { from: this.block?.from || cell, to: next } : null);
     this.point(next, true);
   }
 
   clear() {
-    this.block = null;
-    this.handlers.onBlock("");
+    this.choose(null);
     this.point(null);
   }
 

@@ -1,9 +1,8 @@
 // Keys, in one list that `?` shows.
 
-import { h } from "./dom.js";
-import { show } from "./dialog.js";
+import { later } from "./later.js";
 
-/** @typedef {{keys: string, does: string, run: () => void}} Key */
+/** @typedef {{keys: string, does: string, run: (event: KeyboardEvent) => void}} Key */
 
 /** @type {Key[]} */
 const global = [];
@@ -24,9 +23,7 @@ export function onScreen(keys) {
 }
 
 export function showKeys() {
-  const list = (/** @type {Key[]} */ keys) => h("dl", { class: "keys" }, keys.map(({ keys: names, does }) =>
-    [h("dt", {}, names.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, does)]));
-  show("Keys", () => h("div", {}, list(global), ofScreen.length ? [h("h3", {}, "On this screen"), list(ofScreen)] : null));
+  return later("dialog", "showKeys", global, ofScreen);
 }
 
 addEventListener("keydown", (event) => {
@@ -42,7 +39,7 @@ addEventListener("keydown", (event) => {
   prefix = "";
   if (found) {
     event.preventDefault();
-    found.run();
+    found.run(event);
   } else if (event.key === "g") {
     prefix = "g";
     forget = setTimeout(() => { prefix = ""; }, 1500);

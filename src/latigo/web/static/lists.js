@@ -10,12 +10,12 @@ import { Table } from "./table.js";
 /**
  * Return a panel with a table of items.
  * @param {{title: string, name: string, path: string, query?: () => {[name: string]: any}, columns: any[], key: (row: any) => string, empty: any,
- *   open?: (row: any) => string, events?: string[], items?: (data: any) => any[], note?: (data: any) => any}} options
+ *   open?: (row: any) => string, extra?: any, events?: string[], items?: (data: any) => any[], note?: (data: any) => any}} options
  */
-export function listPanel({ title, name, path, query = () => ({}), columns, key, empty, open, events = ["status"], items = (data) => data.items || [], note = () => null }) {
+export function listPanel({ title, name, path, query = () => ({}), columns, key, empty, open, extra = null, events = ["status"], items = (data) => data.items || [], note = () => null }) {
   const table = new Table({ columns, key, caption: title, empty, open });
   const panel = new Panel({
-    title, name, events,
+    title, name, events, extra,
     load: (signal) => get(path, query(), { signal }),
     draw: (data, self) => [note(data), table.draw(items(data), () => self.show()),
       data.next ? h("p", { class: "quiet" }, "There are more; the search and the filters narrow them down.") : null],

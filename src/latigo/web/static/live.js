@@ -29,6 +29,11 @@ function emit(kind, data) {
   for (const listener of listeners.get(kind) || []) listener(data);
 }
 
+/** Have every panel load again what an action of this page may have changed. */
+export function renew() {
+  for (const kind of KINDS) emit(kind, { reload: true });
+}
+
 /** Return one word for how live the page is, and the seconds since the last sign of the server. */
 export function mark() {
   const silent = performance.now() - last;

@@ -4,6 +4,7 @@ import { get, Problem } from "./api.js";
 import { createChart, short } from "./chart.js";
 import { copy, counted, figure, fill, h, meter, nameOf, percent, quoted, visible } from "./dom.js";
 import { onScreen } from "./keys.js";
+import { acts } from "./later.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place, set } from "./router.js";
@@ -24,7 +25,7 @@ export const model = {
     const times = () => ({ from: new Date(screen.range.from).toISOString(), to: new Date(screen.range.to).toISOString() });
     const renew = () => { screen.range = rangeOf(place().query.get("range"), model.range); };
 
-    const head = screen.add(new Panel({ name: "the-model", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data) }));
+    const head = screen.add(new Panel({ name: "the-model", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data, times) }));
     const strips = screen.add(new Panel({
       name: "coverage", title: "Coverage", atMost: 5000,
       load: (signal) => { renew(); return get(`${path}/coverage`, times(), { signal }); }, draw: (data) => stripsOf(data, screen.range),
@@ -59,13 +60,14 @@ export const model = {
   },
 };
 
-/** @param {string} project @param {string} name @param {any} data */
-function headOf(project, name, data) {
+/** @param {string} project @param {string} name @param {any} data @param {() => any} times */
+function headOf(project, name, data, times) {
   const known = data.known || {};
   const [state, text] = verdictAndWords(data, known);
   const [sign, words, kind] = verdictOf(state);
   const command = `latigo explain ${quoted(`${project}/${name}`)} --at now`;
   const failures = data.failures.slice(0, 5);
+  const stretch = (/** @type {string} */ text, replace = false) => acts(text, "backfill", () => ({ names: [`${project}/${name}`], ...times(), replace }));
   return [
     h("h1", { class: "row" }, h("span", { class: `sign ${kind}`, title: words }, sign), h("a", { href: href("/models", { project }) }, nameOf(project)), "/",
       h("button", { type: "button", class: "plain", title: `Copy ${visible(name)}`, onclick: () => copy(name) }, nameOf(name))),
@@ -78,6 +80,10 @@ function headOf(project, name, data) {
       ["fold", known.fold && duration(known.fold)], ["since", known.since && when(known.since)], ["state", known.state],
       ["to do", data.missing_count ? counted(data.missing_count, "window") : null],
     ].filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false).map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
+    data.known ? h("p", { class: "row actions", role: "group", "aria-label": "Actions" },
+      acts("Predict now…", "runNow", project, name), stretch("Back-fill…"), stretch("Predict again…", true),
+      known.parked || data.failures.some((/** @type {any} */ one) => one.state === "parked") ? acts("Release…", "release", [{ project, model: name }], name) : null,
+      known.state === "paused" ? acts("Resume…", "resume", project, name) : acts("Pause…", "pause", project, name)) : null,
     h("p", { class: "row" }, h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${visible(command)}`),
       grafana(project, name) ? h("a", { href: grafana(project, name), target: "_blank", rel: "noreferrer" }, "Open in Grafana") : null),
   ];
@@ -90,14 +96,14 @@ function slotOf(one) {
 
 /** Return the verdict of a model, and it in words. @param {any} data @param {any} known @returns {[string, string]} */
 function verdictAndWords(data, known) {
-  const next = data.next_due ? ` Next at ${clock(data.next_due)} ${zoneLabel()}.` : "";
-  const until = known.covered_until ? `predictions until ${when(known.covered_until)} ${zoneLabel()}` : "";
+  const next = data.next_due ? ` Next at ${when(data.next_due, true)} ${zoneLabel()}.` : "";
+  const until = known.covered_until ? `predictions until ${when(known.covered_until, true)} ${zoneLabel()}` : "";
   if (known.state && known.state !== "active") return ["unknown", `Not predicted now: the model is ${known.state}.${until ? ` It has ${until}.` : ""}`];
   if (known.parked) return ["needs_attention", `Parked: ${data.failures.find((/** @type {any} */ one) => one.state === "parked")?.detail || "it needs an action"}. It has ${until || "no predictions yet"}.`];
   if (known.silent_since) return ["recovering", `Its sensors have sent nothing since ${when(known.silent_since)} ${zoneLabel()}. Latigo goes on when they report.`];
   if (!until) return ["recovering", `Nothing predicted yet.${next}`];
   const due = data.newest_due ? moment(data.newest_due) + (known.slot || 0) * 1000 : 0;
-  if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due)}.${next}`];
+  if (due && moment(known.covered_until) < due) return ["recovering", `Late: ${until}, and due until ${when(due, true)}.${next}`];
   return ["healthy", `Fresh: ${until}, as expected.${next}`];
 }
 
@@ -115,7 +121,7 @@ function stripsOf(data, range) {
   const seen = [...new Set(stretches.map((/** @type {any} */ one) => stateKey(one.state)))];
   const words = PRECEDENCE.map((code) => STATES[code]).filter((state) => seen.includes(state.key)).map((state) => state.word).join(", ");
   const revisions = data.revisions || [];
-  const lateness = data.lateness || [];
+  const lateness = data.lateness || [], brief = range.to - range.from < 600e3;
   return [
     h("div", { class: "strips" },
       h("span", {}, "state"), strip(`States in the range: ${words || "none"}`, range, (context, x, width, height) => {
@@ -146,7 +152,7 @@ function stripsOf(data, range) {
           context.fillRect(x(moment(one.end)) - 2, height - tall, 2, tall);
         }
       }, [])] : null,
-      h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`), legend(seen))),
+      h("span", {}), h("div", { class: "row" }, h("span", {}, `${when(range.from, brief)} – ${when(range.to, brief)} ${zoneLabel(range.to)}`), legend(seen))),
     stretches.length ? null : h("p", { class: "empty" }, "Nothing is desired in this range."),
   ];
 }

@@ -4,9 +4,10 @@ import { get, Problem } from "./api.js";
 import { counted, fill, figure, h, nameOf, visible } from "./dom.js";
 import { Grid } from "./grid.js";
 import { onScreen } from "./keys.js";
+import { acts } from "./later.js";
 import { on } from "./live.js";
 import { Panel } from "./panel.js";
-import { go, modelHref, place, set } from "./router.js";
+import { go, href, modelHref, place, set } from "./router.js";
 import { STATES } from "./states.js";
 import { legend } from "./strip.js";
 import { Table } from "./table.js";
@@ -16,7 +17,7 @@ const ORDERS = { grid: [["worst", "worst first"], ["name", "by name"], ["behind"
   table: [["name", "by name"], ["behind", "furthest behind"], ["silent", "silent longest"], ["state", "by state"]] };
 const STATES_OF = { grid: ["active", "paused", "unusable", "parked", "silent", "missing", "lacking"],
   table: ["active", "paused", "unusable", "parked", "silent", "missing", "retired", "disabled", "unregistered", "expected"] };
-const CELL_WAIT_MS = 150, GRID_MS = 15000, SEARCH_WAIT_MS = 200;
+const CELL_WAIT_MS = 150, GRID_MS = 15000, SEARCH_WAIT_MS = 200, MOST_RELEASED = 50;
 
 export const models = {
   title: "Models",
@@ -105,10 +106,10 @@ function gridView(screen, content) {
   const address = (/** @type {any} */ cell) => modelHref(grid.projectOf(cell.row), shape.names[cell.row], { at: new Date(shape.from + cell.column * shape.step).toISOString() });
   const grid = new Grid({
     onOpen: (cell) => go(address(cell)),
-    onBlock: (text) => fill(block, text ? [h("strong", {}, text), " "] : null),
+    onBlock: (text, chosen) => fill(block, chosen ? [h("strong", {}, text), " ", h("span", { class: "row", role: "group", "aria-label": "Actions" }, actionsOf(grid, chosen))] : null),
     onCell: (cell, pinned) => {
       clearTimeout(timer);
-      if (!cell) { fill(detail, h("span", { class: "quiet" }, "Point at a cell, or move with the arrow keys: this line says what it is. Drag to sum up a block.")); return; }
+      if (!cell) { fill(detail, h("span", { class: "quiet" }, "Point at a cell, or move with the arrow keys: this line says what it is. Drag, or move with Shift, to choose a block.")); return; }
       const start = shape.from + cell.column * shape.step;
       const [project, name] = [grid.projectOf(cell.row), shape.names[cell.row]];
       const state = grid.stateOf(cell);
@@ -194,8 +195,8 @@ function gridView(screen, content) {
     }
   });
   onScreen([
-    { keys: "ArrowDown j", does: "next model", run: () => grid.step(1, 0) }, { keys: "ArrowUp k", does: "previous model", run: () => grid.step(-1, 0) },
-    { keys: "ArrowRight", does: "later", run: () => grid.step(0, 1) }, { keys: "ArrowLeft", does: "earlier", run: () => grid.step(0, -1) },
+    { keys: "ArrowDown j", does: "next model", run: (/** @type {any} */ event) => grid.step(1, 0, event.shiftKey) }, { keys: "ArrowUp k", does: "previous model", run: (/** @type {any} */ event) => grid.step(-1, 0, event.shiftKey) },
+    { keys: "ArrowRight", does: "later", run: (/** @type {any} */ event) => grid.step(0, 1, event.shiftKey) }, { keys: "ArrowLeft", does: "earlier", run: (/** @type {any} */ event) => grid.step(0, -1, event.shiftKey) },
     { keys: "Enter", does: "open the model at that moment", run: () => { if (grid.cell) go(address(grid.cell)); } },
     { keys: "Escape", does: "clear the selection", run: () => { grid.clear(); set({ at: null }, true); } },
   ]);
@@ -209,6 +210,29 @@ function gridView(screen, content) {
     },
     close() { leave(); grid.close(); panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); },
   };
+}
+
+/**
+ * Return the buttons for the models and the time of a block. They are those of now: rows may move while it is shown.
+ * @param {Grid} grid @param {any} block
+ */
+function actionsOf(grid, { from, to }) {
+  const { names, groups, columns, from: begin, step } = /** @type {any} */ (grid.shape);
+  const { q, state } = filters("grid");
+  const [first, last] = [Math.min(from.row, to.row), Math.max(from.row, to.row)], [start, end] = [Math.min(from.column, to.column), Math.max(from.column, to.column) + 1];
+  const chosen = [], parked = [];
+  for (const { project, first: top, rows } of groups) {
+    const whole = !q && !state && first <= top && top + rows <= last + 1;
+    if (whole) chosen.push(project);
+    for (let row = Math.max(first, top); row <= Math.min(last, top + rows - 1); row += 1) {
+      if (!whole) chosen.push(`${project}/${names[row]}`);
+      if (grid.cells.subarray(row * columns + start, row * columns + end).some((code) => STATES[code].key === "parked")) parked.push({ project, model: names[row] });
+    }
+  }
+  const time = { names: chosen, from: new Date(begin + start * step).toISOString(), to: new Date(begin + end * step).toISOString() };
+  return [acts("Back-fill…", "backfill", time), acts("Predict again…", "backfill", { ...time, replace: true }),
+    parked.length && parked.length <= MOST_RELEASED ? acts("Release…", "release", parked, counted(parked.length, "model")) : null,
+    parked.length > MOST_RELEASED ? h("a", { href: href("/failures", { state: "parked" }) }, `Release ${parked.length} parked models by their cause`) : null];
 }
 
 /** @param {any} meta */
@@ -295,7 +319,7 @@ function behind(row) {
 
 /** @param {any} at */
 export function time(at) {
-  return at ? h("span", { title: fullTime(at) }, when(at)) : "–";
+  return at ? h("span", { title: fullTime(at) }, when(at, true)) : "–";
 }
 
 /** Return the word of a state, with its colour before it. @param {string} name */

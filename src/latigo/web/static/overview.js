@@ -93,7 +93,7 @@ function tilesOf(status, lines) {
       [`${figure(needed, needed < 10 ? 1 : 0)} needed${possible ? `, ${figure(possible, possible < 10 ? 1 : 0)} possible` : ""}`,
         status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")], line("rate")),
     tile("Failures", href("/failures"), figure(sum("parked")), sum("parked") === 1 ? "model parked" : "models parked",
-      [sum("stuck") ? `${figure(sum("stuck"))} stuck: newest slot included` : "none stuck"]),
+      [sum("stuck") ? `${figure(sum("stuck"))} get no predictions` : "newer slots are predicted"]),
     tile("Silent", href("/failures", { by: "sensor" }), figure(sum("silent")), sum("silent") === 1 ? "model" : "models",
       [status.silent_sensor_count ? `wait for ${counted(status.silent_sensor_count, "sensor")} without readings` : "every sensor reports"]),
   ];

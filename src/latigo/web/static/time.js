@@ -67,10 +67,14 @@ export function day(at) {
   return year === parts(Date.now()).year ? `${number} ${month}` : `${number} ${month} ${year}`;
 }
 
-/** Return a moment with its day unless it is today, without zone: for places whose zone is named. @param {any} at */
-export function when(at) {
+/**
+ * Return a moment with its day unless it is today, without zone: for places whose zone is named.
+ * @param {any} at @param {boolean} [edge]  of a slot, which has seconds where it is no whole minute
+ */
+export function when(at, edge = false) {
   if (at === null || at === undefined) return "–";
-  return day(at) === day(Date.now()) ? clock(at) : `${day(at)} ${clock(at)}`;
+  const time = clock(at, edge && moment(at) % MINUTE !== 0);
+  return day(at) === day(Date.now()) ? time : `${day(at)} ${time}`;
 }
 
 /** Return a whole moment with its zone: for titles. @param {any} at */
@@ -143,13 +147,14 @@ export function rangeOf(text, otherwise, now = Date.now()) {
 
 /** Return a fixed range as it stands in a URL. @param {number} from @param {number} to */
 export function fixed(from, to) {
-  const short = (/** @type {number} */ at) => new Date(Math.round(at / MINUTE) * MINUTE).toISOString().replace(":00.000Z", "Z");
+  const unit = to - from < 10 * MINUTE ? 1000 : MINUTE;
+  const short = (/** @type {number} */ at) => new Date(Math.round(at / unit) * unit).toISOString().replace(/(:00)?\.000Z/, "Z");
   return `${short(from)}/${short(to)}`;
 }
 
 /** Return a range in words. @param {Range} range */
 export function rangeWords(range) {
-  if (!range.relative) return `${when(range.from)} – ${when(range.to)} ${zoneLabel(range.to)}`;
+  if (!range.relative) return `${when(range.from, true)} – ${when(range.to, true)} ${zoneLabel(range.to)}`;
   return `last ${range.text.replace(/(\D+)$/, " $1").replace(/m$/, "min")}`;
 }
 
