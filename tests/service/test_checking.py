@@ -53,6 +53,14 @@ async def test_an_unavailable_system_is_named_and_hides_no_other(sandbox: Sandbo
     assert all_of_ours[1][GORDO]["answer"].endswith(f"{sandbox.models} models")
 
 
+async def test_each_of_several_model_servers_is_checked_by_itself(sandbox: Sandbox):
+    code, checks = await check(sandbox.config(models={"url": [sandbox.gordo.url, "http://127.0.0.1:9"]}))
+
+    assert (code, failed(checks)) == (FAILED, ["gordo-server/127.0.0.1:9"])
+    there = sandbox.gordo.url.replace("http://", "gordo-server/")
+    assert checks[GORDO]["answer"] == checks[there]["answer"]
+
+
 async def test_what_is_wrong_in_the_configuration_of_one_system_hides_no_other(sandbox: Sandbox):
     wrong = {"kind": "python:tests.support.late_sensors:no_such_factory"}
 

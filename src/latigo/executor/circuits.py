@@ -103,10 +103,17 @@ class CircuitBoard:
     async def may_probe(self, downstream: str) -> bool:
         """Return whether this process may probe a downstream that no task waits for.
 
-        The scheduler probes those that tasks wait for.
+        The scheduler probes those that tasks wait for. While the ledger is unavailable, nothing is probed: its failure
+        would be counted for what is called meanwhile.
         """
         circuit = self._open.get(downstream)
-        return circuit is not None and circuit.probe_due and await self._ledger.take_probe(downstream)
+        if circuit is None or not circuit.probe_due:
+            return False
+        try:
+            return await self._ledger.take_probe(downstream)
+        except Unavailable as error:
+            _log.warning("circuits.not_read", error=str(error))
+            return False
 
     @asynccontextmanager
     async def call(self, downstream: str, model: ModelRef, *, probe: bool, proves: bool = True) -> AsyncIterator[None]:

@@ -246,8 +246,10 @@ async def _projects(settings: Settings, database: Database | None, named: Sequen
         return [SystemCheck.failure("models", LatigoError(f"{source} names no project"))]
     try:
         async with open_gordo(models, roster) as gordo:
+            servers = await gordo.catalogue.servers()
             checks = await asyncio.gather(
-                *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects)
+                *(_try(circuit_name(System.MODELS, project), gordo.catalogue.ping(project)) for project in projects),
+                *(_try(name, server.ping(projects[0])) for name, server in servers.items()),
             )
     except LatigoError as error:
         return [SystemCheck.failure("models", error)]

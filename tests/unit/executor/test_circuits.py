@@ -294,6 +294,16 @@ async def test_only_one_may_probe_what_nothing_waits_for_and_only_when_it_is_due
     assert (early, turns) == (False, [True, False, False])
 
 
+async def test_while_the_ledger_is_unavailable_nothing_is_probed():
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
+    await harness.clock.advance(15 * SECOND)
+    await harness.board.refresh()
+    harness.ledger.unavailable = True
+
+    assert not await harness.board.may_probe(GORDO)
+
+
 async def test_circuits_of_servers_that_are_gone_are_closed_and_no_others():
     harness = Harness()
     gone, there = "gordo-server/10.0.0.1", "gordo-server/10.0.0.2"

@@ -54,15 +54,21 @@ class GordoCatalogue:
 
     Args:
         client: the open session.
+        server: the one of `Servers.names` that is asked; any that answers by default.
     """
 
-    def __init__(self, client: GordoClient) -> None:
+    def __init__(self, client: GordoClient, server: str = "") -> None:
         self._client = client
+        self._server = server
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
 
     async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:
         """Return all models of these projects in their newest revision; sorted, one entry a project."""
         return await asyncio.gather(*map(self._project, projects))
+
+    async def servers(self) -> Mapping[str, "GordoCatalogue"]:
+        """Return what each of several servers has, by the name of its circuit; nothing where there is a single one."""
+        return {name: GordoCatalogue(self._client, name) for name in await self._client.servers.found()}
 
     async def ping(self, project: str) -> str:
         """Read the newest list of a project."""
@@ -203,7 +209,7 @@ class GordoCatalogue:
 
     async def _get(self, project: str, *path: str, doing: str, revision: str | None) -> Response:
         async with self._reads:
-            response = await self._client.get(project, *path, revision=revision)
+            response = await self._client.get(project, *path, revision=revision, server=self._server)
         return accepted(response, project, doing=doing, revision=revision)
 
 

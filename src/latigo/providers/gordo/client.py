@@ -71,8 +71,8 @@ class GordoClient:
         self._models = models
         self._order: list[str] = []  #: in which servers are asked for what each of them has
 
-    async def get(self, project: str, *path: str, revision: str | None = None) -> Response:
-        """Read a list, or one model's metadata; where there are several servers, of the first that answers.
+    async def get(self, project: str, *path: str, revision: str | None = None, server: str = "") -> Response:
+        """Read a list, or one model's metadata, of one of `Servers.names`; by default of the first that answers.
 
         Raises:
             Unavailable, TimedOut: there is no complete response.
@@ -86,19 +86,19 @@ class GordoClient:
             time_limit=self._models.list_timeout,
             size_limit=self.sizes.document,
         )
-        *others, last = self._in_turn()
-        for server in others:
+        *others, last = (server,) if server else self._in_turn()
+        for other in others:
             try:
-                response = await self._send(request, self.servers.server(server))
+                response = await self._send(request, self.servers.server(other))
             except Unavailable as error:
-                self._ask_later(server)
+                self._ask_later(other)
                 if isinstance(error, TimedOut):
                     raise
-                _log.debug("server.passed_over", downstream=server, error=str(error))
+                _log.debug("server.passed_over", downstream=other, error=str(error))
             else:
                 if response.status not in UNAVAILABLE:
                     return response
-                self._ask_later(server)
+                self._ask_later(other)
         return await self._send(request, self.servers.server(last))
 
     def _in_turn(self) -> Sequence[str]:

@@ -91,6 +91,12 @@ class Servers:
             return self._servers[name]
         return next(iter(self._servers.values()), Server("", self._urls[0]))
 
+    async def found(self) -> Sequence[str]:
+        """Return `names`, looked up first where none is known yet."""
+        if self._by_dns and not self._servers:
+            await self.look_up()
+        return self.names
+
     async def follow(self) -> None:
         """Follow addresses and models until cancelled."""
         async with asyncio.TaskGroup() as group:

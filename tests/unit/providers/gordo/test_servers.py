@@ -109,6 +109,24 @@ async def test_no_other_server_reads_a_list_for_one_that_answers_too_late(two: t
     assert len(first.received) == 1  # the other one is asked from then on
 
 
+async def test_each_of_several_servers_can_be_asked_by_itself(two: tuple[Replay, Replay]) -> None:
+    first, second = two
+    second.on("GET", "revisions", Reply(503), project="plant")
+    async with opened(first.url, second.url) as gordo:
+        servers = await gordo.catalogue.servers()
+        assert (await servers[name(first.url)].ping("plant")).endswith("1 models")
+        with pytest.raises(Unavailable):
+            await servers[name(second.url)].ping("plant")
+    async with opened(first.url) as single:
+        assert await single.catalogue.servers() == {}
+
+
+async def test_a_host_is_looked_up_when_its_servers_are_asked_for_at_once() -> None:
+    servers = Servers(GordoModels(url="http://gordo.example", endpoints="dns"), None, Names("10.0.0.1").look_up)
+
+    assert list(await servers.found()) == ["gordo-server/10.0.0.1"]
+
+
 async def test_shares_are_even_once_the_models_are_known() -> None:
     servers = Servers(GordoModels(url=("http://a", "http://b", "http://c", "http://d")), all_models)
     following = asyncio.create_task(servers.follow())
