@@ -1,5 +1,6 @@
 """The grid over HTTP: rows, cells, sums and changes, from memory that is brought up to date."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -12,6 +13,8 @@ from aiohttp import ClientResponse, ClientSession
 
 from latigo.ledger.protocol import ExecutorInfo
 from latigo.postgres.ranges import to_range
+from latigo.reports import grid_keeper
+from latigo.reports.grid import read_ledger
 from latigo.reports.grid_cells import State
 from latigo.reports.grid_keeper import GridKeeper
 from latigo.web.api.context import Kept
@@ -142,6 +145,7 @@ async def test_sums_by_group_column_and_state_are_those_of_the_cells(client: Cli
         ({"q": "pu plant"}, ["pump"]),
         ({"q": "nothing"}, []),
         ({"project": "si*"}, ["valve"]),
+        ({"project": "[ps]*"}, []),
         ({"state": "missing"}, ["pump"]),
         ({"state": "lacking"}, ["valve", "pump"]),
         ({"state": "parked"}, ["valve"]),
@@ -265,6 +269,47 @@ async def test_a_range_that_is_used_least_is_dropped(client: ClientSession, cloc
     await clock.advance(timedelta(seconds=31))  # until when the answer is shared
 
     await ask(client, "/grid/cells", 410, version=first["version"])
+
+
+async def test_ranges_that_are_refused_drop_none(client: ClientSession, clock: ManualClock):
+    grid = await ask(client, "/grid", **RANGE)
+    for days in (901, 902, 903, 904):
+        await ask(client, "/grid", 400, **{"from": f"-{days}d"})
+    await clock.advance(timedelta(seconds=31))  # until when an answer is shared
+
+    await ask(client, "/grid/cells", version=grid["version"])
+
+
+async def test_one_grid_is_made_at_a_time_however_many_ranges_are_asked_for(
+    client: ClientSession, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[int] = []
+    under_way = 0
+
+    async def reading(*arguments: Any, **options: Any) -> Any:
+        nonlocal under_way
+        under_way += 1
+        made.append(under_way)
+        try:
+            return await read_ledger(*arguments, **options)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(grid_keeper, "read_ledger", reading)
+    asking = [client.get("/api/v1/grid", params={"from": f"-{days}d"}) for days in range(1, 9)]
+    statuses = {answer.status for answer in await asyncio.gather(*asking)}
+
+    assert set(made) == {1}
+    assert statuses <= {200, 503}
+
+
+async def test_versions_take_no_more_memory_than_they_may(client: ClientSession, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grid_keeper, "MOST_OCTETS", 0)
+    monkeypatch.setattr(grid_keeper, "_LEAST_FOR_VERSIONS", 1000)
+    grids = [await ask(client, "/grid", **RANGE, q=" " * n + "a") for n in range(20)]
+
+    await ask(client, "/grid/cells", 410, version=grids[0]["version"])
+    await ask(client, "/grid/cells", version=grids[-1]["version"])
 
 
 @pytest.mark.parametrize(

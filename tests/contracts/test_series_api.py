@@ -180,6 +180,26 @@ async def test_an_arrow_stream_has_the_same_numbers(client: ClientSession, sink:
     assert table["total-anomaly-scaled||mean"].to_pylist() == column(series, TOTAL)
 
 
+async def test_an_arrow_stream_may_have_no_rows(client: ClientSession):
+    arrow = {"Accept": "application/vnd.apache.arrow.stream"}
+    async with client.get("/api/v1/predictions/plant/pump", headers=arrow) as answer:
+        assert answer.status == 200
+        assert pa.ipc.open_stream(await answer.read()).read_all().num_rows == 0
+
+
+async def test_more_numbers_than_memory_is_meant_for_are_refused(
+    client: ClientSession, sink: PostgresPredictions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("latigo.reports.series.PREDICTIONS_OCTETS", 6 * 6 * 8)
+    await sink.put_predictions(rows(6), FENCE)
+    assert (await predicted(client))["rows"] == 6
+
+    await sink.put_predictions(rows(7), FENCE)
+    problem = await ask(client, "/predictions/plant/pump", 400, **{"from": "-23h"})
+
+    assert "less than" in problem["detail"]
+
+
 async def test_the_first_sink_that_can_be_read_is_read(ledger: Ledgers):
     store = MemoryPredictions()
     await store.put_predictions(rows(2), FENCE)
@@ -225,7 +245,10 @@ async def test_readings_share_their_buckets_and_a_tag_without_any_is_empty(clien
     asked = {"from": "2026-03-01T11:00Z", "to": "2026-03-01T12:00Z", "points": "40"}
     series = await ask(client, "/readings/plant/pump", **asked)
 
+    twice = await ask(client, "/readings/plant/pump?tag=a&tag=a", **asked)
+
     assert [each["tag"] for each in series["columns"]] == ["a", "b"]
+    assert [each["tag"] for each in twice["columns"]] == ["a"]
     assert (series["bucket_s"], series["rows"]) == (120, 360)
     place = series["time"].index(1000 * at("11:16").timestamp())
     assert (series["max"][0][place], series["max"][0][place - 1] <= 1) == (50.0, True)

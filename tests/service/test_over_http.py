@@ -137,7 +137,7 @@ async def test_text_for_people_is_the_same_as_well(both: Both):
 
 async def test_who_acts_over_http_is_the_token(both: Both):
     code, text, _ = await both.there("pause", "plant-2", "--reason", "turnaround")
-    assert (code, text) == (DONE, "Paused plant-2: 20 models; latigo resume plant-2 resumes it\n")
+    assert (code, text) == (DONE, "Paused plant-2: 20 models\nlatigo resume plant-2 resumes it\n")
     assert await both.there("resume", "plant-2", "--json") == (
         DONE,
         '{\n  "project": "plant-2",\n  "model": null,\n  "models": 20\n}\n',

@@ -31,10 +31,12 @@ KEPT_FOR: Final = timedelta(seconds=60)  #: a version that has been replaced
 IDLE_AFTER: Final = timedelta(minutes=2)  #: without a question, a range is not renewed any more
 OLDEST: Final = timedelta(minutes=2)  #: that is shown while the ledger does not answer
 MOST_RANGES: Final = 3
-MOST_OCTETS: Final = 160_000_000
+MOST_OCTETS: Final = 160_000_000  #: of grids, and of versions that were given out
+_LEAST_FOR_VERSIONS: Final = 32_000_000  #: of that
 MOST_CHANGES: Final = 500
 _MOST_VERSIONS: Final = 500
 _READ_LIMIT: Final = timedelta(seconds=30)
+_LOOK_LIMIT: Final = timedelta(seconds=10)  #: of a look for changes; what takes longer is seen by a later one
 _DEFAULT_SLOT: Final = timedelta(minutes=30)
 
 _log = structlog.get_logger()
@@ -103,6 +105,7 @@ class GridKeeper:
         self._ranges: OrderedDict[Range, _Kept] = OrderedDict()
         self._versions: OrderedDict[str, _Version] = OrderedDict()
         self._process = uuid4().hex[:6]
+        self._one_at_a_time = asyncio.Lock()
         self._made = 0
         self._changed: set[int] = set()
         self._reload = False
@@ -147,8 +150,9 @@ class GridKeeper:
         for kept_range, kept in list(self._ranges.items()):
             if kept.asked_at > now - IDLE_AFTER.total_seconds() and self._is_due(kept):
                 try:
-                    await self._make(kept_range, kept)
-                except LatigoError as error:
+                    async with asyncio.timeout(_LOOK_LIMIT.total_seconds()):
+                        await self._make(kept_range, kept)
+                except (TimeoutError, LatigoError) as error:
                     _log.debug("grid.not_made", error=str(error))
         if not self._changed and not self._reload:
             return None
@@ -158,6 +162,8 @@ class GridKeeper:
         return Changes(self._number, [] if other else rows, other)
 
     async def _grid(self, asked: Range) -> Grid:
+        if asked not in self._ranges:
+            await self._axis(asked)  # what cannot be made takes no other's place
         kept = self._ranges.setdefault(asked, _Kept())
         self._ranges.move_to_end(asked)
         kept.asked_at = self._clock.monotonic()
@@ -191,6 +197,15 @@ class GridKeeper:
         return await asyncio.shield(kept.making)
 
     async def _make_now(self, asked: Range, kept: _Kept) -> Grid:
+        try:
+            async with self._one_at_a_time:
+                if self._ranges.get(asked) is not kept:
+                    raise Unavailable("more ranges are asked for than are kept", downstream="grid")
+                return await self._read(asked, kept)
+        finally:
+            kept.making = None
+
+    async def _read(self, asked: Range, kept: _Kept) -> Grid:
         began = self._clock.monotonic()
         try:
             axis = await self._axis(asked)
@@ -205,7 +220,7 @@ class GridKeeper:
             kept.grid = self._replaced(asked, kept.grid, grid)
             return kept.grid
         finally:
-            kept.began, kept.took, kept.making = began, self._clock.monotonic() - began, None
+            kept.began, kept.took = began, self._clock.monotonic() - began
 
     async def _axis(self, asked: Range) -> Axis:
         now = self._clock.now()
@@ -266,14 +281,16 @@ class GridKeeper:
             for known in self._versions.values():
                 if known.range == dropped:
                     known.view = None
-        if self._octets() > MOST_OCTETS:
-            for known in self._versions.values():
-                if known.replaced_at is not None:
+        room = max(MOST_OCTETS - self._octets(), _LEAST_FOR_VERSIONS)
+        counted = {id(each.grid) for each in self._ranges.values()}
+        for known in reversed(self._versions.values()):
+            if known.view is not None:
+                grid = known.view.grid
+                room -= known.view.octets + (0 if id(grid) in counted else grid.octets)
+                counted.add(id(grid))
+                if room < 0:
                     known.view = None
 
     def _octets(self) -> int:
-        """Memory of all grids, those of versions included, about."""
-        grids = {id(known.view.grid): known.view.grid for known in self._versions.values() if known.view is not None}
-        kept = sum(each.octets for each in self._ranges.values())
-        current = {id(each.grid) for each in self._ranges.values()}
-        return kept + sum(grid.octets for key, grid in grids.items() if key not in current)
+        """Memory of the ranges, about."""
+        return sum(each.octets for each in self._ranges.values())

@@ -116,6 +116,11 @@ class View:
         """The cells, in the order of the view."""
         return self.grid.cells[self.rows]
 
+    @property
+    def octets(self) -> int:
+        """Memory without the grid, about."""
+        return self.rows.nbytes + len(self.groups) * self.grid.axis.columns * _STATES * 2
+
     @cached_property
     def counts(self) -> npt.NDArray[np.uint16]:
         """Models by group, column and state, of shape (groups, columns, 10); more than 65535 are counted as that."""
@@ -174,7 +179,7 @@ def _selected(grid: Grid, wanted: Wanted) -> Numbers:
     rows = grid.rows
     keep = np.ones(len(rows), np.bool_)
     if wanted.projects:
-        known = {each: any(fnmatchcase(each, one) for one in wanted.projects) for each in set(rows.projects)}
+        known = {each: any(_matches(each, one) for one in wanted.projects) for each in set(rows.projects)}
         keep &= np.fromiter((known[project] for project in rows.projects), np.bool_, len(rows))
     if parts := wanted.q.casefold().split():
         full = (f"{project}/{name}".casefold() for project, name in zip(rows.projects, rows.names, strict=True))
@@ -182,6 +187,10 @@ def _selected(grid: Grid, wanted: Wanted) -> Numbers:
     if wanted.state is not None:
         keep &= _in_state(grid, wanted.state)
     return np.flatnonzero(keep)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
 
 
 def _in_state(grid: Grid, state: GridState) -> npt.NDArray[np.bool_]:

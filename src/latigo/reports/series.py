@@ -24,6 +24,7 @@ MOST_COLUMNS: Final = 200
 MOST_NUMBERS: Final = 200_000
 MOST_TAGS: Final = 50  #: whose readings are read at once
 READINGS_OCTETS: Final = 64_000_000
+PREDICTIONS_OCTETS: Final = 200_000_000  #: of an answer before it is bucketed
 _AT_ONCE: Final = 7 * DAY  #: of predictions, so that nothing waits long for the rows of one answer
 _MILLISECOND: Final = 1_000_000  #: in nanoseconds
 _DIGITS: Final = 6  #: of numbers, which is more than a chart shows
@@ -70,7 +71,7 @@ async def read_predictions(
     """Return the predictions of a model that a sink has, of the first one that can be read.
 
     Raises:
-        Misused: the range is too long.
+        Misused: the range is too long, or has too many numbers.
         Unavailable: there is no sink that can be read, or none that answers.
     """
     if window.length > LONGEST:
@@ -111,6 +112,9 @@ async def _stored(
         try:
             for piece in window.slots(_AT_ONCE):
                 parts += await store.get_predictions(ref, piece)
+                if sum(part.values.nbytes for part in parts) > PREDICTIONS_OCTETS:
+                    length = (piece.end - window.start) // timedelta(hours=1)
+                    raise Misused(f"from: so many columns and rows are read of less than {length} h at once")
         except NotImplementedError:
             continue
         except Unavailable as error:
