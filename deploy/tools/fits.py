@@ -40,23 +40,26 @@ def problems(
     """
     if config["ledger"]["kind"] != "postgres":
         yield 'ledger.kind: has to be "postgres", which all pods reach'
-    deployments = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Deployment"}
-    pods = {name: each["spec"]["template"]["spec"] for name, each in deployments.items()}
+    deployments = [each for each in manifests if each["kind"] == "Deployment" and _container(each)]
     credentials = set(_values(toml, "credential"))
-    for name, pod in pods.items():
-        (container,) = [each for each in pod["containers"] if each["name"] == "latigo"]
+    for deployment in deployments:
+        name, template, container = (
+            deployment["metadata"]["name"],
+            deployment["spec"]["template"],
+            _container(deployment),
+        )
         ports = [each["containerPort"] for each in container["ports"] if each["name"] == "http"]
         if not config["http"]["enabled"] or config["http"]["port"] not in ports:
             yield f"http: {name} is probed at port {ports[0]}; remove http.port and http.enabled"
         needed = _seconds(config["executor"]["grace"]) + CLOSING_S
-        if pod["terminationGracePeriodSeconds"] <= needed:
+        if template["spec"]["terminationGracePeriodSeconds"] <= needed:
             yield f"executor.grace: terminationGracePeriodSeconds of {name} has to be more than {needed:g}"
-        labels = deployments[name]["spec"]["template"]["metadata"].get("labels", {})
-        if "workload_identity" in credentials and labels.get(WORKLOAD_IDENTITY) != "true":
+        identified = template["metadata"].get("labels", {}).get(WORKLOAD_IDENTITY) == "true"
+        if "workload_identity" in credentials and not identified:
             yield f'credential = "workload_identity": {name} has no label {WORKLOAD_IDENTITY}, see components'
     if "managed_identity" in credentials:
         yield 'credential = "managed_identity": asks the node, which NetworkPolicy/latigo closes; use workload_identity'
-    yield from _missing_files(toml, next(iter(pods.values())), manifests, secrets)
+    yield from _missing_files(toml, deployments[0], manifests, secrets)
     open_ports = _open_ports(manifests)
     for key, host, port in _connections(config, secrets):
         if host in _LOOPBACK:
@@ -65,16 +68,22 @@ def problems(
             yield f"{key}: NetworkPolicy/latigo lets nothing out to port {port}"
 
 
+def _container(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return Latigo's container; an empty one where a Deployment is of something else."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return next((each for each in containers if each["name"] == "latigo"), {})
+
+
 def _seconds(duration: str) -> float:
     number, unit = re.fullmatch(r"([\d.]+)\s*(\w*)", duration).groups()  # type: ignore[union-attr]  # latigo wrote it
     return float(number) * _SECONDS.get(unit, 1.0)
 
 
 def _missing_files(
-    toml: Mapping[str, Any], pod: Mapping[str, Any], manifests: list[Mapping[str, Any]], secrets: Path
+    toml: Mapping[str, Any], deployment: Mapping[str, Any], manifests: list[Mapping[str, Any]], secrets: Path
 ) -> Iterator[str]:
-    mounts = {PurePosixPath(each["mountPath"]): each["name"] for each in pod["containers"][0]["volumeMounts"]}
-    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounts = {PurePosixPath(each["mountPath"]): each["name"] for each in _container(deployment)["volumeMounts"]}
+    volumes = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["volumes"]}
     maps = {each["metadata"]["name"]: each.get("data", {}) for each in manifests if each["kind"] == "ConfigMap"}
     for key, path in _paths(toml):
         folder = next((mount for mount in mounts if path.is_relative_to(mount)), None)
@@ -117,7 +126,8 @@ def _open_ports(manifests: list[Mapping[str, Any]]) -> set[int] | None:
     rules = [
         rule
         for each in manifests
-        if each["kind"] == "NetworkPolicy" and "Egress" in each["spec"].get("policyTypes", [])
+        if (each["kind"], each["metadata"]["name"]) == ("NetworkPolicy", "latigo")
+        and "Egress" in each["spec"].get("policyTypes", [])
         for rule in each["spec"].get("egress", [])
     ]
     if not rules or not all(rule.get("ports") for rule in rules):
@@ -126,6 +136,7 @@ def _open_ports(manifests: list[Mapping[str, Any]]) -> set[int] | None:
         port
         for rule in rules
         for each in rule["ports"]
+        if isinstance(each.get("port"), int)  # a name is one of the pods there
         for port in range(each["port"], each.get("endPort", each["port"]) + 1)
     }
 
