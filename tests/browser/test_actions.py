@@ -142,6 +142,21 @@ def test_a_refusal_is_a_message_in_the_dialog(visit: Visit, plant: Populated) ->
     sign_in(page, f"{TOKEN}-reads")
     expect(dialog.get_by_role("alert")).to_contain_text("may read only")
     expect(dialog.get_by_role("button", name="Pause")).to_be_enabled()
+    dialog.get_by_role("button", name="Use another token").click()
+    sign_in(page)
+    expect(dialog.get_by_role("status")).to_contain_text("1 model paused.")
+
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Predict now").click()
+    dialog = opened(page, re.compile("Predict"))
+    dialog.get_by_label("Why").fill("a test")
+    dialog.get_by_role("button", name="Predict now").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("paused")
+    visitor.go(page, "/models/plant-2/unit-0032-compressor")
+    page.get_by_role("button", name="Predict now").click()
+    dialog.get_by_label("Why").fill("a test")
+    dialog.get_by_role("button", name="Predict now").click()
+    expect(dialog.get_by_role("status")).to_contain_text(re.compile(r"Task \d+ for .*\d\d:\d\d"))
 
 
 def test_a_block_of_the_heat_map_is_chosen_by_keys_and_a_large_one_has_its_number_typed(

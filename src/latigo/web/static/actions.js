@@ -1,7 +1,7 @@
 // What people do. A dialog says what an action would do, by the API's dry run where it has one, and does it once it is
 // confirmed. This module is loaded when the first of these dialogs is opened.
 
-import { get, post, Problem } from "./api.js";
+import { forgetToken, get, post, Problem } from "./api.js";
 import { show } from "./dialog.js";
 import { copy, counted, figure, fill, h, nameOf, quoted, say, visible } from "./dom.js";
 import { renew } from "./live.js";
@@ -76,7 +76,15 @@ function confirm({ title, button, fields, first, preview, whyNeeded = false, com
     if (!(error instanceof Problem)) console.error(error);
     const errors = error.body?.errors || [];
     const text = error.status === 0 ? `${error.message} It is not known whether it was done: try again, it is not done twice.` : error.message;
-    fill(trouble, h("p", { class: "problem" }, h("strong", {}, visible(text)), errors.map((/** @type {string} */ each) => [h("br"), visible(each)])));
+    fill(trouble, h("p", { class: "problem" }, h("strong", {}, visible(text)), errors.map((/** @type {string} */ each) => [h("br"), visible(each)]),
+      error.body?.type === "may-not-act" ? [" ", h("button", { type: "button", onclick: otherToken }, "Use another token")] : null));
+  }
+
+  function otherToken() {
+    forgetToken();
+    fill(trouble);
+    if (shown) form.requestSubmit();
+    else look();
   }
 
   /** Work out what it would do. @param {Preview | null} before  that of which the selection has changed @param {string} done  in spite of that */

@@ -78,11 +78,16 @@ async function send(url, init, signal) {
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
   if (response.status === 401) {
-    sessionStorage.removeItem(TOKEN);
+    forgetToken();
     const keep = (/** @type {string} */ given) => sessionStorage.setItem(TOKEN, given);
     if (await later("dialog", "askToken", keep, token ? body.detail : "")) return send(url, init, signal);
   }
   throw new Problem(response.status, body.detail || body.title || body.error || `The server answered ${response.status}.`, body);
+}
+
+/** Have the next action ask for a token. */
+export function forgetToken() {
+  sessionStorage.removeItem(TOKEN);
 }
 
 /** Return how many seconds old an answer is. @param {any} body */
