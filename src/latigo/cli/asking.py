@@ -23,6 +23,7 @@ from latigo.web.problems import Problem, error_of
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
+    from latigo.settings import Settings
     from latigo.web.api.context import Context
 
 Q = TypeVar("Q", bound=Question)
@@ -53,12 +54,26 @@ class Service(Protocol):
         """Return the first ``most`` rows (0: all) of a list as one page."""
 
 
-def with_service(config: Path | None, work: Callable[[Service], Awaitable[T]]) -> T:
-    """Run ``work`` on the service of ``--url``, or on the ledger of the settings."""
+def with_service(
+    config: Path | None,
+    work: Callable[[Service], Awaitable[T]],
+    *,
+    require: Callable[["Settings"], object] | None = None,
+) -> T:
+    """Run ``work`` on the service of ``--url``, or on the ledger of the settings.
+
+    Args:
+        config: the configuration file.
+        work: what is asked and done.
+        require: raises a `ConfigurationError` where nothing can be done with these settings, before the ledger is
+            opened; a service checks its own.
+    """
     from latigo.runtime.event_loop import run_async
 
     remote = chosen()
     settings = settings_of(config) if remote is None else None
+    if settings is not None and require is not None:
+        require(settings)
     if remote is not None:
         from latigo.runtime.log import configure_logging
 

@@ -55,7 +55,7 @@ async def test_metadata_with_many_tags_is_read_in_a_thread(
     threads = []
 
     class Client:
-        async def get(self, *_: str, revision: str) -> Response:
+        async def get(self, *_: str, revision: str, **_options: str) -> Response:
             content = ",".join(f'"tag-{number}"' for number in range(tags))
             body = f'{{"metadata": {{"dataset": {{"tag_list": [{content}]}}, "metadata": {{}}}}}}'.encode()
             assert (len(body) >= LARGE_DOCUMENT) == in_thread
@@ -93,7 +93,7 @@ async def test_metadata_with_many_texts_is_redacted_in_a_thread(
     }
 
     class Client:
-        async def get(self, _: str, *path: str, revision: str | None) -> Response:
+        async def get(self, _: str, *path: str, revision: str | None, **_options: str) -> Response:
             return Response(200, "application/json", revision or "1", orjson.dumps(answers[path[-1]]))
 
     def recorded(content: Any) -> Any:
@@ -124,7 +124,7 @@ async def test_a_list_with_more_values_than_are_read_is_an_outage_of_its_project
 
 def beyond_all_limits() -> Any:
     class Client:
-        async def get(self, *_: str, revision: str | None) -> Response:
+        async def get(self, *_: str, revision: str | None, **_options: str) -> Response:
             return Response(200, "application/json", revision or "1", b"[" + b"0," * MOST_VALUES + b"0]")
 
     return Client()

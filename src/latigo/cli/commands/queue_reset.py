@@ -32,7 +32,7 @@ def run(
     """
     from latigo.cli.asking import with_service
     from latigo.domain.errors import ConfigurationError
-    from latigo.web.api.queue import QUEUE, RESET
+    from latigo.web.api.queue import QUEUE, RESET, event_hub
 
     async def work(service: "Service") -> int:
         queue = await service.ask(QUEUE)
@@ -43,7 +43,7 @@ def run(
             confirm("Forget how far executors are, and read the hub from its beginning?")
         return (await service.ask(RESET)).forgotten
 
-    count = with_service(config, work)
+    count = with_service(config, work, require=event_hub)
     if as_json:
         show_json({"forgotten": count})
     else:
