@@ -221,7 +221,7 @@ async def test_a_request_that_is_too_large_is_refused_unread(app: web.Applicatio
         problem = orjson.loads(await reader.readuntil(b"}"))
         writer.close()
 
-    assert head == b"HTTP/1.1 413 Request Entity Too Large"
+    assert head.startswith(b"HTTP/1.1 413 ")  # Python 3.13 calls it otherwise
     assert problem["detail"] == f"a request has at most {MOST_BODY} bytes"
 
 
