@@ -126,7 +126,7 @@ async def work(configuration: dict[str, Any]) -> None:
         if configuration.get("by_window"):
             turns.RUN = 1  # no model goes on while others wait
         if configuration.get("any_server"):
-            resources.models.servers = AnyServer(resources.models.all_servers)  # type: ignore[assignment,method-assign]
+            resources.models.servers = AnyServer(resources.models.all_servers)  # type: ignore[assignment,method-assign]  # to compare with
         gc.freeze()  # as `latigo serve` does
         group.create_task(create_executor(resources, queue).run(stop))
         while line := await orders.readline():

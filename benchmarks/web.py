@@ -140,7 +140,7 @@ async def _grid(database: Database, length: timedelta) -> list[Row]:
         if kept is not None:
             await make(kept)
             await database.execute(_SETTLE, 7, floor_to_slot(now, _HALF_HOUR))
-        theirs, own = await _cpu(database, lambda kept=kept: make(kept))  # type: ignore[misc]
+        theirs, own = await _cpu(database, lambda kept=kept: make(kept))  # type: ignore[misc]  # no type of a default
         took, limit = theirs + own, LIMITS[length]
         measured = f"{took:.0f} ms ({theirs:.0f} of the database)"
         rows.append(Row(f"{what}{name}, CPU", measured, f"<= {limit:g} ms", took / limit, at_most=1))

@@ -1,4 +1,4 @@
-"""What happens on the days: a timetable of what is away, and of what comes. Pure."""
+"""What happens on the days: a timetable of what is unavailable, and of what comes. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _LATE_BY = timedelta(hours=2, minutes=20)
 #: Of twenty tags, one is late.
 _ONE_IN = 20
 _AWAY_FOR = timedelta(days=8)
-#: How much faster than a day those eight pass, in which one part of the whole is away.
+#: How much faster than a day those eight pass, in which one part of the whole is unavailable.
 _SPEED_AWAY = 12_000.0
 #: Once it is over, the clock is slow: on a busy machine, what is due would leave no room for what is late.
 _AFTERWARDS = Piece(timedelta(days=1), 60.0)
 
 
 class Part(StrEnum):
-    """What can be away. The ledger's PostgreSQL is the queue and the sink as well."""
+    """What can be unavailable. The ledger's PostgreSQL is the queue and the sink as well."""
 
     SCHEDULER = "scheduler"
     EXECUTORS = "executors"
@@ -37,7 +37,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Absence:
-    """A part is away for some time; of Gordo, it may be one project only."""
+    """A part is unavailable for some time; of Gordo, it may be one project only."""
 
     part: Part
     window: Window
@@ -78,7 +78,7 @@ class Timetable:
 def a_day(speed: float, models: int, new_models: int) -> Timetable:
     """A day on which much goes wrong, in four projects with so many models each.
 
-    The scheduler is away for 6 h, Gordo for 2 h, a tag for 12 h and a project for 4 h; readings of 5 % of the tags are
+    The scheduler is down for 6 h, Gordo for 2 h, a tag for 12 h and a project for 4 h; readings of 5 % of the tags are
     late; one project gets a new revision, another one new models.
     """
     projects = {f"plant-{number}": definitions(models * number, models) for number in range(4)}

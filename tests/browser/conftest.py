@@ -19,6 +19,7 @@ from playwright.sync_api import Browser
 from tests.support.browser import Visitor, open_browser
 from tests.support.populated import Populated, populated_plant
 from tests.support.process import environment
+from tests.support.waiting import wait_until
 
 LARGE = 9000
 
@@ -33,12 +34,14 @@ class Demo(NamedTuple):
 
 def wait_for_predictions(url: str, began: float) -> float:
     """Return after how many seconds the first model had predictions."""
-    while time.monotonic() - began < 240:
+
+    def there_are_some() -> bool:
         with suppress(OSError), urlopen(f"{url}/api/v1/models?limit=1", timeout=10) as response:
-            if any(model["covered_until"] for model in orjson.loads(response.read())["items"]):
-                return time.monotonic() - began
-        time.sleep(0.2)
-    raise AssertionError("no predictions")
+            return any(model["covered_until"] for model in orjson.loads(response.read())["items"])
+        return False
+
+    wait_until(there_are_some, within=240, every=0.2, what="predictions")
+    return time.monotonic() - began
 
 
 @pytest.fixture(scope="module")

@@ -218,7 +218,7 @@ def test_the_configuration_loads_and_uses_the_identity_of_the_pod(tmp_path: Path
     assert {each["azure.workload.identity/use"] for each in labels.values()} == {"true"}
     assert "azure.workload.identity/client-id" in resources(EXAMPLE)["ServiceAccount/latigo"]["metadata"]["annotations"]
     assert loaded.http.allowed_hosts is not None
-    assert "latigo-scheduler" in loaded.http.allowed_hosts  # or nobody could ask for a status
+    assert "latigo-scheduler" in loaded.http.allowed_hosts  # or a status could not be asked for
 
 
 def test_secrets_are_files_of_a_folder_that_the_kubelet_can_renew() -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from latigo.postgres.statements import load_statements
 from tests.support.aside import Aside, loop_aside
 from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.process import environment, write_config
+from tests.support.waiting import wait_until
 
 PLANT = load_statements("benchmarks", "plant.sql")
 #: Of one who may act; with "-reads" at its end, of one who may not.
@@ -64,7 +64,7 @@ class Served:
         """Start it, and wait until it listens; port 0 is any."""
         log = self.config.with_suffix(".log")
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 (sys.executable, "-m", "latigo", "serve", "--role", "executor", "--config", str(self.config)),
                 cwd=self.config.parent,
                 env={**environment(), "LATIGO_HTTP__PORT": str(port)},
@@ -73,12 +73,14 @@ class Served:
                 stderr=output,
                 start_new_session=True,
             )
-        ends = time.monotonic() + 120
-        while not (found := [line for line in log.read_bytes().splitlines() if b"http.started" in line]):
-            if self._process.poll() is not None or time.monotonic() > ends:
+
+        def started() -> list[bytes]:
+            if process.poll() is not None:
                 raise AssertionError(log.read_text()[-4000:])
-            time.sleep(0.05)
-        self.url = str(orjson.loads(found[0])["url"]).rstrip("/")
+            return [line for line in log.read_bytes().splitlines() if b"http.started" in line]
+
+        wait_until(started, within=120, what=str(log))
+        self.url = str(orjson.loads(started()[0])["url"]).rstrip("/")
 
     def kill(self) -> None:
         """End it as a power cut does."""

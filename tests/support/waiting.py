@@ -1,6 +1,7 @@
 """The only polling in the suite."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
@@ -24,3 +25,12 @@ async def eventually(
                 await asyncio.sleep(every)
     except TimeoutError:
         raise AssertionError(f"not within {within} s: {what or holds} (last: {last!r})") from None
+
+
+def wait_until(holds: Callable[[], object], *, within: float, every: float = 0.05, what: str = "") -> None:
+    """The same where there is no event loop."""
+    ends = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {within} s: {what or holds}")
+        time.sleep(every)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 
 from benchmarks.planning import put_models
 from benchmarks.status import PLANT
+from benchmarks.web_program import Process
 from latigo.ledger.freshness_store import PostgresFreshnessLedger
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
@@ -32,22 +32,6 @@ def context_without_ledger() -> Context:
     """Return a context whose ledger may not be used."""
     nothing: Any = None
     return Context(Database(cast("Any", nothing), "ledger", timedelta(seconds=1)), Settings(), SystemClock())
-
-
-@dataclass
-class Process:
-    """A process with a given context, live and ready."""
-
-    given: Context
-
-    def context(self) -> Context:
-        return self.given
-
-    def not_live(self) -> Sequence[str]:
-        return ()
-
-    async def not_ready(self) -> Sequence[str]:
-        return ()
 
 
 @asynccontextmanager

@@ -180,10 +180,10 @@ def required_range(since: str, until: str, now: datetime) -> Window:
 
 
 def require_terminal(option: str, *, yes: bool) -> None:
-    """Check that somebody can be asked, before anything is opened.
+    """Check that a person can be asked, before anything is opened.
 
     Raises:
-        Misused: nobody can, and ``--yes`` is missing.
+        Misused: none can, and ``--yes`` is missing.
     """
     if not yes and not sys.stdin.isatty():
         raise Misused(f"{option} asks for confirmation, and there is no terminal to ask on: add --yes")

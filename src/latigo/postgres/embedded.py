@@ -82,7 +82,7 @@ async def _in_thread(server: "EmbeddedServer", work: Callable[[], None]) -> None
         server.interrupt()
         await asyncio.wait((running,))
         if not running.cancelled():
-            running.exception()  # seen: nobody waits for it any more
+            running.exception()  # seen: it is not awaited any more
         raise
 
 

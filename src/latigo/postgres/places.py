@@ -90,7 +90,7 @@ def require_reachable(home: Path, account: Account | None) -> None:
 def _has_one(home: Path) -> bool:
     try:
         return is_initialised(home.expanduser())
-    except (RuntimeError, OSError):  # no home directory, or one of somebody else
+    except (RuntimeError, OSError):  # no home directory, or one of another user
         return False
 
 

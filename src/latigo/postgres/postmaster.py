@@ -30,7 +30,7 @@ class Postmaster:
         """Remove the files of a server that is dead.
 
         PostgreSQL would refuse to start while its id is taken: by another process, as in a new container, or by itself
-        where nobody reaps it.
+        where no process reaps it.
         """
         for file in (_pid_file(data), *self.socket_dir.glob(".s.PGSQL.*.lock")):
             file.unlink(missing_ok=True)

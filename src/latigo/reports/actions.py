@@ -12,7 +12,7 @@ SQL = load_statements("latigo.reports", "actions.sql")
 
 
 class RecordedAction(Report):
-    """Something that somebody did."""
+    """What a person or Latigo did."""
 
     id: int
     at: datetime

@@ -1,8 +1,8 @@
 -- What people and Latigo did.
 
 -- actions --
--- The newest first: of somebody ($1), of a kind ($2); null matches all. $3 at most after $4 others. Those before a time that
--- nobody looks at any more are not counted: total is at most 100 000.
+-- The newest first: of a person ($1), of a kind ($2); null matches all. $3 at most after $4 others. Very old ones are not
+-- counted: total is at most 100 000.
 SELECT r.id, r.at, r.who, r.kind, coalesce(nullif(r.why, ''), r.selector ->> 'reason', r.selector ->> 'why', r.selector ->> 'note', '')
            AS reason, r.selector, r.result, r.state, count(*) OVER () AS total
 FROM (SELECT * FROM request WHERE ($1::text IS NULL OR who = $1) AND ($2::text IS NULL OR kind = $2)

@@ -18,7 +18,7 @@ SQL = load_statements("latigo.reports", "names.sql")
 _NOTHING_YET = ": latigo status shows whether a scheduler is running"
 #: Projects that are asked to find out whether the model server answers at all.
 _ASKED = 5
-#: Nobody has a project of this name; a server of a single project answers all the same.
+#: No project has this name; a server of a single project answers all the same.
 _NO_PROJECT = "latigo-asks-for-no-project"
 
 

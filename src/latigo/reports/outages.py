@@ -90,7 +90,7 @@ def _without_names(reason: str, project: str) -> str:
 def _outage(group: Sequence[_Symptom]) -> Outage:
     projects = [symptom.project for symptom in group if symptom.project]
     known = [symptom.since for symptom in group if symptom.since is not None]
-    # A list that was never read has no time: nobody knows whether it ever worked.
+    # A list that was never read has no time: it is not known whether it ever worked.
     since = min(known) if len(known) == len(group) else None
     only_lists = all(symptom.listing for symptom in group)
     first, others = group[0], group[1:]

@@ -27,7 +27,7 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log an error that nobody waits for: in one line when a connection failed, else with its traceback."""
+    """Log an error that is not awaited: in one line when a connection failed, else with its traceback."""
     error, message = context.get("exception"), context.get("message", "")
     if error is None or is_outage(error):
         reason = f"{type(error).__name__}: {error}" if error else ""

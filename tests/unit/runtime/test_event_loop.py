@@ -1,4 +1,4 @@
-"""Errors that nobody waits for, and what the driver reports by itself, are one line of the log."""
+"""Errors that are not awaited, and what the driver reports by itself, are one line of the log."""
 
 import asyncio
 import gc

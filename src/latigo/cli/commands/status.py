@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 OVER_HTTP = True
 
-#: Before a cause: an exclamation mark where somebody has to act.
+#: Before a cause: an exclamation mark where a person has to act.
 _MARKS = {State.NEEDS_ATTENTION: "!", State.RECOVERING: "~"}
 _TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "missing", "retired", "not_built", "paused")
 
@@ -31,7 +31,7 @@ _TROUBLES = ("stale", "silent", "parked", "undescribed", "unusable", "missing", 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how the service is doing, and what limits it.
 
-    The first line has its state: healthy; recovering, while predictions are late or missing but nobody needs to act;
+    The first line has its state: healthy; recovering, while predictions are late or missing but a person need not act;
     needs attention; or unknown, while the ledger is unavailable. Below it is a line for each cause. Exit code 0 when it
     is healthy, 1 when it is unknown, else 3.
     """
